@@ -1,0 +1,1 @@
+"""Everything that calls the daemons: the terminal client, administration, and their parts."""

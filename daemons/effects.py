@@ -1,0 +1,308 @@
+"""What a core may ask for, the shape of a core, and the one rule of performing effects.
+
+A core is a plain object: it is told what happened and what time it is, changes its own memory, and
+returns effects, small records of what is to be done. It never waits, never reads a clock, never
+draws randomness that was not handed in. `daemons.shell` performs effects under asyncio; the
+simulator performs the same ones under virtual time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import msgspec
+
+from tsproto.errors import ErrorCode
+from tsproto.messages import Message, Role
+
+
+class Randomness(Protocol):
+    """The part of `random.Random` that cores use: `secrets.SystemRandom` in a daemon, a seeded
+    `random.Random` in the simulator and in tests."""
+
+    def randbytes(self, n: int, /) -> bytes: ...
+    def randrange(self, start: int, stop: int, /) -> int: ...
+    def random(self) -> float: ...
+
+
+class Endpoint(msgspec.Struct, frozen=True, gc=False, order=True):
+    """Where a daemon listens. `name` is demanded of its certificate, unless it is empty."""
+
+    role: Role
+    host: str
+    port: int
+    name: str = ""
+
+
+class Peer(msgspec.Struct, frozen=True, gc=False):
+    """The other end of one open connection; `link` is unique in this process and never reused.
+
+    `dialled` is the endpoint that this daemon dialled, or None where the peer dialled.
+    `certificate` is the SHA-256 of our own certificate's DER form as the peer saw it, 32 zero
+    bytes on a plain connection: a device signs it.
+    """
+
+    link: int
+    role: Role
+    name: str
+    host: str
+    port: int
+    dialled: Endpoint | None = None
+    certificate: bytes = bytes(32)
+
+
+class Caller(msgspec.Struct, frozen=True, gc=False):
+    """Whom an answer goes to; `request_id` is 0 for a notification."""
+
+    peer: Peer
+    request_id: int = 0
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A durable row. A subclass names its `table` and its `key` columns; its fields are `str`,
+    `int`, `float`, `bytes`, `bool` or an `IntEnum`, and become the columns."""
+
+    table: ClassVar[str]
+    key: ClassVar[tuple[str, ...]]
+
+
+# --- effects ----------------------------------------------------------------------------------
+
+
+class Effect(msgspec.Struct, frozen=True, gc=False):
+    """Something to be done to the world; performed in the order decided."""
+
+
+class Answer(Effect, frozen=True, gc=False):
+    """Answer a request; dropped in silence when the caller is gone."""
+
+    caller: Caller
+    message: Message
+
+
+class Ask(Effect, frozen=True, gc=False):
+    """Send a request over the one link to `endpoint`, dialling it when there is none.
+
+    The answer, a `Refused` included, comes to `on_answer` with `ticket`; so does `Failed`, when
+    the endpoint cannot be reached or does not answer within `timeout_seconds`.
+    """
+
+    endpoint: Endpoint
+    message: Message
+    ticket: int
+    timeout_seconds: float
+
+
+class Dial(Effect, frozen=True, gc=False):
+    """Open the link to `endpoint` unless it is open: `on_peer_opened` follows for a new one, or
+    `Failed` comes to `on_answer` with `ticket`."""
+
+    endpoint: Endpoint
+    ticket: int
+
+
+class Tell(Effect, frozen=True, gc=False):
+    """Send a notification, or a step of a client's procedure; dropped when the peer is gone."""
+
+    peer: Peer
+    message: Message
+
+
+class Persist(Effect, frozen=True, gc=False):
+    """Commit these records together. Whatever was decided later waits until they are durable."""
+
+    put: tuple[Record, ...] = ()
+    delete: tuple[Record, ...] = ()
+
+
+class Verify(Effect, frozen=True, gc=False):
+    """Check a user's password off the loop; `Verified` comes to `on_answer` with `ticket`."""
+
+    user_name: str
+    password: bytes
+    ticket: int
+
+
+class Close(Effect, frozen=True, gc=False):
+    """Say Goodbye with this code and hang up; `on_peer_lost` does not follow."""
+
+    peer: Peer
+    code: ErrorCode
+    detail: str = ""
+    trace_id: str = ""
+    retry_after_seconds: int = 0
+
+
+class Note(Effect, frozen=True, gc=False):
+    """A line of the log: `noun.verb` and its fields. Never a secret."""
+
+    event: str
+    fields: dict[str, Any] = {}
+
+
+class Broadcast(Effect, frozen=True, gc=False):
+    """Send a discovery datagram to the daemon's broadcast address and discovery port."""
+
+    datagram: bytes
+
+
+class SendDatagram(Effect, frozen=True, gc=False):
+    """Send a discovery datagram to one address."""
+
+    host: str
+    port: int
+    datagram: bytes
+
+
+# The terminal server's own effects, performed by its sessions (daemons.terminal_server.attachment).
+
+
+class StartProgram(Effect, frozen=True, gc=False):
+    """Start a session's program on a new PTY through the keeper; `ProgramStarted` or
+    `ProgramFailed` comes to `on_answer` with `ticket`.
+
+    `application` names an entry of the configuration, empty means the account's shell. A
+    `command` is run by the shell on a PTY without echo and without translation of its output.
+    """
+
+    session_id: int
+    user_name: str
+    system_user: str
+    application: str
+    command: str
+    columns: int
+    rows: int
+    terminal: str
+    ticket: int
+
+
+class Attach(Effect, frozen=True, gc=False):
+    """Show a session to this client: restore its screen unless it is `fresh`, then pump bytes both
+    ways until Detach, the program's end, or the loss of either side."""
+
+    peer: Peer
+    session_id: int
+    columns: int
+    rows: int
+    fresh: bool
+
+
+class Detach(Effect, frozen=True, gc=False):
+    """Stop showing a session; its program goes on, its output is still read."""
+
+    session_id: int
+
+
+class Resize(Effect, frozen=True, gc=False):
+    session_id: int
+    columns: int
+    rows: int
+
+
+class EndProgram(Effect, frozen=True, gc=False):
+    """Hang up on a session's programs (SIGHUP, then SIGKILL); `on_program_ended` follows."""
+
+    session_id: int
+
+
+# --- what comes back to on_answer besides messages ---------------------------------------------
+
+
+class Failed(msgspec.Struct, frozen=True, gc=False):
+    """An Ask got no answer: UNREACHABLE, UNANSWERED, or the code of the peer's Goodbye."""
+
+    code: ErrorCode
+    detail: str = ""
+
+
+class Verified(msgspec.Struct, frozen=True, gc=False):
+    """Outcome of a password check. Unknown user and wrong password are alike: `accepted` False.
+    `busy` means that too many checks were waiting and none was made."""
+
+    accepted: bool
+    system_user: str = ""
+    busy: bool = False
+
+
+class ProgramStarted(msgspec.Struct, frozen=True, gc=False):
+    pid: int
+
+
+class ProgramFailed(msgspec.Struct, frozen=True, gc=False):
+    detail: str
+    code: ErrorCode = ErrorCode.PROGRAM_FAILED
+
+
+Outcome: TypeAlias = Message | Failed | Verified | ProgramStarted | ProgramFailed
+
+
+class Core(Protocol):
+    """The shape that all daemons share.
+
+    Every `on_…` is given `now`, Unix seconds that never go backwards within a process, and returns
+    the effects of what it decided. `next_deadline` says when `on_deadline` is to be called.
+    """
+
+    def on_start(self, now: float) -> list[Effect]: ...
+    def on_peer_opened(self, peer: Peer, now: float) -> list[Effect]: ...
+    def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]: ...
+    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]: ...
+    def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]: ...
+    def on_datagram(
+        self, host: str, port: int, datagram: bytes, now: float
+    ) -> list[Effect]: ...
+    def next_deadline(self) -> float | None: ...
+    def on_deadline(self, now: float) -> list[Effect]: ...
+
+
+class EffectQueue:
+    """The one rule of performing: nothing leaves before everything decided earlier is durable.
+
+    `add` returns the effects that may be performed at once. While `commit` has something to give,
+    the performer commits it and calls `committed`, which returns what may be performed then.
+    Everything that waits when a commit begins goes into that one commit.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Effect] = deque()
+        self._behind_commit: list[Effect] = []
+        self._committing = False
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._behind_commit)
+
+    def add(self, effects: Sequence[Effect]) -> list[Effect]:
+        """Queue what was decided; give back what rests on nothing undurable."""
+        if self._committing or self._waiting:
+            self._waiting.extend(effects)
+            return []
+        for index, effect in enumerate(effects):
+            if isinstance(effect, Persist):
+                self._waiting.extend(effects[index:])
+                return list(effects[:index])
+        return list(effects)
+
+    def commit(self) -> list[Persist]:
+        """Begin a commit of all that waits; empty while one is under way or nothing is to do."""
+        if self._committing or not self._waiting:
+            return []
+        self._committing = True
+        batch = [effect for effect in self._waiting if isinstance(effect, Persist)]
+        self._behind_commit = [e for e in self._waiting if not isinstance(e, Persist)]
+        self._waiting.clear()
+        return batch
+
+    def committed(self) -> list[Effect]:
+        """The commit is durable: what waited for it may be performed now, in this order.
+
+        What was decided meanwhile, up to the next Persist, rests on nothing else and follows.
+        """
+        assert self._committing
+        self._committing = False
+        ready = self._behind_commit
+        self._behind_commit = []
+        while self._waiting and not isinstance(self._waiting[0], Persist):
+            ready.append(self._waiting.popleft())
+        return ready

@@ -1,0 +1,158 @@
+"""What an operator may set: one struct a daemon, its fields the keys of its TOML file.
+
+Every key has a type, a bound, and a default where one makes sense; `daemons.config` reads files
+into these and names file, key and expectation when one is wrong. Paths are relative to the file.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from tsproto import limits
+from tsproto.messages import Host, Name, OptionalName, Port, ProductVersion
+
+Path: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096)]
+PortOrAny: TypeAlias = Annotated[int, Meta(ge=0, le=65_535)]
+PositiveSeconds: TypeAlias = Annotated[float, Meta(gt=0, le=366 * 86_400)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A section of a configuration file; an unknown key is an error, not a surprise."""
+
+
+class Listen(Settings, frozen=True, kw_only=True):
+    """Where a daemon listens. `advertise` is what others are told to dial; empty means `host`.
+
+    `tls = false` is plain TCP: allowed on loopback addresses, elsewhere only together with
+    `plain_anywhere = true`.
+    """
+
+    host: Host = "127.0.0.1"
+    port: PortOrAny
+    advertise: Annotated[str, Meta(max_length=253)] = ""
+    tls: bool = True
+    plain_anywhere: bool = False
+
+
+class IdentityFiles(Settings, frozen=True, kw_only=True):
+    """PEM files made by `tsfarm pki`; the name and role of a daemon stand in its certificate."""
+
+    certificate: Path
+    key: Path
+    authority: Path
+
+
+class ServerAddress(Settings, frozen=True, kw_only=True):
+    """Another daemon of the farm; `name` is demanded of its certificate unless empty."""
+
+    host: Host
+    port: Port
+    name: OptionalName = ""
+
+
+class Discovery(Settings, frozen=True, kw_only=True):
+    """How license servers find and are found.
+
+    A daemon searches the scopes that are set, in the order workgroup, domain, site; a license
+    server answers to the scopes that are set. With `servers` given no broadcast is ever sent.
+    Queries leave from `source`, and go to `broadcast`.
+    """
+
+    workgroup: OptionalName = ""
+    domain: OptionalName = ""
+    site: OptionalName = ""
+    servers: tuple[ServerAddress, ...] = ()
+    broadcast: Host = "255.255.255.255"
+    port: Port = limits.DISCOVERY_PORT
+    source: Host = "0.0.0.0"
+    window_seconds: PositiveSeconds = limits.DISCOVERY_WINDOW_SECONDS
+    retry_seconds: PositiveSeconds = limits.DISCOVERY_RETRY_SECONDS
+    verify_seconds: PositiveSeconds = limits.DISCOVERY_VERIFY_SECONDS
+
+
+class Log(Settings, frozen=True, kw_only=True):
+    """`file` empty means standard error; `format` auto is text on a terminal, JSON elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "text"] = "auto"
+    file: Annotated[str, Meta(max_length=4096)] = ""
+
+
+class DaemonSettings(Settings, frozen=True, kw_only=True):
+    """What all daemons share. `state` is a folder of the daemon's own, made when missing.
+
+    `clock_file` belongs to labs: it holds an offset in seconds that is added to the clock, and
+    makes WarpClock lawful. `loop` names the event loop.
+    """
+
+    farm: Name
+    listen: Listen
+    identity: IdentityFiles
+    state: Path
+    log: Log = Log()
+    clock_file: Annotated[str, Meta(max_length=4096)] = ""
+    loop: Literal["uvloop", "asyncio"] = "uvloop"
+
+
+class KeyPack(Settings, frozen=True, kw_only=True):
+    """Tokens bought together: `key_pack` identifies them, and is counted once however often read."""
+
+    key_pack: Name
+    product: Name = "terminal-server"
+    product_version: ProductVersion = 1
+    tokens: Annotated[int, Meta(ge=1, le=limits.KEY_PACK_TOKENS_MAX)]
+
+
+class LicenseServerSettings(DaemonSettings, frozen=True, kw_only=True):
+    """`serves` lists the terminal servers that may ask for licenses; empty means every one whose
+    certificate the farm's authority signed. `sweep_seconds` is how often expired tokens are looked
+    for when nobody asks."""
+
+    discovery: Discovery = Discovery()
+    key_packs: tuple[KeyPack, ...] = ()
+    serves: tuple[Name, ...] = ()
+    sweep_seconds: PositiveSeconds = 3600.0
+
+
+class SessionDirectorySettings(DaemonSettings, frozen=True, kw_only=True):
+    """`serves` lists the terminal servers that may join; empty means every one of the farm."""
+
+    serves: tuple[Name, ...] = ()
+    server_lost_seconds: PositiveSeconds = limits.SERVER_LOST_SECONDS
+    reservation_seconds: PositiveSeconds = limits.RESERVATION_SECONDS
+    ticket_seconds: PositiveSeconds = limits.TICKET_SECONDS
+
+
+class Application(Settings, frozen=True, kw_only=True):
+    """A program that users may start by name instead of a shell."""
+
+    command: Annotated[tuple[str, ...], Meta(min_length=1)]
+    folder: Annotated[str, Meta(max_length=4096)] = ""
+
+
+class Sessions(Settings, frozen=True, kw_only=True):
+    """`shell` empty means the system user's own. As root, sessions run as the system user that the
+    account names, and as root only with `allow_root = true`."""
+
+    shell: tuple[str, ...] = ()
+    applications: dict[Name, Application] = {}
+    sessions_max: Annotated[int, Meta(ge=1, le=100_000)] = limits.SESSIONS_PER_SERVER_MAX
+    replay_bytes: Annotated[int, Meta(ge=4096, le=64 * 1024 * 1024)] = limits.REPLAY_BYTES
+    screen: bool = True
+    allow_root: bool = False
+
+
+class TerminalServerSettings(DaemonSettings, frozen=True, kw_only=True):
+    """`grace_days` 0 means no grace period. `directory` absent means a farm of one."""
+
+    discovery: Discovery = Discovery()
+    directory: ServerAddress | None = None
+    accounts: Path
+    product: Name = "terminal-server"
+    product_version: ProductVersion = 1
+    grace_days: Annotated[int, Meta(ge=0, le=limits.GRACE_DAYS)] = limits.GRACE_DAYS
+    weight: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    sessions: Sessions = Sessions()

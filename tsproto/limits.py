@@ -1,0 +1,80 @@
+"""Every number of the protocol: its value, its unit in the name, why it is so, and its source.
+
+A limit that an operator may change has its default here and its key in `daemons.config`.
+"""
+
+# --- versions ---------------------------------------------------------------------------------
+PROTOCOL_VERSION_MIN = 1
+PROTOCOL_VERSION_MAX = 1
+
+# --- frames -----------------------------------------------------------------------------------
+# A stranger may make us hold this much before it has shown a certificate or a device key.
+FRAME_BYTES_BEFORE_LOGON = 64 * 1024
+# A page of an administrator's query, or a burst of session bytes, fits many times over.
+FRAME_BYTES = 1024 * 1024
+# One read of a PTY gives at most 4 KiB on Linux; larger chunks only come from replays.
+SESSION_CHUNK_BYTES = 64 * 1024
+# A peer that does not read: above this its connection ends with PEER_TOO_SLOW.
+OUTBOX_BYTES = 8 * 1024 * 1024
+# Reading of a PTY pauses when a client's transport holds this much, resumes at a quarter of it.
+SESSION_OUTBOX_BYTES = 256 * 1024
+# Requests a peer may have in flight on one connection before TOO_MANY_REQUESTS ends it.
+REQUESTS_IN_FLIGHT = 1024
+
+# --- links ------------------------------------------------------------------------------------
+TLS_HANDSHAKE_SECONDS = 5.0  # a LAN handshake takes milliseconds; asyncio's default is 60
+OPENING_SECONDS = 5.0  # from the TCP connection to Hello or Welcome
+LICENSING_SECONDS = 30.0  # the whole licensing phase, with a lender asked and a device's fsync
+LOGON_SECONDS = 120.0  # a person types a password
+HEARTBEAT_SECONDS = 15.0  # sent when nothing else was: four small frames a minute
+SILENT_SECONDS = 45.0  # three heartbeats missed: the peer is gone
+GOODBYE_SECONDS = 2.0  # how long a Goodbye may take to leave before the connection is cut
+REQUEST_SECONDS = 5.0  # a daemon's answer to a daemon
+LENDING_SECONDS = 3.0  # a lender's answer; less than REQUEST_SECONDS, so that the asker can fall back
+DIAL_SECONDS = 3.0  # TCP and TLS to a daemon of the farm
+CONNECTIONS_MAX = 16_384  # per daemon; descriptors usually end first
+CONNECTIONS_PER_ADDRESS_MAX = 4_096  # one address may be a gateway for many devices
+HANDSHAKES_MAX = 128  # TLS handshakes at once; a core does about 1,000 a second
+
+# --- discovery --------------------------------------------------------------------------------
+DISCOVERY_PORT = 5606
+DATAGRAM_BYTES = 512  # a query is padded to it, an answer never exceeds it: nothing is amplified
+DISCOVERY_WINDOW_SECONDS = 0.5  # how long answers are collected before one is chosen at random
+DISCOVERY_RETRY_SECONDS = 15 * 60.0  # none found: "How Terminal Services Licensing Works"; JSI tip 8634
+DISCOVERY_VERIFY_SECONDS = 2 * 3600.0  # a chosen server is verified: Windows 2000, domain mode
+DISCOVERY_ANSWERS_MAX = 64  # answers kept of one search
+DISCOVERY_ANSWERS_PER_SECOND = 50  # what a license server spends on broadcasts
+
+# --- licenses ---------------------------------------------------------------------------------
+DAY_SECONDS = 86_400
+TEMPORARY_DAYS = 90  # KB 813052
+FULL_DAYS_MIN = 52  # "How Terminal Services Licensing Works": 52 to 89 days from the issue
+FULL_DAYS_MAX = 89
+RENEWAL_DAYS = 7  # renewed when its expiry is this near; the same source
+GRACE_DAYS = 120  # [Win32 TerminalServiceSetting] LicensingGracePeriod, 2003 and later
+INVENTORY_SECONDS = 60.0  # an inventory is announced on change, and at least this often
+TOKEN_BYTES = 1024  # a token is about 250 bytes
+CERTIFICATE_BYTES = 4096  # DER; an Ed25519 certificate is about 500
+KEY_PACK_TOKENS_MAX = 1_000_000
+DEVICES_MAX = 1_000_000  # temporary tokens a license server keeps; then LEDGER_FULL
+TEMPORARY_PER_SERVER_PER_MINUTE = 6_000  # new devices one terminal server may bring in a minute
+
+# --- logon ------------------------------------------------------------------------------------
+LOGON_ATTEMPTS = 3  # wrong passwords on one connection
+PASSWORD_CHECKS_AT_ONCE = 2  # argon2id takes 64 MiB and a core each
+PASSWORD_CHECKS_WAITING = 256  # then LOGON_BUSY
+TICKET_SECONDS = 30  # a redirected client comes at once, or never
+REDIRECTS_MAX = 3  # hops a client follows
+RECONNECT_SECONDS_MAX = 30.0  # back-off of an automatic reconnect ends here
+
+# --- sessions and directory ---------------------------------------------------------------------
+SESSIONS_PER_SERVER_MAX = 1_000
+SESSIONS_PER_MESSAGE = 25  # [IWTSSBPlugin] WTSSBX_SessionChangeNotification reports at most 25 a call
+RESERVATION_SECONDS = 60  # a placement that never became a session is forgotten
+SERVER_LOST_SECONDS = 10  # after its link broke, a host's rows stay this long for it to come back
+REJOIN_SECONDS = 1.0  # first pause before a terminal server dials the directory again; doubles to
+REJOIN_SECONDS_MAX = 15.0
+REPLAY_BYTES = 256 * 1024  # recent output kept for a session's next client
+PAGE_ROWS = 500  # rows of an administrator's query in one answer
+COLUMNS_MAX = 1_000
+ROWS_MAX = 1_000

@@ -125,6 +125,14 @@ class Verify(Effect, frozen=True, gc=False):
     ticket: int
 
 
+class LookUp(Effect, frozen=True, gc=False):
+    """Find the account of a user who is proved by a ticket or cookie; no password is checked.
+    `Verified` comes to `on_answer` with `ticket`, `accepted` False when there is none."""
+
+    user_name: str
+    ticket: int
+
+
 class Close(Effect, frozen=True, gc=False):
     """Say Goodbye with this code and hang up; `on_peer_lost` does not follow."""
 
@@ -250,9 +258,7 @@ class Core(Protocol):
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]: ...
     def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]: ...
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]: ...
-    def on_datagram(
-        self, host: str, port: int, datagram: bytes, now: float
-    ) -> list[Effect]: ...
+    def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> list[Effect]: ...
     def next_deadline(self) -> float | None: ...
     def on_deadline(self, now: float) -> list[Effect]: ...
 

@@ -32,7 +32,7 @@ SESSION_KIND = 1
 HEADER = struct.Struct(">BIb")
 EXT32 = 0xC9
 
-_decoder = msgspec.msgpack.Decoder(AnyMessage)
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(AnyMessage)
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -91,20 +91,24 @@ class FrameReader:
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """The frames that `data` completes, as (kind, body), one by one.
 
-        Raises MalformedFrame, FrameTooLong (at the header already) or UnknownFrameKind.
+        Raises MalformedFrame, UnknownFrameKind or FrameTooLong, as soon as a header shows it and
+        whatever the pieces in which the bytes come.
         """
+        for start in range(0, len(data), limits.FRAME_BYTES):
+            yield from self._feed(data[start : start + limits.FRAME_BYTES])
+
+    def _feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         unpacker = self._unpacker
+        self._fed += len(data)
         try:
             unpacker.feed(data)
-            self._fed += len(data)
             for frame in unpacker:
                 if type(frame) is not _Frame:
-                    raise _not_a_frame(frame)
+                    break
                 before, self._taken = self._taken, unpacker.tell()
                 yield self._checked(frame, self._taken - before)
         except (ValueError, msgpack.exceptions.UnpackException) as error:
-            if isinstance(error, msgpack.exceptions.BufferFull):
-                raise FrameTooLong(f"no frame ends within {limits.FRAME_BYTES} bytes") from None
+            self._check_head(data)
             raise MalformedFrame(f"not a frame: {error}") from None
         self._check_head(data)
 
@@ -112,14 +116,12 @@ class FrameReader:
         body = frame.body
         if taken != HEADER.size + len(body):
             raise MalformedFrame("a frame is an ext32 object, whatever its length")
-        if len(body) > self.frame_bytes:
-            raise self._too_long(len(body))
-        if frame.kind not in (MESSAGE_KIND, SESSION_KIND):
-            raise UnknownFrameKind(f"no frame has the kind {frame.kind}")
+        self._check_length(len(body))
+        _check_kind(frame.kind)
         return frame.kind, body
 
     def _check_head(self, data: bytes) -> None:
-        """Refuse an incomplete frame by its header, before its body is held."""
+        """Refuse what is no frame, or will be none, by its header: before its body is held."""
         pending = self._fed - self._taken
         if not pending:
             self._head = b""
@@ -128,15 +130,19 @@ class FrameReader:
         self._head = bytes(fresh[: HEADER.size])
         if self._head[0] != EXT32:
             raise MalformedFrame(f"a frame begins with 0xc9, not 0x{self._head[0]:02x}")
+        if len(self._head) >= HEADER.size - 1:  # msgpack, too, refuses a length before its kind
+            self._check_length(int.from_bytes(self._head[1:5], "big"))
         if len(self._head) == HEADER.size:
-            _, length, kind = HEADER.unpack(self._head)
-            if kind not in (MESSAGE_KIND, SESSION_KIND):
-                raise UnknownFrameKind(f"no frame has the kind {kind}")
-            if length > self.frame_bytes:
-                raise self._too_long(length)
+            _check_kind(HEADER.unpack(self._head)[2])
 
-    def _too_long(self, length: int) -> FrameTooLong:
-        return FrameTooLong(f"a frame of {length} bytes, {self.frame_bytes} allowed now")
+    def _check_length(self, length: int) -> None:
+        if length > self.frame_bytes:
+            raise FrameTooLong(f"a frame of {length} bytes, {self.frame_bytes} allowed now")
+
+
+def _check_kind(kind: int) -> None:
+    if kind not in (MESSAGE_KIND, SESSION_KIND):
+        raise UnknownFrameKind(f"no frame has the kind {kind}")
 
 
 class _Frame:
@@ -145,9 +151,3 @@ class _Frame:
     def __init__(self, kind: int, body: bytes) -> None:
         self.kind = kind
         self.body = body
-
-
-def _not_a_frame(found: object) -> MalformedFrame | UnknownFrameKind:
-    if isinstance(found, msgpack.Timestamp):
-        return UnknownFrameKind("no frame has the kind -1")
-    return MalformedFrame(f"a frame is an ext32 object, not a {type(found).__name__}")

@@ -60,7 +60,7 @@ class ErrorCode(IntEnum):
     LOGON_BUSY = 301, True, "too many passwords are being checked"
     TOO_MANY_ATTEMPTS = 302, True, "too many wrong passwords on this connection"
     TICKET_INVALID = 303, True, "the ticket was used, is too old, or is for somebody else"
-    UNKNOWN_APPLICATION = 304, False, "the terminal server's configuration names no such application"
+    UNKNOWN_APPLICATION = 304, False, "the terminal server knows no application of this name"
     TOO_MANY_SESSIONS = 305, True, "the terminal server has as many sessions as it may"
     PROGRAM_FAILED = 306, True, "the session's program could not be started"
     ACCOUNT_UNUSABLE = 307, False, "no session may run as this account's system user"
@@ -151,3 +151,7 @@ class LicenseForeign(LicenseError):
 
 class LicenseNotYours(LicenseError):
     code = ErrorCode.LICENSE_NOT_YOURS
+
+
+class DeviceProofInvalid(LicenseError):
+    code = ErrorCode.DEVICE_PROOF_INVALID

@@ -21,6 +21,12 @@ SESSION_OUTBOX_BYTES = 256 * 1024
 # Requests a peer may have in flight on one connection before TOO_MANY_REQUESTS ends it.
 REQUESTS_IN_FLIGHT = 1024
 
+# --- ports ----------------------------------------------------------------------------------------
+# What a command line means that names a host alone; a daemon listens where its configuration says.
+TERMINAL_PORT = 5600
+LICENSE_PORT = 5601
+DIRECTORY_PORT = 5602
+
 # --- links ------------------------------------------------------------------------------------
 TLS_HANDSHAKE_SECONDS = 5.0  # a LAN handshake takes milliseconds; asyncio's default is 60
 OPENING_SECONDS = 5.0  # from the TCP connection to Hello or Welcome

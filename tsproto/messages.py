@@ -916,6 +916,6 @@ AnyMessage: TypeAlias = (
 RETIRED: tuple[int, ...] = ()
 
 TABLE: dict[int, type[Message]] = {
-    cls.__struct_config__.tag: cls  # type: ignore[misc]
+    cls.__struct_config__.tag: cls
     for cls in AnyMessage.__args__
 }

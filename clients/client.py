@@ -1,0 +1,273 @@
+"""The client library: one `Logon` on real links, a real device store and asyncio.
+
+It decides nothing: it takes the steps that the procedure asks for, and tells it what came of them.
+What a person sees, types and confirms goes through a `Surface`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Protocol
+
+from clients import steps
+from clients.device import Device
+from clients.logon import Logon, Phase
+from clients.route import Randomness
+from clients.steps import Finished, Host, Plan, Step
+from clients.trust import Dialler
+from tsproto import identity, transport
+from tsproto.connection import Closed, Event, Opened, Received, SessionBytes
+from tsproto.errors import ErrorCode
+from tsproto.messages import LicenseRequest
+
+
+class Surface(Protocol):
+    """What stands between a client and a person, or a script."""
+
+    async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
+        """The password, or None when there is none to give: the client gives up."""
+        ...
+
+    def say(self, text: str) -> None:
+        """A line for a person to read, apart from the session's output."""
+        ...
+
+    def on_attached(self, attached: steps.Attached) -> None: ...
+
+    def on_detached(self) -> None:
+        """The session is not shown any more, and is looked for."""
+        ...
+
+    def on_output(self, data: bytes) -> bool:
+        """False: enough for now, until `Client.resume_output`."""
+        ...
+
+    def on_input_wanted(self) -> None:
+        """After `Client.send` gave False: the session takes input again."""
+        ...
+
+
+class Client:
+    """One user's connection to a farm, from the first dial to the end of the session."""
+
+    def __init__(
+        self, plan: Plan, device: Device, dialler: Dialler, surface: Surface, rng: Randomness
+    ) -> None:
+        self._plan = plan
+        self._device = device
+        self._dialler = dialler
+        self._surface = surface
+        self._logon = Logon(plan, rng)
+        self._host: Host | None = None
+        self._link: transport.Link | None = None
+        self._farm = ""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def run(self) -> Finished:
+        """Connect, and stay until it has ended. Raises TsfarmError where the device store fails or
+        the host is not to be trusted."""
+        self._loop = asyncio.get_running_loop()
+        self._done: asyncio.Future[Finished] = self._loop.create_future()
+        try:
+            self._tell(self._logon.start)
+            return await self._done
+        finally:
+            await self._leave()
+
+    # --- for the surface ------------------------------------------------------------------------
+
+    @property
+    def is_attached(self) -> bool:
+        return self._logon.phase is Phase.SESSION
+
+    def send(self, data: bytes) -> bool:
+        """Bytes for the session; dropped while none is shown. False: send no more before
+        `on_input_wanted`."""
+        if self._link is None or not self.is_attached:
+            return True
+        return self._link.send_session_bytes(data)
+
+    def resume_output(self) -> None:
+        if self._link is not None:
+            self._link.resume_reading()
+
+    def resize(self, columns: int, rows: int) -> None:
+        self._tell(lambda now: self._logon.resize(columns, rows))
+
+    def disconnect(self) -> None:
+        """Leave the session running."""
+        self._tell(self._logon.disconnect)
+
+    def cancel(self) -> None:
+        """Give up, whatever is under way."""
+        self._tell(lambda now: self._logon.cancel())
+
+    # --- for the link ---------------------------------------------------------------------------
+
+    def on_events(self, link: transport.Link, events: list[Event]) -> None:
+        for event in events:
+            if link is not self._link:
+                return
+            match event:
+                case Opened():
+                    self._farm = event.farm
+                    if link.peer_certificate_der:
+                        self._farm = identity.identity_of(link.peer_certificate_der).farm
+                    self._tell(self._logon.on_opened)
+                case Received(message):
+                    self._tell(partial(self._logon.on_message, message))
+                case SessionBytes(data):
+                    if not self._surface.on_output(data):
+                        link.pause_reading()
+                case Closed():
+                    self._on_closed(event)
+                case _:
+                    pass
+
+    def on_writable(self, link: transport.Link) -> None:
+        if link is self._link:
+            self._surface.on_input_wanted()
+
+    def _on_closed(self, closed: Closed) -> None:
+        self._link = None
+        detail = closed.detail or closed.code.meaning
+        if closed.trace_id and closed.trace_id not in detail:
+            detail = f"{detail} (trace {closed.trace_id})"
+        hint = closed.retry_after_seconds
+        self._tell(lambda now: self._logon.on_lost(closed.code, detail, hint, now))
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    def _tell(self, tell: Callable[[float], list[Step]]) -> None:
+        """Tell the procedure something, and take the steps that follow."""
+        if self._done.done():
+            return
+        try:
+            todo = deque(tell(self._loop.time()))
+            while todo:
+                todo.extend(self._take(todo.popleft()))
+        except Exception as error:
+            self._fail(error)
+            return
+        if self._link is not None:
+            self._link.flush()
+        self._arm()
+
+    def _take(self, step: Step) -> list[Step]:
+        """Take one step; gives those that follow at once."""
+        now = self._loop.time()
+        match step:
+            case steps.DialHost(host, redirected):
+                self._hang_up(ErrorCode.NORMAL, "")
+                self._host = host
+                self._start(self._dial(host, redirected))
+            case steps.HangUp(code, detail):
+                self._hang_up(code, detail)
+            case steps.ShowLicense(request):
+                return self._show_license(request, now)
+            case steps.StoreLicense(token, certificate):
+                stored = self._device.store_license(self._farm, token, certificate)
+                return self._logon.on_stored(stored, now)
+            case steps.AskPassword(again):
+                self._start(self._ask_password(again))
+            case steps.Send(message):
+                if self._link is not None:
+                    self._link.send(message)
+            case steps.Attached():
+                self._surface.on_attached(step)
+            case Finished():
+                self._done.set_result(step)
+            case _:
+                self._report(step)
+        return []
+
+    def _report(self, step: Step) -> None:
+        match step:
+            case steps.Licensed(_, _, notice) if notice:
+                self._surface.say(notice)
+            case steps.Redirected(host):
+                self._surface.say(f"redirected to {host}")
+            case steps.Waiting(seconds, code, detail, reconnecting):
+                if reconnecting:
+                    self._surface.on_detached()
+                doing = "reconnecting" if reconnecting else "trying again"
+                why = detail or code.meaning
+                self._surface.say(f"{why}; {doing} in {seconds:.0f} s, Ctrl-C gives up")
+            case _:
+                pass
+
+    def _show_license(self, request: LicenseRequest, now: float) -> list[Step]:
+        assert self._link is not None
+        certificate = self._link.peer_certificate_der
+        shown = identity.fingerprint(certificate) if certificate else bytes(identity.DIGEST_BYTES)
+        info = self._device.license_info(self._farm, request, shown, self._plan.user_name)
+        return self._logon.on_license_info(info, now)
+
+    def _hang_up(self, code: ErrorCode, detail: str) -> None:
+        if self._link is not None:
+            self._link.close(code, detail)
+            closing = self._loop.create_task(self._link.wait_closed())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            self._link = None
+
+    # --- what takes a while -----------------------------------------------------------------------
+
+    async def _dial(self, host: Host, redirected: bool) -> None:
+        try:
+            link = await self._dialler.dial(host, self, redirected)
+        except transport.DialFailed as failed:
+            code, detail = failed.code, failed.detail
+            self._tell(lambda now: self._logon.on_unreachable(code, detail, now))
+        else:
+            self._link = link
+            if self._done.done():
+                self._hang_up(ErrorCode.NORMAL, "")
+
+    async def _ask_password(self, again: bool) -> None:
+        host = str(self._host)
+        password = await self._surface.ask_password(self._plan.user_name, host, again)
+        if password is None:
+            self._tell(lambda now: self._logon.cancel())
+        else:
+            self._tell(lambda now: self._logon.on_password(password, now))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._done.done():
+            self._done.set_exception(error)
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        deadline = self._logon.next_deadline()
+        self._timer = (
+            None
+            if deadline is None
+            else self._loop.call_at(deadline, self._tell, self._logon.on_deadline)
+        )
+
+    async def _leave(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        running = list(self._tasks)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        self._hang_up(ErrorCode.NORMAL, "")
+        await asyncio.gather(*self._closing)

@@ -1,0 +1,95 @@
+"""Which farms the user trusts, as ssh's `known_hosts` does it.
+
+An authority is accepted once; every host met is remembered with the authority that it showed. A
+host that shows another one later is somebody else, until the user deletes its line by hand.
+
+    known_farms            `HOST:PORT FINGERPRINT`, a line for every host met
+    authorities/HEX.pem    the accepted authority of that fingerprint
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from clients import files
+from clients.files import DeviceStoreError
+from tsproto import identity
+
+KNOWN_FARMS_BYTES_MAX = 4 * 1024 * 1024  # some 50,000 hosts
+
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
+
+
+class KnownFarms:
+    """The trusted farms in a device's folder, which exists."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.file = folder / "known_farms"
+
+    def authorities(self) -> list[bytes]:
+        """The accepted authorities (certificates, PEM) in the order of their fingerprints."""
+        with files.explained(self._folder):
+            paths = sorted((self._folder / "authorities").glob("*.pem"))
+        return [pem for path in paths if (pem := _authority(path)) is not None]
+
+    def authority(self, fingerprint: bytes) -> bytes | None:
+        """The accepted authority of this SHA-256, as PEM, or None."""
+        return _authority(self._authority_file(fingerprint))
+
+    def fingerprint_of(self, host: str, port: int) -> str | None:
+        """Which authority (its fingerprint as shown) this host had when it was last met."""
+        return self._hosts().get(_where(host, port))
+
+    def remember(self, host: str, port: int, authority: bytes) -> None:
+        """The user accepts this authority (PEM), and this host as one of its farm.
+
+        A host that is known with another authority stays as it is.
+        """
+        fingerprint = identity.fingerprint(identity.certificate_der(authority))
+        with files.explained(self.file), files.locked(self._folder):
+            if self.authority(fingerprint) is None:
+                path = self._authority_file(fingerprint)
+                files.make_folder(path.parent)
+                files.replace(path, authority)
+            hosts = self._hosts()
+            if _where(host, port) not in hosts:
+                hosts[_where(host, port)] = identity.show_fingerprint(fingerprint)
+                lines = "".join(f"{where} {shown}\n" for where, shown in hosts.items())
+                files.replace(self.file, lines.encode())
+
+    def _authority_file(self, fingerprint: bytes) -> Path:
+        return self._folder / "authorities" / f"{fingerprint.hex()}.pem"
+
+    def _hosts(self) -> dict[str, str]:
+        content = files.read(self.file, KNOWN_FARMS_BYTES_MAX) or b""
+        hosts: dict[str, str] = {}
+        for number, line in enumerate(content.decode(errors="replace").splitlines(), start=1):
+            words = line.split()
+            if len(words) != 2 or not _FINGERPRINT.fullmatch(words[1]):
+                raise DeviceStoreError(
+                    f"{self.file}, line {number}: expected HOST:PORT SHA256:…; correct or delete it"
+                )
+            hosts[words[0]] = words[1]
+        return hosts
+
+
+def _authority(path: Path) -> bytes | None:
+    pem = files.read(path)
+    if pem is None:
+        return None
+    try:
+        fingerprint = identity.fingerprint(identity.certificate_der(pem))
+    except identity.IdentityError:
+        fingerprint = b""
+    if fingerprint.hex() != path.stem:
+        raise DeviceStoreError(
+            f"{path} is damaged: delete it, and compare the farm's fingerprint at the next"
+            " connection"
+        )
+    return pem
+
+
+def _where(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,365 @@
+"""From a list of hosts to an attached session, and back to it after a loss.
+
+The procedure is told what happened and what time it is, and returns the steps to take
+(`clients.steps`), so the real client and the simulator run the same one. It follows redirects, asks
+for the password once and remembers it, and proves a reconnect with the session's cookie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+
+import msgspec
+
+from clients.route import GONE, Randomness, Route
+from clients.steps import (
+    AskPassword,
+    Attached,
+    DialHost,
+    Finished,
+    HangUp,
+    Host,
+    Licensed,
+    Outcome,
+    Plan,
+    Redirected,
+    Send,
+    ShowLicense,
+    Step,
+    StoreLicense,
+    Waiting,
+)
+from tsproto import limits
+from tsproto.errors import ErrorCode
+from tsproto.messages import (
+    Credential,
+    DisconnectSession,
+    LicenseAccepted,
+    LicenseInfo,
+    LicenseRequest,
+    LicenseStored,
+    LogonAccepted,
+    LogonRefused,
+    LogonRequest,
+    Message,
+    NewLicense,
+    Redirect,
+    ResizeSession,
+    SessionEnded,
+)
+
+
+class Phase(Enum):
+    """`PROMPTING` means that the host waits while a password is typed; `TYPING` that the host has
+    given up waiting, and is dialled again when the password is there."""
+
+    IDLE = auto()
+    DIALLING = auto()
+    LICENSING = auto()
+    PROMPTING = auto()
+    TYPING = auto()
+    LOGON = auto()
+    SESSION = auto()
+    LEAVING = auto()
+    WAITING = auto()
+    FINISHED = auto()
+
+
+class _Shown(msgspec.Struct, frozen=True):
+    """The session that was last shown here, with what proves us to its host."""
+
+    host: Host
+    session_id: int
+    cookie: bytes
+
+
+class Logon:
+    """One user's way to one session. Each `on_…` is told of the present link alone; whoever takes
+    the steps forgets a link at HangUp and at DialHost."""
+
+    def __init__(self, plan: Plan, rng: Randomness) -> None:
+        self.phase = Phase.IDLE
+        self._plan = plan
+        self._route = Route(plan.hosts, rng)
+        self._host = plan.hosts[0]
+        self._origin: Host | None = None
+        self._ticket: Redirect | None = None
+        self._shown: _Shown | None = None
+        self._unreachable_host = ""
+        self._redirects = 0
+        self._password: bytes | None = None
+        self._passwords_asked = 0
+        self._wake_at: float | None = None
+        self._on_wake: Callable[[float], list[Step]] = self._dial_round
+
+    def start(self, now: float) -> list[Step]:
+        self._route.begin(now, self._plan.connect_seconds)
+        return self._dial_round(now)
+
+    # --- a link comes and goes ----------------------------------------------------------------
+
+    def on_opened(self, now: float) -> list[Step]:
+        """Hello and Welcome are through; the host speaks first."""
+        self.phase = Phase.LICENSING
+        return []
+
+    def on_unreachable(self, code: ErrorCode, detail: str, now: float) -> list[Step]:
+        """The host could not be dialled, or is not who it should be."""
+        return self._failed(code, detail, 0, now)
+
+    def on_lost(
+        self, code: ErrorCode, detail: str, retry_after_seconds: int, now: float
+    ) -> list[Step]:
+        """The link has ended, by the host's Goodbye or by itself."""
+        match self.phase:
+            case Phase.LEAVING:
+                return self._finish(ErrorCode.DISCONNECTED_BY_USER)
+            case Phase.SESSION:
+                return self._session_lost(code, detail, retry_after_seconds, now)
+            case Phase.PROMPTING if code.may_retry:
+                self.phase = Phase.TYPING
+                return []
+            case _:
+                return self._failed(code, detail, retry_after_seconds, now)
+
+    def _session_lost(
+        self, code: ErrorCode, detail: str, retry_after_seconds: int, now: float
+    ) -> list[Step]:
+        # A command has ended with its connection; there is nothing to come back to.
+        if self._plan.command or not code.may_retry:
+            return self._finish(code, detail)
+        assert self._shown is not None
+        self._route.begin_reconnecting(self._shown.host, now, self._plan.reconnect_seconds)
+        self._route.failed(code, detail, retry_after_seconds)
+        return self._wait_for_round(now)
+
+    # --- which host ---------------------------------------------------------------------------
+
+    def _dial_round(self, now: float) -> list[Step]:
+        self._redirects = 0
+        self._unreachable_host = ""
+        return self._dial(self._route.first_of_round(now))
+
+    def _dial(self, host: Host, redirected: bool = False) -> list[Step]:
+        self.phase = Phase.DIALLING
+        self._wake_at = None
+        self._host = host
+        return [DialHost(host, redirected)]
+
+    def _failed(
+        self, code: ErrorCode, detail: str, retry_after_seconds: int, now: float
+    ) -> list[Step]:
+        """This try has come to nothing, and its link is gone."""
+        if not code.may_retry:
+            return self._finish(code, detail)
+        self._route.failed(code, detail, retry_after_seconds)
+        origin, self._origin, self._ticket = self._origin, None, None
+        if origin is not None and code in GONE:
+            self._unreachable_host = self._host.name
+            return self._dial(origin)
+        if origin is not None:
+            self._route.end_round()  # placed anew elsewhere, the user would lose the session there
+        following = self._route.next_of_round()
+        return self._dial(following) if following is not None else self._wait_for_round(now)
+
+    def _wait_for_round(self, now: float) -> list[Step]:
+        assert self._route.reason is not None
+        code, detail = self._route.reason
+        seconds = self._route.wait(now)
+        if seconds is None:
+            return self._finish(code, detail)
+        self.phase = Phase.WAITING
+        self._wake_at, self._on_wake = now + seconds, self._dial_round
+        return [Waiting(seconds, code, detail, self._route.is_reconnecting)]
+
+    # --- what the host says -------------------------------------------------------------------
+
+    def on_message(self, message: Message, now: float) -> list[Step]:
+        """A message of the present link; one that does not belong here ends the procedure."""
+        match self.phase, message:
+            case Phase.LICENSING, LicenseRequest():
+                return [ShowLicense(message)]
+            case Phase.LICENSING, NewLicense():
+                return [StoreLicense(message.token, message.issuer_certificate)]
+            case Phase.LICENSING, LicenseAccepted():
+                return self._on_licensed(message)
+            case Phase.LOGON, LogonRefused():
+                return self._on_refused(message, now)
+            case Phase.LOGON, Redirect():
+                return self._follow(message)
+            case Phase.LOGON, LogonAccepted():
+                return self._on_accepted(message)
+            case ((Phase.LOGON | Phase.SESSION), SessionEnded()):
+                finished = self._finish(
+                    ErrorCode.LOGGED_OFF, outcome=Outcome.ENDED, exit_status=message.exit_status
+                )
+                return [HangUp(), *finished]
+            case _:
+                name = type(message).__name__
+                detail = f"{name} does not belong in phase {self.phase.name.lower()}"
+                finished = self._finish(ErrorCode.OUT_OF_ORDER, f"{self._host}: {detail}")
+                return [HangUp(ErrorCode.OUT_OF_ORDER, detail), *finished]
+
+    def on_license_info(self, info: LicenseInfo, now: float) -> list[Step]:
+        return [Send(info)]
+
+    def on_stored(self, license_id: bytes, now: float) -> list[Step]:
+        """The license is durable on the device."""
+        return [Send(LicenseStored(license_id=license_id))]
+
+    def _on_licensed(self, accepted: LicenseAccepted) -> list[Step]:
+        licensed = Licensed(accepted.kind, accepted.expires_at, accepted.notice)
+        return [licensed, *self._log_on()]
+
+    # --- logon --------------------------------------------------------------------------------
+
+    def _log_on(self) -> list[Step]:
+        """With the best proof there is: a ticket, the session's cookie, a password."""
+        if self._ticket is not None:
+            kind, proof = Credential.TICKET, self._ticket.ticket
+            session_id = self._ticket.session_id
+        elif self._shown is not None and self._shown.cookie and self._host == self._shown.host:
+            kind, proof = Credential.RECONNECT, self._shown.cookie
+            session_id = self._shown.session_id
+        elif self._password is not None:
+            kind, proof, session_id = Credential.PASSWORD, self._password, 0
+        else:
+            self.phase = Phase.PROMPTING
+            self._passwords_asked += 1
+            return [AskPassword(again=self._passwords_asked > 1)]
+        self.phase = Phase.LOGON
+        plan = self._plan
+        request = LogonRequest(
+            user_name=plan.user_name,
+            credential_kind=kind,
+            credential=proof,
+            session_id=session_id,
+            application=plan.application,
+            command=plan.command,
+            columns=plan.columns,
+            rows=plan.rows,
+            terminal=plan.terminal,
+            unreachable_host=self._unreachable_host,
+        )
+        return [Send(request)]
+
+    def on_password(self, password: bytes, now: float) -> list[Step]:
+        """What the user has typed; kept as long as this procedure, to be asked for once."""
+        self._password = password
+        self._route.extend(now, self._plan.connect_seconds)
+        if self.phase is Phase.TYPING:
+            return self._dial(self._host)
+        return self._log_on() if self.phase is Phase.PROMPTING else []
+
+    def _on_refused(self, refused: LogonRefused, now: float) -> list[Step]:
+        code, stays = refused.code, refused.attempts_left > 0
+        if code is ErrorCode.TICKET_INVALID and stays:
+            self._ticket = self._origin = None
+            self._forget_cookie()
+            return self._log_on()
+        if code is ErrorCode.LOGON_FAILED:
+            self._password = None
+            if stays and self._passwords_asked < self._plan.password_attempts:
+                return self._log_on()
+            return [HangUp(), *self._finish(code, refused.detail)]
+        if stays and code.may_retry and refused.retry_after_seconds:
+            return self._log_on_later(refused, now)
+        if code is ErrorCode.TICKET_INVALID:
+            self._forget_cookie()
+        return [HangUp(), *self._failed(code, refused.detail, refused.retry_after_seconds, now)]
+
+    def _log_on_later(self, refused: LogonRefused, now: float) -> list[Step]:
+        """The host is busy, not unwilling: the link stays, the request is repeated."""
+        seconds = self._route.wait(now, refused.retry_after_seconds)
+        if seconds is None:
+            return [HangUp(), *self._finish(refused.code, refused.detail)]
+        self._wake_at, self._on_wake = now + seconds, lambda now: self._log_on()
+        return [Waiting(seconds, refused.code, refused.detail, self._route.is_reconnecting)]
+
+    def _forget_cookie(self) -> None:
+        if self._shown is not None:
+            self._shown = msgspec.structs.replace(self._shown, cookie=b"")
+
+    def _follow(self, redirect: Redirect) -> list[Step]:
+        self._redirects += 1
+        if self._redirects > limits.REDIRECTS_MAX:
+            detail = f"redirected more than {limits.REDIRECTS_MAX} times, to {redirect.host} last"
+            return [HangUp(), *self._finish(ErrorCode.UNREACHABLE, detail)]
+        target = Host(redirect.address, redirect.port, redirect.host)
+        self._origin, self._ticket = self._origin or self._host, redirect
+        return [HangUp(), Redirected(target), *self._dial(target, redirected=True)]
+
+    # --- session ------------------------------------------------------------------------------
+
+    def _on_accepted(self, accepted: LogonAccepted) -> list[Step]:
+        self.phase = Phase.SESSION
+        self._shown = _Shown(self._host, accepted.session_id, accepted.cookie)
+        self._origin = self._ticket = None
+        self._unreachable_host = ""
+        return [
+            Attached(accepted.host, accepted.session_id, accepted.user_name, accepted.reattached)
+        ]
+
+    def resize(self, columns: int, rows: int) -> list[Step]:
+        """The terminal has a new size; what is beyond the bounds of the protocol is clipped."""
+        columns = min(max(columns, 1), limits.COLUMNS_MAX)
+        rows = min(max(rows, 1), limits.ROWS_MAX)
+        self._plan = msgspec.structs.replace(self._plan, columns=columns, rows=rows)
+        if self.phase is not Phase.SESSION:
+            return []
+        return [Send(ResizeSession(columns=columns, rows=rows))]
+
+    def disconnect(self, now: float) -> list[Step]:
+        """The user leaves; a session that is shown goes on."""
+        if self.phase is not Phase.SESSION:
+            return self.cancel()
+        self.phase = Phase.LEAVING
+        self._wake_at, self._on_wake = now + limits.GOODBYE_SECONDS, self._left
+        return [Send(DisconnectSession())]
+
+    def _left(self, now: float) -> list[Step]:
+        return [HangUp(), *self._finish(ErrorCode.DISCONNECTED_BY_USER)]
+
+    def cancel(self) -> list[Step]:
+        """The user has had enough."""
+        if self.phase is Phase.FINISHED:
+            return []
+        return [HangUp(), *self._finish(ErrorCode.NORMAL, outcome=Outcome.CANCELLED)]
+
+    # --- time and the end ---------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        return self._wake_at
+
+    def on_deadline(self, now: float) -> list[Step]:
+        if self._wake_at is None or now < self._wake_at:
+            return []
+        self._wake_at = None
+        return self._on_wake(now)
+
+    def _finish(
+        self,
+        code: ErrorCode,
+        detail: str = "",
+        *,
+        outcome: Outcome | None = None,
+        exit_status: int = 0,
+    ) -> list[Step]:
+        self.phase = Phase.FINISHED
+        self._wake_at = None
+        self._password = None
+        return [Finished(outcome or outcome_of(code), code, detail, exit_status)]
+
+
+def outcome_of(code: ErrorCode) -> Outcome:
+    """What an end with this code is to whoever waits for it."""
+    match code // 100:
+        case 2:
+            return Outcome.NO_LICENSE
+        case 3:
+            return Outcome.LOGON_FAILED
+        case 4:
+            return Outcome.DISCONNECTED
+        case _:
+            return Outcome.UNREACHABLE if code.may_retry else Outcome.FAILED

@@ -1,0 +1,73 @@
+"""What a person is asked on the terminal: a password, or whether a farm is the right one. A script
+answers beforehand, with a password file and a fingerprint.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from clients import tty
+from clients.trust import Stranger, UntrustedFarm
+from tsproto.errors import TsfarmError
+
+PASSWORD_BYTES_MAX = 1024  # the bound of LogonRequest.credential
+
+
+class NoTerminal(TsfarmError):
+    """Something must be asked, and there is nobody to ask."""
+
+
+class Prompts:
+    """Asks on standard input, when it is a terminal. `password` comes from a file, `fingerprint`
+    is of the one new farm that is accepted."""
+
+    def __init__(
+        self, password: bytes | None = None, fingerprint: str = "", descriptor: int = 0
+    ) -> None:
+        self._password = password
+        self._fingerprint = fingerprint
+        self._descriptor = descriptor
+
+    async def password(self, user_name: str, host: str, again: bool) -> bytes | None:
+        """None when the user gives none. Raises NoTerminal."""
+        if self._password is not None:
+            return self._password
+        if not os.isatty(self._descriptor):
+            raise NoTerminal(
+                "standard input is no terminal to ask for a password on: give --password-file FILE"
+            )
+        if again:
+            tty.say("wrong; try again")
+        with tty.silent(self._descriptor):
+            _ask(f"{user_name}'s password at {host}: ")
+            line = await tty.read_line(self._descriptor)
+            _ask("\n")
+        return None if line is None else line.encode()[:PASSWORD_BYTES_MAX]
+
+    async def confirm(self, stranger: Stranger) -> bool:
+        """Whether the farm that was met for the first time is the one that the user means."""
+        if self._fingerprint:
+            return stranger.fingerprint == self._fingerprint
+        if not os.isatty(self._descriptor):
+            raise UntrustedFarm(
+                f"the farm {stranger.farm} at {stranger.host} is not known yet, its authority has"
+                f" the fingerprint {stranger.fingerprint}: give its certificate with --ca FILE, or"
+                " accept it with --accept-new FINGERPRINT"
+            )
+        _ask(
+            f"The farm {stranger.farm!r} at {stranger.host} is not known yet.\n"
+            f"Its authority has the fingerprint {stranger.fingerprint}.\n"
+        )
+        while True:
+            _ask("Is that the right one (yes/no)? ")
+            line = await tty.read_line(self._descriptor)
+            if line is None or line.strip().lower() == "no":
+                return False
+            if line.strip().lower() == "yes" or line.strip() == stranger.fingerprint:
+                return True
+
+
+def _ask(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()

@@ -1,0 +1,154 @@
+"""What a logon is to reach, and the steps that it asks for on the way.
+
+`clients.logon` returns these; `clients.client` takes them on a real machine, the simulator in its
+own world.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+import msgspec
+
+from tsproto import limits
+from tsproto.errors import ErrorCode
+from tsproto.messages import LicenseKind, LicenseRequest, Message
+
+# How long a first connection goes on with hosts that say when to come back.
+CONNECT_SECONDS = 15.0
+# How long a lost session is tried for: a night's sleep of a laptop has its own connect.
+RECONNECT_SECONDS = 3600.0
+
+
+class Host(msgspec.Struct, frozen=True):
+    """Where to dial; `name` is demanded of the host's certificate, unless it is empty."""
+
+    address: str
+    port: int
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.name or (
+            f"[{self.address}]:{self.port}"
+            if ":" in self.address
+            else f"{self.address}:{self.port}"
+        )
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom to log on, where and to what. The hosts, at least one, are tried in their order.
+
+    `password_attempts` bounds the passwords asked for; a file has only one to give.
+    """
+
+    hosts: tuple[Host, ...]
+    user_name: str
+    application: str = ""
+    command: str = ""
+    columns: int = 80
+    rows: int = 24
+    terminal: str = "xterm-256color"
+    password_attempts: int = limits.LOGON_ATTEMPTS
+    connect_seconds: float = CONNECT_SECONDS
+    reconnect_seconds: float = RECONNECT_SECONDS
+
+
+class Outcome(Enum):
+    """How a logon ended, as far as somebody must tell one from the other."""
+
+    ENDED = auto()
+    """The session's program has ended, with an exit status."""
+    DISCONNECTED = auto()
+    """The session goes on without this client, or was logged off elsewhere."""
+    NO_LICENSE = auto()
+    LOGON_FAILED = auto()
+    UNREACHABLE = auto()
+    CANCELLED = auto()
+    FAILED = auto()
+    """Nothing that trying again, a license or a password would change."""
+
+
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """Something to be done for a logon, in the order decided."""
+
+
+class DialHost(Step, frozen=True, gc=False):
+    """Open a link to this host; `on_opened` or `on_unreachable` follows.
+
+    `redirected` tells that the farm named it, not the user: its authority must be known already.
+    """
+
+    host: Host
+    redirected: bool = False
+
+
+class HangUp(Step, frozen=True, gc=False):
+    """Say Goodbye on the present link; `on_lost` does not follow."""
+
+    code: ErrorCode = ErrorCode.NORMAL
+    detail: str = ""
+
+
+class ShowLicense(Step, frozen=True, gc=False):
+    """Prove the device and look up its license; `on_license_info` follows."""
+
+    request: LicenseRequest
+
+
+class StoreLicense(Step, frozen=True, gc=False):
+    """Make this license durable on the device; then `on_stored` follows."""
+
+    token: bytes
+    issuer_certificate: bytes
+
+
+class AskPassword(Step, frozen=True, gc=False):
+    """`on_password` follows; `again` after a wrong one."""
+
+    again: bool = False
+
+
+class Send(Step, frozen=True, gc=False):
+    message: Message
+
+
+class Licensed(Step, frozen=True, gc=False):
+    """For people: what lets the device in, until when (Unix seconds, 0 for none), and a notice."""
+
+    kind: LicenseKind
+    expires_at: int
+    notice: str
+
+
+class Redirected(Step, frozen=True, gc=False):
+    """For people: the session is on another host."""
+
+    host: Host
+
+
+class Waiting(Step, frozen=True, gc=False):
+    """For people: what failed and when it is tried again. `reconnecting` a session that was shown
+    here before."""
+
+    seconds: float
+    code: ErrorCode
+    detail: str
+    reconnecting: bool
+
+
+class Attached(Step, frozen=True, gc=False):
+    """The session is shown here from now on; its bytes follow in both directions."""
+
+    host: str
+    session_id: int
+    user_name: str
+    reattached: bool
+
+
+class Finished(Step, frozen=True, gc=False):
+    """The last step. `exit_status` counts for ENDED."""
+
+    outcome: Outcome
+    code: ErrorCode
+    detail: str = ""
+    exit_status: int = 0

@@ -1,0 +1,192 @@
+"""The interactive terminal: a session shown on the terminal that the user sits at.
+
+Keys go to the session as they are typed, except those that follow `Ctrl-]`. However it ends, by the
+session, a key, a signal or a fault, the terminal is left as it was found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+from clients import tty
+from clients.client import Client
+from clients.prompts import Prompts
+from clients.scanners import Command, EscapeScanner, ModeTracker
+from clients.steps import Attached, Finished
+from tsproto.errors import TsfarmError
+
+READ_BYTES = 16 * 1024
+DRAIN_SECONDS = 2.0  # for the last output, on a terminal that may be stopped
+INTERRUPT = b"\x03"  # Ctrl-C, as it is typed in raw mode
+HELP = "Ctrl-] d disconnects, Ctrl-] Ctrl-] sends one Ctrl-], Ctrl-] ? shows this"
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Signals:
+    """Handlers of a running loop, taken away again at the end. `received` is the last one that was
+    to end the process, 0 for none."""
+
+    def __init__(self, on_end: Callable[[], None], **others: Callable[[], None]) -> None:
+        self.received = 0
+        self._on_end = on_end
+        self._others = {signal.Signals[name]: call for name, call in others.items()}
+
+    def __enter__(self) -> Signals:
+        self._loop = asyncio.get_running_loop()
+        for number in ENDING_SIGNALS:
+            self._loop.add_signal_handler(number, self._end, number)
+        for number, call in self._others.items():
+            self._loop.add_signal_handler(number, call)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number in (*ENDING_SIGNALS, *self._others):
+            self._loop.remove_signal_handler(number)
+
+    def _end(self, number: int) -> None:
+        self.received = number
+        self._on_end()
+
+
+class Terminal:
+    """The surface of an interactive client on three descriptors, those of the process as a rule."""
+
+    def __init__(self, prompts: Prompts, stdin: int = 0, stdout: int = 1) -> None:
+        self._prompts = prompts
+        self._stdin = stdin
+        self._stdout = stdout
+        self._raw = tty.RawMode(stdin)
+        self._scanner = EscapeScanner()
+        self._modes = ModeTracker()
+        self._reads = False
+        self._client: Client
+
+    async def run(self, client: Client) -> tuple[Finished, int]:
+        """Show what `client` attaches to until it has ended; gives that end and the signal that
+        was its cause, 0 for none. Raises what `Client.run` raises."""
+        self._client = client
+        self._output = tty.Output(self._stdout, client.resume_output, client.disconnect)
+        with Signals(client.cancel, SIGWINCH=self._resize, SIGCONT=self._continue) as signals:
+            try:
+                return await client.run(), signals.received
+            finally:
+                await self._restore()
+
+    # --- what the client tells --------------------------------------------------------------------
+
+    async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
+        with self._cooked():
+            return await self._prompts.password(user_name, host, again)
+
+    def say(self, text: str) -> None:
+        tty.say(text, raw=self._raw.is_raw)
+
+    def on_attached(self, attached: Attached) -> None:
+        self._resize()
+        self._raw.enter()
+        self._read(True)
+
+    def on_detached(self) -> None:
+        """Only Ctrl-C counts until the session is back, so keys are read on."""
+
+    def on_output(self, data: bytes) -> bool:
+        self._modes.feed(data)
+        return self._output.write(data)
+
+    def on_input_wanted(self) -> None:
+        self._read(True)
+
+    # --- what is typed ------------------------------------------------------------------------------
+
+    def _read(self, reads: bool) -> None:
+        if reads == self._reads:
+            return
+        self._reads = reads
+        loop = asyncio.get_running_loop()
+        if reads:
+            loop.add_reader(self._stdin, self._on_typed)
+        else:
+            loop.remove_reader(self._stdin)
+
+    def _on_typed(self) -> None:
+        try:
+            data = os.read(self._stdin, READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._read(False)
+            self._client.disconnect()
+        elif not self._client.is_attached and INTERRUPT in data:
+            self._client.cancel()
+        else:
+            for typed in self._scanner.feed(data):
+                self._on_key(typed)
+
+    def _on_key(self, typed: bytes | Command) -> None:
+        if isinstance(typed, bytes):
+            if not self._client.send(typed):
+                self._read(False)
+        elif typed is Command.DISCONNECT:
+            self._client.disconnect()
+        else:
+            self.say(HELP)
+
+    # --- the terminal itself --------------------------------------------------------------------
+
+    def _resize(self) -> None:
+        self._client.resize(*tty.size_of(self._stdin))
+
+    def _continue(self) -> None:
+        """Somebody stopped and continued us, and a shell had the terminal meanwhile."""
+        if self._raw.is_raw:
+            self._raw.enter()
+        self._resize()
+
+    @contextlib.contextmanager
+    def _cooked(self) -> Iterator[None]:
+        """Line editing for a question in the middle of a session, with keys left to it."""
+        was_raw, was_reading = self._raw.is_raw, self._reads
+        self._read(False)
+        self._raw.leave()
+        try:
+            yield
+        finally:
+            if was_raw:
+                self._raw.enter()
+            self._read(was_reading)
+
+    async def _restore(self) -> None:
+        try:
+            self._read(False)
+            if self._raw.is_raw:
+                self._output.write(self._modes.restoring())
+                await self._output.drain(DRAIN_SECONDS)
+        finally:
+            self._raw.leave()
+            self._output.close()
+
+
+class NotATerminal(TsfarmError):
+    """An interactive session needs a terminal on both sides."""
+
+
+def check_is_terminal(stdin: int = 0, stdout: int = 1) -> None:
+    """Raises NotATerminal where an interactive session could not be shown."""
+    for descriptor, name in ((stdin, "input"), (stdout, "output")):
+        if not os.isatty(descriptor):
+            raise NotATerminal(
+                f"standard {name} is no terminal: run one command with `-- COMMAND`, or start this"
+                " from a terminal"
+            )

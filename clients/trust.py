@@ -1,0 +1,229 @@
+"""Is this host one of a farm that the user trusts? Dialling, with the question asked where needed.
+
+As with ssh, a farm that is met for the first time shows its authority, a person compares the
+fingerprint, and from then on the authority vouches for every host of the farm. What is only shown
+counts for nothing: after a yes the host is dialled again, and verified.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from clients.known_farms import KnownFarms
+from clients.steps import Host
+from tsproto import identity, limits, transport
+from tsproto.connection import Answered, Closed, Event, Opened
+from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.messages import Authority, QueryAuthority, Role
+
+
+class UntrustedFarm(TsfarmError):
+    """The host may be anybody's; the text says what it showed and what the user can do."""
+
+
+class Stranger(msgspec.Struct, frozen=True):
+    """A farm that is met for the first time: what a person is asked about."""
+
+    host: Host
+    farm: str
+    fingerprint: str
+    authority: bytes
+    """PEM, of no worth before the person said yes."""
+
+
+Confirm = Callable[[Stranger], Awaitable[bool]]
+
+
+class Dialler:
+    """Opens links to terminal servers for one device. `authority` (PEM) is the only one trusted
+    where it is given; `plain` is TCP without TLS, for loopback addresses."""
+
+    def __init__(
+        self,
+        known_farms: KnownFarms,
+        device_name: str,
+        confirm: Confirm,
+        *,
+        authority: bytes | None = None,
+        plain: bool = False,
+    ) -> None:
+        self._known_farms = known_farms
+        self._device_name = device_name
+        self._confirm = confirm
+        self._authority = authority
+        self._plain = plain
+
+    async def dial(
+        self, host: Host, owner: transport.LinkOwner, redirected: bool = False
+    ) -> transport.Link:
+        """A link to a terminal server of a trusted farm; its events go to `owner`.
+
+        A host that the farm names (`redirected`) must be of a farm known already. Raises
+        transport.DialFailed, UntrustedFarm, or DeviceStoreError.
+        """
+        if self._plain:
+            return await self._dial(host, owner, None)
+        if self._authority is not None:
+            return await self._dial_given(host, owner, self._authority)
+        shown = self._known_farms.fingerprint_of(host.address, host.port)
+        trusted = self._trusted(shown)
+        refusal: transport.DialFailed | None = None
+        if trusted:
+            try:
+                link = await self._dial(host, owner, _tls(trusted))
+            except transport.DialFailed as failed:
+                if failed.code is not ErrorCode.WRONG_ROLE:
+                    raise
+                refusal = failed
+            else:
+                self._remember(host, link, trusted, redirected)
+                return link
+        if redirected:
+            raise UntrustedFarm(
+                f"{host} is not of a farm that you trust, though a trusted host sent you there:"
+                " tell the farm's administrator"
+            )
+        return await self._meet(host, owner, shown, refusal)
+
+    async def _dial_given(
+        self, host: Host, owner: transport.LinkOwner, authority: bytes
+    ) -> transport.Link:
+        try:
+            return await self._dial(host, owner, _tls([authority]))
+        except transport.DialFailed as failed:
+            if failed.code is not ErrorCode.WRONG_ROLE:
+                raise
+            raise UntrustedFarm(
+                f"{failed.detail}; give the authority of this host's farm with --ca"
+            ) from None
+
+    async def _dial(
+        self, host: Host, owner: transport.LinkOwner, tls: ssl.SSLContext | None
+    ) -> transport.Link:
+        return await transport.dial(
+            host.address,
+            host.port,
+            owner,
+            role=Role.CLIENT,
+            name=self._device_name,
+            tls=tls,
+            server_hostname=host.name,
+            expect_role=Role.TERMINAL_SERVER,
+            expect_name=host.name,
+        )
+
+    def _trusted(self, shown: str | None) -> list[bytes]:
+        """A host that was met before must be of the farm that it was of then."""
+        if shown is None:
+            return self._known_farms.authorities()
+        padded = shown.removeprefix("SHA256:") + "="
+        pem = self._known_farms.authority(base64.b64decode(padded))
+        return [] if pem is None else [pem]
+
+    def _remember(
+        self, host: Host, link: transport.Link, trusted: Sequence[bytes], redirected: bool
+    ) -> None:
+        if redirected:
+            return
+        certificate = link.peer_certificate_der
+        for pem in trusted:
+            if _is_issued_by(certificate, identity.certificate_der(pem)):
+                self._known_farms.remember(host.address, host.port, pem)
+                return
+
+    async def _meet(
+        self,
+        host: Host,
+        owner: transport.LinkOwner,
+        known: str | None,
+        refusal: transport.DialFailed | None,
+    ) -> transport.Link:
+        stranger = await self._look_at(host)
+        if known is not None and stranger.fingerprint != known:
+            raise UntrustedFarm(
+                f"{host} shows another authority than before ({stranger.fingerprint}, was"
+                f" {known}): somebody may be in between, or the farm was set up anew. If you know"
+                f" that it was, delete the line of {host} in {self._known_farms.file}"
+            )
+        if refusal is not None and stranger.authority in self._known_farms.authorities():
+            raise refusal
+        if not await self._confirm(stranger):
+            raise UntrustedFarm(f"the authority of {host} was not accepted: {stranger.fingerprint}")
+        self._known_farms.remember(host.address, host.port, stranger.authority)
+        return await self._dial(host, owner, _tls([stranger.authority]))
+
+    async def _look_at(self, host: Host) -> Stranger:
+        """The authority that the host's farm shows, if it has issued the host's certificate."""
+        visit = _Visit()
+        link = await self._dial(host, visit, transport.client_tls_unverified())
+        try:
+            async with asyncio.timeout(limits.LICENSING_SECONDS):
+                authority = await visit.authority
+        except TimeoutError:
+            detail = f"{host} does not say which farm it is of"
+            raise transport.DialFailed(ErrorCode.UNREACHABLE, detail) from None
+        finally:
+            link.close(ErrorCode.NORMAL)
+        own = identity.identity_of(link.peer_certificate_der)
+        try:
+            farm = identity.farm_of(authority)
+        except identity.IdentityError:
+            farm = ""
+        if farm != own.farm or not _is_issued_by(link.peer_certificate_der, authority):
+            raise UntrustedFarm(f"{host} shows an authority that has not issued its certificate")
+        fingerprint = identity.show_fingerprint(identity.fingerprint(authority))
+        pem = x509.load_der_x509_certificate(authority).public_bytes(Encoding.PEM)
+        return Stranger(host, farm, fingerprint, pem)
+
+
+class _Visit:
+    """Owner of a link that asks for the authority and nothing else."""
+
+    def __init__(self) -> None:
+        self.authority: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def on_events(self, link: transport.Link, events: list[Event]) -> None:
+        for event in events:
+            if self.authority.done():
+                return
+            match event:
+                case Opened():
+                    link.request(QueryAuthority())
+                case Answered(Authority() as answer):
+                    self.authority.set_result(answer.certificate)
+                case Answered():
+                    self._fail(ErrorCode.NOT_PERMITTED, "it does not say which farm it is of")
+                case Closed():
+                    self._fail(event.code, event.detail or event.code.meaning)
+                case _:
+                    pass  # the host begins with its licensing phase, which is for later
+
+    def on_writable(self, link: transport.Link) -> None:
+        """A visit sends one message."""
+
+    def _fail(self, code: ErrorCode, detail: str) -> None:
+        self.authority.set_exception(transport.DialFailed(code, detail))
+
+
+def _tls(authorities: Sequence[bytes]) -> ssl.SSLContext:
+    try:
+        return transport.client_tls(authorities)
+    except ssl.SSLError as error:
+        raise UntrustedFarm(f"the farm's authority is no usable certificate: {error}") from None
+
+
+def _is_issued_by(certificate_der: bytes, authority_der: bytes) -> bool:
+    try:
+        authority = x509.load_der_x509_certificate(authority_der)
+        x509.load_der_x509_certificate(certificate_der).verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

@@ -1,0 +1,90 @@
+"""A whole farm on one machine: real processes on addresses 127.0.x.y, in one folder.
+
+Every daemon has its own address, certificate, configuration, log and state below the folder, and is
+started, stopped and killed alone. The lab imports no daemon: it starts processes, as an operator
+would. Its clock can be warped, so that ninety days are lived through in seconds.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from daemons.lab.clock import clock_offset, warp
+from daemons.lab.making import make
+from daemons.lab.plan import Daemon, Lab, LabError, LicenseServerPlan, Plan, load
+from daemons.lab.processes import kill, pid_in, pid_of, signal_and_wait, start, stop
+
+__all__ = [
+    "Daemon",
+    "Lab",
+    "LabError",
+    "LicenseServerPlan",
+    "Plan",
+    "clock_offset",
+    "connect_hint",
+    "down",
+    "kill",
+    "load",
+    "pid_of",
+    "start",
+    "status",
+    "stop",
+    "up",
+    "warp",
+]
+
+
+def up(folder: Path, plan: Plan | None = None, say: Callable[[str], None] = print) -> Lab:
+    """Make the lab in `folder` unless it is there, and start what does not run."""
+    folder = folder.resolve()
+    lab = load(folder) if (folder / "lab.json").exists() else make(folder, plan or Plan())
+    for daemon in lab.daemons:
+        if pid_of(folder, daemon.name) is None:
+            start(folder, daemon.name)
+            say(f"{daemon.name:<12} {daemon.role:<18} {daemon.host}:{daemon.port}")
+    return lab
+
+
+def down(folder: Path) -> None:
+    """Stop every daemon, and the keepers with all their sessions."""
+    lab = load(folder)
+    for daemon in reversed(lab.daemons):
+        if pid_of(folder, daemon.name) is not None:
+            stop(folder, daemon.name)
+    for daemon in lab.daemons:
+        keeper = pid_in(folder / daemon.name / "state" / "keeper.pid", "daemons.terminal_server")
+        if keeper is not None:
+            signal_and_wait(keeper, signal.SIGTERM, f"the keeper of {daemon.name}")
+
+
+def status(folder: Path) -> dict[str, Any]:
+    """The lab as `tsfarm lab status --json` prints it."""
+    lab = load(folder)
+    return {
+        "farm": lab.farm,
+        "folder": str(folder),
+        "clock_offset_seconds": clock_offset(folder),
+        "daemons": [
+            {
+                "name": daemon.name,
+                "role": daemon.role,
+                "address": f"{daemon.host}:{daemon.port}",
+                "pid": pid_of(folder, daemon.name),
+            }
+            for daemon in lab.daemons
+        ],
+    }
+
+
+def connect_hint(folder: Path, lab: Lab) -> str:
+    """How a person connects to this lab."""
+    hosts = ",".join(f"{d.host}:{d.port}" for d in lab.daemons if d.role == "terminal_server")
+    user = lab.users[0]
+    return (
+        f"tsfarm connect {hosts} --user {user}"
+        f" --ca {folder / 'pki' / 'authority.crt'}"
+        f" --password-file {folder / 'users' / user}"
+    )

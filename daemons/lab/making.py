@@ -1,0 +1,146 @@
+"""Makes a lab: addresses, certificates, accounts, and a configuration for each daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from daemons import accounts
+from daemons.lab.plan import Daemon, Lab, LabError, Plan
+from tsproto import identity, limits
+from tsproto.messages import Role
+
+BROADCAST = "127.255.255.255"
+DISCOVERY_PORT_FIRST = 20_000  # plus the lab's net: labs on one machine do not hear each other
+
+
+def make(folder: Path, plan: Plan) -> Lab:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    net = _free_net()
+    lab = Lab(plan.farm, net, tuple(_addressed(plan, net)), plan.users)
+    now = time.time()
+    (folder / "clock").write_text("0\n")
+    _make_certificates(folder / "pki", lab, now)
+    _make_users(folder, plan.users)
+    for daemon in lab.daemons:
+        home = folder / daemon.name
+        home.mkdir(mode=0o700, exist_ok=True)
+        (home / "config.toml").write_text(_configuration(folder, daemon, lab, plan))
+    (folder / "lab.json").write_bytes(msgspec.json.format(msgspec.json.encode(lab)))
+    return lab
+
+
+def _addressed(plan: Plan, net: int) -> Iterator[Daemon]:
+    """License servers first, so that terminal servers find them at their start."""
+    for index, server in enumerate(plan.license_servers):
+        yield Daemon(
+            server.name, "license_server", f"127.0.{net}.{31 + index}", limits.LICENSE_PORT
+        )
+    yield Daemon(plan.directory, "session_directory", f"127.0.{net}.21", limits.DIRECTORY_PORT)
+    for index, name in enumerate(plan.terminal_servers):
+        yield Daemon(name, "terminal_server", f"127.0.{net}.{101 + index}", limits.TERMINAL_PORT)
+
+
+def _free_net() -> int:
+    """A third byte of 127.0.x.y that no other lab uses now."""
+    for net in secrets.SystemRandom().sample(range(1, 250), 249):
+        with contextlib.ExitStack() as probes:
+            try:
+                for host in (f"127.0.{net}.21", f"127.0.{net}.31", f"127.0.{net}.101"):
+                    for port in (limits.TERMINAL_PORT, limits.LICENSE_PORT, limits.DIRECTORY_PORT):
+                        probe = probes.enter_context(socket.socket())
+                        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                        probe.bind((host, port))
+            except OSError:
+                continue
+            return net
+    raise LabError("no free addresses 127.0.x.y: stop another lab with `tsfarm lab down`")
+
+
+def _make_certificates(folder: Path, lab: Lab, now: float) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    certificate, key = identity.create_authority(lab.farm, now)
+    _write_private(folder / "authority.crt", certificate)
+    _write_private(folder / "authority.key", key)
+    names = [(d.name, Role[d.role.upper()]) for d in lab.daemons]
+    for name, role in [*names, ("admin", Role.ADMINISTRATOR)]:
+        own_certificate, own_key = identity.issue_certificate(certificate, key, role, name, now)
+        _write_private(folder / f"{name}.crt", own_certificate)
+        _write_private(folder / f"{name}.key", own_key)
+
+
+def _make_users(folder: Path, users: tuple[str, ...]) -> None:
+    """Accounts with random passwords, which lie beside them: a lab is reached from here alone."""
+    system_user = "root" if os.geteuid() == 0 else ""
+    (folder / "users").mkdir(mode=0o700, exist_ok=True)
+    for user in users:
+        password = secrets.token_urlsafe(9)
+        accounts.add(folder / "accounts", user, password, system_user=system_user)
+        _write_private(folder / "users" / user, f"{password}\n".encode())
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+
+
+def _configuration(folder: Path, daemon: Daemon, lab: Lab, plan: Plan) -> str:
+    pki = folder / "pki"
+    sections = [
+        _table(
+            "",
+            farm=lab.farm,
+            state="state",
+            loop=plan.loop,
+            clock_file=str(folder / "clock"),
+            **({"accounts": str(folder / "accounts")} if _is_terminal(daemon) else {}),
+        ),
+        _table("listen", host=daemon.host, port=daemon.port),
+        _table(
+            "identity",
+            certificate=str(pki / f"{daemon.name}.crt"),
+            key=str(pki / f"{daemon.name}.key"),
+            authority=str(pki / "authority.crt"),
+        ),
+    ]
+    if daemon.role == "license_server":
+        own = next(s for s in plan.license_servers if s.name == daemon.name)
+        sections.append(_discovery(daemon, lab.net, workgroup=own.workgroup, site=own.site))
+        if own.tokens:
+            sections.append(_table("[key_packs]", key_pack=f"{own.name}-1", tokens=own.tokens))
+    if _is_terminal(daemon):
+        directory = lab.daemon(plan.directory)
+        sections.append(_discovery(daemon, lab.net, workgroup=plan.workgroup))
+        sections.append(
+            _table("directory", host=directory.host, port=directory.port, name=directory.name)
+        )
+        sections.append(_table("sessions", allow_root=os.geteuid() == 0))
+    return "\n".join(sections)
+
+
+def _is_terminal(daemon: Daemon) -> bool:
+    return daemon.role == "terminal_server"
+
+
+def _discovery(daemon: Daemon, net: int, **scopes: str) -> str:
+    return _table(
+        "discovery",
+        source=daemon.host,
+        broadcast=BROADCAST,
+        port=DISCOVERY_PORT_FIRST + net,
+        **scopes,
+    )
+
+
+def _table(header: str, **keys: str | int | bool) -> str:
+    """A TOML table; JSON's strings, numbers and booleans are TOML's as well."""
+    lines = [f"[{header}]"] if header else []
+    return "\n".join([*lines, *(f"{key} = {json.dumps(value)}" for key, value in keys.items()), ""])

@@ -1,0 +1,72 @@
+"""What a lab is made of, and what it keeps of itself in `lab.json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from tsproto.errors import TsfarmError
+
+
+class LabError(TsfarmError):
+    """The lab cannot do what was asked; the text says why and what to do."""
+
+
+class LicenseServerPlan(msgspec.Struct, frozen=True):
+    name: str
+    tokens: int = 0
+    workgroup: str = "lab"
+    site: str = "bench"
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a lab is made of; the default is a small farm with tokens enough to play with."""
+
+    farm: str = "lab"
+    workgroup: str = "lab"
+    terminal_servers: tuple[str, ...] = ("ts1", "ts2", "ts3")
+    license_servers: tuple[LicenseServerPlan, ...] = (
+        LicenseServerPlan("license-a", tokens=5),
+        LicenseServerPlan("license-b", tokens=5, workgroup="other"),
+    )
+    directory: str = "directory"
+    users: tuple[str, ...] = ("user1", "user2")
+    loop: str = "uvloop"
+
+
+class Daemon(msgspec.Struct, frozen=True):
+    """One process of the lab. `role` is the name of its package under `daemons`."""
+
+    name: str
+    role: str
+    host: str
+    port: int
+
+
+class Lab(msgspec.Struct, frozen=True):
+    """What `lab.json` keeps."""
+
+    farm: str
+    net: int
+    daemons: tuple[Daemon, ...]
+    users: tuple[str, ...]
+
+    def daemon(self, name: str) -> Daemon:
+        for daemon in self.daemons:
+            if daemon.name == name:
+                return daemon
+        names = ", ".join(daemon.name for daemon in self.daemons)
+        raise LabError(f"the lab has no daemon {name!r}; it has {names}")
+
+
+def load(folder: Path) -> Lab:
+    """The lab in this folder; raises LabError where there is none."""
+    try:
+        return msgspec.json.decode((folder / "lab.json").read_bytes(), type=Lab)
+    except FileNotFoundError:
+        raise LabError(
+            f"no lab in {folder}: make one with `tsfarm lab up --dir {folder}`"
+        ) from None
+    except (msgspec.MsgspecError, OSError) as error:
+        raise LabError(f"{folder / 'lab.json'} cannot be read: {error}") from None

@@ -1,0 +1,1 @@
+"""Issues, renews, lends and recovers license tokens."""

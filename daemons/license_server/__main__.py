@@ -1,0 +1,45 @@
+"""Starts a license server: `python -m daemons.license_server --config FILE`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from daemons import startup
+from daemons.config import ConfigError
+from daemons.license_server.core import LicenseServerCore
+from daemons.license_server.pools import KeyPackConflict
+from daemons.license_server.records import RECORDS
+from daemons.settings import LicenseServerSettings
+from daemons.shell import Shell
+from tsproto.messages import Role
+
+
+def main(config: Path) -> int:
+    """Run until a signal or a failure; gives the exit status, see `startup.run`."""
+    return startup.run(config, LicenseServerSettings, Role.LICENSE_SERVER, RECORDS, serve)
+
+
+async def serve(start: startup.Start[LicenseServerSettings]) -> int:
+    def make_core(port: int) -> LicenseServerCore:
+        try:
+            return LicenseServerCore(
+                start.settings,
+                name=start.credentials.name,
+                port=port,
+                key=start.credentials.key,
+                certificate=start.credentials.certificate,
+                records=start.records,
+                rng=start.rng,
+                instance=start.rng.randbytes(16),
+            )
+        except KeyPackConflict as error:
+            raise ConfigError(f"key_packs: {error}") from None
+
+    discovery = start.settings.discovery
+    shell = Shell(start.station, start.store, start.clock, discovery=discovery)
+    return await shell.run(start.settings.listen, make_core)
+
+
+if __name__ == "__main__":
+    sys.exit(main(startup.config_argument("license-server")))

@@ -1,0 +1,126 @@
+"""Licenses as the tokens that devices hold: signed here, or read from a lender's answer.
+
+Ed25519 is deterministic, so a license signed again gives the very token that was given out before.
+"""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from daemons.license_server.records import LicenseRecord
+from tsproto import license_token
+from tsproto.errors import LicenseError, TsfarmError
+from tsproto.license_token import Claims
+from tsproto.messages import (
+    AcquireLicense,
+    LicenseIssued,
+    LicenseKind,
+    LicenseRow,
+    RenewLicense,
+)
+
+
+class UnusableAnswer(TsfarmError):
+    """A lender's answer holds no full token for the device that it was asked for."""
+
+
+class Issuer:
+    """Signs in the name of one license server, with the key of its certificate (DER)."""
+
+    def __init__(self, farm: str, name: str, key: Ed25519PrivateKey, certificate: bytes) -> None:
+        self._farm = farm
+        self._name = name
+        self._key = key
+        self._certificate = certificate
+
+    def issued(self, license: LicenseRecord) -> LicenseIssued:
+        """The answer that carries the license's token; the same bytes until it is renewed."""
+        return LicenseIssued(
+            license_id=license.license_id,
+            kind=license.kind,
+            expires_at=license.expires_at,
+            token=license.token or self._sign(license),
+            issuer_certificate=license.issuer_certificate or self._certificate,
+            validated=license.validated,
+            lender=license.lender,
+        )
+
+    def borrowed(
+        self,
+        answer: LicenseIssued,
+        request: AcquireLicense | RenewLicense,
+        peer: str,
+        now: float,
+    ) -> LicenseRecord:
+        """The license in the answer of `peer`, which issued it itself or had it lent already.
+
+        Raises UnusableAnswer when it is not what was asked. The signature is the terminal server's
+        to verify, against the certificate beside it.
+        """
+        lender = answer.lender or peer
+        try:
+            claims = license_token.read_claims(answer.token)
+        except LicenseError as error:
+            raise UnusableAnswer(str(error)) from None
+        is_what_was_asked = (
+            claims.kind is LicenseKind.FULL
+            and (claims.farm, claims.issuer) == (self._farm, lender)
+            and lender != self._name
+            and (claims.device_id, claims.product) == (request.device_id, request.product)
+            and claims.product_version >= request.product_version
+            and (claims.license_id, claims.expires_at) == (answer.license_id, answer.expires_at)
+        )
+        if not is_what_was_asked or claims.expires_at <= now:
+            raise UnusableAnswer("the token is not a live full one of that server for this device")
+        return LicenseRecord(
+            license_id=claims.license_id,
+            kind=LicenseKind.FULL,
+            product=claims.product,
+            product_version=claims.product_version,
+            device_id=claims.device_id,
+            device_name=claims.device_name,
+            user_name=claims.user_name,
+            issued_at=claims.issued_at,
+            expires_at=claims.expires_at,
+            validated=True,
+            key_pack=claims.key_pack,
+            lender=lender,
+            token=answer.token,
+            issuer_certificate=answer.issuer_certificate,
+        )
+
+    def _sign(self, license: LicenseRecord) -> bytes:
+        claims = Claims(
+            farm=self._farm,
+            issuer=self._name,
+            kind=license.kind,
+            license_id=license.license_id,
+            product=license.product,
+            product_version=license.product_version,
+            device_id=license.device_id,
+            device_name=license.device_name,
+            user_name=license.user_name,
+            issued_at=license.renewed_at or license.issued_at,
+            expires_at=license.expires_at,
+            key_pack=license.key_pack,
+        )
+        return license_token.issue(claims, self._key)
+
+
+def license_row(license: LicenseRecord) -> LicenseRow:
+    """What an administrator sees of a license."""
+    return LicenseRow(
+        license_id=license.license_id,
+        kind=license.kind,
+        product=license.product,
+        product_version=license.product_version,
+        device_id=license.device_id,
+        device_name=license.device_name,
+        user_name=license.user_name,
+        issued_at=license.issued_at,
+        expires_at=license.expires_at,
+        validated=license.validated,
+        key_pack=license.key_pack,
+        lender=license.lender,
+        through=license.through,
+    )

@@ -1,0 +1,391 @@
+"""Who holds which token, as it stands in the store: every change gives the Persist that keeps it.
+
+A full token is out until `end_expired` has taken it back; the clock alone frees nothing, so memory
+and store agree at every instant. Nothing here decides who is to get a token.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from daemons.effects import Effect, Persist, Randomness, Record
+from daemons.license_server.pools import LedgerFull, LedgerInconsistent, Pools
+from daemons.license_server.records import (
+    JournalRecord,
+    KeyPackRecord,
+    LicenseRecord,
+    LoanRecord,
+)
+from tsproto import limits
+from tsproto.messages import AcquireLicense, LendLicense, LicenseKind
+
+R = TypeVar("R", bound=Record)
+
+LICENSE_ID_BYTES = 16
+
+
+class Ledger:
+    """Packs, licenses, loans and the journal of one license server.
+
+    Raises LedgerInconsistent for records that contradict each other.
+    """
+
+    def __init__(self, records: Mapping[type[Record], Sequence[Record]], rng: Randomness) -> None:
+        self._rng = rng
+        self.pools = Pools()
+        self._licenses: dict[bytes, LicenseRecord] = {}
+        self._by_device: dict[bytes, tuple[LicenseRecord, ...]] = {}
+        self._ids: list[bytes] = []
+        self._ids_sorted = True
+        self._expiries: list[tuple[int, bytes]] = []
+        self._loans: dict[tuple[bytes, str], tuple[LoanRecord, ...]] = {}
+        self.sequence = 0
+        self.latest = 0
+        for pack in _of(records, KeyPackRecord):
+            self.pools.add(pack)
+        for license in _of(records, LicenseRecord):
+            self._load(license)
+        for loan in _of(records, LoanRecord):
+            self._remember_loan(loan)
+        for entry in _of(records, JournalRecord):
+            self._follow(entry)
+
+    # --- what is known ------------------------------------------------------------------------
+
+    def license(self, license_id: bytes) -> LicenseRecord | None:
+        return self._licenses.get(license_id)
+
+    def full_token(
+        self, device_id: bytes, product: str, product_version: int, now: float
+    ) -> LicenseRecord | None:
+        """The device's live full token that this version accepts, the nearest version first."""
+        fit = [
+            license
+            for license in self._of_device(device_id, product, LicenseKind.FULL)
+            if license.product_version >= product_version
+            and not license.ended
+            and license.expires_at > now
+        ]
+        return min(fit, key=lambda license: license.product_version, default=None)
+
+    def temporary_token(self, device_id: bytes, product: str) -> LicenseRecord | None:
+        """The device's one temporary token, whether it has expired or not."""
+        return next(iter(self._of_device(device_id, product, LicenseKind.TEMPORARY)), None)
+
+    def was_licensed(self, device_id: bytes, product: str) -> bool:
+        """Whether the device has, or had, a full token of the product."""
+        return bool(self._of_device(device_id, product, LicenseKind.FULL))
+
+    def licenses_after(self, after: bytes, device_id: bytes) -> tuple[list[LicenseRecord], bool]:
+        """At most PAGE_ROWS licenses in the order of their ids, and whether there are more.
+
+        Full tokens that were taken back are left out; the journal has them.
+        """
+        if device_id:
+            ids = sorted(license.license_id for license in self._by_device.get(device_id, ()))
+        else:
+            ids = self._sorted_ids()
+        page: list[LicenseRecord] = []
+        for index in range(bisect_right(ids, after), len(ids)):
+            license = self._licenses.get(ids[index])
+            if license is None or license.ended:
+                continue
+            if len(page) == limits.PAGE_ROWS:
+                return page, True
+            page.append(license)
+        return page, False
+
+    def open_loans(self, device_id: bytes, product: str) -> tuple[LoanRecord, ...]:
+        return self._loans.get((device_id, product), ())
+
+    def next_expiry(self) -> int | None:
+        """When the next full token ends, or a little earlier: a renewed one's old date counts."""
+        return self._expiries[0][0] if self._expiries else None
+
+    # --- changes ------------------------------------------------------------------------------
+
+    def add_pack(self, pack: KeyPackRecord) -> Persist | None:
+        """None when this very pack was added before; raises what Pools.add raises."""
+        if not self.pools.add(pack):
+            return None
+        detail = f"{pack.key_pack}: {pack.tokens} of {pack.product} {pack.product_version}"
+        entry = self._entry("pack.added", pack.added_at, detail=detail)
+        return Persist(put=(pack, entry))
+
+    def issue_temporary(self, request: AcquireLicense, now: float) -> tuple[LicenseRecord, Persist]:
+        """Raises LedgerFull when no more devices, or no more pools, can be kept."""
+        self._check_room(request.device_id)
+        self.pools.pool(request.product, request.product_version)
+        license = LicenseRecord(
+            license_id=self._rng.randbytes(LICENSE_ID_BYTES),
+            kind=LicenseKind.TEMPORARY,
+            product=request.product,
+            product_version=request.product_version,
+            device_id=request.device_id,
+            device_name=request.device_name,
+            user_name=request.user_name,
+            issued_at=int(now),
+            expires_at=int(now) + limits.TEMPORARY_DAYS * limits.DAY_SECONDS,
+        )
+        self._put(license)
+        return license, self._change("license.issued", license, now, detail="temporary")
+
+    def issue_full(
+        self,
+        request: AcquireLicense | LendLicense,
+        pack: KeyPackRecord,
+        now: float,
+        through: str = "",
+    ) -> tuple[LicenseRecord, Persist]:
+        """Take a token from `pack`; `through` is the peer that asked for it.
+
+        Raises LedgerFull when a device that is new here is one too many.
+        """
+        self._check_room(request.device_id)
+        license = LicenseRecord(
+            license_id=self._rng.randbytes(LICENSE_ID_BYTES),
+            kind=LicenseKind.FULL,
+            product=pack.product,
+            product_version=pack.product_version,
+            device_id=request.device_id,
+            device_name=request.device_name,
+            user_name=request.user_name,
+            issued_at=int(now),
+            expires_at=self._draw_expiry(now),
+            validated=True,
+            key_pack=pack.key_pack,
+            through=through,
+            loan_id=request.loan_id if isinstance(request, LendLicense) else b"",
+        )
+        replaced = self._replace_ended(license)
+        event = "license.lent" if through else "license.issued"
+        detail = f"through {through}" if through else "full"
+        return license, self._change(event, license, now, detail=detail, delete=replaced)
+
+    def validate(self, license: LicenseRecord, user_name: str, now: float) -> Persist:
+        validated = replace(license, validated=True)
+        self._put(validated)
+        return self._change("license.validated", validated, now, user_name=user_name)
+
+    def raise_temporary(
+        self, license: LicenseRecord, product_version: int, now: float
+    ) -> tuple[LicenseRecord, Persist]:
+        """A newer terminal server was met: the device's one temporary token, with its id and its
+        end, counts for that version from now on. Raises LedgerFull at POOLS_MAX."""
+        self.pools.pool(license.product, product_version)
+        raised = replace(license, product_version=product_version)
+        self._put(raised)
+        detail = f"version {license.product_version} to {product_version}"
+        return raised, self._change("license.raised", raised, now, detail=detail)
+
+    def renew(
+        self, license: LicenseRecord, user_name: str, now: float
+    ) -> tuple[LicenseRecord, Persist]:
+        """Draw a fresh end for a token issued here; no pool is touched."""
+        renewed = replace(license, renewed_at=int(now), expires_at=self._draw_expiry(now))
+        self._put(renewed)
+        change = self._change("license.renewed", renewed, now, user_name=user_name)
+        return renewed, change
+
+    def borrow(self, license: LicenseRecord, now: float) -> Persist:
+        """Record a token that a peer issued for us, and settle the device's open loans."""
+        loans = self._loans.pop((license.device_id, license.product), ())
+        replaced = self._replace_ended(license)
+        return self._change(
+            "license.borrowed",
+            license,
+            now,
+            detail=f"lent by {license.lender}",
+            delete=(*replaced, *loans),
+        )
+
+    def renew_borrowed(self, renewed: LicenseRecord, user_name: str, now: float) -> Persist:
+        """The lender has renewed: keep its new token in place of the old one."""
+        self._put(renewed)
+        detail = f"lent by {renewed.lender}"
+        return self._change("license.renewed", renewed, now, detail=detail, user_name=user_name)
+
+    def open_loan(self, loan: LoanRecord) -> Persist:
+        self._remember_loan(loan)
+        return Persist(put=(loan,))
+
+    def close_loan(self, loan: LoanRecord) -> Persist:
+        """The lender has not issued a token for this loan, and will not."""
+        key = loan.device_id, loan.product
+        others = tuple(o for o in self._loans.get(key, ()) if o.loan_id != loan.loan_id)
+        if others:
+            self._loans[key] = others
+        else:
+            self._loans.pop(key, None)
+        return Persist(delete=(loan,))
+
+    def end_expired(self, now: float) -> tuple[list[LicenseRecord], list[Effect]]:
+        """Take back every full token with `expires_at <= now`; give those of our own pools first.
+
+        How Terminal Services Licensing Works: the expiry recovers tokens of lost devices.
+        """
+        ended: list[LicenseRecord] = []
+        put: list[Record] = []
+        while self._expiries and self._expiries[0][0] <= now:
+            expires_at, license_id = heapq.heappop(self._expiries)
+            license = self._licenses.get(license_id)
+            if license is None or license.ended or license.expires_at != expires_at:
+                continue
+            license = replace(license, ended=True, token=b"", issuer_certificate=b"")
+            self._put(license)
+            event = "license.expired" if license.lender else "license.reclaimed"
+            put += (license, self._entry(event, now, license))
+            ended.append(license)
+        return ended, [Persist(put=tuple(put))] if put else []
+
+    # --- keeping memory in step ---------------------------------------------------------------
+
+    def _draw_expiry(self, now: float) -> int:
+        """FULL_DAYS_MIN to FULL_DAYS_MAX whole days from now, every number as likely as another:
+        tokens issued on one day must not all come back on one day."""
+        days = self._rng.randrange(limits.FULL_DAYS_MIN, limits.FULL_DAYS_MAX + 1)
+        return int(now) + days * limits.DAY_SECONDS
+
+    def _put(self, license: LicenseRecord) -> None:
+        """Put a license in place of its older state, and count it where it counts now."""
+        older = self._licenses.get(license.license_id)
+        if older is None:
+            self._ids.append(license.license_id)
+            self._ids_sorted = False
+            self._count(license, +1)
+        elif _counts_as(older) != _counts_as(license):
+            self._count(older, -1)
+            self._count(license, +1)
+        self._licenses[license.license_id] = license
+        others = self._others(license)
+        self._by_device[license.device_id] = (*others, license)
+        if license.kind is LicenseKind.FULL and not license.ended:
+            heapq.heappush(self._expiries, (license.expires_at, license.license_id))
+
+    def _remove(self, license: LicenseRecord) -> None:
+        self._count(license, -1)
+        del self._licenses[license.license_id]
+        self._by_device[license.device_id] = self._others(license)
+
+    def _others(self, license: LicenseRecord) -> tuple[LicenseRecord, ...]:
+        held = self._by_device.get(license.device_id, ())
+        return tuple(other for other in held if other.license_id != license.license_id)
+
+    def _replace_ended(self, license: LicenseRecord) -> tuple[LicenseRecord, ...]:
+        """Put a full token, and forget those of its device and product that have ended."""
+        held = self._of_device(license.device_id, license.product, LicenseKind.FULL)
+        replaced = tuple(o for o in held if o.ended and o.license_id != license.license_id)
+        self._put(license)
+        for ended in replaced:
+            self._remove(ended)
+        return replaced
+
+    def _count(self, license: LicenseRecord, change: int) -> None:
+        if license.kind is LicenseKind.TEMPORARY:
+            self.pools.pool(license.product, license.product_version).temporary += change
+        elif not license.ended and not license.lender:
+            if change > 0:
+                self.pools.take(license)
+            else:
+                self.pools.give_back(license)
+
+    def _of_device(self, device_id: bytes, product: str, kind: LicenseKind) -> list[LicenseRecord]:
+        held = self._by_device.get(device_id, ())
+        return [o for o in held if o.product == product and o.kind is kind]
+
+    def _check_room(self, device_id: bytes) -> None:
+        if device_id not in self._by_device and len(self._by_device) >= limits.DEVICES_MAX:
+            raise LedgerFull(f"a license server keeps at most {limits.DEVICES_MAX} devices")
+
+    def _sorted_ids(self) -> list[bytes]:
+        # Mostly one sorted run with a short tail, which is what list.sort is quick at.
+        if not self._ids_sorted:
+            self._ids = [i for i in self._ids if i in self._licenses]
+            self._ids.sort()
+            self._ids_sorted = True
+        return self._ids
+
+    def _remember_loan(self, loan: LoanRecord) -> None:
+        key = loan.device_id, loan.product
+        self._loans[key] = (*self._loans.get(key, ()), loan)
+
+    # --- the journal --------------------------------------------------------------------------
+
+    def _change(
+        self,
+        event: str,
+        license: LicenseRecord,
+        now: float,
+        *,
+        detail: str = "",
+        user_name: str = "",
+        delete: Iterable[Record] = (),
+    ) -> Persist:
+        entry = self._entry(event, now, license, detail=detail, user_name=user_name)
+        return Persist(put=(license, entry), delete=tuple(delete))
+
+    def _entry(
+        self,
+        event: str,
+        now: float,
+        license: LicenseRecord | None = None,
+        *,
+        detail: str = "",
+        user_name: str = "",
+    ) -> JournalRecord:
+        self.sequence += 1
+        self.latest = max(self.latest, int(now))
+        return JournalRecord(
+            sequence=self.sequence,
+            at=int(now),
+            event=event,
+            license_id=license.license_id if license else b"",
+            device_id=license.device_id if license else b"",
+            device_name=license.device_name if license else "",
+            user_name=user_name or (license.user_name if license else ""),
+            detail=detail,
+        )
+
+    # --- start --------------------------------------------------------------------------------
+
+    def _load(self, license: LicenseRecord) -> None:
+        if license.license_id in self._licenses:
+            raise LedgerInconsistent(f"license {license.license_id.hex()} is there twice")
+        for other in self._of_device(license.device_id, license.product, license.kind):
+            if _excludes(other, license):
+                raise LedgerInconsistent(
+                    f"device {license.device_id.hex()} has two {license.kind.name.lower()} tokens"
+                    f" of {license.product}: {other.license_id.hex()} and"
+                    f" {license.license_id.hex()}"
+                )
+        self._put(license)
+
+    def _follow(self, entry: JournalRecord) -> None:
+        if entry.sequence != self.sequence + 1:
+            raise LedgerInconsistent(
+                f"the journal goes from entry {self.sequence} to {entry.sequence}: entries were"
+                " lost or written twice; restore the whole store from one backup"
+            )
+        self.sequence = entry.sequence
+        self.latest = max(self.latest, entry.at)
+
+
+def _counts_as(license: LicenseRecord) -> tuple[int, bool]:
+    return license.product_version, license.ended
+
+
+def _excludes(one: LicenseRecord, other: LicenseRecord) -> bool:
+    """Whether a device may not have both: one temporary, one live full token a version."""
+    if one.kind is LicenseKind.TEMPORARY:
+        return True
+    both_live = not one.ended and not other.ended
+    return both_live and one.product_version == other.product_version
+
+
+def _of(records: Mapping[type[Record], Sequence[Record]], kind: type[R]) -> list[R]:
+    return [record for record in records.get(kind, ()) if isinstance(record, kind)]

@@ -1,0 +1,300 @@
+"""What a license server knows of the others: where they are, which are linked, what they claim.
+
+A broadcast answer is a candidate and no more: a server counts once it was dialled and its
+certificate gave its role and name. Inventories are claims that may be out of date; only the
+lender's own answer decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from daemons.effects import (
+    Broadcast,
+    Close,
+    Dial,
+    Effect,
+    Endpoint,
+    Failed,
+    Note,
+    Outcome,
+    Peer,
+    Randomness,
+    Tell,
+)
+from daemons.license_server.pools import Pools
+from daemons.settings import Discovery
+from tsproto import limits
+from tsproto.discovery import Search, scopes_of
+from tsproto.errors import ErrorCode
+from tsproto.messages import AnnounceInventory, InventoryRow, LicenseServerRow, Role
+
+ANNOUNCE_PAUSE_SECONDS = 1.0  # a burst of issues is told to peers in one message
+SEARCH_PAUSE_SECONDS = 5.0  # strangers that dial us make us search, but not without end
+KNOWN_MAX = 256  # LicenseServers shows at most so many
+NONCE_BYTES = 16
+
+
+class Known(msgspec.Struct):
+    """A place where a license server is, or may be. `name` is its certificate's, empty until it
+    was dialled; `dial_at` is None while it is linked or being dialled."""
+
+    endpoint: Endpoint
+    found: str
+    name: str = ""
+    verified_at: float = 0.0
+    link: int | None = None
+    dial_at: float | None = None
+    pause: float = limits.REJOIN_SECONDS
+
+
+class Peers:
+    """The other license servers of the farm, as far as the scopes or the list of `settings` go."""
+
+    def __init__(
+        self,
+        settings: Discovery,
+        *,
+        farm: str,
+        name: str,
+        pools: Pools,
+        tickets: Iterator[int],
+        rng: Randomness,
+        instance: bytes,
+    ) -> None:
+        self._settings = settings
+        self._name = name
+        self._pools = pools
+        self._tickets = tickets
+        self._rng = rng
+        self._search = Search(
+            farm,
+            scopes_of(settings.workgroup, settings.domain, settings.site),
+            window_seconds=settings.window_seconds,
+            every_scope=True,
+            instance=instance,
+        )
+        self._search_at: float | None = None
+        self._searched_at = 0.0
+        self._known: dict[Endpoint, Known] = {}
+        self._dialling: dict[int, Endpoint] = {}
+        self._links: dict[int, Peer] = {}
+        self._claims: dict[str, Sequence[InventoryRow]] = {}
+        self._told_at = 0.0
+        self._told_revision = -1
+
+    # --- what is known ------------------------------------------------------------------------
+
+    def claiming(self, product: str, product_version: int) -> list[str]:
+        """Linked peers that say they have a token this version accepts: the nearest version
+        first, then whoever has most."""
+        ranked = [
+            (row.product_version, -row.available, name)
+            for name, rows in self._claims.items()
+            for row in rows
+            if row.product == product and row.product_version >= product_version and row.available
+        ]
+        names = dict.fromkeys(name for _, _, name in sorted(ranked))
+        return [name for name in names if self.endpoint(name)]
+
+    def endpoint(self, name: str) -> Endpoint | None:
+        """Where to ask the peer of this name; None unless it was verified there."""
+        places = [known for known in self._known.values() if known.name == name]
+        best = min(places, key=lambda known: known.link is None, default=None)
+        return best.endpoint if best else None
+
+    def is_linked(self, name: str) -> bool:
+        return any(peer.name == name for peer in self._links.values())
+
+    def claims_of(self, product: str) -> dict[str, str]:
+        """Every linked peer, with what it claims of a product, for a person to read."""
+        names = dict.fromkeys(peer.name for peer in self._links.values())
+        return {name: self._claim(name, product) for name in names}
+
+    def rows(self) -> list[LicenseServerRow]:
+        return [
+            LicenseServerRow(
+                name=known.name or known.endpoint.name,
+                address=known.endpoint.host,
+                port=known.endpoint.port,
+                found=known.found,
+                verified_at=int(known.verified_at),
+                inventory=list(self._claims.get(known.name, ())),
+            )
+            for known in self._known.values()
+        ]
+
+    def is_dialling(self, ticket: int) -> bool:
+        return ticket in self._dialling
+
+    # --- what happens -------------------------------------------------------------------------
+
+    def start(self, now: float) -> list[Effect]:
+        """Dial the servers of the list; without a list, search."""
+        listed = self._settings.servers
+        for server in listed:
+            if server.name != self._name:
+                endpoint = Endpoint(Role.LICENSE_SERVER, server.host, server.port, server.name)
+                self._known[endpoint] = Known(endpoint, "list", dial_at=now)
+        return self._dial_due(now) if listed else self._begin_search(now)
+
+    def search_soon(self, now: float) -> None:
+        """Somebody is out there whose place is not known: search, but for pauses at once."""
+        if self._settings.servers:
+            return
+        soon = max(now, self._searched_at + SEARCH_PAUSE_SECONDS)
+        self._search_at = soon if self._search_at is None else min(self._search_at, soon)
+
+    def on_opened(self, peer: Peer, now: float) -> list[Effect]:
+        """A link to another license server is open, whoever dialled."""
+        if peer.name == self._name:
+            return self._forget_self(peer)
+        self._links[peer.link] = peer
+        known = self._known.get(peer.dialled) if peer.dialled else None
+        if known is not None:
+            self._dialling = {t: e for t, e in self._dialling.items() if e != known.endpoint}
+            known.name, known.verified_at, known.link = peer.name, now, peer.link
+            known.dial_at, known.pause = None, limits.REJOIN_SECONDS
+        elif not self._is_expected(peer.name):
+            self.search_soon(now)
+        return [
+            Tell(peer, AnnounceInventory(inventory=self._pools.inventory())),
+            Note(
+                "peer.linked", {"peer": peer.name, "found": known.found if known else "dialled us"}
+            ),
+        ]
+
+    def on_lost(self, peer: Peer, now: float) -> list[Effect]:
+        if self._links.pop(peer.link, None) is None:
+            return []
+        if not self.is_linked(peer.name):
+            self._claims.pop(peer.name, None)
+        known = self._known.get(peer.dialled) if peer.dialled else None
+        if known is not None and known.link == peer.link:
+            known.link, known.dial_at = None, now + known.pause
+        return [Note("peer.lost", {"peer": peer.name})]
+
+    def on_inventory(self, peer: Peer, inventory: Sequence[InventoryRow]) -> None:
+        self._claims[peer.name] = inventory
+
+    def disbelieve(self, name: str) -> None:
+        """The peer did not give what it claimed: nothing is asked of it until it claims anew."""
+        self._claims.pop(name, None)
+
+    def on_dial_failed(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
+        """A listed or once verified server is dialled again, after pauses that double up to
+        INVENTORY_SECONDS; a mere candidate is forgotten."""
+        known = self._known.get(self._dialling.pop(ticket))
+        if known is None:
+            return []
+        if known.found != "list" and not known.name:
+            del self._known[known.endpoint]
+        else:
+            known.dial_at = now + known.pause
+            known.pause = min(2 * known.pause, limits.INVENTORY_SECONDS)
+        why = outcome if isinstance(outcome, Failed) else Failed(ErrorCode.UNREACHABLE)
+        fields = {
+            "peer": known.name or known.endpoint.name,
+            "host": known.endpoint.host,
+            "port": known.endpoint.port,
+            "code": why.code.name,
+            "detail": why.detail,
+            "event_id": 8,
+        }
+        return [Note("peer.unreachable", fields)]
+
+    def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> None:
+        self._search.on_datagram(host, port, datagram, now)
+
+    # --- time ---------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        due = [known.dial_at for known in self._known.values()]
+        due.append(self._search.next_deadline() if self._search.searching else self._search_at)
+        if self._links:
+            due.append(self._announce_at())
+        return min((at for at in due if at is not None), default=None)
+
+    def on_deadline(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        if self._search.searching:
+            effects += self._go_on_searching(now)
+        elif self._search_at is not None and self._search_at <= now:
+            effects += self._begin_search(now)
+        return effects + self._dial_due(now)
+
+    def announcements(self, now: float) -> list[Effect]:
+        """Tell every linked peer what is here: after a change, and every INVENTORY_SECONDS."""
+        if self._links and now < self._announce_at():
+            return []
+        self._told_at, self._told_revision = now, self._pools.revision
+        one_link_each = {peer.name: peer for peer in self._links.values()}
+        return [
+            Tell(peer, AnnounceInventory(inventory=self._pools.inventory()))
+            for peer in one_link_each.values()
+        ]
+
+    def _announce_at(self) -> float:
+        changed = self._pools.revision != self._told_revision
+        return self._told_at + (ANNOUNCE_PAUSE_SECONDS if changed else limits.INVENTORY_SECONDS)
+
+    # --- searching and dialling ---------------------------------------------------------------
+
+    def _begin_search(self, now: float) -> list[Effect]:
+        self._search_at, self._searched_at = None, now
+        query = self._search.start(now, self._rng.randbytes(NONCE_BYTES))
+        return [Broadcast(query)] if query else []
+
+    def _go_on_searching(self, now: float) -> list[Effect]:
+        query = self._search.on_deadline(now, self._rng.randbytes(NONCE_BYTES))
+        if query:
+            return [Broadcast(query)]
+        if not self._search.searching:
+            self._take_candidates(now)
+        return []
+
+    def _take_candidates(self, now: float) -> None:
+        """Keep the servers that are linked or being dialled, and those just found; search again
+        by the clock."""
+        dialling = list(self._dialling.values())
+        self._known = {
+            endpoint: known
+            for endpoint, known in self._known.items()
+            if known.link is not None or endpoint in dialling
+        }
+        for candidate in self._search.found:
+            endpoint = Endpoint(Role.LICENSE_SERVER, candidate.host, candidate.port, candidate.name)
+            is_new = candidate.name != self._name and endpoint not in self._known
+            if is_new and len(self._known) < KNOWN_MAX:
+                self._known[endpoint] = Known(endpoint, candidate.found, dial_at=now)
+        wait = self._settings.verify_seconds if self._known else self._settings.retry_seconds
+        planned = now + wait
+        self._search_at = planned if self._search_at is None else min(self._search_at, planned)
+
+    def _dial_due(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for known in self._known.values():
+            if known.dial_at is not None and known.dial_at <= now:
+                known.dial_at = None
+                ticket = next(self._tickets)
+                self._dialling[ticket] = known.endpoint
+                effects.append(Dial(known.endpoint, ticket))
+        return effects
+
+    def _is_expected(self, name: str) -> bool:
+        return any(name in (known.name, known.endpoint.name) for known in self._known.values())
+
+    def _forget_self(self, peer: Peer) -> list[Effect]:
+        """A list without names may name ourselves: the end that dialled hangs up."""
+        if peer.dialled is None:
+            return []
+        self._known.pop(peer.dialled, None)
+        return [Close(peer, ErrorCode.NORMAL, "this license server has dialled itself")]
+
+    def _claim(self, name: str, product: str) -> str:
+        rows = [row for row in self._claims.get(name, ()) if row.product == product]
+        return ", ".join(f"{row.available} of version {row.product_version}" for row in rows) or (
+            "claims none"
+        )

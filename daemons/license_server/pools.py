@@ -1,0 +1,197 @@
+"""The arithmetic of key packs: which pool has a token, and what stands against it.
+
+`available` is a difference, never a number of its own, so `available + issued + lent = total`
+holds at every instant by construction; what must be watched is that no pack is overdrawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+import msgspec
+
+from daemons.license_server.records import KeyPackRecord, LicenseRecord
+from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.messages import InventoryRow, PoolRow
+
+POOLS_MAX = 256  # AnnounceInventory names at most so many
+KEY_PACKS_MAX = 4_096  # a pack is looked for one by one when a token is issued
+
+
+class LedgerInconsistent(TsfarmError):
+    """What the store holds contradicts itself: issuing from it would be guessing."""
+
+
+class LedgerRefusal(TsfarmError):
+    """The ledger cannot take this in; `code` is what the asker is told."""
+
+    code: ClassVar[ErrorCode]
+
+
+class KeyPackConflict(LedgerRefusal):
+    code = ErrorCode.KEY_PACK_CONFLICT
+
+
+class LedgerFull(LedgerRefusal):
+    code = ErrorCode.LEDGER_FULL
+
+
+class Pack(msgspec.Struct, gc=False):
+    """A key pack and how many of its tokens are out, issued or lent."""
+
+    record: KeyPackRecord
+    used: int = 0
+
+
+class Pool(msgspec.Struct):
+    """The packs of one product and version."""
+
+    product: str
+    product_version: int
+    packs: list[Pack] = []
+    total: int = 0
+    issued: int = 0
+    lent: int = 0
+    temporary: int = 0
+
+    @property
+    def available(self) -> int:
+        return self.total - self.issued - self.lent
+
+    def row(self) -> PoolRow:
+        return PoolRow(
+            product=self.product,
+            product_version=self.product_version,
+            total=self.total,
+            available=self.available,
+            issued=self.issued,
+            lent=self.lent,
+            temporary=self.temporary,
+        )
+
+
+class Pools:
+    """Every pool of one license server. `revision` changes whenever something available does."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self._pools: dict[tuple[str, int], Pool] = {}
+        self._packs: dict[str, Pack] = {}
+
+    def add(self, record: KeyPackRecord) -> bool:
+        """Count the tokens of a pack; False when this very pack was counted before.
+
+        Raises KeyPackConflict when a different pack has its id, LedgerFull at KEY_PACKS_MAX.
+        """
+        if known := self._packs.get(record.key_pack):
+            if _same_pack(known.record, record):
+                return False
+            raise KeyPackConflict(
+                f"key pack {record.key_pack} is already here with {known.record.tokens} tokens of"
+                f" {known.record.product} {known.record.product_version}: give the other one"
+                " another id"
+            )
+        if len(self._packs) >= KEY_PACKS_MAX:
+            raise LedgerFull(f"a license server keeps at most {KEY_PACKS_MAX} key packs")
+        pool = self.pool(record.product, record.product_version)
+        pack = self._packs[record.key_pack] = Pack(record)
+        pool.packs.append(pack)
+        pool.total += record.tokens
+        self.revision += 1
+        return True
+
+    def check(self, records: Iterable[KeyPackRecord]) -> None:
+        """Raise what adding all of these would raise."""
+        trial = Pools()
+        for record in (*(pack.record for pack in self._packs.values()), *records):
+            trial.add(record)
+
+    def pool(self, product: str, product_version: int) -> Pool:
+        """The pool, made when it is new; raises LedgerFull at POOLS_MAX."""
+        key = product, product_version
+        if found := self._pools.get(key):
+            return found
+        if len(self._pools) >= POOLS_MAX:
+            raise LedgerFull(f"a license server keeps at most {POOLS_MAX} pools")
+        pool = self._pools[key] = Pool(product, product_version)
+        return pool
+
+    def serving(self, product: str, product_version: int) -> list[Pool]:
+        """The pools whose tokens this version accepts, the nearest version first.
+
+        A newer token serves an older terminal server, never the other way round
+        ("Choosing the most appropriate CAL", Terminal Services Licensing).
+        """
+        fit = [
+            pool
+            for pool in self._pools.values()
+            if pool.product == product and pool.product_version >= product_version
+        ]
+        return sorted(fit, key=lambda pool: pool.product_version)
+
+    def choose(self, product: str, product_version: int) -> KeyPackRecord | None:
+        """The pack that the next token comes from: same version first, else the next newer."""
+        for pool in self.serving(product, product_version):
+            if pool.available:
+                return next(pack.record for pack in pool.packs if pack.used < pack.record.tokens)
+        return None
+
+    def take(self, license: LicenseRecord) -> None:
+        """Count a full token of ours as out. Raises LedgerInconsistent when its pack is unknown,
+        of another pool, or has none left."""
+        pool, pack = self._place_of(license)
+        if pack.used >= pack.record.tokens:
+            raise LedgerInconsistent(
+                f"key pack {pack.record.key_pack} is overdrawn: it has {pack.record.tokens} tokens,"
+                f" and license {license.license_id.hex()} would be one more"
+            )
+        pack.used += 1
+        if license.through:
+            pool.lent += 1
+        else:
+            pool.issued += 1
+        self.revision += 1
+
+    def give_back(self, license: LicenseRecord) -> None:
+        """Count a full token of ours as available again."""
+        pool, pack = self._place_of(license)
+        pack.used -= 1
+        if license.through:
+            pool.lent -= 1
+        else:
+            pool.issued -= 1
+        self.revision += 1
+
+    def rows(self) -> list[PoolRow]:
+        return [self._pools[key].row() for key in sorted(self._pools)]
+
+    def inventory(self) -> list[InventoryRow]:
+        """What peers are told: every pool that has tokens at all."""
+        return [
+            InventoryRow(
+                product=pool.product,
+                product_version=pool.product_version,
+                available=pool.available,
+            )
+            for _, pool in sorted(self._pools.items())
+            if pool.total
+        ]
+
+    def _place_of(self, license: LicenseRecord) -> tuple[Pool, Pack]:
+        pack = self._packs.get(license.key_pack)
+        key = license.product, license.product_version
+        if pack is None or (pack.record.product, pack.record.product_version) != key:
+            raise LedgerInconsistent(
+                f"license {license.license_id.hex()} is of key pack {license.key_pack!r}, which"
+                f" has no tokens of {license.product} {license.product_version}"
+            )
+        return self._pools[key], pack
+
+
+def _same_pack(one: KeyPackRecord, other: KeyPackRecord) -> bool:
+    return (one.product, one.product_version, one.tokens) == (
+        other.product,
+        other.product_version,
+        other.tokens,
+    )

@@ -1,0 +1,91 @@
+"""What a license server remembers: key packs, licenses, loans it asked for, and its journal.
+
+What is available is nowhere written: it follows from packs and licenses.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from daemons.effects import Record
+from tsproto.messages import LicenseKind
+
+
+class KeyPackRecord(Record, frozen=True, kw_only=True, gc=False):
+    """Tokens bought together ([Win32_TSLicenseKeyPack])."""
+
+    table: ClassVar[str] = "key_packs"
+    key: ClassVar[tuple[str, ...]] = ("key_pack",)
+
+    key_pack: str
+    product: str
+    product_version: int
+    tokens: int
+    added_at: int
+
+
+class LicenseRecord(Record, frozen=True, kw_only=True, gc=False):
+    """A token and its device ([Win32_TSIssuedLicense]).
+
+    A token issued here is not kept but signed anew, which gives the same bytes; one that `lender`
+    issued is kept as it came, with the lender's certificate. `through` names the peer that asked
+    for a token of ours with `loan_id`. An ended full token stays with `ended` set until its device
+    gets another: it says that the device was licensed. A temporary one stays for ever, for a
+    device gets one only once (KB 813052).
+    """
+
+    table: ClassVar[str] = "licenses"
+    key: ClassVar[tuple[str, ...]] = ("license_id",)
+
+    license_id: bytes
+    kind: LicenseKind
+    product: str
+    product_version: int
+    device_id: bytes
+    device_name: str
+    user_name: str
+    issued_at: int
+    expires_at: int
+    renewed_at: int = 0
+    validated: bool = False
+    ended: bool = False
+    key_pack: str = ""
+    through: str = ""
+    loan_id: bytes = b""
+    lender: str = ""
+    token: bytes = b""
+    issuer_certificate: bytes = b""
+
+
+class LoanRecord(Record, frozen=True, kw_only=True, gc=False):
+    """A token was asked of `lender`, and whether it was issued is not known yet: the lender is
+    asked again with the same `loan_id` when the device comes back."""
+
+    table: ClassVar[str] = "loans"
+    key: ClassVar[tuple[str, ...]] = ("loan_id",)
+
+    loan_id: bytes
+    lender: str
+    device_id: bytes
+    product: str
+    product_version: int
+    asked_at: int
+
+
+class JournalRecord(Record, frozen=True, kw_only=True, gc=False):
+    """One change and its reason, committed together with it. Sequences run from 1, without gap."""
+
+    table: ClassVar[str] = "journal"
+    key: ClassVar[tuple[str, ...]] = ("sequence",)
+
+    sequence: int
+    at: int
+    event: str
+    license_id: bytes = b""
+    device_id: bytes = b""
+    device_name: str = ""
+    user_name: str = ""
+    detail: str = ""
+
+
+RECORDS: tuple[type[Record], ...] = (KeyPackRecord, LicenseRecord, LoanRecord, JournalRecord)

@@ -1,0 +1,103 @@
+"""The session directory as a core: every message goes to what decides about it.
+
+`farm` decides who stands in the farm and takes its rows, `placing` where a user belongs.
+
+After a start nothing is known, and logons go on all the same: a user whose terminal server has not
+synchronised yet is placed as if there were no session. A refusal would only send the asking host to
+its own fallback, which does the same without a reservation. Such placements are noted as unsure for
+`server_lost_seconds`; a user who then owns two sessions is led to the newest active one. So is one
+whose host is LOST or SYNCHRONIZING meanwhile.
+"""
+
+from __future__ import annotations
+
+from daemons.effects import Answer, Caller, Close, Effect, Note, Outcome, Peer, Randomness
+from daemons.session_directory.farm import Farm
+from daemons.session_directory.placements import Placements
+from daemons.session_directory.placing import Placing
+from daemons.session_directory.sessions import Sessions
+from daemons.session_directory.tickets import Tickets
+from daemons.settings import SessionDirectorySettings
+from tsproto import limits, messages
+from tsproto.errors import ErrorCode
+from tsproto.messages import Message
+
+
+class SessionDirectoryCore:
+    """One directory from its start to its end; `generation` is new with each."""
+
+    def __init__(self, settings: SessionDirectorySettings, *, name: str, rng: Randomness) -> None:
+        self.name = name
+        self.generation = rng.randbytes(16)
+        self._unsure_seconds = settings.server_lost_seconds
+        self._sessions = Sessions()
+        self._placements = Placements(settings.reservation_seconds)
+        self._tickets = Tickets(settings.ticket_seconds, rng)
+        self._farm = Farm(settings, self.generation, self._sessions, self._placements)
+        self._placing = Placing(self._farm, self._sessions, self._placements, self._tickets)
+
+    def on_start(self, now: float) -> list[Effect]:
+        self._placing.unsure_until = now + self._unsure_seconds
+        return []
+
+    def on_peer_opened(self, peer: Peer, now: float) -> list[Effect]:
+        return []
+
+    def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
+        # What is over is over before anything is decided, also when the timer is late.
+        return [*self.on_deadline(now), *self._on_message(caller, message, now)]
+
+    def _on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
+        match message:
+            case messages.JoinFarm():
+                return self._farm.join(caller, message, now)
+            case messages.SyncSessions():
+                return self._farm.synchronize(caller, message, now)
+            case messages.PlaceSession():
+                return self._placing.place(caller, message, now)
+            case messages.UpdateSession():
+                return self._farm.update(caller.peer, message.session)
+            case messages.RemoveSession():
+                return self._farm.remove(caller.peer, message)
+            case messages.RedeemTicket():
+                return self._placing.redeem(caller, message, now)
+            case messages.QuerySessions():
+                return self._query_sessions(caller, message)
+            case messages.QueryServers():
+                return [Answer(caller, messages.Servers(servers=self._farm.rows()))]
+            case _:
+                return [Close(caller.peer, ErrorCode.OUT_OF_ORDER)]
+
+    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
+        raise AssertionError("the session directory asks nobody")
+
+    def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:
+        return self._farm.lose(peer, now)
+
+    def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> list[Effect]:
+        return []
+
+    def next_deadline(self) -> float | None:
+        deadlines = (
+            self._farm.next_deadline(),
+            self._placements.next_deadline(),
+            self._tickets.next_deadline(),
+        )
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def on_deadline(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for host in self._farm.expire(now):
+            self._tickets.forget_host(host)
+            effects.append(Note("server.removed", {"host": host}))
+        for reservation in self._placements.expire(now):
+            fields = {"host": reservation.host, "user": reservation.user_name}
+            effects.append(Note("reservation.expired", fields))
+        self._tickets.expire(now)
+        return effects
+
+    def _query_sessions(self, caller: Caller, query: messages.QuerySessions) -> list[Effect]:
+        rows, more = self._sessions.page(
+            query.user_name, query.after_host, query.after_id, limits.PAGE_ROWS
+        )
+        return [Answer(caller, messages.Sessions(sessions=rows, more=more))]

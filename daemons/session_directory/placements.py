@@ -1,0 +1,108 @@
+"""Reservations: sessions that are to come, and the numbers that order the directory's decisions.
+
+A number is the time in microseconds, or one more than the last: so numbers rise across restarts of
+the directory, which remembers nothing, as long as its clock does.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from daemons.session_directory import records
+from daemons.session_directory.records import Reservation
+from tsproto.messages import SessionRow
+
+
+class Placements:
+    """At most one reservation for a user and application; each lasts `reservation_seconds`."""
+
+    def __init__(self, reservation_seconds: float) -> None:
+        self._reservation_seconds = reservation_seconds
+        self._last = 0
+        # In the order of expiry: all last equally long, and a renewed one goes to the end.
+        self._by_number: dict[int, Reservation] = {}
+        self._by_user: dict[tuple[str, str], int] = {}
+        self._pending: dict[str, int] = {}
+
+    def is_full(self) -> bool:
+        return len(self._by_number) >= records.RESERVATIONS_MAX
+
+    def pending(self, host: str) -> int:
+        """How many sessions are to come on this host."""
+        return self._pending.get(host, 0)
+
+    def find(self, user_name: str, application: str) -> Reservation | None:
+        number = self._by_user.get((user_name, application))
+        return None if number is None else self._by_number[number]
+
+    def reported(self, placement: int) -> None:
+        """An earlier directory gave this number: none that follows is below it."""
+        self._last = max(self._last, placement)
+
+    def reserve(self, user_name: str, application: str, host: str, now: float) -> Reservation:
+        """Reserve on `host` under a new number, in place of what was reserved elsewhere."""
+        superseded = self.find(user_name, application)
+        if superseded is not None:
+            self._drop(superseded)
+        self._last = max(self._last + 1, int(now * 1_000_000))
+        reservation = Reservation(
+            user_name=user_name,
+            application=application,
+            host=host,
+            placement=self._last,
+            expires_at=now + self._reservation_seconds,
+        )
+        self._keep(reservation)
+        return reservation
+
+    def renew(self, reservation: Reservation, now: float) -> None:
+        """Somebody else of the same user comes for this session: wait for it once more."""
+        self._drop(reservation)
+        expires_at = now + self._reservation_seconds
+        self._keep(msgspec.structs.replace(reservation, expires_at=expires_at))
+
+    def fulfil(self, row: SessionRow) -> None:
+        """The session that was reserved is there."""
+        reservation = self._by_number.get(row.placement)
+        if reservation is None or reservation.host != row.host:
+            return
+        if (reservation.user_name, reservation.application) == (row.user_name, row.application):
+            self._drop(reservation)
+
+    def cancel(self, host: str, placement: int) -> bool:
+        """The host could not start it; False when this is not its reservation (any more)."""
+        reservation = self._by_number.get(placement)
+        if reservation is None or reservation.host != host:
+            return False
+        self._drop(reservation)
+        return True
+
+    def forget_host(self, host: str) -> None:
+        for reservation in [r for r in self._by_number.values() if r.host == host]:
+            self._drop(reservation)
+
+    def next_deadline(self) -> float | None:
+        return next((r.expires_at for r in self._by_number.values()), None)
+
+    def expire(self, now: float) -> list[Reservation]:
+        """Drop and give back those whose time is over."""
+        expired = []
+        for reservation in self._by_number.values():
+            if reservation.expires_at > now:
+                break
+            expired.append(reservation)
+        for reservation in expired:
+            self._drop(reservation)
+        return expired
+
+    def _keep(self, reservation: Reservation) -> None:
+        self._by_number[reservation.placement] = reservation
+        self._by_user[reservation.user_name, reservation.application] = reservation.placement
+        self._pending[reservation.host] = self.pending(reservation.host) + 1
+
+    def _drop(self, reservation: Reservation) -> None:
+        del self._by_number[reservation.placement]
+        del self._by_user[reservation.user_name, reservation.application]
+        self._pending[reservation.host] -= 1
+        if not self._pending[reservation.host]:
+            del self._pending[reservation.host]

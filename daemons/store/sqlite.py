@@ -1,0 +1,226 @@
+"""A store in one SQLite file, which one process owns.
+
+Every call runs in one thread of the store's own: a connection that a single thread uses needs no
+locks, and the event loop goes on while the disk flushes. It is as fast as apsw's own asyncio
+support (both end at the disk) and rests on nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from daemons.effects import Persist, Record
+from daemons.store import R, StaleOwner, StoreError
+from daemons.store.tables import Table
+
+T = TypeVar("T")
+
+APPLICATION_ID = 0x7473666D  # "tsfm": `file` and we tell our files from others
+FORMAT = 1  # user_version; a file with a higher one was written by a later tsfarm
+SYNCHRONOUS_FULL = 2
+WAL_BYTES_KEPT = 16 * 1024 * 1024  # a burst's log is cut back to this at a checkpoint
+OWNER_TABLE = (
+    "CREATE TABLE IF NOT EXISTS owner ("
+    "one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, name TEXT NOT NULL) STRICT"
+)
+NEW_EPOCH = (
+    "INSERT INTO owner VALUES (1, 1, ?)"
+    " ON CONFLICT DO UPDATE SET epoch = epoch + 1, name = excluded.name RETURNING epoch"
+)
+
+
+class SqliteStore:
+    """Opened, it holds SQLite's exclusive lock on the file until `close` or the process's end.
+
+    After the first error no later commit is tried: see StoreError. `vfs` names the file layer
+    that SQLite is to use, in place of the system's own.
+    """
+
+    def __init__(self, path: Path, vfs: str | None = None) -> None:
+        self.path = path
+        self._vfs = vfs
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._connection: apsw.Connection | None = None
+        self._tables: dict[str, Table] = {}
+        self._failure: StoreError | None = None
+
+    async def open(self, owner: str, records: Sequence[type[Record]]) -> int:
+        return await self._run(lambda: self._open(owner, records))
+
+    async def load(self, record: type[R]) -> list[R]:
+        return await self._run(lambda: self._load(record))
+
+    async def commit(self, changes: Sequence[Persist]) -> None:
+        await self._run(lambda: self._commit(changes))
+
+    async def close(self) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+        finally:
+            self._thread.shutdown(wait=False)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guard, work)
+
+    # --- in the store's thread ---------------------------------------------------------------
+
+    def _guard(self, work: Callable[[], T]) -> T:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return work()
+        except (apsw.Error, OSError) as error:
+            self._failure = _store_error(self.path, error)
+            raise self._failure from error
+        except StoreError as error:
+            self._failure = error
+            raise
+
+    def _open(self, owner: str, records: Sequence[type[Record]]) -> int:
+        make_private_file(self.path)
+        # Named before anything can fail, so that close() gives the lock back.
+        self._connection = connection = apsw.Connection(os.fspath(self.path), vfs=self._vfs)
+        _configure(connection, self.path)
+        connection.execute("BEGIN IMMEDIATE")
+        _check_format(connection, self.path)
+        connection.execute(OWNER_TABLE)
+        epoch: int = connection.execute(NEW_EPOCH, (owner,)).get
+        for record in records:
+            self._tables[record.table] = Table(record)
+            self._tables[record.table].make(connection, self.path)
+        connection.execute("COMMIT")
+        return epoch
+
+    def _load(self, record: type[R]) -> list[R]:
+        table = self._tables[record.table]
+        rows = self._opened().execute(table.select)
+        return [table.record_of(row, self.path) for row in rows]  # type: ignore[misc]
+
+    def _commit(self, changes: Sequence[Persist]) -> None:
+        execute = self._opened().execute
+        tables = self._tables
+        execute("BEGIN IMMEDIATE")
+        try:
+            for change in changes:
+                for record in change.put:
+                    table = tables[record.table]
+                    execute(table.upsert, table.values_of(record))
+                for record in change.delete:
+                    table = tables[record.table]
+                    execute(table.delete, table.key_of(record))
+            execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        connection = self._opened()
+        if connection.in_transaction:  # SQLite itself has rolled back after some errors
+            connection.execute("ROLLBACK")
+
+    def _opened(self) -> apsw.Connection:
+        if self._connection is None:
+            raise StoreError(f"{self.path}: this store is not open")
+        return self._connection
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def make_private_file(path: Path) -> None:
+    """Make an empty file that only its owner may use, in a folder that only they may enter.
+
+    Both names are flushed to disk: SQLite flushes what it makes itself, not what it finds.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        folder.mkdir(mode=0o700, parents=True)
+        _flush_folder(folder.parent)
+    # An existing file is not opened here: closing it would drop this process's locks on it.
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        _flush_folder(folder)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _configure(connection: apsw.Connection, path: Path) -> None:
+    connection.set_busy_timeout(0)
+    # Before the first access: then the lock is taken at once, and no shared memory is used.
+    connection.pragma("locking_mode", "exclusive")
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "full")
+    connection.pragma("journal_size_limit", WAL_BYTES_KEPT)
+    found = connection.pragma("journal_mode"), connection.pragma("synchronous")
+    if found != ("wal", SYNCHRONOUS_FULL):
+        raise StoreError(
+            f"{path}: SQLite gives journal_mode and synchronous {found}, and only"
+            f" {('wal', SYNCHRONOUS_FULL)} keeps what was promised: use another file system"
+        )
+    damage = connection.pragma("quick_check")
+    if damage != "ok":
+        raise StoreError(_damaged(path, str(damage)))
+
+
+def _check_format(connection: apsw.Connection, path: Path) -> None:
+    application, found = connection.pragma("application_id"), connection.pragma("user_version")
+    is_empty = not connection.execute("SELECT count(*) FROM sqlite_schema").get
+    if not is_empty and application != APPLICATION_ID:
+        raise StoreError(f"{path}: this SQLite file belongs to another program")
+    if found > FORMAT:
+        raise StoreError(
+            f"{path}: written by a later version of tsfarm (format {found}, this one reads up to"
+            f" {FORMAT}): start that version again, or restore the backup of before it"
+        )
+    connection.pragma("application_id", APPLICATION_ID)
+    connection.pragma("user_version", FORMAT)
+
+
+def _store_error(path: Path, error: apsw.Error | OSError) -> StoreError:
+    match error:
+        case apsw.BusyError() | apsw.LockedError():
+            return StaleOwner(
+                f"{path}: another process owns this store: stop the daemon that runs on it, or give"
+                " this one a state folder of its own"
+            )
+        case apsw.CorruptError() | apsw.NotADBError():
+            return StoreError(_damaged(path, str(error)))
+        case apsw.FullError():
+            return StoreError(
+                f"{path}: the disk is full: make room, then start the daemon again; nothing that"
+                " was acknowledged is lost"
+            )
+        case apsw.IOError():
+            return StoreError(
+                f"{path}: the disk failed ({error}): nothing can be promised any more; check the"
+                " disk, then start the daemon again"
+            )
+        case apsw.CantOpenError() | apsw.ReadOnlyError() | apsw.PermissionsError() | OSError():
+            return StoreError(
+                f"{path}: cannot be opened for writing ({error}): the state folder must belong to"
+                " the daemon's user"
+            )
+        case _:
+            return StoreError(f"{path}: {error}")
+
+
+def _damaged(path: Path, finding: str) -> str:
+    return (
+        f"{path}: the file is damaged ({finding}): restore it from a backup, or, if what it holds"
+        " may be lost, move it away"
+    )

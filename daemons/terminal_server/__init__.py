@@ -1,0 +1,1 @@
+"""The terminal server: who may come in from which device, and where their session is."""

@@ -1,0 +1,276 @@
+"""Performs the terminal server's own effects: programs on PTYs, and who is shown which.
+
+The cores decide; here stands only what is: the programs that run, the pumps of their bytes, and the
+keeper that holds them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import termios
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from daemons import settings
+from daemons.effects import (
+    Attach,
+    Detach,
+    Effect,
+    EndProgram,
+    Peer,
+    ProgramFailed,
+    ProgramStarted,
+    Resize,
+    StartProgram,
+)
+from daemons.terminal_server import keeper_messages as km
+from daemons.terminal_server.attachment_pump import Pump, SessionLink
+from daemons.terminal_server.keeper_client import HeldProgram, KeeperClient, KeeperError
+from daemons.terminal_server.ring import Ring
+from daemons.terminal_server.screen import open_screen
+from tsproto.errors import ErrorCode
+
+# Of a program whose keeper was killed nobody can learn how it ended.
+STATUS_UNKNOWN = 255
+RECONNECT_SECONDS = 1.0
+
+
+class Sessions:
+    """The sessions of one terminal server. `folder` is its own, for the keeper's files.
+
+    `link_of` finds a client's link, None once it is gone. `on_started` is called once for every
+    StartProgram; `on_ended` once for every program that was started or adopted, after all its
+    output was sent or kept, with the exit status as a shell reports it.
+    """
+
+    def __init__(
+        self,
+        sessions: settings.Sessions,
+        folder: Path,
+        *,
+        link_of: Callable[[Peer], SessionLink | None],
+        on_started: Callable[[int, ProgramStarted | ProgramFailed], None],
+        on_ended: Callable[[int, int], None],
+        keeper_idle_seconds: float | None = None,
+    ) -> None:
+        self._settings = sessions
+        self._link_of = link_of
+        self._on_started = on_started
+        self._on_ended = on_ended
+        self._keeper = KeeperClient(
+            folder,
+            on_ended=self._on_program_ended,
+            on_lost=self._on_keeper_lost,
+            idle_seconds=keeper_idle_seconds,
+        )
+        self._pumps: dict[int, Pump] = {}
+        self._shown: dict[int, int] = {}  # link id: session id
+        self._statuses: dict[int, int] = {}  # ended, output not yet drained
+        self._unkept: dict[int, None] = {}  # sessions whose keeper is gone
+        self._end_wanted: dict[int, None] = {}  # while their program is being started
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+        self._log = structlog.get_logger()
+
+    @property
+    def performers(self) -> dict[type[Effect], Callable[[Any], None]]:
+        return {
+            StartProgram: self.start_program,
+            Attach: self.attach,
+            Detach: self.detach,
+            Resize: self.resize,
+            EndProgram: self.end_program,
+        }
+
+    async def adopt(self) -> list[int]:
+        """Connect to the keeper, or start it, and take up the sessions that it still holds; raises
+        KeeperError. Those whose program ended meanwhile are among them: `on_ended` follows."""
+        await self._keeper.connect()
+        kept = await self._keeper.sessions()
+        for session in kept:
+            if session.session_id not in self._pumps:
+                await self._adopt(session)
+        return [session.session_id for session in kept if session.session_id in self._pumps]
+
+    async def close(self) -> None:
+        """Let go of everything; programs and keeper go on."""
+        self._is_closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for pump in self._pumps.values():
+            pump.close()
+        self._pumps.clear()
+        self._keeper.close()
+
+    # --- effects ---
+
+    def start_program(self, effect: StartProgram) -> None:
+        self._end_wanted.pop(effect.session_id, None)
+        self._spawn(self._start(effect))
+
+    def attach(self, effect: Attach) -> None:
+        """Does nothing when the client or the program is gone: the core hears of either."""
+        pump = self._pumps.get(effect.session_id)
+        link = self._link_of(effect.peer)
+        if pump is None or link is None:
+            return
+        self._forget_viewer(pump)
+        self._shown[link.id] = effect.session_id
+        pump.attach(link, effect.columns, effect.rows, fresh=effect.fresh)
+
+    def detach(self, effect: Detach) -> None:
+        pump = self._pumps.get(effect.session_id)
+        if pump is not None:
+            self._forget_viewer(pump)
+            pump.detach()
+
+    def resize(self, effect: Resize) -> None:
+        pump = self._pumps.get(effect.session_id)
+        if pump is not None:
+            pump.resize(effect.columns, effect.rows)
+
+    def end_program(self, effect: EndProgram) -> None:
+        session_id = effect.session_id
+        if session_id not in self._pumps:
+            self._end_wanted[session_id] = None  # it is being started, or has ended
+        elif session_id in self._unkept:
+            self._pumps[session_id].close()  # the last master: the kernel hangs up
+            self._report_end(session_id, STATUS_UNKNOWN)
+        else:
+            self._keeper.hang_up(session_id)
+
+    # --- what links report ---
+
+    def on_session_bytes(self, link: SessionLink, data: bytes) -> None:
+        pump = self._pump_of(link)
+        if pump is not None:
+            pump.on_input(data)
+
+    def on_writable(self, link: SessionLink) -> None:
+        pump = self._pump_of(link)
+        if pump is not None:
+            pump.on_writable()
+
+    def _pump_of(self, link: SessionLink) -> Pump | None:
+        session_id = self._shown.get(link.id)
+        return None if session_id is None else self._pumps.get(session_id)
+
+    def _forget_viewer(self, pump: Pump) -> None:
+        if pump.link_id is not None:
+            self._shown.pop(pump.link_id, None)
+
+    # --- starting and adopting ---
+
+    async def _start(self, effect: StartProgram) -> None:
+        outcome = await self._started(effect)
+        if isinstance(outcome, HeldProgram):
+            self._take_up(effect.session_id, outcome, effect.columns, effect.rows, is_new=True)
+            self._on_started(effect.ticket, ProgramStarted(outcome.pid))
+            if effect.session_id in self._end_wanted:
+                self.end_program(EndProgram(effect.session_id))
+        else:
+            self._on_started(effect.ticket, outcome)
+        self._end_wanted.pop(effect.session_id, None)
+
+    async def _started(self, effect: StartProgram) -> HeldProgram | ProgramFailed:
+        application = self._settings.applications.get(effect.application)
+        if effect.application and application is None:
+            return ProgramFailed(
+                f"this terminal server has no application {effect.application!r}",
+                ErrorCode.UNKNOWN_APPLICATION,
+            )
+        program = km.Program(
+            session_id=effect.session_id,
+            system_user=effect.system_user,
+            allow_root=self._settings.allow_root,
+            shell=self._settings.shell,
+            arguments=application.command if application else (),
+            command=effect.command,
+            folder=application.folder if application else "",
+            terminal=effect.terminal,
+        )
+        try:
+            if not self._keeper.is_connected:
+                await self._keeper.connect()
+        except KeeperError as error:
+            return ProgramFailed(str(error))
+        return await self._keeper.start(
+            program, effect.columns, effect.rows, self._settings.replay_bytes
+        )
+
+    async def _adopt(self, session: km.KeptSession) -> None:
+        held = await self._keeper.fetch(session.session_id)
+        if isinstance(held, ProgramFailed):
+            self._log.error(
+                "session.unreachable", session_id=session.session_id, detail=held.detail
+            )
+            return
+        rows, columns = termios.tcgetwinsize(held.master)
+        self._take_up(session.session_id, held, columns, rows, is_new=False)
+        if session.exit_status is not None:
+            self._on_program_ended(session.session_id, session.exit_status)
+
+    def _take_up(
+        self, session_id: int, held: HeldProgram, columns: int, rows: int, *, is_new: bool
+    ) -> None:
+        ring = Ring(held.ring)
+        os.close(held.ring)
+        screen = open_screen(ring, columns, rows, emulate=self._settings.screen)
+        self._pumps[session_id] = Pump(
+            held.master, screen, on_drained=lambda: self._on_drained(session_id), is_new=is_new
+        )
+        self._statuses.pop(session_id, None)
+
+    # --- ends ---
+
+    def _on_program_ended(self, session_id: int, exit_status: int) -> None:
+        pump = self._pumps.get(session_id)
+        if pump is not None:
+            self._statuses[session_id] = exit_status
+            pump.on_program_ended()
+
+    def _on_drained(self, session_id: int) -> None:
+        self._report_end(session_id, self._statuses.pop(session_id, STATUS_UNKNOWN))
+
+    def _report_end(self, session_id: int, exit_status: int) -> None:
+        self._forget_viewer(self._pumps.pop(session_id))
+        self._unkept.pop(session_id, None)
+        self._keeper.forget(session_id)
+        self._on_ended(session_id, exit_status)
+
+    # --- the keeper's loss ---
+
+    def _on_keeper_lost(self) -> None:
+        """It was killed, or dropped us: whatever it was, the masters are still ours."""
+        if not self._is_closed:
+            self._log.warning("keeper.lost", sessions=len(self._pumps))
+            self._spawn(self._find_keeper_again())
+
+    async def _find_keeper_again(self) -> None:
+        while not self._keeper.is_connected:
+            try:
+                await self._keeper.connect()
+            except KeeperError as error:
+                self._log.error("keeper.unreachable", detail=str(error))
+                await asyncio.sleep(RECONNECT_SECONDS)
+        try:
+            kept = {session.session_id: session for session in await self._keeper.sessions()}
+        except KeeperError:
+            return  # lost again, and noticed
+        for session_id, pump in list(self._pumps.items()):
+            session = kept.get(session_id)
+            if session is None:
+                self._unkept[session_id] = None
+                pump.end_at_end_of_file()
+            elif session.exit_status is not None:
+                self._on_program_ended(session_id, session.exit_status)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,188 @@
+"""The one place that knows pyghostty: a terminal emulator written in native code.
+
+Its formatter dumps a whole terminal inexactly (scrollback included, blank rows dropped, modes
+before text), so the dump here goes row by row, then sets modes, then the cursor.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pyghostty import Terminal, ffi, lib
+from pyghostty.core import check, init_sized, read_buf, union_fn
+
+# The longest unfinished control sequence that a dump repeats (a title, a clipboard).
+CONTINUATION_BYTES = 4096
+# Entering the alternate screen is the dump's first step; a frame's hold must not freeze a client.
+_NOT_REPEATED = re.compile(r"\x1b\[\?(?:47|1047|1049|2026)h")
+PEN = ("style", "hyperlink", "protection", "kitty_keyboard", "charsets")
+_grid_ref = union_fn(
+    "ghostty_terminal_grid_ref", "GhosttyResult(*)(GhosttyTerminal, GhosttyPointS, GhosttyGridRef*)"
+)
+_UNTOUCHED = 0
+_INSERT, _NO_WRAP, _ORIGIN = "\x1b[4h", "\x1b[?7l", "\x1b[?6h"
+
+
+class GhosttyEmulator:
+    def __init__(self, columns: int, rows: int) -> None:
+        self._terminal: Any = Terminal(columns, rows, scrollback=0)
+        self._set("CONTINUATION_MAX_BYTES", CONTINUATION_BYTES)
+        self._scratch = (
+            ffi.new("GhosttyPointS*"),
+            init_sized("GhosttyGridRef"),
+            ffi.new("GhosttyCell*"),
+        )
+        # Images would be kept in memory that no limit of ours counts.
+        self._set("KITTY_IMAGE_STORAGE_LIMIT", 0, "uint64_t")
+
+    @property
+    def is_alternate(self) -> bool:
+        return bool(self._terminal.get("active_screen", "int"))
+
+    @property
+    def is_between_sequences(self) -> bool:
+        return bool(self._terminal.get("vt_ground", "bool"))
+
+    def feed(self, data: bytes) -> None:
+        self._terminal.feed(data)
+
+    def resize(self, columns: int, rows: int) -> None:
+        self._terminal.resize(columns, rows)
+
+    def dump(self) -> bytes:
+        parts = ["\x1b[?1049h\x1b[H\x1b[2J" if self.is_alternate else "", *self._text()]
+        parts += self._modes_and_cursor()
+        return "".join(parts).encode() + self._continuation()
+
+    def _text(self) -> list[str]:
+        """Row by row. The formatter gives cells that nothing was written to the colours of the
+        text before them, so they are erased again."""
+        columns, rows = self._terminal.size
+        parts = []
+        for y in range(rows):
+            row = self._format((0, y), (columns - 1, y))
+            if row:
+                parts.append(f"\x1b[{y + 1}H{row}")
+            if "\x1b" in row:
+                parts += (f"\x1b[{y + 1};{x + 1}H\x1b[{n}X" for x, n in self._untouched(y, columns))
+        return parts
+
+    def _untouched(self, y: int, columns: int) -> list[tuple[int, int]]:
+        """Where nothing was written to row `y`: first column and number of cells."""
+        stretches = []
+        for cell, group in itertools.groupby(range(columns), lambda x: self._cell(x, y)):
+            if cell == _UNTOUCHED:
+                xs = list(group)
+                stretches.append((xs[0], len(xs)))
+        return stretches
+
+    def _cell(self, x: int, y: int) -> int:
+        """A cell in the emulator's own encoding."""
+        point, ref, cell = self._scratch
+        point.value.x, point.value.y = x, y
+        check(_grid_ref(self._terminal._t[0], point[0], ref), "cell")
+        check(lib.ghostty_grid_ref_cell(ref, cell), "cell")
+        return int(cell[0])
+
+    def _modes_and_cursor(self) -> list[str]:
+        """Margins move the cursor, origin mode changes what its address means, and printing the
+        last cell again is what leaves a cursor that wraps at the next character."""
+        tabstops = self._properties(["tabstops"])
+        region = self._properties(["scrolling_region"])
+        modes = _NOT_REPEATED.sub("", self._properties(["modes"]))
+        late = [mode for mode in (_INSERT, _NO_WRAP) if mode in modes]
+        for mode in late:
+            modes = modes.replace(mode, "")
+        pen = self._properties(["keyboard"]) + self._properties(of_screen=PEN)
+        cursor = self._cursor(region, _ORIGIN in modes)
+        return [self._title(), tabstops, modes, region, *cursor, *late, pen]
+
+    def _title(self) -> str:
+        title = self._terminal.get("title", "GhosttyString")
+        if not title.len:
+            return ""
+        text = bytes(ffi.buffer(title.ptr, title.len)).decode("utf-8", "replace")
+        return f"\x1b]2;{text}\x1b\\"
+
+    def _cursor(self, region: str, origin: bool) -> list[str]:
+        x, y = self._terminal.cursor
+        top, left = _origin_of(region) if origin else (1, 1)
+        address = f"\x1b[{y + 2 - top};{x + 2 - left}H"
+        if not self._terminal.get("cursor_pending_wrap", "bool"):
+            return [address]
+        wide = self._is_second_half(x, y)
+        last = self._format((x - wide, y), (x, y)) or " "
+        return [f"\x1b[{y + 2 - top};{x + 2 - left - wide}H{last}"]
+
+    def _is_second_half(self, x: int, y: int) -> bool:
+        half = ffi.new("GhosttyCellWide*")
+        check(lib.ghostty_cell_get(self._cell(x, y), lib.GHOSTTY_CELL_DATA_WIDE, half), "cell")
+        return bool(half[0] == lib.GHOSTTY_CELL_WIDE_SPACER_TAIL)
+
+    def _properties(self, of_terminal: Sequence[str] = (), of_screen: Sequence[str] = ()) -> str:
+        """What sets these properties; the formatter puts it before or after some text."""
+        text = self._format((0, 0), (0, 0))
+        formatted = self._format((0, 0), (0, 0), of_terminal, of_screen)
+        if formatted.startswith(text):
+            return formatted.removeprefix(text)
+        return formatted.removesuffix(text)
+
+    def _format(
+        self,
+        start: tuple[int, int],
+        end: tuple[int, int],
+        of_terminal: Sequence[str] = (),
+        of_screen: Sequence[str] = (),
+    ) -> str:
+        """The cells from `start` to `end`, (column, row) from 0, as text with its colours."""
+        options = init_sized("GhosttyFormatterTerminalOptions")
+        options.emit = lib.GHOSTTY_FORMATTER_FORMAT_VT
+        selection = init_sized("GhosttySelection")
+        selection.start = self._terminal.ref(*start)[0]
+        selection.end = self._terminal.ref(*end)[0]
+        options.selection = selection
+        for extra in of_terminal:
+            setattr(options.extra, extra, True)
+        for extra in of_screen:
+            setattr(options.extra.screen, extra, True)
+        formatter = ffi.new("GhosttyFormatter*")
+        terminal = self._terminal._t[0]
+        check(lib.ghostty_formatter_terminal_new(ffi.NULL, formatter, terminal, options[0]), "dump")
+        try:
+            return str(read_buf(lambda b, n, out: _formatted(formatter[0], b, n, out)))
+        finally:
+            lib.ghostty_formatter_free(formatter[0])
+
+    def _continuation(self) -> bytes:
+        """The beginning of a sequence whose end the program has not written yet."""
+        if self.is_between_sequences:
+            return b""
+        terminal = self._terminal._t[0]
+        size = ffi.new("size_t*")
+        buffer = ffi.new("uint8_t[]", CONTINUATION_BYTES)
+        check(
+            lib.ghostty_terminal_continuation_buf(terminal, buffer, len(buffer), size),
+            "continuation",
+        )
+        return bytes(ffi.buffer(buffer, size[0]))
+
+    def _set(self, option: str, value: int, ctype: str = "size_t") -> None:
+        number = getattr(lib, f"GHOSTTY_TERMINAL_OPT_{option}")
+        check(
+            lib.ghostty_terminal_set(self._terminal._t[0], number, ffi.new(f"{ctype}*", value)),
+            option,
+        )
+
+
+def _formatted(formatter: Any, buffer: Any, size: int, written: Any) -> Any:
+    return lib.ghostty_formatter_format_buf(formatter, buffer, size, written)
+
+
+def _origin_of(region: str) -> tuple[int, int]:
+    """Row and column, from 1, where a formatted scrolling region begins."""
+    rows = re.search(r"\x1b\[(\d+);\d*r", region)
+    columns = re.search(r"\x1b\[(\d+);\d*s", region)
+    return (int(rows[1]) if rows else 1), (int(columns[1]) if columns else 1)

@@ -1,0 +1,344 @@
+"""The keeper: starts sessions' programs on PTYs, and keeps both when the terminal server goes.
+
+A process of its own, the only one that needs privilege, and it reads nothing from the network:
+its one client is the terminal server, on a Unix socket, and of the same user or root. It does not
+read the PTYs either; it holds a duplicate of each descriptor. It is single-threaded, because it
+forks.
+
+    python -m daemons.terminal_server.keeper --socket PATH --pid-file PATH [--detach]
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from daemons.terminal_server import keeper_messages as km
+from daemons.terminal_server.kept_session import Session
+from daemons.terminal_server.launch import LaunchFailure
+from daemons.terminal_server.keeper_address import unix_address
+from tsproto.errors import ErrorCode
+
+KILL_AFTER_SECONDS = 5.0  # from SIGHUP to SIGKILL: an editor saves its recovery file
+IDLE_SECONDS = 60.0  # without a client and without a session; a restart takes less
+UNCLAIMED_SECONDS = 86_400.0  # without a client, with nothing left but the status of ended sessions
+_PEER_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
+
+
+class Keeper:
+    """Serves one client at a time; the next one waits in the socket's backlog."""
+
+    def __init__(self, listener: socket.socket, idle_seconds: float) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._listener = listener
+        self._client: socket.socket | None = None
+        self._sessions: dict[int, Session] = {}
+        self._idle_seconds = idle_seconds
+        self._idle_since = time.monotonic()
+        self._is_stopping = False
+        self._watch(listener, self._accept)
+        self._catch_signals()
+
+    def run(self) -> None:
+        """Until there is nothing left to keep for anybody, or SIGTERM and the sessions' end."""
+        while not self._has_finished():
+            for key, _ in self._selector.select(self._timeout()):
+                if key.fileobj in self._selector.get_map():
+                    self._guarded(key.data)
+            self._guarded(self._kill_overdue)
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """A fault in one request ends the connection; it must not cost the other sessions."""
+        try:
+            action()
+        except Exception:
+            traceback.print_exc()
+            self._drop_client()
+
+    # --- time ---
+
+    def _has_finished(self) -> bool:
+        if self._is_stopping:
+            return not self._sessions
+        return self._client is None and time.monotonic() >= self._ends_at()
+
+    def _ends_at(self) -> float:
+        if any(session.is_running for session in self._sessions.values()):
+            return float("inf")
+        return self._idle_since + (UNCLAIMED_SECONDS if self._sessions else self._idle_seconds)
+
+    def _timeout(self) -> float | None:
+        deadlines = [s.kill_at for s in self._sessions.values() if s.kill_at is not None]
+        if self._client is None and not self._is_stopping:
+            deadlines.append(self._ends_at())
+        earliest = min(deadlines, default=float("inf"))
+        return None if earliest == float("inf") else max(0.0, earliest - time.monotonic())
+
+    def _kill_overdue(self) -> None:
+        now = time.monotonic()
+        for session in list(self._sessions.values()):
+            if session.kill_at is not None and session.kill_at <= now:
+                session.kill_at = None
+                session.signal_all(signal.SIGKILL)
+                self._remove_if_done(session)
+
+    # --- the client ---
+
+    def _accept(self) -> None:
+        client, _ = self._listener.accept()
+        credentials = client.getsockopt(
+            socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size
+        )
+        _, uid, _ = _PEER_CREDENTIALS.unpack(credentials)
+        if uid not in (0, os.geteuid()):
+            client.close()
+            return
+        client.setblocking(False)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * km.PACKET_BYTES)
+        self._client = client
+        self._unwatch(self._listener)
+        self._watch(client, self._receive)
+
+    def _receive(self) -> None:
+        assert self._client is not None
+        try:
+            packet = self._client.recv(km.PACKET_BYTES)
+        except ConnectionError:
+            packet = b""
+        if not packet:
+            self._drop_client()
+            return
+        match km.decode_request(packet):
+            case km.ListSessions() as request:
+                self._list(request)
+            case km.StartSession() as request:
+                self._start(request)
+            case km.FetchSession() as request:
+                self._fetch(request)
+            case km.HangUp(session_id):
+                self._hang_up(session_id)
+            case km.Forget(session_id):
+                self._forget(session_id)
+
+    def _send(self, reply: km.Reply, descriptors: tuple[int, ...] = ()) -> None:
+        """A client that does not read its packets is dropped; it can come back and list."""
+        if self._client is None:
+            return
+        try:
+            socket.send_fds(self._client, [km.encode(reply)], descriptors)
+        except OSError:
+            self._drop_client()
+
+    def _drop_client(self) -> None:
+        if self._client is None:
+            return
+        self._unwatch(self._client)
+        self._client.close()
+        self._client = None
+        self._idle_since = time.monotonic()
+        self._watch(self._listener, self._accept)
+
+    # --- requests ---
+
+    def _list(self, request: km.ListSessions) -> None:
+        ids = sorted(id_ for id_, s in self._sessions.items() if not s.is_forgotten)
+        wanted = [id_ for id_ in ids if id_ > request.after_id]
+        page = wanted[: km.SESSIONS_PER_PACKET]
+        rows = tuple(self._sessions[id_].as_kept() for id_ in page)
+        self._send(km.SessionList(request.request_id, rows, len(wanted) > len(page)))
+
+    def _start(self, request: km.StartSession) -> None:
+        if self._is_stopping or request.program.session_id in self._sessions:
+            self._refuse(request.request_id, "the keeper is stopping, or has this session already")
+            return
+        try:
+            session = Session(request.program, request.columns, request.rows, request.ring_bytes)
+        except OSError as error:
+            self._refuse(request.request_id, f"the host has no room for a session: {error}")
+            return
+        self._sessions[session.session_id] = session
+        self._watch(session.failures, lambda: self._on_executed(session, request.request_id))
+
+    def _on_executed(self, session: Session, request_id: int) -> None:
+        self._unwatch(session.failures)
+        report = session.read_failure()
+        if not report:
+            self._watch(session.pidfd, lambda: self._on_ended(session))
+            self._send(km.Descriptors(request_id, session.pid), (session.master, session.ring))
+            return
+        failure = msgspec.msgpack.decode(report, type=LaunchFailure)
+        session.note_end()
+        session.kill_at = None
+        self._forget(session.session_id)
+        self._send(km.CannotStart(request_id, failure.code, failure.detail))
+
+    def _fetch(self, request: km.FetchSession) -> None:
+        session = self._sessions.get(request.session_id)
+        if session is None or session.is_forgotten:
+            self._refuse(request.request_id, "the keeper has no such session")
+            return
+        self._send(km.Descriptors(request.request_id, session.pid), (session.master, session.ring))
+
+    def _refuse(self, request_id: int, detail: str) -> None:
+        self._send(km.CannotStart(request_id, ErrorCode.PROGRAM_FAILED, detail))
+
+    def _hang_up(self, session_id: int) -> None:
+        session = self._sessions.get(session_id)
+        if session is not None and session.kill_at is None:
+            session.signal_all(signal.SIGHUP)
+            session.kill_at = time.monotonic() + KILL_AFTER_SECONDS
+
+    def _forget(self, session_id: int) -> None:
+        session = self._sessions.get(session_id)
+        if session is None:
+            return
+        session.is_forgotten = True
+        self._remove_if_done(session)
+
+    # --- sessions' ends ---
+
+    def _on_ended(self, session: Session) -> None:
+        self._unwatch(session.pidfd)
+        status = session.note_end()
+        if not session.is_forgotten:
+            self._send(km.Ended(session.session_id, status))
+        self._remove_if_done(session)
+
+    def _remove_if_done(self, session: Session) -> None:
+        """A forgotten session stays until its last program was killed, or has ended."""
+        if not session.is_forgotten:
+            return
+        session.close_terminal()
+        if session.is_running or session.kill_at is not None:
+            return
+        session.close()
+        del self._sessions[session.session_id]
+        self._idle_since = time.monotonic()
+
+    # --- signals ---
+
+    def _catch_signals(self) -> None:
+        self._wake, wakeup = socket.socketpair()
+        for end in (self._wake, wakeup):
+            end.setblocking(False)
+        self._wakeup = wakeup
+        signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._watch(self._wake, self._stop)
+
+    def _stop(self) -> None:
+        self._wake.recv(64)
+        self._is_stopping = True
+        for session_id in list(self._sessions):
+            self._hang_up(session_id)
+            self._forget(session_id)
+
+    def _watch(self, file: int | socket.socket, action: Callable[[], None]) -> None:
+        self._selector.register(file, selectors.EVENT_READ, action)
+
+    def _unwatch(self, file: int | socket.socket) -> None:
+        self._selector.unregister(file)
+
+
+# --- the process ----------------------------------------------------------------------------------
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    lock = _lock(options.pid_file)
+    if lock is None:
+        return  # another keeper serves this socket: what the caller wants is there
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        _bind(listener, options.socket)
+        if options.detach:
+            _detach(options.pid_file.with_suffix(".log"))
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+        os.chdir("/")
+        Keeper(listener, options.idle_seconds).run()
+    options.socket.unlink(missing_ok=True)
+    options.pid_file.unlink(missing_ok=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="keeper", description="Starts the sessions of a terminal server, and keeps them."
+    )
+    parser.add_argument("--socket", type=_absolute, required=True, help="where it listens")
+    parser.add_argument(
+        "--pid-file", type=_absolute, required=True, help="its process id; locked while it lives"
+    )
+    parser.add_argument(
+        "--idle-seconds",
+        type=float,
+        default=IDLE_SECONDS,
+        help="how long it stays without a client and without a session",
+    )
+    parser.add_argument(
+        "--detach",
+        action="store_true",
+        help="return when it listens; errors go beside the pid file, with the suffix .log",
+    )
+    return parser
+
+
+def _absolute(path: str) -> Path:
+    return Path(path).absolute()
+
+
+def _lock(path: Path) -> int | None:
+    """Descriptor of the locked pid file, or None while another keeper holds it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_ino == os.stat(path).st_ino:
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)  # an ending keeper removed this file while we opened it
+
+
+def _bind(listener: socket.socket, path: Path) -> None:
+    path.unlink(missing_ok=True)  # left by a keeper that was killed: the lock says it is gone
+    umask = os.umask(0o177)
+    try:
+        with unix_address(path) as address:
+            listener.bind(address)
+    finally:
+        os.umask(umask)
+    listener.listen(8)
+
+
+def _detach(log: Path) -> None:
+    """Go on in a child that has its own files and no terminal; the caller's wait ends here."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard, target in enumerate((null, null, descriptor)):
+        os.dup2(target, standard)
+    os.close(null)
+    os.close(descriptor)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

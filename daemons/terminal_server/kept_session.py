@@ -1,0 +1,145 @@
+"""One session in the keeper: its PTY, its ring, and the process that began it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import termios
+
+from daemons.terminal_server.keeper_messages import KeptSession, Program
+from daemons.terminal_server.launch import launch
+from daemons.terminal_server.ring import create_ring
+
+_IFLAG, _OFLAG, _LFLAG = 0, 1, 3
+
+
+class Session:
+    """Started by its constructor; raises OSError when the machine has no PTY, process or
+    descriptor left.
+
+    `failures` is readable once the program runs (end of file) or could not be started.
+    `pidfd` is readable once the program has ended. The keeper holds the slave open as long as the
+    program lives, so that a program may close its terminal and open it again; after that the
+    master's end of file says that no output is left.
+    """
+
+    def __init__(self, program: Program, columns: int, rows: int, ring_bytes: int) -> None:
+        self.session_id = program.session_id
+        self.exit_status: int | None = None
+        self.kill_at: float | None = None
+        self.is_forgotten = False
+        self.pid = 0
+        self._descriptors: dict[str, int] = {}
+        try:
+            self._open(columns, rows, ring_bytes, raw=bool(program.command))
+            self.pid = os.fork()
+            if self.pid == 0:
+                launch(program, self._descriptors["slave"], self._descriptors["report"])
+            self._descriptors["pidfd"] = os.pidfd_open(self.pid)
+        except OSError:
+            if self.pid:
+                os.kill(self.pid, signal.SIGKILL)
+                self.note_end()
+            self.close()
+            raise
+        self._close("report")
+
+    def _open(self, columns: int, rows: int, ring_bytes: int, *, raw: bool) -> None:
+        opened = self._descriptors
+        opened["master"], opened["slave"] = os.openpty()
+        opened["failures"], opened["report"] = os.pipe()
+        opened["ring"] = create_ring(ring_bytes)
+        os.set_blocking(opened["master"], False)
+        termios.tcsetwinsize(opened["master"], (rows, columns))
+        mode = termios.tcgetattr(opened["slave"])
+        mode[_IFLAG] |= termios.IUTF8
+        if raw:
+            mode[_OFLAG] &= ~termios.OPOST
+            mode[_LFLAG] &= ~termios.ECHO
+        termios.tcsetattr(opened["slave"], termios.TCSANOW, mode)
+
+    @property
+    def master(self) -> int:
+        return self._descriptors["master"]
+
+    @property
+    def ring(self) -> int:
+        return self._descriptors["ring"]
+
+    @property
+    def failures(self) -> int:
+        return self._descriptors["failures"]
+
+    @property
+    def pidfd(self) -> int:
+        return self._descriptors["pidfd"]
+
+    @property
+    def is_running(self) -> bool:
+        return self.exit_status is None
+
+    def as_kept(self) -> KeptSession:
+        return KeptSession(self.session_id, self.pid, self.exit_status)
+
+    def read_failure(self) -> bytes:
+        """What the child had to report, empty when the program runs."""
+        report = os.read(self.failures, 4096)
+        self._close("failures")
+        return report
+
+    def note_end(self) -> int:
+        """The exit status of the program that has ended.
+
+        It stays a zombie until `close`: its id cannot become a stranger's, who would be hung up on.
+        """
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        assert ended is not None
+        self.exit_status = ended.si_status
+        if ended.si_code != os.CLD_EXITED:
+            self.exit_status += 128
+        self._close("slave")
+        self._close("pidfd")
+        return self.exit_status
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """To every process group of the session, stopped ones included."""
+        for group in _groups_of(self.pid):
+            for each in (number, signal.SIGCONT):
+                try:
+                    os.killpg(group, each)
+                except (ProcessLookupError, PermissionError):
+                    break
+
+    def close_terminal(self) -> None:
+        """What still runs loses its terminal."""
+        for name in ("master", "slave", "ring", "failures", "report"):
+            self._close(name)
+
+    def close(self) -> None:
+        self.close_terminal()
+        self._close("pidfd")
+        if self.exit_status is not None:
+            os.waitpid(self.pid, 0)
+
+    def _close(self, name: str) -> None:
+        descriptor = self._descriptors.pop(name, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _groups_of(session: int) -> list[int]:
+    """The process groups of a kernel session, from /proc."""
+    groups = {session: None}
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                # After the name, which may hold anything but ends with the last parenthesis:
+                # state, parent, process group, session.
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session:
+            groups[int(fields[2])] = None
+    return list(groups)

@@ -1,0 +1,172 @@
+"""The last step before a session's program: run in the child, between fork and exec.
+
+It makes the PTY the controlling terminal, becomes the user, and leaves nothing of the keeper
+behind. PR_SET_NO_NEW_PRIVS is not set: users of a terminal server need su, sudo and passwd.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import signal
+from typing import NoReturn
+
+import msgspec
+
+from daemons.terminal_server.keeper_messages import Program
+from tsproto.errors import ErrorCode, TsfarmError
+
+PATH = "/usr/local/bin:/usr/bin:/bin"
+ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+NOT_EXECUTED = 127  # as a shell reports a command that it could not run
+
+
+class LaunchFailure(msgspec.Struct, array_like=True, frozen=True):
+    """What a child that could not exec writes into its pipe."""
+
+    code: ErrorCode
+    detail: str
+
+
+class AccountUnusable(TsfarmError):
+    """No session may run as this system user."""
+
+
+class Account(msgspec.Struct, frozen=True):
+    name: str
+    uid: int
+    gid: int
+    home: str
+    shell: str
+
+
+def account_for(system_user: str, *, allow_root: bool, own_uid: int) -> Account:
+    """Whom a session runs as. Without root there is no choice: it is the keeper's own user.
+
+    With root it is `system_user`, which must exist; root itself, named or by leaving the name
+    empty, only with `allow_root`. Raises AccountUnusable.
+    """
+    if own_uid != 0:
+        return _account_of_uid(own_uid)
+    try:
+        entry = pwd.getpwnam(system_user) if system_user else pwd.getpwuid(0)
+    except KeyError:
+        raise AccountUnusable(
+            f"this host has no system user {system_user!r}: create it, or name another one in the"
+            " accounts file"
+        ) from None
+    if entry.pw_uid == 0 and not allow_root:
+        raise AccountUnusable(
+            "the account names no system user but root: name one in the accounts file, or set"
+            " sessions.allow_root = true"
+        )
+    return _account(entry)
+
+
+def _account_of_uid(uid: int) -> Account:
+    try:
+        return _account(pwd.getpwuid(uid))
+    except KeyError:  # a container's arbitrary uid
+        return Account(name=str(uid), uid=uid, gid=os.getgid(), home="/", shell="/bin/sh")
+
+
+def _account(entry: pwd.struct_passwd) -> Account:
+    shell = entry.pw_shell or "/bin/sh"
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, shell)
+
+
+def argv_of(program: Program, account: Account) -> tuple[str, list[str]]:
+    """The file to execute and its arguments; a shell without a command is a login shell, which
+    knows by the dash before its name."""
+    if program.arguments:
+        return program.arguments[0], list(program.arguments)
+    shell = list(program.shell or (account.shell,))
+    if program.command:
+        return shell[0], [*shell, "-c", program.command]
+    return shell[0], ["-" + os.path.basename(shell[0]), *shell[1:]]
+
+
+def environment_of(program: Program, account: Account, language: str) -> dict[str, str]:
+    """All that a session's program finds in its environment."""
+    return {
+        "HOME": account.home,
+        "USER": account.name,
+        "LOGNAME": account.name,
+        "SHELL": program.shell[0] if program.shell else account.shell,
+        "PATH": PATH if account.uid else ROOT_PATH,
+        "TERM": program.terminal,
+        "LANG": language,
+        "TSFARM_SESSION": str(program.session_id),
+    }
+
+
+def launch(program: Program, terminal: int, failures: int) -> NoReturn:
+    """Become the program. `terminal` is the PTY's slave; why it could not be done is written to
+    `failures`, a pipe that closes on exec."""
+    try:
+        account = account_for(
+            program.system_user, allow_root=program.allow_root, own_uid=os.geteuid()
+        )
+        environment = environment_of(program, account, os.environ.get("LANG") or "C.UTF-8")
+        _give_terminal_to(terminal, account)
+        os.login_tty(terminal)
+        _become(account)
+        os.umask(0o022)
+        _enter_folder(program, account)
+        _reset_signals()
+        os.closerange(3, failures)
+        os.closerange(failures + 1, os.sysconf("SC_OPEN_MAX"))
+        file, arguments = argv_of(program, account)
+        os.execvpe(file, arguments, environment)
+    except AccountUnusable as error:
+        _report(failures, ErrorCode.ACCOUNT_UNUSABLE, str(error))
+    except BaseException as error:  # whatever it is, the parent's code must not run here
+        _report(failures, ErrorCode.PROGRAM_FAILED, str(error))
+    finally:
+        os._exit(NOT_EXECUTED)
+
+
+def _give_terminal_to(terminal: int, account: Account) -> None:
+    """As login does: programs open their terminal by name, and others may not."""
+    if os.geteuid() != 0:
+        return
+    try:
+        os.fchown(terminal, account.uid, grp.getgrnam("tty").gr_gid)
+        os.fchmod(terminal, 0o620)
+    except KeyError:
+        os.fchown(terminal, account.uid, account.gid)
+        os.fchmod(terminal, 0o600)
+
+
+def _become(account: Account) -> None:
+    """Groups first, user last: the other way round nothing is allowed any more."""
+    if os.geteuid() != 0:
+        return
+    os.initgroups(account.name, account.gid)
+    os.setresgid(account.gid, account.gid, account.gid)
+    os.setresuid(account.uid, account.uid, account.uid)
+
+
+def _enter_folder(program: Program, account: Account) -> None:
+    if program.folder:
+        os.chdir(program.folder)
+        return
+    try:
+        os.chdir(account.home)
+    except OSError:  # a home that is not there must not keep its user out
+        os.chdir("/")
+
+
+def _reset_signals() -> None:
+    for number in signal.valid_signals():
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            try:
+                signal.signal(number, signal.SIG_DFL)
+            except OSError:  # the C library keeps two real-time signals to itself
+                continue
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _report(failures: int, code: ErrorCode, detail: str) -> None:
+    os.write(failures, msgspec.msgpack.encode(LaunchFailure(code, detail[:1000])))

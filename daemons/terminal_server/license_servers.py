@@ -1,0 +1,256 @@
+"""Discovery: which license servers this terminal server knows, and which of them it has chosen.
+
+A configured list comes first and is taken in its order; without one the scopes are searched by
+broadcast and one of all that answered is chosen at random. An answer is a candidate: it counts once
+it was dialled, for that proves certificate and role. The chosen server is verified every
+`verify_seconds`, a search that found none is repeated after `retry_seconds`, and a connection that
+needs a license server when all known ones fail begins a search at once.
+("How Terminal Services Licensing Works"; KB 301932; JSI tip 8634)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from functools import partial
+from typing import TypeAlias
+
+import msgspec
+
+from daemons.effects import Broadcast, Dial, Effect, Endpoint, Note, Outcome, Peer, Randomness
+from daemons.settings import Discovery
+from daemons.terminal_server.tickets import Tickets
+from tsproto import limits
+from tsproto.discovery import Candidate, Search, scopes_of
+from tsproto.errors import ErrorCode
+from tsproto.messages import LicenseServerRow, Role
+
+NONCE_BYTES = 16
+# All candidates are dialled at once; one that is silent for so long is not there.
+REACH_SECONDS = limits.DIAL_SECONDS + limits.OPENING_SECONDS
+
+AfterSearch: TypeAlias = Callable[[float], list[Effect]]
+
+
+class KnownServer(msgspec.Struct, frozen=True, kw_only=True):
+    """A license server that was reached. `name` is its certificate's, `found` as in `Candidate`."""
+
+    endpoint: Endpoint
+    name: str
+    found: str
+    verified_at: int
+
+
+class _Reach(Enum):
+    DIALLED = "dialled"
+    REACHED = "reached"
+    UNREACHABLE = "unreachable"
+
+
+class LicenseServers:
+    def __init__(
+        self, farm: str, discovery: Discovery, *, tickets: Tickets, rng: Randomness
+    ) -> None:
+        self._discovery = discovery
+        self._tickets = tickets
+        self._rng = rng
+        scopes = scopes_of(discovery.workgroup, discovery.domain, discovery.site)
+        self._search = Search(farm, scopes, window_seconds=discovery.window_seconds)
+        self._known: list[KnownServer] = []  # the chosen one first
+        self._is_searching = False
+        self._candidates: dict[Endpoint, Candidate] = {}  # of the last search, in order of choice
+        self._reach: dict[Endpoint, _Reach] = {}
+        self._dials: dict[Endpoint, int] = {}
+        self._links: dict[Endpoint, Peer] = {}
+        self._waiting: list[AfterSearch] = []
+        self._due_at: float | None = None  # to verify the chosen one, to search again, to give up
+
+    def on_start(self, now: float) -> list[Effect]:
+        return self.search(now)
+
+    def in_order(self, issuer: str = "") -> list[KnownServer]:
+        """Whom to ask, in this order: the chosen server, then the others.
+
+        The one that issued the device's token goes before them all: it alone knows the device,
+        another would begin a new temporary license for it.
+        """
+        return sorted(self._known, key=lambda known: not issuer or known.name != issuer)
+
+    def rows(self) -> list[LicenseServerRow]:
+        return [
+            LicenseServerRow(
+                name=known.name,
+                address=known.endpoint.host,
+                port=known.endpoint.port,
+                found=known.found,
+                verified_at=known.verified_at,
+                chosen=index == 0,
+            )
+            for index, known in enumerate(self._known)
+        ]
+
+    def on_failed(self, endpoint: Endpoint) -> None:
+        """A server that gave no answer is asked last from now on."""
+        self._known.sort(key=lambda known: known.endpoint == endpoint)
+
+    # --- searching ----------------------------------------------------------------------------
+
+    def search_then(self, after: AfterSearch, now: float) -> list[Effect]:
+        """Call `after` when a search has ended: the one under way, or a new one."""
+        self._waiting.append(after)
+        return self.search(now)
+
+    def search(self, now: float) -> list[Effect]:
+        """Begin a search unless one is under way."""
+        if self._is_searching:
+            return []
+        self._is_searching = True
+        self._due_at = None
+        if self._discovery.servers:
+            listed = [Candidate(s.name, s.host, s.port, "list") for s in self._discovery.servers]
+            return self._dial(listed, now)
+        datagram = self._search.start(now, self._rng.randbytes(NONCE_BYTES))
+        return self._dial([], now) if datagram is None else [Broadcast(datagram)]
+
+    def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> None:
+        self._search.on_datagram(host, port, datagram, now)
+
+    def next_deadline(self) -> float | None:
+        return self._search.next_deadline() if self._search.searching else self._due_at
+
+    def on_deadline(self, now: float) -> list[Effect]:
+        deadline = self.next_deadline()
+        if deadline is None or now < deadline:
+            return []
+        if self._search.searching:
+            return self._search_on(now)
+        self._due_at = None
+        if self._is_searching:
+            return self._give_up(now)
+        return self._verify(self._known[0], now) if self._known else self.search(now)
+
+    def _search_on(self, now: float) -> list[Effect]:
+        datagram = self._search.on_deadline(now, self._rng.randbytes(NONCE_BYTES))
+        if datagram is not None:
+            return [Broadcast(datagram)]
+        return self._dial(self._shuffled(self._search.found), now)
+
+    def _shuffled(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Every order is equally likely, so the first that is reached was chosen at random."""
+        for last in range(len(candidates) - 1, 0, -1):
+            chosen = self._rng.randrange(0, last + 1)
+            candidates[last], candidates[chosen] = candidates[chosen], candidates[last]
+        return candidates
+
+    def _dial(self, candidates: list[Candidate], now: float) -> list[Effect]:
+        """Dial all candidates at once: a silent one holds nobody up for longer than another."""
+        self._candidates = {
+            Endpoint(Role.LICENSE_SERVER, c.host, c.port, c.name): c for c in candidates
+        }
+        self._reach = {
+            endpoint: _Reach.REACHED if endpoint in self._links else _Reach.DIALLED
+            for endpoint in self._candidates
+        }
+        self._due_at = now + REACH_SECONDS
+        dialled = [e for e, reach in self._reach.items() if reach is _Reach.DIALLED]
+        effects = [effect for endpoint in dialled for effect in self._dial_one(endpoint)]
+        return effects + self._choose(now)
+
+    def _dial_one(self, endpoint: Endpoint) -> list[Effect]:
+        if endpoint in self._dials:
+            return []
+        self._dials[endpoint] = self._tickets.open(partial(self._on_unreachable, endpoint))
+        return [Dial(endpoint, self._dials[endpoint])]
+
+    def _give_up(self, now: float) -> list[Effect]:
+        for endpoint, reach in self._reach.items():
+            if reach is _Reach.DIALLED:
+                self._reach[endpoint] = _Reach.UNREACHABLE
+                self._tickets.withdraw(self._dials.pop(endpoint, 0))
+        return self._choose(now)
+
+    def _choose(self, now: float) -> list[Effect]:
+        """The first candidate that was not unreachable is the choice, as soon as it is reached."""
+        possible = [e for e, reach in self._reach.items() if reach is not _Reach.UNREACHABLE]
+        if possible and self._reach[possible[0]] is _Reach.DIALLED:
+            return []
+        reached = [e for e in possible if self._reach[e] is _Reach.REACHED]
+        self._is_searching = False
+        self._known = [self._as_known(endpoint, now) for endpoint in reached]
+        pause = self._discovery.verify_seconds if reached else self._discovery.retry_seconds
+        self._due_at = now + pause
+        effects: list[Effect] = [self._outcome()]
+        waiting, self._waiting = self._waiting, []
+        for after in waiting:
+            effects += after(now)
+        return effects
+
+    def _outcome(self) -> Note:
+        if not self._known:
+            return Note("license_server.none_found", {"candidates": len(self._candidates)})
+        chosen = self._known[0]
+        return Note("license_server.chosen", {"server": chosen.name, "found": chosen.found})
+
+    def _as_known(self, endpoint: Endpoint, now: float) -> KnownServer:
+        return KnownServer(
+            endpoint=endpoint,
+            name=self._links[endpoint].name,
+            found=self._candidates[endpoint].found,
+            verified_at=int(now),
+        )
+
+    # --- links --------------------------------------------------------------------------------
+
+    def on_peer_opened(self, peer: Peer, now: float) -> list[Effect]:
+        """A link that this daemon dialled is up, and the other end's certificate is right."""
+        endpoint = peer.dialled
+        if endpoint is None or endpoint.role is not Role.LICENSE_SERVER:
+            return []
+        self._links[endpoint] = peer
+        self._tickets.withdraw(self._dials.pop(endpoint, 0))
+        if self._reach.get(endpoint) is _Reach.DIALLED:
+            self._reach[endpoint] = _Reach.REACHED
+            if self._is_searching:
+                return self._choose(now)
+            self._known.append(self._as_known(endpoint, now))
+        elif not self._is_searching and self._known and self._known[0].endpoint == endpoint:
+            self._verified(now)
+        return []
+
+    def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:
+        if peer.dialled is None or self._links.get(peer.dialled) != peer:
+            return []
+        del self._links[peer.dialled]
+        if not self._is_searching or self._reach.get(peer.dialled) is not _Reach.REACHED:
+            return []
+        self._reach[peer.dialled] = _Reach.UNREACHABLE
+        return self._choose(now)
+
+    def _on_unreachable(self, endpoint: Endpoint, outcome: Outcome, now: float) -> list[Effect]:
+        del self._dials[endpoint]
+        code = getattr(outcome, "code", ErrorCode.UNREACHABLE)
+        unreachable = Note(
+            "license_server.unreachable",
+            {"host": endpoint.host, "port": endpoint.port, "why": code.name},
+        )
+        if self._is_searching and self._reach.get(endpoint) is _Reach.DIALLED:
+            self._reach[endpoint] = _Reach.UNREACHABLE
+            return [unreachable, *self._choose(now)]
+        self._reach.pop(endpoint, None)
+        is_chosen = bool(self._known) and self._known[0].endpoint == endpoint
+        return [unreachable, *(self.search(now) if is_chosen else [])]
+
+    def _verify(self, chosen: KnownServer, now: float) -> list[Effect]:
+        """An open link with its heartbeats proves that the server is there; else it is dialled, and
+        a failure restarts the search."""
+        if chosen.endpoint in self._links:
+            self._verified(now)
+            return []
+        if chosen.endpoint in self._dials:
+            return self.search(now)
+        self._due_at = now + self._discovery.verify_seconds
+        return self._dial_one(chosen.endpoint)
+
+    def _verified(self, now: float) -> None:
+        self._known[0] = msgspec.structs.replace(self._known[0], verified_at=int(now))
+        self._due_at = now + self._discovery.verify_seconds

@@ -1,0 +1,51 @@
+"""What a terminal server remembers across restarts: its host's counters and its sessions.
+
+A session that runs one command has no record: it ends with its connection, and with the daemon.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from daemons.effects import Record
+from tsproto.messages import SessionState
+
+
+class HostRecord(Record, frozen=True, kw_only=True):
+    """One row. `grace_started_at` is Unix seconds, 0 before the first accepted connection;
+    `grace_over` is set by the first full token. Session ids below `next_session_id` were given
+    out, or never will be.
+    """
+
+    table: ClassVar[str] = "host"
+    key: ClassVar[tuple[str, ...]] = ("name",)
+
+    name: str
+    grace_started_at: int = 0
+    grace_over: bool = False
+    next_session_id: int = 1
+
+
+class SessionRecord(Record, frozen=True, kw_only=True):
+    """A session on a PTY. Of the reconnect cookie only its SHA-256 is kept, with the device that
+    was attached last and alone may use it."""
+
+    table: ClassVar[str] = "sessions"
+    key: ClassVar[tuple[str, ...]] = ("session_id",)
+
+    session_id: int
+    user_name: str
+    system_user: str
+    application: str
+    state: SessionState
+    created_at: int
+    disconnected_at: int
+    placement: int
+    columns: int
+    rows: int
+    device_id: bytes
+    device_name: str
+    cookie_hash: bytes
+
+
+RECORDS: tuple[type[Record], ...] = (HostRecord, SessionRecord)

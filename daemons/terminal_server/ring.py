@@ -1,0 +1,73 @@
+"""The most recent output of a session, in memory that outlives the terminal server.
+
+The keeper creates a ring as an anonymous file and hands its descriptor along with the PTY's; the
+terminal server maps it and writes what it reads. After a `kill -9` the next terminal server maps
+the same pages. There is one writer at any time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+
+_WRITTEN = struct.Struct("=Q")  # bytes written since the session began
+_FEEDING = _WRITTEN.size  # one byte: not 0 while a screen emulator works on the output
+HEADER_BYTES = 64  # a cache line; the output follows
+
+
+def create_ring(capacity: int) -> int:
+    """Descriptor of a new empty ring that keeps `capacity` bytes; pages are taken when written."""
+    descriptor = os.memfd_create("tsfarm-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(descriptor, HEADER_BYTES + capacity)
+    # A shrunk file would kill whoever touches its mapping.
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+    return descriptor
+
+
+class Ring:
+    def __init__(self, descriptor: int) -> None:
+        """Map the ring; `descriptor` stays the caller's."""
+        self._map = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
+        self._capacity = len(self._map) - HEADER_BYTES
+        (self._written,) = _WRITTEN.unpack_from(self._map, 0)
+
+    @property
+    def is_whole(self) -> bool:
+        """All output since the session began is still here."""
+        return self._written <= self._capacity
+
+    @property
+    def is_empty(self) -> bool:
+        return self._written == 0
+
+    @property
+    def feeding(self) -> bool:
+        """Set around each call into an emulator of native code: found set by a new terminal
+        server, the old one died inside that call, or by chance at that moment."""
+        return self._map[_FEEDING] != 0
+
+    @feeding.setter
+    def feeding(self, value: bool) -> None:
+        self._map[_FEEDING] = value
+
+    def write(self, data: bytes) -> None:
+        kept = data[-self._capacity :]
+        start = (self._written + len(data) - len(kept)) % self._capacity
+        head = min(len(kept), self._capacity - start)
+        self._map[HEADER_BYTES + start : HEADER_BYTES + start + head] = kept[:head]
+        self._map[HEADER_BYTES : HEADER_BYTES + len(kept) - head] = kept[head:]
+        self._written += len(data)
+        # Counted last: a crash in between loses the newest chunk, and damages at most the oldest.
+        _WRITTEN.pack_into(self._map, 0, self._written)
+
+    def contents(self) -> bytes:
+        """What is kept, oldest first."""
+        if self.is_whole:
+            return self._map[HEADER_BYTES : HEADER_BYTES + self._written]
+        start = HEADER_BYTES + self._written % self._capacity
+        return self._map[start:] + self._map[HEADER_BYTES:start]
+
+    def close(self) -> None:
+        self._map.close()

@@ -1,0 +1,220 @@
+"""The sessions of this host, and what each transition makes of one.
+
+A session is CONNECTED while its program is being started, ACTIVE while a client shows it,
+DISCONNECTED while it runs without one, RESET while it is being logged off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Protocol
+
+import msgspec
+
+from daemons.effects import Effect, Peer
+from daemons.terminal_server.records import SessionRecord
+from tsproto.errors import ErrorCode
+from tsproto.messages import SessionRow, SessionState
+
+
+class Viewer(Protocol):
+    """A client that shows `session`, or waits for its start."""
+
+    session: Session | None
+
+    @property
+    def peer(self) -> Peer: ...
+    @property
+    def device_id(self) -> bytes: ...
+    @property
+    def device_name(self) -> str: ...
+    @property
+    def trace_id(self) -> str: ...
+    @property
+    def columns(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+
+    def on_shown(self, session: Session, now: float) -> list[Effect]: ...
+    def on_not_started(self, code: ErrorCode, detail: str, now: float) -> list[Effect]: ...
+
+
+class Session(msgspec.Struct, kw_only=True, eq=False):
+    """A user's work on this host. Times are Unix seconds; `disconnected_at` 0 means that a client
+    shows it. A session with a `command` belongs to its connection alone.
+
+    `exit_status` is set when the program ended before its start was reported.
+    """
+
+    session_id: int
+    user_name: str
+    system_user: str
+    application: str
+    command: str = ""
+    created_at: int
+    state: SessionState = SessionState.CONNECTED
+    disconnected_at: int = 0
+    placement: int = 0
+    columns: int
+    rows: int
+    device_id: bytes = b""
+    device_name: str = ""
+    cookie_hash: bytes = b""
+    viewer: Viewer | None = None
+    waiting: list[Viewer] = []
+    exit_status: int | None = None
+
+    @property
+    def is_starting(self) -> bool:
+        return self.state is SessionState.CONNECTED
+
+    @property
+    def is_ending(self) -> bool:
+        return self.state is SessionState.RESET
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other connections of its user may come to it, and the directory knows it."""
+        return not self.command
+
+    def show(self, viewer: Viewer, cookie: bytes) -> None:
+        """A client shows it from now on; whatever cookie was given before is used up."""
+        self.state = SessionState.ACTIVE
+        self.disconnected_at = 0
+        self.viewer = viewer
+        self.columns, self.rows = viewer.columns, viewer.rows
+        self.device_id, self.device_name = viewer.device_id, viewer.device_name
+        self.cookie_hash = hashlib.sha256(cookie).digest() if cookie else b""
+
+    def disconnect(self, now: float) -> None:
+        self.state = SessionState.DISCONNECTED
+        self.disconnected_at = int(now)
+        self.viewer = None
+
+    def accepts_cookie(self, cookie: bytes, user_name: str, device_id: bytes) -> bool:
+        """Whether this is the cookie given to the last attached client, shown by its device
+        ([MS-RDPBCGR] 5.5)."""
+        is_owner = (self.user_name, self.device_id) == (user_name, device_id)
+        is_last = hmac.compare_digest(hashlib.sha256(cookie).digest(), self.cookie_hash)
+        return is_owner and is_last and not self.is_ending and not self.is_starting
+
+    def record(self) -> SessionRecord:
+        return SessionRecord(
+            session_id=self.session_id,
+            user_name=self.user_name,
+            system_user=self.system_user,
+            application=self.application,
+            state=self.state,
+            created_at=self.created_at,
+            disconnected_at=self.disconnected_at,
+            placement=self.placement,
+            columns=self.columns,
+            rows=self.rows,
+            device_id=self.device_id,
+            device_name=self.device_name,
+            cookie_hash=self.cookie_hash,
+        )
+
+    def row(self, host: str) -> SessionRow:
+        return SessionRow(
+            host=host,
+            session_id=self.session_id,
+            user_name=self.user_name,
+            application=self.application,
+            state=self.state,
+            created_at=self.created_at,
+            disconnected_at=self.disconnected_at,
+            placement=self.placement,
+            columns=self.columns,
+            rows=self.rows,
+            device_name=self.device_name,
+        )
+
+
+def restored(record: SessionRecord, now: float) -> Session:
+    """A session that the keeper kept while the daemon was away: nobody shows it any more."""
+    was_left = record.state is SessionState.DISCONNECTED and record.disconnected_at > 0
+    return Session(
+        session_id=record.session_id,
+        user_name=record.user_name,
+        system_user=record.system_user,
+        application=record.application,
+        created_at=record.created_at,
+        state=SessionState.DISCONNECTED,
+        disconnected_at=record.disconnected_at if was_left else int(now),
+        placement=record.placement,
+        columns=record.columns,
+        rows=record.rows,
+        device_id=record.device_id,
+        device_name=record.device_name,
+        cookie_hash=record.cookie_hash,
+    )
+
+
+class SessionTable:
+    """All sessions, the starting and the ending ones included, by id and by user."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, Session] = {}
+        self._by_user: dict[tuple[str, str], Session] = {}
+        self._by_link: dict[int, Session] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def get(self, session_id: int) -> Session | None:
+        return self._by_id.get(session_id)
+
+    def find(self, user_name: str, application: str) -> Session | None:
+        """The user's one session for an application, unless it is being logged off."""
+        return self._by_user.get((user_name, application))
+
+    def shown_to(self, peer: Peer) -> Session | None:
+        return self._by_link.get(peer.link)
+
+    def add(self, session: Session) -> None:
+        self._by_id[session.session_id] = session
+        if session.is_shared:
+            self._by_user[session.user_name, session.application] = session
+
+    def show(self, session: Session, viewer: Viewer, cookie: bytes) -> None:
+        self._forget_viewer(session)
+        session.show(viewer, cookie)
+        self._by_link[viewer.peer.link] = session
+
+    def disconnect(self, session: Session, now: float) -> None:
+        self._forget_viewer(session)
+        session.disconnect(now)
+
+    def log_off(self, session: Session) -> None:
+        """From now on nobody can come to it; whoever shows it sees its end."""
+        session.state = SessionState.RESET
+        self._forget_user(session)
+
+    def abandon(self, session: Session) -> None:
+        """The client of a session that is being logged off is gone."""
+        self._forget_viewer(session)
+        session.viewer = None
+
+    def remove(self, session: Session) -> None:
+        del self._by_id[session.session_id]
+        self._forget_user(session)
+        self._forget_viewer(session)
+
+    def ordered(self) -> list[Session]:
+        return [self._by_id[session_id] for session_id in sorted(self._by_id)]
+
+    def shared(self) -> list[Session]:
+        """Those that the directory is to know: their program runs, and is not bound to one
+        connection."""
+        return [s for s in self.ordered() if s.is_shared and not s.is_starting]
+
+    def _forget_user(self, session: Session) -> None:
+        key = (session.user_name, session.application)
+        if self._by_user.get(key) is session:
+            del self._by_user[key]
+
+    def _forget_viewer(self, session: Session) -> None:
+        if session.viewer is not None:
+            self._by_link.pop(session.viewer.peer.link, None)

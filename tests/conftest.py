@@ -1,0 +1,46 @@
+"""Every asynchronous test runs on both loops, within a time, and fails when a loop's exception
+handler was called.
+
+The time-out of pytest-timeout cannot interrupt uvloop and ends the whole run; it stays behind this
+one as the last resort.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import pytest
+import uvloop
+
+TEST_SECONDS = 30
+
+Test = Callable[..., Awaitable[None]]
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        test = getattr(item, "obj", None)
+        if inspect.iscoroutinefunction(test):
+            item.obj = _watched(test)  # type: ignore[attr-defined]
+
+
+def _watched(test: Test) -> Test:
+    @functools.wraps(test)
+    async def run(*args: Any, **kwargs: Any) -> None:
+        faults: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+        async with asyncio.timeout(TEST_SECONDS):
+            await test(*args, **kwargs)
+        assert not faults, "\n".join(str(fault.get("exception", fault)) for fault in faults)
+
+    return run

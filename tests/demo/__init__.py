@@ -1,0 +1,1 @@
+"""The whole story of a farm, on real processes: `python -m tests.demo`."""

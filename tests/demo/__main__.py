@@ -1,0 +1,76 @@
+"""Run the story: make a farm, live through twelve steps, leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from daemons import lab
+from tests.demo.story import Story
+from tests.demo.terminal import NotObserved
+from tsproto.errors import TsfarmError
+
+PLAN = lab.Plan(
+    license_servers=(
+        lab.LicenseServerPlan("license-a"),
+        lab.LicenseServerPlan("license-b", tokens=2, workgroup="other"),
+    )
+)
+
+
+def main() -> int:
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    folder = Path(tempfile.mkdtemp(prefix="tsfarm-demo-"))
+    started = time.monotonic()
+    seen = 0
+    story = Story(folder, PLAN)
+    steps = story.steps()
+    try:
+        for number, (title, step) in enumerate(steps, 1):
+            print(f"{number:2}. {title}")
+            if not _observe(step, colour):
+                break
+            seen += 1
+    finally:
+        story.end()
+        left = [name for name, pid in _running(folder) if pid]
+        if left:
+            print(f"still running: {', '.join(left)}")
+            seen = min(seen, len(steps) - 1)
+        elif seen < len(steps):
+            print(f"the logs are kept in {folder}")
+        if seen == len(steps):
+            shutil.rmtree(folder)
+    print(f"    ({time.monotonic() - started:.1f} s)")
+    print(f"demo: {seen} of {len(steps)} steps ok")
+    return 0 if seen == len(steps) else 1
+
+
+def _observe(step: Callable[[], str], colour: bool) -> bool:
+    try:
+        observed = step()
+    except (NotObserved, TsfarmError) as error:
+        _print_indented(f"NOT OBSERVED: {error}", "31" if colour else "")
+        return False
+    _print_indented(observed, "32" if colour else "")
+    return True
+
+
+def _print_indented(text: str, colour: str) -> None:
+    for line in text.splitlines():
+        print(f"\x1b[{colour}m    {line}\x1b[0m" if colour else f"    {line}", flush=True)
+
+
+def _running(folder: Path) -> list[tuple[str, int | None]]:
+    if not (folder / "lab.json").exists():
+        return []
+    return [(d["name"], d["pid"]) for d in lab.status(folder)["daemons"]]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""Daemons as processes: ready, asked over TLS, stopped; and what their exit status says."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.administrator import administrator
+from tsproto.identity import create_authority, issue_certificate
+from tsproto.messages import (
+    Message,
+    Pools,
+    QueryPools,
+    QueryServers,
+    Refused,
+    Role,
+    Servers,
+    WarpClock,
+)
+from tsproto.transport import daemon_tls
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {
+    Role.LICENSE_SERVER: "daemons.license_server",
+    Role.SESSION_DIRECTORY: "daemons.session_directory",
+}
+BOTH = pytest.mark.parametrize("role", list(PACKAGES), ids=lambda role: role.name)
+
+
+class Farm:
+    """Certificates and configurations in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._authority = create_authority("north", time.time())
+        (folder / "ca.crt").write_bytes(self._authority[0])
+        self._issue(Role.ADMINISTRATOR, "root")
+
+    def configuration(self, role: Role, more: str = "") -> Path:
+        self._issue(role, "one")
+        path = self.folder / "one.toml"
+        path.write_text(
+            'farm = "north"\nstate = "state"\n'
+            'identity = { certificate = "one.crt", key = "one.key", authority = "ca.crt" }\n'
+            f"listen = {{ port = 0 }}\n{more}\n"
+        )
+        return path
+
+    async def ask(self, port: int, message: Message) -> Message:
+        files = (self.folder / name for name in ("root.crt", "root.key", "ca.crt"))
+        async with administrator(port, daemon_tls(*files)) as who:
+            who.request(message)
+            return await who.answer()
+
+    def _issue(self, role: Role, name: str) -> None:
+        certificate, key = issue_certificate(*self._authority, role, name, time.time())
+        (self.folder / f"{name}.crt").write_bytes(certificate)
+        (self.folder / f"{name}.key").write_bytes(key)
+
+
+@pytest.fixture
+def farm(tmp_path: Path) -> Farm:
+    return Farm(tmp_path)
+
+
+@contextmanager
+def daemon(role: Role, config: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", PACKAGES[role], "--config", str(config)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def line_with(process: subprocess.Popen[bytes], event: str) -> dict[str, Any]:
+    """The next line of the log with this event; fails when the daemon ends before."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        found: dict[str, Any] = json.loads(line)
+        if found["event"] == event:
+            return found
+    raise AssertionError(f"the daemon ended without {event}")
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
+    """Exit status, and the rest of what it said."""
+    _, said = process.communicate(timeout=20)
+    return process.returncode, said.decode()
+
+
+async def test_a_license_server_serves_and_remembers(farm: Farm) -> None:
+    config = farm.configuration(
+        Role.LICENSE_SERVER, 'key_packs = [{ key_pack = "pack-1", tokens = 5 }]'
+    )
+    for _ in range(2):
+        with daemon(Role.LICENSE_SERVER, config) as process:
+            pools = await farm.ask(line_with(process, "daemon.ready")["port"], QueryPools())
+            assert isinstance(pools, Pools)
+            assert [pool.total for pool in pools.pools] == [5]
+            process.send_signal(signal.SIGTERM)
+            assert ended(process)[0] == 0
+
+
+async def test_a_session_directory_serves(farm: Farm) -> None:
+    config = farm.configuration(Role.SESSION_DIRECTORY, 'loop = "asyncio"')
+    with daemon(Role.SESSION_DIRECTORY, config) as process:
+        port = line_with(process, "daemon.ready")["port"]
+        assert await farm.ask(port, QueryServers()) == Servers(request_id=1, servers=[])
+        assert isinstance(await farm.ask(port, WarpClock()), Refused)
+        process.send_signal(signal.SIGINT)
+        assert ended(process)[0] == 0
+
+
+def test_a_second_daemon_on_the_same_state_ends_with_status_1(farm: Farm) -> None:
+    config = farm.configuration(Role.LICENSE_SERVER)
+    with daemon(Role.LICENSE_SERVER, config) as first:
+        line_with(first, "daemon.ready")
+        with daemon(Role.LICENSE_SERVER, config) as second:
+            said = line_with(second, "store.failed")
+            assert said["error"].startswith(
+                f"{farm.folder}/state/ledger.sqlite: another process owns this store"
+            )
+            assert ended(second)[0] == 1
+
+
+def test_a_damaged_ledger_ends_the_daemon_with_status_1(farm: Farm) -> None:
+    config = farm.configuration(Role.LICENSE_SERVER)
+    (farm.folder / "state").mkdir()
+    (farm.folder / "state" / "ledger.sqlite").write_bytes(b"no ledger" * 1000)
+    with daemon(Role.LICENSE_SERVER, config) as process:
+        said = line_with(process, "store.failed")
+        assert "ledger.sqlite: the file is damaged" in said["error"]
+        assert ended(process)[0] == 1
+
+
+@BOTH
+def test_a_configuration_that_is_missing_ends_the_daemon_with_status_2(
+    farm: Farm, role: Role
+) -> None:
+    with daemon(role, farm.folder / "none.toml") as process:
+        said = f"tsfarm: {farm.folder}/none.toml: cannot be read: No such file or directory\n"
+        assert ended(process) == (2, said)
+
+
+@BOTH
+def test_an_address_that_cannot_be_had_ends_the_daemon_with_status_2(
+    farm: Farm, role: Role
+) -> None:
+    config = farm.configuration(role)
+    config.write_text(config.read_text().replace("port = 0", 'host = "192.0.2.1", port = 1'))
+    with daemon(role, config) as process:
+        said = line_with(process, "daemon.misconfigured")
+        assert said["error"].startswith("listen: 192.0.2.1 port 1 cannot be had: ")
+        assert ended(process)[0] == 2
+
+
+def test_a_key_pack_that_contradicts_the_ledger_ends_the_daemon_with_status_2(farm: Farm) -> None:
+    role = Role.LICENSE_SERVER
+    pack = 'key_packs = [{{ key_pack = "pack-1", tokens = {} }}]'
+    with daemon(role, farm.configuration(role, pack.format(5))) as first:
+        line_with(first, "daemon.ready")
+    with daemon(role, farm.configuration(role, pack.format(6))) as second:
+        said = line_with(second, "daemon.misconfigured")
+        assert said["error"].startswith("key_packs: ")
+        assert ended(second)[0] == 2

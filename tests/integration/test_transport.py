@@ -1,0 +1,518 @@
+"""Links over real sockets and real TLS, on both loops."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.farm import Farm, Recorder
+from tsproto import identity, limits
+from tsproto.codec import FrameReader, decode_message, encode
+from tsproto.connection import PHASE_SECONDS, Answered, Closed, Event, Opened, SessionBytes
+from tsproto.errors import ErrorCode
+from tsproto.link import Link
+from tsproto.messages import (
+    AnnounceInventory,
+    Goodbye,
+    Hello,
+    InventoryRow,
+    LicenseAccepted,
+    LicenseKind,
+    LinkState,
+    LogonAccepted,
+    Message,
+    Pools,
+    QueryPools,
+    Role,
+    Welcome,
+)
+from tsproto.transport import (
+    DialFailed,
+    Listener,
+    PlainRefused,
+    client_tls_unverified,
+    dial,
+    listen,
+)
+
+HOST = "127.0.0.1"
+TS, LS, ADMIN, CLIENT = (
+    Role.TERMINAL_SERVER,
+    Role.LICENSE_SERVER,
+    Role.ADMINISTRATOR,
+    Role.CLIENT,
+)
+# About 48 bytes a row: 256 rows make a message of 12 kB.
+INVENTORY = AnnounceInventory(
+    inventory=[InventoryRow(product="p" * 40, product_version=1, available=1)] * 256
+)
+
+
+@pytest.fixture
+def farm(tmp_path: Path) -> Farm:
+    return Farm(tmp_path)
+
+
+@asynccontextmanager
+async def listening(owner: Any, tls: ssl.SSLContext | None, **more: Any) -> AsyncIterator[Listener]:
+    options: dict[str, Any] = {"role": LS, "name": "ls1", "farm": "lab"} | more
+    listener = await listen(HOST, 0, owner, tls=tls, **options)
+    try:
+        yield listener
+    finally:
+        await listener.close()
+
+
+@asynccontextmanager
+async def dialled(
+    port: int, owner: Any, tls: ssl.SSLContext | None, **more: Any
+) -> AsyncIterator[Link]:
+    options: dict[str, Any] = {"role": ADMIN, "name": "admin"} | more
+    link = await dial(HOST, port, owner, tls=tls, **options)
+    try:
+        yield link
+    finally:
+        link.close(ErrorCode.NORMAL)
+        await link.wait_closed()
+
+
+async def last_words(reader: asyncio.StreamReader) -> list[Message]:
+    """Every message that comes until the other end hangs up."""
+    frames = FrameReader(limits.FRAME_BYTES)
+    messages = []
+    while data := await reader.read(1 << 16):
+        messages += [decode_message(body) for _, body in frames.feed(data)]
+    return messages
+
+
+def hello(role: Role, name: str) -> bytes:
+    return encode(Hello(version_min=1, version_max=1, role=role, name=name))
+
+
+def code_of(messages: list[Message]) -> ErrorCode:
+    last = messages[-1]
+    assert isinstance(last, Goodbye)
+    return last.code
+
+
+# --- opening --------------------------------------------------------------------------------------
+
+
+async def test_two_daemons_know_each_other_by_their_certificates(farm: Farm) -> None:
+    here, there = Recorder(), Recorder()
+    tls = farm.daemon(TS, "ts1")
+    async with (
+        listening(there, farm.server(LS, "ls1")) as listener,
+        dialled(
+            listener.port, here, tls, role=TS, name="ts1", expect_role=LS, expect_name="ls1"
+        ) as link,
+    ):
+        assert (await here.next(Opened))[1] == Opened(LS, "ls1", 1, (), "lab")
+        accepted, opened = await there.next(Opened)
+        assert opened == Opened(TS, "ts1", 1, (), "lab")
+        assert link.own_certificate == identity.fingerprint(accepted.peer_certificate_der)
+        assert accepted.own_certificate == identity.fingerprint(link.peer_certificate_der)
+        assert listener.links == {accepted.id: accepted}
+
+
+async def test_a_client_needs_no_certificate_and_sees_the_servers(farm: Farm) -> None:
+    here, there = Recorder(), Recorder()
+    tls = farm.server(TS, "ts1")
+    async with (
+        listening(there, tls, role=TS, name="ts1") as listener,
+        dialled(listener.port, here, farm.client(), role=CLIENT, name="laptop1") as link,
+    ):
+        accepted = await there.opened()
+        assert accepted.peer_certificate_der == b""
+        assert accepted.connection.state is LinkState.LICENSING
+        assert identity.fingerprint(link.peer_certificate_der) == tls.fingerprint
+
+
+async def test_a_first_contact_sees_the_certificate_of_an_unknown_authority(farm: Farm) -> None:
+    here, there = Recorder(), Recorder()
+    tls = client_tls_unverified()
+    async with (
+        listening(there, farm.server(TS, "ts1"), role=TS, name="ts1") as listener,
+        dialled(listener.port, here, tls, role=CLIENT, name="laptop1") as link,
+    ):
+        await here.opened()
+        assert identity.identity_of(link.peer_certificate_der).name == "ts1"
+
+
+async def test_a_request_is_answered_over_tls(farm: Farm) -> None:
+    here, there = Recorder(), Recorder()
+    async with (
+        listening(there, farm.server(LS, "ls1")) as listener,
+        dialled(listener.port, here, farm.daemon(ADMIN, "admin")) as link,
+    ):
+        await here.opened()
+        request_id = link.request(QueryPools())
+        link.flush()
+        assert (await here.next(Answered))[1] == Answered(Pools(request_id=request_id, pools=[]))
+
+
+async def test_no_event_comes_before_the_caller_has_its_link() -> None:
+    here, there = Recorder(), Recorder()
+    async with listening(there, None) as listener, dialled(listener.port, here, None):
+        assert here.told.empty()
+        await here.opened()
+
+
+async def test_a_role_that_is_not_the_certificates_is_refused(farm: Farm) -> None:
+    here, there = Recorder(), Recorder()
+    async with (
+        listening(there, farm.server(LS, "ls1")) as listener,
+        dialled(listener.port, here, farm.daemon(TS, "ts1"), role=LS, name="ts1"),
+    ):
+        assert (await there.closed()).code is ErrorCode.WRONG_ROLE
+        refused = await here.closed()
+        assert (refused.code, refused.by_peer) == (ErrorCode.WRONG_ROLE, True)
+
+
+async def test_without_a_certificate_nobody_is_a_daemon(farm: Farm) -> None:
+    here, there = Recorder(), Recorder()
+    async with (
+        listening(there, farm.server(LS, "ls1")) as listener,
+        dialled(listener.port, here, farm.client(), role=TS, name="ts1"),
+    ):
+        assert (await here.closed()).code is ErrorCode.WRONG_ROLE
+
+
+async def test_a_daemon_of_another_farm_never_sees_a_welcome(farm: Farm, tmp_path: Path) -> None:
+    here, there = Recorder(), Recorder()
+    (tmp_path / "other").mkdir()
+    other = Farm(tmp_path / "other", "other")
+    tls = other.daemon(TS, "ts1")
+    tls.load_verify_locations(cadata=farm.authority.decode())
+    async with listening(there, farm.server(LS, "ls1")) as listener:
+        # TLS 1.3: its own handshake is through before the server has judged the certificate.
+        async with dialled(listener.port, here, tls, role=TS, name="ts1"):
+            (_, event) = await here.told.get()
+            assert isinstance(event, Closed)
+            assert event.code is ErrorCode.CONNECTION_LOST
+        assert there.told.empty()
+
+
+@pytest.mark.parametrize("expected", [{"expect_role": TS}, {"expect_name": "ls2"}])
+async def test_a_listener_that_is_not_the_expected_one_is_left(
+    farm: Farm, expected: dict[str, Any]
+) -> None:
+    tls = farm.daemon(ADMIN, "admin")
+    async with listening(Recorder(), farm.server(LS, "ls1")) as listener:
+        with pytest.raises(DialFailed) as failed:
+            await dial(
+                HOST, listener.port, Recorder(), role=ADMIN, name="admin", tls=tls, **expected
+            )
+    assert failed.value.code is ErrorCode.WRONG_ROLE
+
+
+async def test_a_listener_of_another_authority_is_left(farm: Farm, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    tls = Farm(tmp_path / "other").client()
+    async with listening(Recorder(), farm.server(TS, "ts1"), role=TS, name="ts1") as listener:
+        with pytest.raises(DialFailed) as failed:
+            await dial(HOST, listener.port, Recorder(), role=CLIENT, name="laptop1", tls=tls)
+    assert failed.value.code is ErrorCode.WRONG_ROLE
+
+
+async def test_an_older_tls_is_not_spoken(farm: Farm) -> None:
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with listening(Recorder(), farm.server(LS, "ls1")) as listener:
+        with pytest.raises(OSError):
+            await asyncio.open_connection(HOST, listener.port, ssl=old)
+
+
+@pytest.mark.parametrize(
+    ("host", "more", "code"),
+    [
+        (HOST, {}, ErrorCode.UNREACHABLE),
+        ("localhost", {"server_hostname": "a..b", "tls": True}, ErrorCode.UNREACHABLE),
+        ("192.0.2.1", {}, ErrorCode.NOT_PERMITTED),
+        ("example.invalid", {}, ErrorCode.NOT_PERMITTED),
+    ],
+)
+async def test_a_dial_that_fails_says_why(host: str, more: dict[str, Any], code: ErrorCode) -> None:
+    tls = client_tls_unverified() if more.pop("tls", False) else None
+    async with listening(Recorder(), None) as listener:
+        port = listener.port
+    with pytest.raises(DialFailed) as failed:
+        await dial(host, port, Recorder(), role=ADMIN, name="admin", tls=tls, **more)
+    assert failed.value.code is code
+
+
+async def test_a_dial_to_one_that_never_shakes_hands_has_an_end(farm: Farm) -> None:
+    tls = farm.client()
+    with socket.create_server((HOST, 0)) as silent, pytest.raises(DialFailed) as failed:
+        port = silent.getsockname()[1]
+        await dial(HOST, port, Recorder(), role=CLIENT, name="x", tls=tls, timeout_seconds=0.1)
+    assert failed.value.code is ErrorCode.UNREACHABLE
+
+
+async def test_plain_tcp_is_for_loopback_unless_it_is_allowed() -> None:
+    with pytest.raises(PlainRefused):
+        await listen("0.0.0.0", 0, Recorder(), role=LS, name="ls1", farm="lab", tls=None)
+    listener = await listen(
+        "0.0.0.0", 0, Recorder(), role=LS, name="ls1", farm="lab", tls=None, plain_anywhere=True
+    )
+    await listener.close()
+
+
+# --- hostile peers --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_a_client_that_says_nothing_is_told_that_time_is_up(
+    farm: Farm, secure: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PHASE_SECONDS, LinkState.OPENING, 0.05)
+    monkeypatch.setattr(limits, "GOODBYE_SECONDS", 0.2)
+    tls = farm.server(LS, "ls1") if secure else None
+    async with listening(Recorder(), tls) as listener:
+        reader, writer = await asyncio.open_connection(
+            HOST, listener.port, ssl=farm.client() if secure else None
+        )
+        assert code_of(await last_words(reader)) is ErrorCode.TIMED_OUT
+        writer.close()
+
+
+async def test_a_client_that_never_shakes_hands_is_cut_and_makes_others_wait_no_longer(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "TLS_HANDSHAKE_SECONDS", 0.2)
+    here, there = Recorder(), Recorder()
+    async with listening(there, farm.server(LS, "ls1"), handshakes_max=1) as listener:
+        reader, writer = await asyncio.open_connection(HOST, listener.port)
+        async with dialled(listener.port, here, farm.daemon(ADMIN, "admin")):
+            await here.opened()
+        assert await reader.read() == b""
+        writer.close()
+        assert (await there.next(Opened))[1] == Opened(ADMIN, "admin", 1, (), "lab")
+
+
+async def test_what_is_no_tls_is_nobodys_concern(farm: Farm) -> None:
+    there = Recorder()
+    async with listening(there, farm.server(LS, "ls1")) as listener:
+        reader, writer = await asyncio.open_connection(HOST, listener.port)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n" * 100)
+        while await reader.read(100):  # an alert, then the end
+            pass
+        writer.close()
+        assert there.told.empty()
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_a_goodbye_reaches_a_peer_that_is_still_sending(farm: Farm, secure: bool) -> None:
+    there = Recorder()
+    tls = farm.server(LS, "ls1") if secure else None
+    async with listening(there, tls) as listener:
+        reader, writer = await asyncio.open_connection(
+            HOST, listener.port, ssl=farm.client() if secure else None
+        )
+        writer.write(b"\xc9\x00\x40\x00\x00\x00" + bytes(4 << 20))
+        messages = FrameReader(limits.FRAME_BYTES)
+        data = await reader.read(1 << 16)
+        assert code_of([decode_message(body) for _, body in messages.feed(data)]) is (
+            ErrorCode.FRAME_TOO_LONG
+        )
+        writer.transport.abort()
+        assert (await there.closed()).code is ErrorCode.FRAME_TOO_LONG
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_a_peer_that_never_reads_is_cut_within_a_bound(
+    farm: Farm, secure: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "GOODBYE_SECONDS", 0.1)
+    there = Recorder()
+    tls = farm.server(LS, "ls1") if secure else None
+    client = farm.daemon(LS, "ls2") if secure else None
+    async with listening(there, tls) as listener:
+        reader, writer = await asyncio.open_connection(HOST, listener.port, ssl=client)
+        # A StreamReader that nobody reads stops its transport at 128 kB.
+        writer.write(hello(LS, "ls2"))
+        link = await there.opened()
+        sent = 0
+        while link.connection.state is not LinkState.CLOSED:
+            link.send(INVENTORY)
+            link.flush()
+            sent += 1
+            await asyncio.sleep(0)
+        assert (await there.closed()).code is ErrorCode.PEER_TOO_SLOW
+        assert limits.OUTBOX_BYTES / 12_000 < sent < 4 * limits.OUTBOX_BYTES / 12_000
+        await link.wait_closed()
+        writer.transport.abort()
+
+
+async def test_strangers_above_the_limit_are_told_so() -> None:
+    async with listening(Recorder(), None, connections_max=1) as listener:
+        here = Recorder()
+        async with dialled(listener.port, here, None):
+            await here.opened()
+            refused = Recorder()
+            async with dialled(listener.port, refused, None):
+                closed = await refused.closed()
+                assert closed.code is ErrorCode.TOO_MANY_CONNECTIONS
+                assert closed.retry_after_seconds > 0
+            assert len(listener.links) == 1
+
+
+async def test_an_address_has_a_limit_of_its_own_and_gets_its_place_back() -> None:
+    there = Recorder()
+    async with listening(there, None, connections_per_address_max=1) as listener:
+        here = Recorder()
+        async with dialled(listener.port, here, None):
+            await here.opened()
+            refused = Recorder()
+            async with dialled(listener.port, refused, None):
+                assert (await refused.closed()).code is ErrorCode.TOO_MANY_CONNECTIONS
+        await there.closed()
+        again = Recorder()
+        async with dialled(listener.port, again, None):
+            await again.opened()
+
+
+# --- the end --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_everything_queued_and_the_goodbye_arrive_before_the_end(
+    farm: Farm, secure: bool
+) -> None:
+    there = Recorder()
+    tls = farm.server(LS, "ls1") if secure else None
+    client = farm.daemon(LS, "ls2") if secure else None
+    async with listening(there, tls) as listener:
+        reader, writer = await asyncio.open_connection(HOST, listener.port, ssl=client)
+        writer.write(hello(LS, "ls2"))
+        link = await there.opened()
+        for _ in range(200):
+            link.send(INVENTORY)
+        link.close(ErrorCode.SHUTTING_DOWN, "for an update")
+        frames, messages = FrameReader(limits.FRAME_BYTES), list[Message]()
+        while not messages or not isinstance(messages[-1], Goodbye):
+            data = await reader.read(1 << 16)
+            assert data
+            messages += [decode_message(body) for _, body in frames.feed(data)]
+        assert len(messages) == 1 + 200 + 1
+        assert isinstance(messages[0], Welcome)
+        assert code_of(messages) is ErrorCode.SHUTTING_DOWN
+        writer.close()
+        await link.wait_closed()
+        assert there.told.empty()
+
+
+async def test_a_listener_that_closes_says_goodbye_on_every_link(farm: Farm) -> None:
+    here, there = Recorder(), Recorder()
+    async with listening(there, farm.server(LS, "ls1")) as listener:
+        async with dialled(listener.port, here, farm.daemon(ADMIN, "admin")):
+            await here.opened()
+            await listener.close()
+            assert (await here.closed()).code is ErrorCode.SHUTTING_DOWN
+        assert not listener.links
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_a_peer_that_vanishes_is_lost(farm: Farm, secure: bool) -> None:
+    there = Recorder()
+    tls = farm.server(LS, "ls1") if secure else None
+    client = farm.daemon(ADMIN, "admin") if secure else None
+    async with listening(there, tls) as listener:
+        _, writer = await asyncio.open_connection(HOST, listener.port, ssl=client)
+        writer.write(hello(ADMIN, "admin"))
+        await there.opened()
+        writer.transport.abort()
+        closed = await there.closed()
+        assert (closed.code, closed.by_peer) == (ErrorCode.CONNECTION_LOST, True)
+        assert not listener.links
+
+
+class Failing(Recorder):
+    """An owner that cannot bear to be asked; its error looks like one of the network."""
+
+    def on_events(self, link: Link, events: list[Event]) -> None:
+        super().on_events(link, events)
+        if any(not isinstance(event, Opened | Closed) for event in events):
+            raise OSError("the disk is on fire")
+
+
+async def test_an_owners_failure_reaches_the_loops_exception_handler(farm: Farm) -> None:
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+    here, there = Recorder(), Failing()
+    async with (
+        listening(there, farm.server(LS, "ls1")) as listener,
+        dialled(listener.port, here, farm.daemon(ADMIN, "admin")) as link,
+    ):
+        await here.opened()
+        link.request(QueryPools())
+        link.flush()
+        assert (await here.closed()).code is ErrorCode.CONNECTION_LOST
+        assert (await there.closed()).code is ErrorCode.CONNECTION_LOST
+    assert [str(fault["exception"]) for fault in faults] == ["the disk is on fire"]
+
+
+# --- session bytes --------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def session(tls: ssl.SSLContext | None, client_tls: ssl.SSLContext | None) -> Any:
+    """A terminal server's link and a client's, in SESSION, with their owners."""
+    here, there = Recorder(), Recorder()
+    async with (
+        listening(there, tls, role=TS, name="ts1") as listener,
+        dialled(listener.port, here, client_tls, role=CLIENT, name="laptop1") as link,
+    ):
+        accepted = await there.opened()
+        accepted.send(LicenseAccepted(kind=LicenseKind.FULL))
+        accepted.send(
+            LogonAccepted(
+                host="ts1", session_id=1, user_name="user1", reattached=False, created_at=0
+            )
+        )
+        accepted.flush()
+        await here.opened()
+        while link.connection.state is not LinkState.SESSION:
+            await here.told.get()
+        yield accepted, there, link, here
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_a_client_that_does_not_read_stops_the_session_and_later_gets_all(
+    farm: Farm, secure: bool
+) -> None:
+    tls = farm.server(TS, "ts1") if secure else None
+    client = farm.client() if secure else None
+    async with session(tls, client) as (accepted, there, link, here):
+        link.pause_reading()
+        chunk, sent = bytes(4_096), 0
+        there.writable.clear()
+        while accepted.send_session_bytes(chunk):
+            sent += len(chunk)
+            await asyncio.sleep(0)
+        sent += len(chunk)
+        assert not there.writable.is_set()
+        link.resume_reading()
+        await there.writable.wait()
+        got = 0
+        while got < sent:
+            _, event = await here.next(SessionBytes)
+            got += len(event.data)
+        assert got == sent
+        assert accepted.send_session_bytes(b"more")
+
+
+async def test_keys_and_output_pass_in_both_directions(farm: Farm) -> None:
+    async with session(farm.server(TS, "ts1"), farm.client()) as (accepted, there, link, here):
+        assert link.send_session_bytes(b"ls\r")
+        assert (await there.next(SessionBytes))[1] == SessionBytes(b"ls\r")
+        assert accepted.send_session_bytes(b"a b\r\n")
+        assert (await here.next(SessionBytes))[1] == SessionBytes(b"a b\r\n")

@@ -1,0 +1,301 @@
+"""The rules that `tests.test_architecture` holds the project to.
+
+Every rule is a function from one file to what is wrong with it, and knows files by their place: a
+new file is held to the rules of its folder from its first day.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import msgspec
+
+ROOT = Path(__file__).resolve().parent.parent
+PRODUCT = ("tsproto", "daemons", "clients")
+FILE_LINES_MAX = 450
+
+# What makes an outcome depend on more than the arguments: waiting, clocks, chance, the system.
+OUTSIDE_WORLD = (
+    "asyncio",
+    "importlib",
+    "logging",
+    "multiprocessing",
+    "os",
+    "pty",
+    "random",
+    "secrets",
+    "select",
+    "selectors",
+    "signal",
+    "socket",
+    "ssl",
+    "structlog",
+    "subprocess",
+    "threading",
+    "time",
+    "uvloop",
+)
+LIBRARIES_OF_TSPROTO = ("cryptography", "msgpack", "msgspec", "tsproto")
+
+# The only files of tsproto and of the daemons' folders that touch the outside world.
+IMPURE = {
+    "tsproto/transport.py": "asyncio is here and nowhere else in tsproto",
+    "tsproto/link.py": "one open connection of the transport",
+    "tsproto/tls.py": "the transport's TLS contexts",
+    "daemons/*/__main__.py": "starts a daemon, and may see everything",
+    "daemons/terminal_server/keeper*.py": "the process that opens PTYs and starts programs",
+    "daemons/terminal_server/kept_session.py": "a PTY and its program, in the keeper",
+    "daemons/terminal_server/launch*.py": "becomes the user, then the user's program",
+    "daemons/terminal_server/attachment*.py": "pumps bytes between a PTY and a link",
+    "daemons/terminal_server/screen.py": "chooses how a screen is restored",
+    "daemons/terminal_server/emulator.py": "a library's terminal",
+    "daemons/terminal_server/ring.py": "a file of recent output",
+    "daemons/store/*": "files and databases",
+}
+# Pure as well, though they stand beside files that are not.
+PURE_BESIDE = (
+    "daemons/effects.py",
+    "daemons/settings.py",
+    "clients/logon.py",
+    "clients/route.py",
+    "clients/steps.py",
+)
+
+# A command line starts daemons. It may import what does so, inside the function that needs it, so
+# that `tsfarm connect` loads no daemon.
+STARTS_DAEMONS = "clients/cli.py"
+STARTERS = ("daemons.lab", "daemons.*.__main__")
+
+EXEMPT_FROM_TESTS = {
+    "*/__init__.py": "a docstring, or a contract that its implementations' tests keep",
+    "daemons/*/__main__.py": "wiring: tests/integration and the demo start the real processes",
+    "daemons/*/records.py": "rows without behaviour, asserted on wherever they are decided",
+    "tsproto/errors.py": "codes and their meanings; each is asserted where it is given",
+    "tsproto/limits.py": "numbers; each is asserted on both sides where it counts",
+    "daemons/store/memory.py": "test_store.py runs the contract's tests on every store",
+    "daemons/settings.py": "keys and bounds, read and refused in test_config.py",
+}
+EXEMPT_FROM_LENGTH = {
+    "tsproto/messages.py": "the table: every message stands in one place",
+}
+EMPTY_NAMES = ("base", "common", "helper", "manager", "misc", "util")
+
+
+class Import(msgspec.Struct, frozen=True):
+    """`target` is the module, or the name in it: both begin with what a rule forbids."""
+
+    target: str
+    line: int
+    is_inside_function: bool
+
+
+class File(msgspec.Struct, frozen=True):
+    """`path` is relative to the project, with slashes."""
+
+    path: str
+    source: str
+
+    @property
+    def stem(self) -> str:
+        return self.path.rsplit("/", 1)[-1].removesuffix(".py")
+
+    @property
+    def daemon(self) -> str:
+        """The daemon in whose folder this is, or nothing."""
+        match self.path.split("/"):
+            case ["daemons", folder, _, *_] if folder != "store":
+                return folder
+        return ""
+
+    def imports(self) -> list[Import]:
+        return list(_imports(ast.parse(self.source), self, False))
+
+
+def _imports(node: ast.AST, file: File, inside: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case ast.Import(names=names, lineno=line):
+                yield from (Import(alias.name, line, inside) for alias in names)
+            case ast.ImportFrom(names=names, lineno=line):
+                origin = _origin(child, file)
+                yield from (Import(f"{origin}.{alias.name}", line, inside) for alias in names)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
+                yield from _imports(child, file, True)
+            case _:
+                yield from _imports(child, file, inside)
+
+
+def _origin(node: ast.ImportFrom, file: File) -> str:
+    if not node.level:
+        return node.module or ""
+    package = file.path.split("/")[: -node.level]
+    return ".".join([*package, node.module] if node.module else package)
+
+
+def files_in(*folders: str) -> list[File]:
+    paths = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return [File(p.relative_to(ROOT).as_posix(), p.read_text(encoding="utf-8")) for p in paths]
+
+
+def _is_in(target: str, modules: tuple[str, ...]) -> bool:
+    return any(target == module or target.startswith(module + ".") for module in modules)
+
+
+def _matches(path: str, patterns: dict[str, str]) -> bool:
+    return any(fnmatch(path, pattern) for pattern in patterns)
+
+
+def is_pure(path: str) -> bool:
+    if path in PURE_BESIDE:
+        return True
+    in_daemon = path.startswith("daemons/") and path.count("/") > 1
+    return (path.startswith("tsproto/") or in_daemon) and not _matches(path, IMPURE)
+
+
+Rule = Callable[[File], list[str]]
+
+
+def _found(file: File, imports: list[Import], why: str) -> list[str]:
+    return [f"{file.path}:{found.line} imports {found.target}: {why}" for found in imports]
+
+
+# --- the rules ------------------------------------------------------------------------------------
+
+
+def tsproto_knows_nobody(file: File) -> list[str]:
+    if not file.path.startswith("tsproto/"):
+        return []
+    known = (*sys.stdlib_module_names, *LIBRARIES_OF_TSPROTO)
+    foreign = [found for found in file.imports() if not _is_in(found.target, known)]
+    return _found(file, foreign, f"tsproto stands on {', '.join(LIBRARIES_OF_TSPROTO)} alone")
+
+
+def the_pure_touches_nothing(file: File) -> list[str]:
+    if not is_pure(file.path):
+        return []
+    touching = [found for found in file.imports() if _is_in(found.target, OUTSIDE_WORLD)]
+    return _found(file, touching, "what decides is given `now` and chance, and returns effects")
+
+
+def the_pure_imports_the_pure(file: File) -> list[str]:
+    if not is_pure(file.path):
+        return []
+    impure = [
+        found
+        for found in file.imports()
+        if _is_in(found.target, PRODUCT) and not is_pure(_path(found.target))
+    ]
+    return _found(file, impure, "what decides must run in a simulator, without shell and store")
+
+
+def _path(target: str) -> str:
+    """The file that is imported, or nothing: only the disk tells a module from a name in one."""
+    parts = target.split(".")
+    modules = ("/".join(parts), "/".join(parts[:-1]))
+    paths = (f"{module}{end}" for module in modules for end in (".py", "/__init__.py"))
+    return next((path for path in paths if (ROOT / path).is_file()), "")
+
+
+def daemons_meet_only_in_messages(file: File) -> list[str]:
+    if not file.path.startswith("daemons/"):
+        return []
+    own = f"daemons.{file.daemon}"
+    others = tuple(daemon for daemon in daemons_here() if daemon != own)
+    foreign = [found for found in file.imports() if _is_in(found.target, others)]
+    return _found(file, foreign, "what holds on one machine must hold on many")
+
+
+def daemons_here() -> list[str]:
+    folders = (path.parent.name for path in (ROOT / "daemons").glob("*/core.py"))
+    return [f"daemons.{folder}" for folder in sorted(folders)]
+
+
+def daemons_and_clients_meet_only_in_messages(file: File) -> list[str]:
+    other = {"daemons": "clients", "clients": "daemons"}.get(file.path.split("/")[0])
+    if other is None:
+        return []
+    crossing = [found for found in file.imports() if _is_in(found.target, (other,))]
+    if file.path == STARTS_DAEMONS:
+        crossing = [found for found in crossing if not _starts_a_daemon(found)]
+    return _found(file, crossing, "they meet only in messages")
+
+
+def _starts_a_daemon(found: Import) -> bool:
+    is_starter = any(
+        fnmatch(found.target, name) or fnmatch(found.target, f"{name}.*") for name in STARTERS
+    )
+    return found.is_inside_function and is_starter
+
+
+def the_store_knows_no_core(file: File) -> list[str]:
+    if not file.path.startswith("daemons/store/"):
+        return []
+    contract = ("daemons.store", "daemons.effects.Record", "daemons.effects.Persist", "tsproto")
+    beyond = [
+        found
+        for found in file.imports()
+        if _is_in(found.target, PRODUCT) and not _is_in(found.target, contract)
+    ]
+    return _found(file, beyond, "records describe themselves; a store needs Record and Persist")
+
+
+def names_say_something(file: File) -> list[str]:
+    parts = file.path.removesuffix(".py").split("/")
+    words = {word.removesuffix("s") for part in parts for word in part.split("_")}
+    empty = sorted(words.intersection(EMPTY_NAMES))
+    return [f"{file.path}: `{word}` says nothing about what is in there" for word in empty]
+
+
+def files_are_short(file: File) -> list[str]:
+    lines = file.source.count("\n")
+    if lines <= FILE_LINES_MAX or file.path in EXEMPT_FROM_LENGTH:
+        return []
+    return [f"{file.path} has {lines} lines, more than {FILE_LINES_MAX}: it is two files"]
+
+
+def no_test_sleeps(file: File) -> list[str]:
+    # The demo is no test: it watches a farm from outside, as a person does, until a deadline.
+    if not file.path.startswith("tests/") or file.path.startswith("tests/demo/"):
+        return []
+    return _uses(file, ("time.sleep",), "wait for the event, or move a made-up `now`")
+
+
+def no_terminal_is_inherited(file: File) -> list[str]:
+    why = "it leaves the terminal's master open in other users' sessions: use os.openpty"
+    return _uses(file, ("pty.fork", "os.forkpty"), why)
+
+
+def _uses(file: File, forbidden: tuple[str, ...], why: str) -> list[str]:
+    """Uses of `module.name`, whether the module or the name was imported."""
+    imported = [(found.target, found.line) for found in file.imports()]
+    attributes = [
+        (ast.unparse(node), node.lineno)
+        for node in ast.walk(ast.parse(file.source))
+        if isinstance(node, ast.Attribute)
+    ]
+    uses = sorted({(line, name) for name, line in imported + attributes if name in forbidden})
+    return [f"{file.path}:{line} uses {name}: {why}" for line, name in uses]
+
+
+def files_without_tests(sources: list[File], tests: list[str]) -> list[str]:
+    """A test file bears its source's name; where several sources do, it stands in a folder named
+    like its source's."""
+    bearers = Counter(file.stem for file in sources)
+    missing = []
+    for file in sources:
+        name = f"/test_{file.stem}.py"
+        if bearers[file.stem] > 1:
+            name = f"/{file.path.split('/')[-2]}{name}"
+        is_tested = any(test.endswith(name) for test in tests)
+        if not is_tested and not _matches(file.path, EXEMPT_FROM_TESTS):
+            missing.append(f"{file.path}: no tests/…{name}")
+    return missing
+
+
+def used_again(numbers: list[int], retired: tuple[int, ...]) -> list[int]:
+    return sorted(number for number, uses in Counter([*numbers, *retired]).items() if uses > 1)

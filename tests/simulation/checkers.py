@@ -1,0 +1,161 @@
+"""What must hold, whatever happens. Each law is stated once, and looks only at what an outsider can
+see: disks, programs, tokens on devices, answers to an administrator's questions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from daemons.effects import Answer, Caller, Effect, Peer
+from daemons.license_server.records import KeyPackRecord, LicenseRecord
+from tests.simulation.device import Device
+from tests.simulation.node import Node
+from tsproto import license_token
+from tsproto.license_token import Claims
+from tsproto.messages import (
+    LicenseKind,
+    Message,
+    Pools,
+    QueryPools,
+    QuerySessions,
+    Role,
+    Sessions,
+)
+
+if TYPE_CHECKING:
+    from tests.simulation.farm import Farm
+
+ADMINISTRATOR = Caller(Peer(0, Role.ADMINISTRATOR, "checker", "", 0), 1)
+
+
+class Violation(Exception):
+    """A law was broken; the text says which and how."""
+
+
+def tokens_are_conserved(farm: Farm) -> None:
+    """available + issued + lent = total in every pool, at every instant."""
+    for node in farm.license_servers:
+        if not node.alive:
+            continue
+        answer = _answer(node, QueryPools())
+        for pool in answer.pools if isinstance(answer, Pools) else []:
+            parts = (pool.available, pool.issued, pool.lent)
+            if sum(parts) != pool.total or min(parts) < 0:
+                raise Violation(f"{node.name}: {pool}")
+
+
+def disks_hold_no_more_than_was_bought(farm: Farm) -> None:
+    """On no disk more full tokens than its packs have, and over all disks one a device."""
+    live: Counter[bytes] = Counter()
+    for node in farm.license_servers:
+        rows = node.disk.load((KeyPackRecord, LicenseRecord))
+        bought = sum(p.tokens for p in rows[KeyPackRecord] if isinstance(p, KeyPackRecord))
+        own = [
+            row
+            for row in rows[LicenseRecord]
+            if isinstance(row, LicenseRecord)
+            and row.kind is LicenseKind.FULL
+            and not row.ended
+            and not row.lender
+        ]
+        if len(own) > bought:
+            raise Violation(f"{node.name} bought {bought} tokens and has issued {len(own)}")
+        live.update(row.device_id for row in own if row.expires_at > farm.world.now)
+    twice = [device for device, count in live.items() if count > 1]
+    if twice:
+        raise Violation(f"device {twice[0].hex()[:8]} has {live[twice[0]]} live full tokens")
+
+
+def devices_hold_no_more_than_was_bought(farm: Farm) -> None:
+    """The live full tokens on all devices are no more than the farm has bought."""
+    held = 0
+    for device in farm.devices:
+        if device.token:
+            claims = license_token.read_claims(device.token)
+            held += claims.kind is LicenseKind.FULL and claims.expires_at > farm.world.now
+    if held > farm.tokens:
+        raise Violation(f"{held} live full tokens on devices, {farm.tokens} were bought")
+
+
+def token_is_durable(farm: Farm, device: Device, claims: Claims) -> None:
+    """A token that reached a device is on its issuer's disk, with that end or a later one."""
+    issuer = farm.node(claims.issuer)
+    for row in issuer.disk.load((LicenseRecord,))[LicenseRecord]:
+        if isinstance(row, LicenseRecord) and row.license_id == claims.license_id:
+            if row.expires_at >= claims.expires_at:
+                return
+            raise Violation(
+                f"{device.name} holds a token until {claims.expires_at}, {issuer.name} knows of"
+                f" {row.expires_at}"
+            )
+    raise Violation(f"{device.name} holds a token that {issuer.name} has not on its disk")
+
+
+def full_token_was_earned(device: Device, claims: Claims) -> None:
+    """Only a device from which somebody has logged on gets a full token (KB 287687)."""
+    if claims.kind is LicenseKind.FULL and not device.has_shown_credentials:
+        raise Violation(
+            f"{device.name} got a full token, and no user ever showed good credentials there"
+        )
+
+
+def let_in_by_right(farm: Farm, device: Device, kind: LicenseKind, expires_at: int) -> None:
+    """Nobody is let in by a token that has ended."""
+    if kind in (LicenseKind.TEMPORARY, LicenseKind.FULL) and expires_at <= farm.world.now:
+        raise Violation(f"{device.name} was let in by a {kind.name} token that had expired")
+
+
+def one_session_a_user(farm: Farm) -> None:
+    """However many log on in one instant: no user has two sessions in the farm."""
+    owners = Counter(
+        (program.user_name, program.application)
+        for _, kind in farm.terminal_servers
+        for program in kind.programs.values()
+        if not program.command
+    )
+    twice = [owner for owner, count in owners.items() if count > 1]
+    if twice:
+        raise Violation(f"{twice[0][0]} has {owners[twice[0]]} sessions")
+
+
+def directory_is_true(farm: Farm) -> None:
+    """The directory's rows are the sessions that run, no more and no fewer."""
+    answer = _answer(farm.directory, QuerySessions())
+    rows = {
+        (row.host, row.session_id, row.user_name)
+        for row in (answer.sessions if isinstance(answer, Sessions) else [])
+    }
+    running = {
+        (node.name, session_id, program.user_name)
+        for node, kind in farm.terminal_servers
+        for session_id, program in kind.programs.items()
+        if not program.command
+    }
+    if rows != running:
+        raise Violation(f"the directory says {sorted(rows)}, what runs is {sorted(running)}")
+
+
+def everybody_was_answered(farm: Farm) -> None:
+    """After the healing every visit has come to a session, or to a refusal with a reason."""
+    for device in farm.devices:
+        visit = device.visit
+        if not visit.attached_to and visit.outcome is None:
+            raise Violation(f"{device.name} still waits, since {visit.began_at:.0f}")
+        if not visit.attached_to and visit.code is not None and visit.code // 100 != 2:
+            raise Violation(f"{device.name} did not get in: {visit.code.name}")
+
+
+def _answer(node: Node, question: Message) -> Message:
+    """What the node answers an administrator; what else it decides meanwhile is performed."""
+    decided: list[Effect] = []
+
+    def decide(now: float) -> list[Effect]:
+        decided.extend(node.core.on_message(ADMINISTRATOR, question, now))
+        return decided
+
+    node.feed(decide)
+    for effect in decided:
+        if isinstance(effect, Answer):
+            return effect.message
+    raise Violation(f"{node.name} does not answer {type(question).__name__}")

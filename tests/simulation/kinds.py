@@ -1,0 +1,192 @@
+"""The three daemons as kinds of node: how their cores are made, and what stands for the machine."""
+
+from __future__ import annotations
+
+import msgspec
+
+from daemons import effects
+from daemons.effects import Core, Effect, ProgramStarted, Verified
+from daemons.license_server.core import LicenseServerCore
+from daemons.license_server.records import RECORDS as LICENSE_RECORDS
+from daemons.session_directory.core import SessionDirectoryCore
+from daemons.settings import (
+    Discovery,
+    IdentityFiles,
+    KeyPack,
+    LicenseServerSettings,
+    Listen,
+    ServerAddress,
+    SessionDirectorySettings,
+    TerminalServerSettings,
+)
+from daemons.terminal_server.core import TerminalServerCore
+from daemons.terminal_server.records import RECORDS as TERMINAL_RECORDS
+from tests.simulation.node import Node
+from tests.simulation.world import START
+from tsproto import identity
+from tsproto.license_token import Verifier
+from tsproto.messages import Role
+
+FARM = "sim"
+SITE = "site"
+WORKGROUP = "farm"
+PORT = 5600
+HANGUP_STATUS = 129
+CHECK_SECONDS = 0.05  # a password check
+START_SECONDS = 0.003  # a program on a PTY
+NO_FILES = IdentityFiles(certificate="-", key="-", authority="-")
+
+
+class Authority:
+    """The farm's certificates; they are random, so nothing of them may reach a trace."""
+
+    def __init__(self) -> None:
+        self.certificate, self._key = identity.create_authority(FARM, START)
+        self.der = identity.certificate_der(self.certificate)
+
+    def issue(self, role: Role, name: str) -> tuple[bytes, bytes]:
+        return identity.issue_certificate(self.certificate, self._key, role, name, START)
+
+
+class LicenseServerKind:
+    role = Role.LICENSE_SERVER
+
+    def __init__(self, authority: Authority, name: str, workgroup: str, tokens: int) -> None:
+        self._workgroup = workgroup
+        self._packs = (KeyPack(key_pack=f"{name}-1", tokens=tokens),) if tokens else ()
+        certificate, key = authority.issue(self.role, name)
+        self._certificate = identity.certificate_der(certificate)
+        self._key = identity.load_key(key)
+
+    def make_core(self, node: Node) -> Core:
+        settings = LicenseServerSettings(
+            farm=FARM,
+            listen=Listen(host=node.host, port=PORT),
+            identity=NO_FILES,
+            state="-",
+            discovery=Discovery(workgroup=self._workgroup, site=SITE),
+            key_packs=self._packs,
+        )
+        return LicenseServerCore(
+            settings,
+            name=node.name,
+            port=PORT,
+            key=self._key,
+            certificate=self._certificate,
+            records=node.disk.load(LICENSE_RECORDS),
+            rng=node.rng,
+            instance=node.rng.randbytes(16),
+        )
+
+    def perform(self, node: Node, effect: Effect) -> None:
+        raise AssertionError(f"a license server does not ask for {effect}")
+
+    def on_crash(self, node: Node) -> None:
+        """Its disk is all that outlives it."""
+
+
+class SessionDirectoryKind:
+    role = Role.SESSION_DIRECTORY
+
+    def make_core(self, node: Node) -> Core:
+        settings = SessionDirectorySettings(
+            farm=FARM, listen=Listen(host=node.host, port=PORT), identity=NO_FILES, state="-"
+        )
+        return SessionDirectoryCore(settings, name=node.name, rng=node.rng)
+
+    def perform(self, node: Node, effect: Effect) -> None:
+        raise AssertionError(f"a session directory does not ask for {effect}")
+
+    def on_crash(self, node: Node) -> None:
+        """Nothing of it outlives it."""
+
+
+class Program(msgspec.Struct, frozen=True):
+    """A program in the keeper; `command` marks one that ends with its connection."""
+
+    user_name: str
+    application: str
+    command: str
+
+
+class TerminalServerKind:
+    """`programs` is the keeper: it outlives the daemon. `shown` is which link shows a session."""
+
+    role = Role.TERMINAL_SERVER
+
+    def __init__(
+        self, authority: Authority, directory: ServerAddress, passwords: dict[str, bytes]
+    ) -> None:
+        self._authority = authority
+        self._directory = directory
+        self._passwords = passwords
+        self.programs: dict[int, Program] = {}
+        self.shown: dict[int, int] = {}
+
+    def make_core(self, node: Node) -> Core:
+        settings = TerminalServerSettings(
+            farm=FARM,
+            listen=Listen(host=node.host, port=PORT),
+            identity=NO_FILES,
+            state="-",
+            accounts="-",
+            discovery=Discovery(workgroup=WORKGROUP),
+            directory=self._directory,
+            grace_days=0,
+        )
+        return TerminalServerCore(
+            settings,
+            name=node.name,
+            port=PORT,
+            verifier=Verifier(self._authority.der, FARM),
+            rng=node.rng,
+            incarnation=node.rng.randbytes(16),
+            records=node.disk.load(TERMINAL_RECORDS),
+            running=frozenset(self.programs),
+        )
+
+    def on_crash(self, node: Node) -> None:
+        self.shown.clear()
+
+    def perform(self, node: Node, effect: Effect) -> None:
+        match effect:
+            case effects.Verify(user_name, password, ticket):
+                good = self._passwords.get(user_name) == password
+                verified = Verified(good, user_name if good else "")
+                node.later(CHECK_SECONDS, lambda: node.answer(ticket, verified))
+            case effects.LookUp(user_name, ticket):
+                known = Verified(user_name in self._passwords, user_name)
+                node.later(0.0, lambda: node.answer(ticket, known))
+            case effects.StartProgram():
+                self._start(node, effect)
+            case effects.Attach(peer, session_id):
+                self.shown[session_id] = peer.link
+                node.world.trace(f"{node.name} shows session {session_id}")
+            case effects.Detach(session_id):
+                self.shown.pop(session_id, None)
+            case effects.EndProgram(session_id):
+                node.later(START_SECONDS, lambda: self.end(node, session_id, HANGUP_STATUS))
+            case effects.Resize():
+                pass
+            case _:
+                raise AssertionError(f"a terminal server does not ask for {effect}")
+
+    def _start(self, node: Node, start: effects.StartProgram) -> None:
+        life = node.life
+        program = Program(start.user_name, start.application, start.command)
+
+        def started() -> None:
+            self.programs[start.session_id] = program
+            if node.alive and node.life == life:
+                node.answer(start.ticket, ProgramStarted(1))
+
+        node.world.after(START_SECONDS, started)
+
+    def end(self, node: Node, session_id: int, status: int) -> None:
+        """A program ends: the user typed exit, or it was hung up on."""
+        if self.programs.pop(session_id, None) is None:
+            return
+        self.shown.pop(session_id, None)
+        core = node.core
+        if node.alive and isinstance(core, TerminalServerCore):
+            node.feed(lambda now: core.on_program_ended(session_id, status, now))

@@ -1,0 +1,30 @@
+"""A store whose process can die: what was committed stays, everything else is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from daemons.effects import Persist, Record
+
+Key = tuple[object, ...]
+
+
+class DurableRows:
+    """The disk of one node; it outlives the node's process."""
+
+    def __init__(self) -> None:
+        self._tables: dict[type[Record], dict[Key, Record]] = {}
+
+    def apply(self, changes: Sequence[Persist]) -> None:
+        for change in changes:
+            for record in change.put:
+                self._tables.setdefault(type(record), {})[_key(record)] = record
+            for record in change.delete:
+                self._tables.get(type(record), {}).pop(_key(record), None)
+
+    def load(self, records: Sequence[type[Record]]) -> dict[type[Record], list[Record]]:
+        return {kind: list(self._tables.get(kind, {}).values()) for kind in records}
+
+
+def _key(record: Record) -> Key:
+    return tuple(getattr(record, column) for column in record.key)

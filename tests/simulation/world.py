@@ -1,0 +1,82 @@
+"""Virtual time: one heap of what happens next, one source of randomness, one trace.
+
+Two things that happen at the same instant happen in the order in which they were scheduled, so a
+seed decides everything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import random
+from collections import Counter, deque
+from collections.abc import Callable
+
+START = 1_700_000_000.0  # a day in November 2023; any would do
+TRACE_LINES_KEPT = 400
+
+
+class Timer:
+    """Something scheduled; `cancel` makes it never happen."""
+
+    __slots__ = ("action", "at")
+
+    def __init__(self, at: float, action: Callable[[], None]) -> None:
+        self.at = at
+        self.action: Callable[[], None] | None = action
+
+    def cancel(self) -> None:
+        self.action = None
+
+
+class World:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.now = START
+        self.rng = random.Random(seed)
+        self.events = 0
+        self.seen: Counter[str] = Counter()
+        self.tail: deque[str] = deque(maxlen=TRACE_LINES_KEPT)
+        self.on_event: Callable[[], None] = lambda: None
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._scheduled = 0
+        self._digest = hashlib.sha256()
+
+    def at(self, when: float, action: Callable[[], None]) -> Timer:
+        timer = Timer(max(when, self.now), action)
+        self._scheduled += 1
+        heapq.heappush(self._heap, (timer.at, self._scheduled, timer))
+        return timer
+
+    def after(self, seconds: float, action: Callable[[], None]) -> Timer:
+        return self.at(self.now + seconds, action)
+
+    def run_until(self, end: float) -> None:
+        """Let everything happen that is due until `end`, then stand there."""
+        while self._heap and self._heap[0][0] <= end:
+            _, _, timer = heapq.heappop(self._heap)
+            if timer.action is None:
+                continue
+            self.now = max(self.now, timer.at)
+            self.events += 1
+            timer.action()
+            self.on_event()
+        self.now = max(self.now, end)
+
+    def jump(self, seconds: float) -> None:
+        """Everybody sleeps, and wakes this much later: what fell due meanwhile comes late."""
+        self.now += seconds
+        self.trace(f"{seconds / 86_400:.1f} days later")
+
+    def trace(self, line: str) -> None:
+        """Note what happened: it goes into the digest that tells two runs apart."""
+        text = f"{self.now - START:14.6f} {line}"
+        self._digest.update(text.encode())
+        self.tail.append(text)
+
+    def saw(self, what: str) -> None:
+        """Count a case that must sometimes happen, or the simulation tests less than it says."""
+        self.seen[what] += 1
+
+    def digest(self) -> str:
+        return self._digest.hexdigest()[:16]

@@ -1,0 +1,548 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from clients.logon import Logon, Phase, outcome_of
+from clients.steps import (
+    AskPassword,
+    Attached,
+    DialHost,
+    Finished,
+    HangUp,
+    Host,
+    Licensed,
+    Outcome,
+    Plan,
+    Redirected,
+    Send,
+    ShowLicense,
+    Step,
+    StoreLicense,
+    Waiting,
+)
+from tsproto import limits
+from tsproto.errors import ErrorCode
+from tsproto.messages import (
+    Credential,
+    DisconnectSession,
+    LicenseAccepted,
+    LicenseInfo,
+    LicenseKind,
+    LicenseRequest,
+    LicenseStored,
+    LogonAccepted,
+    LogonRefused,
+    LogonRequest,
+    Message,
+    NewLicense,
+    Redirect,
+    ResizeSession,
+    SessionEnded,
+)
+
+TS1 = Host("127.0.1.101", 5600)
+TS2 = Host("127.0.1.102", 5600)
+TARGET = Host("127.0.1.103", 5600, "ts3")
+LICENSE_REQUEST = LicenseRequest(nonce=bytes(32), product="terminal-server", product_version=1)
+LICENSED = LicenseAccepted(kind=LicenseKind.FULL, expires_at=500)
+REDIRECT = Redirect(host="ts3", address="127.0.1.103", port=5600, ticket=b"t" * 16, session_id=7)
+
+
+def logon(*hosts: Host, seed: int = 1, **plan: Any) -> Logon:
+    chosen = Plan(hosts=hosts or (TS1,), user_name="user1", **plan)
+    return Logon(chosen, random.Random(seed))
+
+
+def at_logon(*hosts: Host, **plan: Any) -> Logon:
+    """A procedure that waits for the password at its first host."""
+    procedure = logon(*hosts, **plan)
+    procedure.start(0.0)
+    procedure.on_opened(0.0)
+    procedure.on_message(LICENSED, 0.0)
+    return procedure
+
+
+def asked(*hosts: Host, **plan: Any) -> Logon:
+    """A procedure that has sent its first password."""
+    procedure = at_logon(*hosts, **plan)
+    procedure.on_password(b"secret", 0.0)
+    return procedure
+
+
+def attached(*hosts: Host, **plan: Any) -> Logon:
+    procedure = asked(*hosts, **plan)
+    procedure.on_message(accepted(), 0.0)
+    return procedure
+
+
+def accepted(host: str = "ts1", session_id: int = 7) -> LogonAccepted:
+    return LogonAccepted(
+        host=host,
+        session_id=session_id,
+        user_name="user1",
+        reattached=False,
+        created_at=1,
+        cookie=b"c" * 16,
+    )
+
+
+def refused(code: ErrorCode, attempts_left: int = 2, retry: int = 0) -> LogonRefused:
+    return LogonRefused(
+        code=code, detail="no", attempts_left=attempts_left, retry_after_seconds=retry
+    )
+
+
+def through_licensing(procedure: Logon, now: float = 0.0) -> list[Step]:
+    procedure.on_opened(now)
+    return procedure.on_message(LICENSED, now)
+
+
+def request_in(steps: Sequence[Step]) -> LogonRequest:
+    [message] = [step.message for step in steps if isinstance(step, Send)]
+    assert isinstance(message, LogonRequest)
+    return message
+
+
+def finished(steps: Sequence[Step]) -> Finished:
+    assert isinstance(steps[-1], Finished)
+    return steps[-1]
+
+
+def wake(procedure: Logon) -> list[Step]:
+    deadline = procedure.next_deadline()
+    assert deadline is not None
+    return procedure.on_deadline(deadline)
+
+
+# --- licensing --------------------------------------------------------------------------------
+
+
+def test_the_device_shows_its_license_when_the_host_asks() -> None:
+    procedure = logon()
+    assert procedure.start(0.0) == [DialHost(TS1)]
+    assert procedure.on_opened(0.0) == []
+    assert procedure.on_message(LICENSE_REQUEST, 0.0) == [ShowLicense(LICENSE_REQUEST)]
+    info = LicenseInfo(
+        public_key=bytes(32), signature=bytes(64), device_name="laptop1", user_name="user1"
+    )
+    assert procedure.on_license_info(info, 0.0) == [Send(info)]
+
+
+def test_a_new_license_is_acknowledged_only_when_it_is_stored() -> None:
+    procedure = logon()
+    procedure.start(0.0)
+    procedure.on_opened(0.0)
+    pushed = NewLicense(token=b"token", issuer_certificate=b"der")
+    assert procedure.on_message(pushed, 0.0) == [StoreLicense(b"token", b"der")]
+    stored = LicenseStored(license_id=b"i" * 16)
+    assert procedure.on_stored(b"i" * 16, 0.0) == [Send(stored)]
+
+
+def test_a_licensed_device_is_asked_for_its_users_password() -> None:
+    procedure = logon()
+    procedure.start(0.0)
+    steps = through_licensing(procedure)
+    assert steps == [Licensed(LicenseKind.FULL, 500, ""), AskPassword(again=False)]
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [
+        (ErrorCode.NO_LICENSE, Outcome.NO_LICENSE),
+        (ErrorCode.LICENSE_TAMPERED, Outcome.NO_LICENSE),
+        (ErrorCode.VERSION_UNSUPPORTED, Outcome.FAILED),
+        (ErrorCode.WRONG_ROLE, Outcome.FAILED),
+    ],
+)
+def test_a_refusal_that_is_final_ends_it_though_other_hosts_are_listed(
+    code: ErrorCode, outcome: Outcome
+) -> None:
+    procedure = logon(TS1, TS2)
+    procedure.start(0.0)
+    procedure.on_opened(0.0)
+    assert procedure.on_lost(code, "why", 0, 1.0) == [Finished(outcome, code, "why")]
+    assert procedure.next_deadline() is None
+
+
+def test_without_license_servers_the_next_host_is_tried_and_then_the_refusal_is_told() -> None:
+    procedure = logon(TS1, TS2)
+    procedure.start(0.0)
+    procedure.on_opened(0.0)
+    assert procedure.on_lost(ErrorCode.NO_LICENSE_SERVER, "grace is over", 900, 1.0) == [
+        DialHost(TS2)
+    ]
+    steps = procedure.on_unreachable(ErrorCode.UNREACHABLE, "nobody there", 2.0)
+    assert steps == [Finished(Outcome.NO_LICENSE, ErrorCode.NO_LICENSE_SERVER, "grace is over")]
+
+
+# --- password ---------------------------------------------------------------------------------
+
+
+def test_the_request_carries_what_the_plan_says() -> None:
+    procedure = at_logon(application="editor", columns=120, rows=50, terminal="vt100")
+    request = request_in(procedure.on_password(b"secret", 3.0))
+    assert request == LogonRequest(
+        user_name="user1",
+        credential_kind=Credential.PASSWORD,
+        credential=b"secret",
+        application="editor",
+        columns=120,
+        rows=50,
+        terminal="vt100",
+    )
+
+
+def test_a_wrong_password_is_asked_for_again_until_the_attempts_are_used_up() -> None:
+    procedure = asked(password_attempts=3)
+    wrong = refused(ErrorCode.LOGON_FAILED)
+    for _ in range(2):
+        assert procedure.on_message(wrong, 1.0) == [AskPassword(again=True)]
+        procedure.on_password(b"other", 1.0)
+    last = procedure.on_message(wrong, 1.0)
+    assert last == [HangUp(), Finished(Outcome.LOGON_FAILED, ErrorCode.LOGON_FAILED, "no")]
+
+
+def test_a_wrong_password_from_a_file_is_not_asked_for_again() -> None:
+    procedure = asked(password_attempts=1)
+    steps = procedure.on_message(refused(ErrorCode.LOGON_FAILED), 1.0)
+    assert finished(steps).outcome is Outcome.LOGON_FAILED
+
+
+def test_the_hosts_last_attempt_is_the_last() -> None:
+    procedure = asked()
+    steps = procedure.on_message(refused(ErrorCode.LOGON_FAILED, attempts_left=0), 1.0)
+    assert finished(steps).code is ErrorCode.LOGON_FAILED
+
+
+def test_a_host_that_is_tired_of_waiting_is_dialled_again_when_the_password_is_typed() -> None:
+    procedure = at_logon()
+    assert procedure.on_lost(ErrorCode.TIMED_OUT, "", 0, 120.0) == []
+    assert procedure.on_password(b"secret", 200.0) == [DialHost(TS1)]
+    assert request_in(through_licensing(procedure, 200.0)).credential == b"secret"
+
+
+def test_a_final_goodbye_while_typing_ends_it() -> None:
+    steps = at_logon().on_lost(ErrorCode.NO_LICENSE, "", 0, 1.0)
+    assert finished(steps).outcome is Outcome.NO_LICENSE
+
+
+def test_a_password_that_nobody_waits_for_is_ignored() -> None:
+    procedure = logon()
+    procedure.start(0.0)
+    assert procedure.on_password(b"secret", 1.0) == []
+
+
+# --- refusals of a logon ------------------------------------------------------------------------
+
+
+def test_an_unknown_application_ends_it() -> None:
+    steps = asked(TS1, TS2).on_message(refused(ErrorCode.UNKNOWN_APPLICATION), 1.0)
+    assert steps == [
+        HangUp(),
+        Finished(Outcome.LOGON_FAILED, ErrorCode.UNKNOWN_APPLICATION, "no"),
+    ]
+
+
+def test_a_busy_host_is_asked_again_over_the_same_link_after_its_hint() -> None:
+    procedure = asked()
+    [waiting] = procedure.on_message(refused(ErrorCode.LOGON_BUSY, retry=2), 10.0)
+    assert isinstance(waiting, Waiting)
+    assert 2.5 <= waiting.seconds <= 3.0
+    assert procedure.on_deadline(11.0) == []
+    assert request_in(wake(procedure)).credential == b"secret"
+
+
+def test_a_host_that_stays_busy_is_given_up() -> None:
+    procedure = asked(connect_seconds=4.0)
+    procedure.on_message(refused(ErrorCode.LOGON_BUSY, retry=2), 0.0)
+    wake(procedure)
+    steps = procedure.on_message(refused(ErrorCode.LOGON_BUSY, retry=2), 3.0)
+    assert steps == [HangUp(), Finished(Outcome.LOGON_FAILED, ErrorCode.LOGON_BUSY, "no")]
+
+
+def test_a_program_that_does_not_start_is_tried_on_the_next_host() -> None:
+    procedure = asked(TS1, TS2)
+    steps = procedure.on_message(refused(ErrorCode.PROGRAM_FAILED), 1.0)
+    assert steps == [HangUp(), DialHost(TS2)]
+    assert request_in(through_licensing(procedure)).credential == b"secret"
+
+
+# --- which host ---------------------------------------------------------------------------------
+
+
+def test_unreachable_hosts_are_passed_over_in_their_order_and_only_once() -> None:
+    procedure = logon(TS1, TS2)
+    procedure.start(0.0)
+    unreachable = ErrorCode.UNREACHABLE
+    assert procedure.on_unreachable(unreachable, "refused", 1.0) == [DialHost(TS2)]
+    assert procedure.on_unreachable(unreachable, "timeout", 2.0) == [
+        Finished(Outcome.UNREACHABLE, unreachable, "timeout")
+    ]
+
+
+def test_a_host_with_a_wrong_certificate_is_not_passed_over() -> None:
+    procedure = logon(TS1, TS2)
+    procedure.start(0.0)
+    steps = procedure.on_unreachable(ErrorCode.WRONG_ROLE, "not a terminal server", 1.0)
+    assert finished(steps).outcome is Outcome.FAILED
+
+
+def test_a_full_host_is_tried_again_when_it_says_to_come_back() -> None:
+    procedure = logon(TS1)
+    procedure.start(0.0)
+    [waiting] = procedure.on_lost(ErrorCode.TOO_MANY_CONNECTIONS, "full", 5, 1.0)
+    assert isinstance(waiting, Waiting) and not waiting.reconnecting
+    assert wake(procedure) == [DialHost(TS1)]
+
+
+# --- redirects ------------------------------------------------------------------------------------
+
+
+def test_a_redirect_is_followed_with_its_ticket_and_no_second_password() -> None:
+    procedure = asked()
+    steps = procedure.on_message(REDIRECT, 1.0)
+    assert steps == [HangUp(), Redirected(TARGET), DialHost(TARGET, redirected=True)]
+    request = request_in(through_licensing(procedure, 1.0))
+    assert request.credential_kind is Credential.TICKET
+    assert (request.credential, request.session_id) == (b"t" * 16, 7)
+
+
+def test_more_redirects_than_allowed_end_it() -> None:
+    procedure = asked()
+    for _ in range(limits.REDIRECTS_MAX):
+        procedure.on_message(REDIRECT, 1.0)
+        through_licensing(procedure, 1.0)
+    steps = procedure.on_message(REDIRECT, 1.0)
+    assert finished(steps).outcome is Outcome.UNREACHABLE
+
+
+@pytest.mark.parametrize("code", [ErrorCode.UNREACHABLE, ErrorCode.SHUTTING_DOWN])
+def test_an_unreachable_target_leads_back_with_its_name_and_the_password(code: ErrorCode) -> None:
+    procedure = asked()
+    procedure.on_message(REDIRECT, 1.0)
+    assert procedure.on_unreachable(code, "nobody", 2.0) == [DialHost(TS1)]
+    request = request_in(through_licensing(procedure, 2.0))
+    assert request.credential_kind is Credential.PASSWORD
+    assert (request.credential, request.unreachable_host) == (b"secret", "ts3")
+
+
+def test_a_target_lost_in_its_licensing_phase_leads_back_too() -> None:
+    procedure = asked()
+    procedure.on_message(REDIRECT, 1.0)
+    procedure.on_opened(1.0)
+    assert procedure.on_lost(ErrorCode.CONNECTION_LOST, "", 0, 2.0) == [DialHost(TS1)]
+
+
+def test_after_two_hops_the_way_back_leads_to_the_first_host() -> None:
+    procedure = asked(TS1, TS2)
+    procedure.on_message(REDIRECT, 1.0)
+    through_licensing(procedure, 1.0)
+    procedure.on_message(REDIRECT, 1.0)
+    assert procedure.on_unreachable(ErrorCode.UNREACHABLE, "", 2.0) == [DialHost(TS1)]
+
+
+def test_a_busy_target_is_waited_for_since_the_session_is_there() -> None:
+    procedure = asked(TS1, TS2)
+    procedure.on_message(REDIRECT, 1.0)
+    procedure.on_opened(1.0)
+    [waiting] = procedure.on_lost(ErrorCode.TOO_MANY_CONNECTIONS, "full", 2, 2.0)
+    assert isinstance(waiting, Waiting)
+    assert wake(procedure) == [DialHost(TS1)]
+    assert request_in(through_licensing(procedure, 6.0)).unreachable_host == ""
+
+
+def test_a_ticket_that_came_too_late_is_replaced_by_the_password() -> None:
+    procedure = asked()
+    procedure.on_message(REDIRECT, 1.0)
+    through_licensing(procedure, 40.0)
+    request = request_in(procedure.on_message(refused(ErrorCode.TICKET_INVALID), 40.0))
+    assert request.credential_kind is Credential.PASSWORD
+    assert (request.credential, request.session_id) == (b"secret", 0)
+
+
+def test_a_target_that_refuses_the_device_ends_it() -> None:
+    procedure = asked()
+    procedure.on_message(REDIRECT, 1.0)
+    procedure.on_opened(1.0)
+    steps = procedure.on_lost(ErrorCode.NO_LICENSE, "", 0, 1.0)
+    assert finished(steps).outcome is Outcome.NO_LICENSE
+
+
+# --- session ------------------------------------------------------------------------------------
+
+
+def test_an_accepted_logon_attaches() -> None:
+    assert asked().on_message(accepted(), 1.0) == [Attached("ts1", 7, "user1", False)]
+
+
+def test_a_session_that_ended_gives_its_exit_status() -> None:
+    steps = attached().on_message(SessionEnded(exit_status=3), 9.0)
+    ended = Finished(Outcome.ENDED, ErrorCode.LOGGED_OFF, "", 3)
+    assert steps == [HangUp(), ended]
+
+
+def test_a_program_may_end_before_it_was_shown() -> None:
+    assert finished(asked().on_message(SessionEnded(exit_status=1), 1.0)).exit_status == 1
+
+
+def test_a_new_size_is_told_while_attached_and_remembered_before() -> None:
+    procedure = at_logon()
+    assert procedure.resize(100, 40) == []
+    request = request_in(procedure.on_password(b"secret", 0.0))
+    assert (request.columns, request.rows) == (100, 40)
+    procedure.on_message(accepted(), 0.0)
+    assert procedure.resize(90, 30) == [Send(ResizeSession(columns=90, rows=30))]
+    clipped = ResizeSession(columns=limits.COLUMNS_MAX, rows=1)
+    assert procedure.resize(5_000, 0) == [Send(clipped)]
+
+
+def test_a_disconnect_waits_for_the_hosts_goodbye() -> None:
+    procedure = attached()
+    assert procedure.disconnect(5.0) == [Send(DisconnectSession())]
+    by_user = ErrorCode.DISCONNECTED_BY_USER
+    steps = procedure.on_lost(by_user, "", 0, 5.0)
+    assert steps == [Finished(Outcome.DISCONNECTED, by_user)]
+
+
+def test_a_disconnect_does_not_wait_for_ever() -> None:
+    procedure = attached()
+    procedure.disconnect(5.0)
+    assert procedure.next_deadline() == 5.0 + limits.GOODBYE_SECONDS
+    assert finished(wake(procedure)).outcome is Outcome.DISCONNECTED
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        ErrorCode.DISCONNECTED_BY_OTHER,
+        ErrorCode.DISCONNECTED_BY_ADMINISTRATOR,
+        ErrorCode.LOGGED_OFF,
+    ],
+)
+def test_who_was_disconnected_does_not_come_back(code: ErrorCode) -> None:
+    assert attached().on_lost(code, "", 0, 5.0) == [Finished(Outcome.DISCONNECTED, code)]
+
+
+# --- reconnecting -----------------------------------------------------------------------------
+
+
+def test_a_lost_session_is_reached_again_with_its_cookie() -> None:
+    procedure = attached()
+    [waiting] = procedure.on_lost(ErrorCode.CONNECTION_LOST, "", 0, 100.0)
+    assert isinstance(waiting, Waiting) and waiting.reconnecting
+    assert 0.5 <= waiting.seconds <= 1.0
+    assert wake(procedure) == [DialHost(TS1)]
+    request = request_in(through_licensing(procedure, 101.0))
+    assert request.credential_kind is Credential.RECONNECT
+    assert (request.credential, request.session_id) == (b"c" * 16, 7)
+
+
+def test_a_cookie_that_a_new_daemon_does_not_know_gives_way_to_the_password() -> None:
+    procedure = attached()
+    procedure.on_lost(ErrorCode.CONNECTION_LOST, "", 0, 100.0)
+    wake(procedure)
+    through_licensing(procedure, 101.0)
+    request = request_in(procedure.on_message(refused(ErrorCode.TICKET_INVALID), 101.0))
+    assert (request.credential_kind, request.credential) == (Credential.PASSWORD, b"secret")
+
+
+def test_a_session_after_a_redirect_is_reached_again_on_its_own_host() -> None:
+    procedure = asked()
+    procedure.on_message(REDIRECT, 1.0)
+    through_licensing(procedure, 1.0)
+    procedure.on_message(accepted(host="ts3"), 1.0)
+    procedure.on_lost(ErrorCode.PEER_SILENT, "", 0, 50.0)
+    assert wake(procedure) == [DialHost(TARGET)]
+
+
+def test_waits_double_with_jitter_up_to_their_ceiling() -> None:
+    procedure = attached()
+    steps = procedure.on_lost(ErrorCode.CONNECTION_LOST, "", 0, 0.0)
+    ceilings = [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    for ceiling in ceilings:
+        waiting = steps[-1]
+        assert isinstance(waiting, Waiting)
+        assert ceiling / 2 <= waiting.seconds <= ceiling
+        wake(procedure)
+        steps = procedure.on_unreachable(ErrorCode.UNREACHABLE, "", 1.0)
+
+
+def test_two_clients_do_not_come_back_in_the_same_instant() -> None:
+    waits = []
+    for seed in (1, 2):
+        procedure = attached(seed=seed)
+        procedure.on_lost(ErrorCode.CONNECTION_LOST, "", 0, 0.0)
+        waits.append(procedure.next_deadline())
+    assert waits[0] != waits[1]
+
+
+def test_other_hosts_are_tried_only_when_the_sessions_own_has_had_its_time() -> None:
+    procedure = attached(TS1, TS2)
+    procedure.on_lost(ErrorCode.CONNECTION_LOST, "", 0, 100.0)
+    assert procedure.on_deadline(102.0) == [DialHost(TS1)]
+    [waiting] = procedure.on_unreachable(ErrorCode.UNREACHABLE, "", 102.0)
+    assert isinstance(waiting, Waiting)
+    assert procedure.on_deadline(116.0) == [DialHost(TS1)]
+    assert procedure.on_unreachable(ErrorCode.UNREACHABLE, "", 116.0) == [DialHost(TS2)]
+    request = request_in(through_licensing(procedure, 116.0))
+    assert request.credential_kind is Credential.PASSWORD
+
+
+def test_a_host_that_is_shutting_down_is_given_the_time_it_asks_for() -> None:
+    procedure = attached()
+    [waiting] = procedure.on_lost(ErrorCode.SHUTTING_DOWN, "", 20, 0.0)
+    assert isinstance(waiting, Waiting)
+    assert 20.5 <= waiting.seconds <= 21.0
+
+
+def test_reconnecting_is_given_up_in_the_end() -> None:
+    procedure = attached(reconnect_seconds=1.5)
+    procedure.on_lost(ErrorCode.CONNECTION_LOST, "cut", 0, 100.0)
+    wake(procedure)
+    steps = procedure.on_unreachable(ErrorCode.UNREACHABLE, "refused", 101.0)
+    assert steps == [Finished(Outcome.UNREACHABLE, ErrorCode.UNREACHABLE, "refused")]
+
+
+def test_a_command_does_not_come_back_from_a_loss() -> None:
+    procedure = attached(command="make")
+    steps = procedure.on_lost(ErrorCode.CONNECTION_LOST, "cut", 0, 100.0)
+    assert steps == [Finished(Outcome.UNREACHABLE, ErrorCode.CONNECTION_LOST, "cut")]
+
+
+def test_a_loss_that_is_our_own_fault_is_not_repeated() -> None:
+    steps = attached().on_lost(ErrorCode.MALFORMED_FRAME, "", 0, 100.0)
+    assert finished(steps).outcome is Outcome.FAILED
+
+
+# --- giving up, and disorder --------------------------------------------------------------------
+
+
+def test_whoever_has_enough_hangs_up_once() -> None:
+    procedure = at_logon()
+    assert procedure.cancel() == [HangUp(), Finished(Outcome.CANCELLED, ErrorCode.NORMAL)]
+    assert procedure.phase is Phase.FINISHED
+    assert procedure.cancel() == []
+
+
+def test_a_disconnect_before_the_session_gives_up() -> None:
+    procedure = attached()
+    procedure.on_lost(ErrorCode.CONNECTION_LOST, "", 0, 1.0)
+    assert finished(procedure.disconnect(2.0)).outcome is Outcome.CANCELLED
+    assert procedure.next_deadline() is None
+
+
+@pytest.mark.parametrize("message", [accepted(), refused(ErrorCode.LOGON_FAILED), REDIRECT])
+def test_a_message_out_of_place_ends_the_procedure(message: Message) -> None:
+    steps = at_logon().on_message(message, 0.0)
+    assert isinstance(steps[0], HangUp) and steps[0].code is ErrorCode.OUT_OF_ORDER
+    assert finished(steps).outcome is Outcome.FAILED
+
+
+def test_every_code_has_its_outcome() -> None:
+    assert outcome_of(ErrorCode.TOO_MANY_SESSIONS) is Outcome.LOGON_FAILED
+    assert outcome_of(ErrorCode.BUSY) is Outcome.UNREACHABLE
+    assert outcome_of(ErrorCode.NOT_PERMITTED) is Outcome.FAILED

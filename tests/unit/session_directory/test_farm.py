@@ -1,0 +1,338 @@
+"""How terminal servers join the farm, tell their sessions, and are lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from daemons.session_directory import records
+from tests.unit.session_directory.scenario import (
+    ACTIVE,
+    LOST_SECONDS,
+    START,
+    Directory,
+    answer,
+    link,
+    notes,
+    refusal,
+    row,
+)
+from tsproto.errors import ErrorCode
+from tsproto.messages import Done, Joined, ServerState
+
+
+def state_of(directory: Directory, name: str) -> ServerState | None:
+    server = directory.server(name)
+    return None if server is None else server.state
+
+
+# --- joining --------------------------------------------------------------------------------------
+
+
+def test_a_terminal_server_that_is_not_served_may_not_join() -> None:
+    directory = Directory("ts1", "ts2")
+    assert refusal(directory.asked_to_join(link("ts3"))) is ErrorCode.NOT_PERMITTED
+    assert directory.server("ts3") is None
+    answer(directory.asked_to_join(link("ts2")), Joined)
+
+
+def test_everyone_may_join_when_nobody_is_named() -> None:
+    answer(Directory().asked_to_join(link("ts3")), Joined)
+
+
+def test_the_generation_is_the_same_for_all_and_new_with_each_start() -> None:
+    first, second = Directory(seed=1), Directory(seed=2)
+    generation = answer(first.asked_to_join(link("ts1")), Joined).generation
+    assert generation == answer(first.asked_to_join(link("ts2")), Joined).generation
+    assert generation != answer(second.asked_to_join(link("ts1")), Joined).generation
+
+
+def test_a_terminal_server_stands_under_its_certificates_name_with_what_it_told() -> None:
+    directory = Directory()
+    directory.asked_to_join(link("ts1"))
+    server = directory.server("ts1")
+    assert server is not None
+    assert (server.address, server.port) == ("ts1.example", 5605)
+    assert (server.state, server.joined_at) == (ServerState.SYNCHRONIZING, 1_000)
+
+
+def test_the_table_of_terminal_servers_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "SERVERS_MAX", 2)
+    directory = Directory()
+    directory.joined("ts1")
+    answer(directory.asked_to_join(link("ts2")), Joined)
+    assert refusal(directory.asked_to_join(link("ts3"))) is ErrorCode.BUSY
+    answer(directory.asked_to_join(link("ts1")), Joined)
+
+
+# --- synchronising --------------------------------------------------------------------------------
+
+
+def test_sessions_are_seen_once_the_list_is_complete() -> None:
+    directory = Directory()
+    ts1 = link("ts1")
+    directory.asked_to_join(ts1)
+    answer(directory.synchronized(ts1, row("ts1", 1), last=False), Done)
+    assert directory.sessions() == []
+    assert state_of(directory, "ts1") is ServerState.SYNCHRONIZING
+    answer(directory.synchronized(ts1, row("ts1", 2)), Done)
+    assert directory.sessions() == [("ts1", 1), ("ts1", 2)]
+    assert state_of(directory, "ts1") is ServerState.READY
+
+
+@pytest.mark.parametrize("incarnation", [1, 2])
+def test_a_complete_list_replaces_the_rows_of_an_earlier_join(incarnation: int) -> None:
+    directory = Directory()
+    directory.joined("ts1", row("ts1", 1, placement=9), row("ts1", 2, placement=9))
+    again = link("ts1")
+    directory.asked_to_join(again, incarnation)
+    assert directory.sessions() == [("ts1", 1), ("ts1", 2)]
+    directory.synchronized(again, row("ts1", 2), row("ts1", 3))
+    assert directory.sessions() == [("ts1", 2), ("ts1", 3)]
+
+
+def test_the_note_of_a_join_tells_a_restart_from_a_broken_link() -> None:
+    directory = Directory()
+    directory.asked_to_join(link("ts1"), incarnation=1)
+    for incarnation, restarted in ((1, False), (2, True)):
+        effects = directory.asked_to_join(link("ts1"), incarnation)
+        [note] = notes(effects, "server.joined")
+        assert note.fields["restarted"] is restarted
+
+
+def test_a_list_without_a_join_is_refused() -> None:
+    directory = Directory()
+    assert refusal(directory.synchronized(link("ts1"), row("ts1", 1))) is ErrorCode.NOT_JOINED
+    assert directory.sessions() == []
+
+
+def test_a_second_list_needs_a_second_join() -> None:
+    directory = Directory()
+    ts1 = directory.joined("ts1", row("ts1", 1))
+    assert refusal(directory.synchronized(ts1)) is ErrorCode.NOT_JOINED
+    assert directory.sessions() == [("ts1", 1)]
+
+
+def test_a_terminal_server_lists_its_own_sessions_only() -> None:
+    directory = Directory()
+    ts1 = link("ts1")
+    directory.asked_to_join(ts1)
+    foreign = directory.synchronized(ts1, row("ts1", 1), row("ts2", 1), last=False)
+    assert refusal(foreign) is ErrorCode.NOT_PERMITTED
+
+
+def test_after_a_part_that_was_refused_nothing_counts_until_the_next_join() -> None:
+    directory = Directory()
+    ts1 = link("ts1")
+    directory.asked_to_join(ts1)
+    directory.synchronized(ts1, row("ts2", 1), last=False)
+    assert refusal(directory.synchronized(ts1, row("ts1", 2))) is ErrorCode.NOT_JOINED
+    assert notes(directory.updated(ts1, row("ts1", 3)), "session.ignored")
+    assert directory.sessions() == []
+    directory.asked_to_join(ts1)
+    answer(directory.synchronized(ts1, row("ts1", 2)), Done)
+    assert directory.sessions() == [("ts1", 2)]
+
+
+def test_a_row_without_a_number_or_with_an_impossible_placement_is_refused() -> None:
+    for wrong in (row("ts1", 0), row("ts1", 1, placement=records.PLACEMENT_MAX + 1)):
+        directory = Directory()
+        ts1 = link("ts1")
+        directory.asked_to_join(ts1)
+        assert refusal(directory.synchronized(ts1, wrong)) is ErrorCode.NOT_PERMITTED
+
+
+def test_the_highest_placement_that_may_be_reported_leaves_room_for_the_next() -> None:
+    directory = Directory()
+    ts1 = directory.joined("ts1", row("ts1", 1, placement=records.PLACEMENT_MAX))
+    assert directory.places(ts1, "user2").placement == records.PLACEMENT_MAX + 1
+
+
+def test_a_host_has_no_more_rows_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "SESSIONS_OF_SERVER_MAX", 2)
+    directory = Directory()
+    ts1 = directory.joined("ts1", row("ts1", 1), row("ts1", 2))
+    [note] = notes(directory.updated(ts1, row("ts1", 3)), "session.ignored")
+    assert note.fields["reason"] == "too many sessions"
+    directory.updated(ts1, row("ts1", 2, state=ACTIVE))
+    assert directory.sessions() == [("ts1", 1), ("ts1", 2)]
+
+    directory.asked_to_join(ts1)
+    directory.synchronized(ts1, row("ts1", 1), row("ts1", 2), last=False)
+    assert refusal(directory.synchronized(ts1, row("ts1", 3))) is ErrorCode.TOO_MANY_SESSIONS
+
+
+def test_news_that_come_before_the_list_is_complete_are_newer_than_the_list() -> None:
+    directory = Directory()
+    ts1 = link("ts1")
+    directory.asked_to_join(ts1)
+    directory.updated(ts1, row("ts1", 1, state=ACTIVE))
+    directory.removed(ts1, 2)
+    directory.synchronized(ts1, row("ts1", 1), row("ts1", 2), row("ts1", 3), last=False)
+    directory.removed(ts1, 3)
+    directory.updated(ts1, row("ts1", 4))
+    directory.synchronized(ts1)
+    assert [(s.session_id, s.state) for s in directory.page().sessions] == [
+        (1, ACTIVE),
+        (4, row("ts1", 4).state),
+    ]
+
+
+def test_removals_before_the_list_is_complete_are_remembered_within_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(records, "SESSIONS_OF_SERVER_MAX", 2)
+    directory = Directory()
+    ts1 = link("ts1")
+    directory.asked_to_join(ts1)
+    for session_id in (1, 2, 3):
+        directory.removed(ts1, session_id)
+    answer(directory.synchronized(ts1, row("ts1", 1), row("ts1", 2)), Done)
+    assert directory.sessions() == []
+
+
+def test_a_session_that_was_listed_fulfils_its_reservation() -> None:
+    directory = Directory()
+    ts1 = directory.joined("ts1")
+    placed = directory.places(ts1)
+    again = link("ts1")
+    directory.asked_to_join(again)
+    assert directory.pending("ts1") == 1
+    directory.synchronized(again, row("ts1", 1, placement=placed.placement))
+    assert directory.pending("ts1") == 0
+
+
+# --- news -----------------------------------------------------------------------------------------
+
+
+def test_news_are_taken_from_the_link_that_joined() -> None:
+    directory = Directory()
+    stranger = link("ts1")
+    [note] = notes(directory.updated(stranger, row("ts1", 1)), "session.ignored")
+    assert note.fields["reason"] == "not joined"
+    ts1 = directory.joined("ts1", row("ts1", 1))
+    assert notes(directory.removed(stranger, 1), "session.ignored")
+    assert directory.sessions() == [("ts1", 1)]
+    directory.removed(ts1, 1)
+    assert directory.sessions() == []
+
+
+def test_news_of_another_host_are_ignored() -> None:
+    directory = Directory()
+    ts1 = directory.joined("ts1")
+    directory.joined("ts2", row("ts2", 1))
+    [note] = notes(directory.updated(ts1, row("ts2", 1, "user9")), "session.ignored")
+    assert note.fields["reason"] == "not permitted"
+    directory.removed(ts1, 1)
+    assert directory.sessions("user1") == [("ts2", 1)]
+
+
+@pytest.mark.parametrize(("placement", "taken"), [(6, False), (7, True), (8, True)])
+def test_an_update_with_a_lower_placement_than_the_rows_is_ignored(
+    placement: int, taken: bool
+) -> None:
+    directory = Directory()
+    ts1 = directory.joined("ts1", row("ts1", 1, placement=7))
+    effects = directory.updated(ts1, row("ts1", 1, state=ACTIVE, placement=placement))
+    assert (directory.page().sessions[0].state is ACTIVE) is taken
+    assert bool(notes(effects, "session.ignored")) is not taken
+
+
+@pytest.mark.parametrize(("placement", "taken"), [(6, False), (7, True), (8, True)])
+def test_a_removal_with_a_lower_placement_than_the_rows_is_ignored(
+    placement: int, taken: bool
+) -> None:
+    directory = Directory()
+    ts1 = directory.joined("ts1", row("ts1", 1, placement=7))
+    directory.removed(ts1, 1, placement)
+    assert (directory.sessions() == []) is taken
+
+
+@pytest.mark.parametrize(("placement", "taken"), [(6, False), (7, True)])
+def test_placements_fence_before_the_list_is_complete_as_well(placement: int, taken: bool) -> None:
+    directory = Directory()
+    ts1 = link("ts1")
+    directory.asked_to_join(ts1)
+    directory.updated(ts1, row("ts1", 1, placement=7))
+    directory.updated(ts1, row("ts1", 2, placement=7))
+    directory.updated(ts1, row("ts1", 1, state=ACTIVE, placement=placement))
+    directory.removed(ts1, 2, placement)
+    directory.synchronized(ts1)
+    assert (directory.page().sessions[0].state is ACTIVE) is taken
+    assert (("ts1", 2) not in directory.sessions()) is taken
+
+
+def test_removing_what_is_not_there_is_no_news() -> None:
+    directory = Directory()
+    ts1 = directory.joined("ts1", row("ts1", 1))
+    assert directory.removed(ts1, 5) == []
+    assert directory.sessions() == [("ts1", 1)]
+
+
+# --- losing ---------------------------------------------------------------------------------------
+
+
+def test_the_rows_of_a_lost_host_stay_until_it_is_given_up() -> None:
+    directory = Directory()
+    ts1 = directory.joined("ts1", row("ts1", 1))
+    directory.core.on_peer_lost(ts1, directory.now)
+    assert directory.core.next_deadline() == START + LOST_SECONDS
+    assert directory.passes(LOST_SECONDS - 1) == []
+    assert state_of(directory, "ts1") is ServerState.LOST
+    assert directory.sessions() == [("ts1", 1)]
+    assert notes(directory.passes(1), "server.removed")
+    assert state_of(directory, "ts1") is None
+    assert directory.sessions() == []
+
+
+def test_a_lost_host_is_given_up_also_when_the_timer_is_late() -> None:
+    directory = Directory()
+    directory.core.on_peer_lost(directory.joined("ts1", row("ts1", 1)), directory.now)
+    directory.now += LOST_SECONDS
+    assert directory.sessions() == []
+
+
+def test_a_host_that_rejoins_in_time_keeps_its_place() -> None:
+    directory = Directory()
+    directory.core.on_peer_lost(directory.joined("ts1", row("ts1", 1)), directory.now)
+    directory.passes(LOST_SECONDS - 1)
+    directory.joined("ts1", row("ts1", 1))
+    directory.passes(LOST_SECONDS)
+    assert state_of(directory, "ts1") is ServerState.READY
+    assert directory.sessions() == [("ts1", 1)]
+
+
+def test_the_late_loss_of_an_older_link_changes_nothing() -> None:
+    directory = Directory()
+    old = directory.joined("ts1", row("ts1", 1))
+    directory.joined("ts1", row("ts1", 2))
+    assert directory.core.on_peer_lost(old, directory.now) == []
+    directory.passes(LOST_SECONDS)
+    assert directory.sessions() == [("ts1", 2)]
+
+
+def test_an_older_link_has_no_say_any_more() -> None:
+    directory = Directory()
+    old = directory.joined("ts1", row("ts1", 1))
+    directory.joined("ts1", row("ts1", 2))
+    directory.removed(old, 2)
+    assert refusal(directory.synchronized(old)) is ErrorCode.NOT_JOINED
+    assert refusal(directory.asked_to_place(old)) is ErrorCode.NOT_JOINED
+    assert directory.sessions() == [("ts1", 2)]
+
+
+def test_the_loss_of_somebody_who_never_joined_changes_nothing() -> None:
+    directory = Directory()
+    directory.joined("ts1")
+    assert directory.core.on_peer_lost(link("ts2"), directory.now) == []
+    assert directory.core.next_deadline() is None
+
+
+def test_hosts_are_given_up_in_the_order_of_their_loss() -> None:
+    directory = Directory()
+    ts1, ts2 = directory.joined("ts1"), directory.joined("ts2")
+    directory.core.on_peer_lost(ts2, directory.now)
+    directory.now += 3
+    directory.core.on_peer_lost(ts1, directory.now)
+    directory.passes(LOST_SECONDS - 3)
+    assert (directory.server("ts2"), state_of(directory, "ts1")) == (None, ServerState.LOST)
+    assert directory.core.next_deadline() == directory.now + 3

@@ -1,0 +1,257 @@
+"""Where an authenticated user is taken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from daemons.effects import Ask, Failed, Outcome, ProgramFailed, ProgramStarted, StartProgram
+from daemons.terminal_server.placement import PLACED_ANEW_MAX
+from tests.unit.terminal_server.scenario import LAPTOP, NAME, PHONE, Scene, of, shape, told
+from tsproto.errors import ErrorCode
+from tsproto.messages import (
+    LogonAccepted,
+    LogonRefused,
+    PlaceSession,
+    Redirect,
+    Refused,
+    RemoveSession,
+    SessionPlaced,
+    UpdateSession,
+)
+
+STARTED = ProgramStarted(pid=1)
+
+
+def placed(host: str = NAME, placement: int = 9, session_id: int = 0) -> SessionPlaced:
+    return SessionPlaced(
+        placement=placement,
+        host=host,
+        address=f"{host}.lab",
+        port=5600,
+        session_id=session_id,
+        ticket=b"" if host == NAME else b"t" * 16,
+    )
+
+
+def farm(**fields: Any) -> Scene:
+    return Scene(directory=True, **fields).up()
+
+
+def test_the_directory_is_asked_for_the_user_and_application_in_one_question() -> None:
+    scene = farm()
+    scene.let_in().log_on(application="mail", unreachable_host="ts3")
+    ask = scene.open_effect(Ask)
+    question = ask.message
+    assert isinstance(question, PlaceSession)
+    assert (question.user_name, question.application, question.avoid) == ("ann", "mail", "ts3")
+    assert question.device_id == LAPTOP.device_id
+    assert question.trace_id != ""
+    assert ask.timeout_seconds == 3.0
+
+
+def test_a_session_elsewhere_is_a_redirect_and_starts_nothing_here() -> None:
+    scene = farm()
+    client = scene.let_in()
+    client.log_on()
+    effects = scene.answer(Ask, placed("ts2", session_id=7))
+    assert shape(effects) == ["Redirect"]
+    redirect = client.last(Redirect)
+    assert (redirect.host, redirect.address, redirect.port) == ("ts2", "ts2.lab", 5600)
+    assert (redirect.ticket, redirect.session_id) == (b"t" * 16, 7)
+    assert client.lose() == []
+
+
+def test_a_place_here_starts_a_session_with_that_placement() -> None:
+    scene = farm()
+    client = scene.let_in()
+    client.log_on()
+    scene.answer(Ask, placed(placement=9))
+    effects = scene.answer(StartProgram, STARTED)
+    (update,) = told(effects)
+    assert isinstance(update, UpdateSession)
+    assert (update.session.placement, update.session.host) == (9, NAME)
+    assert client.last(LogonAccepted).reattached is False
+
+
+def test_a_known_session_here_is_reattached() -> None:
+    scene = farm()
+    session_id = ann_has_a_session(scene)
+    client = scene.let_in(PHONE)
+    client.log_on()
+    scene.answer(Ask, placed(placement=10, session_id=session_id))
+    accepted = client.last(LogonAccepted)
+    assert (accepted.session_id, accepted.reattached) == (session_id, True)
+    record = scene.session(session_id)
+    assert record is not None
+    assert record.placement == 10
+
+
+def test_a_session_that_has_ended_is_reported_and_the_user_placed_anew() -> None:
+    scene = farm()
+    scene.let_in().log_on()
+    effects = scene.answer(Ask, placed(placement=9, session_id=5))
+    (removed,) = told(effects)
+    assert isinstance(removed, RemoveSession)
+    assert (removed.session_id, removed.placement, removed.user_name) == (5, 9, "ann")
+    assert isinstance(scene.open_effect(Ask).message, PlaceSession)
+
+
+def test_a_directory_that_insists_on_a_session_that_has_ended_is_asked_no_more() -> None:
+    scene = farm()
+    client = scene.let_in()
+    client.log_on()
+    for _ in range(1 + PLACED_ANEW_MAX):
+        scene.answer(Ask, placed(session_id=5))
+    scene.answer(StartProgram, STARTED)
+    assert client.last(LogonAccepted).reattached is False
+
+
+def test_nobody_is_led_to_another_users_session() -> None:
+    scene = farm()
+    session_id = ann_has_a_session(scene)
+    client = scene.let_in(PHONE)
+    client.log_on("bob")
+    effects = scene.answer(Ask, placed(session_id=session_id))
+    assert shape(effects) == ["RemoveSession", "PlaceSession"]
+
+
+def test_a_session_here_that_the_directory_does_not_know_is_not_doubled() -> None:
+    scene = farm()
+    session_id = ann_has_a_session(scene)
+    client = scene.let_in(PHONE)
+    client.log_on()
+    scene.answer(Ask, placed(placement=11, session_id=0))
+    assert client.last(LogonAccepted).session_id == session_id
+    assert scene.opened(StartProgram) == []
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Failed(ErrorCode.UNANSWERED),
+        Failed(ErrorCode.CONNECTION_LOST),
+        Refused(code=ErrorCode.DIRECTORY_REBUILDING),
+        Refused(code=ErrorCode.NOT_JOINED),
+    ],
+)
+def test_a_directory_that_does_not_place_leaves_the_decision_to_this_host(outcome: Outcome) -> None:
+    scene = farm()
+    client = scene.let_in()
+    client.log_on()
+    scene.answer(Ask, outcome)
+    scene.answer(StartProgram, STARTED)
+    record = scene.session(client.last(LogonAccepted).session_id)
+    assert record is not None
+    assert record.placement == 0
+
+
+def test_a_directory_that_does_not_place_leaves_a_session_here_to_be_found() -> None:
+    scene = farm()
+    session_id = ann_has_a_session(scene)
+    client = scene.let_in(PHONE)
+    client.log_on()
+    scene.answer(Ask, Failed(ErrorCode.UNANSWERED))
+    assert client.last(LogonAccepted).session_id == session_id
+
+
+def test_without_a_link_to_the_directory_nothing_is_waited_for() -> None:
+    scene = Scene(directory=True)
+    scene.start()
+    client = scene.let_in()
+    client.start()
+    assert client.last(LogonAccepted).reattached is False
+
+
+def test_without_a_directory_a_user_comes_back_to_the_session_for_the_application() -> None:
+    scene = Scene().up()
+    shell = scene.let_in().start()
+    mail = scene.let_in().start(application="mail")
+    again = scene.let_in(PHONE)
+    again.log_on(application="mail")
+    assert shell != mail == again.last(LogonAccepted).session_id
+
+
+def test_two_logons_at_once_without_a_directory_share_one_session() -> None:
+    scene = Scene().up()
+    first, second = scene.let_in(), scene.let_in(PHONE)
+    first.log_on()
+    second.log_on()
+    assert len(scene.opened(StartProgram)) == 1
+    scene.answer(StartProgram, STARTED)
+    assert second.last(LogonAccepted).reattached is True
+    assert first.code is ErrorCode.DISCONNECTED_BY_OTHER
+
+
+def test_a_client_lost_while_it_is_placed_starts_nothing_and_keeps_the_place_for_another() -> None:
+    scene = farm()
+    client = scene.let_in()
+    client.log_on()
+    client.lose()
+    assert scene.answer(Ask, placed()) == []
+
+
+def test_a_program_that_cannot_be_started_gives_the_place_back() -> None:
+    scene = farm()
+    client = scene.let_in()
+    client.log_on()
+    scene.answer(Ask, placed(placement=9))
+    effects = scene.answer(StartProgram, ProgramFailed("no PTY is left"))
+    refused = client.last(LogonRefused)
+    assert refused.code is ErrorCode.PROGRAM_FAILED
+    assert "no PTY is left" in refused.detail
+    (removed,) = told(effects)
+    assert isinstance(removed, RemoveSession)
+    assert (removed.session_id, removed.placement) == (0, 9)
+
+
+def test_a_program_that_cannot_be_started_says_why_in_its_code() -> None:
+    scene = Scene().up()
+    client = scene.let_in()
+    client.log_on()
+    scene.answer(StartProgram, ProgramFailed("root", ErrorCode.ACCOUNT_UNUSABLE))
+    assert client.last(LogonRefused).code is ErrorCode.ACCOUNT_UNUSABLE
+    client.start()  # and the client may try again
+
+
+def test_a_full_host_refuses_a_new_session_and_gives_the_place_back() -> None:
+    scene = farm(sessions_max=1)
+    ann_has_a_session(scene)
+    client = scene.let_in(PHONE)
+    client.log_on("bob")
+    effects = scene.answer(Ask, placed(placement=10))
+    assert client.last(LogonRefused).code is ErrorCode.TOO_MANY_SESSIONS
+    assert [type(m) for m in told(effects)] == [RemoveSession]
+
+
+def test_a_full_host_still_takes_its_users_back() -> None:
+    scene = Scene(sessions_max=1).up()
+    session_id = scene.let_in().start()
+    client = scene.let_in(PHONE)
+    client.log_on()
+    assert client.last(LogonAccepted).session_id == session_id
+
+
+def test_a_place_for_an_application_that_is_unknown_here_is_given_back() -> None:
+    scene = farm()
+    client = scene.let_in()
+    client.log_on(application="mail")
+    scene.answer(Ask, placed(placement=9))
+    assert of(StartProgram, scene.log)[-1].application == "mail"
+
+
+def test_a_command_is_never_placed_by_the_directory() -> None:
+    scene = farm()
+    effects = scene.let_in().log_on(command="uptime")
+    assert shape(effects)[-1] == "StartProgram"
+    assert scene.opened(Ask) == []
+
+
+def ann_has_a_session(scene: Scene) -> int:
+    client = scene.let_in()
+    client.log_on()
+    scene.answer(Ask, placed(placement=1))
+    scene.answer(StartProgram, STARTED)
+    client.lose()
+    return client.last(LogonAccepted).session_id

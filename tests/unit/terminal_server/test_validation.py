@@ -1,0 +1,122 @@
+"""When a device's temporary license is validated."""
+
+from __future__ import annotations
+
+import pytest
+
+from daemons.effects import (
+    Ask,
+    Failed,
+    ProgramFailed,
+    ProgramStarted,
+    StartProgram,
+    Verified,
+    Verify,
+)
+from tests.unit.terminal_server.scenario import (
+    LAPTOP,
+    LS_A,
+    LS_B,
+    Client,
+    Scene,
+    notes,
+    questions,
+    shape,
+)
+from tsproto.errors import ErrorCode
+from tsproto.messages import Done, LicenseKind, MarkValidated, Refused
+
+TEMPORARY = LicenseKind.TEMPORARY
+STARTED = ProgramStarted(pid=1)
+
+
+def logging_on() -> tuple[Scene, Client]:
+    scene = Scene(license_servers=(LS_A, LS_B)).up()
+    client = scene.let_in(kind=TEMPORARY)
+    client.log_on()
+    return scene, client
+
+
+def test_a_temporary_license_is_validated_once_the_session_is_there() -> None:
+    scene, client = logging_on()
+    assert scene.opened(Ask) == []
+    effects = scene.answer(StartProgram, STARTED)
+    assert shape(effects) == ["Persist", "LogonAccepted", "Attach", "MarkValidated"]
+    mark = scene.open_effect(Ask).message
+    assert isinstance(mark, MarkValidated)
+    assert (mark.device_id, mark.user_name) == (LAPTOP.device_id, "ann")
+    assert notes(scene.answer(Ask, Done())) == ["license.validated"]
+
+
+def test_a_full_license_needs_no_validation() -> None:
+    scene = Scene().up()
+    client = scene.let_in(kind=LicenseKind.FULL)
+    client.start()
+    assert questions(scene.log) == []
+
+
+def test_a_wrong_password_validates_nothing() -> None:
+    scene = Scene().up()
+    client = scene.let_in(kind=TEMPORARY)
+    client.ask_for()
+    scene.answer(Verify, Verified(False))
+    assert scene.opened(Ask) == []
+
+
+def test_a_session_that_did_not_start_validates_nothing() -> None:
+    scene, client = logging_on()
+    scene.answer(StartProgram, ProgramFailed("no such shell"))
+    assert scene.opened(Ask) == []
+
+
+def test_an_interrupted_logon_validates_nothing() -> None:
+    scene, client = logging_on()
+    client.lose()
+    scene.answer(StartProgram, STARTED)
+    assert scene.opened(Ask) == []
+
+
+def test_a_reattached_session_validates_as_well() -> None:
+    scene = Scene().up()
+    scene.let_in().start()
+    scene.let_in(kind=TEMPORARY).log_on()
+    assert isinstance(scene.open_effect(Ask).message, MarkValidated)
+
+
+def test_another_license_server_is_told_when_one_does_not_answer() -> None:
+    scene, client = logging_on()
+    scene.answer(StartProgram, STARTED)
+    scene.answer(Ask, Failed(ErrorCode.UNANSWERED))
+    assert scene.open_effect(Ask).endpoint.host == "ls-b.lab"
+    scene.answer(Ask, Done())
+    assert scene.opened(Ask) == []
+
+
+def test_a_validation_that_fails_everywhere_is_made_at_the_next_logon() -> None:
+    scene, client = logging_on()
+    scene.answer(StartProgram, STARTED)
+    refused = Refused(code=ErrorCode.UNKNOWN_LICENSE)
+    scene.answer(Ask, refused)
+    assert notes(scene.answer(Ask, refused))[-1] == "license.not_validated"
+    client.lose()
+    scene.let_in(kind=TEMPORARY).log_on()
+    assert isinstance(scene.open_effect(Ask).message, MarkValidated)
+
+
+def test_one_device_is_validated_once_at_a_time() -> None:
+    scene, client = logging_on()
+    scene.answer(StartProgram, STARTED)
+    second = scene.connect()
+    second.show()
+    # The first open question is the validation, the second the other connection's license.
+    assert [type(ask.message).__name__ for ask in scene.opened(Ask)] == [
+        "MarkValidated",
+        "AcquireLicense",
+    ]
+
+
+def test_validations_under_way_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemons.terminal_server.validation.VALIDATIONS_MAX", 0)
+    scene, client = logging_on()
+    assert "license.not_validated" in notes(scene.answer(StartProgram, STARTED))
+    assert scene.opened(Ask) == []

@@ -1,0 +1,85 @@
+"""The table itself: what every row of it must keep."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tsproto.messages import (
+    EVERYBODY,
+    OPENED,
+    RETIRED,
+    TABLE,
+    AnyMessage,
+    Goodbye,
+    Kind,
+    LinkState,
+    Message,
+)
+
+MESSAGES = list(TABLE.values())
+BY_NAME = {message.__name__: message for message in MESSAGES}
+each_message = pytest.mark.parametrize("message", MESSAGES, ids=lambda m: m.__name__)
+
+
+def test_every_declared_message_is_in_the_table_once() -> None:
+    declared = {cls for cls in Message.__subclasses__() if hasattr(cls, "row")}
+    assert declared == set(MESSAGES) == set(AnyMessage.__args__)
+    assert len(BY_NAME) == len(MESSAGES) == len(AnyMessage.__args__)
+
+
+def test_numbers_are_small_and_none_is_used_again() -> None:
+    assert all(0 < number < 128 for number in TABLE)
+    assert not set(TABLE) & set(RETIRED)
+    assert len(set(RETIRED)) == len(RETIRED)
+
+
+@each_message
+def test_a_message_explains_itself_unless_it_is_the_answer_to_one_request(
+    message: type[Message],
+) -> None:
+    askers = [other for other in MESSAGES if message.__name__ in other.row.answers]
+    has_own_docstring = "__doc__" in vars(message) and message.__doc__
+    assert has_own_docstring or len(askers) == 1
+
+
+@each_message
+def test_a_request_has_answers_and_nothing_else_has(message: type[Message]) -> None:
+    assert bool(message.row.answers) == (message.row.kind is Kind.REQUEST)
+    assert all(BY_NAME[name].row.kind is Kind.ANSWER for name in message.row.answers)
+
+
+@each_message
+def test_whoever_is_asked_may_send_each_answer(message: type[Message]) -> None:
+    for name in message.row.answers:
+        assert message.row.receivers <= BY_NAME[name].row.senders
+        assert message.row.senders <= BY_NAME[name].row.receivers
+
+
+@each_message
+def test_an_answer_answers_something_in_every_open_state(message: type[Message]) -> None:
+    if message.row.kind is Kind.ANSWER:
+        assert message.row.states == OPENED
+        asked = [other for other in MESSAGES if message.__name__ in other.row.answers]
+        assert asked or message.row.senders == EVERYBODY
+
+
+@each_message
+def test_a_row_names_somebody_and_some_state(message: type[Message]) -> None:
+    row = message.row
+    assert row.senders and row.receivers and row.states
+    assert LinkState.CLOSED not in row.states
+    assert row.then is not LinkState.OPENING
+    assert (row.then is LinkState.CLOSED) == (message is Goodbye)
+
+
+@each_message
+def test_fields_are_positional_and_start_with_the_request_id(message: type[Message]) -> None:
+    config = message.__struct_config__
+    assert config.array_like and config.tag in TABLE
+    assert message.__struct_fields__[0] == "request_id"
+
+
+def test_every_bound_of_the_table_can_be_written_as_a_schema() -> None:
+    (_, components) = msgspec.json.schema_components(MESSAGES)
+    assert set(BY_NAME) <= set(components)

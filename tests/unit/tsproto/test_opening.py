@@ -1,0 +1,167 @@
+"""Hello and Welcome: versions, roles, certificates."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.tsproto.ends import code_of, dialler, listener, message_frame, opened, talk
+from tsproto.connection import Closed, Event, Opened
+from tsproto.errors import ErrorCode
+from tsproto.identity import Identity
+from tsproto.messages import LinkState, Role
+
+CLIENT, TERMINAL_SERVER = Role.CLIENT, Role.TERMINAL_SERVER
+TS1 = Identity("lab", TERMINAL_SERVER, "ts1")
+LS1 = Identity("lab", Role.LICENSE_SERVER, "ls1")
+NOTHING_SENT = b""
+
+
+def hello(role: int = 2, name: str = "ts1", low: int = 1, high: int = 1) -> bytes:
+    return message_frame(1, 0, low, high, role, name)
+
+
+def welcome(role: int = 3, name: str = "ls1", version: int = 1) -> bytes:
+    return message_frame(2, 0, version, role, name)
+
+
+def heard(data: bytes, **how: object) -> list[Event]:
+    """What a license server makes of a dialler's first words."""
+    return listener(Role.LICENSE_SERVER, **how).receive_data(data, 0.0)
+
+
+def answered(data: bytes, **how: object) -> list[Event]:
+    """What a terminal server makes of a license server's first words."""
+    return dialler(TERMINAL_SERVER, **how).receive_data(data, 0.0)
+
+
+def test_both_ends_learn_who_the_other_is() -> None:
+    client = dialler(CLIENT, capabilities=["a"])
+    server = listener(TERMINAL_SERVER, farm="lab", capabilities=["b"])
+    assert talk(client, server) == [Opened(CLIENT, "laptop1", 1, ("a",), "")]
+    assert (server.peer_role, server.peer_name) == (CLIENT, "laptop1")
+    assert (client.peer_role, client.peer_name) == (TERMINAL_SERVER, "ts1")
+
+
+def test_the_dialler_learns_farm_and_capabilities() -> None:
+    client, server = dialler(CLIENT), listener(TERMINAL_SERVER, farm="lab", capabilities=["b"])
+    server.receive_data(client.data_to_send(), 0.0)
+    events = client.receive_data(server.data_to_send(), 0.0)
+    assert events == [Opened(TERMINAL_SERVER, "ts1", 1, ("b",), "lab")]
+
+
+def test_the_one_that_listens_waits_for_hello() -> None:
+    assert listener(TERMINAL_SERVER).data_to_send() == NOTHING_SENT
+
+
+@pytest.mark.parametrize(
+    ("dialling", "state"),
+    [
+        (CLIENT, LinkState.LICENSING),
+        (Role.ADMINISTRATOR, LinkState.SERVICE),
+    ],
+)
+def test_a_client_goes_on_to_licensing_and_all_others_to_service(
+    dialling: Role, state: LinkState
+) -> None:
+    first, second = opened(dialling, TERMINAL_SERVER)
+    assert first.state is second.state is state
+
+
+def test_the_highest_version_that_both_speak_is_taken() -> None:
+    assert heard(hello(low=0, high=9)) == [Opened(TERMINAL_SERVER, "ts1", 1, (), "")]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 0), (2, 9), (9, 0)])
+def test_a_peer_without_a_common_version_is_told_which_are_spoken(low: int, high: int) -> None:
+    (closed,) = heard(hello(low=low, high=high))
+    assert isinstance(closed, Closed)
+    assert closed.code is ErrorCode.VERSION_UNSUPPORTED
+    assert "speaks versions 1 to 1" in closed.detail
+
+
+@pytest.mark.parametrize("version", [0, 2])
+def test_a_welcome_in_a_version_that_was_not_offered_is_refused(version: int) -> None:
+    assert code_of(answered(welcome(version=version))) is ErrorCode.VERSION_UNSUPPORTED
+
+
+def test_a_peer_is_what_its_certificate_says() -> None:
+    opened_as = Opened(TERMINAL_SERVER, "ts1", 1, (), "lab")
+    assert heard(hello(), certified=TS1, trusted=False) == [opened_as]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [hello(name="ts2"), hello(role=3), hello(role=1), hello(role=5)],
+    ids=["name", "license server", "client", "administrator"],
+)
+def test_a_peer_that_contradicts_its_certificate_is_refused(data: bytes) -> None:
+    assert code_of(heard(data, certified=TS1, trusted=False)) is ErrorCode.WRONG_ROLE
+
+
+@pytest.mark.parametrize("data", [welcome(name="ls2"), welcome(role=2, name="ls1")])
+def test_a_listener_that_contradicts_its_certificate_is_refused(data: bytes) -> None:
+    assert code_of(answered(data, certified=LS1, trusted=False)) is ErrorCode.WRONG_ROLE
+
+
+@pytest.mark.parametrize("role", [2, 3, 4, 5])
+def test_without_a_certificate_only_a_client_is_believed(role: int) -> None:
+    server = listener(TERMINAL_SERVER, trusted=False)
+    assert code_of(server.receive_data(hello(role=role), 0.0)) is ErrorCode.WRONG_ROLE
+
+
+def test_a_client_needs_no_certificate() -> None:
+    server = listener(TERMINAL_SERVER, trusted=False)
+    (event,) = server.receive_data(hello(role=1, name="any device"), 0.0)
+    assert event == Opened(CLIENT, "any device", 1, (), "")
+
+
+def test_a_plain_connection_believes_what_the_peer_says() -> None:
+    assert heard(hello()) == [Opened(TERMINAL_SERVER, "ts1", 1, (), "")]
+
+
+def test_a_client_has_no_business_with_a_license_server() -> None:
+    assert code_of(heard(hello(role=1, name="laptop1"))) is ErrorCode.WRONG_ROLE
+
+
+@pytest.mark.parametrize("role", [1, 5])
+def test_neither_a_client_nor_an_administrator_welcomes(role: int) -> None:
+    assert code_of(answered(welcome(role=role))) is ErrorCode.WRONG_ROLE
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [{"expect_role": Role.SESSION_DIRECTORY}, {"expect_name": "ls2"}],
+)
+def test_a_dialler_may_demand_role_and_name(expected: dict[str, object]) -> None:
+    assert code_of(answered(welcome(), **expected)) is ErrorCode.WRONG_ROLE
+
+
+def test_a_dialler_that_finds_whom_it_expected_is_content() -> None:
+    events = answered(welcome(), expect_role=Role.LICENSE_SERVER, expect_name="ls1")
+    assert code_of(events) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (welcome(), ErrorCode.OUT_OF_ORDER),
+        (message_frame(3, 0), ErrorCode.OUT_OF_ORDER),
+        (message_frame(40, 1), ErrorCode.OUT_OF_ORDER),
+        (message_frame(6, 1), ErrorCode.OUT_OF_ORDER),
+        (message_frame(1, 5, 1, 1, 2, "ts1"), ErrorCode.MALFORMED_MESSAGE),
+        (hello() + hello(), ErrorCode.OUT_OF_ORDER),
+    ],
+    ids=["welcome", "heartbeat", "request", "answer", "numbered hello", "second hello"],
+)
+def test_a_listener_hears_hello_first_and_once(data: bytes, code: ErrorCode) -> None:
+    assert code_of(heard(data)) is code
+
+
+def test_a_dialler_hears_welcome_first() -> None:
+    assert code_of(answered(hello())) is ErrorCode.OUT_OF_ORDER
+
+
+def test_a_refused_dialler_reads_why_in_a_goodbye() -> None:
+    client, server = dialler(CLIENT), listener(Role.LICENSE_SERVER)
+    talk(client, server)
+    assert client.state is server.state is LinkState.CLOSED

@@ -1,0 +1,49 @@
+"""What the table allows: who may say what to whom, in which state of the connection."""
+
+from __future__ import annotations
+
+import functools
+
+from tsproto.errors import OutOfOrder, ProtocolError, WrongRole
+from tsproto.messages import OPENED, TABLE, Kind, LinkState, Message, Role
+
+
+@functools.cache
+def lawful(sender: Role, receiver: Role, state: LinkState) -> frozenset[type[Message]]:
+    """The messages that `sender` may send to `receiver` in this state."""
+    return frozenset(
+        message
+        for message in TABLE.values()
+        if state in message.row.states and _may_say(message, sender, receiver)
+    )
+
+
+@functools.cache
+def have_business(dialler: Role, listener: Role) -> bool:
+    """Whether `dialler` has anything to say to `listener` beyond what everybody may say to all."""
+    return any(
+        _may_say(message, dialler, listener)
+        for message in TABLE.values()
+        if message.row.kind is not Kind.ANSWER
+        and LinkState.OPENING not in message.row.states
+        and message.row.states != OPENED
+    )
+
+
+def unlawful(
+    message: type[Message], sender: Role, receiver: Role, state: LinkState
+) -> ProtocolError:
+    """Why `message` is not lawful: never between these two, or not in this state."""
+    if _may_say(message, sender, receiver):
+        return OutOfOrder(f"{message.__name__} in state {state.value}")
+    return WrongRole(f"{message.__name__} from {role_words(sender)} to {role_words(receiver)}")
+
+
+def role_words(role: Role) -> str:
+    """The role as a person reads it, as in "a terminal server"."""
+    article = "an" if role is Role.ADMINISTRATOR else "a"
+    return f"{article} {role.name.lower().replace('_', ' ')}"
+
+
+def _may_say(message: type[Message], sender: Role, receiver: Role) -> bool:
+    return sender in message.row.senders and receiver in message.row.receivers

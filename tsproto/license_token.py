@@ -1,0 +1,246 @@
+"""The license token: what a license server says of one device, signed.
+
+A terminal server verifies a token without asking anybody: the issuer's certificate comes with it,
+and the farm's authority has signed that. Only the device's proof of its key (`tsproto.identity`)
+ties the token to whoever shows it.
+
+A token is the msgpack array `[claims, signature]`, both byte strings, claims itself a msgpack
+array. There is one signature algorithm, and nothing in a token can choose another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Annotated, Generic, Literal, TypeVar
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from msgspec import Meta
+
+from tsproto import limits
+from tsproto.errors import (
+    LicenseExpired,
+    LicenseForeign,
+    LicenseNotYours,
+    LicenseTampered,
+)
+from tsproto.identity import IdentityError, identity_in, parse_certificate
+from tsproto.messages import (
+    DeviceId,
+    DeviceName,
+    Id16,
+    LicenseKind,
+    Name,
+    OptionalName,
+    ProductVersion,
+    Role,
+    Seconds,
+    UserName,
+)
+
+TOKEN_DOMAIN = b"tsfarm license token 1\0"
+# A user name of 104 four-byte characters would carry a token beyond TOKEN_BYTES.
+USER_NAME_BYTES = 256
+# Issuers that a farm has at one time, with their former certificates.
+ISSUERS_REMEMBERED = 256
+TOKEN_KINDS = (LicenseKind.TEMPORARY, LicenseKind.FULL)
+
+Value = TypeVar("Value")
+
+
+class Claims(msgspec.Struct, array_like=True, kw_only=True, frozen=True, gc=False):
+    """What the signature covers. New fields go last, with a default; readers of an older version
+    ignore them. A change that they must not ignore takes a new `version`."""
+
+    version: Literal[1] = 1
+    farm: Name
+    issuer: Annotated[Name, Meta(description="name of the license server that signed")]
+    kind: LicenseKind
+    license_id: Id16
+    product: Name
+    product_version: ProductVersion
+    device_id: DeviceId
+    device_name: DeviceName
+    user_name: UserName
+    issued_at: Seconds
+    expires_at: Seconds
+    key_pack: OptionalName = ""
+
+
+_claims_decoder = msgspec.msgpack.Decoder(Claims)
+_parts_decoder = msgspec.msgpack.Decoder(tuple[bytes, bytes])
+_encoder = msgspec.msgpack.Encoder()
+
+
+def issue(claims: Claims, key: Ed25519PrivateKey) -> bytes:
+    """A token of at most TOKEN_BYTES; a longer user name is clipped to USER_NAME_BYTES of UTF-8.
+
+    Claims out of their bounds raise LicenseTampered: nobody could read such a token.
+    """
+    clipped = claims.user_name.encode()[:USER_NAME_BYTES].decode(errors="ignore")
+    encoded = _encoder.encode(msgspec.structs.replace(claims, user_name=clipped))
+    token = _encoder.encode((encoded, key.sign(TOKEN_DOMAIN + encoded)))
+    read_claims(token)
+    return token
+
+
+def read_claims(token: bytes) -> Claims:
+    """What a token says, whoever signed it; raises LicenseTampered when it cannot be read."""
+    encoded, _ = _parts(token)
+    return _claims(encoded)
+
+
+class Verifier:
+    """Decides whether tokens count in one farm. The costly part, two signatures, is done once a
+    token: up to `remembered` tokens that passed are known by their hash, the longest unused of
+    them forgotten first."""
+
+    def __init__(self, authority_der: bytes, farm: str, remembered: int = 65_536) -> None:
+        self._authority = parse_certificate(authority_der)
+        self._farm = farm
+        self._issuers: _Remembered[_Issuer] = _Remembered(ISSUERS_REMEMBERED)
+        self._claims: _Remembered[Claims] = _Remembered(remembered)
+
+    def verify(
+        self,
+        token: bytes,
+        issuer_certificate: bytes,
+        *,
+        device_id: bytes,
+        product: str,
+        product_version: int,
+        now: float,
+    ) -> Claims:
+        """The claims of a token that counts here, for this device and product, at `now`.
+
+        Raises, whichever is first: LicenseTampered when the token or certificate is unreadable;
+        LicenseForeign when the certificate is not that of one of this farm's license servers, or
+        not valid now; LicenseTampered when the signature is not of that certificate's key;
+        LicenseForeign when the claims name another farm, issuer or product, or an older version
+        of it (a newer license serves an older server, never the reverse: "RDS CAL version
+        compatibility"); LicenseNotYours; LicenseExpired.
+        """
+        encoded, signature = _parts(token)
+        issuer = self._issuers.get(
+            hashlib.sha256(issuer_certificate).digest(), lambda: self._issuer(issuer_certificate)
+        )
+        if not issuer.valid_from <= now < issuer.valid_until:
+            raise LicenseForeign(f"the certificate of license server {issuer.name} has expired")
+        claims = self._claims.get(
+            hashlib.sha256(issuer.key_bytes + token).digest(),
+            lambda: self._signed(encoded, signature, issuer),
+        )
+        _check_product(claims, product, product_version)
+        if claims.device_id != device_id:
+            raise LicenseNotYours(
+                f"the license token was issued to the device {claims.device_name!r}, not to this"
+                " one: a token cannot be copied"
+            )
+        if claims.expires_at <= now:
+            raise LicenseExpired("the license token has expired")
+        return claims
+
+    def _issuer(self, certificate_der: bytes) -> _Issuer:
+        certificate = _certificate(certificate_der)
+        try:
+            certificate.verify_directly_issued_by(self._authority)
+            identity = identity_in(certificate)
+            key = certificate.public_key()
+        except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError, IdentityError):
+            raise LicenseForeign(
+                f"the token's issuer is not certified by the authority of farm {self._farm}"
+            ) from None
+        expected = identity.farm == self._farm and identity.role is Role.LICENSE_SERVER
+        if not expected or not isinstance(key, Ed25519PublicKey):
+            raise LicenseForeign(f"{identity.name} is no license server of farm {self._farm}")
+        return _Issuer(
+            identity.name,
+            key.public_bytes_raw(),
+            certificate.not_valid_before_utc.timestamp(),
+            certificate.not_valid_after_utc.timestamp(),
+        )
+
+    def _signed(self, encoded: bytes, signature: bytes, issuer: _Issuer) -> Claims:
+        key = Ed25519PublicKey.from_public_bytes(issuer.key_bytes)
+        try:
+            key.verify(signature, TOKEN_DOMAIN + encoded)
+        except InvalidSignature:
+            raise LicenseTampered(
+                f"the license token's signature is not that of license server {issuer.name}"
+            ) from None
+        claims = _claims(encoded)
+        if claims.farm != self._farm or claims.issuer != issuer.name:
+            raise LicenseForeign(
+                f"the license token is of {claims.issuer} in farm {claims.farm}, its certificate"
+                f" of {issuer.name} in farm {self._farm}"
+            )
+        return claims
+
+
+class _Issuer(msgspec.Struct, frozen=True, gc=False):
+    name: str
+    key_bytes: bytes
+    valid_from: float
+    valid_until: float
+
+
+class _Remembered(Generic[Value]):
+    """Values that were dear to get, by hash; the longest unused is forgotten first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._values: dict[bytes, Value] = {}
+
+    def get(self, key: bytes, find: Callable[[], Value]) -> Value:
+        """What `find` raises is not remembered."""
+        if key in self._values:
+            value = self._values.pop(key)
+        else:
+            value = find()
+            if len(self._values) >= self._limit:
+                del self._values[next(iter(self._values))]
+        self._values[key] = value
+        return value
+
+
+def _parts(token: bytes) -> tuple[bytes, bytes]:
+    """Claims and signature. One token has one encoding: what is not written so is no token."""
+    if len(token) > limits.TOKEN_BYTES:
+        raise LicenseTampered(f"a license token has at most {limits.TOKEN_BYTES} bytes")
+    try:
+        parts = _parts_decoder.decode(token)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise LicenseTampered("the license token cannot be read") from None
+    if _encoder.encode(parts) != token:
+        raise LicenseTampered("the license token is not written as one")
+    return parts
+
+
+def _claims(encoded: bytes) -> Claims:
+    try:
+        claims = _claims_decoder.decode(encoded)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise LicenseTampered(f"the license token's claims cannot be read: {error}") from None
+    if claims.kind not in TOKEN_KINDS:
+        raise LicenseTampered(f"there is no token of the kind {claims.kind.name}")
+    return claims
+
+
+def _certificate(der: bytes) -> x509.Certificate:
+    try:
+        return parse_certificate(der)
+    except IdentityError:
+        raise LicenseTampered("the certificate beside the license token cannot be read") from None
+
+
+def _check_product(claims: Claims, product: str, product_version: int) -> None:
+    if claims.product != product:
+        raise LicenseForeign(f"the license token is for {claims.product}, not for {product}")
+    if claims.product_version < product_version:
+        raise LicenseForeign(
+            f"the license token is for version {claims.product_version} of {product}, this"
+            f" server is version {product_version}"
+        )

@@ -1,0 +1,311 @@
+"""A link: a `Connection` on an asyncio transport.
+
+It decides nothing: it moves bytes between the two, keeps one timer, and tells its owner what
+happened. Deadlines are kept on the loop's monotonic clock, so that a wall clock that is set breaks
+no link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Protocol, cast
+
+import msgspec
+
+from tsproto import identity, limits
+from tsproto.connection import Connection, Event
+from tsproto.errors import ErrorCode
+from tsproto.lawful import role_words
+from tsproto.messages import LinkState, Message, Role
+from tsproto.tls import PLAIN_FINGERPRINT, FarmContext
+
+_link_ids = itertools.count(1)
+
+
+class LinkOwner(Protocol):
+    """Whoever uses a link. An exception that it lets out goes to the loop's exception handler, and
+    the link is cut.
+
+    `Closed` may be the first event of an accepted link, and is the last of every one that its
+    owner did not close itself.
+    """
+
+    def on_events(self, link: Link, events: list[Event]) -> None: ...
+    def on_writable(self, link: Link) -> None: ...
+
+
+class Gate(Protocol):
+    """Whoever accepted a link: it may close the link's connection when it admits it."""
+
+    def admit(self, link: Link) -> None: ...
+    def forget(self, link: Link) -> None: ...
+
+
+class LocalEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """What all links of one listener, or one dialled link, have in common at this end."""
+
+    role: Role
+    name: str
+    farm: str
+    tls: ssl.SSLContext | None
+    dialling: bool
+    capabilities: tuple[str, ...] = ()
+    expect_role: Role | None = None
+    expect_name: str = ""
+
+    @property
+    def certificate(self) -> bytes:
+        return self.tls.fingerprint if isinstance(self.tls, FarmContext) else PLAIN_FINGERPRINT
+
+    def connection(self, certified: identity.Identity | None, now: float) -> Connection:
+        return Connection(
+            self.role,
+            self.name,
+            dialling=self.dialling,
+            now=now,
+            farm=self.farm,
+            certified=certified,
+            trusted=self.tls is None,
+            capabilities=self.capabilities,
+            expect_role=self.expect_role,
+            expect_name=self.expect_name,
+        )
+
+
+class Link(asyncio.Protocol):
+    """One link. `id` is unique in this process; `own_certificate` is the SHA-256 of the certificate
+    that the peer saw, 32 zero bytes for none; `peer_certificate_der` is empty for none.
+
+    What is sent is written by `flush`, in one write. A link flushes by itself after its owner has
+    handled its events; whoever sends at another time calls it.
+    """
+
+    connection: Connection
+
+    def __init__(self, owner: LinkOwner, end: LocalEnd, gate: Gate | None = None) -> None:
+        self.id = next(_link_ids)
+        self.host = ""
+        self.port = 0
+        self.own_certificate = end.certificate
+        self.peer_certificate_der = b""
+        self.certificate_fault = ""
+        self._owner = owner
+        self._end = end
+        self._gate = gate
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._begun = False
+        self._writing_paused = False
+        self._hung_up = False
+        self._gone = asyncio.Event()
+
+    # --- for the owner ----------------------------------------------------------------------------
+
+    def send(self, message: Message, request_id: int = 0) -> None:
+        """As `Connection.send`."""
+        self.connection.send(message, request_id)
+
+    def request(self, message: Message) -> int:
+        """As `Connection.request`."""
+        return self.connection.request(message)
+
+    def give_up(self, request_id: int) -> None:
+        self.connection.give_up(request_id)
+
+    def flush(self) -> None:
+        """Write all that was queued, unless the peer does not read; after the end, hang up."""
+        if self._transport.is_closing():
+            return
+        if self.connection.state is LinkState.CLOSED:
+            self._hang_up()
+        elif not self._writing_paused:
+            if data := self.connection.data_to_send():
+                self._transport.write(data)
+        elif self.connection.is_overfull:
+            self._loop.call_soon(self._end_if_overfull)
+
+    def send_session_bytes(self, data: bytes) -> bool:
+        """Write these after what is queued. False: SESSION_OUTBOX_BYTES wait for the peer, send no
+        more before `on_writable`."""
+        self.connection.send_session_bytes(data)
+        self.flush()
+        return not self._writing_paused
+
+    def pause_reading(self) -> None:
+        """Let the peer wait; it may be silent meanwhile, and its loss is not noticed."""
+        if not self._transport.is_closing() and not self._hung_up:
+            self.connection.pause_receiving()
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._transport.is_closing() and not self._hung_up:
+            self.connection.resume_receiving(self._loop.time())
+            self._transport.resume_reading()
+
+    def close(
+        self, code: ErrorCode, detail: str = "", trace_id: str = "", retry_after_seconds: int = 0
+    ) -> None:
+        """Say Goodbye after all that is queued, and hang up; no event follows. Whoever ends the
+        process next awaits `wait_closed`."""
+        self.connection.close(code, detail, trace_id, retry_after_seconds)
+        self.flush()
+
+    def abort(self) -> None:
+        """Cut the link without a word; `Closed(CONNECTION_LOST)` follows."""
+        self._transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Return when the transport is gone, GOODBYE_SECONDS after the end at the latest."""
+        await self._gone.wait()
+
+    # --- for the transport ------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(
+            high=limits.SESSION_OUTBOX_BYTES, low=limits.SESSION_OUTBOX_BYTES // 4
+        )
+        self.host, self.port = (transport.get_extra_info("peername") or ("", 0))[:2]
+        _set_socket_options(transport.get_extra_info("socket"))
+        self.connection = self._end.connection(self._certified(), self._loop.time())
+        if self._gate is None:
+            self._transport.pause_reading()  # until `dial` has given the link to its caller
+            return
+        if self.certificate_fault:
+            self.connection.close(ErrorCode.WRONG_ROLE, self.certificate_fault)
+        self._gate.admit(self)
+        self.begin()
+
+    def begin(self) -> None:
+        """Send what the connection begins with, and report events from now on."""
+        self._begun = True
+        if self._gate is None:
+            self._transport.resume_reading()
+        self.flush()
+        if self.connection.state is not LinkState.CLOSED:
+            self._arm()
+
+    def data_received(self, data: bytes) -> None:
+        self._report(self.connection.receive_data(data, self._loop.time()))
+
+    def eof_received(self) -> None:
+        self._report(self.connection.receive_eof(self._loop.time()))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._gate is not None:
+            self._gate.forget(self)
+        self._gone.set()
+        detail = "" if exc is None else str(exc)
+        self._report(self.connection.receive_eof(self._loop.time(), detail))
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        if self._hung_up:
+            return
+        self.flush()
+        if not self._writing_paused:
+            self._guard(lambda: self._owner.on_writable(self))
+
+    # --- within -----------------------------------------------------------------------------------
+
+    def _certified(self) -> identity.Identity | None:
+        ssl_object = self._transport.get_extra_info("ssl_object")
+        if ssl_object is None:
+            return None
+        self.peer_certificate_der = ssl_object.getpeercert(binary_form=True) or b""
+        if not self.peer_certificate_der:
+            return None
+        try:
+            found = identity.identity_of(self.peer_certificate_der)
+        except identity.IdentityError as error:
+            self.certificate_fault = str(error)
+            return None
+        wanted_role = self._end.expect_role or found.role
+        wanted_name = self._end.expect_name or found.name
+        if (found.role, found.name) != (wanted_role, wanted_name):
+            self.certificate_fault = (
+                f"its certificate is of {role_words(found.role)} {found.name!r}, wanted was"
+                f" {role_words(wanted_role)} {wanted_name!r}"
+            )
+        return found
+
+    def _report(self, events: list[Event]) -> None:
+        if events and self._begun:
+            self._guard(lambda: self._owner.on_events(self, events))
+        self.flush()
+
+    def _guard(self, call: Callable[[], None]) -> None:
+        # Left to the transport an OSError of the owner's would pass for one of the network.
+        try:
+            call()
+        except Exception as error:
+            self._transport.abort()
+            self._loop.call_exception_handler(
+                {"message": f"the owner of link {self.id} failed", "exception": error}
+            )
+
+    def _arm(self) -> None:
+        deadline = self.connection.next_deadline()
+        assert deadline is not None
+        self._timer = self._loop.call_at(deadline, self._on_timer)
+
+    def _on_timer(self) -> None:
+        deadline = self.connection.next_deadline()
+        now = self._loop.time()
+        if deadline is not None and deadline <= now:
+            self._report(self.connection.on_deadline(now))
+        if self.connection.state is not LinkState.CLOSED:
+            self._arm()
+
+    def _end_if_overfull(self) -> None:
+        if self.connection.is_overfull:
+            self._report(self.connection.on_deadline(self._loop.time()))
+
+    def _hang_up(self) -> None:
+        """Let the last bytes leave, the FIN after them; what takes too long is cut.
+
+        Bytes of the peer's that stay unread would make the kernel send a reset, which overtakes
+        the Goodbye. So they are read and dropped until the peer has closed its side too.
+        """
+        if self._hung_up:
+            return
+        self._hung_up = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(limits.GOODBYE_SECONDS, self._transport.abort)
+        last_words = self.connection.data_to_send()
+        if not last_words:
+            self._transport.close()
+            return
+        self._transport.resume_reading()
+        self._transport.write(last_words)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+
+def _set_socket_options(found: socket.socket) -> None:
+    """Small frames leave at once, and a peer that vanished while nothing was under way is noticed.
+
+    TCP_USER_TIMEOUT is left alone: it would cut a client that only stopped reading for a while.
+    """
+    options = [
+        (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
+        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", int(limits.SILENT_SECONDS)),
+        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", int(limits.HEARTBEAT_SECONDS)),
+        (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
+    ]
+    with contextlib.suppress(OSError):  # the peer is gone already
+        for level, option, value in options:
+            if hasattr(socket, option):
+                found.setsockopt(level, getattr(socket, option), value)

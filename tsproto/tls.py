@@ -1,0 +1,69 @@
+"""TLS contexts of a farm: TLS 1.3 only, the farm's authority the only one that is trusted.
+
+Who a daemon is stands in the URI of its certificate (`tsproto.identity`), not in its host name, so
+no host name is compared. A client has no certificate: servers ask for one and do without.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+
+from tsproto import identity
+
+PLAIN_FINGERPRINT = bytes(identity.DIGEST_BYTES)
+
+
+class FarmContext(ssl.SSLContext):
+    """A context that knows the SHA-256 of the certificate it shows, zero bytes for none."""
+
+    fingerprint: bytes = PLAIN_FINGERPRINT
+
+
+def server_tls(certificate_path: Path, key_path: Path, authority_path: Path) -> FarmContext:
+    """For a daemon that listens. Raises OSError or ssl.SSLError when a file is not usable."""
+    context = _daemon_context(ssl.PROTOCOL_TLS_SERVER, certificate_path, key_path, authority_path)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    # Links last long, and a resumed one would not be verified again; without tickets a core does a
+    # third more handshakes.
+    context.num_tickets = 0
+    return context
+
+
+def daemon_tls(certificate_path: Path, key_path: Path, authority_path: Path) -> FarmContext:
+    """For a daemon or an administrator that dials. Raises as `server_tls` does."""
+    return _daemon_context(ssl.PROTOCOL_TLS_CLIENT, certificate_path, key_path, authority_path)
+
+
+def client_tls(authority_pems: Sequence[bytes]) -> FarmContext:
+    """For a client that trusts these authorities. Raises ssl.SSLError when one is unreadable."""
+    context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    for pem in authority_pems:
+        context.load_verify_locations(cadata=pem.decode("ascii", "replace"))
+    return context
+
+
+def client_tls_unverified() -> FarmContext:
+    """For a client that has yet to ask a person whether the farm's authority is the right one."""
+    context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _daemon_context(
+    protocol: int, certificate_path: Path, key_path: Path, authority_path: Path
+) -> FarmContext:
+    context = _context(protocol)
+    context.load_cert_chain(certificate_path, key_path)
+    context.load_verify_locations(authority_path)
+    der = identity.certificate_der(certificate_path.read_bytes())
+    context.fingerprint = identity.fingerprint(der)
+    return context
+
+
+def _context(protocol: int) -> FarmContext:
+    context = FarmContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    return context

@@ -1,0 +1,272 @@
+"""How links come about: accepted or dialled, plain or TLS, on asyncio and uvloop alike.
+
+A TLS 1.3 client sees its handshake succeed before the server has judged its certificate: a link
+that `dial` returned is good only once `Opened` was reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from tsproto import limits
+from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.link import Link, LinkOwner, LocalEnd
+from tsproto.messages import LinkState, Role
+from tsproto.tls import client_tls, client_tls_unverified, daemon_tls, server_tls
+
+__all__ = [
+    "DialFailed",
+    "Link",
+    "LinkOwner",
+    "Listener",
+    "PlainRefused",
+    "client_tls",
+    "client_tls_unverified",
+    "daemon_tls",
+    "dial",
+    "listen",
+    "server_tls",
+]
+
+ACCEPT_PAUSE_SECONDS = 0.5  # out of descriptors: one may be free again after this
+BACKLOG = 4096  # while all handshakes are taken, a storm of clients waits here; Linux' somaxconn
+REFUSAL_RETRY_SECONDS = 5  # what a client is told that came to a full daemon
+
+
+class DialFailed(TsfarmError):
+    """No link came about: UNREACHABLE when trying again can help; WRONG_ROLE when the certificate
+    is not of the farm's authority, or not the expected one; NOT_PERMITTED for plain TCP."""
+
+    def __init__(self, code: ErrorCode, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+class PlainRefused(TsfarmError):
+    """Plain TCP was asked for on an address that is not loopback."""
+
+
+class Listener:
+    """A listening socket and the links it accepted. `port` is the real one where 0 was asked for.
+
+    At most `handshakes_max` handshakes are under way; further clients wait in the backlog. A link
+    above one of the other limits is opened only to be told TOO_MANY_CONNECTIONS.
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        make_link: Callable[[Listener], Link],
+        tls: ssl.SSLContext | None,
+        connections_max: int,
+        connections_per_address_max: int,
+        handshakes_max: int,
+    ) -> None:
+        self.port: int = listening.getsockname()[1]
+        self.links: dict[int, Link] = {}
+        self._listening = listening
+        self._make_link = make_link
+        self._tls = tls
+        self._connections_max = connections_max
+        self._connections_per_address_max = connections_per_address_max
+        self._handshakes = asyncio.Semaphore(handshakes_max)
+        self._refused: dict[int, Link] = {}
+        self._per_address: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._start(self._accept())
+
+    async def close(self, code: ErrorCode = ErrorCode.SHUTTING_DOWN, detail: str = "") -> None:
+        """Stop listening, say Goodbye on every link, and wait until all are gone; no event is
+        reported for them."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._listening.close()
+        links = [*self.links.values(), *self._refused.values()]
+        for link in links:
+            link.close(code, detail)
+        await asyncio.gather(*(link.wait_closed() for link in links))
+
+    def admit(self, link: Link) -> None:
+        full = len(self.links) >= self._connections_max
+        if full or self._per_address[link.host] >= self._connections_per_address_max:
+            whose = "" if full else " from one address"
+            detail = f"this daemon has as many connections{whose} as it may"
+            link.connection.close(
+                ErrorCode.TOO_MANY_CONNECTIONS, detail, retry_after_seconds=REFUSAL_RETRY_SECONDS
+            )
+        if link.connection.state is LinkState.CLOSED:
+            self._refused[link.id] = link
+        else:
+            self.links[link.id] = link
+            self._per_address[link.host] += 1
+
+    def forget(self, link: Link) -> None:
+        if self._refused.pop(link.id, None) is None and self.links.pop(link.id, None) is not None:
+            self._per_address[link.host] -= 1
+            if not self._per_address[link.host]:
+                del self._per_address[link.host]
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._handshakes.acquire()
+            try:
+                accepted, _ = await loop.sock_accept(self._listening)
+            except OSError:
+                self._handshakes.release()
+                await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
+            else:
+                self._start(self._shake_hands(accepted))
+
+    async def _shake_hands(self, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            # A stranger's failed handshake is nobody's concern: there is no link to tell of it.
+            with contextlib.suppress(OSError):
+                await loop.connect_accepted_socket(
+                    lambda: self._make_link(self),
+                    accepted,
+                    **_tls_options(self._tls, limits.TLS_HANDSHAKE_SECONDS),
+                )
+        finally:
+            self._handshakes.release()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.result()
+
+
+async def listen(
+    host: str,
+    port: int,
+    owner: LinkOwner,
+    *,
+    role: Role,
+    name: str,
+    farm: str,
+    tls: ssl.SSLContext | None,
+    plain_anywhere: bool = False,
+    capabilities: Sequence[str] = (),
+    connections_max: int = limits.CONNECTIONS_MAX,
+    connections_per_address_max: int = limits.CONNECTIONS_PER_ADDRESS_MAX,
+    handshakes_max: int = limits.HANDSHAKES_MAX,
+) -> Listener:
+    """Accept links on this address; `tls` comes from `server_tls`, None is plain TCP.
+
+    Raises OSError when the address cannot be had, and PlainRefused for plain TCP on an address that
+    is not loopback, unless `plain_anywhere`.
+    """
+    if tls is None and not plain_anywhere and not _is_loopback(host):
+        raise PlainRefused(f"{host} is no loopback address: listen with TLS, or allow plain TCP")
+    end = LocalEnd(
+        role=role,
+        name=name,
+        farm=farm,
+        tls=tls,
+        dialling=False,
+        capabilities=tuple(capabilities),
+    )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listening.setblocking(False)
+    return Listener(
+        listening,
+        lambda listener: Link(owner, end, listener),
+        tls,
+        connections_max,
+        connections_per_address_max,
+        handshakes_max,
+    )
+
+
+async def dial(
+    host: str,
+    port: int,
+    owner: LinkOwner,
+    *,
+    role: Role,
+    name: str,
+    farm: str = "",
+    tls: ssl.SSLContext | None,
+    server_hostname: str = "",
+    expect_role: Role | None = None,
+    expect_name: str = "",
+    timeout_seconds: float = limits.DIAL_SECONDS,
+    plain_anywhere: bool = False,
+    capabilities: Sequence[str] = (),
+) -> Link:
+    """A link whose TCP and TLS stand, to a peer whose certificate has the expected role and name.
+
+    `server_hostname` is the TLS server name that balancers route on; empty means `host`. The first
+    event comes after the caller has the link. Raises DialFailed.
+    """
+    where = f"{host}:{port}"
+    if tls is None and not plain_anywhere and not _is_loopback(host):
+        raise DialFailed(ErrorCode.NOT_PERMITTED, f"{where} is no loopback address: TLS is needed")
+    end = LocalEnd(
+        role=role,
+        name=name,
+        farm=farm,
+        tls=tls,
+        dialling=True,
+        capabilities=tuple(capabilities),
+        expect_role=expect_role,
+        expect_name=expect_name,
+    )
+    link = Link(owner, end)
+    options = _tls_options(tls, timeout_seconds)
+    if tls is not None:
+        options["server_hostname"] = server_hostname or host
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await asyncio.get_running_loop().create_connection(lambda: link, host, port, **options)
+    except TimeoutError:
+        raise DialFailed(
+            ErrorCode.UNREACHABLE, f"{where} did not answer within {timeout_seconds:g} seconds"
+        ) from None
+    except ssl.SSLCertVerificationError as error:
+        raise DialFailed(
+            ErrorCode.WRONG_ROLE, f"{where}: its certificate is not good: {error.verify_message}"
+        ) from None
+    except (OSError, UnicodeError) as error:  # UnicodeError: no host name, says the idna codec
+        raise DialFailed(ErrorCode.UNREACHABLE, f"{where}: {error}") from None
+    if link.connection.state is LinkState.CLOSED:
+        raise DialFailed(ErrorCode.UNREACHABLE, f"{where} hung up at once")
+    if link.certificate_fault:
+        link.abort()
+        raise DialFailed(ErrorCode.WRONG_ROLE, f"{where}: {link.certificate_fault}")
+    link.begin()
+    return link
+
+
+def _tls_options(tls: ssl.SSLContext | None, handshake_seconds: float) -> dict[str, Any]:
+    if tls is None:
+        return {}
+    return {
+        "ssl": tls,
+        "ssl_handshake_timeout": handshake_seconds,
+        "ssl_shutdown_timeout": limits.GOODBYE_SECONDS,
+    }
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

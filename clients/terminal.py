@@ -106,7 +106,7 @@ class Terminal:
     def on_input_wanted(self) -> None:
         self._read(True)
 
-    # --- what is typed ------------------------------------------------------------------------------
+    # --- what is typed ----------------------------------------------------------------------------
 
     def _read(self, reads: bool) -> None:
         if reads == self._reads:

@@ -1,33 +1,33 @@
-"""Who a user is: a file of passwords, checked off the loop.
+"""Who a user is: a password file, checked off the loop.
 
-A line is `name:argon2id hash:system user`, the last empty where sessions run as the daemon's own
-user. An unknown user costs the same work as a wrong password, so the two cannot be told apart.
+One line an account, `name:argon2id-hash:system_user`; blank lines and lines that begin with `#` are
+comments. The file is read again when it has changed; a change that cannot be read is logged and
+leaves what was known in force, so that a typing error locks nobody out.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
-import re
-import secrets
+import stat
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import argon2
 import msgspec
+import structlog
 
 from daemons.effects import Verified
 from tsproto import limits
 from tsproto.errors import TsfarmError
-
-USER_NAME = re.compile(r"[^\x00-\x20\x7f:#][^\x00-\x1f\x7f:]{0,103}")
-SYSTEM_USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}\$?|")
-HASH_PREFIX = "$argon2id$"
-FILE_MODE = 0o600
+from tsproto.messages import UserName
 
 
 class AccountsError(TsfarmError):
-    """The password file cannot be used; the text names file, line and next step."""
+    """The accounts file cannot be used, or an account cannot be added; says where and why."""
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -36,81 +36,16 @@ class Account(msgspec.Struct, frozen=True):
     system_user: str
 
 
-def read(path: Path) -> dict[str, Account]:
-    """All accounts by name, in the order of the file; raises AccountsError."""
+def matches(password_hash: str, password: bytes) -> bool:
+    """Takes an eighth of a second of a core and 64 MiB."""
     try:
-        mode = path.stat().st_mode & 0o777
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AccountsError(
-            f"{path}: cannot be read: {error}; `tsfarm user add` makes it"
-        ) from None
-    if mode & 0o077:
-        raise AccountsError(f"{path}: others may read the hashes; run: chmod 600 {path}")
-    accounts: dict[str, Account] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip() and not line.startswith("#"):
-            account = _parse(path, number, line)
-            if account.name in accounts:
-                raise AccountsError(f"{path}:{number}: user {account.name} stands twice")
-            accounts[account.name] = account
-    return accounts
-
-
-def _parse(path: Path, number: int, line: str) -> Account:
-    fields = line.split(":")
-    if (
-        len(fields) != 3
-        or not USER_NAME.fullmatch(fields[0])
-        or not fields[1].startswith(HASH_PREFIX)
-        or not SYSTEM_USER.fullmatch(fields[2])
-    ):
-        raise AccountsError(
-            f"{path}:{number}: expected `name:argon2id hash:system user`; mend or remove the line"
-        )
-    return Account(*fields)
-
-
-def add(path: Path, name: str, password: str, system_user: str = "", replace: bool = False) -> None:
-    """Add a user, durably, to the file, which is made when it is missing.
-
-    Raises AccountsError for a name that cannot be, an empty password, or a user who is there
-    already unless `replace` is given.
-    """
-    if not USER_NAME.fullmatch(name):
-        raise AccountsError(f"{name!r} is no user name: 1 to 104 characters, no colon, no control")
-    if not SYSTEM_USER.fullmatch(system_user):
-        raise AccountsError(f"{system_user!r} is no name of a system user")
-    if not password:
-        raise AccountsError("an empty password lets everybody in: give one")
-    accounts = read(path) if path.exists() else {}
-    if name in accounts and not replace:
-        raise AccountsError(f"{path}: user {name} exists; give --replace to set a new password")
-    accounts[name] = Account(name, argon2.PasswordHasher().hash(password), system_user)
-    _write(path, accounts)
-
-
-def _write(path: Path, accounts: dict[str, Account]) -> None:
-    lines = (f"{a.name}:{a.password_hash}:{a.system_user}\n" for a in accounts.values())
-    fresh = path.with_name(f"{path.name}.new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        return argon2.PasswordHasher().verify(password_hash, password)
+    except argon2.exceptions.VerificationError:
+        return False
 
 
 class Accounts:
-    """The password file of one terminal server, read again whenever it has changed.
-
-    A file that becomes unusable lets nobody in; `check` tells why at the start.
-    """
+    """At most `at_once` checks are made at a time, and `waiting_max` wait for theirs."""
 
     def __init__(
         self,
@@ -118,81 +53,197 @@ class Accounts:
         *,
         at_once: int = limits.PASSWORD_CHECKS_AT_ONCE,
         waiting_max: int = limits.PASSWORD_CHECKS_WAITING,
-        hasher: argon2.PasswordHasher | None = None,
+        matches: Callable[[str, bytes], bool] = matches,
     ) -> None:
         self._path = path
-        self._hasher = hasher or argon2.PasswordHasher()
-        self._nobody = Account("", self._hasher.hash(secrets.token_hex(16)), "")
-        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="password")
-        self._pending = 0
-        self._pending_max = at_once + waiting_max
-        self._stamp: tuple[int, int, int] | None = None
+        self._checks_max = at_once + waiting_max
+        self._checks = 0
+        self._pool = ThreadPoolExecutor(at_once, "password-check")
+        self._matches = matches
+        # An unknown user is checked against this, and takes as long as a known one.
+        self._nobodys_hash = argon2.PasswordHasher().hash(os.urandom(16))
+        self._log = structlog.get_logger()
+        self._version: tuple[int, int, int] | None = None
         self._accounts: dict[str, Account] = {}
 
     def check(self) -> None:
-        """Raises AccountsError when the file cannot be used."""
-        read(self._path)
+        """Read the file; raises AccountsError. Later a fault in it is logged."""
+        self._version = _version(self._path)
+        self._accounts = read_accounts(self._path)
+
+    async def verify(self, user_name: str, password: bytes) -> Verified:
+        """`busy` when too many checks wait already."""
+        account = self._current().get(user_name)
+        if self._checks >= self._checks_max:
+            return Verified(accepted=False, busy=True)
+        password_hash = account.password_hash if account else self._nobodys_hash
+        self._checks += 1
+        try:
+            matches = await asyncio.get_running_loop().run_in_executor(
+                self._pool, self._matches, password_hash, password
+            )
+        finally:
+            self._checks -= 1
+        if account is None or not matches:
+            return Verified(accepted=False)
+        return Verified(accepted=True, system_user=account.system_user)
+
+    async def look_up(self, user_name: str) -> Verified:
+        """The account of a user who has proved in another way who they are."""
+        account = self._current().get(user_name)
+        if account is None:
+            return Verified(accepted=False)
+        return Verified(accepted=True, system_user=account.system_user)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def verify(self, user_name: str, password: bytes) -> Verified:
-        """Whether this is the user's password; `busy` when too many checks wait already."""
-        if self._pending >= self._pending_max:
-            return Verified(accepted=False, busy=True)
-        self._pending += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, self._verify, user_name, password)
-        finally:
-            self._pending -= 1
-
-    async def look_up(self, user_name: str) -> Verified:
-        """The account of a user who is proved by something else."""
-        account = self._current().get(user_name)
-        return Verified(False) if account is None else Verified(True, account.system_user)
-
-    def _verify(self, user_name: str, password: bytes) -> Verified:
-        account = self._current().get(user_name, self._nobody)
-        try:
-            self._hasher.verify(account.password_hash, password)
-        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
-            return Verified(accepted=False)
-        if account is self._nobody:
-            return Verified(accepted=False)
-        return Verified(accepted=True, system_user=account.system_user)
-
     def _current(self) -> dict[str, Account]:
-        try:
-            found = self._path.stat()
-            stamp = (found.st_mtime_ns, found.st_ino, found.st_size)
-            if stamp != self._stamp:
-                self._accounts, self._stamp = read(self._path), stamp
-        except (AccountsError, OSError):
-            self._accounts, self._stamp = {}, None
+        if _version(self._path) != self._version:
+            try:
+                self.check()
+            except AccountsError as error:
+                self._log.error("accounts.unreadable", detail=str(error))
         return self._accounts
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """`python -m daemons.accounts add …`: what `tsfarm user add` runs. 0 done, 1 refused."""
-    import argparse
-    import sys
-
-    parser = argparse.ArgumentParser(prog="tsfarm user")
-    add_parser = parser.add_subparsers(dest="command", required=True).add_parser("add")
-    add_parser.add_argument("name")
-    add_parser.add_argument("--accounts", type=Path, required=True)
-    add_parser.add_argument("--system-user", default="")
-    add_parser.add_argument("--replace", action="store_true")
-    options = parser.parse_args(arguments)
-    password = sys.stdin.readline().rstrip("\n")
+def _version(path: Path) -> tuple[int, int, int] | None:
+    """Changes with the file; None when there is none."""
     try:
-        add(options.accounts, options.name, password, options.system_user, options.replace)
-    except (AccountsError, OSError) as error:
-        print(f"tsfarm: {error}", file=sys.stderr)
-        return 1
-    return 0
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+# --- the file -------------------------------------------------------------------------------------
+
+
+def read_accounts(path: Path) -> dict[str, Account]:
+    """Raises AccountsError, which names file and line, also when others could read the hashes."""
+    accounts: dict[str, Account] = {}
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        account = _parsed(line, f"{path}, line {number}")
+        if account.name in accounts:
+            raise AccountsError(f"{path}, line {number}: {account.name!r} stands there twice")
+        accounts[account.name] = account
+    return accounts
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read()
+    except FileNotFoundError:
+        raise AccountsError(f"{path}: there is no such file; `tsfarm user add` makes it") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise AccountsError(f"{path}: {error}") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise AccountsError(
+            f"{path}: its mode is {stat.S_IMODE(mode):04o}, and others could read it:"
+            f" chmod 600 {path}"
+        )
+    # Not splitlines: a name may hold other characters that it takes for ends of lines.
+    return text.removesuffix("\n").split("\n")
+
+
+def _parsed(line: str, where: str) -> Account:
+    fields = line.split(":")
+    if len(fields) != 3:
+        raise AccountsError(f"{where}: expected `name:argon2id-hash:system_user`")
+    name, password_hash, system_user = fields
+    if reason := _refusal_of(name):
+        raise AccountsError(f"{where}: {reason}")
+    try:
+        parameters = argon2.extract_parameters(password_hash)
+    except argon2.exceptions.InvalidHashError:
+        raise AccountsError(f"{where}: the second field is no argon2 hash") from None
+    if parameters.type is not argon2.Type.ID:
+        raise AccountsError(f"{where}: the second field is no argon2id hash")
+    return Account(name, password_hash, system_user)
+
+
+def _refusal_of(name: str) -> str:
+    """Why this cannot be the name of an account; empty when it can."""
+    try:
+        msgspec.convert(name, UserName)
+    except msgspec.ValidationError:
+        return "a user name has at most 104 characters, and no control characters"
+    if not name or name != name.strip() or name.startswith("#") or ":" in name:
+        return (
+            f"{name!r} is no user name: it must not be empty, begin with #, hold a colon, or"
+            " begin or end with a space"
+        )
+    return ""
+
+
+# --- `tsfarm user add` ----------------------------------------------------------------------------
+
+
+def add(path: Path, name: str, password: str, system_user: str, *, replace: bool = False) -> None:
+    """Add an account, and make the file when there is none. A daemon that runs notices.
+
+    Raises AccountsError for a name or system user that cannot be, for a file that cannot be used,
+    and for a name that is there already, unless `replace`.
+    """
+    if reason := _refusal_of(name):
+        raise AccountsError(reason)
+    if ":" in system_user or not system_user.isprintable():
+        raise AccountsError(f"{system_user!r} is no system user")
+    line = f"{name}:{argon2.PasswordHasher().hash(password)}:{system_user}"
+    try:
+        with _locked(path.parent):
+            _write(path, _with(path, name, line, replace=replace))
+    except OSError as error:
+        raise AccountsError(f"{path}: {error}") from None
+
+
+def _with(path: Path, name: str, line: str, *, replace: bool) -> list[str]:
+    """The file's lines with this account's in its place, or at the end."""
+    if not path.exists():
+        return ["# name:argon2id-hash:system_user", line]
+    known = read_accounts(path)
+    lines = _lines(path)
+    if name not in known:
+        return [*lines, line]
+    if not replace:
+        raise AccountsError(f"{path}: {name!r} is there already")
+    return [line if old.startswith(f"{name}:") else old for old in lines]
+
+
+def _write(path: Path, lines: list[str]) -> None:
+    """A new file, durable, then in the place of the old one, whose owner it keeps."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+        file.flush()
+        if path.exists() and os.geteuid() == 0:
+            old = path.stat()
+            os.fchown(descriptor, old.st_uid, old.st_gid)
+        os.fsync(descriptor)
+    fresh.rename(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Two that add at the same time must not lose one another's line."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

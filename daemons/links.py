@@ -16,7 +16,7 @@ from daemons.config import ConfigError
 from daemons.effects import Answer, Ask, Caller, Close, Dial, Endpoint, Failed, Outcome, Peer, Tell
 from tsproto.connection import Answered, Closed, Event, Opened, Received, SessionBytes
 from tsproto.errors import ErrorCode, TooManyRequests
-from tsproto.messages import Message, Role
+from tsproto.messages import LinkState, Message, Role
 from tsproto.transport import DialFailed, Link, Listener, dial, listen
 
 
@@ -240,10 +240,18 @@ class Links:
                     self._on_opened(link, event)
                 case Closed():
                     self._on_closed(link, event)
+        self._notice_end(link)
         self._inbox.wake()
 
     def on_writable(self, link: Link) -> None:
         self._inbox.writable(link)
+        self._notice_end(link)
+        self._inbox.wake()
+
+    def _notice_end(self, link: Link) -> None:
+        """Whoever was given the bytes of a session may have closed its link."""
+        if link.id in self._peers and link.connection.state is LinkState.CLOSED:
+            self._on_closed(link, Closed(ErrorCode.NORMAL, by_peer=False))
 
     def _on_answer(self, link: Link, message: Message) -> None:
         ask = self._dialled[link.id].asked.pop(message.request_id)

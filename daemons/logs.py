@@ -93,7 +93,8 @@ def _show_values(logger: Any, method: str, event: EventDict) -> EventDict:
 
 
 def _encode_json(logger: Any, method: str, event: EventDict) -> bytes:
-    return msgspec.json.encode(event, enc_hook=repr)
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event")}
+    return msgspec.json.encode({**first, **event}, enc_hook=repr)
 
 
 def _encode_text(logger: Any, method: str, event: Any) -> bytes:

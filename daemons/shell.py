@@ -150,8 +150,9 @@ class Shell:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self.stop)
             self._is_awake = False
+            self._steps.appendleft(self._core.on_start)
             ready = {"name": self._station.name, "address": listen.host, "port": port}
-            self.call(self._core.on_start, lambda now: [Note("daemon.ready", ready)])
+            self.call(lambda now: [Note("daemon.ready", ready)])
             status = await self._ended
             await self._finish(status)
         finally:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from daemons.lab.clock import clock_offset, warp
 from daemons.lab.making import make
 from daemons.lab.plan import Daemon, Lab, LabError, LicenseServerPlan, Plan, load
 from daemons.lab.processes import kill, pid_in, pid_of, signal_and_wait, start, stop
+from daemons.lab.time_warp import clock_offset, warp
 
 __all__ = [
     "Daemon",

@@ -17,6 +17,9 @@ from daemons.lab.plan import Daemon, LabError, load
 READY_SECONDS = 20.0  # Python, its imports and a ledger's first fsync, on a loaded machine
 STOP_SECONDS = 10.0
 
+# Those that this process started and that may still run; a later one knows them by their pid files.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
 
 def start(folder: Path, name: str) -> int:
     """Start one daemon and wait until it accepts connections; gives its process id."""
@@ -33,6 +36,7 @@ def start(folder: Path, name: str) -> int:
             cwd=home,
             start_new_session=True,
         )
+    _children[process.pid] = process
     (home / "pid").write_text(f"{process.pid}\n")
     _wait_until_ready(daemon, process, home / "log")
     return process.pid
@@ -89,8 +93,8 @@ def signal_and_wait(pid: int, how: signal.Signals, what: str) -> None:
         return
     finally:
         os.close(descriptor)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
+        if child := _children.pop(pid, None):
+            child.wait()
 
 
 def _ended_within(descriptor: int, seconds: float) -> bool:

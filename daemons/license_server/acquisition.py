@@ -49,7 +49,7 @@ class Acquisitions:
         """The device's live token; else its first, temporary one; else, once it was validated, a
         full one: from a pool here, from a peer's, or the temporary one goes on."""
         device = request.device_id, request.product
-        full = self._ledger.full_token(*device, request.product_version, now)
+        full = self._ledger.full_token(*device, request.product_version)
         if full is not None:
             return [Answer(caller, self._issuer.issued(full))]
         temporary = self._ledger.temporary_token(*device)

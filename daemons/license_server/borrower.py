@@ -184,7 +184,7 @@ class Borrower:
         except UnusableAnswer as error:
             return self._not_lent(loan, f"{error}", is_settled=True), loan.wanted
         device = request.device_id, license.product, license.product_version
-        if held := self._ledger.full_token(*device, now):
+        if held := self._ledger.full_token(*device):
             # Another loan was quicker; the second token returns to its lender when it expires.
             answers = self._answers(loan.wanted.waiting, held)
             return [self._ledger.close_loan(loan.record), *answers], None

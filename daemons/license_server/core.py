@@ -219,21 +219,23 @@ class LicenseServerCore:
         ]
 
     def _to_renew(self, peer: Peer, request: RenewLicense, now: float) -> LicenseRecord | None:
-        """The license that is named, else another live one of the device. To a peer only what was
-        issued here: a renewal is passed on once, to the lender, and never further."""
+        """The license that is named, else another live one of the device. For a peer only a full
+        token that was issued here: a renewal is passed on once, to the lender, and never further.
+        """
         device = request.device_id, request.product
         candidates = [
             self._ledger.license(request.license_id),
-            self._ledger.full_token(*device, request.product_version, now),
+            self._ledger.full_token(*device, request.product_version),
             self._ledger.temporary_token(*device),
         ]
         for license in candidates:
             if license is None or license.ended or license.expires_at <= now:
                 continue
             is_the_devices = (license.device_id, license.product) == device
-            is_passed_on = license.lender != "" and peer.role is Role.LICENSE_SERVER
             is_new_enough = license.product_version >= request.product_version
-            if is_the_devices and is_new_enough and not is_passed_on:
+            is_issued_here = license.kind is LicenseKind.FULL and not license.lender
+            is_for_peers = peer.role is not Role.LICENSE_SERVER or is_issued_here
+            if is_the_devices and is_new_enough and is_for_peers:
                 return license
         return None
 
@@ -257,7 +259,7 @@ class LicenseServerCore:
         same loan always names the same device and product, and these always get the same token.
         """
         device = request.device_id, request.product, request.product_version
-        full = self._ledger.full_token(*device, now)
+        full = self._ledger.full_token(*device)
         if full is not None:
             return [Answer(caller, self._issuer.issued(full))]
         pack = self._ledger.pools.choose(request.product, request.product_version)

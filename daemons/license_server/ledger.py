@@ -61,15 +61,13 @@ class Ledger:
         return self._licenses.get(license_id)
 
     def full_token(
-        self, device_id: bytes, product: str, product_version: int, now: float
+        self, device_id: bytes, product: str, product_version: int
     ) -> LicenseRecord | None:
-        """The device's live full token that this version accepts, the nearest version first."""
+        """The device's full token that this version accepts, the nearest version first."""
         fit = [
             license
             for license in self._of_device(device_id, product, LicenseKind.FULL)
-            if license.product_version >= product_version
-            and not license.ended
-            and license.expires_at > now
+            if license.product_version >= product_version and not license.ended
         ]
         return min(fit, key=lambda license: license.product_version, default=None)
 
@@ -380,11 +378,10 @@ def _counts_as(license: LicenseRecord) -> tuple[int, bool]:
 
 
 def _excludes(one: LicenseRecord, other: LicenseRecord) -> bool:
-    """Whether a device may not have both: one temporary, one live full token a version."""
-    if one.kind is LicenseKind.TEMPORARY:
-        return True
-    both_live = not one.ended and not other.ended
-    return both_live and one.product_version == other.product_version
+    """Whether a device may not have both: it has one temporary token, and one full token of each
+    version, for an ended one makes way for its successor."""
+    is_temporary = one.kind is LicenseKind.TEMPORARY
+    return is_temporary or one.product_version == other.product_version
 
 
 def _of(records: Mapping[type[Record], Sequence[Record]], kind: type[R]) -> list[R]:

@@ -151,6 +151,8 @@ class Peers:
         """A link to another license server is open, whoever dialled."""
         if peer.name == self._name:
             return self._forget_self(peer)
+        if not self._links:
+            self._told_at, self._told_revision = now, self._pools.revision
         self._links[peer.link] = peer
         known = self._known.get(peer.dialled) if peer.dialled else None
         if known is not None:
@@ -227,7 +229,7 @@ class Peers:
 
     def announcements(self, now: float) -> list[Effect]:
         """Tell every linked peer what is here: after a change, and every INVENTORY_SECONDS."""
-        if self._links and now < self._announce_at():
+        if not self._links or now < self._announce_at():
             return []
         self._told_at, self._told_revision = now, self._pools.revision
         one_link_each = {peer.name: peer for peer in self._links.values()}

@@ -18,7 +18,7 @@ import apsw
 
 from daemons.effects import Persist, Record
 from daemons.store import R, StaleOwner, StoreError
-from daemons.store.tables import Table
+from daemons.store.schema import Table
 
 T = TypeVar("T")
 

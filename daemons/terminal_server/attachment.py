@@ -31,7 +31,7 @@ from daemons.terminal_server import keeper_messages as km
 from daemons.terminal_server.attachment_pump import Pump, SessionLink
 from daemons.terminal_server.keeper_client import HeldProgram, KeeperClient, KeeperError
 from daemons.terminal_server.ring import Ring
-from daemons.terminal_server.screen import open_screen
+from daemons.terminal_server.screen import installed_emulator, open_screen
 from tsproto.errors import ErrorCode
 
 # Of a program whose keeper was killed nobody can learn how it ended.
@@ -58,6 +58,7 @@ class Sessions:
         keeper_idle_seconds: float | None = None,
     ) -> None:
         self._settings = sessions
+        self._emulator = installed_emulator() if sessions.screen else None
         self._link_of = link_of
         self._on_started = on_started
         self._on_ended = on_ended
@@ -69,9 +70,9 @@ class Sessions:
         )
         self._pumps: dict[int, Pump] = {}
         self._shown: dict[int, int] = {}  # link id: session id
+        self._coming: dict[int, bool] = {}  # being started or fetched; whether the end is wanted
         self._statuses: dict[int, int] = {}  # ended, output not yet drained
         self._unkept: dict[int, None] = {}  # sessions whose keeper is gone
-        self._end_wanted: dict[int, None] = {}  # while their program is being started
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self._log = structlog.get_logger()
@@ -110,7 +111,7 @@ class Sessions:
     # --- effects ---
 
     def start_program(self, effect: StartProgram) -> None:
-        self._end_wanted.pop(effect.session_id, None)
+        self._coming[effect.session_id] = False
         self._spawn(self._start(effect))
 
     def attach(self, effect: Attach) -> None:
@@ -136,8 +137,10 @@ class Sessions:
 
     def end_program(self, effect: EndProgram) -> None:
         session_id = effect.session_id
-        if session_id not in self._pumps:
-            self._end_wanted[session_id] = None  # it is being started, or has ended
+        if session_id in self._coming:
+            self._coming[session_id] = True
+        elif session_id not in self._pumps:
+            return  # it has ended, and that was reported
         elif session_id in self._unkept:
             self._pumps[session_id].close()  # the last master: the kernel hangs up
             self._report_end(session_id, STATUS_UNKNOWN)
@@ -168,14 +171,14 @@ class Sessions:
 
     async def _start(self, effect: StartProgram) -> None:
         outcome = await self._started(effect)
-        if isinstance(outcome, HeldProgram):
-            self._take_up(effect.session_id, outcome, effect.columns, effect.rows, is_new=True)
-            self._on_started(effect.ticket, ProgramStarted(outcome.pid))
-            if effect.session_id in self._end_wanted:
-                self.end_program(EndProgram(effect.session_id))
-        else:
+        is_end_wanted = self._coming.pop(effect.session_id)
+        if isinstance(outcome, ProgramFailed):
             self._on_started(effect.ticket, outcome)
-        self._end_wanted.pop(effect.session_id, None)
+            return
+        self._take_up(effect.session_id, outcome, effect.columns, effect.rows, is_new=True)
+        self._on_started(effect.ticket, ProgramStarted(outcome.pid))
+        if is_end_wanted:
+            self.end_program(EndProgram(effect.session_id))
 
     async def _started(self, effect: StartProgram) -> HeldProgram | ProgramFailed:
         application = self._settings.applications.get(effect.application)
@@ -204,35 +207,40 @@ class Sessions:
         )
 
     async def _adopt(self, session: km.KeptSession) -> None:
+        if session.exit_status is not None:
+            self._statuses[session.session_id] = session.exit_status
+        self._coming[session.session_id] = False
         held = await self._keeper.fetch(session.session_id)
+        self._coming.pop(session.session_id)
         if isinstance(held, ProgramFailed):
+            self._statuses.pop(session.session_id, None)
             self._log.error(
                 "session.unreachable", session_id=session.session_id, detail=held.detail
             )
             return
         rows, columns = termios.tcgetwinsize(held.master)
         self._take_up(session.session_id, held, columns, rows, is_new=False)
-        if session.exit_status is not None:
-            self._on_program_ended(session.session_id, session.exit_status)
 
     def _take_up(
         self, session_id: int, held: HeldProgram, columns: int, rows: int, *, is_new: bool
     ) -> None:
         ring = Ring(held.ring)
         os.close(held.ring)
-        screen = open_screen(ring, columns, rows, emulate=self._settings.screen)
+        screen = open_screen(ring, columns, rows, self._emulator)
         self._pumps[session_id] = Pump(
             held.master, screen, on_drained=lambda: self._on_drained(session_id), is_new=is_new
         )
-        self._statuses.pop(session_id, None)
+        if session_id in self._statuses:
+            self._pumps[session_id].on_program_ended()
 
     # --- ends ---
 
     def _on_program_ended(self, session_id: int, exit_status: int) -> None:
-        pump = self._pumps.get(session_id)
-        if pump is not None:
+        if session_id in self._coming:
             self._statuses[session_id] = exit_status
-            pump.on_program_ended()
+        elif session_id in self._pumps:
+            self._statuses[session_id] = exit_status
+            self._pumps[session_id].on_program_ended()
 
     def _on_drained(self, session_id: int) -> None:
         self._report_end(session_id, self._statuses.pop(session_id, STATUS_UNKNOWN))

@@ -47,11 +47,9 @@ from tsproto.messages import (
     QueryAuthority,
     QueryLicenseServers,
     QuerySessions,
-    Refused,
     ResizeSession,
     Role,
     Sessions,
-    WarpClock,
 )
 from tsproto.messages import (
     LicenseServers as LicenseServersAnswer,
@@ -196,8 +194,6 @@ class TerminalServerCore:
                 return [Answer(caller, self._license_servers())]
             case QuerySessions():
                 return [Answer(caller, self._sessions(message))]
-            case WarpClock():
-                return [Answer(caller, _CLOCK_IS_REAL)]
             case _ if caller.peer.role is Role.CLIENT:
                 return self._on_client_message(caller.peer, message, now)
             case _:
@@ -263,11 +259,6 @@ class TerminalServerCore:
             and query.user_name in ("", session.user_name)
         ]
         return Sessions(sessions=rows[: limits.PAGE_ROWS], more=len(rows) > limits.PAGE_ROWS)
-
-
-_CLOCK_IS_REAL = Refused(
-    code=ErrorCode.NOT_PERMITTED, detail="the configuration names no clock_file"
-)
 
 
 def _of_type(kind: type[R], records: Mapping[type[Record], Sequence[Record]]) -> list[R]:

@@ -26,9 +26,9 @@ from pathlib import Path
 import msgspec
 
 from daemons.terminal_server import keeper_messages as km
+from daemons.terminal_server.keeper_address import unix_address
 from daemons.terminal_server.kept_session import Session
 from daemons.terminal_server.launch import LaunchFailure
-from daemons.terminal_server.keeper_address import unix_address
 from tsproto.errors import ErrorCode
 
 KILL_AFTER_SECONDS = 5.0  # from SIGHUP to SIGKILL: an editor saves its recovery file

@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -90,8 +91,8 @@ class KeeperClient:
         """All sessions that the keeper holds, those included whose program has ended."""
         kept: list[km.KeptSession] = []
         while True:
-            after = kept[-1].session_id if kept else -1
-            reply, _ = await self._ask(lambda id_, after=after: km.ListSessions(id_, after))
+            after_id = kept[-1].session_id if kept else -1
+            reply, _ = await self._ask(partial(km.ListSessions, after_id=after_id))
             assert isinstance(reply, km.SessionList)
             kept += reply.sessions
             if not reply.more:
@@ -161,7 +162,7 @@ class KeeperClient:
             command += ["--idle-seconds", str(self._idle_seconds)]
         try:
             subprocess.run(
-                [*command],
+                command,
                 check=True,
                 cwd=Path(daemons.__file__).parent.parent,
                 start_new_session=True,
@@ -194,6 +195,7 @@ class KeeperClient:
 
     async def _ask(self, request: Callable[[int], km.Request]) -> tuple[km.Reply, list[int]]:
         request_id = next(self._request_ids)
+        answer: asyncio.Future[tuple[km.Reply, list[int]]]
         answer = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = answer
         try:

@@ -10,7 +10,8 @@ from daemons.terminal_server.keeper_messages import KeptSession, Program
 from daemons.terminal_server.launch import launch
 from daemons.terminal_server.ring import create_ring
 
-_IFLAG, _OFLAG, _LFLAG = 0, 1, 3
+_IFLAG, _OFLAG, _LFLAG = 0, 1, 3  # places in what tcgetattr gives
+_IUTF8 = 0o40000  # Linux: erasing in line mode takes a whole character
 
 
 class Session:
@@ -52,7 +53,7 @@ class Session:
         os.set_blocking(opened["master"], False)
         termios.tcsetwinsize(opened["master"], (rows, columns))
         mode = termios.tcgetattr(opened["slave"])
-        mode[_IFLAG] |= termios.IUTF8
+        mode[_IFLAG] |= _IUTF8
         if raw:
             mode[_OFLAG] &= ~termios.OPOST
             mode[_LFLAG] &= ~termios.ECHO

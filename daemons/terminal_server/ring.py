@@ -31,7 +31,7 @@ class Ring:
         """Map the ring; `descriptor` stays the caller's."""
         self._map = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
         self._capacity = len(self._map) - HEADER_BYTES
-        (self._written,) = _WRITTEN.unpack_from(self._map, 0)
+        self._written: int = _WRITTEN.unpack_from(self._map, 0)[0]
 
     @property
     def is_whole(self) -> bool:

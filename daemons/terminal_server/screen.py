@@ -7,7 +7,8 @@ has failed, the most recent output is replayed and the program has to be nudged 
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
 from daemons.terminal_server.ring import Ring
 
@@ -133,18 +134,24 @@ class Screen:
         self._ring.feeding = False
 
 
-def open_screen(ring: Ring, columns: int, rows: int, *, emulate: bool) -> Screen:
-    """A screen with an emulator where `emulate` says so and one is installed."""
-    return Screen(ring, _emulator(columns, rows) if emulate else None)
+EmulatorFactory: TypeAlias = Callable[[int, int], Emulator]
 
 
-def _emulator(columns: int, rows: int) -> Emulator | None:
+def installed_emulator() -> EmulatorFactory | None:
+    """Makes an emulator of so many columns and rows; None when none is installed, or when its
+    library does not load on this machine. The first call takes a fifth of a second."""
     try:
         from daemons.terminal_server.emulator import GhosttyEmulator
-
-        return GhosttyEmulator(columns, rows)
-    except Exception:  # not installed, or its library does not load on this machine
+    except Exception:
         return None
+    return GhosttyEmulator
+
+
+def open_screen(ring: Ring, columns: int, rows: int, make: EmulatorFactory | None) -> Screen:
+    try:
+        return Screen(ring, make(columns, rows) if make else None)
+    except Exception:  # no memory for an emulator: the ring is enough
+        return Screen(ring)
 
 
 def _from_a_line_on(ring: Ring) -> bytes:

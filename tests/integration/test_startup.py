@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,16 +16,18 @@ from typing import Any
 
 import pytest
 
-from tests.integration.administrator import administrator
+from tests.integration.far_end import dialled
 from tsproto.identity import create_authority, issue_certificate
 from tsproto.messages import (
     Message,
     Pools,
     QueryPools,
     QueryServers,
+    QuerySessions,
     Refused,
     Role,
     Servers,
+    Sessions,
     WarpClock,
 )
 from tsproto.transport import daemon_tls
@@ -32,8 +36,10 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = {
     Role.LICENSE_SERVER: "daemons.license_server",
     Role.SESSION_DIRECTORY: "daemons.session_directory",
+    Role.TERMINAL_SERVER: "daemons.terminal_server",
 }
-BOTH = pytest.mark.parametrize("role", list(PACKAGES), ids=lambda role: role.name)
+EVERY_ROLE = pytest.mark.parametrize("role", list(PACKAGES), ids=lambda role: role.name)
+ACCOUNTS = 'accounts = "accounts"'
 
 
 class Farm:
@@ -57,7 +63,7 @@ class Farm:
 
     async def ask(self, port: int, message: Message) -> Message:
         files = (self.folder / name for name in ("root.crt", "root.key", "ca.crt"))
-        async with administrator(port, daemon_tls(*files)) as who:
+        async with dialled(port, tls=daemon_tls(*files)) as who:
             who.request(message)
             return await who.answer()
 
@@ -121,6 +127,41 @@ async def test_a_session_directory_serves(farm: Farm) -> None:
         assert ended(process)[0] == 0
 
 
+@pytest.fixture
+def keepers_end(farm: Farm) -> Iterator[None]:
+    """Ends the keeper that a terminal server leaves behind."""
+    yield
+    keeper = int((farm.folder / "state" / "keeper.pid").read_text())
+    ended_process = os.pidfd_open(keeper)
+    os.kill(keeper, signal.SIGTERM)
+    assert select.select([ended_process], [], [], 10.0)[0]
+    os.close(ended_process)
+
+
+@pytest.mark.usefixtures("keepers_end")
+async def test_a_terminal_server_serves_and_leaves_its_sessions_to_its_keeper(farm: Farm) -> None:
+    accounts = farm.folder / "accounts"
+    accounts.touch(mode=0o600)
+    config = farm.configuration(Role.TERMINAL_SERVER, ACCOUNTS)
+    keepers = []
+    for _ in range(2):
+        with daemon(Role.TERMINAL_SERVER, config) as process:
+            port = line_with(process, "daemon.ready")["port"]
+            assert await farm.ask(port, QuerySessions()) == Sessions(request_id=1, sessions=[])
+            process.send_signal(signal.SIGTERM)
+            assert ended(process)[0] == 0
+        keepers.append((farm.folder / "state" / "keeper.pid").read_text())
+    assert keepers[0] == keepers[1]
+
+
+def test_accounts_that_cannot_be_read_end_the_daemon_with_status_2(farm: Farm) -> None:
+    config = farm.configuration(Role.TERMINAL_SERVER, ACCOUNTS)
+    with daemon(Role.TERMINAL_SERVER, config) as process:
+        said = line_with(process, "daemon.misconfigured")
+        assert said["error"].startswith(f"accounts: {farm.folder}/accounts: ")
+        assert ended(process)[0] == 2
+
+
 def test_a_second_daemon_on_the_same_state_ends_with_status_1(farm: Farm) -> None:
     config = farm.configuration(Role.LICENSE_SERVER)
     with daemon(Role.LICENSE_SERVER, config) as first:
@@ -143,7 +184,7 @@ def test_a_damaged_ledger_ends_the_daemon_with_status_1(farm: Farm) -> None:
         assert ended(process)[0] == 1
 
 
-@BOTH
+@EVERY_ROLE
 def test_a_configuration_that_is_missing_ends_the_daemon_with_status_2(
     farm: Farm, role: Role
 ) -> None:
@@ -152,7 +193,7 @@ def test_a_configuration_that_is_missing_ends_the_daemon_with_status_2(
         assert ended(process) == (2, said)
 
 
-@BOTH
+@pytest.mark.parametrize("role", [Role.LICENSE_SERVER, Role.SESSION_DIRECTORY])
 def test_an_address_that_cannot_be_had_ends_the_daemon_with_status_2(
     farm: Farm, role: Role
 ) -> None:

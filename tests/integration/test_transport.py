@@ -159,10 +159,15 @@ async def test_a_request_is_answered_over_tls(farm: Farm) -> None:
 
 
 async def test_no_event_comes_before_the_caller_has_its_link() -> None:
-    here, there = Recorder(), Recorder()
-    async with listening(there, None) as listener, dialled(listener.port, here, None):
-        assert here.told.empty()
-        await here.opened()
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(encode(Goodbye(code=ErrorCode.BUSY)))
+        writer.close()
+
+    here = Recorder()
+    async with await asyncio.start_server(refuse, HOST, 0) as rude:
+        async with dialled(rude.sockets[0].getsockname()[1], here, None):
+            assert here.told.empty()
+            assert (await here.closed()).code is ErrorCode.BUSY
 
 
 async def test_a_role_that_is_not_the_certificates_is_refused(farm: Farm) -> None:
@@ -317,12 +322,11 @@ async def test_a_goodbye_reaches_a_peer_that_is_still_sending(farm: Farm, secure
         reader, writer = await asyncio.open_connection(
             HOST, listener.port, ssl=farm.client() if secure else None
         )
-        writer.write(b"\xc9\x00\x40\x00\x00\x00" + bytes(4 << 20))
-        messages = FrameReader(limits.FRAME_BYTES)
+        writer.write(b"\xc9\x01\x00\x00\x00\x00" + bytes(1 << 24))
+        await writer.drain()  # a reset by the listener would end this, and take the Goodbye along
         data = await reader.read(1 << 16)
-        assert code_of([decode_message(body) for _, body in messages.feed(data)]) is (
-            ErrorCode.FRAME_TOO_LONG
-        )
+        (body,) = (body for _, body in FrameReader(limits.FRAME_BYTES).feed(data))
+        assert code_of([decode_message(body)]) is ErrorCode.FRAME_TOO_LONG
         writer.transport.abort()
         assert (await there.closed()).code is ErrorCode.FRAME_TOO_LONG
 

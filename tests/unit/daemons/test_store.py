@@ -202,37 +202,6 @@ async def test_a_file_of_a_later_version_is_refused(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_a_field_that_has_come_since_gets_its_default(tmp_path: Path) -> None:
-    class OldCar(Record, frozen=True, kw_only=True):
-        table: ClassVar[str] = "cars"
-        key: ClassVar[tuple[str, ...]] = ("plate",)
-
-        plate: str
-
-    store = SqliteStore(tmp_path / "ledger.sqlite")
-    await store.open("one", [OldCar])
-    await store.commit([Persist(put=(OldCar(plate="a"),))])
-    await store.close()
-    store = SqliteStore(tmp_path / "ledger.sqlite")
-    await store.open("one", [Car])
-    assert await store.load(Car) == [Car(plate="a")]
-    await store.close()
-
-
-async def test_a_value_that_its_enumeration_does_not_name_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.sqlite"
-    store = await opened(lambda: SqliteStore(path))
-    await store.commit([Persist(put=(Car(plate="a"),))])
-    await store.close()
-    connection = connect(path)
-    connection.execute("UPDATE cars SET colour = 9")
-    connection.close()
-    store = await opened(lambda: SqliteStore(path))
-    with pytest.raises(StoreError, match="a row of cars is unknown: 9 is not a valid Colour"):
-        await store.load(Car)
-    await store.close()
-
-
 class Disk(apsw.VFS):
     """Counts flushes, and lets nothing be written while it `is_full`."""
 

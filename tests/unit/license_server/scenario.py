@@ -176,6 +176,7 @@ class Server:
             rng=self.rng,
             instance=self.name.encode().ljust(16, b"."),
         )
+        self.links: dict[str, Peer] = {}
         self.started = self.take(self.core.on_start(self.now))
         return self.started
 
@@ -257,6 +258,7 @@ class Server:
         (dial,) = (d for d in self.dials() if d.endpoint.name == name)
         link = peer(name, Role.LICENSE_SERVER, dial.endpoint)
         self.take(self.core.on_peer_opened(link, self.now))
+        self.links[name] = link
         return link
 
     def told(self, link: Peer, available: int, *, version: int = 1) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from daemons.effects import Answer, Close
-from tests.unit.terminal_server.scenario import AUTHORITY, DAY, NAME, NOW, PHONE, Scene, of
+from daemons.effects import Answer, Caller, Close
+from tests.unit.terminal_server.scenario import AUTHORITY, DAY, NAME, NOW, PHONE, Scene, of, shape
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
@@ -20,7 +20,7 @@ from tsproto.messages import (
     QueryServers,
     QuerySessions,
     ResizeSession,
-    WarpClock,
+    SessionState,
 )
 
 
@@ -94,10 +94,6 @@ def test_the_end_of_the_grace_period_is_told_while_it_runs() -> None:
     assert answered(scene, QueryLicenseServers()).grace_ends_at == NOW + 10 * DAY
 
 
-def test_a_real_clock_is_not_warped() -> None:
-    assert answered(Scene().up(), WarpClock()).code is ErrorCode.NOT_PERMITTED
-
-
 def test_a_lawful_message_that_nobody_here_takes_ends_the_connection() -> None:
     (close,) = Scene().up().ask_as_administrator(QueryServers())
     assert isinstance(close, Close)
@@ -136,3 +132,25 @@ def test_one_seed_gives_one_trace() -> None:
         return [str(effect) for effect in scene.log if not isinstance(effect, Answer)]
 
     assert trace() == trace()
+
+
+def test_a_client_that_breaks_the_order_leaves_its_session_disconnected() -> None:
+    scene = Scene().up()
+    client = scene.let_in()
+    session_id = client.start()
+    assert shape(client.store()) == ["Detach", "Persist", "Close"]
+    assert client.code is ErrorCode.OUT_OF_ORDER
+    record = scene.session(session_id)
+    assert record is not None
+    assert record.state is SessionState.DISCONNECTED
+
+
+def test_a_directory_that_breaks_the_order_is_joined_again() -> None:
+    scene = Scene(directory=True)
+    scene.start()
+    directory = scene.join()
+    effects = scene.core.on_message(Caller(directory), QueryServers(), scene.now)
+    assert shape(effects) == ["Close"]
+    deadline = scene.core.next_deadline()
+    assert deadline is not None
+    assert deadline <= scene.now + limits.REJOIN_SECONDS

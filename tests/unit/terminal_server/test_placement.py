@@ -8,7 +8,7 @@ import pytest
 
 from daemons.effects import Ask, Failed, Outcome, ProgramFailed, ProgramStarted, StartProgram
 from daemons.terminal_server.placement import PLACED_ANEW_MAX
-from tests.unit.terminal_server.scenario import LAPTOP, NAME, PHONE, Scene, of, shape, told
+from tests.unit.terminal_server.scenario import LAPTOP, NAME, PHONE, Scene, shape, told
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     LogonAccepted,
@@ -231,14 +231,6 @@ def test_a_full_host_still_takes_its_users_back() -> None:
     client = scene.let_in(PHONE)
     client.log_on()
     assert client.last(LogonAccepted).session_id == session_id
-
-
-def test_a_place_for_an_application_that_is_unknown_here_is_given_back() -> None:
-    scene = farm()
-    client = scene.let_in()
-    client.log_on(application="mail")
-    scene.answer(Ask, placed(placement=9))
-    assert of(StartProgram, scene.log)[-1].application == "mail"
 
 
 def test_a_command_is_never_placed_by_the_directory() -> None:

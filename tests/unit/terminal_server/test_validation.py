@@ -104,15 +104,11 @@ def test_a_validation_that_fails_everywhere_is_made_at_the_next_logon() -> None:
 
 
 def test_one_device_is_validated_once_at_a_time() -> None:
-    scene, client = logging_on()
-    scene.answer(StartProgram, STARTED)
-    second = scene.connect()
-    second.show()
-    # The first open question is the validation, the second the other connection's license.
-    assert [type(ask.message).__name__ for ask in scene.opened(Ask)] == [
-        "MarkValidated",
-        "AcquireLicense",
-    ]
+    scene = Scene().up()
+    first, second = scene.let_in(kind=TEMPORARY), scene.let_in(kind=TEMPORARY)
+    first.start("ann")
+    second.start("bob")
+    assert [type(ask.message) for ask in scene.opened(Ask)] == [MarkValidated]
 
 
 def test_validations_under_way_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,3 +84,4 @@ async def _tell_time(folder: Path, daemons: list[Daemon]) -> None:
             raise LabError(f"{daemon.name} did not take the new time within 10 s") from None
         finally:
             link.close(ErrorCode.NORMAL)
+            await link.wait_closed()

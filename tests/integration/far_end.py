@@ -1,4 +1,4 @@
-"""An administrator's end of a link, for tests that ask a daemon something."""
+"""The other end of a link, for tests that speak with a daemon."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from tsproto.connection import Answered, Closed, Event, Opened
 from tsproto.errors import ErrorCode
@@ -14,8 +15,10 @@ from tsproto.transport import Link, dial
 
 HOST = "127.0.0.1"
 
+E = TypeVar("E", bound=Event)
 
-class Administrator:
+
+class FarEnd:
     """The owner of one link; what happens on it waits in `events`."""
 
     link: Link
@@ -33,27 +36,28 @@ class Administrator:
         self.link.request(message)
         self.link.flush()
 
-    async def answer(self) -> Message:
+    async def next(self, kind: type[E]) -> E:
         event = await self.events.get()
-        assert isinstance(event, Answered), event
-        return event.message
+        assert isinstance(event, kind), event
+        return event
+
+    async def answer(self) -> Message:
+        return (await self.next(Answered)).message
 
     async def closed(self) -> Closed:
-        event = await self.events.get()
-        assert isinstance(event, Closed), event
-        return event
+        return await self.next(Closed)
 
 
 @asynccontextmanager
-async def administrator(
-    port: int, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[Administrator]:
+async def dialled(
+    port: int, role: Role = Role.ADMINISTRATOR, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[FarEnd]:
     """An open link to the daemon that listens on this port of the loopback address."""
-    who = Administrator()
-    who.link = await dial(HOST, port, who, role=Role.ADMINISTRATOR, name="root", tls=tls)
-    assert isinstance(await who.events.get(), Opened)
+    end = FarEnd()
+    end.link = await dial(HOST, port, end, role=role, name="root", tls=tls)
+    await end.next(Opened)
     try:
-        yield who
+        yield end
     finally:
-        who.link.close(ErrorCode.NORMAL)
-        await who.link.wait_closed()
+        end.link.close(ErrorCode.NORMAL)
+        await end.link.wait_closed()

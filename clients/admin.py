@@ -1,0 +1,107 @@
+"""`tsfarm pki …` and `tsfarm user …`: what an administrator makes. `tsfarm query …` stands apart."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from clients.options import example
+from tsproto import identity
+from tsproto.errors import TsfarmError
+
+# --- pki ----------------------------------------------------------------------------------------
+
+
+@click.group(epilog=example("tsfarm pki init --farm lab", "tsfarm pki issue terminal-server ts1"))
+def pki() -> None:
+    """Make the certificates of a farm."""
+
+
+@pki.command("init", epilog=example("tsfarm pki init --farm lab --dir pki"))
+@click.option("--farm", required=True, help="The farm's name; it stands in every certificate.")
+@click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("pki"))
+def pki_init(farm: str, folder: Path) -> None:
+    """Make a farm's authority: authority.crt for everybody, authority.key to be kept safe."""
+    certificate, key = identity.create_authority(farm, time.time())
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_new({folder / "authority.key": key, folder / "authority.crt": certificate})
+    shown = identity.fingerprint(identity.certificate_der(certificate))
+    click.echo(f"{folder / 'authority.crt'}: {identity.show_fingerprint(shown)}")
+
+
+@pki.command("issue", epilog=example("tsfarm pki issue terminal-server ts1 --dir pki"))
+@click.argument("role", type=click.Choice(list(identity.ROLE_WORDS.values())))
+@click.argument("name")
+@click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("pki"))
+def pki_issue(role: str, name: str, folder: Path) -> None:
+    """Make a certificate and key for one daemon or administrator, NAME.crt and NAME.key."""
+    if name == "authority":
+        raise TsfarmError("'authority' names the farm's own files: choose another name")
+    try:
+        authority = (folder / "authority.crt").read_bytes()
+        authority_key = (folder / "authority.key").read_bytes()
+    except OSError as error:
+        raise TsfarmError(
+            f"{error.filename}: {error.strerror}; make the authority with `tsfarm pki init`"
+        ) from None
+    chosen = next(each for each, word in identity.ROLE_WORDS.items() if word == role)
+    certificate, key = identity.issue_certificate(
+        authority, authority_key, chosen, name, time.time()
+    )
+    write_new({folder / f"{name}.key": key, folder / f"{name}.crt": certificate})
+    click.echo(f"{folder / name}.crt, {folder / name}.key")
+
+
+def write_new(files: dict[Path, bytes]) -> None:
+    """Write these for their owner alone; raises TsfarmError when one exists, and writes none."""
+    for path in files:
+        if path.exists():
+            raise TsfarmError(f"{path} exists, and is not overwritten: move it away first")
+    for path, content in files.items():
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(descriptor, "wb") as opened:
+                opened.write(content)
+                opened.flush()
+                os.fsync(descriptor)
+        except OSError as error:
+            raise TsfarmError(f"cannot write {path}: {error.strerror}") from None
+
+
+# --- user ---------------------------------------------------------------------------------------
+
+
+@click.group(epilog=example("tsfarm user add user1 --accounts accounts"))
+def user() -> None:
+    """Keep the password file of a terminal server."""
+
+
+@user.command(
+    "add",
+    epilog=example(
+        "tsfarm user add user1 --accounts /etc/tsfarm/accounts --system-user alice",
+        "echo secret | tsfarm user add user1 --accounts accounts",
+    ),
+)
+@click.argument("name")
+@click.option(
+    "--accounts", type=click.Path(path_type=Path), required=True, help="The password file."
+)
+@click.option("--system-user", default="", help="Whom sessions run as, on servers run by root.")
+@click.option("--replace", is_flag=True, help="Give a new password to a user who exists.")
+def user_add(name: str, accounts: Path, system_user: str, replace: bool) -> None:
+    """Add a user; the password is asked for, or read from standard input."""
+    if sys.stdin.isatty():
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    command = [sys.executable, "-m", "daemons.accounts", "add", "--accounts", str(accounts)]
+    command += ["--system-user", system_user] if system_user else []
+    command += ["--replace"] if replace else []
+    done = subprocess.run([*command, "--", name], input=f"{password}\n".encode())
+    raise click.exceptions.Exit(done.returncode)

@@ -1,0 +1,110 @@
+"""`tsfarm lab …`: a whole farm on this machine, for learning and for tests.
+
+The commands hand everything to `daemons.lab`, which is loaded only when one of them runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clients.options import Duration, example
+
+FOLDER = Path(".lab")
+
+
+def _lab() -> Any:
+    return importlib.import_module("daemons.lab")
+
+
+def in_folder(command: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "--dir",
+        "folder",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=FOLDER,
+        show_default=True,
+        help="The lab's folder.",
+    )(command)
+
+
+@click.group(epilog=example("tsfarm lab up", "tsfarm lab warp 60d", "tsfarm lab down"))
+def lab() -> None:
+    """Run a whole farm on this machine."""
+
+
+@lab.command("up", epilog=example("tsfarm lab up --dir .lab"))
+@click.option("--foreground", is_flag=True, help="Stay, and stop the lab at Ctrl-C.")
+@in_folder
+def lab_up(folder: Path, foreground: bool) -> None:
+    """Make the lab unless it is there, and start what does not run."""
+    made = _lab().up(folder, say=click.echo)
+    click.echo(f"\nthe lab is in {folder}; connect with\n  {_lab().connect_hint(folder, made)}")
+    if not foreground:
+        return
+    click.echo("Ctrl-C stops it")
+    ending = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+    signal.sigwait(ending)
+    _lab().down(folder)
+
+
+@lab.command("status", epilog=example("tsfarm lab status --json"))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+@in_folder
+def lab_status(folder: Path, as_json: bool) -> None:
+    """Which daemons run, and where."""
+    status = _lab().status(folder)
+    if as_json:
+        click.echo(json.dumps(status, indent=2))
+        return
+    days = status["clock_offset_seconds"] / 86_400
+    click.echo(f"farm {status['farm']} in {status['folder']}, clock {days:g} days ahead")
+    for daemon in status["daemons"]:
+        pid = daemon["pid"] or "-"
+        click.echo(f"{daemon['name']:<12} {daemon['role']:<18} {daemon['address']:<22} {pid}")
+
+
+@lab.command("start", epilog=example("tsfarm lab start ts1"))
+@click.argument("name")
+@in_folder
+def lab_start(folder: Path, name: str) -> None:
+    """Start one daemon."""
+    click.echo(f"{name} runs, process {_lab().start(folder, name)}")
+
+
+@lab.command("stop", epilog=example("tsfarm lab stop ts1"))
+@click.argument("name")
+@in_folder
+def lab_stop(folder: Path, name: str) -> None:
+    """Stop one daemon in good order; its sessions go on."""
+    _lab().stop(folder, name)
+
+
+@lab.command("kill", epilog=example("tsfarm lab kill ts1"))
+@click.argument("name")
+@in_folder
+def lab_kill(folder: Path, name: str) -> None:
+    """End one daemon as a crash would; its sessions go on."""
+    _lab().kill(folder, name)
+
+
+@lab.command("down", epilog=example("tsfarm lab down"))
+@in_folder
+def lab_down(folder: Path) -> None:
+    """Stop every daemon, and end all sessions."""
+    _lab().down(folder)
+
+
+@lab.command("warp", epilog=example("tsfarm lab warp 60d"))
+@click.argument("duration", type=Duration())
+@in_folder
+def lab_warp(folder: Path, duration: float) -> None:
+    """Move the clock of the lab's daemons forward, by 60d, 12h or 30s."""
+    click.echo(f"the lab's clock is {_lab().warp(folder, duration) / 86_400:g} days ahead")

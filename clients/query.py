@@ -1,0 +1,343 @@
+"""`tsfarm query …`: what the daemons of a farm know, for an administrator."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+import click
+import msgspec
+
+from clients.administrator import Administrator, Daemon, QueryFailed
+from clients.exit_codes import exit_code_of
+from clients.options import Hosts, example, printed_json
+from clients.steps import Host
+from clients.tables import Row, plain_row, print_rows
+from tsproto import identity, limits
+from tsproto.errors import TsfarmError
+from tsproto.messages import Role
+
+PORTS = {
+    Role.TERMINAL_SERVER: limits.TERMINAL_PORT,
+    Role.LICENSE_SERVER: limits.LICENSE_PORT,
+    Role.SESSION_DIRECTORY: limits.DIRECTORY_PORT,
+}
+SESSION_COLUMNS = {
+    "user_name": "USER",
+    "host": "HOST",
+    "session_id": "ID",
+    "state": "STATE",
+    "application": "APPLICATION",
+    "device_name": "DEVICE",
+    "created_at": "CREATED",
+    "disconnected_at": "DISCONNECTED",
+}
+USER_COLUMNS = {
+    "user_name": "USER",
+    "sessions": "SESSIONS",
+    "active": "ACTIVE",
+    "hosts": "HOSTS",
+    "since_at": "SINCE",
+}
+SERVER_COLUMNS = {
+    "name": "NAME",
+    "address": "ADDRESS",
+    "port": "PORT",
+    "state": "STATE",
+    "weight": "WEIGHT",
+    "sessions": "SESSIONS",
+    "pending": "PENDING",
+    "joined_at": "JOINED",
+}
+LICENSE_COLUMNS = {
+    "server": "SERVER",
+    "kind": "KIND",
+    "product": "PRODUCT",
+    "device_name": "DEVICE",
+    "user_name": "USER",
+    "issued_at": "ISSUED",
+    "expires_at": "EXPIRES",
+    "validated": "VALIDATED",
+    "lender": "LENDER",
+}
+POOL_COLUMNS = {
+    "server": "SERVER",
+    "product": "PRODUCT",
+    "product_version": "VERSION",
+    "total": "TOTAL",
+    "available": "AVAILABLE",
+    "issued": "ISSUED",
+    "lent": "LENT",
+    "temporary": "TEMPORARY",
+}
+LICENSE_SERVER_COLUMNS = {
+    "of": "OF",
+    "name": "NAME",
+    "address": "ADDRESS",
+    "port": "PORT",
+    "found": "FOUND",
+    "chosen": "CHOSEN",
+    "verified_at": "VERIFIED",
+    "grace_ends_at": "GRACE ENDS",
+}
+
+
+class _LabDaemon(msgspec.Struct, frozen=True):
+    name: str
+    role: str
+    host: str
+    port: int
+
+
+class _Lab(msgspec.Struct, frozen=True):
+    """The part of a lab's `lab.json` that tells whom to ask."""
+
+    daemons: tuple[_LabDaemon, ...]
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Whom a query asks, and as whom: a lab's daemons, or those that are named."""
+
+    identity: tuple[Path, Path] | None
+    authority: Path | None
+    lab: Path | None
+    hosts: tuple[Host, ...]
+
+    def administrator(self) -> Administrator:
+        """Raises TsfarmError when the files are missing or unusable."""
+        if self.lab is not None:
+            pki = self.lab / "pki"
+            return Administrator(pki / "admin.crt", pki / "admin.key", pki / "authority.crt")
+        if self.identity is None or self.authority is None:
+            raise click.UsageError("give --identity CERT KEY with --ca FILE, or --lab DIR")
+        return Administrator(*self.identity, self.authority)
+
+    def daemons(self, role: Role) -> list[Daemon]:
+        """Those of this role that are to be asked; raises TsfarmError when there are none."""
+        if self.hosts:
+            return [Daemon(role, self._with_port(host, role)) for host in self.hosts]
+        if self.lab is None:
+            raise click.UsageError("give --server HOST[:PORT], or --lab DIR")
+        found = [
+            Daemon(role, Host(daemon.host, daemon.port, daemon.name))
+            for daemon in self._lab_daemons(self.lab)
+            if daemon.role == role.name.lower()
+        ]
+        if not found:
+            raise TsfarmError(f"the lab in {self.lab} has no {identity.ROLE_WORDS[role]}")
+        return found
+
+    @staticmethod
+    def _with_port(host: Host, role: Role) -> Host:
+        return host if host.port else Host(host.address, PORTS[role])
+
+    @staticmethod
+    def _lab_daemons(folder: Path) -> tuple[_LabDaemon, ...]:
+        file = folder / "lab.json"
+        try:
+            return msgspec.json.decode(file.read_bytes(), type=_Lab).daemons
+        except (OSError, msgspec.MsgspecError) as error:
+            raise TsfarmError(
+                f"no lab in {folder} ({error}): make one with `tsfarm lab up --dir {folder}`"
+            ) from None
+
+
+def asking(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that say whom to ask; the command gets one `target` for them."""
+
+    def with_target(
+        identity_files: tuple[Path, Path] | None,
+        authority: Path | None,
+        lab: Path | None,
+        servers: tuple[tuple[Host, ...], ...],
+        **others: object,
+    ) -> None:
+        hosts = tuple(host for group in servers for host in group)
+        command(target=Target(identity_files, authority, lab, hosts), **others)
+
+    with_target.__doc__ = command.__doc__
+    with_target.__name__ = command.__name__
+    existing = click.Path(exists=True, dir_okay=False, path_type=Path)
+    decorators = (
+        printed_json,
+        click.option(
+            "--server",
+            "servers",
+            type=Hosts(port=0),
+            multiple=True,
+            metavar="HOST[:PORT]",
+            help="Ask this one; may be given again.",
+        ),
+        click.option(
+            "--lab",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Ask the lab in this folder, with its administrator's certificate.",
+        ),
+        click.option("--ca", "authority", type=existing, help="The farm's authority, PEM."),
+        click.option(
+            "--identity",
+            "identity_files",
+            type=existing,
+            nargs=2,
+            metavar="CERT KEY",
+            help="The administrator's certificate and key, PEM.",
+        ),
+    )
+    wrapped: Callable[..., None] = with_target
+    for decorate in decorators:
+        wrapped = decorate(wrapped)
+    return wrapped
+
+
+def gather(
+    daemons: Iterable[Daemon], rows_of: Callable[[Daemon], Awaitable[list[Row]]]
+) -> tuple[list[Row], QueryFailed | None]:
+    """The rows of all daemons. One that fails is told of on standard error, and given back, so that
+    the others' rows are seen."""
+
+    async def ask_all() -> tuple[list[Row], QueryFailed | None]:
+        rows: list[Row] = []
+        failure = None
+        for daemon in daemons:
+            try:
+                rows += await rows_of(daemon)
+            except QueryFailed as failed:
+                failure = failed
+                click.echo(f"tsfarm: {failed}", err=True)
+        return rows, failure
+
+    return asyncio.run(ask_all())
+
+
+def show(
+    daemons: Iterable[Daemon],
+    rows_of: Callable[[Daemon], Awaitable[list[Row]]],
+    columns: dict[str, str],
+    as_json: bool,
+) -> None:
+    rows, failure = gather(daemons, rows_of)
+    print_rows(rows, columns, as_json)
+    if failure is not None:
+        raise click.exceptions.Exit(exit_code_of(failure))
+
+
+# --- query --------------------------------------------------------------------------------------
+
+
+@click.group(epilog=example("tsfarm query session --lab .lab"))
+def query() -> None:
+    """Ask the daemons of a farm what they know."""
+
+
+@query.command(
+    "session",
+    epilog=example(
+        "tsfarm query session --server directory.example --identity admin.crt admin.key"
+        " --ca authority.crt"
+    ),
+)
+@click.option("--user", default="", help="Only this user's.")
+@asking
+def query_session(target: Target, user: str, as_json: bool) -> None:
+    """Sessions of the farm, as its session directory knows them."""
+    rows_of = _sessions_of(target.administrator(), user)
+    show(target.daemons(Role.SESSION_DIRECTORY), rows_of, SESSION_COLUMNS, as_json)
+
+
+@query.command("user", epilog=example("tsfarm query user --lab .lab"))
+@asking
+def query_user(target: Target, as_json: bool) -> None:
+    """Users who have sessions, and where."""
+    rows_of = _sessions_of(target.administrator(), "")
+    rows, failure = gather(target.daemons(Role.SESSION_DIRECTORY), rows_of)
+    print_rows(by_user(rows), USER_COLUMNS, as_json)
+    if failure is not None:
+        raise click.exceptions.Exit(exit_code_of(failure))
+
+
+@query.command("server", epilog=example("tsfarm query server --lab .lab --json"))
+@asking
+def query_server(target: Target, as_json: bool) -> None:
+    """Terminal servers of the farm, as its session directory knows them."""
+    administrator = target.administrator()
+
+    async def rows_of(daemon: Daemon) -> list[Row]:
+        return [plain_row(row) for row in await administrator.servers(daemon)]
+
+    show(target.daemons(Role.SESSION_DIRECTORY), rows_of, SERVER_COLUMNS, as_json)
+
+
+@query.command("license", epilog=example("tsfarm query license --lab .lab"))
+@asking
+def query_license(target: Target, as_json: bool) -> None:
+    """The issue logs of license servers: who holds which license."""
+    administrator = target.administrator()
+
+    async def rows_of(daemon: Daemon) -> list[Row]:
+        rows = await administrator.licenses(daemon)
+        return [plain_row(row, server=str(daemon.host)) for row in rows]
+
+    show(target.daemons(Role.LICENSE_SERVER), rows_of, LICENSE_COLUMNS, as_json)
+
+
+@query.command("pool", epilog=example("tsfarm query pool --lab .lab"))
+@asking
+def query_pool(target: Target, as_json: bool) -> None:
+    """The pools of license servers: how many tokens there are, and where they went."""
+    administrator = target.administrator()
+
+    async def rows_of(daemon: Daemon) -> list[Row]:
+        rows = await administrator.pools(daemon)
+        return [plain_row(row, server=str(daemon.host)) for row in rows]
+
+    show(target.daemons(Role.LICENSE_SERVER), rows_of, POOL_COLUMNS, as_json)
+
+
+@query.command("license-server", epilog=example("tsfarm query license-server --lab .lab --of ts1"))
+@click.option("--of", "names", multiple=True, help="Only what this terminal server knows.")
+@asking
+def query_license_server(target: Target, names: tuple[str, ...], as_json: bool) -> None:
+    """License servers that terminal servers have found, and which one they use."""
+    administrator = target.administrator()
+    daemons = target.daemons(Role.TERMINAL_SERVER)
+    asked = [daemon for daemon in daemons if not names or str(daemon.host) in names]
+    if not asked:
+        raise TsfarmError(f"no terminal server is called {' or '.join(names)}")
+
+    async def rows_of(daemon: Daemon) -> list[Row]:
+        known = await administrator.license_servers(daemon)
+        head = {"of": str(daemon.host), "grace_ends_at": known.grace_ends_at}
+        return [plain_row(row, **head) for row in known.servers]
+
+    show(asked, rows_of, LICENSE_SERVER_COLUMNS, as_json)
+
+
+def _sessions_of(
+    administrator: Administrator, user_name: str
+) -> Callable[[Daemon], Awaitable[list[Row]]]:
+    async def rows_of(daemon: Daemon) -> list[Row]:
+        return [plain_row(row) for row in await administrator.sessions(daemon, user_name)]
+
+    return rows_of
+
+
+def by_user(sessions: Iterable[Row]) -> list[Row]:
+    """One row a user, in the order of their names."""
+    users: dict[str, Row] = {}
+    for session in sorted(sessions, key=lambda row: (row["user_name"], row["created_at"])):
+        user = users.setdefault(
+            session["user_name"],
+            {
+                "user_name": session["user_name"],
+                "sessions": 0,
+                "active": 0,
+                "hosts": "",
+                "since_at": session["created_at"],
+            },
+        )
+        user["sessions"] += 1
+        user["active"] += session["state"] == "active"
+        if session["host"] not in user["hosts"].split(", "):
+            user["hosts"] = ", ".join(filter(None, (user["hosts"], session["host"])))
+    return list(users.values())

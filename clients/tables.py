@@ -1,0 +1,69 @@
+"""Rows for people, as a table, or for programs, as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+import click
+import msgspec
+
+from clients.tty import printable
+
+Row = dict[str, Any]
+
+
+def plain_row(struct: msgspec.Struct, **more: Any) -> Row:
+    """The fields of a row of the protocol as JSON knows them: bytes in hex, enumerations by their
+    names in lower case. `more` goes before them."""
+    return {**more, **{name: _plain(value) for name, value in _fields(struct).items()}}
+
+
+def _fields(struct: msgspec.Struct) -> dict[str, Any]:
+    return msgspec.structs.asdict(struct)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.name.lower()
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, msgspec.Struct):
+        return plain_row(value)
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value
+
+
+def print_rows(rows: Sequence[Row], columns: Mapping[str, str], as_json: bool) -> None:
+    """Print every field as JSON, or the named ones as a table with `columns`' headings.
+
+    Fields ending in `_at` are Unix times, shown in local time.
+    """
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    cells = [[*columns.values()]]
+    cells += [[_shown(name, row[name]) for name in columns] for row in rows]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
+    for line in cells:
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
+
+
+def _shown(name: str, value: Any) -> str:
+    if name.endswith("_at"):
+        return when(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return printable(str(value)) if value not in ("", None) else "-"
+
+
+def when(seconds: int) -> str:
+    """A Unix time in local time, to the minute; `-` for none."""
+    if not seconds:
+        return "-"
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,197 @@
+"""A whole lab of real processes: up, one stopped, one killed, the clock warped, down.
+
+Bad input goes to the real daemons: whatever a stranger sends, the connection ends with a Goodbye
+and its code, no log has a traceback, and the next caller is served.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgpack
+import pytest
+
+from daemons import lab
+from tsproto import limits
+from tsproto.codec import FrameReader, decode_message, encode
+from tsproto.errors import ErrorCode
+from tsproto.identity import DeviceKey
+from tsproto.messages import (
+    Goodbye,
+    Hello,
+    LicenseInfo,
+    LicenseStored,
+    LogonRequest,
+    Message,
+    QueryPools,
+    Role,
+    Welcome,
+)
+
+SECONDS = 10.0
+PLAN = lab.Plan(
+    terminal_servers=("ts1",), license_servers=(lab.LicenseServerPlan("license-a", tokens=2),)
+)
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("lab")
+    lab.up(folder, PLAN, say=lambda line: None)
+    try:
+        yield folder
+        for daemon in lab.load(folder).daemons:
+            assert lab.pid_of(folder, daemon.name), f"{daemon.name} ended"
+            assert "Traceback" not in (folder / daemon.name / "log").read_text()
+    finally:
+        lab.down(folder)
+    assert [d["pid"] for d in lab.status(folder)["daemons"]] == [None] * 3
+
+
+class Stranger:
+    """A raw TLS client that says what it likes."""
+
+    def __init__(self, folder: Path, name: str, certificate: str = "") -> None:
+        daemon = lab.load(folder).daemon(name)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.load_verify_locations(folder / "pki" / "authority.crt")
+        if certificate:
+            pki = folder / "pki"
+            context.load_cert_chain(pki / f"{certificate}.crt", pki / f"{certificate}.key")
+        plain = socket.create_connection((daemon.host, daemon.port), SECONDS)
+        self._socket = context.wrap_socket(plain)
+        self._reader = FrameReader(limits.FRAME_BYTES)
+        self._heard: list[Message] = []
+
+    def __enter__(self) -> Stranger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def say(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def hear(self, kind: type[Message]) -> Message:
+        """The next message of this kind; everything else on the way is passed over."""
+        while True:
+            while self._heard:
+                message = self._heard.pop(0)
+                if isinstance(message, kind):
+                    return message
+            data = self._socket.recv(65_536)
+            assert data, f"the connection ended, {kind.__name__} was expected"
+            self._heard += [decode_message(body) for _, body in self._reader.feed(data)]
+
+    def goodbye(self) -> ErrorCode:
+        goodbye = self.hear(Goodbye)
+        assert isinstance(goodbye, Goodbye)
+        return goodbye.code
+
+
+def hello(role: Role = Role.CLIENT, name: str = "stranger") -> bytes:
+    return encode(Hello(version_min=1, version_max=1, role=role, name=name))
+
+
+BAD_BYTES = {
+    "random bytes": (os.urandom(100).replace(b"\xc9", b"x"), ErrorCode.MALFORMED_FRAME),
+    "http": (b"GET / HTTP/1.1\r\n\r\n", ErrorCode.MALFORMED_FRAME),
+    "an oversize frame": (b"\xc9\x7f\xff\xff\xff\x00", ErrorCode.FRAME_TOO_LONG),
+    "another kind": (b"\xc9\x00\x00\x00\x01\x07\x00", ErrorCode.UNKNOWN_FRAME_KIND),
+    "deep nesting": (
+        b"\xc9" + (60_000).to_bytes(4, "big") + b"\x00" + b"\x91" * 60_000,
+        ErrorCode.MALFORMED_MESSAGE,
+    ),
+    "an unknown number": (b"\xc9\x00\x00\x00\x04\x00\x92\xcd\x03\xe7", ErrorCode.MALFORMED_MESSAGE),
+    "a wrong type": (b"\xc9\x00\x00\x00\x03\x00\x92\x01\xa0", ErrorCode.MALFORMED_MESSAGE),
+    "no hello first": (encode(QueryPools()), ErrorCode.OUT_OF_ORDER),
+}
+
+
+@pytest.mark.parametrize("name", ["license-a", "directory", "ts1"])
+@pytest.mark.parametrize("what", sorted(BAD_BYTES))
+def test_bad_bytes_end_the_connection_with_their_code(farm: Path, name: str, what: str) -> None:
+    data, code = BAD_BYTES[what]
+    with Stranger(farm, name) as stranger:
+        stranger.say(data)
+        assert stranger.goodbye() is code
+
+
+def test_a_message_number_that_nobody_has_is_named(farm: Path) -> None:
+    with Stranger(farm, "ts1") as stranger:
+        stranger.say(b"\xc9\x00\x00\x00\x05\x00" + msgpack.packb([999, 0]))
+        assert stranger.goodbye() is ErrorCode.UNKNOWN_MESSAGE
+
+
+def test_half_a_frame_and_silence_end_in_time(farm: Path) -> None:
+    with Stranger(farm, "ts1") as half, Stranger(farm, "license-a") as silent:
+        half.say(hello()[:9])
+        assert half.goodbye() is ErrorCode.TIMED_OUT
+        assert silent.goodbye() is ErrorCode.TIMED_OUT
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.CLIENT])
+def test_a_role_without_its_certificate_is_refused(farm: Path, role: Role) -> None:
+    with Stranger(farm, "license-a") as stranger:
+        stranger.say(hello(role))
+        assert stranger.goodbye() is ErrorCode.WRONG_ROLE
+
+
+def test_a_terminal_server_is_no_administrator(farm: Path) -> None:
+    with Stranger(farm, "license-a", certificate="ts1") as stranger:
+        stranger.say(hello(Role.TERMINAL_SERVER, "ts1"))
+        assert isinstance(stranger.hear(Welcome), Welcome)
+        stranger.say(encode(QueryPools(), 1))
+        assert stranger.goodbye() is ErrorCode.WRONG_ROLE
+
+
+def test_steps_in_the_wrong_order_are_refused(farm: Path) -> None:
+    logon = LogonRequest(user_name="user1", credential_kind=1, credential=b"")  # type: ignore[arg-type]
+    for step in (LicenseStored(license_id=bytes(16)), logon):
+        with Stranger(farm, "ts1") as stranger:
+            stranger.say(hello())
+            stranger.say(encode(step))
+            assert stranger.goodbye() is ErrorCode.OUT_OF_ORDER
+
+
+def test_a_device_that_cannot_prove_its_key_is_refused(farm: Path) -> None:
+    with Stranger(farm, "ts1") as stranger:
+        stranger.say(hello())
+        key = DeviceKey.from_seed(bytes(32))
+        info = LicenseInfo(
+            public_key=key.public_key,
+            signature=key.prove(bytes(32), bytes(32)),  # over a nonce that nobody gave
+            device_name="d",
+            user_name="user1",
+        )
+        stranger.say(encode(info))
+        assert stranger.goodbye() is ErrorCode.DEVICE_PROOF_INVALID
+
+
+def test_one_daemon_is_stopped_killed_and_started_alone(farm: Path) -> None:
+    others = [lab.pid_of(farm, name) for name in ("license-a", "ts1")]
+    lab.stop(farm, "directory")
+    assert lab.pid_of(farm, "directory") is None
+    with pytest.raises(lab.LabError, match="directory does not run"):
+        lab.kill(farm, "directory")
+    lab.start(farm, "directory")
+    lab.kill(farm, "directory")
+    lab.start(farm, "directory")
+    assert [lab.pid_of(farm, name) for name in ("license-a", "ts1")] == others
+
+
+def test_the_clock_only_goes_forward(farm: Path) -> None:
+    before = lab.clock_offset(farm)
+    assert lab.warp(farm, 3600.0) == before + 3600.0
+    with pytest.raises(lab.LabError, match="only goes forward"):
+        lab.warp(farm, -1.0)
+
+
+def test_a_daemon_that_the_lab_does_not_have_is_named_with_those_it_has(farm: Path) -> None:
+    with pytest.raises(lab.LabError, match="no daemon 'ts9'; it has license-a, directory, ts1"):
+        lab.stop(farm, "ts9")

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from daemons.terminal_server.ring import Ring, create_ring
+
+CAPACITY = 16
+
+
+@pytest.fixture
+def descriptor() -> Iterator[int]:
+    descriptor = create_ring(CAPACITY)
+    yield descriptor
+    os.close(descriptor)
+
+
+def filled(descriptor: int, *chunks: bytes) -> Ring:
+    ring = Ring(descriptor)
+    for chunk in chunks:
+        ring.write(chunk)
+    return ring
+
+
+def test_a_new_ring_is_empty_and_whole(descriptor: int) -> None:
+    ring = filled(descriptor)
+    assert (ring.is_empty, ring.is_whole, ring.contents()) == (True, True, b"")
+
+
+def test_what_was_written_comes_out_in_order(descriptor: int) -> None:
+    ring = filled(descriptor, b"abc", b"def")
+    assert (ring.is_empty, ring.is_whole, ring.contents()) == (False, True, b"abcdef")
+
+
+def test_a_ring_that_is_just_full_is_whole(descriptor: int) -> None:
+    ring = filled(descriptor, b"0123456789", b"abcdef")
+    assert (ring.is_whole, ring.contents()) == (True, b"0123456789abcdef")
+
+
+def test_one_byte_more_pushes_out_the_oldest(descriptor: int) -> None:
+    ring = filled(descriptor, b"0123456789", b"abcdefg")
+    assert (ring.is_whole, ring.contents()) == (False, b"123456789abcdefg")
+
+
+@pytest.mark.parametrize("length", range(1, 50))
+def test_chunks_of_every_length_keep_the_last_bytes(descriptor: int, length: int) -> None:
+    stream = bytes(range(200))
+    chunks = [stream[start : start + length] for start in range(0, len(stream), length)]
+    assert filled(descriptor, *chunks).contents() == stream[-CAPACITY:]
+
+
+def test_another_mapping_sees_what_was_written(descriptor: int) -> None:
+    first = filled(descriptor, b"0123456789", b"abcdefgh")
+    second = Ring(descriptor)
+    assert second.contents() == first.contents()
+    second.write(b"!")
+    assert Ring(descriptor).contents() == b"3456789abcdefgh!"
+
+
+def test_another_mapping_sees_an_unfinished_feed(descriptor: int) -> None:
+    filled(descriptor).feeding = True
+    assert Ring(descriptor).feeding
+    Ring(descriptor).feeding = False
+    assert not Ring(descriptor).feeding
+
+
+def test_nobody_can_shrink_it(descriptor: int) -> None:
+    with pytest.raises(PermissionError):
+        os.ftruncate(descriptor, 0)

@@ -1,4 +1,4 @@
-"""`tsfarm pki …` and `tsfarm user …`: what an administrator makes. `tsfarm query …` stands apart."""
+"""`tsfarm pki …` and `tsfarm user …`: what an administrator makes."""
 
 from __future__ import annotations
 

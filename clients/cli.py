@@ -63,7 +63,7 @@ class ErrorsInOneLine(click.Group):
 )
 @click.version_option(package_name="tsfarm", message="%(prog)s %(version)s")
 def main() -> None:
-    """A farm of terminal servers: sessions that go on, found from every host, on licensed devices."""
+    """A farm of terminal servers: sessions that go on, on licensed devices."""
 
 
 @main.group("license", epilog=example("tsfarm license show"))

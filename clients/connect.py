@@ -61,7 +61,9 @@ def connect(
     password_file: Path | None,
     plain: bool,
 ) -> None:
-    """Connect to a farm: a session on the terminal, or one COMMAND for a script.
+    """Connect to a farm.
+
+    Shows a session on the terminal, or runs one COMMAND for a script.
 
     The hosts are tried in their order; whichever answers leads to the user's session, wherever in
     the farm it is. The words of COMMAND are joined by spaces, and a shell there reads them.

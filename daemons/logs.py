@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterator, MutableMapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
+from io import FileIO
 from logging import getLevelNamesMapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import msgspec
 import structlog
@@ -23,13 +24,12 @@ EventDict = MutableMapping[str, Any]
 @contextmanager
 def configured(log: Log) -> Iterator[None]:
     """Meanwhile everything that is logged goes where `log` says; raises ConfigError."""
-    with ExitStack() as stack:
-        output = stack.enter_context(_open(log.file)) if log.file else sys.stderr.buffer
+    with _open(log.file) as output:
         _configure(log, output)
         yield
 
 
-def _configure(log: Log, output: BinaryIO) -> None:
+def _configure(log: Log, output: FileIO) -> None:
     is_text = log.format == "text" or (log.format == "auto" and output.isatty())
     level = getLevelNamesMapping()[log.level.upper()]
     shared: list[structlog.typing.Processor] = [
@@ -48,7 +48,7 @@ def _configure(log: Log, output: BinaryIO) -> None:
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.BytesLoggerFactory(output),
+        logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, _Lossy(output))),
         cache_logger_on_first_use=False,
     )
 
@@ -64,10 +64,26 @@ def report_fault(error: BaseException) -> None:
     )
 
 
-def _open(file: str) -> BinaryIO:
+class _Lossy:
+    """A log that cannot be written must not stop a daemon: a line is lost instead."""
+
+    def __init__(self, output: FileIO) -> None:
+        self._output = output
+
+    def write(self, line: bytes) -> None:
+        with suppress(OSError):
+            self._output.write(line)
+
+    def flush(self) -> None:
+        """Nothing is kept back: `output` has no buffer, in which a failed line would stay."""
+
+
+def _open(file: str) -> FileIO:
+    if not file:
+        return FileIO(sys.stderr.fileno(), "wb", closefd=False)
     try:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
-        return open(file, "ab")
+        return FileIO(file, "ab")
     except OSError as error:
         raise ConfigError(f"log.file: {file}: cannot be written: {error.strerror}") from None
 

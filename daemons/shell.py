@@ -175,11 +175,6 @@ class Shell:
     def answer(self, ticket: int, outcome: Outcome) -> None:
         self.call(partial(self._core.on_answer, ticket, outcome))
 
-    def perform(self, effects: Iterable[Effect]) -> None:
-        """Perform effects that no step decided, in their turn."""
-        decided = list(effects)
-        self.call(lambda now: decided)
-
     def link_of(self, peer: Peer) -> Link | None:
         """None once the peer is gone."""
         return self._links.link_of(peer)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -286,16 +286,21 @@ def _uses(file: File, forbidden: tuple[str, ...], why: str) -> list[str]:
     return [f"{file.path}:{line} uses {name}: {why}" for line, name in uses]
 
 
-def files_without_tests(sources: list[File], tests: list[str]) -> list[str]:
-    """A test file bears its source's name; where several sources do, it stands in a folder named
-    like its source's."""
+def files_without_tests(
+    sources: list[File], tests: list[str], imported: Sequence[str] = ()
+) -> list[str]:
+    """A test imports the source, or bears its name; where several sources do, it stands in a folder
+    named like its source's. `imported` is what tests import."""
     bearers = Counter(file.stem for file in sources)
     missing = []
     for file in sources:
         name = f"/test_{file.stem}.py"
         if bearers[file.stem] > 1:
             name = f"/{file.path.split('/')[-2]}{name}"
-        is_tested = any(test.endswith(name) for test in tests)
+        module = file.path.removesuffix(".py").replace("/", ".")
+        is_tested = any(test.endswith(name) for test in tests) or any(
+            target == module or target.startswith(f"{module}.") for target in imported
+        )
         if not is_tested and not _matches(file.path, EXEMPT_FROM_TESTS):
             missing.append(f"{file.path}: no tests/…{name}")
     return missing

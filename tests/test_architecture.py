@@ -82,7 +82,9 @@ def test_no_pty_is_forked() -> None:
 
 
 def test_every_source_file_has_its_test_file() -> None:
-    missing = files_without_tests(files_in(*PRODUCT), [file.path for file in files_in("tests")])
+    tests = files_in("tests/unit", "tests/integration", "tests/simulation", "tests/fuzz")
+    imported = [found.target for file in tests for found in file.imports()]
+    missing = files_without_tests(files_in(*PRODUCT), [test.path for test in tests], imported)
     assert not missing, "\n" + "\n".join(missing)
 
 
@@ -205,6 +207,7 @@ def test_a_missing_test_file_is_named_and_a_namesakes_does_not_count() -> None:
     [missing] = files_without_tests(sources, ["tests/unit/a/test_core.py"])
     assert missing == "daemons/b/core.py: no tests/…/b/test_core.py"
     assert files_without_tests([File("tsproto/limits.py", "")], []) == []
+    assert files_without_tests(sources[:1], [], ["daemons.a.core.Core"]) == []
 
 
 def test_a_number_that_is_used_again_is_named() -> None:

@@ -59,25 +59,34 @@ class GhosttyEmulator:
 
     def _text(self) -> list[str]:
         """Row by row. The formatter gives cells that nothing was written to the colours of the
-        text before them, so they are erased again."""
+        text before them, and forgets rows that were erased to a colour: both are drawn over."""
         columns, rows = self._terminal.size
         parts = []
+        erased: dict[int, str] = {_UNTOUCHED: ""}
         for y in range(rows):
             row = self._format((0, y), (columns - 1, y))
-            if row:
-                parts.append(f"\x1b[{y + 1}H{row}")
-            if "\x1b" in row:
-                parts += (f"\x1b[{y + 1};{x + 1}H\x1b[{n}X" for x, n in self._untouched(y, columns))
+            parts.append(f"\x1b[{y + 1}H{row}" if row else "")
+            cells = [self._cell(x, y) for x in range(columns)]
+            for cell, group in itertools.groupby(range(columns), cells.__getitem__):
+                if cell not in erased:
+                    erased[cell] = self._colour_of_erased(cell)
+                if (cell == _UNTOUCHED and "\x1b" in row) or erased[cell]:
+                    x, *more = group
+                    width = 1 + len(more)
+                    blank = f"{' ' * width}\x1b[m" if erased[cell] else f"\x1b[{width}X"
+                    parts.append(f"\x1b[{y + 1};{x + 1}H{erased[cell]}{blank}")
         return parts
 
-    def _untouched(self, y: int, columns: int) -> list[tuple[int, int]]:
-        """Where nothing was written to row `y`: first column and number of cells."""
-        stretches = []
-        for cell, group in itertools.groupby(range(columns), lambda x: self._cell(x, y)):
-            if cell == _UNTOUCHED:
-                xs = list(group)
-                stretches.append((xs[0], len(xs)))
-        return stretches
+    def _colour_of_erased(self, cell: int) -> str:
+        """What sets the colour of a cell that was erased to one; empty for any other cell."""
+        match self._of_cell(cell, "CONTENT_TAG", "GhosttyCellContentTag"):
+            case lib.GHOSTTY_CELL_CONTENT_BG_COLOR_PALETTE:
+                index = self._of_cell(cell, "COLOR_PALETTE", "GhosttyColorPaletteIndex")
+                return f"\x1b[48;5;{index}m"
+            case lib.GHOSTTY_CELL_CONTENT_BG_COLOR_RGB:
+                rgb = self._of_cell(cell, "COLOR_RGB", "GhosttyColorRgb")
+                return f"\x1b[48;2;{rgb.r};{rgb.g};{rgb.b}m"
+        return ""
 
     def _cell(self, x: int, y: int) -> int:
         """A cell in the emulator's own encoding."""
@@ -113,14 +122,15 @@ class GhosttyEmulator:
         address = f"\x1b[{y + 2 - top};{x + 2 - left}H"
         if not self._terminal.get("cursor_pending_wrap", "bool"):
             return [address]
-        wide = self._is_second_half(x, y)
+        half = self._of_cell(self._cell(x, y), "WIDE", "GhosttyCellWide")
+        wide = int(half == lib.GHOSTTY_CELL_WIDE_SPACER_TAIL)
         last = self._format((x - wide, y), (x, y)) or " "
         return [f"\x1b[{y + 2 - top};{x + 2 - left - wide}H{last}"]
 
-    def _is_second_half(self, x: int, y: int) -> bool:
-        half = ffi.new("GhosttyCellWide*")
-        check(lib.ghostty_cell_get(self._cell(x, y), lib.GHOSTTY_CELL_DATA_WIDE, half), "cell")
-        return bool(half[0] == lib.GHOSTTY_CELL_WIDE_SPACER_TAIL)
+    def _of_cell(self, cell: int, what: str, ctype: str) -> Any:
+        found = ffi.new(f"{ctype}*")
+        check(lib.ghostty_cell_get(cell, getattr(lib, f"GHOSTTY_CELL_DATA_{what}"), found), what)
+        return found[0]
 
     def _properties(self, of_terminal: Sequence[str] = (), of_screen: Sequence[str] = ()) -> str:
         """What sets these properties; the formatter puts it before or after some text."""

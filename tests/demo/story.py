@@ -310,9 +310,12 @@ class Story:
         return json.loads(done.stdout)
 
     def _pools(self) -> dict[str, dict[str, int]]:
+        """Pools that have, or had, tokens, by their license server."""
         names = ("total", "available", "issued", "lent")
         return {
-            pool["server"]: {name: pool[name] for name in names} for pool in self._query("pool")
+            pool["server"]: {name: pool[name] for name in names}
+            for pool in self._query("pool")
+            if any(pool[name] for name in names)
         }
 
     def _sessions(self) -> list[dict[str, Any]]:

@@ -127,6 +127,16 @@ async def test_a_session_directory_serves(farm: Farm) -> None:
         assert ended(process)[0] == 0
 
 
+def test_a_daemon_whose_log_nobody_reads_stops_all_the_same(farm: Farm) -> None:
+    config = farm.configuration(Role.SESSION_DIRECTORY)
+    with daemon(Role.SESSION_DIRECTORY, config) as process:
+        line_with(process, "daemon.ready")
+        assert process.stderr is not None
+        process.stderr.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+
+
 @pytest.fixture
 def keepers_end(farm: Farm) -> Iterator[None]:
     """Ends the keeper that a terminal server leaves behind."""

@@ -71,6 +71,11 @@ def test_a_fault_names_its_place_and_a_traceback_is_for_debugging(
     assert ("exception" in line, "exc_info" in line) == (has_traceback, False)
 
 
+def test_a_line_that_cannot_be_written_is_lost() -> None:
+    with logs.configured(Log(file="/dev/full")):
+        structlog.get_logger().info("a.line")
+
+
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     file = f"{tmp_path}/a/b.log"

@@ -69,6 +69,10 @@ R = TypeVar("R", bound=Record)
 _links = count(1)
 
 
+def device(number: int) -> bytes:
+    return f"device-{number}".encode().ljust(32, b".")
+
+
 def pack(tokens: int, *, version: int = 1, key_pack: str = "") -> KeyPack:
     name = key_pack or f"pack-{version}"
     return KeyPack(key_pack=name, product=PRODUCT, product_version=version, tokens=tokens)

@@ -16,6 +16,7 @@ from tests.unit.license_server.scenario import (
     Server,
     acquire,
     claims,
+    device,
     found,
     notes,
     pack,
@@ -27,10 +28,6 @@ from tsproto.messages import (
     Done,
     LicenseIssued,
 )
-
-
-def device(number: int) -> bytes:
-    return f"device-{number}".encode().ljust(32, b".")
 
 
 def _add_pack(tokens: int, key_pack: str = "added") -> AddKeyPack:

@@ -27,10 +27,6 @@ from tsproto.messages import (
 )
 
 
-def device(number: int) -> bytes:
-    return f"device-{number}".encode().ljust(32, b".")
-
-
 def test_a_token_is_renewed_in_its_last_seven_days_and_not_before() -> None:
     server = Server("a", pack(1))
     full = server.full()

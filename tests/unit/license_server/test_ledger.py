@@ -17,6 +17,7 @@ from tests.unit.license_server.scenario import (
     TABLET,
     Server,
     acquire,
+    device,
     found,
     lend,
     notes,
@@ -32,10 +33,6 @@ from tsproto.messages import (
     QueryPools,
     Role,
 )
-
-
-def device(number: int) -> bytes:
-    return f"device-{number}".encode().ljust(32, b".")
 
 
 def test_a_full_token_returns_to_the_pool_when_it_expires() -> None:

@@ -9,6 +9,7 @@ from tests.unit.license_server.scenario import (
     TEMPORARY,
     Server,
     acquire,
+    device,
     peer,
 )
 from tsproto import limits
@@ -16,10 +17,6 @@ from tsproto.errors import ErrorCode
 from tsproto.messages import (
     Role,
 )
-
-
-def device(number: int) -> bytes:
-    return f"device-{number}".encode().ljust(32, b".")
 
 
 def test_new_devices_of_one_terminal_server_are_limited_a_minute(

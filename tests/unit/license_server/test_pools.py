@@ -15,6 +15,7 @@ from tests.unit.license_server.scenario import (
     Server,
     acquire,
     claims,
+    device,
     pack,
 )
 from tsproto.errors import ErrorCode
@@ -22,10 +23,6 @@ from tsproto.messages import (
     AddKeyPack,
     Done,
 )
-
-
-def device(number: int) -> bytes:
-    return f"device-{number}".encode().ljust(32, b".")
 
 
 def _add_pack(tokens: int, key_pack: str = "added") -> AddKeyPack:

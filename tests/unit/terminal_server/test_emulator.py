@@ -31,7 +31,7 @@ def emulator(output: bytes) -> GhosttyEmulator:
 def state(found: Terminal) -> dict[str, object]:
     cells = [(x, y) for y in range(ROWS) for x in range(COLUMNS)]
     return {
-        "text": found.text().split("\n"),
+        "text": found.text().rstrip("\n").split("\n"),
         "styles": [style(found, x, y) for x, y in cells],
         "cursor": found.cursor,
         "wraps next": found.get("cursor_pending_wrap", "bool"),

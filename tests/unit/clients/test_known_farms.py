@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clients.files import DeviceStoreError
+from clients.known_farms import KnownFarms
+from tsproto import identity
+
+AUTHORITY, _ = identity.create_authority("lab", 0.0)
+OTHER, _ = identity.create_authority("lab", 0.0)
+
+
+def shown(pem: bytes) -> str:
+    return identity.show_fingerprint(identity.fingerprint(identity.certificate_der(pem)))
+
+
+def test_a_farm_is_remembered_with_the_hosts_that_showed_it(tmp_path: Path) -> None:
+    KnownFarms(tmp_path).remember("ts1", 5600, AUTHORITY)
+    KnownFarms(tmp_path).remember("::1", 5600, AUTHORITY)
+    known = KnownFarms(tmp_path)
+    assert known.authorities() == [AUTHORITY]
+    assert known.fingerprint_of("ts1", 5600) == known.fingerprint_of("::1", 5600)
+    assert known.fingerprint_of("ts1", 5600) == shown(AUTHORITY)
+    assert known.fingerprint_of("ts1", 5601) is None
+    assert (tmp_path / "known_farms").read_text().splitlines()[1].startswith("[::1]:5600 SHA256:")
+
+
+def test_a_known_host_keeps_the_authority_it_was_met_with(tmp_path: Path) -> None:
+    known = KnownFarms(tmp_path)
+    known.remember("ts1", 5600, AUTHORITY)
+    known.remember("ts1", 5600, OTHER)
+    assert known.fingerprint_of("ts1", 5600) == shown(AUTHORITY)
+
+
+def test_an_authority_is_found_by_its_fingerprint(tmp_path: Path) -> None:
+    known = KnownFarms(tmp_path)
+    known.remember("ts1", 5600, AUTHORITY)
+    fingerprint = identity.fingerprint(identity.certificate_der(AUTHORITY))
+    assert known.authority(fingerprint) == AUTHORITY
+    assert known.authority(bytes(32)) is None
+
+
+@pytest.mark.parametrize("line", ["ts1:5600", "ts1:5600 MD5:abc", "ts1:5600 SHA256:short", "a b c"])
+def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
+    known = KnownFarms(tmp_path)
+    known.remember("ts1", 5600, AUTHORITY)
+    with known.file.open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(DeviceStoreError, match=f"{known.file}, line 2: expected HOST:PORT"):
+        known.fingerprint_of("ts1", 5600)
+
+
+@pytest.mark.parametrize("content", [b"", OTHER], ids=["empty", "exchanged"])
+def test_an_authority_that_is_not_what_was_accepted_is_refused(
+    tmp_path: Path, content: bytes
+) -> None:
+    known = KnownFarms(tmp_path)
+    known.remember("ts1", 5600, AUTHORITY)
+    [path] = (tmp_path / "authorities").iterdir()
+    path.write_bytes(content)
+    with pytest.raises(DeviceStoreError, match=f"{path} is damaged: delete it"):
+        known.authorities()

@@ -55,6 +55,7 @@ class ErrorsInOneLine(click.Group):
 
 
 @click.group(
+    "tsfarm",
     cls=ErrorsInOneLine,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=example("tsfarm lab up", "tsfarm connect ts1.example --user user1")

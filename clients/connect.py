@@ -26,6 +26,7 @@ from tsproto.errors import ErrorCode, TsfarmError
 
 _TERM = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+OUR_OWN = (ErrorCode.UNREACHABLE, ErrorCode.CONNECTION_LOST)  # no host has said these
 COMMAND_CHARACTERS_MAX = 32_768  # the bound of LogonRequest.command
 
 
@@ -116,9 +117,13 @@ def report(finished: Finished, is_interactive: bool) -> None:
         if is_interactive:
             tty.say("the session has ended")
     elif finished.outcome is not Outcome.CANCELLED:
-        adds = detail and detail != code.meaning
-        why = f"{code.meaning}: {detail}" if adds else code.meaning
-        click.echo(f"tsfarm: {tty.printable(why)}", err=True)
+        click.echo(f"tsfarm: {tty.printable(_why(code, detail))}", err=True)
+
+
+def _why(code: ErrorCode, detail: str) -> str:
+    if code in OUR_OWN and detail:
+        return f"no connection: {detail}"
+    return f"{code.meaning}: {detail}" if detail not in ("", code.meaning) else code.meaning
 
 
 def read_password(file: Path) -> bytes:

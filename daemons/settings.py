@@ -98,7 +98,7 @@ class DaemonSettings(Settings, frozen=True, kw_only=True):
 
 
 class KeyPack(Settings, frozen=True, kw_only=True):
-    """Tokens bought together: `key_pack` identifies them, and is counted once however often read."""
+    """Tokens bought together; `key_pack` identifies them: however often read, counted once."""
 
     key_pack: Name
     product: Name = "terminal-server"

@@ -36,7 +36,7 @@ HEARTBEAT_SECONDS = 15.0  # sent when nothing else was: four small frames a minu
 SILENT_SECONDS = 45.0  # three heartbeats missed: the peer is gone
 GOODBYE_SECONDS = 2.0  # how long a Goodbye may take to leave before the connection is cut
 REQUEST_SECONDS = 5.0  # a daemon's answer to a daemon
-LENDING_SECONDS = 3.0  # a lender's answer; less than REQUEST_SECONDS, so that the asker can fall back
+LENDING_SECONDS = 3.0  # a lender's answer; less than REQUEST_SECONDS, the asker falls back
 DIAL_SECONDS = 3.0  # TCP and TLS to a daemon of the farm
 CONNECTIONS_MAX = 16_384  # per daemon; descriptors usually end first
 CONNECTIONS_PER_ADDRESS_MAX = 4_096  # one address may be a gateway for many devices
@@ -46,7 +46,7 @@ HANDSHAKES_MAX = 128  # TLS handshakes at once; a core does about 1,000 a second
 DISCOVERY_PORT = 5606
 DATAGRAM_BYTES = 512  # a query is padded to it, an answer never exceeds it: nothing is amplified
 DISCOVERY_WINDOW_SECONDS = 0.5  # how long answers are collected before one is chosen at random
-DISCOVERY_RETRY_SECONDS = 15 * 60.0  # none found: "How Terminal Services Licensing Works"; JSI tip 8634
+DISCOVERY_RETRY_SECONDS = 15 * 60.0  # none found; as Windows 2000 did, JSI tip 8634
 DISCOVERY_VERIFY_SECONDS = 2 * 3600.0  # a chosen server is verified: Windows 2000, domain mode
 DISCOVERY_ANSWERS_MAX = 64  # answers kept of one search
 DISCOVERY_ANSWERS_PER_SECOND = 50  # what a license server spends on broadcasts
@@ -75,7 +75,7 @@ RECONNECT_SECONDS_MAX = 30.0  # back-off of an automatic reconnect ends here
 
 # --- sessions and directory ---------------------------------------------------------------------
 SESSIONS_PER_SERVER_MAX = 1_000
-SESSIONS_PER_MESSAGE = 25  # [IWTSSBPlugin] WTSSBX_SessionChangeNotification reports at most 25 a call
+SESSIONS_PER_MESSAGE = 25  # [IWTSSBPlugin]: a call reports at most so many changes
 RESERVATION_SECONDS = 60  # a placement that never became a session is forgotten
 SERVER_LOST_SECONDS = 10  # after its link broke, a host's rows stay this long for it to come back
 REJOIN_SECONDS = 1.0  # first pause before a terminal server dials the directory again; doubles to

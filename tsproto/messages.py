@@ -19,7 +19,7 @@ from tsproto.errors import ErrorCode
 
 
 class Role(IntEnum):
-    """What an end of a connection is; a daemon's and an administrator's stands in its certificate."""
+    """What an end of a connection is; of all but clients it stands in the certificate."""
 
     CLIENT = 1
     TERMINAL_SERVER = 2
@@ -393,7 +393,12 @@ class QueryAuthority(Message, tag=7, kw_only=True):
     """Which authority signs this farm's certificates? For a client that meets the farm first."""
 
     row: ClassVar[Row] = Row(
-        Kind.REQUEST, CLIENT, TERMINAL_SERVER, frozenset({LinkState.LICENSING}), None, ("Authority",)
+        Kind.REQUEST,
+        CLIENT,
+        TERMINAL_SERVER,
+        frozenset({LinkState.LICENSING}),
+        None,
+        ("Authority",),
     )
 
 
@@ -451,11 +456,9 @@ class LicenseStored(Message, tag=13, kw_only=True):
 
 
 class LicenseAccepted(Message, tag=14, kw_only=True):
-    """The device may connect; the logon phase begins. `expires_at` is the end of what lets it in."""
+    """The device may connect, and log on; `expires_at` is the end of what lets it in."""
 
-    row: ClassVar[Row] = _step(
-        TERMINAL_SERVER, CLIENT, LinkState.LICENSING, then=LinkState.LOGON
-    )
+    row: ClassVar[Row] = _step(TERMINAL_SERVER, CLIENT, LinkState.LICENSING, then=LinkState.LOGON)
 
     kind: LicenseKind
     expires_at: Seconds = 0
@@ -526,7 +529,9 @@ class LogonAccepted(Message, tag=18, kw_only=True):
     created_at: Seconds
     cookie: Annotated[
         bytes,
-        Meta(max_length=32, description="proves the last attached client on a reconnect; used once"),
+        Meta(
+            max_length=32, description="proves the client attached last on a reconnect; used once"
+        ),
     ] = b""
 
 
@@ -545,9 +550,7 @@ class ResizeSession(Message, tag=19, kw_only=True):
 class DisconnectSession(Message, tag=20, kw_only=True):
     """Leave the session running; answered by Goodbye with DISCONNECTED_BY_USER."""
 
-    row: ClassVar[Row] = _step(
-        CLIENT, TERMINAL_SERVER, LinkState.SESSION, then=LinkState.LEAVING
-    )
+    row: ClassVar[Row] = _step(CLIENT, TERMINAL_SERVER, LinkState.SESSION, then=LinkState.LEAVING)
 
 
 class LogoffSession(Message, tag=21, kw_only=True):
@@ -593,9 +596,7 @@ class RenewLicense(Message, tag=31, kw_only=True):
     A license server forwards it to the one that lent the token.
     """
 
-    row: ClassVar[Row] = _request(
-        TERMINAL_SERVER | LICENSE_SERVER, LICENSE_SERVER, "LicenseIssued"
-    )
+    row: ClassVar[Row] = _request(TERMINAL_SERVER | LICENSE_SERVER, LICENSE_SERVER, "LicenseIssued")
 
     license_id: Id16
     device_id: DeviceId
@@ -705,9 +706,7 @@ class AddKeyPack(Message, tag=44, kw_only=True):
 class QueryLicenseServers(Message, tag=45, kw_only=True):
     """Which license servers do you know, and how did you find them?"""
 
-    row: ClassVar[Row] = _request(
-        ADMINISTRATOR, TERMINAL_SERVER | LICENSE_SERVER, "LicenseServers"
-    )
+    row: ClassVar[Row] = _request(ADMINISTRATOR, TERMINAL_SERVER | LICENSE_SERVER, "LicenseServers")
 
 
 class LicenseServers(Message, tag=46, kw_only=True):
@@ -824,9 +823,7 @@ class TicketRedeemed(Message, tag=58, kw_only=True):
 class QuerySessions(Message, tag=60, kw_only=True):
     """Sessions ordered by host and id, those after (`after_host`, `after_id`), a page at a time."""
 
-    row: ClassVar[Row] = _request(
-        ADMINISTRATOR, SESSION_DIRECTORY | TERMINAL_SERVER, "Sessions"
-    )
+    row: ClassVar[Row] = _request(ADMINISTRATOR, SESSION_DIRECTORY | TERMINAL_SERVER, "Sessions")
 
     user_name: UserName = ""
     after_host: OptionalName = ""
@@ -915,7 +912,4 @@ AnyMessage: TypeAlias = (
 # Numbers of messages that once were: never to be used again.
 RETIRED: tuple[int, ...] = ()
 
-TABLE: dict[int, type[Message]] = {
-    cls.__struct_config__.tag: cls
-    for cls in AnyMessage.__args__
-}
+TABLE: dict[int, type[Message]] = {cls.__struct_config__.tag: cls for cls in AnyMessage.__args__}

@@ -212,6 +212,8 @@ class Keeper:
     def _on_ended(self, session: Session) -> None:
         self._unwatch(session.pidfd)
         status = session.note_end()
+        if session.kill_at is not None and not session.has_processes():
+            session.kill_at = None
         if not session.is_forgotten:
             self._send(km.Ended(session.session_id, status))
         self._remove_if_done(session)

@@ -35,7 +35,7 @@ class Session:
             self._open(columns, rows, ring_bytes, raw=bool(program.command))
             self.pid = os.fork()
             if self.pid == 0:
-                launch(program, self._descriptors["slave"], self._descriptors["report"])
+                launch(program, self.slave, self._descriptors["report"])
             self._descriptors["pidfd"] = os.pidfd_open(self.pid)
         except OSError:
             if self.pid:
@@ -57,11 +57,15 @@ class Session:
         if raw:
             mode[_OFLAG] &= ~termios.OPOST
             mode[_LFLAG] &= ~termios.ECHO
-        termios.tcsetattr(opened["slave"], termios.TCSANOW, mode)
+        termios.tcsetattr(self.slave, termios.TCSANOW, mode)
 
     @property
     def master(self) -> int:
         return self._descriptors["master"]
+
+    @property
+    def slave(self) -> int:
+        return self._descriptors["slave"]
 
     @property
     def ring(self) -> int:
@@ -111,6 +115,10 @@ class Session:
                 except (ProcessLookupError, PermissionError):
                     break
 
+    def has_processes(self) -> bool:
+        """Anything of it runs, be it in the background."""
+        return bool(_groups_of(self.pid))
+
     def close_terminal(self) -> None:
         """What still runs loses its terminal."""
         for name in ("master", "slave", "ring", "failures", "report"):
@@ -129,18 +137,17 @@ class Session:
 
 
 def _groups_of(session: int) -> list[int]:
-    """The process groups of a kernel session, from /proc."""
-    groups = {session: None}
+    """The process groups of a kernel session that are not only zombies, from /proc."""
+    groups: dict[int, None] = {}
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
         try:
             with open(f"/proc/{name}/stat", "rb") as file:
-                # After the name, which may hold anything but ends with the last parenthesis:
-                # state, parent, process group, session.
-                fields = file.read().rpartition(b")")[2].split()
+                # After the name, which may hold anything but ends with the last parenthesis.
+                state, _, group, of_session = file.read().rpartition(b")")[2].split()[:4]
         except OSError:
-            continue
-        if int(fields[3]) == session:
-            groups[int(fields[2])] = None
+            continue  # it has just ended
+        if int(of_session) == session and state not in (b"Z", b"X"):
+            groups[int(group)] = None
     return list(groups)

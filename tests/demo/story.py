@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ class Story:
     def empty_the_pool(self) -> str:
         for device in ("laptop2", "phone2"):
             self._run("ts3", "user2", device, "true")
-            until(f"the validation of {device}", lambda d=device: self._validated(d))
+            until(f"the validation of {device}", partial(self._validated, device))
             self._run("ts3", "user2", device, "true")
         laptop, phone = self._token("laptop2"), self._token("phone2")
         expect(laptop["kind"] == "full", f"laptop2 holds a {laptop['kind']} token")

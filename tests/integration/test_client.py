@@ -1,0 +1,374 @@
+"""The client library against scripted terminal servers: real TLS, a real device store."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clients.client import Client
+from clients.device import Device
+from clients.files import DeviceStoreError
+from clients.steps import Attached, Finished, Host, Outcome, Plan
+from clients.trust import Dialler, Stranger, UntrustedFarm
+from tests.integration.scripted_server import COOKIE, Farm, ScriptedServer
+from tests.unit.clients.licenses import token
+from tsproto import identity
+from tsproto.errors import ErrorCode
+from tsproto.messages import (
+    Credential,
+    NewLicense,
+    Redirect,
+    ResizeSession,
+    Role,
+    SessionEnded,
+)
+
+
+class Person:
+    """A surface that answers at once and remembers what it saw."""
+
+    def __init__(self, password: bytes | None = b"secret", says_yes: bool = True) -> None:
+        self.password = password
+        self.says_yes = says_yes
+        self.asked: list[Stranger] = []
+        self.passwords_asked = 0
+        self.said: list[str] = []
+        self.output = b""
+        self.takes_output = True
+        self.attached = asyncio.Event()
+        self.got_output = asyncio.Event()
+
+    async def confirm(self, stranger: Stranger) -> bool:
+        self.asked.append(stranger)
+        return self.says_yes
+
+    async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
+        self.passwords_asked += 1
+        return self.password
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def on_attached(self, attached: Attached) -> None:
+        self.attached.set()
+
+    def on_detached(self) -> None:
+        self.attached.clear()
+
+    def on_output(self, data: bytes) -> bool:
+        self.output += data
+        self.got_output.set()
+        return self.takes_output
+
+    def on_input_wanted(self) -> None:
+        pass
+
+
+@pytest.fixture
+def farm(tmp_path: Path) -> Farm:
+    return Farm(tmp_path / "pki")
+
+
+@pytest.fixture
+async def server(farm: Farm) -> AsyncIterator[ScriptedServer]:
+    async with ScriptedServer(farm) as server:
+        yield server
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Device:
+    return Device.open(tmp_path / "device", "laptop1")
+
+
+def client(
+    device: Device,
+    person: Person,
+    *servers: ScriptedServer,
+    authority: bytes | None = None,
+    plain: bool = False,
+    **plan: Any,
+) -> Client:
+    hosts = tuple(Host("127.0.0.1", server.port) for server in servers)
+    dialler = Dialler(
+        device.known_farms, device.name, person.confirm, authority=authority, plain=plain
+    )
+    wanted = Plan(hosts=hosts, user_name="user1", **plan)
+    return Client(wanted, device, dialler, person, random.Random(1))
+
+
+async def disconnected(client: Client, person: Person) -> Finished:
+    """Connect, and disconnect as soon as the session is shown."""
+    running = asyncio.create_task(client.run())
+    attached = asyncio.create_task(person.attached.wait())
+    await asyncio.wait({running, attached}, return_when=asyncio.FIRST_COMPLETED)
+    attached.cancel()
+    client.disconnect()
+    return await running
+
+
+# --- trust --------------------------------------------------------------------------------------
+
+
+async def test_a_new_farm_is_asked_about_once_and_then_known(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    person = Person()
+    finished = await disconnected(client(device, person, server), person)
+    assert finished == Finished(Outcome.DISCONNECTED, ErrorCode.DISCONNECTED_BY_USER)
+    [stranger] = person.asked
+    assert (stranger.farm, stranger.fingerprint) == ("lab", farm.fingerprint)
+
+    again = Person()
+    await disconnected(client(device, again, server), again)
+    assert again.asked == []
+
+
+async def test_another_host_of_a_known_farm_is_not_asked_about(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    first, second = Person(), Person()
+    await disconnected(client(device, first, server), first)
+    async with ScriptedServer(farm, "ts2") as other:
+        await disconnected(client(device, second, other), second)
+        assert second.asked == []
+        assert device.known_farms.fingerprint_of("127.0.0.1", other.port) == farm.fingerprint
+
+
+async def test_a_no_leaves_nothing_behind(server: ScriptedServer, device: Device) -> None:
+    person = Person(says_yes=False)
+    with pytest.raises(UntrustedFarm, match="was not accepted"):
+        await client(device, person, server).run()
+    assert device.known_farms.authorities() == []
+    assert server.infos == [] and server.logons == []
+
+
+async def test_a_known_host_with_another_authority_is_refused_by_the_files_name(
+    tmp_path: Path, server: ScriptedServer, device: Device
+) -> None:
+    person = Person()
+    await disconnected(client(device, person, server), person)
+    await server.close()
+    impostor = ScriptedServer(Farm(tmp_path / "other"))
+    await impostor.listen(port=server.port)
+    try:
+        with pytest.raises(UntrustedFarm, match=f"in {device.known_farms.file}"):
+            await client(device, person, impostor).run()
+        assert len(person.asked) == 1
+        assert impostor.logons == []
+    finally:
+        await impostor.close()
+
+
+async def test_an_authority_that_did_not_issue_the_certificate_is_not_even_asked_about(
+    tmp_path: Path, server: ScriptedServer, device: Device
+) -> None:
+    foreign = Farm(tmp_path / "other")
+    server.shown_authority = identity.certificate_der(foreign.authority)
+    person = Person()
+    with pytest.raises(UntrustedFarm, match="has not issued its certificate"):
+        await client(device, person, server).run()
+    assert person.asked == []
+
+
+async def test_a_given_authority_is_the_only_one_that_counts(
+    tmp_path: Path, farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    person = Person()
+    await disconnected(client(device, person, server, authority=farm.authority), person)
+    foreign = Farm(tmp_path / "other")
+    with pytest.raises(UntrustedFarm, match="--ca"):
+        await client(device, person, server, authority=foreign.authority).run()
+    assert person.asked == []
+
+
+async def test_a_daemon_of_another_role_is_no_terminal_server(farm: Farm, device: Device) -> None:
+    other = ScriptedServer(farm, "license-a")
+    await other.listen(role=Role.LICENSE_SERVER)
+    try:
+        finished = await client(device, Person(), other).run()
+        assert (finished.outcome, finished.code) == (Outcome.FAILED, ErrorCode.WRONG_ROLE)
+    finally:
+        await other.close()
+
+
+async def test_a_plain_link_needs_no_authority(farm: Farm, device: Device) -> None:
+    server = ScriptedServer(farm)
+    await server.listen(tls=False)
+    try:
+        person = Person()
+        await disconnected(client(device, person, server, plain=True), person)
+        check_proof(server)
+    finally:
+        await server.close()
+
+
+# --- licensing ------------------------------------------------------------------------------------
+
+
+async def test_the_device_signs_the_certificate_it_saw_and_keeps_what_is_pushed(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    pushed = token(device.key.device_id)
+    server.push = lambda info: NewLicense(token=pushed, issuer_certificate=b"der")
+    person = Person()
+    await disconnected(client(device, person, server, authority=farm.authority), person)
+    [held] = device.licenses()
+    assert held.token == pushed
+    [stored] = server.received
+    assert getattr(stored, "license_id", None) == held.claims.license_id
+    check_proof(server)
+    assert "90 days to go" in person.said
+
+    again = Person()
+    await disconnected(client(device, again, server, authority=farm.authority), again)
+    assert server.infos[-1].token == pushed
+
+
+async def test_a_license_of_another_device_is_an_error_and_is_not_acknowledged(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    server.push = lambda info: NewLicense(token=token(b"x" * 32), issuer_certificate=b"der")
+    with pytest.raises(DeviceStoreError, match="not this device's"):
+        await client(device, Person(), server, authority=farm.authority).run()
+    assert server.received == []
+
+
+def check_proof(server: ScriptedServer) -> None:
+    info = server.infos[-1]
+    device_id = identity.verify_device_proof(
+        info.public_key, info.signature, b"n" * 32, server.certificate
+    )
+    assert device_id == hashlib.sha256(info.public_key).digest()
+
+
+# --- session --------------------------------------------------------------------------------------
+
+
+async def test_bytes_go_both_ways_and_the_exit_status_comes_back(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    person = Person()
+    connecting = client(device, person, server, authority=farm.authority)
+    running = asyncio.create_task(connecting.run())
+    await person.attached.wait()
+    connecting.resize(100, 40)
+    connecting.send(b"hello\r")
+    await person.got_output.wait()
+    server.end_session(3)
+    finished = await running
+    assert (finished.outcome, finished.exit_status) == (Outcome.ENDED, 3)
+    assert (server.typed, person.output) == (b"hello\r", b"hello\r")
+    assert server.received == [ResizeSession(columns=100, rows=40)]
+
+
+async def test_output_that_nobody_takes_waits_at_the_host(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    person = Person()
+    person.takes_output = False
+    connecting = client(device, person, server, authority=farm.authority)
+    running = asyncio.create_task(connecting.run())
+    await person.attached.wait()
+    total = 16 * 1024 * 1024
+    link, sent = server.links[-1], 0
+    while sent < total and link.send_session_bytes(b"x" * 65536):
+        sent += 65536
+        await asyncio.sleep(0)
+    assert sent < total
+    assert len(person.output) < total
+    person.takes_output = True
+    connecting.resume_output()
+    connecting.cancel()
+    assert (await running).outcome is Outcome.CANCELLED
+
+
+async def test_a_redirect_leads_to_the_named_host_with_one_password(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    async with ScriptedServer(farm, "ts2") as target:
+        _redirect(server, target)
+        person = Person()
+        await disconnected(client(device, person, server), person)
+        [logon] = target.logons
+        assert (logon.credential_kind, logon.credential) == (Credential.TICKET, b"t" * 16)
+        assert person.passwords_asked == 1
+        assert "redirected to ts2" in person.said
+
+
+async def test_a_redirect_out_of_the_farm_is_refused(
+    tmp_path: Path, server: ScriptedServer, device: Device
+) -> None:
+    async with ScriptedServer(Farm(tmp_path / "other"), "ts2") as target:
+        _redirect(server, target)
+        person = Person()
+        with pytest.raises(UntrustedFarm, match="not of a farm that you trust"):
+            await client(device, person, server).run()
+        assert len(person.asked) == 1
+        assert target.infos == []
+
+
+async def test_a_lost_session_is_shown_again_with_its_cookie(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    person = Person()
+    connecting = client(device, person, server, authority=farm.authority)
+    running = asyncio.create_task(connecting.run())
+    await person.attached.wait()
+    person.attached.clear()
+    server.links[-1].abort()
+    await person.attached.wait()
+    assert server.logons[-1].credential_kind is Credential.RECONNECT
+    assert server.logons[-1].credential == COOKIE
+    assert any("reconnecting in" in said for said in person.said)
+    connecting.disconnect()
+    assert (await running).outcome is Outcome.DISCONNECTED
+
+
+async def test_a_dead_host_is_passed_over(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    dead = ScriptedServer(farm, "dead")
+    await dead.listen()
+    await dead.close()
+    person = Person()
+    hosts = (dead, server)
+    finished = await disconnected(client(device, person, *hosts, authority=farm.authority), person)
+    assert finished.outcome is Outcome.DISCONNECTED
+
+
+async def test_without_a_password_the_client_gives_up(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    finished = await client(device, Person(None), server, authority=farm.authority).run()
+    assert finished.outcome is Outcome.CANCELLED
+
+
+async def test_a_program_that_ends_at_once_has_its_status_too(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    def end_at_once(link: Any, request: Any) -> None:
+        server.accept(link, request)
+        link.send_session_bytes(b"gone")
+        link.send(SessionEnded(exit_status=9))
+
+    server.on_logon = end_at_once
+    person = Person()
+    finished = await client(device, person, server, authority=farm.authority).run()
+    assert (finished.exit_status, person.output) == (9, b"gone")
+
+
+def _redirect(server: ScriptedServer, target: ScriptedServer) -> None:
+    redirect = Redirect(
+        host=target.name,
+        address="127.0.0.1",
+        port=target.port,
+        ticket=b"t" * 16,
+        session_id=7,
+    )
+    server.on_logon = lambda link, request: link.send(redirect)

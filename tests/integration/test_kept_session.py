@@ -1,0 +1,227 @@
+"""What a session's program finds: a real terminal, a clean environment, and nothing else.
+
+With dash, which does not open a terminal by itself as bash does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemons.terminal_server.keeper_client import HeldProgram
+from daemons.terminal_server.kept_session import Session
+from tests.integration.keepers import RING_BYTES, Terminal, program
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+class Started:
+    def __init__(self, **given: Any) -> None:
+        self.session = Session(program(**given), 100, 30, RING_BYTES)
+        self.failure = self.session.read_failure()
+        held = HeldProgram(self.session.pid, os.dup(self.session.master), os.dup(self.session.ring))
+        self.terminal = Terminal(held)
+
+    def wait_for_end(self) -> int:
+        assert select.select([self.session.pidfd], [], [], 20)[0]
+        return self.session.note_end()
+
+    def close(self) -> None:
+        self.terminal.close()
+        if self.session.is_running:
+            self.session.signal_all(signal.SIGKILL)
+            self.session.note_end()
+        self.session.close()
+
+
+@contextlib.contextmanager
+def session(**given: Any) -> Iterator[Started]:
+    started = Started(**given)
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+@pytest.fixture
+def shell() -> Iterator[Started]:
+    with session() as started:
+        yield started
+
+
+def test_the_terminal_is_the_controlling_one(shell: Started) -> None:
+    shell.terminal.type(b"tty; echo via /dev/tty >/dev/tty\n")
+    shell.terminal.until(b"\r\n")
+    name = shell.terminal.until(b"\r\n").removeprefix(b"# ").removeprefix(b"$ ")
+    assert os.stat(name).st_rdev == os.fstat(shell.session.slave).st_rdev
+    assert shell.terminal.until(b"\r\n") == b"via /dev/tty"
+
+
+def wait_for_job(started: Started) -> int:
+    """The process group of the job that the shell has put into the foreground."""
+    deadline = time.monotonic() + 20
+    while True:
+        group = os.tcgetpgrp(started.session.master)
+        # Between its fork and its exec the job is still the shell, and catches signals.
+        if group != started.session.pid and Path(f"/proc/{group}/comm").read_text() != "dash\n":
+            return group
+        assert time.monotonic() < deadline, "no job in the foreground"
+
+
+def test_ctrl_c_ends_the_job_and_not_the_shell(shell: Started) -> None:
+    shell.terminal.type(b"sleep 1000\n")
+    wait_for_job(shell)
+    shell.terminal.type(b"\x03")
+    shell.terminal.type(b"echo status $?.\n")
+    shell.terminal.until(b"status 130.")
+
+
+def test_ctrl_z_stops_the_job(shell: Started) -> None:
+    shell.terminal.type(b"cat\n")
+    wait_for_job(shell)
+    shell.terminal.type(b"\x1a")
+    shell.terminal.until(b"Stopped")
+
+
+def test_no_descriptor_but_three_is_open() -> None:
+    leaky = os.dup(0)
+    os.set_inheritable(leaky, True)
+    listing = "n=0; while [ $n -lt 100 ]; do [ -e /proc/$$/fd/$n ] && echo $n; n=$((n+1)); done"
+    try:
+        with session(command=f"{listing}; echo end.") as started:
+            assert started.terminal.until(b"end.").split() == [b"0", b"1", b"2"]
+    finally:
+        os.close(leaky)
+
+
+def test_the_environment_holds_nothing_of_the_keepers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "of the keeper")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    with session(command="env; echo end.", terminal="vt100", session_id=7) as started:
+        lines = started.terminal.until(b"end.").decode().split()
+    found = dict(line.split("=", 1) for line in lines)
+    assert set(found) - {"PWD", "OLDPWD", "_"} == {
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "PATH",
+        "TERM",
+        "LANG",
+        "TSFARM_SESSION",
+    }
+    assert (found["TERM"], found["TSFARM_SESSION"]) == ("vt100", "7")
+
+
+def test_signals_are_as_a_program_expects_them() -> None:
+    with session(command="grep -E 'Sig(Blk|Ign)' /proc/self/status; echo end.") as started:
+        lines = started.terminal.until(b"end.").decode().split()
+    assert lines[1::2] == ["0" * 16, "0" * 16]
+
+
+def test_the_size_is_there_from_the_start() -> None:
+    with session(command="stty size; echo end.") as started:
+        assert started.terminal.until(b"\nend.") == b"30 100"
+
+
+def test_a_command_puts_out_exactly_its_bytes() -> None:
+    with session(command="read line; printf 'a\\nb\\r\\n%s' $line; echo .") as started:
+        started.terminal.type(b"typed\n")
+        assert started.terminal.until(b".") == b"a\nb\r\ntyped"
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [("exit 0", 0), ("exit 3", 3), ("kill -TERM $$", 143), ("kill -KILL $$", 137)],
+)
+def test_the_exit_status_is_as_a_shell_reports_it(command: str, status: int) -> None:
+    with session(command=command) as started:
+        assert started.wait_for_end() == status
+
+
+def test_after_the_end_all_output_and_then_an_end_of_file_are_read() -> None:
+    with session(command="seq 2000") as started:
+        output = started.terminal.until(b"\n2000\n")
+        started.wait_for_end()
+        with pytest.raises(AssertionError, match="Input/output error"):
+            started.terminal.until(b"more")
+    assert output.split() == [b"%d" % number for number in range(1, 2000)]
+
+
+def test_a_program_may_close_its_terminal_and_open_it_again() -> None:
+    command = "exec 3<&- 2>&- 1>&- 0<&-; echo back. >/dev/tty"
+    with session(command=command) as started:
+        started.terminal.until(b"back.")
+
+
+def test_hanging_up_ends_foreground_and_background(shell: Started) -> None:
+    shell.terminal.type(b"sleep 1000 & echo job $!.; sleep 2000\n")
+    shell.terminal.until(b"; sleep 2000\r\n")
+    shell.terminal.until(b"job ")
+    job = int(shell.terminal.until(b"."))
+    gone = os.pidfd_open(job)
+    shell.session.signal_all(signal.SIGHUP)
+    assert select.select([gone], [], [], 20)[0]
+    os.close(gone)
+    assert shell.wait_for_end() == 128 + signal.SIGHUP
+
+
+def test_a_stopped_job_is_ended_too(shell: Started) -> None:
+    shell.terminal.type(b"cat\n")
+    job = wait_for_job(shell)
+    gone = os.pidfd_open(job)
+    shell.terminal.type(b"\x1a")
+    shell.terminal.until(b"Stopped")
+    shell.session.signal_all(signal.SIGHUP)
+    assert select.select([gone], [], [], 20)[0]
+    os.close(gone)
+
+
+def test_a_program_that_cannot_be_executed_says_why() -> None:
+    with session(arguments=("/no/such/program",)) as started:
+        assert b"No such file" in started.failure
+
+
+def test_a_folder_that_is_not_there_says_why() -> None:
+    with session(command="pwd", folder="/no/such/folder") as started:
+        assert b"No such file" in started.failure
+
+
+def test_an_application_starts_in_its_folder() -> None:
+    with session(command="pwd; echo end.", folder="/usr/bin") as started:
+        assert started.terminal.until(b"\nend.") == b"/usr/bin"
+
+
+def test_typed_text_is_utf8_to_the_terminal(shell: Started) -> None:
+    mode = termios.tcgetattr(shell.session.master)
+    assert mode[0] & 0o40000
+
+
+@needs_root
+def test_root_becomes_the_user_with_the_users_groups_and_terminal() -> None:
+    command = "id -u; id -g; id -G; stat -c %U $(tty); stat -c %a $(tty); echo end."
+    with session(command=command, system_user="nobody", allow_root=False) as started:
+        lines = started.terminal.until(b"end.").decode().split()
+    assert lines == ["65534", "65534", "65534", "nobody", "620"]
+
+
+@needs_root
+def test_the_user_cannot_become_root_again() -> None:
+    command = 'python3 -c "import os; os.setuid(0)" 2>&1 | tail -n 1; echo end.'
+    with session(command=command, system_user="nobody", allow_root=False) as started:
+        assert b"PermissionError" in started.terminal.until(b"end.")
+
+
+@needs_root
+def test_root_itself_is_refused() -> None:
+    with session(command="id", system_user="root", allow_root=False) as started:
+        assert b"allow_root" in started.failure

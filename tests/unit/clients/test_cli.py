@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from clients.cli import main
+from clients.device import Device
+from clients.exit_codes import ExitCode
+from tests.unit.clients.licenses import FARM, token
+from tsproto import identity
+from tsproto.messages import LicenseKind, Role
+
+DAY = 86_400
+NOW = 1_700_000_000.0
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        yield (*path, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+# --- help ---------------------------------------------------------------------------------------
+
+
+def test_the_help_lists_every_command_with_a_line() -> None:
+    shown = run("--help").output
+    for name, command in main.commands.items():
+        line = next(line for line in shown.splitlines() if line.strip().startswith(f"{name} "))
+        assert line.strip().removeprefix(name).strip() == command.get_short_help_str(100)
+        assert not line.endswith("...")
+
+
+def test_the_keeper_is_nobodys_command() -> None:
+    assert "keeper" not in run("--help").output
+
+
+def test_the_help_tells_the_exit_statuses() -> None:
+    shown = run("--help").output
+    for code in ExitCode:
+        assert f"{code.value}  {code.meaning}" in shown
+
+
+@pytest.mark.parametrize("path", [(), *commands(main)], ids="-".join)
+def test_every_command_has_help_with_an_example(path: tuple[str, ...]) -> None:
+    done = run(*path, "--help")
+    assert done.exit_code == 0
+    assert "Example:\n    tsfarm " in done.output or "Example:\n    echo " in done.output
+    assert " ".join(path) in done.output.split("Example:")[1]
+
+
+def test_the_version_is_the_packages() -> None:
+    assert run("--version").output.startswith("tsfarm ")
+
+
+# --- errors -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("connect",),
+        ("connect", "ts1:0", "--", "true"),
+        ("connect", "ts1", "--password-file", "/nonexistent", "--", "true"),
+        ("lab", "warp", "soon"),
+        ("pki", "issue", "client", "laptop1"),
+        ("query", "session"),
+        ("query", "session", "--server", "ts1"),
+        ("license-server",),
+    ],
+)
+def test_a_wrong_command_line_is_status_2(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.exit_code == ExitCode.USAGE
+    assert "Traceback" not in done.output
+
+
+def test_an_error_is_one_line_and_no_traceback(tmp_path: Path) -> None:
+    Device.open(tmp_path)
+    (tmp_path / "key").chmod(0o644)
+    (tmp_path / "password").write_text("secret\n")
+    password = tmp_path / "password"
+    arguments = ("connect", "ts1", "--store", tmp_path, "--password-file", password, "--", "true")
+    done = run(*arguments)
+    assert done.exit_code == ExitCode.FAILED
+    assert done.stderr.splitlines() == [
+        f"tsfarm: {tmp_path}/key is open to others (mode 0644), who could pass for this device:"
+        f" run `chmod 600 {tmp_path}/key`"
+    ]
+
+
+def test_an_interactive_session_without_a_terminal_is_refused() -> None:
+    done = run("connect", "ts1", "--user", "user1")
+    assert done.exit_code == ExitCode.FAILED
+    assert done.stderr.startswith("tsfarm: standard input is no terminal: run one command with")
+
+
+@pytest.mark.parametrize("content", ["", "\n", "x" * 1025])
+def test_a_password_file_without_a_password_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "password"
+    file.write_text(content)
+    done = run("connect", "ts1", "--store", tmp_path / "s", "--password-file", file, "--", "true")
+    assert done.exit_code == ExitCode.FAILED
+    assert "its first line must be a password" in done.stderr
+
+
+def test_an_unreachable_host_is_status_5(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("secret\n")
+    done = run(
+        "connect",
+        "127.0.0.1:1",
+        "--store",
+        tmp_path / "store",
+        "--plain",
+        "--password-file",
+        tmp_path / "password",
+        "--",
+        "true",
+    )
+    assert done.exit_code == ExitCode.UNREACHABLE
+    assert done.stderr.startswith("tsfarm: no connection: 127.0.0.1:1")
+
+
+def test_a_missing_lab_is_an_error_with_its_remedy(tmp_path: Path) -> None:
+    done = run("query", "pool", "--lab", tmp_path)
+    assert done.exit_code == ExitCode.FAILED
+    assert done.stderr.startswith("tsfarm: ")
+
+
+# --- license show -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def licensed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    device = Device.open(tmp_path / "store", "laptop1")
+    held = token(device.key.device_id, kind=LicenseKind.TEMPORARY, expires_at=int(NOW) + 90 * DAY)
+    device.store_license(FARM, held, b"der")
+    monkeypatch.setattr("time.time", lambda: NOW)
+    return device.folder
+
+
+def test_licenses_are_shown_with_the_days_left(licensed: Path) -> None:
+    done = run("license", "show", "--store", licensed)
+    heading, row = done.stdout.splitlines()
+    assert heading.split() == "FARM PRODUCT VERSION KIND ISSUER DEVICE EXPIRES DAYS LEFT".split()
+    assert row.split()[:6] == "lab terminal-server 1 temporary license-a laptop1".split()
+    assert row.split()[-1] == "90"
+
+
+def test_licenses_are_shown_to_programs(licensed: Path) -> None:
+    [row] = json.loads(run("license", "show", "--store", licensed, "--json").stdout)
+    assert (row["kind"], row["issuer"], row["days_left"]) == ("temporary", "license-a", 90)
+    assert row["license_id"] == (b"l" * 16).hex()
+
+
+def test_a_device_without_licenses_is_no_error(tmp_path: Path) -> None:
+    assert run("license", "show", "--store", tmp_path).stdout == f"no license in {tmp_path}\n"
+    assert json.loads(run("license", "show", "--store", tmp_path, "--json").stdout) == []
+
+
+def test_a_damaged_license_is_an_error(licensed: Path) -> None:
+    file = licensed / "licenses" / FARM / "terminal-server"
+    file.write_bytes(b"{")
+    done = run("license", "show", "--store", licensed)
+    assert done.exit_code == ExitCode.FAILED
+    assert done.stderr == (
+        f"tsfarm: {file} is damaged: delete it, and the farm gives this device the same license"
+        " again\n"
+    )
+
+
+# --- pki and users ------------------------------------------------------------------------------
+
+
+def test_a_farm_gets_its_certificates(tmp_path: Path) -> None:
+    pki = tmp_path / "pki"
+    made = run("pki", "init", "--farm", "lab", "--dir", pki)
+    assert made.exit_code == 0 and "SHA256:" in made.stdout
+    assert run("pki", "issue", "terminal-server", "ts1", "--dir", pki).exit_code == 0
+    der = identity.certificate_der((pki / "ts1.crt").read_bytes())
+    assert identity.identity_of(der) == identity.Identity("lab", Role.TERMINAL_SERVER, "ts1")
+    for file in pki.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_certificate_is_never_overwritten(tmp_path: Path) -> None:
+    pki = tmp_path / "pki"
+    run("pki", "init", "--farm", "lab", "--dir", pki)
+    before = (pki / "authority.key").read_bytes()
+    for arguments in (("init", "--farm", "lab"), ("issue", "administrator", "authority")):
+        done = run("pki", *arguments, "--dir", pki)
+        assert done.exit_code == ExitCode.FAILED
+    run("pki", "issue", "administrator", "admin", "--dir", pki)
+    again = run("pki", "issue", "administrator", "admin", "--dir", pki)
+    assert "is not overwritten" in again.stderr
+    assert (pki / "authority.key").read_bytes() == before
+
+
+def test_without_an_authority_nothing_is_issued(tmp_path: Path) -> None:
+    done = run("pki", "issue", "terminal-server", "ts1", "--dir", tmp_path)
+    assert done.exit_code == ExitCode.FAILED
+    assert "make the authority with `tsfarm pki init`" in done.stderr
+
+
+def test_a_name_that_cannot_stand_in_a_certificate_is_refused(tmp_path: Path) -> None:
+    run("pki", "init", "--farm", "lab", "--dir", tmp_path)
+    done = run("pki", "issue", "terminal-server", "../ts1", "--dir", tmp_path)
+    assert done.exit_code == ExitCode.FAILED
+    assert sorted(os.listdir(tmp_path)) == ["authority.crt", "authority.key"]

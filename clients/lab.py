@@ -5,7 +5,6 @@ The commands hand everything to `daemons.lab`, which is loaded only when one of 
 
 from __future__ import annotations
 
-import importlib
 import json
 import signal
 from collections.abc import Callable
@@ -20,7 +19,9 @@ FOLDER = Path(".lab")
 
 
 def _lab() -> Any:
-    return importlib.import_module("daemons.lab")
+    from daemons import lab
+
+    return lab
 
 
 def in_folder(command: Callable[..., None]) -> Callable[..., None]:

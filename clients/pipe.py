@@ -1,13 +1,15 @@
 """A session without a terminal, for scripts: standard input and output are the command's.
 
-The command runs on a PTY at the other end, in its line mode. So the end of input is typed as a
-person would, and input is text: lines of at most 4,095 bytes, without control characters.
+The command runs on a PTY at the other end, in its line mode: input is typed there as a person
+would, so that every byte of it arrives, and its end too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
+from collections.abc import Iterator
 
 from clients import tty
 from clients.client import Client
@@ -15,9 +17,41 @@ from clients.prompts import Prompts
 from clients.steps import Attached, Finished
 from clients.terminal import READ_BYTES, Signals
 
-END_OF_INPUT = b"\x04"  # VEOF of a PTY
+END_OF_INPUT = b"\x04"  # VEOF: in the middle of a line it hands over what is there
+QUOTE = b"\x16"  # VLNEXT
+# A PTY drops what is beyond 4,095 bytes of one line; half of that leaves room.
+LINE_BYTES_MAX = 2048
 # A command whose reader is gone must end; its output has somewhere to go until then.
 DRAIN_SECONDS = 60.0
+
+
+class TypedInput:
+    """Bytes as keys for a terminal in line mode (termios(3)): those that have a meaning there are
+    quoted, and long lines are handed over in parts."""
+
+    _MEANINGFUL = re.compile(rb"[\x03\x04\r\x0f\x11-\x13\x15-\x17\x1a\x1c\x7f]")
+
+    def __init__(self) -> None:
+        self._column = 0
+
+    def encode(self, data: bytes) -> bytes:
+        return b"".join(self._parts(data))
+
+    def end(self) -> bytes:
+        """The end of input; within a line it takes two."""
+        return END_OF_INPUT * (2 if self._column else 1)
+
+    def _parts(self, data: bytes) -> Iterator[bytes]:
+        position = 0
+        while position < len(data):
+            if self._column >= LINE_BYTES_MAX:
+                self._column = 0
+                yield END_OF_INPUT
+            reach = data[position : position + LINE_BYTES_MAX - self._column]
+            newline = reach.rfind(b"\n")
+            self._column = len(reach) - newline - 1 if newline >= 0 else self._column + len(reach)
+            position += len(reach)
+            yield self._MEANINGFUL.sub(QUOTE + rb"\g<0>", reach)
 
 
 class Pipe:
@@ -27,7 +61,7 @@ class Pipe:
         self._prompts = prompts
         self._stdin = stdin
         self._stdout = stdout
-        self._is_at_line_start = True
+        self._keys = TypedInput()
         self._polls = False
         self._client: Client
 
@@ -81,11 +115,9 @@ class Pipe:
             data = b""
         if not data:
             self._stop_reading()
-            # In the middle of a line the first one only hands over what is there.
-            self._client.send(END_OF_INPUT if self._is_at_line_start else END_OF_INPUT * 2)
+            self._client.send(self._keys.end())
             return
-        self._is_at_line_start = data.endswith(b"\n")
-        if not self._client.send(data):
+        if not self._client.send(self._keys.encode(data)):
             self._stop_reading()
         elif not self._polls:
             asyncio.get_running_loop().call_soon(self._on_readable)

@@ -92,9 +92,9 @@ class Terminal:
         tty.say(text, raw=self._raw.is_raw)
 
     def on_attached(self, attached: Attached) -> None:
-        self._resize()
         self._raw.enter()
         self._read(True)
+        self._resize()
 
     def on_detached(self) -> None:
         """Only Ctrl-C counts until the session is back, so keys are read on."""

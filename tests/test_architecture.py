@@ -135,10 +135,10 @@ CORE = "daemons/session_directory/core.py"
         (daemons_meet_only_in_messages, "daemons/lab.py", "import daemons.license_server", "lic"),
         (daemons_and_clients_meet_only_in_messages, CORE, "import clients.logon", "clients"),
         (daemons_and_clients_meet_only_in_messages, "clients/admin.py", "import daemons", "daemo"),
-        (daemons_and_clients_meet_only_in_messages, STARTS_DAEMONS, "import daemons.lab", "lab"),
+        (daemons_and_clients_meet_only_in_messages, STARTS_DAEMONS[0], "import daemons.lab", "lab"),
         (
             daemons_and_clients_meet_only_in_messages,
-            STARTS_DAEMONS,
+            STARTS_DAEMONS[0],
             "def f():\n    import daemons.license_server.core",
             "core",
         ),
@@ -182,12 +182,12 @@ def test_a_broken_rule_is_named_with_its_file(
         (daemons_meet_only_in_messages, CORE, "import daemons.session_directory.tickets"),
         (
             daemons_and_clients_meet_only_in_messages,
-            STARTS_DAEMONS,
+            STARTS_DAEMONS[0],
             "def f():\n    from daemons.license_server.__main__ import main",
         ),
         (
             daemons_and_clients_meet_only_in_messages,
-            STARTS_DAEMONS,
+            STARTS_DAEMONS[0],
             "def f():\n    from daemons import lab",
         ),
         (the_store_knows_no_core, "daemons/store/x.py", "from daemons.effects import Record"),

@@ -196,7 +196,9 @@ class Keeper:
 
     def _hang_up(self, session_id: int) -> None:
         session = self._sessions.get(session_id)
-        if session is not None and session.kill_at is None:
+        if session is None or session.kill_at is not None:
+            return
+        if session.is_running or session.has_processes():
             session.signal_all(signal.SIGHUP)
             session.kill_at = time.monotonic() + KILL_AFTER_SECONDS
 
@@ -267,9 +269,9 @@ def main(arguments: list[str] | None = None) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         _bind(listener, options.socket)
         if options.detach:
-            _detach(options.pid_file.with_suffix(".log"))
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+            _detach(options.pid_file.with_suffix(".log"), lock)
+        else:
+            _write_pid(lock, os.getpid())
         os.chdir("/")
         Keeper(listener, options.idle_seconds).run()
     options.socket.unlink(missing_ok=True)
@@ -329,10 +331,16 @@ def _bind(listener: socket.socket, path: Path) -> None:
     listener.listen(8)
 
 
-def _detach(log: Path) -> None:
+def _write_pid(lock: int, pid: int) -> None:
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, b"%d\n" % pid, 0)
+
+
+def _detach(log: Path, lock: int) -> None:
     """Go on in a child that has its own files and no terminal; the caller's wait ends here."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    if os.fork():
+    if child := os.fork():
+        _write_pid(lock, child)
         os._exit(0)
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)

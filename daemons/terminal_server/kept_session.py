@@ -55,6 +55,8 @@ class Session:
         mode = termios.tcgetattr(opened["slave"])
         mode[_IFLAG] |= _IUTF8
         if raw:
+            # Quoted bytes of input must pass: a full terminal acts on a quoted ^S all the same.
+            mode[_IFLAG] &= ~(termios.IXON | termios.IXOFF)
             mode[_OFLAG] &= ~termios.OPOST
             mode[_LFLAG] &= ~termios.ECHO
         termios.tcsetattr(self.slave, termios.TCSANOW, mode)

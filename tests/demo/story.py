@@ -204,6 +204,7 @@ class Story:
         lab.start(self.folder, "directory")
         until("user2's row", lambda: self._session("user2", "disconnected"))
         until("user1's row", lambda: self._session("user1", "active"))
+        until("all terminal servers", self._all_have_joined)
         rows = [f"{s['user_name']} on {s['host']} {s['state']}" for s in self._sessions()]
         with self._connect("ts3", "user1", "laptop1") as terminal:
             self._log_on(terminal, "user1")
@@ -329,6 +330,10 @@ class Story:
             ):
                 return session
         return None
+
+    def _all_have_joined(self) -> bool:
+        states = [server["state"].lower() for server in self._query("server")]
+        return states == ["ready"] * len(self.plan.terminal_servers)
 
     def _licenses(self, device: str) -> list[dict[str, Any]]:
         wanted = self._token(device)["device_id"]

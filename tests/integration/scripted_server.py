@@ -16,11 +16,13 @@ from tsproto.messages import (
     LicenseInfo,
     LicenseKind,
     LicenseRequest,
+    LicenseStored,
     LogonAccepted,
     LogonRequest,
     Message,
     NewLicense,
     QueryAuthority,
+    ResizeSession,
     Role,
     SessionEnded,
 )
@@ -71,6 +73,7 @@ class ScriptedServer:
         self.shown_authority = identity.certificate_der(farm.authority)
         self.certificate = bytes(32)
         self.session_shown = asyncio.Event()
+        self.resized = asyncio.Event()
 
     async def __aenter__(self) -> ScriptedServer:
         await self.listen()
@@ -138,8 +141,10 @@ class ScriptedServer:
                     link.close(ErrorCode.DISCONNECTED_BY_USER)
                 case Received(message):
                     self.received.append(message)
-                    if type(message).__name__ == "LicenseStored":
+                    if isinstance(message, LicenseStored):
                         self._let_in(link)
+                    elif isinstance(message, ResizeSession):
+                        self.resized.set()
                 case SessionBytes(data):
                     self.typed += data
                     link.send_session_bytes(data)

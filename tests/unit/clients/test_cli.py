@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +12,7 @@ from clients.cli import main
 from clients.device import Device
 from clients.exit_codes import ExitCode
 from tests.unit.clients.licenses import FARM, token
-from tsproto import identity
-from tsproto.messages import LicenseKind, Role
+from tsproto.messages import LicenseKind
 
 DAY = 86_400
 NOW = 1_700_000_000.0
@@ -180,43 +177,3 @@ def test_a_damaged_license_is_an_error(licensed: Path) -> None:
         f"tsfarm: {file} is damaged: delete it, and the farm gives this device the same license"
         " again\n"
     )
-
-
-# --- pki and users ------------------------------------------------------------------------------
-
-
-def test_a_farm_gets_its_certificates(tmp_path: Path) -> None:
-    pki = tmp_path / "pki"
-    made = run("pki", "init", "--farm", "lab", "--dir", pki)
-    assert made.exit_code == 0 and "SHA256:" in made.stdout
-    assert run("pki", "issue", "terminal-server", "ts1", "--dir", pki).exit_code == 0
-    der = identity.certificate_der((pki / "ts1.crt").read_bytes())
-    assert identity.identity_of(der) == identity.Identity("lab", Role.TERMINAL_SERVER, "ts1")
-    for file in pki.iterdir():
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600
-
-
-def test_a_certificate_is_never_overwritten(tmp_path: Path) -> None:
-    pki = tmp_path / "pki"
-    run("pki", "init", "--farm", "lab", "--dir", pki)
-    before = (pki / "authority.key").read_bytes()
-    for arguments in (("init", "--farm", "lab"), ("issue", "administrator", "authority")):
-        done = run("pki", *arguments, "--dir", pki)
-        assert done.exit_code == ExitCode.FAILED
-    run("pki", "issue", "administrator", "admin", "--dir", pki)
-    again = run("pki", "issue", "administrator", "admin", "--dir", pki)
-    assert "is not overwritten" in again.stderr
-    assert (pki / "authority.key").read_bytes() == before
-
-
-def test_without_an_authority_nothing_is_issued(tmp_path: Path) -> None:
-    done = run("pki", "issue", "terminal-server", "ts1", "--dir", tmp_path)
-    assert done.exit_code == ExitCode.FAILED
-    assert "make the authority with `tsfarm pki init`" in done.stderr
-
-
-def test_a_name_that_cannot_stand_in_a_certificate_is_refused(tmp_path: Path) -> None:
-    run("pki", "init", "--farm", "lab", "--dir", tmp_path)
-    done = run("pki", "issue", "terminal-server", "../ts1", "--dir", tmp_path)
-    assert done.exit_code == ExitCode.FAILED
-    assert sorted(os.listdir(tmp_path)) == ["authority.crt", "authority.key"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import termios
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import cast
@@ -10,7 +11,7 @@ from typing import cast
 import pytest
 
 from clients.client import Client
-from clients.pipe import Pipe
+from clients.pipe import Pipe, TypedInput
 from clients.prompts import NoTerminal, Prompts
 from clients.steps import Attached
 from tests.unit.clients.test_terminal import ScriptedClient
@@ -106,4 +107,32 @@ async def test_a_password_is_asked_for_on_a_terminal_only() -> None:
     pipe = Pipe(Prompts(descriptor=pipes.stdin), pipes.stdin, pipes.stdout)
     with pytest.raises(NoTerminal, match="--password-file"):
         await pipe.ask_password("user1", "ts1", again=False)
-    asyncio.get_running_loop()
+
+
+async def test_every_byte_arrives_through_the_line_mode_of_a_real_terminal() -> None:
+    person, program = os.openpty()
+    attributes = termios.tcgetattr(program)
+    attributes[3] &= ~termios.ECHO
+    termios.tcsetattr(program, termios.TCSANOW, attributes)
+    data = bytes(range(256)) * 4 + b"x" * 10_000 + b"\n\n" + bytes(range(255, -1, -1))
+    received = bytearray()
+    at_end = asyncio.Event()
+
+    def on_readable() -> None:
+        piece = os.read(program, 65536)
+        received.extend(piece)
+        if not piece:
+            at_end.set()
+
+    loop = asyncio.get_running_loop()
+    loop.add_reader(program, on_readable)
+    keys = TypedInput()
+    for start in range(0, len(data), 700):
+        os.write(person, keys.encode(data[start : start + 700]))
+        await asyncio.sleep(0)
+    os.write(person, keys.end())
+    await at_end.wait()
+    loop.remove_reader(program)
+    assert bytes(received) == data
+    for descriptor in (person, program):
+        os.close(descriptor)

@@ -1,0 +1,358 @@
+"""Sessions on real PTYs: shown, left, shown again, also by the next terminal server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from pyghostty import Terminal
+
+from daemons import settings
+from daemons.effects import ProgramFailed, ProgramStarted
+from daemons.terminal_server.attachment import STATUS_UNKNOWN
+from tests.integration.keepers import end_process, folder_with_keeper, keeper_pid
+from tests.integration.sessions import COLUMNS, ROWS, USUAL, Client, Server, terminal_server
+from tsproto.errors import ErrorCode
+
+PLAIN = msgspec.structs.replace(USUAL, screen=False)
+# What a pager or an editor does: the alternate screen, a picture, a key, and back.
+FULL_SCREEN = (
+    "printf '$ before\\r\\n';"
+    " printf '\\033[?1049h\\033[?25l\\033[H\\033[7mtitle\\033[m\\033[5;3Htext\\033[10;1H:';"
+    " read key;"
+    " printf '\\033[?25h\\033[?1049l$ after.'; read key"
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    with folder_with_keeper(tmp_path) as folder:
+        yield folder
+
+
+def picture(*received: bytes) -> list[str]:
+    """What a client's terminal shows after this."""
+    terminal = Terminal(COLUMNS, ROWS, scrollback=0)
+    for data in received:
+        terminal.feed(data)
+    rows: list[str] = terminal.text().rstrip("\n").split("\n")
+    return rows
+
+
+async def shell_with_client(server: Server, session_id: int = 1) -> Client:
+    assert isinstance(await server.start(session_id), ProgramStarted)
+    client = server.client()
+    server.attach(client, session_id, fresh=True)
+    return client
+
+
+async def test_bytes_go_both_ways(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        client = await shell_with_client(server)
+        server.type(client, b"echo one$((1+1)).\n")
+        await client.until(b"one2.\r\n")
+
+
+async def test_a_command_gives_all_its_bytes_in_order_then_its_status(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        await server.start(command="seq 20000; exit 5")
+        client = server.client()
+        server.attach(client, fresh=True)
+        assert await server.ended.get() == (1, 5)
+        assert client.received == b"".join(b"%d\n" % number for number in range(1, 20001))
+
+
+async def test_a_command_that_ends_before_it_is_shown_loses_nothing(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        outcome = await server.start(command="echo quick; exit 1")
+        assert isinstance(outcome, ProgramStarted)
+        pidfd = os.pidfd_open(outcome.pid)
+        ended = asyncio.Event()
+        asyncio.get_running_loop().add_reader(pidfd, ended.set)
+        await ended.wait()
+        asyncio.get_running_loop().remove_reader(pidfd)
+        os.close(pidfd)
+        client = server.client()
+        server.attach(client, fresh=True)
+        assert await server.ended.get() == (1, 1)
+        assert client.received == b"quick\n"
+
+
+async def test_a_program_that_nobody_comes_for_goes_on(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        await server.start(command="seq 50000; exit 4")
+        assert await server.ended.get() == (1, 4)
+
+
+async def test_a_background_job_does_not_hold_up_the_end(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        await server.start(command="sleep 1000 & echo done.")
+        client = server.client()
+        server.attach(client, fresh=True)
+        assert await server.ended.get() == (1, 0)
+        assert client.received == b"done.\n"
+
+
+async def test_an_application_runs_by_its_name(folder: Path) -> None:
+    applications = {"greeter": settings.Application(command=("/bin/echo", "hello"), folder="/")}
+    given = msgspec.structs.replace(USUAL, applications=applications)
+    async with terminal_server(folder, given) as server:
+        await server.start(application="greeter")
+        client = server.client()
+        server.attach(client, fresh=True)
+        await client.until(b"hello\r\n")
+        assert await server.ended.get() == (1, 0)
+
+
+async def test_an_unknown_application_is_refused(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        outcome = await server.start(application="nothing")
+        assert isinstance(outcome, ProgramFailed)
+        assert outcome.code is ErrorCode.UNKNOWN_APPLICATION
+
+
+async def test_a_new_client_takes_the_session_over(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        first = await shell_with_client(server)
+        second = server.client()
+        server.attach(second)
+        server.type(first, b"echo from-first.\n")
+        server.type(second, b"echo from-second.\n")
+        await second.until(b"\r\nfrom-second.")
+        assert b"from-first" not in second.received + first.received
+
+
+async def test_resizing_reaches_the_program(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        client = await shell_with_client(server)
+        server.type(client, b"trap 'stty size' WINCH; echo ready.\n")
+        await client.until(b"\r\nready.")
+        server.resize(33, 7)
+        server.type(client, b"\n")
+        await client.until(b"7 33\r\n")
+
+
+async def test_ending_a_session_hangs_up(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        await shell_with_client(server)
+        server.end()
+        assert await server.ended.get() == (1, 128 + signal.SIGHUP)
+
+
+async def test_effects_for_what_is_gone_do_nothing(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        client = server.client()
+        server.attach(client, 9)
+        server.resize(1, 1, 9)
+        server.detach(9)
+        server.end(9)
+        server.type(client, b"x")
+        server.sessions.on_writable(client)
+        await server.start()
+        del server.clients[client.id]
+        server.attach(client)
+        assert client.received == b""
+
+
+# --- coming back ----------------------------------------------------------------------------------
+
+
+async def test_the_program_goes_on_while_nobody_looks(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        client = await shell_with_client(server)
+        server.type(client, b"kept=this; echo ready.\n")
+        await client.until(b"\r\nready.")
+        server.detach()
+        again = server.client()
+        server.attach(again)
+        server.type(again, b"echo $kept one.\n")
+        await again.until(b"\r\nthis one.")
+
+
+async def test_the_screen_comes_back(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        await server.start(command="printf 'one\\r\\n\\033[31mtwo\\033[m\\033[7;9Hthree'; read key")
+        client = server.client()
+        server.attach(client, fresh=True)
+        await client.until(b"three")
+        server.detach()
+        again = server.client()
+        server.attach(again)
+        assert picture(again.received) == ["one", "two", "", "", "", "", "        three"]
+
+
+async def test_a_full_screen_program_comes_back_and_what_it_hides_too(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        await server.start(command=FULL_SCREEN)
+        client = server.client()
+        server.attach(client, fresh=True)
+        await client.until(b"\x1b[10;1H:")
+        server.detach()
+        again = server.client()
+        server.attach(again)
+        left = b"$ of the client's own"
+        assert picture(left, again.received) == ["title", *[""] * 3, "  text", *[""] * 4, ":"]
+        server.type(again, b"q\n")
+        await _until_shown(again, left, ["$ before", "$ after."])
+
+
+async def _until_shown(client: Client, before: bytes, rows: list[str]) -> None:
+    while picture(before, client.received) != rows:
+        await client.change()
+
+
+@pytest.mark.parametrize("given", [USUAL, PLAIN], ids=["screen", "replay"])
+async def test_the_next_terminal_server_shows_the_same(
+    folder: Path, given: settings.Sessions
+) -> None:
+    async with terminal_server(folder, given) as server:
+        await server.start(command=FULL_SCREEN)
+        client = server.client()
+        server.attach(client, fresh=True)
+        await client.until(b"\x1b[10;1H:")
+    async with terminal_server(folder, given) as server:
+        again = server.client()
+        server.attach(again)
+        assert picture(again.received) == ["title", *[""] * 3, "  text", *[""] * 4, ":"]
+        server.type(again, b"q\n")
+        await _until_shown(again, b"", ["$ before", "$ after."])
+
+
+@pytest.mark.parametrize("given", [USUAL, PLAIN], ids=["screen", "replay"])
+async def test_where_the_picture_may_be_wrong_the_program_draws_anew(
+    folder: Path, given: settings.Sessions
+) -> None:
+    command = "trap 'stty size; echo drawn.' WINCH; echo ready.; while :; do read key; done"
+    async with terminal_server(folder, given) as server:
+        await server.start(command=command)
+        client = server.client()
+        server.attach(client, fresh=True)
+        await client.until(b"ready.")
+    async with terminal_server(folder, given) as server:
+        again = server.client()
+        server.attach(again)
+        server.type(again, b"\n")
+        await again.until(b"%d %d\ndrawn." % (ROWS, COLUMNS))
+
+
+async def test_the_next_terminal_server_learns_what_ended_meanwhile(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        await server.start(command="read key; echo last words; exit 9")
+        client = server.client()
+        server.attach(client, fresh=True)
+        server.type(client, b"\n")
+        await client.until(b"last words")
+    async with terminal_server(folder) as server:
+        assert await server.ended.get() == (1, 9)
+
+
+async def test_adopting_names_what_the_keeper_holds(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        for session_id in (3, 1, 2):
+            await server.start(session_id)
+    async with terminal_server(folder) as server:
+        assert await server.sessions.adopt() == [1, 2, 3]
+
+
+async def test_a_killed_keeper_costs_no_session(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        client = await shell_with_client(server)
+        keeper = keeper_pid(folder)
+        assert keeper is not None
+        await asyncio.to_thread(end_process, keeper, signal.SIGKILL)
+        server.type(client, b"echo still here.\n")
+        await client.until(b"\r\nstill here.")
+        assert isinstance(await server.start(2), ProgramStarted)
+        server.type(client, b"exit 3\n")
+        assert await server.ended.get() == (1, STATUS_UNKNOWN)
+
+
+async def test_a_session_whose_keeper_is_gone_can_be_ended(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        started = await server.start()
+        assert isinstance(started, ProgramStarted)
+        keeper = keeper_pid(folder)
+        assert keeper is not None
+        await asyncio.to_thread(end_process, keeper, signal.SIGKILL)
+        assert isinstance(await server.start(2), ProgramStarted)
+        program = os.pidfd_open(started.pid)
+        server.end()
+        assert await server.ended.get() == (1, STATUS_UNKNOWN)
+        gone = asyncio.Event()
+        asyncio.get_running_loop().add_reader(program, gone.set)
+        await gone.wait()
+        asyncio.get_running_loop().remove_reader(program)
+        os.close(program)
+
+
+# --- who does not read --------------------------------------------------------------------------
+
+
+async def test_a_client_that_does_not_read_stops_its_program(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        await server.start(command="seq 200000; echo end.")
+        client = server.client(takes=1000)
+        server.attach(client, fresh=True)
+        await client.change()
+        other = await shell_with_client(server, 2)
+        server.type(other, b"echo others go on.\n")
+        await other.until(b"\r\nothers go on.")
+        assert len(client.received) < 1000 + 64 * 1024
+        assert server.ended.empty()
+        server.take(client, float("inf"))
+        assert await server.ended.get() == (1, 0)
+        numbers = client.received.split()
+        assert numbers == [b"%d" % number for number in range(1, 200001)] + [b"end."]
+
+
+async def test_a_client_that_reads_slowly_gets_the_last_words_too(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        await server.start(command="seq 30000")
+        client = server.client(takes=1)
+        server.attach(client, fresh=True)
+        while server.ended.empty():
+            if client.takes <= 0:
+                server.take(client, 1)
+            await asyncio.wait([asyncio.ensure_future(client.change())], timeout=0.01)
+        assert client.received.split()[-1] == b"30000"
+
+
+async def test_leaving_lets_a_stopped_program_go_on(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        await server.start(command="seq 200000")
+        client = server.client(takes=1)
+        server.attach(client, fresh=True)
+        await client.change()
+        server.detach()
+        assert await server.ended.get() == (1, 0)
+
+
+async def test_a_program_that_does_not_read_stops_its_client(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        await server.start(command="stty raw; echo ready.; read go; head -c 300000 | cksum")
+        client = server.client()
+        server.attach(client, fresh=True)
+        await client.until(b"ready.")
+        for _ in range(30):
+            server.type(client, b"x" * 10_000)
+        assert client.is_paused
+        server.type(client, b"\n" + b"y" * 300_000)
+        while client.is_paused:
+            await client.change()
+        await client.until(b" 300000")
+
+
+async def test_input_without_end_is_refused(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        await server.start(command="stty raw; echo ready.; read go")
+        client = server.client()
+        server.attach(client, fresh=True)
+        await client.until(b"ready.")
+        for _ in range(6):
+            server.type(client, b"x" * 1024 * 1024)
+        assert client.closed is ErrorCode.BUSY

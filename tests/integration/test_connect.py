@@ -1,0 +1,342 @@
+"""`tsfarm connect` as a process of its own, on a real terminal or between pipes, against a scripted
+terminal server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+import termios
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.scripted_server import Farm, ScriptedServer
+from tsproto.errors import ErrorCode
+from tsproto.messages import Credential, LogonRefused, LogonRequest, SessionEnded
+
+# The process has its own loop; what is varied here is ours, and of no interest.
+pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
+
+
+class Screen:
+    """A terminal for one process: what it prints, and what is typed."""
+
+    def __init__(self) -> None:
+        self.person, self.program = os.openpty()
+        os.set_blocking(self.person, False)
+        self.before = termios.tcgetattr(self.program)
+        self.shown = ""
+        self._changed = asyncio.Event()
+        asyncio.get_running_loop().add_reader(self.person, self._on_readable)
+
+    async def until(self, pattern: str) -> None:
+        while not re.search(pattern, self.shown):
+            self._changed.clear()
+            await self._changed.wait()
+
+    def type(self, keys: bytes) -> None:
+        os.write(self.person, keys)
+
+    @property
+    def is_as_before(self) -> bool:
+        return termios.tcgetattr(self.program) == self.before
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self.person)
+        os.close(self.person)
+        os.close(self.program)
+
+    def _on_readable(self) -> None:
+        self.shown += os.read(self.person, 65536).decode(errors="replace")
+        self._changed.set()
+
+
+@pytest.fixture
+def farm(tmp_path: Path) -> Farm:
+    return Farm(tmp_path / "pki")
+
+
+@pytest.fixture
+async def server(farm: Farm) -> AsyncIterator[ScriptedServer]:
+    async with ScriptedServer(farm) as server:
+        yield server
+
+
+@pytest.fixture
+async def screen() -> AsyncIterator[Screen]:
+    made = Screen()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def password_file(tmp_path: Path) -> Iterator[Path]:
+    file = tmp_path / "password"
+    file.write_text("secret\n")
+    yield file
+
+
+class Starter:
+    """Starts `tsfarm connect` with a device store of the test's own, and leaves none behind."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.authority = folder / "pki" / "authority.crt"
+        self._processes: list[asyncio.subprocess.Process] = []
+
+    async def start(
+        self, server: ScriptedServer, *options: str | Path, **streams: Any
+    ) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            "from clients.cli import main; main()",
+            "connect",
+            f"127.0.0.1:{server.port}",
+            "--user",
+            "user1",
+            "--store",
+            str(self.folder / "device"),
+            *map(str, options),
+            **streams,
+        )
+        self._processes.append(process)
+        return process
+
+    async def end(self) -> None:
+        for process in self._processes:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+@pytest.fixture
+async def starter(tmp_path: Path) -> AsyncIterator[Starter]:
+    made = Starter(tmp_path)
+    yield made
+    await made.end()
+
+
+async def on_screen(
+    screen: Screen, server: ScriptedServer, starter: Starter, *options: str | Path
+) -> asyncio.subprocess.Process:
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), screen.program)
+    chosen = options or ("--ca", starter.authority)
+    return await starter.start(server, *chosen, **streams)
+
+
+async def logged_on(
+    screen: Screen, server: ScriptedServer, starter: Starter
+) -> asyncio.subprocess.Process:
+    process = await on_screen(screen, server, starter)
+    await screen.until("user1's password at 127.0.0.1:[0-9]+: ")
+    screen.type(b"secret\n")
+    await server.resized.wait()
+    screen.type(b"hello")
+    await screen.until("hello")
+    return process
+
+
+# --- on a terminal --------------------------------------------------------------------------------
+
+
+async def test_a_person_logs_on_works_and_disconnects(
+    screen: Screen, server: ScriptedServer, starter: Starter
+) -> None:
+    process = await logged_on(screen, server, starter)
+    assert not screen.is_as_before
+    assert "secret" not in screen.shown
+    assert server.logons[0].credential == b"secret"
+    screen.type(b"\x1dd")
+    assert await process.wait() == 0
+    await screen.until("the session goes on")
+    assert screen.is_as_before
+
+
+async def test_a_new_farm_is_accepted_by_hand_and_remembered(
+    screen: Screen, farm: Farm, server: ScriptedServer, starter: Starter
+) -> None:
+    process = await on_screen(screen, server, starter, "--device-name", "laptop1")
+    await screen.until("yes/no")
+    assert farm.fingerprint in screen.shown
+    screen.type(b"yes\n")
+    await screen.until("password")
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 130
+    assert screen.is_as_before
+    assert farm.fingerprint in (starter.folder / "device" / "known_farms").read_text()
+
+
+async def test_a_new_farm_that_is_not_accepted_is_status_6(
+    screen: Screen, server: ScriptedServer, starter: Starter
+) -> None:
+    process = await on_screen(screen, server, starter, "--device-name", "laptop1")
+    await screen.until("yes/no")
+    screen.type(b"no\n")
+    assert await process.wait() == 6
+    await screen.until("was not accepted")
+
+
+async def test_a_session_that_ends_hands_on_its_status(
+    screen: Screen, server: ScriptedServer, starter: Starter
+) -> None:
+    process = await logged_on(screen, server, starter)
+    server.end_session(7)
+    assert await process.wait() == 7
+    await screen.until("the session has ended")
+    assert screen.is_as_before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+async def test_a_signal_leaves_the_terminal_as_it_was(
+    screen: Screen, server: ScriptedServer, starter: Starter, number: signal.Signals
+) -> None:
+    process = await logged_on(screen, server, starter)
+    process.send_signal(number)
+    assert await process.wait() == 128 + number
+    assert screen.is_as_before
+
+
+async def test_a_wrong_password_is_asked_for_again(
+    screen: Screen, server: ScriptedServer, starter: Starter
+) -> None:
+    def refuse_once(link: Any, request: LogonRequest) -> None:
+        link.send(LogonRefused(code=ErrorCode.LOGON_FAILED, attempts_left=2))
+        server.on_logon = server.accept
+
+    server.on_logon = refuse_once
+    process = await on_screen(screen, server, starter)
+    await screen.until("password")
+    screen.type(b"wrong\n")
+    await screen.until("wrong; try again(.|\n)*password")
+    screen.type(b"secret\n")
+    await server.session_shown.wait()
+    assert [logon.credential for logon in server.logons] == [b"wrong", b"secret"]
+    server.end_session(0)
+    assert await process.wait() == 0
+
+
+async def test_a_lost_link_is_shown_and_can_be_given_up(
+    screen: Screen, server: ScriptedServer, starter: Starter
+) -> None:
+    process = await logged_on(screen, server, starter)
+    await server.close()
+    await screen.until("reconnecting in")
+    screen.type(b"\x03")
+    assert await process.wait() == 130
+    assert screen.is_as_before
+
+
+async def test_a_lost_link_comes_back_by_itself(
+    screen: Screen, server: ScriptedServer, starter: Starter
+) -> None:
+    process = await logged_on(screen, server, starter)
+    server.session_shown.clear()
+    server.links[-1].abort()
+    await server.session_shown.wait()
+    assert server.logons[-1].credential_kind is Credential.RECONNECT
+    screen.type(b"again")
+    await screen.until("again")
+    server.end_session(0)
+    assert await process.wait() == 0
+
+
+async def test_a_full_screen_program_that_is_left_gives_the_screen_back(
+    screen: Screen, server: ScriptedServer, starter: Starter
+) -> None:
+    process = await logged_on(screen, server, starter)
+    server.links[-1].send_session_bytes(b"\x1b[?1049h\x1b[?25lpager")
+    await screen.until("pager")
+    screen.type(b"\x1dd")
+    assert await process.wait() == 0
+    await screen.until(re.escape("\x1b[?1049l\x1b[?25h\x1b[0m"))
+
+
+# --- in a script ----------------------------------------------------------------------------------
+
+
+def printing(server: ScriptedServer, output: bytes, exit_status: int) -> None:
+    """Let the server answer a command with this output."""
+
+    def run(link: Any, request: LogonRequest) -> None:
+        server.accept(link, request)
+        link.send_session_bytes(output)
+        link.send(SessionEnded(exit_status=exit_status))
+
+    server.on_logon = run
+
+
+async def in_script(
+    server: ScriptedServer, starter: Starter, *options: str | Path, command: str = "make test"
+) -> tuple[int | None, bytes, bytes]:
+    process = await starter.start(
+        server,
+        *options,
+        "--",
+        *command.split(),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    return process.returncode, output, errors
+
+
+async def test_a_command_prints_its_output_exactly_and_ends_with_its_status(
+    farm: Farm, server: ScriptedServer, starter: Starter, password_file: Path
+) -> None:
+    output = bytes(range(256)) * 4_000
+    printing(server, output, 9)
+    options = ("--ca", starter.authority, "--password-file", password_file)
+    status, printed, errors = await in_script(server, starter, *options)
+    assert (status, printed) == (9, output)
+    assert errors == b"[tsfarm] 90 days to go\n"
+    assert server.logons[0].command == "make test"
+
+
+async def test_a_new_farm_is_accepted_by_its_fingerprint_only(
+    farm: Farm, server: ScriptedServer, starter: Starter, password_file: Path
+) -> None:
+    printing(server, b"", 0)
+    with_password = ("--password-file", password_file)
+    status, _, errors = await in_script(server, starter, *with_password)
+    assert status == 6
+    assert farm.fingerprint.encode() in errors and b"--accept-new" in errors
+    wrong = ("--accept-new", "SHA256:" + "A" * 43)
+    assert (await in_script(server, starter, *with_password, *wrong))[0] == 6
+    right = ("--accept-new", farm.fingerprint)
+    assert (await in_script(server, starter, *with_password, *right))[0] == 0
+    assert (await in_script(server, starter, *with_password))[0] == 0
+
+
+async def test_a_script_without_a_password_is_told_so(
+    farm: Farm, server: ScriptedServer, starter: Starter
+) -> None:
+    status, _, errors = await in_script(server, starter, "--ca", starter.authority)
+    assert status == 1
+    assert errors.splitlines()[-1].startswith(b"tsfarm: standard input is no terminal")
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [(ErrorCode.LOGON_FAILED, 4), (ErrorCode.UNKNOWN_APPLICATION, 4), (ErrorCode.BUSY, 5)],
+)
+async def test_a_refused_logon_has_its_own_status(
+    farm: Farm,
+    server: ScriptedServer,
+    starter: Starter,
+    password_file: Path,
+    code: ErrorCode,
+    status: int,
+) -> None:
+    refusal = LogonRefused(code=code, detail="so it is", attempts_left=2)
+    server.on_logon = lambda link, request: link.send(refusal)
+    options = ("--ca", starter.authority, "--password-file", password_file)
+    ended, _, errors = await in_script(server, starter, *options)
+    assert ended == status
+    assert errors.splitlines()[-1] == f"tsfarm: {code.meaning}: so it is".encode()

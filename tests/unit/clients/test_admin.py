@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from clients.cli import main
+from clients.exit_codes import ExitCode
+from tsproto import identity
+from tsproto.messages import Role
+
+
+def run(*arguments: str | Path, stdin: str = "") -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
+
+
+def test_a_farm_gets_its_certificates(tmp_path: Path) -> None:
+    pki = tmp_path / "pki"
+    made = run("pki", "init", "--farm", "lab", "--dir", pki)
+    assert made.exit_code == 0 and "SHA256:" in made.stdout
+    assert run("pki", "issue", "terminal-server", "ts1", "--dir", pki).exit_code == 0
+    der = identity.certificate_der((pki / "ts1.crt").read_bytes())
+    assert identity.identity_of(der) == identity.Identity("lab", Role.TERMINAL_SERVER, "ts1")
+    for file in pki.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_certificate_is_never_overwritten(tmp_path: Path) -> None:
+    pki = tmp_path / "pki"
+    run("pki", "init", "--farm", "lab", "--dir", pki)
+    before = (pki / "authority.key").read_bytes()
+    for arguments in (("init", "--farm", "lab"), ("issue", "administrator", "authority")):
+        done = run("pki", *arguments, "--dir", pki)
+        assert done.exit_code == ExitCode.FAILED
+    run("pki", "issue", "administrator", "admin", "--dir", pki)
+    again = run("pki", "issue", "administrator", "admin", "--dir", pki)
+    assert "is not overwritten" in again.stderr
+    assert (pki / "authority.key").read_bytes() == before
+
+
+def test_without_an_authority_nothing_is_issued(tmp_path: Path) -> None:
+    done = run("pki", "issue", "terminal-server", "ts1", "--dir", tmp_path)
+    assert done.exit_code == ExitCode.FAILED
+    assert "make the authority with `tsfarm pki init`" in done.stderr
+
+
+def test_a_name_that_cannot_stand_in_a_certificate_is_refused(tmp_path: Path) -> None:
+    run("pki", "init", "--farm", "lab", "--dir", tmp_path)
+    done = run("pki", "issue", "terminal-server", "../ts1", "--dir", tmp_path)
+    assert done.exit_code == ExitCode.FAILED
+    assert sorted(os.listdir(tmp_path)) == ["authority.crt", "authority.key"]
+
+
+def test_a_user_is_added_by_whoever_keeps_the_accounts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[list[str], dict[str, Any]]] = []
+
+    def note(command: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+        calls.append((command, options))
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(subprocess, "run", note)
+    accounts = tmp_path / "accounts"
+    options = ("--accounts", accounts, "--system-user", "alice", "--replace")
+    done = run("user", "add", "user1", *options, stdin="secret\n")
+    assert done.exit_code == 1
+    [(command, given)] = calls
+    assert command[:4] == [sys.executable, "-m", "daemons.accounts", "add"]
+    words = ["--accounts", str(accounts), "--system-user", "alice", "--replace", "--", "user1"]
+    assert command[4:] == words
+    assert given == {"input": b"secret\n"}

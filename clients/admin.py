@@ -97,11 +97,12 @@ def user() -> None:
 def user_add(name: str, accounts: Path, system_user: str, replace: bool) -> None:
     """Add a user; the password is asked for, or read from standard input."""
     if sys.stdin.isatty():
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        typed = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        password = str(typed).encode(errors="replace")
     else:
-        password = sys.stdin.readline().rstrip("\n")
+        password = sys.stdin.buffer.readline().rstrip(b"\r\n")
     command = [sys.executable, "-m", "daemons.accounts", "add", "--accounts", str(accounts)]
     command += ["--system-user", system_user] if system_user else []
     command += ["--replace"] if replace else []
-    done = subprocess.run([*command, "--", name], input=f"{password}\n".encode())
+    done = subprocess.run([*command, "--", name], input=password + b"\n")
     raise click.exceptions.Exit(done.returncode)

@@ -14,6 +14,7 @@ import click
 
 from clients import admin, exit_codes
 from clients.connect import connect
+from clients.decode import decode
 from clients.device import License, default_folder, held_licenses
 from clients.lab import lab
 from clients.options import example, printed_json
@@ -111,6 +112,7 @@ def daemon_command(name: str, package: str, short: str) -> click.Command:
 for command in (
     connect,
     query,
+    decode,
     admin.pki,
     admin.user,
     lab,

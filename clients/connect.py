@@ -7,6 +7,7 @@ import getpass
 import os
 import re
 import secrets
+import time
 from pathlib import Path
 
 import click
@@ -15,11 +16,12 @@ from clients import tty
 from clients.client import Client
 from clients.device import Device, default_folder
 from clients.exit_codes import exit_status
-from clients.options import Hosts, example
+from clients.options import Hosts, Text, example
 from clients.pipe import Pipe
 from clients.prompts import PASSWORD_BYTES_MAX, Prompts
 from clients.steps import Finished, Host, Outcome, Plan
 from clients.terminal import Terminal, check_is_terminal
+from clients.trace import recording
 from clients.trust import Dialler
 from tsproto import limits
 from tsproto.errors import ErrorCode, TsfarmError
@@ -27,6 +29,11 @@ from tsproto.errors import ErrorCode, TsfarmError
 _TERM = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUR_OWN = (ErrorCode.UNREACHABLE, ErrorCode.CONNECTION_LOST)  # no host has said these
+WORTHLESS_LICENSE = (
+    ErrorCode.LICENSE_TAMPERED,
+    ErrorCode.LICENSE_FOREIGN,
+    ErrorCode.LICENSE_NOT_YOURS,
+)
 COMMAND_CHARACTERS_MAX = 32_768  # the bound of LogonRequest.command
 
 
@@ -42,14 +49,24 @@ COMMAND_CHARACTERS_MAX = 32_768  # the bound of LogonRequest.command
 )
 @click.argument("hosts", type=Hosts(limits.TERMINAL_PORT), metavar="HOST[:PORT][,HOST...]")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
-@click.option("--user", default=getpass.getuser, help="The user to log on; you by default.")
-@click.option("--app", default="", help="An application of the farm, instead of a shell.")
+@click.option(
+    "--user", type=Text(104), default=getpass.getuser, help="The user to log on; you by default."
+)
+@click.option(
+    "--app", type=Text(64), default="", help="An application of the farm, instead of a shell."
+)
 @click.option("--store", type=click.Path(path_type=Path), help="The device's folder.")
-@click.option("--device-name", default="", help="Call this device so from now on.")
+@click.option("--device-name", type=Text(64), default="", help="Call this device so from now on.")
 @click.option("--ca", type=_EXISTING, help="Trust this authority (PEM), and no other.")
 @click.option("--accept-new", default="", metavar="FINGERPRINT", help="Accept this new farm.")
 @click.option("--password-file", type=_EXISTING, help="Its first line is the password.")
 @click.option("--plain", is_flag=True, help="TCP without TLS, to a loopback address.")
+@click.option(
+    "--trace",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Record the frames in this file, without passwords and input; `decode` shows them.",
+)
+@click.option("--trace-secrets", is_flag=True, help="Record passwords and input as well.")
 def connect(
     hosts: tuple[Host, ...],
     command: tuple[str, ...],
@@ -61,6 +78,8 @@ def connect(
     accept_new: str,
     password_file: Path | None,
     plain: bool,
+    trace: Path | None,
+    trace_secrets: bool,
 ) -> None:
     """Connect to a farm.
 
@@ -69,9 +88,7 @@ def connect(
     The hosts are tried in their order; whichever answers leads to the user's session, wherever in
     the farm it is. The words of COMMAND are joined by spaces, and a shell there reads them.
     """
-    line = " ".join(command)
-    if len(line) > COMMAND_CHARACTERS_MAX:
-        raise click.UsageError(f"COMMAND is longer than {COMMAND_CHARACTERS_MAX} characters")
+    line = _command_line(command, app)
     if not command:
         check_is_terminal()
     prompts = Prompts(None if password_file is None else read_password(password_file), accept_new)
@@ -87,17 +104,38 @@ def connect(
         terminal=_terminal_type(),
         password_attempts=limits.LOGON_ATTEMPTS if password_file is None else 1,
     )
-    dialler = Dialler(
-        device.known_farms,
-        device.name,
-        prompts.confirm,
-        authority=None if ca is None else ca.read_bytes(),
-        plain=plain,
-    )
     surface = Pipe(prompts) if command else Terminal(prompts)
-    finished, signal = asyncio.run(_run(plan, device, dialler, surface))
+    with recording(trace, time.time, trace_secrets) as observer:
+        dialler = Dialler(
+            device.known_farms,
+            device.name,
+            prompts.confirm,
+            authority=None if ca is None else ca.read_bytes(),
+            plain=plain,
+            observer=observer,
+        )
+        finished, signal = asyncio.run(_run(plan, device, dialler, surface))
     report(finished, is_interactive=not command)
+    if finished.code in WORTHLESS_LICENSE:
+        tty.say(f"to begin anew as another device, delete {device.folder / 'licenses'}")
+    if surface.output_error:
+        raise TsfarmError(f"standard output: {surface.output_error}")
     raise click.exceptions.Exit(exit_status(finished, signal))
+
+
+def _command_line(words: tuple[str, ...], app: str) -> str:
+    line = " ".join(words)
+    if words and not line.strip():
+        raise click.UsageError("COMMAND is empty; leave `--` out for an interactive session")
+    if words and app:
+        raise click.UsageError("give --app or COMMAND, not both")
+    if len(line) > COMMAND_CHARACTERS_MAX:
+        raise click.UsageError(f"COMMAND is longer than {COMMAND_CHARACTERS_MAX} characters")
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        raise click.UsageError("COMMAND is not text in UTF-8") from None
+    return line
 
 
 async def _run(
@@ -123,12 +161,16 @@ def report(finished: Finished, is_interactive: bool) -> None:
 def _why(code: ErrorCode, detail: str) -> str:
     if code in OUR_OWN and detail:
         return f"no connection: {detail}"
-    return f"{code.meaning}: {detail}" if detail not in ("", code.meaning) else code.meaning
+    if detail.startswith(code.meaning):
+        return detail
+    return f"{code.meaning}: {detail}" if detail else code.meaning
 
 
 def read_password(file: Path) -> bytes:
     """The first line of a file; raises TsfarmError when that is no password."""
     try:
+        if file.stat().st_mode & 0o077 and file.is_file():
+            tty.say(f"others may read {file}: run `chmod 600 {file}`")
         with open(file, "rb") as opened:
             password = opened.readline(PASSWORD_BYTES_MAX + 2).rstrip(b"\r\n")
     except OSError as error:

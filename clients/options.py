@@ -37,6 +37,30 @@ class Hosts(click.ParamType[tuple[Host, ...]]):
         return Host(found["bracketed"] or found["host"], int(found["port"] or self._port))
 
 
+class Text(click.ParamType[str]):
+    """Words for the farm: of so many characters at most, no control characters, and text at all
+    (bytes of a command line need not be)."""
+
+    name = "text"
+
+    def __init__(self, characters_max: int) -> None:
+        self._characters_max = characters_max
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        text = str(value)
+        if len(text) > self._characters_max:
+            self.fail(f"longer than {self._characters_max} characters", param, ctx)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.fail("not text in UTF-8", param, ctx)
+        if any(character < " " or character == "\x7f" for character in text):
+            self.fail("control characters are not allowed", param, ctx)
+        return text
+
+
 class Duration(click.ParamType[float]):
     """Seconds, or a number with its unit: `30s`, `15m`, `12h`, `60d`."""
 

@@ -70,7 +70,7 @@ class Pipe:
         was its cause, 0 for none. Raises what `Client.run` raises."""
         self._client = client
         self._output = tty.Output(self._stdout, client.resume_output, client.cancel)
-        with Signals(client.cancel) as signals:
+        with Signals(client.cancel, SIGCONT=self._prompts.on_continued) as signals:
             try:
                 finished = await client.run()
                 if not signals.received:
@@ -79,6 +79,10 @@ class Pipe:
             finally:
                 self._stop_reading()
                 self._output.close()
+
+    @property
+    def output_error(self) -> str:
+        return self._output.error
 
     async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
         return await self._prompts.password(user_name, host, again)

@@ -28,6 +28,12 @@ class Prompts:
         self._password = password
         self._fingerprint = fingerprint
         self._descriptor = descriptor
+        self._is_asking = False
+
+    def on_continued(self) -> None:
+        """We were stopped and continued, and the shell has put its echo back."""
+        if self._is_asking:
+            tty.silence(self._descriptor)
 
     async def password(self, user_name: str, host: str, again: bool) -> bytes | None:
         """None when the user gives none. Raises NoTerminal."""
@@ -41,14 +47,23 @@ class Prompts:
             tty.say("wrong; try again")
         with tty.silent(self._descriptor):
             _ask(f"{user_name}'s password at {host}: ")
-            line = await tty.read_line(self._descriptor)
+            self._is_asking = True
+            try:
+                line = await tty.read_line(self._descriptor)
+            finally:
+                self._is_asking = False
             _ask("\n")
         return None if line is None else line.encode()[:PASSWORD_BYTES_MAX]
 
     async def confirm(self, stranger: Stranger) -> bool:
         """Whether the farm that was met for the first time is the one that the user means."""
         if self._fingerprint:
-            return stranger.fingerprint == self._fingerprint
+            if stranger.fingerprint == self._fingerprint:
+                return True
+            raise UntrustedFarm(
+                f"the farm {stranger.farm} at {stranger.host} has the fingerprint"
+                f" {stranger.fingerprint}, not {self._fingerprint}"
+            )
         if not os.isatty(self._descriptor):
             raise UntrustedFarm(
                 f"the farm {stranger.farm} at {stranger.host} is not known yet, its authority has"
@@ -57,7 +72,7 @@ class Prompts:
             )
         _ask(
             f"The farm {stranger.farm!r} at {stranger.host} is not known yet.\n"
-            f"Its authority has the fingerprint {stranger.fingerprint}.\n"
+            f"Its authority has the fingerprint {stranger.fingerprint}\n"
         )
         while True:
             _ask("Is that the right one (yes/no)? ")

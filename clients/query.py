@@ -11,7 +11,7 @@ import msgspec
 
 from clients.administrator import Administrator, Daemon, QueryFailed
 from clients.exit_codes import exit_code_of
-from clients.options import Hosts, example, printed_json
+from clients.options import Hosts, Text, example, printed_json
 from clients.steps import Host
 from clients.tables import Row, plain_row, print_rows
 from tsproto import identity, limits
@@ -107,6 +107,7 @@ class Target(msgspec.Struct, frozen=True):
     def administrator(self) -> Administrator:
         """Raises TsfarmError when the files are missing or unusable."""
         if self.lab is not None:
+            self._lab_daemons(self.lab)  # is there a lab at all?
             pki = self.lab / "pki"
             return Administrator(pki / "admin.crt", pki / "admin.key", pki / "authority.crt")
         if self.identity is None or self.authority is None:
@@ -237,7 +238,7 @@ def query() -> None:
         " --ca authority.crt"
     ),
 )
-@click.option("--user", default="", help="Only this user's.")
+@click.option("--user", type=Text(104), default="", help="Only this user's.")
 @asking
 def query_session(target: Target, user: str, as_json: bool) -> None:
     """Sessions of the farm, as its session directory knows them."""

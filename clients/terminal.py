@@ -69,6 +69,7 @@ class Terminal:
         self._scanner = EscapeScanner()
         self._modes = ModeTracker()
         self._reads = False
+        self._was_attached = False
         self._client: Client
 
     async def run(self, client: Client) -> tuple[Finished, int]:
@@ -82,6 +83,10 @@ class Terminal:
             finally:
                 await self._restore()
 
+    @property
+    def output_error(self) -> str:
+        return self._output.error
+
     # --- what the client tells --------------------------------------------------------------------
 
     async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
@@ -92,6 +97,9 @@ class Terminal:
         tty.say(text, raw=self._raw.is_raw)
 
     def on_attached(self, attached: Attached) -> None:
+        if self._was_attached and not attached.reattached:
+            self.say(f"this is a new session, on {attached.host}: the old one could not be reached")
+        self._was_attached = True
         self._raw.enter()
         self._read(True)
         self._resize()
@@ -152,6 +160,7 @@ class Terminal:
         """Somebody stopped and continued us, and a shell had the terminal meanwhile."""
         if self._raw.is_raw:
             self._raw.enter()
+        self._prompts.on_continued()
         self._resize()
 
     @contextlib.contextmanager

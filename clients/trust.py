@@ -44,7 +44,8 @@ Confirm = Callable[[Stranger], Awaitable[bool]]
 
 class Dialler:
     """Opens links to terminal servers for one device. `authority` (PEM) is the only one trusted
-    where it is given; `plain` is TCP without TLS, for loopback addresses."""
+    where it is given; `plain` is TCP without TLS, for loopback addresses. An `observer` sees the
+    bytes of every link."""
 
     def __init__(
         self,
@@ -54,12 +55,14 @@ class Dialler:
         *,
         authority: bytes | None = None,
         plain: bool = False,
+        observer: transport.Observer | None = None,
     ) -> None:
         self._known_farms = known_farms
         self._device_name = device_name
         self._confirm = confirm
         self._authority = authority
         self._plain = plain
+        self._observer = observer
 
     async def dial(
         self, host: Host, owner: transport.LinkOwner, redirected: bool = False
@@ -118,6 +121,7 @@ class Dialler:
             server_hostname=host.name,
             expect_role=Role.TERMINAL_SERVER,
             expect_name=host.name,
+            observer=self._observer,
         )
 
     def _trusted(self, shown: str | None) -> list[bytes]:

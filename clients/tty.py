@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -47,14 +48,18 @@ class RawMode:
                 termios.tcsetattr(self._descriptor, termios.TCSADRAIN, before)
 
 
+def silence(descriptor: int) -> None:
+    quiet = termios.tcgetattr(descriptor)
+    quiet[_LFLAG] &= ~termios.ECHO
+    termios.tcsetattr(descriptor, termios.TCSANOW, quiet)
+
+
 @contextlib.contextmanager
 def silent(descriptor: int) -> Iterator[None]:
     """No echo of what is typed; line editing and signals go on."""
     before = termios.tcgetattr(descriptor)
-    quiet = [*before]
-    quiet[_LFLAG] &= ~termios.ECHO
     try:
-        termios.tcsetattr(descriptor, termios.TCSANOW, quiet)
+        silence(descriptor)
         yield
     finally:
         with contextlib.suppress(termios.error):
@@ -97,6 +102,7 @@ class Output:
         self._bytes = 0
         self._is_full = False
         self._is_gone = False
+        self.error = ""
         self._drained = asyncio.Event()
         self._drained.set()
 
@@ -138,7 +144,9 @@ class Output:
         except BlockingIOError:
             loop.add_writer(self._descriptor, self._write_some)
             return
-        except OSError:
+        except OSError as error:
+            if error.errno != errno.EPIPE:  # a reader that has had enough is no fault
+                self.error = error.strerror or str(error)
             self._be_gone()
         loop.remove_writer(self._descriptor)
         self._drained.set()

@@ -7,12 +7,14 @@ leaves what was known in force, so that a typing error locks nobody out.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import fcntl
 import os
 import stat
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -247,3 +249,29 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m daemons.accounts add …`, which `tsfarm user add` runs; the password is the first
+    line of standard input. 0 done, 1 refused."""
+    parser = argparse.ArgumentParser(prog="tsfarm user")
+    adding = parser.add_subparsers(required=True).add_parser("add")
+    adding.add_argument("name")
+    adding.add_argument("--accounts", type=Path, required=True)
+    adding.add_argument("--system-user", default="")
+    adding.add_argument("--replace", action="store_true")
+    options = parser.parse_args(arguments)
+    try:
+        password = sys.stdin.buffer.readline().rstrip(b"\r\n").decode()
+        add(options.accounts, options.name, password, options.system_user, replace=options.replace)
+    except UnicodeDecodeError:
+        print("tsfarm: the password is not UTF-8", file=sys.stderr)
+        return 1
+    except AccountsError as error:
+        print(f"tsfarm: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

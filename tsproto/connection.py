@@ -115,6 +115,7 @@ class Connection:
         self._left_session = False
         self._outbox: list[bytes] = []
         self._outbox_bytes = 0
+        self._outbox_bytes_max = limits.OUTBOX_BYTES_BEFORE_LOGON
         self._now = self._sent_at = self._received_at = now
         self._receiving = True
         self._phase_ends_at: float | None = now + PHASE_SECONDS[LinkState.OPENING]
@@ -203,6 +204,10 @@ class Connection:
         return Closed(goodbye.code, goodbye.detail, goodbye.trace_id, goodbye.retry_after_seconds)
 
     # --- what goes out ----------------------------------------------------------------------------
+
+    def tell_time(self, now: float) -> None:
+        """What is sent next is sent now; a phase that it begins has its full length."""
+        self._now = now
 
     def send(self, message: Message, request_id: int = 0) -> None:
         """Queue a notification, or the answer to the peer's request `request_id`.
@@ -297,8 +302,9 @@ class Connection:
 
     @property
     def is_overfull(self) -> bool:
-        """More than OUTBOX_BYTES wait for a peer that does not read; `on_deadline` ends that."""
-        return self._outbox_bytes > limits.OUTBOX_BYTES
+        """More than OUTBOX_BYTES, or OUTBOX_BYTES_BEFORE_LOGON, wait for a peer that does not read;
+        `on_deadline` ends that."""
+        return self._outbox_bytes > self._outbox_bytes_max
 
     def pause_receiving(self) -> None:
         """We stop reading: from now on silence is not the peer's fault."""
@@ -363,6 +369,7 @@ class Connection:
             self._receivable = lawful(self.peer_role, self.role, state)
             if state in (LinkState.SERVICE, LinkState.SESSION):
                 self._reader.frame_bytes = limits.FRAME_BYTES
+                self._outbox_bytes_max = limits.OUTBOX_BYTES
 
     def _fail(self, code: ErrorCode, detail: str) -> Closed:
         """The one place where a connection ends for the peer's fault."""

@@ -145,6 +145,11 @@ class LicenseExpired(LicenseError):
     code = ErrorCode.LICENSE_EXPIRED
 
 
+class LicenseOutdated(LicenseExpired):
+    """The token is for an older version than the terminal server's. Like an expired one it does
+    not count any more, and the license server may have one that does."""
+
+
 class LicenseForeign(LicenseError):
     code = ErrorCode.LICENSE_FOREIGN
 

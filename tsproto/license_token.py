@@ -25,6 +25,7 @@ from tsproto.errors import (
     LicenseExpired,
     LicenseForeign,
     LicenseNotYours,
+    LicenseOutdated,
     LicenseTampered,
 )
 from tsproto.identity import IdentityError, identity_in, parse_certificate
@@ -119,9 +120,9 @@ class Verifier:
         Raises, whichever is first: LicenseTampered when the token or certificate is unreadable;
         LicenseForeign when the certificate is not that of one of this farm's license servers, or
         not valid now; LicenseTampered when the signature is not of that certificate's key;
-        LicenseForeign when the claims name another farm, issuer or product, or an older version
-        of it (a newer license serves an older server, never the reverse: "RDS CAL version
-        compatibility"); LicenseNotYours; LicenseExpired.
+        LicenseForeign when the claims name another farm, issuer or product; LicenseNotYours;
+        LicenseOutdated when they name an older version of the product (a newer license serves an
+        older server, never the reverse: "RDS CAL version compatibility"); LicenseExpired.
         """
         encoded, signature = _parts(token)
         issuer = self._issuers.get(
@@ -133,11 +134,17 @@ class Verifier:
             hashlib.sha256(issuer.key_bytes + token).digest(),
             lambda: self._signed(encoded, signature, issuer),
         )
-        _check_product(claims, product, product_version)
+        if claims.product != product:
+            raise LicenseForeign(f"the license token is for {claims.product}, not for {product}")
         if claims.device_id != device_id:
             raise LicenseNotYours(
                 f"the license token was issued to the device {claims.device_name!r}, not to this"
                 " one: a token cannot be copied"
+            )
+        if claims.product_version < product_version:
+            raise LicenseOutdated(
+                f"the license token is for version {claims.product_version} of {product}, this"
+                f" server is version {product_version}"
             )
         if claims.expires_at <= now:
             raise LicenseExpired("the license token has expired")
@@ -234,13 +241,3 @@ def _certificate(der: bytes) -> x509.Certificate:
         return parse_certificate(der)
     except IdentityError:
         raise LicenseTampered("the certificate beside the license token cannot be read") from None
-
-
-def _check_product(claims: Claims, product: str, product_version: int) -> None:
-    if claims.product != product:
-        raise LicenseForeign(f"the license token is for {claims.product}, not for {product}")
-    if claims.product_version < product_version:
-        raise LicenseForeign(
-            f"the license token is for version {claims.product_version} of {product}, this"
-            f" server is version {product_version}"
-        )

@@ -16,6 +16,9 @@ FRAME_BYTES = 1024 * 1024
 SESSION_CHUNK_BYTES = 64 * 1024
 # A peer that does not read: above this its connection ends with PEER_TOO_SLOW.
 OUTBOX_BYTES = 8 * 1024 * 1024
+# The same for a peer that has not shown who it is, or whose user: it is sent little, and need not
+# be trusted with memory.
+OUTBOX_BYTES_BEFORE_LOGON = 64 * 1024
 # Reading of a PTY pauses when a client's transport holds this much, resumes at a quarter of it.
 SESSION_OUTBOX_BYTES = 256 * 1024
 # Requests a peer may have in flight on one connection before TOO_MANY_REQUESTS ends it.
@@ -41,6 +44,7 @@ DIAL_SECONDS = 3.0  # TCP and TLS to a daemon of the farm
 CONNECTIONS_MAX = 16_384  # per daemon; descriptors usually end first
 CONNECTIONS_PER_ADDRESS_MAX = 4_096  # one address may be a gateway for many devices
 HANDSHAKES_MAX = 128  # TLS handshakes at once; a core does about 1,000 a second
+HANDSHAKES_PER_ADDRESS_MAX = 32  # of these, so that one silent address leaves room for others
 
 # --- discovery --------------------------------------------------------------------------------
 DISCOVERY_PORT = 5606

@@ -39,6 +39,14 @@ class LinkOwner(Protocol):
     def on_writable(self, link: Link) -> None: ...
 
 
+class Observer(Protocol):
+    """Sees what is written and what was read, inside TLS, before anybody acts on it. It must not
+    raise."""
+
+    def on_sent(self, link: Link, data: bytes) -> None: ...
+    def on_received(self, link: Link, data: bytes) -> None: ...
+
+
 class Gate(Protocol):
     """Whoever accepted a link: it may close the link's connection when it admits it."""
 
@@ -87,7 +95,13 @@ class Link(asyncio.Protocol):
 
     connection: Connection
 
-    def __init__(self, owner: LinkOwner, end: LocalEnd, gate: Gate | None = None) -> None:
+    def __init__(
+        self,
+        owner: LinkOwner,
+        end: LocalEnd,
+        gate: Gate | None = None,
+        observer: Observer | None = None,
+    ) -> None:
         self.id = next(_link_ids)
         self.host = ""
         self.port = 0
@@ -97,6 +111,7 @@ class Link(asyncio.Protocol):
         self._owner = owner
         self._end = end
         self._gate = gate
+        self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._begun = False
@@ -108,6 +123,7 @@ class Link(asyncio.Protocol):
 
     def send(self, message: Message, request_id: int = 0) -> None:
         """As `Connection.send`."""
+        self.connection.tell_time(self._loop.time())
         self.connection.send(message, request_id)
 
     def request(self, message: Message) -> int:
@@ -125,7 +141,7 @@ class Link(asyncio.Protocol):
             self._hang_up()
         elif not self._writing_paused:
             if data := self.connection.data_to_send():
-                self._transport.write(data)
+                self._write(data)
         elif self.connection.is_overfull:
             self._loop.call_soon(self._end_if_overfull)
 
@@ -191,6 +207,8 @@ class Link(asyncio.Protocol):
             self._arm()
 
     def data_received(self, data: bytes) -> None:
+        if self._observer is not None:
+            self._observer.on_received(self, data)
         self._report(self.connection.receive_data(data, self._loop.time()))
 
     def eof_received(self) -> None:
@@ -244,6 +262,11 @@ class Link(asyncio.Protocol):
             self._guard(lambda: self._owner.on_events(self, events))
         self.flush()
 
+    def _write(self, data: bytes) -> None:
+        if self._observer is not None:
+            self._observer.on_sent(self, data)
+        self._transport.write(data)
+
     def _guard(self, call: Callable[[], None]) -> None:
         # Left to the transport an OSError of the owner's would pass for one of the network.
         try:
@@ -288,7 +311,7 @@ class Link(asyncio.Protocol):
             self._transport.close()
             return
         self._transport.resume_reading()
-        self._transport.write(last_words)
+        self._write(last_words)
         if self._transport.can_write_eof():
             self._transport.write_eof()
 

@@ -425,8 +425,8 @@ class LicenseRequest(Message, tag=10, kw_only=True):
 
 
 class LicenseInfo(Message, tag=11, kw_only=True):
-    """The device's public key, its signature over nonce and server certificate
-    (`identity.device_proof`), and the token it holds for the product, or none."""
+    """The device's public key, its signature over nonce and server certificate, and the token it
+    holds for the product, or none."""
 
     row: ClassVar[Row] = _step(CLIENT, TERMINAL_SERVER, LinkState.LICENSING)
 

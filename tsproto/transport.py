@@ -17,7 +17,7 @@ from typing import Any
 
 from tsproto import limits
 from tsproto.errors import ErrorCode, TsfarmError
-from tsproto.link import Link, LinkOwner, LocalEnd
+from tsproto.link import Link, LinkOwner, LocalEnd, Observer
 from tsproto.messages import LinkState, Role
 from tsproto.tls import client_tls, client_tls_unverified, daemon_tls, server_tls
 
@@ -26,6 +26,7 @@ __all__ = [
     "Link",
     "LinkOwner",
     "Listener",
+    "Observer",
     "PlainRefused",
     "client_tls",
     "client_tls_unverified",
@@ -210,6 +211,7 @@ async def dial(
     timeout_seconds: float = limits.DIAL_SECONDS,
     plain_anywhere: bool = False,
     capabilities: Sequence[str] = (),
+    observer: Observer | None = None,
 ) -> Link:
     """A link whose TCP and TLS stand, to a peer whose certificate has the expected role and name.
 
@@ -229,7 +231,7 @@ async def dial(
         expect_role=expect_role,
         expect_name=expect_name,
     )
-    link = Link(owner, end)
+    link = Link(owner, end, observer=observer)
     options = _tls_options(tls, timeout_seconds)
     if tls is not None:
         options["server_hostname"] = server_hostname or host

@@ -7,8 +7,12 @@ would. Its clock can be warped, so that ninety days are lived through in seconds
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import shlex
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +44,29 @@ __all__ = [
 def up(folder: Path, plan: Plan | None = None, say: Callable[[str], None] = print) -> Lab:
     """Make the lab in `folder` unless it is there, and start what does not run."""
     folder = folder.resolve()
-    lab = load(folder) if (folder / "lab.json").exists() else make(folder, plan or Plan())
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _locked(folder):
+        return _up(folder, plan or Plan(), say)
+
+
+def _up(folder: Path, plan: Plan, say: Callable[[str], None]) -> Lab:
+    lab = load(folder) if (folder / "lab.json").exists() else make(folder, plan)
     for daemon in lab.daemons:
         if pid_of(folder, daemon.name) is None:
             start(folder, daemon.name)
             say(f"{daemon.name:<12} {daemon.role:<18} {daemon.host}:{daemon.port}")
     return lab
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Two that make one lab at the same time would mix two farms."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def down(folder: Path) -> None:
@@ -85,6 +106,6 @@ def connect_hint(folder: Path, lab: Lab) -> str:
     user = lab.users[0]
     return (
         f"tsfarm connect {hosts} --user {user}"
-        f" --ca {folder / 'pki' / 'authority.crt'}"
-        f" --password-file {folder / 'users' / user}"
+        f" --ca {shlex.quote(str(folder / 'pki' / 'authority.crt'))}"
+        f" --password-file {shlex.quote(str(folder / 'users' / user))}"
     )

@@ -25,7 +25,8 @@ DISCOVERY_PORT_FIRST = 20_000  # plus the lab's net: labs on one machine do not 
 def make(folder: Path, plan: Plan) -> Lab:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     net = _free_net()
-    lab = Lab(plan.farm, net, tuple(_addressed(plan, net)), plan.users)
+    farm = plan.farm or f"lab-{secrets.token_hex(3)}"
+    lab = Lab(farm, net, tuple(_addressed(plan, net)), plan.users)
     now = time.time()
     (folder / "clock").write_text("0\n")
     _make_certificates(folder / "pki", lab, now)
@@ -83,7 +84,7 @@ def _make_users(folder: Path, users: tuple[str, ...]) -> None:
     (folder / "users").mkdir(mode=0o700, exist_ok=True)
     for user in users:
         password = secrets.token_urlsafe(9)
-        accounts.add(folder / "accounts", user, password, system_user=system_user)
+        accounts.add(folder / "accounts", user, password, system_user, replace=True)
         _write_private(folder / "users" / user, f"{password}\n".encode())
 
 

@@ -21,9 +21,13 @@ class LicenseServerPlan(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a lab is made of; the default is a small farm with tokens enough to play with."""
+    """What a lab is made of; the default is a small farm with tokens enough to play with.
 
-    farm: str = "lab"
+    An empty `farm` gets a name of its own: a device tells farms by name, and would show a license
+    of yesterday's lab to today's.
+    """
+
+    farm: str = ""
     workgroup: str = "lab"
     terminal_servers: tuple[str, ...] = ("ts1", "ts2", "ts3")
     license_servers: tuple[LicenseServerPlan, ...] = (

@@ -23,6 +23,7 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 def start(folder: Path, name: str) -> int:
     """Start one daemon and wait until it accepts connections; gives its process id."""
+    folder = folder.resolve()  # the daemon runs in a folder of its own
     daemon = load(folder).daemon(name)
     if pid_of(folder, name) is not None:
         raise LabError(f"{name} runs already")

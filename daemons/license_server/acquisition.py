@@ -11,7 +11,11 @@ from __future__ import annotations
 from daemons.effects import Answer, Caller, Effect
 from daemons.license_server.borrower import Borrower
 from daemons.license_server.explanation import (
+    LENDER_SILENT,
+    NO_LOGON,
+    NO_TOKEN_LEFT,
     LookedAt,
+    Reason,
     Waiting,
     Wanted,
     license_note,
@@ -63,7 +67,7 @@ class Acquisitions:
         wanted = Wanted(request, [waiting], now)
         if was_licensed or (temporary is not None and temporary.validated):
             return [*raised, *self.supply(wanted, now)]
-        return [*raised, *self._go_on_without(wanted, "no user has logged on from it", now)]
+        return [*raised, *self._go_on_without(wanted, NO_LOGON, now)]
 
     def supply(self, wanted: Wanted, now: float) -> list[Effect]:
         """A full token for a device that may have one, from wherever there is one.
@@ -77,7 +81,7 @@ class Acquisitions:
         temporary = self._ledger.temporary_token(request.device_id, request.product)
         can_wait = temporary is not None and temporary.expires_at > now
         if can_wait and self._borrower.in_doubt(request, now):
-            return self._go_on_without(wanted, "a lender has not answered yet", now)
+            return self._go_on_without(wanted, LENDER_SILENT, now)
         pack = self._ledger.pools.choose(request.product, request.product_version)
         if pack is not None:
             license, persist = self._ledger.issue_full(request, pack, now)
@@ -85,7 +89,7 @@ class Acquisitions:
             answers = [Answer(each.caller, self._issuer.issued(license)) for each in wanted.waiting]
             return [persist, note, *answers]
         asking = self._borrower.ask(wanted, now)
-        return asking or self._go_on_without(wanted, "no token is left", now)
+        return asking or self._go_on_without(wanted, NO_TOKEN_LEFT, now)
 
     def _issue_first(self, caller: Caller, request: AcquireLicense, now: float) -> list[Effect]:
         if wait := self._newcomers.admit(caller.peer.name, now):
@@ -102,7 +106,7 @@ class Acquisitions:
             Answer(caller, self._issuer.issued(license)),
         ]
 
-    def _go_on_without(self, wanted: Wanted, reason: str, now: float) -> list[Effect]:
+    def _go_on_without(self, wanted: Wanted, reason: Reason, now: float) -> list[Effect]:
         """No full token: the temporary one goes on until it expires, and never comes again."""
         request = wanted.request
         temporary = self._ledger.temporary_token(request.device_id, request.product)

@@ -244,9 +244,26 @@ class Borrower:
             why = f"license server {license.lender} does not know the token any more"
             return refuse_all(forwarded.waiting, ErrorCode.UNKNOWN_LICENSE, why)
         renewed = replace(answered, issued_at=license.issued_at, renewed_at=answered.issued_at)
+        held = self._ledger.license(license.license_id)
+        if held is None or held.ended:
+            return self._take_late_renewal(forwarded, renewed, now)
         return [
             self._ledger.renew_borrowed(renewed, request.user_name, now),
             license_note("license.renewed", renewed, trace_id=request.trace_id),
+            *self._answers(forwarded.waiting, renewed),
+        ]
+
+    def _take_late_renewal(
+        self, forwarded: Forwarded, renewed: LicenseRecord, now: float
+    ) -> list[Effect]:
+        """The token expired here before its renewal came. A device that got another one meanwhile
+        keeps that; the renewed one returns to its lender when it expires there."""
+        device = renewed.device_id, renewed.product, renewed.product_version
+        if other := self._ledger.full_token(*device):
+            return self._answers(forwarded.waiting, other)
+        return [
+            self._ledger.borrow(renewed, now),
+            license_note("license.borrowed", renewed, trace_id=forwarded.request.trace_id),
             *self._answers(forwarded.waiting, renewed),
         ]
 

@@ -20,6 +20,24 @@ DETAIL_CHARACTERS = 1024  # messages.Detail
 EVENT_NO_TOKEN_LEFT = 21  # "no permanent licenses left of type %2 for terminal server %3"
 
 
+class Reason(msgspec.Struct, frozen=True):
+    """Why a device gets no full token, and what its user can do once it has no live one."""
+
+    text: str
+    next_step: str
+
+
+NO_TOKEN_LEFT = Reason(
+    "no token is left",
+    "ask the administrator for more licenses, or try again when one has come back",
+)
+NO_LOGON = Reason(
+    "no user has logged on from it while its temporary one lasted",
+    "more licenses do not help: begin anew as another device, with an empty device folder",
+)
+LENDER_SILENT = Reason("a lender has not answered yet", "try again later")
+
+
 class Waiting(msgspec.Struct, frozen=True, gc=False):
     """One request that waits for a peer."""
 
@@ -72,14 +90,14 @@ def refuse(
     return [Note("license.refused", fields), Answer(caller, refused)]
 
 
-def refuse_license(wanted: Wanted, looked_at: LookedAt, reason: str) -> list[Effect]:
-    """NO_LICENSE to all who wait for this device."""
+def refuse_license(wanted: Wanted, looked_at: LookedAt, reason: Reason) -> list[Effect]:
+    """NO_LICENSE to all who wait for this device, with the reason and what can be done about it."""
     detail = (
-        f"the device has no live token, and {reason};"
+        f"the device has no live token, and {reason.text}; {reason.next_step};"
         f" pools of {looked_at.server}: {_listed(looked_at.pools)};"
         f" other license servers: {_listed(looked_at.peers)}"
     )
-    fields = {**_fields(wanted, looked_at), "code": "NO_LICENSE", "reason": reason}
+    fields = {**_fields(wanted, looked_at), "code": "NO_LICENSE", "reason": reason.text}
     effects: list[Effect] = []
     for each in wanted.waiting:
         effects.append(Note("license.refused", fields | {"trace_id": each.trace_id}))
@@ -94,9 +112,9 @@ def refuse_all(waiting: Sequence[Waiting], code: ErrorCode, detail: str) -> list
     ]
 
 
-def not_upgraded(wanted: Wanted, looked_at: LookedAt, reason: str) -> Note:
+def not_upgraded(wanted: Wanted, looked_at: LookedAt, reason: Reason) -> Note:
     """A validated device stays on its temporary token."""
-    return Note("license.not_upgraded", {**_fields(wanted, looked_at), "reason": reason})
+    return Note("license.not_upgraded", {**_fields(wanted, looked_at), "reason": reason.text})
 
 
 def license_note(event: str, license: LicenseRecord, *, trace_id: str = "") -> Note:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from daemons.effects import Answer, Caller, Effect, Note, Peer
+from daemons.effects import Answer, Caller, Close, Effect, Note, Peer
 from daemons.session_directory import records
 from daemons.session_directory.placements import Placements
 from daemons.session_directory.records import Server
@@ -51,7 +51,7 @@ class Farm:
         """The terminal server that joined over this very connection: an older link of the same name
         has no say any more, and neither has one that must join again."""
         server = self._servers.get(peer.name)
-        if server is None or server.link != peer.link or server.state is ServerState.LOST:
+        if server is None or server.peer.link != peer.link or server.state is ServerState.LOST:
             return None
         return server
 
@@ -76,16 +76,19 @@ class Farm:
         ]
 
     def join(self, caller: Caller, request: JoinFarm, now: float) -> list[Effect]:
+        """Take a terminal server in. While one stands, its name is not taken over from another
+        place; from the same place it is the same one again, whose older link is closed."""
         name = caller.peer.name
-        refused = self._refusal(name)
+        refused = self._refusal(name) or self._name_conflict(caller.peer, request)
         if refused is not None:
-            fields = {"host": name, "code": refused.code.name}
+            fields = {"host": name, "code": refused.code.name, "detail": refused.detail}
             return [Answer(caller, refused), Note("join.refused", fields)]
         known = self._servers.get(name)
+        older = self._older_link(caller.peer)
         self._lost.pop(name, None)
         self._servers[name] = Server(
             name=name,
-            link=caller.peer.link,
+            peer=caller.peer,
             address=request.address,
             port=request.port,
             incarnation=request.incarnation,
@@ -97,7 +100,33 @@ class Farm:
         return [
             Answer(caller, Joined(generation=self._generation)),
             Note("server.joined", {"host": name, "restarted": restarted}),
+            *older,
         ]
+
+    def _name_conflict(self, peer: Peer, request: JoinFarm) -> Refused | None:
+        known = self._stands_elsewhere(peer)
+        if known is None or (known.address, known.port) == (request.address, request.port):
+            return None
+        detail = (
+            f"{known.name} has joined already, at {known.address} port {known.port}: give each"
+            " terminal server a certificate with a name of its own"
+        )
+        return Refused(code=ErrorCode.NOT_PERMITTED, detail=detail)
+
+    def _older_link(self, peer: Peer) -> list[Effect]:
+        """Close it: whoever still speaks there must learn that it has to join again."""
+        known = self._stands_elsewhere(peer)
+        if known is None:
+            return []
+        detail = f"{known.name} has joined over another connection"
+        return [Close(known.peer, ErrorCode.NOT_JOINED, detail)]
+
+    def _stands_elsewhere(self, peer: Peer) -> Server | None:
+        """The terminal server of this name, when it stands over another link than this one."""
+        known = self._servers.get(peer.name)
+        if known is None or known.state is ServerState.LOST or known.peer.link == peer.link:
+            return None
+        return known
 
     def _refusal(self, name: str) -> Refused | None:
         serves = self._settings.serves

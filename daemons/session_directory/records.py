@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from daemons.effects import Record
+from daemons.effects import Peer, Record
 from tsproto import limits
 from tsproto.messages import ServerState, SessionRow
 
@@ -31,14 +31,14 @@ FULL_RETRY_SECONDS = 30  # half of RESERVATION_SECONDS, all of TICKET_SECONDS: h
 
 
 class Server(msgspec.Struct, kw_only=True):
-    """A terminal server that joined over the connection `link`.
+    """A terminal server that joined over the connection to `peer`.
 
     While it is SYNCHRONIZING, its list grows in `incoming`; None stands for a session that ended
     before the list was complete.
     """
 
     name: str
-    link: int
+    peer: Peer
     address: str
     port: int
     incarnation: bytes

@@ -198,8 +198,7 @@ class Sessions:
             terminal=effect.terminal,
         )
         try:
-            if not self._keeper.is_connected:
-                await self._keeper.connect()
+            await self._keeper.connect()
         except KeeperError as error:
             return ProgramFailed(str(error))
         return await self._keeper.start(
@@ -266,12 +265,15 @@ class Sessions:
             except KeeperError as error:
                 self._log.error("keeper.unreachable", detail=str(error))
                 await asyncio.sleep(RECONNECT_SECONDS)
+        held = list(self._pumps.items())
         try:
             kept = {session.session_id: session for session in await self._keeper.sessions()}
         except KeeperError:
             return  # lost again, and noticed
-        for session_id, pump in list(self._pumps.items()):
+        for session_id, pump in held:
             session = kept.get(session_id)
+            if session_id not in self._pumps:
+                continue
             if session is None:
                 self._unkept[session_id] = None
                 pump.end_at_end_of_file()

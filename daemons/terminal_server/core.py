@@ -137,6 +137,7 @@ class TerminalServerCore:
 
     def on_start(self, now: float) -> list[Effect]:
         return [
+            *self._host.end_grace_in_time(now),
             *self._lifecycle.on_start(self._records, self._running, now),
             *self._servers.on_start(now),
             *self._directory.on_start(),

@@ -6,6 +6,9 @@ link is joined anew and the whole list is sent; changes during that are held bac
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import msgspec
 
 from daemons.effects import Ask, Effect, Endpoint, Note, Outcome, Peer, Randomness, Tell
@@ -28,6 +31,8 @@ from tsproto.messages import (
 # Changes that may be held back while the list is sent, a matter of a second; more means that the
 # list is out of date, and is sent anew.
 HELD_BACK_MAX = 4_096
+
+AfterJoining: TypeAlias = Callable[[float], list[Effect]]
 
 
 class DirectoryLink:
@@ -56,6 +61,7 @@ class DirectoryLink:
         self._unsent: list[SessionRow] = []
         self._is_synchronizing = False
         self._held_back: list[Message] = []
+        self._waiting: list[AfterJoining] = []
         self.is_ready = False
 
     def on_start(self) -> list[Effect]:
@@ -75,11 +81,28 @@ class DirectoryLink:
             else self._rejoin_later(ErrorCode.CONNECTION_LOST, 0, now)
         )
 
-    def on_refused(self, code: ErrorCode, now: float) -> list[Effect]:
-        """The directory refused a request. One that says NOT_JOINED has forgotten this host."""
-        if code is not ErrorCode.NOT_JOINED or not self.is_ready:
+    def on_no_help(self, outcome: Outcome, now: float) -> list[Effect]:
+        """What a request came to that the directory did not fulfil. One that says NOT_JOINED has
+        forgotten this host, and one that is silent would hold up every logon: neither is ready
+        before it was joined again."""
+        code = getattr(outcome, "code", None)
+        if code not in (ErrorCode.NOT_JOINED, ErrorCode.UNANSWERED) or not self.is_ready:
             return []
         return self._rejoin_later(code, 0, now)
+
+    def rejoin_then(self, after: AfterJoining, now: float) -> list[Effect]:
+        """The directory says NOT_JOINED to somebody who waits: join again without a pause, and call
+        `after` when that has succeeded or failed; at once where it has just failed."""
+        if self._rejoin_at is not None:
+            return after(now)
+        self._waiting.append(after)
+        if not self.is_ready:
+            return []
+        self.is_ready = False
+        return [
+            Note("directory.not_joined", {"code": ErrorCode.NOT_JOINED.name, "pause_seconds": 0}),
+            *self._ask_to_join(),
+        ]
 
     def next_deadline(self) -> float | None:
         return self._rejoin_at
@@ -154,7 +177,7 @@ class DirectoryLink:
         effects: list[Effect] = [Note("directory.ready")]
         for message in held_back:
             effects += self._send(message)
-        return effects
+        return [*effects, *self._after_joining(now)]
 
     def _not_joined(self, outcome: Outcome, now: float) -> list[Effect]:
         code = getattr(outcome, "code", ErrorCode.BUSY)
@@ -172,4 +195,9 @@ class DirectoryLink:
         pause = max(self._pause_seconds * (1.0 - self._rng.random() / 2), wait_seconds)
         self._pause_seconds = min(2 * self._pause_seconds, limits.REJOIN_SECONDS_MAX)
         self._rejoin_at = now + pause
-        return [Note("directory.not_joined", {"code": code.name, "pause_seconds": pause})]
+        note = Note("directory.not_joined", {"code": code.name, "pause_seconds": pause})
+        return [note, *self._after_joining(now)]
+
+    def _after_joining(self, now: float) -> list[Effect]:
+        waiting, self._waiting = self._waiting, []
+        return [effect for after in waiting for effect in after(now)]

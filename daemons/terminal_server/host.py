@@ -1,7 +1,8 @@
 """What a host must not forget: its grace period, and which session ids it gave out.
 
 The grace period lets devices in while no license server answers. It runs from the first accepted
-connection of any kind and ends with the first full token, or after `grace_days`, for good.
+connection of any kind and ends with the first full token, or after `grace_days`, for good: that it
+is over is remembered as soon as it is seen.
 """
 
 from __future__ import annotations
@@ -48,6 +49,16 @@ class Host:
 
     def on_full_token(self) -> list[Effect]:
         """The first full token, seen or issued here, ends the grace period."""
+        return self._end_grace()
+
+    def end_grace_in_time(self, now: float) -> list[Effect]:
+        """Remember that the days are over: a clock that is set back begins no new ones."""
+        started_at = self._record.grace_started_at
+        if not self._grace_seconds or not started_at or now < started_at + self._grace_seconds:
+            return []
+        return self._end_grace()
+
+    def _end_grace(self) -> list[Effect]:
         if self._record.grace_over:
             return []
         return self._change(msgspec.structs.replace(self._record, grace_over=True))

@@ -32,6 +32,7 @@ from daemons.terminal_server.launch import LaunchFailure
 from tsproto.errors import ErrorCode
 
 KILL_AFTER_SECONDS = 5.0  # from SIGHUP to SIGKILL: an editor saves its recovery file
+LOOK_AGAIN_SECONDS = 0.1
 IDLE_SECONDS = 60.0  # without a client and without a session; a restart takes less
 UNCLAIMED_SECONDS = 86_400.0  # without a client, with nothing left but the status of ended sessions
 _PEER_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
@@ -80,7 +81,12 @@ class Keeper:
         return self._idle_since + (UNCLAIMED_SECONDS if self._sessions else self._idle_seconds)
 
     def _timeout(self) -> float | None:
-        deadlines = [s.kill_at for s in self._sessions.values() if s.kill_at is not None]
+        deadlines = []
+        for session in self._sessions.values():
+            if session.kill_at is not None:
+                # Of what runs in the background no end is reported: look again.
+                look_again = time.monotonic() + LOOK_AGAIN_SECONDS
+                deadlines.append(session.kill_at if session.is_running else look_again)
         if self._client is None and not self._is_stopping:
             deadlines.append(self._ends_at())
         earliest = min(deadlines, default=float("inf"))
@@ -89,9 +95,13 @@ class Keeper:
     def _kill_overdue(self) -> None:
         now = time.monotonic()
         for session in list(self._sessions.values()):
-            if session.kill_at is not None and session.kill_at <= now:
-                session.kill_at = None
+            if session.kill_at is None:
+                continue
+            is_overdue = session.kill_at <= now
+            if is_overdue:
                 session.signal_all(signal.SIGKILL)
+            if is_overdue or not (session.is_running or session.has_processes()):
+                session.kill_at = None
                 self._remove_if_done(session)
 
     # --- the client ---
@@ -214,8 +224,6 @@ class Keeper:
     def _on_ended(self, session: Session) -> None:
         self._unwatch(session.pidfd)
         status = session.note_end()
-        if session.kill_at is not None and not session.has_processes():
-            session.kill_at = None
         if not session.is_forgotten:
             self._send(km.Ended(session.session_id, status))
         self._remove_if_done(session)

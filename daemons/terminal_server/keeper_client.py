@@ -66,6 +66,7 @@ class KeeperClient:
         self._on_lost = on_lost
         self._idle_seconds = idle_seconds
         self._socket: socket.socket | None = None
+        self._connecting = asyncio.Lock()
         self._request_ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[tuple[km.Reply, list[int]]]] = {}
         self._unsent: deque[bytes] = deque()
@@ -75,17 +76,23 @@ class KeeperClient:
         return self._socket is not None
 
     async def connect(self) -> None:
-        """Connect to the keeper, and start one when none answers; raises KeeperError."""
+        """Connect to the keeper, unless that is done, and start one when none answers; raises
+        KeeperError."""
+        async with self._connecting:
+            if self._socket is None:
+                self._adopt_socket(await self._dialled())
+
+    async def _dialled(self) -> socket.socket:
         try:
-            self._adopt_socket(self._dial())
+            return self._dial()
         except (FileNotFoundError, ConnectionRefusedError):
             await asyncio.to_thread(self._start_keeper)
-            try:
-                self._adopt_socket(self._dial())
-            except OSError as error:
-                raise KeeperError(f"the keeper of {self._folder} ended: {error}") from None
         except OSError as error:
             raise KeeperError(f"the keeper of {self._folder} cannot be reached: {error}") from None
+        try:
+            return self._dial()
+        except OSError as error:
+            raise KeeperError(f"the keeper of {self._folder} ended: {error}") from None
 
     async def sessions(self) -> list[km.KeptSession]:
         """All sessions that the keeper holds, those included whose program has ended."""

@@ -20,7 +20,7 @@ from daemons.terminal_server.inquiry import Inquiry, Verdict
 from daemons.terminal_server.license_servers import LicenseServers
 from daemons.terminal_server.tickets import Tickets
 from tsproto import limits
-from tsproto.errors import ErrorCode, LicenseError, LicenseExpired
+from tsproto.errors import ErrorCode, LicenseError, LicenseExpired, LicenseOutdated
 from tsproto.identity import verify_device_proof
 from tsproto.license_token import Claims, Verifier, read_claims
 from tsproto.messages import (
@@ -110,7 +110,7 @@ class LicensingPhase:
         self._info: LicenseInfo
         self._device_id = b""
         self._held: Claims | None = None
-        self._has_expired = False
+        self._lapse: LicenseExpired | None = None  # why the token shown does not count any more
         self._pushed: Claims
         self._inquiry: Inquiry | None = None
 
@@ -167,8 +167,8 @@ class LicensingPhase:
             return None
         try:
             return self._verify(info.token, info.issuer_certificate, now)
-        except LicenseExpired:
-            self._has_expired = True
+        except LicenseExpired as lapse:
+            self._lapse = lapse
             return None
 
     def _verify(self, token: bytes, issuer_certificate: bytes, now: float) -> Claims:
@@ -186,8 +186,8 @@ class LicensingPhase:
 
     def _inquire(self, need: Need, now: float) -> list[Effect]:
         self._step = Step.LICENSE_SERVER
-        # An expired token is authentic too: expiry is looked at last.
-        shown = read_claims(self._info.token) if self._held or self._has_expired else None
+        # An expired or outdated token is authentic too: these are looked at last.
+        shown = read_claims(self._info.token) if self._held or self._lapse else None
         self._inquiry = Inquiry(
             self._renewal(self._held) if need is Need.RENEW else self._acquisition(),
             servers=self._parts.servers,
@@ -196,7 +196,7 @@ class LicensingPhase:
             check=self._fault_of,
             finish=self._on_verdict,
         )
-        fields = {**self._fields(), "need": need.name, "expired": self._has_expired}
+        fields = {**self._fields(), "need": need.name, "lapse": str(self._lapse or "")}
         return [Note("license.asked", fields), *self._inquiry.begin(now)]
 
     def _acquisition(self) -> AcquireLicense:
@@ -241,7 +241,7 @@ class LicensingPhase:
             return self._refuse_device(verdict)
         if self._parts.host.grace_left_until(now):
             return self._let_in_under_grace(verdict, now)
-        return self._refuse_without_server(verdict)
+        return [*self._parts.host.end_grace_in_time(now), *self._refuse_without_server(verdict)]
 
     def _on_issued(self, issued: LicenseIssued, now: float) -> list[Effect]:
         claims = read_claims(issued.token)
@@ -323,25 +323,33 @@ class LicensingPhase:
 
     def _refuse_device(self, verdict: Verdict) -> list[Effect]:
         assert verdict.refusal is not None
-        code = ErrorCode.LICENSE_EXPIRED if self._has_expired else ErrorCode.NO_LICENSE
-        begins = "this device's license has expired" if self._has_expired else "no license"
+        is_expired = self._lapse is not None and not isinstance(self._lapse, LicenseOutdated)
+        code = ErrorCode.LICENSE_EXPIRED if is_expired else ErrorCode.NO_LICENSE
         why = verdict.refusal.detail or verdict.refusal.code.meaning
         detail = (
-            f"{begins}, and license server {verdict.asked[-1]} has none left for it ({why}); ask"
-            " the administrator for more licenses, or try again when one has come back; trace"
-            f" {self.trace_id}"
+            f"this device cannot come in: {self._holding()}, and license server"
+            f" {verdict.asked[-1]} gives it none: {why}; trace {self.trace_id}"
         )
         return self._refuse(code, detail, verdict.refusal.retry_after_seconds)
 
     def _refuse_without_server(self, verdict: Verdict) -> list[Effect]:
-        held = "its license has expired" if self._has_expired else "it has no license"
         detail = (
-            f"this device needs a license server: {held}, {_no_server(verdict)}, and"
+            f"this device needs a license server: {self._holding()}, {_no_server(verdict)}, and"
             f" {self._parts.name} has no grace period any more; ask the administrator to start a"
             f" license server, then connect again; trace {self.trace_id}"
         )
         wait = verdict.refusal.retry_after_seconds if verdict.refusal else 0
         return self._refuse(ErrorCode.NO_LICENSE_SERVER, detail, wait)
+
+    def _holding(self) -> str:
+        """What a device without a live license has, in words that go inside a sentence."""
+        match self._lapse:
+            case None:
+                return "it has no license"
+            case LicenseOutdated():
+                return "its license is for an older version"
+            case _:
+                return "its license has expired"
 
     def _refuse(self, code: ErrorCode, detail: str, wait_seconds: int = 0) -> list[Effect]:
         self._step = Step.NOTHING

@@ -42,7 +42,6 @@ from tsproto.messages import (
     LogonRequest,
     RedeemTicket,
     Redirect,
-    Refused,
     SessionPlaced,
     TicketRedeemed,
 )
@@ -94,6 +93,7 @@ class LogonPhase:
         self._request: LogonRequest
         self._requests = 0
         self._attempts_left = limits.LOGON_ATTEMPTS
+        self._has_rejoined = False  # the directory, for the sake of this client's ticket
 
     def on_logon_request(self, request: LogonRequest, now: float) -> list[Effect]:
         if self._step is not Step.READY:
@@ -170,11 +170,7 @@ class LogonPhase:
         if self.has_left:
             return []
         if not isinstance(outcome, TicketRedeemed):
-            code = getattr(outcome, "code", ErrorCode.TICKET_INVALID)
-            forgotten = (
-                self._parts.directory.on_refused(code, now) if isinstance(outcome, Refused) else []
-            )
-            return [*forgotten, *self._ticket_invalid(code.name)]
+            return self._on_not_redeemed(outcome, now)
         request = msgspec.structs.replace(
             self._request,
             user_name=outcome.user_name,
@@ -183,6 +179,17 @@ class LogonPhase:
             unreachable_host="",
         )
         return self._look_up(request.user_name, partial(self._enter_redeemed, request, outcome))
+
+    def _on_not_redeemed(self, outcome: Outcome, now: float) -> list[Effect]:
+        directory = self._parts.directory
+        code = getattr(outcome, "code", ErrorCode.TICKET_INVALID)
+        if code is ErrorCode.NOT_JOINED and not self._has_rejoined:
+            self._has_rejoined = True
+            return directory.rejoin_then(self._on_rejoined, now)
+        return [*directory.on_no_help(outcome, now), *self._ticket_invalid(code.name)]
+
+    def _on_rejoined(self, now: float) -> list[Effect]:
+        return [] if self.has_left else self._redeem(self._request)
 
     def _enter_redeemed(
         self, request: LogonRequest, redeemed: TicketRedeemed, system_user: str, now: float

@@ -17,7 +17,7 @@ from daemons.terminal_server.lifecycle import Lifecycle
 from daemons.terminal_server.sessions import Viewer
 from daemons.terminal_server.tickets import Tickets
 from tsproto.errors import ErrorCode
-from tsproto.messages import LogonRequest, PlaceSession, Refused, SessionPlaced
+from tsproto.messages import LogonRequest, PlaceSession, SessionPlaced
 
 # Short, because a person waits and the host can go on by itself.
 PLACING_SECONDS = 3.0
@@ -57,6 +57,7 @@ class Placing:
         self._lifecycle = lifecycle
         self._tickets = tickets
         self._placed_anew = 0
+        self._has_rejoined = False
 
     def begin(self, now: float) -> list[Effect]:
         if self._request.command:
@@ -105,10 +106,14 @@ class Placing:
             return self.enter(outcome.placement, outcome.session_id, now)
         code = getattr(outcome, "code", ErrorCode.DIRECTORY_UNAVAILABLE)
         fields = {"trace_id": self._client.trace_id, "code": code.name}
-        effects: list[Effect] = [Note("directory.did_not_place", fields)]
-        if isinstance(outcome, Refused):
-            effects += self._directory.on_refused(code, now)
-        return [*effects, *self._enter_here(0, now)]
+        note = Note("directory.did_not_place", fields)
+        if code is ErrorCode.NOT_JOINED and not self._has_rejoined:
+            self._has_rejoined = True
+            return [note, *self._directory.rejoin_then(self._on_rejoined, now)]
+        return [note, *self._directory.on_no_help(outcome, now), *self._enter_here(0, now)]
+
+    def _on_rejoined(self, now: float) -> list[Effect]:
+        return [] if self._client.has_left else self._ask_directory(now)
 
     def _enter_here(self, placement: int, now: float) -> list[Effect]:
         session = self._lifecycle.table.find(self._request.user_name, self._request.application)

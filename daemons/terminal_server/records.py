@@ -13,8 +13,8 @@ from tsproto.messages import SessionState
 
 class HostRecord(Record, frozen=True, kw_only=True):
     """One row. `grace_started_at` is Unix seconds, 0 before the first accepted connection;
-    `grace_over` is set by the first full token. Session ids below `next_session_id` were given
-    out, or never will be.
+    `grace_over` is set by the first full token, or when its days were seen to be over. Session
+    ids below `next_session_id` were given out, or never will be.
     """
 
     table: ClassVar[str] = "host"

@@ -78,6 +78,7 @@ async def screen() -> AsyncIterator[Screen]:
 def password_file(tmp_path: Path) -> Iterator[Path]:
     file = tmp_path / "password"
     file.write_text("secret\n")
+    file.chmod(0o600)
     yield file
 
 

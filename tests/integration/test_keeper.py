@@ -41,7 +41,7 @@ async def test_sessions_outlive_a_client_that_is_killed(folder: Path) -> None:
         "    kept = Keeping(Path(sys.argv[1]))\n"
         "    await kept.client.connect()\n"
         "    terminal = await kept.start(1)\n"
-        "    terminal.type(b'kept=this; echo ready.; trap \"\" HUP\\n')\n"
+        '    terminal.type(b\'kept=this; echo rea""dy.; trap "" HUP\\n\')\n'
         "    terminal.until(b'ready.\\r\\n')\n"
         "    print(terminal.pid, flush=True)\n"
         "    await asyncio.Event().wait()\n"
@@ -165,3 +165,31 @@ async def test_a_killed_keeper_makes_room_for_another(folder: Path) -> None:
 async def test_only_its_own_user_may_open_the_socket(folder: Path) -> None:
     async with keeping(folder):
         assert (folder / "keeper.sock").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a stranger's program")
+async def test_another_user_is_not_served_even_where_the_socket_is_open(folder: Path) -> None:
+    script = (
+        "import socket, sys\n"
+        "with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as dialled:\n"
+        "    dialled.connect(sys.argv[1])\n"
+        "    print(dialled.recv(16))\n"
+    )
+    async with keeping(folder):
+        pass
+    os.chmod(folder, 0o711)
+    os.chmod(folder / "keeper.sock", 0o666)
+    here = os.open(folder, os.O_PATH)
+    stranger = await asyncio.to_thread(
+        subprocess.run,
+        ["/usr/bin/env", "python3", "-c", script, f"/proc/self/fd/{here}/keeper.sock"],
+        user="nobody",
+        extra_groups=[],
+        pass_fds=[here],
+        cwd="/",
+        stdout=subprocess.PIPE,
+    )
+    os.close(here)
+    assert stranger.stdout == b"b''\n"
+    async with keeping(folder) as kept:
+        assert await kept.client.sessions() == []

@@ -134,6 +134,12 @@ async def test_many_requests_at_once_get_their_own_answers(folder: Path) -> None
             terminal.until(b"24 %d\r\n" % (10 + number))
 
 
+async def test_connecting_again_is_one_connection(folder: Path) -> None:
+    async with keeping(folder) as kept:
+        await asyncio.gather(kept.client.connect(), kept.client.connect())
+        assert await kept.client.sessions() == []
+
+
 async def test_a_keeper_that_dies_fails_what_was_asked(folder: Path) -> None:
     async with keeping(folder) as kept:
         keeper = keeper_pid(folder)

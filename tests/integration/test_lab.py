@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -183,6 +185,27 @@ def test_one_daemon_is_stopped_killed_and_started_alone(farm: Path) -> None:
     lab.kill(farm, "directory")
     lab.start(farm, "directory")
     assert [lab.pid_of(farm, name) for name in ("license-a", "ts1")] == others
+
+
+def test_a_daemon_is_started_from_the_folder_beside_the_lab(
+    farm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(farm.parent)
+    lab.stop(farm, "directory")
+    pid = lab.start(Path(farm.name), "directory")
+    assert lab.pid_of(farm, "directory") == lab.pid_of(Path(farm.name), "directory") == pid
+
+
+def test_output_that_cannot_be_written_is_a_failure(farm: Path, tmp_path: Path) -> None:
+    daemon = lab.load(farm).daemon("ts1")
+    tsfarm = Path(sys.executable).with_name("tsfarm")
+    command: list[str | Path] = [tsfarm, "connect", f"{daemon.host}:{daemon.port}"]
+    command += ["--user", "user1", "--store", tmp_path, "--ca", farm / "pki" / "authority.crt"]
+    command += ["--password-file", farm / "users" / "user1", "--", "echo", "hello"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=SECONDS)
+    assert done.returncode == 1
+    assert b"standard output: No space left on device" in done.stderr
 
 
 def test_the_clock_only_goes_forward(farm: Path) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tests.simulation.farm import Farm
 
 ADMINISTRATOR = Caller(Peer(0, Role.ADMINISTRATOR, "checker", "", 0), 1)
+ON_ITS_WAY_SECONDS = 1.0
 
 
 class Violation(Exception):
@@ -101,8 +102,12 @@ def full_token_was_earned(device: Device, claims: Claims) -> None:
 
 
 def let_in_by_right(farm: Farm, device: Device, kind: LicenseKind, expires_at: int) -> None:
-    """Nobody is let in by a token that has ended."""
-    if kind in (LicenseKind.TEMPORARY, LicenseKind.FULL) and expires_at <= farm.world.now:
+    """Nobody is let in by a token that has ended. What was on its way when everybody fell asleep
+    had been decided before."""
+    world = farm.world
+    was_on_its_way = world.now < world.woke_at + ON_ITS_WAY_SECONDS
+    decided_at = world.slept_from if was_on_its_way else world.now
+    if kind in (LicenseKind.TEMPORARY, LicenseKind.FULL) and expires_at <= decided_at:
         raise Violation(f"{device.name} was let in by a {kind.name} token that had expired")
 
 

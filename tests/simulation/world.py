@@ -33,6 +33,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.now = START
+        self.slept_from = self.woke_at = float("-inf")  # the last jump
         self.rng = random.Random(seed)
         self.events = 0
         self.seen: Counter[str] = Counter()
@@ -65,7 +66,9 @@ class World:
 
     def jump(self, seconds: float) -> None:
         """Everybody sleeps, and wakes this much later: what fell due meanwhile comes late."""
+        self.slept_from = self.now
         self.now += seconds
+        self.woke_at = self.now
         self.trace(f"{seconds / 86_400:.1f} days later")
 
     def trace(self, line: str) -> None:

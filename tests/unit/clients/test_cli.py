@@ -88,8 +88,9 @@ def test_a_wrong_command_line_is_status_2(arguments: tuple[str, ...]) -> None:
 def test_an_error_is_one_line_and_no_traceback(tmp_path: Path) -> None:
     Device.open(tmp_path)
     (tmp_path / "key").chmod(0o644)
-    (tmp_path / "password").write_text("secret\n")
     password = tmp_path / "password"
+    password.write_text("secret\n")
+    password.chmod(0o600)
     arguments = ("connect", "ts1", "--store", tmp_path, "--password-file", password, "--", "true")
     done = run(*arguments)
     assert done.exit_code == ExitCode.FAILED
@@ -97,6 +98,17 @@ def test_an_error_is_one_line_and_no_traceback(tmp_path: Path) -> None:
         f"tsfarm: {tmp_path}/key is open to others (mode 0644), who could pass for this device:"
         f" run `chmod 600 {tmp_path}/key`"
     ]
+
+
+def test_a_password_file_that_others_may_read_is_told(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+    password.chmod(0o644)
+    arguments = ("--store", tmp_path / "store", "--plain", "--password-file", password)
+    done = run("connect", "127.0.0.1:1", *arguments, "--", "true")
+    assert done.stderr.startswith(
+        f"[tsfarm] others may read {password}: run `chmod 600 {password}`"
+    )
 
 
 def test_an_interactive_session_without_a_terminal_is_refused() -> None:
@@ -116,6 +128,7 @@ def test_a_password_file_without_a_password_is_refused(tmp_path: Path, content: 
 
 def test_an_unreachable_host_is_status_5(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("secret\n")
+    (tmp_path / "password").chmod(0o600)
     done = run(
         "connect",
         "127.0.0.1:1",

@@ -44,7 +44,8 @@ async def test_a_no_and_an_end_of_input_refuse(line: bytes) -> None:
 
 async def test_a_fingerprint_given_beforehand_decides() -> None:
     assert await Prompts(fingerprint="SHA256:abc").confirm(STRANGER)
-    assert not await Prompts(fingerprint="SHA256:xyz").confirm(STRANGER)
+    with pytest.raises(UntrustedFarm, match="SHA256:abc, not SHA256:xyz"):
+        await Prompts(fingerprint="SHA256:xyz").confirm(STRANGER)
 
 
 async def test_a_script_is_told_what_to_give() -> None:

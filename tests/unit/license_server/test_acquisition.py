@@ -61,6 +61,7 @@ def test_an_unvalidated_device_gets_nothing_more_once_its_token_has_expired() ->
     refused = server.refused(acquire(trace_id="t1"))
     assert (refused.code, refused.trace_id) == (ErrorCode.NO_LICENSE, "t1")
     assert "no user has logged on" in refused.detail
+    assert "more licenses do not help" in refused.detail
     assert server.pool().available == 2
 
 

@@ -29,7 +29,15 @@ from tests.unit.license_server.scenario import (
 )
 from tsproto import limits
 from tsproto.errors import ErrorCode
-from tsproto.messages import LendLicense, LicenseIssued, Refused, RenewLicense, Role
+from tsproto.messages import (
+    AddKeyPack,
+    LendLicense,
+    LicenseIssued,
+    Message,
+    Refused,
+    RenewLicense,
+    Role,
+)
 
 UNREACHABLE = Failed(ErrorCode.UNREACHABLE)
 UNANSWERED = Failed(ErrorCode.UNANSWERED)
@@ -327,6 +335,40 @@ def test_a_lenders_refusal_is_passed_on() -> None:
     ask = one_ask(server.hears(renew(token.license_id)))
     effects = server.answers(ask.ticket, Refused(code=ErrorCode.UNKNOWN_LICENSE))
     assert refusal(effects) is ErrorCode.UNKNOWN_LICENSE
+
+
+def renewed_too_late(server: Server) -> tuple[Ask, Message]:
+    """A renewal that is asked for just before its token ends, and the lender's answer to it."""
+    lender = Server("b", pack(1))
+    token = lent(server, lender, days_left=1 / DAY)
+    ask = one_ask(server.hears(renew(token.license_id)))
+    answer = lender_answers(lender, ask)
+    server.now += 2
+    return ask, answer
+
+
+def test_a_renewal_that_comes_after_the_device_got_another_token_changes_nothing() -> None:
+    server = asker("b")
+    ask, late = renewed_too_late(server)
+    key_pack = AddKeyPack(key_pack="p", product=PRODUCT, product_version=1, tokens=1)
+    server.asked(key_pack, server.administrator)
+    other = server.issued(acquire())
+    effects = server.answers(ask.ticket, late)
+    assert [answer.message for answer in found(effects, Answer)] == [other]
+    assert found(effects, Persist) == []
+    server.restart()
+    assert server.issued(acquire()) == other
+
+
+def test_a_renewal_that_comes_after_the_token_ended_is_taken_as_lent_anew() -> None:
+    server = asker("b")
+    ask, late = renewed_too_late(server)
+    assert len(notes(server.deadline(server.now), "license.expired")) == 1
+    (answer,) = found(server.answers(ask.ticket, late), Answer)
+    assert isinstance(late, LicenseIssued) and isinstance(answer.message, LicenseIssued)
+    assert answer.message.token == late.token
+    server.restart()
+    assert server.issued(acquire()) == answer.message
 
 
 def test_a_peers_renewal_is_never_passed_on() -> None:

@@ -38,6 +38,7 @@ def test_a_refusal_says_which_pools_were_looked_at() -> None:
     (answer,) = found(effects, Answer)
     assert isinstance(answer.message, Refused)
     assert f"{PRODUCT} 1: 0 of 1 available" in answer.message.detail
+    assert "ask the administrator for more licenses" in answer.message.detail
 
 
 def test_a_text_is_clipped_to_what_a_message_carries() -> None:

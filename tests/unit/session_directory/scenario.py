@@ -115,11 +115,17 @@ class Directory:
         return self.core.on_deadline(self.now)
 
     def asked_to_join(
-        self, peer: Peer, incarnation: int = 1, sessions_max: int = 1_000
+        self,
+        peer: Peer,
+        incarnation: int = 1,
+        sessions_max: int = 1_000,
+        *,
+        address: str = "",
+        port: int = 5605,
     ) -> list[Effect]:
         request = JoinFarm(
-            address=f"{peer.name}.example",
-            port=5605,
+            address=address or f"{peer.name}.example",
+            port=port,
             incarnation=bytes([incarnation]) * 16,
             sessions_max=sessions_max,
         )

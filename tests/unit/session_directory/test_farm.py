@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from daemons.effects import Close
 from daemons.session_directory import records
 from tests.unit.session_directory.scenario import (
     ACTIVE,
@@ -17,7 +20,7 @@ from tests.unit.session_directory.scenario import (
     row,
 )
 from tsproto.errors import ErrorCode
-from tsproto.messages import Done, Joined, ServerState
+from tsproto.messages import Done, Joined, Refused, ServerState
 
 
 def state_of(directory: Directory, name: str) -> ServerState | None:
@@ -62,6 +65,46 @@ def test_the_table_of_terminal_servers_has_an_end(monkeypatch: pytest.MonkeyPatc
     answer(directory.asked_to_join(link("ts2")), Joined)
     assert refusal(directory.asked_to_join(link("ts3"))) is ErrorCode.BUSY
     answer(directory.asked_to_join(link("ts1")), Joined)
+
+
+# --- one name, one terminal server ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [{"address": "other.example"}, {"port": 5606}])
+def test_a_name_that_stands_is_not_taken_over_from_another_place(place: dict[str, Any]) -> None:
+    directory = Directory()
+    ts1 = directory.joined("ts1", row("ts1", 1))
+    effects = directory.asked_to_join(link("ts1"), incarnation=2, **place)
+    refused = answer(effects, Refused)
+    assert refused.code is ErrorCode.NOT_PERMITTED
+    assert "ts1.example port 5605" in refused.detail
+    [note] = notes(effects, "join.refused")
+    assert note.fields["detail"] == refused.detail
+    directory.removed(ts1, 1)
+    assert directory.sessions() == []
+
+
+def test_the_same_terminal_server_again_closes_its_older_link() -> None:
+    directory = Directory()
+    older = directory.joined("ts1")
+    effects = directory.asked_to_join(link("ts1"), incarnation=2)
+    answer(effects, Joined)
+    [close] = [effect for effect in effects if isinstance(effect, Close)]
+    assert (close.peer, close.code) == (older, ErrorCode.NOT_JOINED)
+
+
+def test_a_terminal_server_that_joins_again_over_its_link_keeps_it() -> None:
+    directory = Directory()
+    ts1 = directory.joined("ts1")
+    effects = directory.asked_to_join(ts1, port=5606)
+    answer(effects, Joined)
+    assert [effect for effect in effects if isinstance(effect, Close)] == []
+
+
+def test_a_lost_terminal_server_may_come_back_at_another_place() -> None:
+    directory = Directory()
+    directory.core.on_peer_lost(directory.joined("ts1"), directory.now)
+    answer(directory.asked_to_join(link("ts1"), address="new.example"), Joined)
 
 
 # --- synchronising --------------------------------------------------------------------------------

@@ -99,6 +99,7 @@ def token(
     device: identity.DeviceKey = LAPTOP,
     issuer: Issuer = LS_A,
     number: int = 1,
+    product_version: int = 1,
 ) -> bytes:
     claims = Claims(
         farm="elsewhere" if issuer is STRANGER else FARM,
@@ -106,7 +107,7 @@ def token(
         kind=kind,
         license_id=license_id(number),
         product="terminal-server",
-        product_version=1,
+        product_version=product_version,
         device_id=device.device_id,
         device_name="laptop1",
         user_name="ann",
@@ -209,6 +210,7 @@ class Scene:
         license_servers: Sequence[Issuer] = (LS_A,),
         directory: bool = False,
         grace_days: int = 0,
+        product_version: int = 1,
         sessions_max: int = 10,
         discovery: Discovery | None = None,
         records: dict[type[Record], list[Any]] | None = None,
@@ -226,6 +228,7 @@ class Scene:
             discovery=discovery or Discovery(servers=listed),
             directory=ServerAddress(host="sd.lab", port=5602, name="sd") if directory else None,
             grace_days=grace_days,
+            product_version=product_version,
             sessions=Sessions(
                 sessions_max=sessions_max, applications={"mail": Application(command=("mutt",))}
             ),

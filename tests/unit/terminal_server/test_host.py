@@ -114,6 +114,29 @@ def test_a_grace_period_that_is_over_stays_over_after_a_restart() -> None:
     assert client.code is ErrorCode.NO_LICENSE_SERVER
 
 
+def test_a_clock_that_is_set_back_does_not_bring_the_grace_period_back() -> None:
+    scene = in_grace(records=begun(), now=NOW + DAY)
+    scene.now = NOW + GRACE_DAYS * DAY
+    scene.connect().show()
+    again = in_grace(records=scene.rows(), now=NOW + DAY)
+    client = again.connect()
+    client.show()
+    assert client.code is ErrorCode.NO_LICENSE_SERVER
+
+
+def test_a_start_remembers_a_grace_period_that_is_over() -> None:
+    scene = in_grace(records=begun(), now=NOW + GRACE_DAYS * DAY)
+    assert list(scene.stored.values()) == [
+        HostRecord(name=NAME, grace_started_at=NOW, grace_over=True)
+    ]
+
+
+def test_a_host_without_a_grace_period_leaves_the_one_that_may_be_configured() -> None:
+    scene = Scene(license_servers=(), grace_days=0, records=begun(), now=NOW + DAY)
+    scene.start()
+    assert list(scene.stored.values()) == [HostRecord(name=NAME, grace_started_at=NOW)]
+
+
 def test_grace_days_0_means_no_grace_period() -> None:
     scene = Scene(license_servers=(), grace_days=0)
     scene.start()

@@ -229,6 +229,33 @@ def test_a_token_that_does_not_count_is_refused_with_its_own_code(
     assert questions(effects) == []
 
 
+@pytest.mark.parametrize("kind", [LicenseKind.TEMPORARY, LicenseKind.FULL])
+def test_a_token_for_an_older_version_counts_as_none_and_is_replaced(kind: LicenseKind) -> None:
+    scene = Scene(product_version=2).up()
+    client = scene.connect()
+    client.show(token(kind))
+    request = scene.open_effect(Ask).message
+    assert isinstance(request, AcquireLicense)
+    assert request.product_version == 2
+    newer = token(kind, product_version=2)
+    scene.answer(Ask, issued(newer))
+    assert client.last(NewLicense).token == newer
+    client.store()
+    assert client.last(LicenseAccepted).kind is kind
+
+
+def test_a_device_with_an_older_version_is_told_so_when_there_is_no_newer_token() -> None:
+    scene = Scene(product_version=2).up()
+    client = scene.connect()
+    client.show(token())
+    scene.answer(Ask, Refused(code=ErrorCode.NO_LICENSE, detail="more licenses do not help"))
+    assert client.closed is not None
+    assert client.code is ErrorCode.NO_LICENSE
+    assert "its license is for an older version" in client.closed.detail
+    assert "more licenses do not help; trace" in client.closed.detail
+    assert "ask the administrator" not in client.closed.detail
+
+
 def test_a_device_that_signed_another_nonce_is_refused() -> None:
     client = Scene().up().connect()
     client.show(signature=LAPTOP.prove(b"n" * 32, CERTIFICATE))

@@ -17,6 +17,7 @@ from daemons.effects import (
 )
 from daemons.terminal_server.logon import LOGON_REQUESTS_MAX
 from tests.unit.terminal_server.scenario import (
+    GENERATION,
     LAPTOP,
     NAME,
     PHONE,
@@ -32,6 +33,8 @@ from tsproto.errors import ErrorCode
 from tsproto.identity import DeviceKey
 from tsproto.messages import (
     Credential,
+    Done,
+    Joined,
     LogonAccepted,
     LogonRefused,
     RedeemTicket,
@@ -185,6 +188,18 @@ def test_a_ticket_is_redeemed_at_the_directory_for_this_device() -> None:
         LAPTOP.device_id,
         "ann",
     )
+
+
+def test_a_ticket_is_shown_again_to_a_directory_that_had_forgotten_this_host() -> None:
+    scene = Scene(directory=True).up()
+    client = with_ticket(scene)
+    for outcome in (Refused(code=ErrorCode.NOT_JOINED), Joined(generation=GENERATION), Done()):
+        scene.answer(Ask, outcome)
+    redeem = scene.open_effect(Ask).message
+    assert isinstance(redeem, RedeemTicket)
+    assert redeem.ticket == TICKET
+    scene.answer(Ask, Refused(code=ErrorCode.NOT_JOINED))
+    assert client.last(LogonRefused).code is ErrorCode.TICKET_INVALID
 
 
 def test_a_ticket_starts_the_session_that_was_placed_here_without_any_password() -> None:

@@ -8,9 +8,21 @@ import pytest
 
 from daemons.effects import Ask, Failed, Outcome, ProgramFailed, ProgramStarted, StartProgram
 from daemons.terminal_server.placement import PLACED_ANEW_MAX
-from tests.unit.terminal_server.scenario import LAPTOP, NAME, PHONE, Scene, shape, told
+from tests.unit.terminal_server.scenario import (
+    GENERATION,
+    LAPTOP,
+    NAME,
+    PHONE,
+    Scene,
+    questions,
+    shape,
+    told,
+)
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
+    Done,
+    Joined,
+    JoinFarm,
     LogonAccepted,
     LogonRefused,
     PlaceSession,
@@ -22,6 +34,8 @@ from tsproto.messages import (
 )
 
 STARTED = ProgramStarted(pid=1)
+NOT_JOINED = Refused(code=ErrorCode.NOT_JOINED)
+JOINED = Joined(generation=GENERATION)
 
 
 def placed(host: str = NAME, placement: int = 9, session_id: int = 0) -> SessionPlaced:
@@ -133,7 +147,6 @@ def test_a_session_here_that_the_directory_does_not_know_is_not_doubled() -> Non
         Failed(ErrorCode.UNANSWERED),
         Failed(ErrorCode.CONNECTION_LOST),
         Refused(code=ErrorCode.DIRECTORY_REBUILDING),
-        Refused(code=ErrorCode.NOT_JOINED),
     ],
 )
 def test_a_directory_that_does_not_place_leaves_the_decision_to_this_host(outcome: Outcome) -> None:
@@ -145,6 +158,64 @@ def test_a_directory_that_does_not_place_leaves_the_decision_to_this_host(outcom
     record = scene.session(client.last(LogonAccepted).session_id)
     assert record is not None
     assert record.placement == 0
+
+
+def test_a_directory_that_has_forgotten_this_host_is_joined_at_once_and_asked_again() -> None:
+    scene = farm()
+    client = scene.let_in()
+    client.log_on()
+    assert questions(scene.answer(Ask, NOT_JOINED)) == [scene.open_effect(Ask).message]
+    assert isinstance(scene.open_effect(Ask).message, JoinFarm)
+    scene.answer(Ask, JOINED)
+    scene.answer(Ask, Done())
+    assert isinstance(scene.open_effect(Ask).message, PlaceSession)
+    scene.answer(Ask, placed("ts2", session_id=7))
+    assert client.last(Redirect).host == "ts2"
+
+
+def test_a_directory_that_forgets_this_host_twice_is_asked_no_more() -> None:
+    scene = farm()
+    scene.let_in().log_on()
+    for outcome in (NOT_JOINED, JOINED, Done(), NOT_JOINED):
+        scene.answer(Ask, outcome)
+    assert scene.opened(StartProgram)
+    assert scene.opened(Ask) == []
+
+
+def test_logons_that_wait_for_one_join_go_on_together_when_it_fails() -> None:
+    scene = farm()
+    scene.let_in().log_on()
+    scene.let_in(PHONE).log_on("bob")
+    scene.answer(Ask, NOT_JOINED)
+    scene.answer(Ask, NOT_JOINED)
+    assert [type(ask.message) for ask in scene.opened(Ask)] == [JoinFarm]
+    scene.answer(Ask, Failed(ErrorCode.UNANSWERED))
+    assert len(scene.opened(StartProgram)) == 2
+
+
+def test_a_client_lost_while_this_host_joins_again_is_not_placed() -> None:
+    scene = farm()
+    client = scene.let_in()
+    client.log_on()
+    scene.answer(Ask, NOT_JOINED)
+    client.lose()
+    scene.answer(Ask, JOINED)
+    scene.answer(Ask, Done())
+    assert scene.opened(Ask) == []
+
+
+def test_a_directory_that_hangs_holds_up_one_logon_only() -> None:
+    scene = farm()
+    scene.let_in().log_on()
+    scene.answer(Ask, Failed(ErrorCode.UNANSWERED))
+    scene.let_in(PHONE).log_on("bob")
+    assert len(scene.opened(StartProgram)) == 2
+    scene.wait(1)
+    assert [type(ask.message) for ask in scene.opened(Ask)] == [JoinFarm]
+    scene.answer(Ask, JOINED)
+    scene.answer(Ask, Done())
+    scene.let_in().log_on("cleo")
+    assert isinstance(scene.open_effect(Ask).message, PlaceSession)
 
 
 def test_a_directory_that_does_not_place_leaves_a_session_here_to_be_found() -> None:

@@ -3,7 +3,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tsproto import limits
-from tsproto.errors import LicenseExpired, LicenseForeign, LicenseNotYours, LicenseTampered
+from tsproto.errors import (
+    LicenseExpired,
+    LicenseForeign,
+    LicenseNotYours,
+    LicenseOutdated,
+    LicenseTampered,
+)
 from tsproto.identity import certificate_der, create_authority, issue_certificate
 from tsproto.license_token import Claims, Verifier, issue, read_claims
 from tsproto.messages import LicenseKind, Role
@@ -194,7 +200,7 @@ def test_another_product_is_foreign() -> None:
 
 def test_a_newer_license_serves_an_older_server_and_never_the_reverse() -> None:
     assert verified(product_version=1) == CLAIMS
-    with pytest.raises(LicenseForeign):
+    with pytest.raises(LicenseOutdated):
         verified(product_version=3)
 
 
@@ -213,7 +219,9 @@ def test_the_first_reason_is_the_one_told() -> None:
     with pytest.raises(LicenseForeign):
         verified(product="database", device_id=bytes(32), now=EXPIRY)
     with pytest.raises(LicenseNotYours):
-        verified(device_id=bytes(32), now=EXPIRY)
+        verified(device_id=bytes(32), product_version=3, now=EXPIRY)
+    with pytest.raises(LicenseOutdated):
+        verified(product_version=3, now=EXPIRY)
 
 
 def test_a_remembered_token_is_still_checked_for_device_product_and_expiry() -> None:
@@ -221,7 +229,7 @@ def test_a_remembered_token_is_still_checked_for_device_product_and_expiry() -> 
     assert verified(by=checker) == CLAIMS
     with pytest.raises(LicenseNotYours):
         verified(by=checker, device_id=bytes(32))
-    with pytest.raises(LicenseForeign):
+    with pytest.raises(LicenseOutdated):
         verified(by=checker, product_version=3)
     with pytest.raises(LicenseExpired):
         verified(by=checker, now=EXPIRY)

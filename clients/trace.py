@@ -1,0 +1,196 @@
+"""What went over the links of a client, frame by frame, in a file: `tsfarm connect --trace FILE`.
+
+A trace is JSON lines. The first is `{"trace": "tsfarm", "version": 1, "redacted": true}`; each
+further one has the Unix `time`, the `link` (its number in this client, and `host` and `port`), the
+`direction`, `sent` or `received`, and `bytes` in hex: one frame, as it is inside TLS. What is no
+frame has `"broken": true` and is the last of its link and direction.
+
+Passwords, tickets, cookies and what is typed are not recorded unless they were asked for: such a
+frame says `"redacted": true` and holds other values in their place. What the session shows is
+recorded, whatever it shows; so the file is for its owner alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+import msgpack
+import msgspec
+
+from clients import tty
+from tsproto import codec, limits
+from tsproto.codec import HEADER, SESSION_KIND
+from tsproto.errors import ProtocolError, TsfarmError
+from tsproto.link import Link
+from tsproto.messages import LogonAccepted, LogonRequest, Message, Redirect
+
+VERSION = 1
+HEADING = b'{"trace": "tsfarm", '
+BROKEN_BYTES_MAX = 1024  # of what is no frame: enough to see what it is instead
+SECRETS: dict[type[Message], dict[str, bytes]] = {
+    LogonRequest: {"credential": b"redacted"},
+    Redirect: {"ticket": bytes(16)},
+    LogonAccepted: {"cookie": b"redacted"},
+}
+SECRET_NUMBERS = {message.__struct_config__.tag for message in SECRETS}
+
+
+class Trace:
+    """An observer of links that records them. `clock` gives Unix seconds.
+
+    A file that can take no more ends the trace and not the session: then `error` says why.
+    """
+
+    def __init__(
+        self, file: TextIO, clock: Callable[[], float], *, with_secrets: bool = False
+    ) -> None:
+        self.error = ""
+        self._file = file
+        self._clock = clock
+        self._with_secrets = with_secrets
+        self._numbers: dict[int, int] = {}
+        self._streams: dict[tuple[int, str], _Stream] = {}
+        self._write({"trace": "tsfarm", "version": VERSION, "redacted": not with_secrets})
+
+    def on_sent(self, link: Link, data: bytes) -> None:
+        self._record(link, "sent", data)
+
+    def on_received(self, link: Link, data: bytes) -> None:
+        self._record(link, "received", data)
+
+    def close(self) -> None:
+        """Record what was left of frames that did not become whole, and close the file."""
+        for stream in self._streams.values():
+            if stream.pending:
+                self._write({**stream.line, **self._cut(stream.pending)})
+        try:
+            self._file.close()
+        except OSError as error:
+            self.error = self.error or error.strerror or str(error)
+
+    def _record(self, link: Link, direction: str, data: bytes) -> None:
+        stream = self._streams.get((link.id, direction))
+        if stream is None:
+            number = self._numbers.setdefault(link.id, len(self._numbers) + 1)
+            place = {"link": number, "host": link.host, "port": link.port, "direction": direction}
+            stream = self._streams[link.id, direction] = _Stream(place)
+        stream.line["time"] = round(self._clock(), 6)
+        for frame in stream.feed(data):
+            self._write({**stream.line, **self._shown(frame, direction)})
+        if stream.broken:
+            self._write({**stream.line, "broken": True, "bytes": stream.broken.hex()})
+            stream.broken = b""
+
+    def _shown(self, frame: bytes, direction: str) -> dict[str, Any]:
+        other = frame if self._with_secrets else redacted(frame, direction == "sent")
+        return {"bytes": other.hex(), **({"redacted": True} if other != frame else {})}
+
+    def _cut(self, pending: bytes) -> dict[str, Any]:
+        """Nobody knows what is in a part of a frame: all but its header is left out."""
+        if self._with_secrets:
+            return {"broken": True, "bytes": pending.hex()}
+        return {"broken": True, "redacted": True, "bytes": pending[: HEADER.size].hex()}
+
+    def _write(self, line: dict[str, Any]) -> None:
+        if self.error:
+            return
+        try:
+            self._file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            self.error = error.strerror or str(error)
+
+
+@contextlib.contextmanager
+def recording(
+    file: Path | None, clock: Callable[[], float], with_secrets: bool
+) -> Iterator[Trace | None]:
+    """A trace in this file, closed in the end, and a line for the user about what is in it.
+
+    Raises TsfarmError where there is something else than a file, or OSError.
+    """
+    if file is None:
+        if with_secrets:
+            raise click.UsageError("--trace-secrets is of use with --trace FILE only")
+        yield None
+        return
+    trace = Trace(_emptied(file), clock, with_secrets=with_secrets)
+    try:
+        yield trace
+    finally:
+        trace.close()
+        held = f"{'with' if with_secrets else 'without'} passwords and input"
+        tty.say(f"trace in {file}, {f'not whole: {trace.error}' if trace.error else held}")
+
+
+class _Stream:
+    """One direction of one link, cut into frames."""
+
+    def __init__(self, line: dict[str, Any]) -> None:
+        self.line = line
+        self.pending = b""
+        self.broken = b""
+        self._reader: codec.FrameReader | None = codec.FrameReader(limits.FRAME_BYTES)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The frames that `data` completes; what is none is `broken`, and nothing follows it."""
+        if self._reader is None:
+            return []
+        self.pending += data
+        frames = []
+        try:
+            for _, body in self._reader.feed(data):
+                length = HEADER.size + len(body)
+                frames.append(self.pending[:length])
+                self.pending = self.pending[length:]
+        except ProtocolError:
+            self.broken, self.pending = self.pending[:BROKEN_BYTES_MAX], b""
+            self._reader = None
+        return frames
+
+
+def redacted(frame: bytes, is_sent: bool) -> bytes:
+    """The frame without its secrets. Of what was typed its length is left; of a message that should
+    hold secrets and cannot be read, the header."""
+    kind, body = frame[HEADER.size - 1], frame[HEADER.size :]
+    if kind == SESSION_KIND:
+        return frame[: HEADER.size] + b"*" * len(body) if is_sent else frame
+    try:
+        message = codec.decode_message(body)
+    except ProtocolError:
+        return frame[: HEADER.size] if _number(body) in SECRET_NUMBERS else frame
+    secrets = {
+        field: other
+        for field, other in SECRETS.get(type(message), {}).items()
+        if getattr(message, field)
+    }
+    if not secrets:
+        return frame
+    return codec.encode(msgspec.structs.replace(message, **secrets), message.request_id)
+
+
+def _number(body: bytes) -> object:
+    """What stands where a message has its number, or None."""
+    unpacker = msgpack.Unpacker()
+    unpacker.feed(body)
+    try:
+        return unpacker.unpack() if unpacker.read_array_header() else None
+    except (ValueError, msgpack.exceptions.UnpackException):
+        return None
+
+
+def _emptied(file: Path) -> TextIO:
+    """Written a line at a time; nobody but its owner can read it."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise TsfarmError(f"{file} is no file: a trace holds what a session shows")
+    os.fchmod(descriptor, 0o600)
+    os.ftruncate(descriptor, 0)
+    return open(descriptor, "w", encoding="utf-8", buffering=1)

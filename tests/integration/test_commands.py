@@ -1,0 +1,73 @@
+"""Commands as a user types them: real processes, their output, their exit status."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from daemons.accounts import read_accounts
+from daemons.lab.making import make
+from daemons.lab.plan import Plan
+
+TSFARM = str(Path(sys.executable).with_name("tsfarm"))
+SECONDS = 20.0
+
+
+def tsfarm(
+    *words: str | bytes, cwd: Path, given: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [TSFARM, *words], cwd=cwd, input=given, capture_output=True, timeout=SECONDS
+    )
+
+
+def test_user_add_adds_and_does_not_replace_unasked(tmp_path: Path) -> None:
+    add = ("user", "add", "user1", "--accounts", "accounts")
+    assert tsfarm(*add, cwd=tmp_path, given=b"first\n").returncode == 0
+    [before] = read_accounts(tmp_path / "accounts").values()
+    again = tsfarm(*add, cwd=tmp_path, given=b"second\n")
+    assert again.returncode == 1
+    assert b"'user1' is there already" in again.stderr
+    assert read_accounts(tmp_path / "accounts") == {"user1": before}
+    assert tsfarm(*add, "--replace", cwd=tmp_path, given=b"second\n").returncode == 0
+    assert read_accounts(tmp_path / "accounts") != {"user1": before}
+
+
+def test_user_add_refuses_a_password_that_is_no_text(tmp_path: Path) -> None:
+    done = tsfarm("user", "add", "u", "--accounts", "accounts", cwd=tmp_path, given=b"\xff\n")
+    assert (done.returncode, done.stderr) == (1, b"tsfarm: the password is not UTF-8\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--", ""), b"COMMAND is empty"),
+        (("--app", "editor", "--", "true"), b"give --app or COMMAND, not both"),
+        (("--user", b"\xff", "--", "true"), b"not text in UTF-8"),
+        (("--user", "u", "--", b"\xff"), b"COMMAND is not text in UTF-8"),
+        (("--user", "u" * 105, "--", "true"), b"longer than 104 characters"),
+    ],
+)
+def test_a_command_line_that_cannot_be_meant_is_refused(
+    tmp_path: Path, words: tuple[str | bytes, ...], said: bytes
+) -> None:
+    done = tsfarm("connect", "127.0.0.1", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_query_of_no_lab_says_so(tmp_path: Path) -> None:
+    done = tsfarm("query", "pool", "--lab", "nolab", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"tsfarm: no lab in nolab")
+
+
+def test_each_lab_is_a_farm_of_its_own(tmp_path: Path) -> None:
+    farms = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        farms.append(make(tmp_path / name, Plan()).farm)
+    assert farms[0] != farms[1]

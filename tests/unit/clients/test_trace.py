@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any, cast
+
+import click
+import msgspec
+import pytest
+
+from clients.trace import SECRETS, Trace, recording, redacted
+from tsproto import codec
+from tsproto.errors import TsfarmError
+from tsproto.link import Link
+from tsproto.messages import (
+    TABLE,
+    Credential,
+    LogonAccepted,
+    LogonRequest,
+    Message,
+    Redirect,
+    ResizeSession,
+    Role,
+)
+
+NOW = 1_700_000_000.0
+PASSWORD = b"open sesame"
+RESIZE = codec.encode(ResizeSession(columns=132, rows=43))
+LOGON = codec.encode(
+    LogonRequest(user_name="user1", credential_kind=Credential.PASSWORD, credential=PASSWORD)
+)
+
+
+class FakeLink(msgspec.Struct):
+    id: int = 31
+    host: str = "127.0.0.1"
+    port: int = 5600
+
+
+def link(number: int = 31) -> Link:
+    return cast(Link, FakeLink(number))
+
+
+def session_frame(data: bytes) -> bytes:
+    return codec.session_header(len(data)) + data
+
+
+class Kept(io.StringIO):
+    """A file whose content can be read when it was closed."""
+
+    def close(self) -> None:
+        pass
+
+
+class Full(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.fixture
+def file() -> Kept:
+    return Kept()
+
+
+@pytest.fixture
+def trace(file: Kept) -> Trace:
+    return Trace(file, lambda: NOW)
+
+
+def lines(file: Kept) -> list[dict[str, Any]]:
+    """What was traced, without the heading."""
+    return [json.loads(line) for line in file.getvalue().splitlines()[1:]]
+
+
+def message_of(line: dict[str, Any]) -> Message:
+    return codec.decode_message(bytes.fromhex(line["bytes"])[codec.HEADER.size :])
+
+
+# --- lines ----------------------------------------------------------------------------------------
+
+
+def test_a_trace_begins_with_what_it_is(trace: Trace, file: Kept) -> None:
+    assert file.getvalue() == '{"trace": "tsfarm", "version": 1, "redacted": true}\n'
+
+
+def test_a_frame_is_a_line_with_time_link_and_direction(trace: Trace, file: Kept) -> None:
+    trace.on_received(link(), RESIZE)
+    assert lines(file) == [
+        {
+            "link": 1,
+            "host": "127.0.0.1",
+            "port": 5600,
+            "direction": "received",
+            "time": NOW,
+            "bytes": RESIZE.hex(),
+        }
+    ]
+
+
+def test_frames_are_put_together_in_each_direction(trace: Trace, file: Kept) -> None:
+    trace.on_received(link(), RESIZE[:5])
+    trace.on_sent(link(), RESIZE + RESIZE)
+    trace.on_received(link(), RESIZE[5:] + RESIZE[:1])
+    assert [(line["direction"], line["bytes"]) for line in lines(file)] == [
+        ("sent", RESIZE.hex()),
+        ("sent", RESIZE.hex()),
+        ("received", RESIZE.hex()),
+    ]
+
+
+def test_links_are_numbered_in_their_order(trace: Trace, file: Kept) -> None:
+    for number in (90, 44, 90):
+        trace.on_sent(link(number), RESIZE)
+    assert [line["link"] for line in lines(file)] == [1, 2, 1]
+
+
+def test_what_is_no_frame_is_recorded_once_and_ends_its_direction(trace: Trace, file: Kept) -> None:
+    trace.on_received(link(), RESIZE + b"HTTP/1.1 400 Bad Request\r\n")
+    trace.on_received(link(), RESIZE)
+    trace.on_sent(link(), RESIZE)
+    _, broken, sent = lines(file)
+    assert (broken["broken"], bytes.fromhex(broken["bytes"])[:4]) == (True, b"HTTP")
+    assert sent["direction"] == "sent"
+
+
+def test_of_a_frame_that_never_became_whole_the_header_is_recorded(
+    trace: Trace, file: Kept
+) -> None:
+    trace.on_received(link(), LOGON[:-1])
+    trace.close()
+    [line] = lines(file)
+    assert line["broken"] and line["redacted"]
+    assert line["bytes"] == LOGON[:6].hex()
+
+
+# --- secrets --------------------------------------------------------------------------------------
+
+
+def test_a_password_is_not_recorded(trace: Trace, file: Kept) -> None:
+    trace.on_sent(link(), LOGON)
+    [line] = lines(file)
+    assert line["redacted"]
+    assert message_of(line) == LogonRequest(
+        user_name="user1", credential_kind=Credential.PASSWORD, credential=b"redacted"
+    )
+
+
+def test_a_ticket_and_a_cookie_are_not_recorded(trace: Trace, file: Kept) -> None:
+    redirect = Redirect(host="ts2", address="ts2", port=5600, ticket=b"t" * 16, session_id=3)
+    accepted = LogonAccepted(
+        host="ts2", session_id=3, user_name="u", reattached=True, created_at=1, cookie=b"c" * 32
+    )
+    trace.on_received(link(), codec.encode(redirect) + codec.encode(accepted))
+    first, second = (message_of(line) for line in lines(file))
+    assert isinstance(first, Redirect) and first.ticket == bytes(16)
+    assert isinstance(second, LogonAccepted) and second.cookie == b"redacted"
+
+
+def test_of_what_was_typed_the_length_is_recorded(trace: Trace, file: Kept) -> None:
+    trace.on_sent(link(), session_frame(b"secret\r"))
+    [line] = lines(file)
+    assert line["redacted"]
+    assert bytes.fromhex(line["bytes"]) == session_frame(b"*******")
+
+
+def test_what_a_session_shows_is_recorded(trace: Trace, file: Kept) -> None:
+    trace.on_received(link(), session_frame(b"hello"))
+    [line] = lines(file)
+    assert "redacted" not in line
+    assert bytes.fromhex(line["bytes"]) == session_frame(b"hello")
+
+
+def test_a_logon_request_that_cannot_be_read_loses_its_body() -> None:
+    body = msgspec.msgpack.encode([15, 0, "user1", 99, PASSWORD])
+    frame = codec.HEADER.pack(codec.EXT32, len(body), codec.MESSAGE_KIND) + body
+    assert redacted(frame, is_sent=True) == frame[:6]
+    assert redacted(frame[:6] + body[:-3], is_sent=True) == frame[:6]
+
+
+def test_another_message_that_cannot_be_read_stays() -> None:
+    for body in (b"", b"\xc0", b"\x92\x13\xc0", b"\x92\xcd\xff\xff\x00"):
+        frame = codec.HEADER.pack(codec.EXT32, len(body), codec.MESSAGE_KIND) + body
+        assert redacted(frame, is_sent=False) == frame
+
+
+def test_what_was_asked_for_is_recorded_as_it_is(file: Kept) -> None:
+    trace = Trace(file, lambda: NOW, with_secrets=True)
+    typed = session_frame(b"secret\r")
+    trace.on_sent(link(), LOGON + typed + LOGON[:9])
+    trace.close()
+    assert [line["bytes"] for line in lines(file)] == [LOGON.hex(), typed.hex(), LOGON[:9].hex()]
+    assert json.loads(file.getvalue().splitlines()[0])["redacted"] is False
+
+
+def test_every_secret_of_a_clients_messages_is_known() -> None:
+    secret_names = {"credential", "ticket", "cookie", "password"}
+    for message in TABLE.values():
+        row = message.row
+        if Role.CLIENT in row.senders | row.receivers and len(row.senders | row.receivers) == 2:
+            secrets = secret_names.intersection(message.__struct_fields__)
+            assert secrets == SECRETS.get(message, {}).keys(), message.__name__
+
+
+# --- the file -------------------------------------------------------------------------------------
+
+
+def test_a_trace_is_for_its_owner_alone_even_over_another_file(tmp_path: Path) -> None:
+    file = tmp_path / "trace"
+    file.write_text("something long that was here before" * 9)
+    file.chmod(0o644)
+    with recording(file, lambda: NOW, False):
+        pass
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert file.read_text().count("\n") == 1
+
+
+def test_a_device_is_no_place_for_a_trace() -> None:
+    mode = os.stat("/dev/null").st_mode
+    refused = pytest.raises(TsfarmError, match="/dev/null is no file")
+    with refused, recording(Path("/dev/null"), lambda: NOW, False):
+        pass
+    assert os.stat("/dev/null").st_mode == mode
+
+
+def test_a_full_disk_ends_the_trace_and_nothing_else() -> None:
+    trace = Trace(Full(), lambda: NOW)
+    trace.on_sent(link(), RESIZE)
+    trace.close()
+    assert trace.error == "No space left on device"
+
+
+def test_the_user_is_told_what_a_trace_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "trace"
+    for with_secrets, word in ((False, "without"), (True, "with")):
+        with recording(file, lambda: NOW, with_secrets):
+            pass
+        told = f"[tsfarm] trace in {file}, {word} passwords and input\n"
+        assert capsys.readouterr().err == told
+
+
+def test_no_trace_is_kept_unless_asked_for() -> None:
+    with recording(None, lambda: NOW, False) as trace:
+        assert trace is None
+    with pytest.raises(click.UsageError), recording(None, lambda: NOW, True):
+        pass

@@ -1,0 +1,75 @@
+from tsproto.errors import ErrorCode
+from tsproto.messages import TABLE, Kind
+from tsproto.reference import causes, entries
+from tsproto.reference.causes import CAUSES, Carrier
+
+
+def test_a_request_is_described_whole() -> None:
+    assert entries.message("QueryLicenses").startswith(
+        "### 42 QueryLicenses\n\n"
+        "Issued licenses in the order of their ids, those after `after`, a page at a time.\n\n"
+        "- Request, from administrator to license server\n"
+        "- In state SERVICE\n"
+        "- Answered by [Licenses](#43-licenses), or [Refused](#5-refused)\n\n"
+        "| at | field | type | bounds | default | meaning |\n"
+        "| --- | --- | --- | --- | --- | --- |\n"
+        "| 2 | `after` | bytes | 0 to 16 bytes | empty | license id after which the page begins;"
+        " empty for the first page |\n"
+        "| 3 | `device_id` | bytes | 0 to 32 bytes | empty | only this device's, or empty |\n\n"
+        "Example:\n\n```\n"
+    )
+
+
+def test_an_answer_names_its_requests() -> None:
+    assert (
+        "- Answers [AcquireLicense](#30-acquirelicense), [RenewLicense](#31-renewlicense) or"
+        " [LendLicense](#35-lendlicense)\n"
+    ) in entries.message("LicenseIssued")
+    assert "- Answers every request\n" in entries.message("Refused")
+
+
+def test_a_step_says_what_it_leads_to_and_how_it_can_fail() -> None:
+    assert "- In state LICENSING; then LOGON\n" in entries.message("LicenseAccepted")
+    assert (
+        "- May be followed by\n"
+        "  - Refused `KEY_PACK_CONFLICT`: a key pack of this id has another content\n"
+    ) in entries.message("AddKeyPack")
+
+
+def test_every_error_code_says_who_sends_it() -> None:
+    assert {cause.code for cause in CAUSES} == set(ErrorCode)
+    assert (
+        "| 302 | `TOO_MANY_ATTEMPTS` | yes | too many wrong passwords on this connection |"
+        " terminal server, in Goodbye after LogonRequest: the last wrong password, or one"
+        " LogonRequest more than 16 |\n"
+    ) in entries.codes()
+    assert "| never sent: what an end calls it that could not dial |\n" in entries.codes()
+
+
+def test_a_refusal_follows_requests_of_its_sender() -> None:
+    messages = {found.__name__: found for found in TABLE.values()}
+    for cause in CAUSES:
+        for name in cause.after:
+            row = messages[name].row
+            is_request = row.kind is Kind.REQUEST
+            assert is_request == (cause.carrier is Carrier.REFUSED), (cause.code, name)
+            assert cause.senders & row.receivers, (cause.code, name)
+
+
+def test_a_code_that_is_never_sent_follows_nothing() -> None:
+    unsent = {cause.code for cause in CAUSES if cause.carrier is causes.Carrier.NONE}
+    assert {ErrorCode.CONNECTION_LOST, ErrorCode.UNREACHABLE, ErrorCode.UNANSWERED} <= unsent
+    assert all(not cause.after for cause in CAUSES if cause.code in unsent)
+
+
+def test_a_limit_has_its_reason_from_beside_or_above() -> None:
+    text = entries.limit_tables()
+    assert "| `REDIRECTS_MAX` | 3 | hops a client follows |" in text
+    assert "| `OUTBOX_BYTES` | 8388608 | A peer that does not read: " in text
+    assert entries.limit("HEARTBEAT_SECONDS") == "15"
+
+
+def test_a_requirement_says_whom_it_binds_and_its_code() -> None:
+    text = entries.requirements("timers")
+    assert text.startswith("**Requirements**\n\n- **TIME-01** The end that listens MUST ")
+    assert "*(every daemon; `TIMED_OUT`)*\n" in text

@@ -1,0 +1,129 @@
+"""What a field is written as: type, bounds with their units, default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum, IntEnum
+from typing import Annotated, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import Meta
+
+from tsproto import messages
+from tsproto.discovery import Scope
+from tsproto.errors import ErrorCode
+from tsproto.messages import Message
+from tsproto.reference.markdown import table
+from tsproto.reference.meanings import MEANINGS
+
+NAMED_TYPES = {
+    name: found for name, found in vars(messages).items() if get_origin(found) is Annotated
+}
+ENUMERATIONS: list[type[IntEnum]] = [
+    *(
+        found
+        for found in vars(messages).values()
+        if isinstance(found, type) and issubclass(found, IntEnum) and found is not IntEnum
+    ),
+    Scope,
+]
+ROWS = [
+    found
+    for found in vars(messages).values()
+    if isinstance(found, type)
+    and issubclass(found, msgspec.Struct)
+    and found.__struct_config__.array_like
+    and not issubclass(found, Message)
+]
+TYPE_WORDS: dict[object, str] = {int: "integer", str: "text", bytes: "bytes", bool: "boolean"}
+UNITS: dict[object, str] = {str: " characters", bytes: " bytes", list: " rows"}
+
+
+def fields(struct: type[msgspec.Struct], first: int) -> str:
+    """The table of a struct's fields, numbered by their places in its array from `first`."""
+    own = [field for field in msgspec.structs.fields(struct) if field.name != "request_id"]
+    if not own:
+        return "No fields."
+    lines = [
+        (
+            place,
+            f"`{field.name}`",
+            _type(field.type),
+            ", ".join(_bounds(field.type)) or "-",
+            default(field),
+            meaning(struct, field),
+        )
+        for place, field in enumerate(own, first)
+    ]
+    return table(("at", "field", "type", "bounds", "default", "meaning"), lines)
+
+
+def meaning(struct: type[msgspec.Struct], field: msgspec.structs.FieldInfo) -> str:
+    """What this field means here, else what its type means everywhere."""
+    own = MEANINGS.get(struct.__name__, {}).get(field.name)
+    return own or _described(field.type)
+
+
+def named_types() -> str:
+    lines = [
+        (f"`{name}`", _type(found), ", ".join(_bounds(found)) or "-", _described(found))
+        for name, found in sorted(NAMED_TYPES.items())
+    ]
+    return table(("type", "written as", "bounds", "meaning"), lines)
+
+
+def enumerations() -> str:
+    lines = [
+        (f"`{found.__name__}`", ", ".join(f"{member.value} {member.name}" for member in found))
+        for found in ENUMERATIONS
+        if found is not ErrorCode
+    ]
+    return table(("type", "numbers"), [*lines, ("`ErrorCode`", "see [Error codes](#error-codes)")])
+
+
+def default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required:
+        return "required"
+    if field.default is msgspec.NODEFAULT:
+        return "empty"
+    if isinstance(field.default, Enum):
+        return field.default.name
+    return "empty" if field.default in ("", b"") else f"{field.default}".lower()
+
+
+def _type(hint: object) -> str:
+    bare, _ = _parts(hint)
+    if get_origin(bare) is list:
+        return f"list of {_type(get_args(bare)[0])}"
+    if get_origin(bare) is Literal:
+        return f"{get_args(bare)[0]!r}".replace("'", "`")
+    if bare in TYPE_WORDS:
+        return TYPE_WORDS[bare]
+    return f"`{getattr(bare, '__name__', str(bare))}`"
+
+
+def _parts(hint: object) -> tuple[object, list[Meta]]:
+    if get_origin(hint) is Annotated:
+        bare, *metas = get_args(hint)
+        return bare, [meta for meta in metas if isinstance(meta, Meta)]
+    return hint, []
+
+
+def _bounds(hint: object) -> Iterator[str]:
+    bare, metas = _parts(hint)
+    unit = UNITS.get(get_origin(bare) or bare, "")
+    for meta in metas:
+        if meta.ge is not None and meta.le is not None:
+            yield f"{meta.ge} to {meta.le}"
+        least, most = meta.min_length or 0, meta.max_length
+        if least and least == most:
+            yield f"exactly {most}{unit}"
+        elif most is not None:
+            yield f"{least} to {most}{unit}"
+        if meta.pattern is not None:
+            yield f"`{meta.pattern.removeprefix('^').removesuffix(chr(92) + 'Z')}`"
+
+
+def _described(hint: object) -> str:
+    _, metas = _parts(hint)
+    return "; ".join(meta.description for meta in metas if meta.description)

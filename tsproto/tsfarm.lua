@@ -1,0 +1,869 @@
+-- The tsfarm protocol in Wireshark and tshark. Written by `python -m tsproto.dissector --write`
+-- from the table in tsproto/messages.py: change it there.
+--
+--     tshark -X lua_script:tsfarm.lua -r capture.pcapng -O tsfarm
+--
+-- or put it into the folder of personal Lua plugins (Help, About, Folders). On ports other than the
+-- usual ones a connection is known by its Hello or Welcome; else: -d tcp.port==PORT,tsfarm.
+-- What is inside TLS shows with a file of session keys.
+
+local HEADER_BYTES = 6
+local EXT32 = 0xc9
+local FRAME_BYTES = 1048576
+local MESSAGE_KIND = 0
+local SESSION_KIND = 1
+local DISCOVERY_PORT = 5606
+local HELLO = 1
+local WELCOME = 2
+local PORTS = { 5600, 5601, 5602 }
+local MAGIC = "tsfarm"
+
+-- --- places: where a value stands, how it is written, its label and its field for filters --------
+
+local tsfarm = Proto("tsfarm", "tsfarm")
+local fields = {}
+
+local function place(kind, label, field)
+  fields[#fields + 1] = field
+  return { kind = kind, label = label, field = field }
+end
+
+local function text(name, label, about)
+  return place("text", label, ProtoField.string("tsfarm." .. name, label, base.UNICODE, about))
+end
+
+local function bytes(name, label, about)
+  return place("bytes", label, ProtoField.bytes("tsfarm." .. name, label, base.NONE, about))
+end
+
+local function boolean(name, label, about)
+  return place("boolean", label,
+    ProtoField.bool("tsfarm." .. name, label, base.NONE, nil, 0, about))
+end
+
+local function integer(name, label, about)
+  return place("integer", label,
+    ProtoField.uint64("tsfarm." .. name, label, base.DEC, nil, nil, about))
+end
+
+local function moment(name, label, about)
+  local made = integer(name, label, about)
+  made.is_moment = true
+  return made
+end
+
+local function enumeration(name, label, names)
+  local made = place("integer", label, ProtoField.uint32("tsfarm." .. name, label, base.DEC, names))
+  made.names = names
+  return made
+end
+
+local function row_of(name, label, places)
+  local made = place("array", label, ProtoField.none("tsfarm." .. name, label))
+  made.places = places
+  return made
+end
+
+local function list_of(name, label, item)
+  local made = place("array", label, ProtoField.none("tsfarm." .. name, label))
+  made.item = item
+  return made
+end
+
+local request_id = integer("request_id", "request id")
+
+-- --- the table -----------------------------------------------------------------------------------
+
+local enum, row, datagrams, messages, message_names = {}, {}, {}, {}, {}
+
+enum.ErrorCode = {
+  [0] = "NORMAL",
+  [100] = "MALFORMED_FRAME",
+  [101] = "FRAME_TOO_LONG",
+  [102] = "UNKNOWN_FRAME_KIND",
+  [103] = "MALFORMED_MESSAGE",
+  [104] = "UNKNOWN_MESSAGE",
+  [105] = "OUT_OF_ORDER",
+  [106] = "WRONG_ROLE",
+  [107] = "VERSION_UNSUPPORTED",
+  [108] = "TIMED_OUT",
+  [109] = "PEER_SILENT",
+  [110] = "TOO_MANY_REQUESTS",
+  [111] = "PEER_TOO_SLOW",
+  [112] = "TOO_MANY_CONNECTIONS",
+  [113] = "CONNECTION_LOST",
+  [200] = "NO_LICENSE",
+  [201] = "NO_LICENSE_SERVER",
+  [202] = "LICENSE_TAMPERED",
+  [203] = "LICENSE_EXPIRED",
+  [204] = "LICENSE_FOREIGN",
+  [205] = "LICENSE_NOT_YOURS",
+  [206] = "DEVICE_PROOF_INVALID",
+  [207] = "SERVER_NOT_SERVED",
+  [208] = "LENDER_UNREACHABLE",
+  [209] = "UNKNOWN_LICENSE",
+  [210] = "KEY_PACK_CONFLICT",
+  [211] = "LEDGER_FULL",
+  [212] = "TOO_MANY_DEVICES",
+  [300] = "LOGON_FAILED",
+  [301] = "LOGON_BUSY",
+  [302] = "TOO_MANY_ATTEMPTS",
+  [303] = "TICKET_INVALID",
+  [304] = "UNKNOWN_APPLICATION",
+  [305] = "TOO_MANY_SESSIONS",
+  [306] = "PROGRAM_FAILED",
+  [307] = "ACCOUNT_UNUSABLE",
+  [400] = "DISCONNECTED_BY_USER",
+  [401] = "DISCONNECTED_BY_OTHER",
+  [402] = "LOGGED_OFF",
+  [403] = "DISCONNECTED_BY_ADMINISTRATOR",
+  [500] = "DIRECTORY_UNAVAILABLE",
+  [501] = "NOT_JOINED",
+  [502] = "DIRECTORY_REBUILDING",
+  [600] = "NOT_PERMITTED",
+  [601] = "UNREACHABLE",
+  [602] = "UNANSWERED",
+  [603] = "SHUTTING_DOWN",
+  [604] = "BUSY",
+}
+enum.Role = {
+  [1] = "CLIENT",
+  [2] = "TERMINAL_SERVER",
+  [3] = "LICENSE_SERVER",
+  [4] = "SESSION_DIRECTORY",
+  [5] = "ADMINISTRATOR",
+}
+enum.LicenseKind = {
+  [0] = "NONE",
+  [1] = "TEMPORARY",
+  [2] = "FULL",
+  [3] = "GRACE",
+}
+enum.SessionState = {
+  [0] = "ACTIVE",
+  [1] = "CONNECTED",
+  [4] = "DISCONNECTED",
+  [7] = "RESET",
+}
+enum.Credential = {
+  [1] = "PASSWORD",
+  [2] = "TICKET",
+  [3] = "RECONNECT",
+}
+enum.ServerState = {
+  [1] = "SYNCHRONIZING",
+  [2] = "READY",
+  [3] = "LOST",
+}
+enum.Scope = {
+  [1] = "WORKGROUP",
+  [2] = "DOMAIN",
+  [3] = "SITE",
+}
+row.SessionRow = {
+  text("session_row.host", "host", "name of a daemon, farm, key pack or product"),
+  integer("session_row.session_id", "session id", "number of a session on its host; 0 means none yet"),
+  text("session_row.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
+  text("session_row.application", "application", "a name, or empty"),
+  enumeration("session_row.state", "state", enum.SessionState),
+  moment("session_row.created_at", "created at", "Unix time in whole seconds; 0 means none"),
+  moment("session_row.disconnected_at", "disconnected at", "Unix time in whole seconds; 0 means none"),
+  integer("session_row.placement", "placement", "fencing number of a directory's decision; a later decision has a higher one; 0 means placed without the directory"),
+  integer("session_row.columns", "columns", "width of the terminal in cells"),
+  integer("session_row.rows", "rows", "height of the terminal in cells"),
+  text("session_row.device_name", "device name", "what the device calls itself; no control characters"),
+}
+row.ServerRow = {
+  text("server_row.name", "name", "name of a daemon, farm, key pack or product"),
+  text("server_row.address", "address", "IP address or host name that clients can reach"),
+  integer("server_row.port", "port", "TCP port"),
+  enumeration("server_row.state", "state", enum.ServerState),
+  integer("server_row.weight", "weight", "share of new sessions"),
+  integer("server_row.sessions", "sessions", "a number of things"),
+  integer("server_row.pending", "pending", "a number of things"),
+  moment("server_row.joined_at", "joined at", "Unix time in whole seconds; 0 means none"),
+}
+row.PoolRow = {
+  text("pool_row.product", "product", "name of a daemon, farm, key pack or product"),
+  integer("pool_row.product_version", "product version", "product version"),
+  integer("pool_row.total", "total", "a number of things"),
+  integer("pool_row.available", "available", "a number of things"),
+  integer("pool_row.issued", "issued", "a number of things"),
+  integer("pool_row.lent", "lent", "a number of things"),
+  integer("pool_row.temporary", "temporary", "a number of things"),
+}
+row.InventoryRow = {
+  text("inventory_row.product", "product", "name of a daemon, farm, key pack or product"),
+  integer("inventory_row.product_version", "product version", "product version"),
+  integer("inventory_row.available", "available", "a number of things"),
+}
+row.LicenseRow = {
+  bytes("license_row.license_id", "license id", "random id"),
+  enumeration("license_row.kind", "kind", enum.LicenseKind),
+  text("license_row.product", "product", "name of a daemon, farm, key pack or product"),
+  integer("license_row.product_version", "product version", "product version"),
+  bytes("license_row.device_id", "device id", "SHA-256 of the device's public key"),
+  text("license_row.device_name", "device name", "what the device calls itself; no control characters"),
+  text("license_row.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
+  moment("license_row.issued_at", "issued at", "Unix time in whole seconds; 0 means none"),
+  moment("license_row.expires_at", "expires at", "Unix time in whole seconds; 0 means none"),
+  boolean("license_row.validated", "validated"),
+  text("license_row.key_pack", "key pack", "a name, or empty"),
+  text("license_row.lender", "lender", "a name, or empty"),
+  text("license_row.through", "through", "a name, or empty"),
+}
+row.LicenseServerRow = {
+  text("license_server_row.name", "name", "a name, or empty"),
+  text("license_server_row.address", "address", "IP address or host name that clients can reach"),
+  integer("license_server_row.port", "port", "TCP port"),
+  text("license_server_row.found", "found"),
+  moment("license_server_row.verified_at", "verified at", "Unix time in whole seconds; 0 means none"),
+  boolean("license_server_row.chosen", "chosen"),
+  list_of("license_server_row.inventory", "inventory", row_of("license_server_row.inventory.item", "item", row.InventoryRow)),
+}
+datagrams.Query = {
+  text("query.magic", "magic"),
+  integer("query.version", "version"),
+  integer("query.kind", "kind"),
+  text("query.farm", "farm", "name of a daemon, farm, key pack or product"),
+  enumeration("query.scope", "scope", enum.Scope),
+  text("query.scope_name", "scope name", "name of a daemon, farm, key pack or product"),
+  bytes("query.nonce", "nonce", "random id"),
+  bytes("query.instance", "instance", "an id, or empty"),
+  bytes("query.padding", "padding"),
+}
+datagrams.Answer = {
+  text("answer.magic", "magic"),
+  integer("answer.version", "version"),
+  integer("answer.kind", "kind"),
+  text("answer.farm", "farm", "name of a daemon, farm, key pack or product"),
+  text("answer.name", "name", "name of a daemon, farm, key pack or product"),
+  integer("answer.port", "port", "TCP port"),
+  bytes("answer.nonce", "nonce", "random id; the query's"),
+}
+message_names[1] = "Hello"
+messages[1] = { name = message_names[1] }
+messages[1].places = {
+  request_id,
+  integer("hello.version_min", "version min"),
+  integer("hello.version_max", "version max"),
+  enumeration("hello.role", "role", enum.Role),
+  text("hello.name", "name", "name of the daemon, device or person"),
+  text("hello.software", "software"),
+  list_of("hello.capabilities", "capabilities", text("hello.capabilities.item", "item", "a name, or empty")),
+}
+message_names[2] = "Welcome"
+messages[2] = { name = message_names[2] }
+messages[2].places = {
+  request_id,
+  integer("welcome.version", "version"),
+  enumeration("welcome.role", "role", enum.Role),
+  text("welcome.name", "name", "name of a daemon, farm, key pack or product"),
+  text("welcome.farm", "farm", "a name, or empty"),
+  text("welcome.software", "software"),
+  list_of("welcome.capabilities", "capabilities", text("welcome.capabilities.item", "item", "a name, or empty")),
+}
+message_names[3] = "Heartbeat"
+messages[3] = { name = message_names[3] }
+messages[3].places = {
+  request_id,
+}
+message_names[4] = "Goodbye"
+messages[4] = { name = message_names[4] }
+messages[4].places = {
+  request_id,
+  enumeration("goodbye.code", "code", enum.ErrorCode),
+  text("goodbye.detail", "detail", "cause and next step, for a person to read"),
+  integer("goodbye.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
+  text("goodbye.trace_id", "trace id", "id under which every log explains"),
+}
+message_names[5] = "Refused"
+messages[5] = { name = message_names[5] }
+messages[5].places = {
+  request_id,
+  enumeration("refused.code", "code", enum.ErrorCode),
+  text("refused.detail", "detail", "cause and next step, for a person to read"),
+  integer("refused.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
+  text("refused.trace_id", "trace id", "id under which every log explains"),
+}
+message_names[6] = "Done"
+messages[6] = { name = message_names[6] }
+messages[6].places = {
+  request_id,
+}
+message_names[7] = "QueryAuthority"
+messages[7] = { name = message_names[7] }
+messages[7].places = {
+  request_id,
+}
+message_names[8] = "Authority"
+messages[8] = { name = message_names[8] }
+messages[8].places = {
+  request_id,
+  bytes("authority.certificate", "certificate", "X.509 certificate, DER, or empty"),
+}
+message_names[10] = "LicenseRequest"
+messages[10] = { name = message_names[10] }
+messages[10].places = {
+  request_id,
+  bytes("license_request.nonce", "nonce"),
+  text("license_request.product", "product", "name of a daemon, farm, key pack or product"),
+  integer("license_request.product_version", "product version", "product version"),
+}
+message_names[11] = "LicenseInfo"
+messages[11] = { name = message_names[11] }
+messages[11].places = {
+  request_id,
+  bytes("license_info.public_key", "public key", "Ed25519"),
+  bytes("license_info.signature", "signature", "Ed25519"),
+  text("license_info.device_name", "device name", "what the device calls itself; no control characters"),
+  text("license_info.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
+  bytes("license_info.token", "token", "signed license token, or empty"),
+  bytes("license_info.issuer_certificate", "issuer certificate", "X.509 certificate, DER, or empty"),
+}
+message_names[12] = "NewLicense"
+messages[12] = { name = message_names[12] }
+messages[12].places = {
+  request_id,
+  bytes("new_license.token", "token", "signed license token, or empty"),
+  bytes("new_license.issuer_certificate", "issuer certificate", "X.509 certificate, DER, or empty"),
+}
+message_names[13] = "LicenseStored"
+messages[13] = { name = message_names[13] }
+messages[13].places = {
+  request_id,
+  bytes("license_stored.license_id", "license id", "random id"),
+}
+message_names[14] = "LicenseAccepted"
+messages[14] = { name = message_names[14] }
+messages[14].places = {
+  request_id,
+  enumeration("license_accepted.kind", "kind", enum.LicenseKind),
+  moment("license_accepted.expires_at", "expires at", "Unix time in whole seconds; 0 means none"),
+  text("license_accepted.notice", "notice", "cause and next step, for a person to read"),
+}
+message_names[15] = "LogonRequest"
+messages[15] = { name = message_names[15] }
+messages[15].places = {
+  request_id,
+  text("logon_request.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
+  enumeration("logon_request.credential_kind", "credential kind", enum.Credential),
+  bytes("logon_request.credential", "credential"),
+  integer("logon_request.session_id", "session id", "number of a session on its host; 0 means none yet"),
+  text("logon_request.application", "application", "a name, or empty"),
+  text("logon_request.command", "command"),
+  integer("logon_request.columns", "columns", "width of the terminal in cells"),
+  integer("logon_request.rows", "rows", "height of the terminal in cells"),
+  text("logon_request.terminal", "terminal", "value of TERM"),
+  text("logon_request.unreachable_host", "unreachable host", "a name, or empty"),
+}
+message_names[16] = "LogonRefused"
+messages[16] = { name = message_names[16] }
+messages[16].places = {
+  request_id,
+  enumeration("logon_refused.code", "code", enum.ErrorCode),
+  text("logon_refused.detail", "detail", "cause and next step, for a person to read"),
+  integer("logon_refused.attempts_left", "attempts left", "a number of things"),
+  integer("logon_refused.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
+  text("logon_refused.trace_id", "trace id", "id under which every log explains"),
+}
+message_names[17] = "Redirect"
+messages[17] = { name = message_names[17] }
+messages[17].places = {
+  request_id,
+  text("redirect.host", "host", "name of a daemon, farm, key pack or product"),
+  text("redirect.address", "address", "IP address or host name that clients can reach"),
+  integer("redirect.port", "port", "TCP port"),
+  bytes("redirect.ticket", "ticket", "random id"),
+  integer("redirect.session_id", "session id", "number of a session on its host; 0 means none yet"),
+}
+message_names[18] = "LogonAccepted"
+messages[18] = { name = message_names[18] }
+messages[18].places = {
+  request_id,
+  text("logon_accepted.host", "host", "name of a daemon, farm, key pack or product"),
+  integer("logon_accepted.session_id", "session id", "number of a session on its host; 0 means none yet"),
+  text("logon_accepted.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
+  boolean("logon_accepted.reattached", "reattached"),
+  moment("logon_accepted.created_at", "created at", "Unix time in whole seconds; 0 means none"),
+  bytes("logon_accepted.cookie", "cookie", "proves the client attached last on a reconnect; used once"),
+}
+message_names[19] = "ResizeSession"
+messages[19] = { name = message_names[19] }
+messages[19].places = {
+  request_id,
+  integer("resize_session.columns", "columns", "width of the terminal in cells"),
+  integer("resize_session.rows", "rows", "height of the terminal in cells"),
+}
+message_names[20] = "DisconnectSession"
+messages[20] = { name = message_names[20] }
+messages[20].places = {
+  request_id,
+}
+message_names[21] = "LogoffSession"
+messages[21] = { name = message_names[21] }
+messages[21].places = {
+  request_id,
+}
+message_names[22] = "SessionEnded"
+messages[22] = { name = message_names[22] }
+messages[22].places = {
+  request_id,
+  integer("session_ended.exit_status", "exit status", "as a shell reports it: 128 + n after signal n"),
+}
+message_names[30] = "AcquireLicense"
+messages[30] = { name = message_names[30] }
+messages[30].places = {
+  request_id,
+  bytes("acquire_license.device_id", "device id", "SHA-256 of the device's public key"),
+  text("acquire_license.device_name", "device name", "what the device calls itself; no control characters"),
+  text("acquire_license.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
+  text("acquire_license.product", "product", "name of a daemon, farm, key pack or product"),
+  integer("acquire_license.product_version", "product version", "product version"),
+  text("acquire_license.trace_id", "trace id", "id under which every log explains"),
+}
+message_names[31] = "RenewLicense"
+messages[31] = { name = message_names[31] }
+messages[31].places = {
+  request_id,
+  bytes("renew_license.license_id", "license id", "random id"),
+  bytes("renew_license.device_id", "device id", "SHA-256 of the device's public key"),
+  text("renew_license.device_name", "device name", "what the device calls itself; no control characters"),
+  text("renew_license.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
+  text("renew_license.product", "product", "name of a daemon, farm, key pack or product"),
+  integer("renew_license.product_version", "product version", "product version"),
+  text("renew_license.trace_id", "trace id", "id under which every log explains"),
+}
+message_names[32] = "LicenseIssued"
+messages[32] = { name = message_names[32] }
+messages[32].places = {
+  request_id,
+  bytes("license_issued.license_id", "license id", "random id"),
+  enumeration("license_issued.kind", "kind", enum.LicenseKind),
+  moment("license_issued.expires_at", "expires at", "Unix time in whole seconds; 0 means none"),
+  bytes("license_issued.token", "token", "signed license token, or empty"),
+  bytes("license_issued.issuer_certificate", "issuer certificate", "X.509 certificate, DER, or empty"),
+  boolean("license_issued.validated", "validated"),
+  text("license_issued.lender", "lender", "a name, or empty"),
+}
+message_names[33] = "MarkValidated"
+messages[33] = { name = message_names[33] }
+messages[33].places = {
+  request_id,
+  bytes("mark_validated.device_id", "device id", "SHA-256 of the device's public key"),
+  text("mark_validated.product", "product", "name of a daemon, farm, key pack or product"),
+  integer("mark_validated.product_version", "product version", "product version"),
+  text("mark_validated.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
+  text("mark_validated.trace_id", "trace id", "id under which every log explains"),
+}
+message_names[34] = "AnnounceInventory"
+messages[34] = { name = message_names[34] }
+messages[34].places = {
+  request_id,
+  list_of("announce_inventory.inventory", "inventory", row_of("announce_inventory.inventory.item", "item", row.InventoryRow)),
+}
+message_names[35] = "LendLicense"
+messages[35] = { name = message_names[35] }
+messages[35].places = {
+  request_id,
+  bytes("lend_license.loan_id", "loan id", "random id"),
+  bytes("lend_license.device_id", "device id", "SHA-256 of the device's public key"),
+  text("lend_license.device_name", "device name", "what the device calls itself; no control characters"),
+  text("lend_license.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
+  text("lend_license.product", "product", "name of a daemon, farm, key pack or product"),
+  integer("lend_license.product_version", "product version", "product version"),
+  text("lend_license.trace_id", "trace id", "id under which every log explains"),
+}
+message_names[40] = "QueryPools"
+messages[40] = { name = message_names[40] }
+messages[40].places = {
+  request_id,
+}
+message_names[41] = "Pools"
+messages[41] = { name = message_names[41] }
+messages[41].places = {
+  request_id,
+  list_of("pools.pools", "pools", row_of("pools.pools.item", "item", row.PoolRow)),
+}
+message_names[42] = "QueryLicenses"
+messages[42] = { name = message_names[42] }
+messages[42].places = {
+  request_id,
+  bytes("query_licenses.after", "after", "an id, or empty"),
+  bytes("query_licenses.device_id", "device id", "only this device's, or empty"),
+}
+message_names[43] = "Licenses"
+messages[43] = { name = message_names[43] }
+messages[43].places = {
+  request_id,
+  list_of("licenses.licenses", "licenses", row_of("licenses.licenses.item", "item", row.LicenseRow)),
+  boolean("licenses.more", "more"),
+}
+message_names[44] = "AddKeyPack"
+messages[44] = { name = message_names[44] }
+messages[44].places = {
+  request_id,
+  text("add_key_pack.key_pack", "key pack", "name of a daemon, farm, key pack or product"),
+  text("add_key_pack.product", "product", "name of a daemon, farm, key pack or product"),
+  integer("add_key_pack.product_version", "product version", "product version"),
+  integer("add_key_pack.tokens", "tokens"),
+}
+message_names[45] = "QueryLicenseServers"
+messages[45] = { name = message_names[45] }
+messages[45].places = {
+  request_id,
+}
+message_names[46] = "LicenseServers"
+messages[46] = { name = message_names[46] }
+messages[46].places = {
+  request_id,
+  list_of("license_servers.servers", "servers", row_of("license_servers.servers.item", "item", row.LicenseServerRow)),
+  moment("license_servers.grace_ends_at", "grace ends at", "Unix time in whole seconds; 0 means none"),
+}
+message_names[50] = "JoinFarm"
+messages[50] = { name = message_names[50] }
+messages[50].places = {
+  request_id,
+  text("join_farm.address", "address", "IP address or host name that clients can reach"),
+  integer("join_farm.port", "port", "TCP port"),
+  bytes("join_farm.incarnation", "incarnation", "random id"),
+  integer("join_farm.weight", "weight"),
+  integer("join_farm.sessions_max", "sessions max", "a number of things"),
+}
+message_names[51] = "Joined"
+messages[51] = { name = message_names[51] }
+messages[51].places = {
+  request_id,
+  bytes("joined.generation", "generation", "random id"),
+}
+message_names[52] = "SyncSessions"
+messages[52] = { name = message_names[52] }
+messages[52].places = {
+  request_id,
+  list_of("sync_sessions.sessions", "sessions", row_of("sync_sessions.sessions.item", "item", row.SessionRow)),
+  boolean("sync_sessions.last", "last"),
+}
+message_names[53] = "PlaceSession"
+messages[53] = { name = message_names[53] }
+messages[53].places = {
+  request_id,
+  text("place_session.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
+  text("place_session.application", "application", "a name, or empty"),
+  bytes("place_session.device_id", "device id", "SHA-256 of the device's public key"),
+  text("place_session.avoid", "avoid", "a name, or empty"),
+  text("place_session.trace_id", "trace id", "id under which every log explains"),
+}
+message_names[54] = "SessionPlaced"
+messages[54] = { name = message_names[54] }
+messages[54].places = {
+  request_id,
+  integer("session_placed.placement", "placement", "fencing number of a directory's decision; a later decision has a higher one; 0 means placed without the directory"),
+  text("session_placed.host", "host", "name of a daemon, farm, key pack or product"),
+  text("session_placed.address", "address", "IP address or host name that clients can reach"),
+  integer("session_placed.port", "port", "TCP port"),
+  integer("session_placed.session_id", "session id", "number of a session on its host; 0 means none yet"),
+  bytes("session_placed.ticket", "ticket", "an id, or empty"),
+  list_of("session_placed.others", "others", row_of("session_placed.others.item", "item", row.SessionRow)),
+}
+message_names[55] = "UpdateSession"
+messages[55] = { name = message_names[55] }
+messages[55].places = {
+  request_id,
+  row_of("update_session.session", "session", row.SessionRow),
+}
+message_names[56] = "RemoveSession"
+messages[56] = { name = message_names[56] }
+messages[56].places = {
+  request_id,
+  integer("remove_session.session_id", "session id", "number of a session on its host; 0 means none yet"),
+  integer("remove_session.placement", "placement", "fencing number of a directory's decision; a later decision has a higher one; 0 means placed without the directory"),
+  text("remove_session.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
+}
+message_names[57] = "RedeemTicket"
+messages[57] = { name = message_names[57] }
+messages[57].places = {
+  request_id,
+  bytes("redeem_ticket.ticket", "ticket", "random id"),
+  bytes("redeem_ticket.device_id", "device id", "SHA-256 of the device's public key"),
+  text("redeem_ticket.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
+}
+message_names[58] = "TicketRedeemed"
+messages[58] = { name = message_names[58] }
+messages[58].places = {
+  request_id,
+  text("ticket_redeemed.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
+  text("ticket_redeemed.application", "application", "a name, or empty"),
+  integer("ticket_redeemed.placement", "placement", "fencing number of a directory's decision; a later decision has a higher one; 0 means placed without the directory"),
+  integer("ticket_redeemed.session_id", "session id", "number of a session on its host; 0 means none yet"),
+}
+message_names[60] = "QuerySessions"
+messages[60] = { name = message_names[60] }
+messages[60].places = {
+  request_id,
+  text("query_sessions.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
+  text("query_sessions.after_host", "after host", "a name, or empty"),
+  integer("query_sessions.after_id", "after id", "number of a session on its host; 0 means none yet"),
+}
+message_names[61] = "Sessions"
+messages[61] = { name = message_names[61] }
+messages[61].places = {
+  request_id,
+  list_of("sessions.sessions", "sessions", row_of("sessions.sessions.item", "item", row.SessionRow)),
+  boolean("sessions.more", "more"),
+}
+message_names[62] = "QueryServers"
+messages[62] = { name = message_names[62] }
+messages[62].places = {
+  request_id,
+}
+message_names[63] = "Servers"
+messages[63] = { name = message_names[63] }
+messages[63].places = {
+  request_id,
+  list_of("servers.servers", "servers", row_of("servers.servers.item", "item", row.ServerRow)),
+}
+message_names[80] = "WarpClock"
+messages[80] = { name = message_names[80] }
+messages[80].places = {
+  request_id,
+}
+
+-- --- msgpack -------------------------------------------------------------------------------------
+
+-- By the first byte: the kind of what stands there, and how many bytes its length, count or content
+-- takes. A map's key and value count as two; what no field is written as is "other".
+local FORMS = {
+  [0xc4] = { "bytes", 1 }, [0xc5] = { "bytes", 2 }, [0xc6] = { "bytes", 4 },
+  [0xd9] = { "text", 1 }, [0xda] = { "text", 2 }, [0xdb] = { "text", 4 },
+  [0xdc] = { "array", 2 }, [0xdd] = { "array", 4 }, [0xde] = { "map", 2 }, [0xdf] = { "map", 4 },
+  [0xc7] = { "ext", 1 }, [0xc8] = { "ext", 2 }, [0xc9] = { "ext", 4 },
+}
+local INTEGERS = { [0xcc] = 1, [0xcd] = 2, [0xce] = 4, [0xcf] = 8 }
+local OTHERS = {
+  [0xc0] = 0, [0xca] = 4, [0xcb] = 8, [0xd0] = 1, [0xd1] = 2, [0xd2] = 4, [0xd3] = 8,
+  [0xd4] = 2, [0xd5] = 3, [0xd6] = 5, [0xd7] = 9, [0xd8] = 17,
+}
+
+local function short_form(first, at)
+  if first < 0x80 then return "integer", at, 1 end
+  if first < 0x90 then return "map", at + 1, 2 * (first - 0x80) end
+  if first < 0xa0 then return "array", at + 1, first - 0x90 end
+  if first < 0xc0 then return "text", at + 1, first - 0xa0 end
+  if first == 0xc2 or first == 0xc3 then return "boolean", at, 1 end
+  if first >= 0xe0 then return "other", at, 1 end
+  if INTEGERS[first] then return "integer", at + 1, INTEGERS[first] end
+  if OTHERS[first] then return "other", at + 1, OTHERS[first] end
+end
+
+-- What stands at `at`: its kind, where its content begins, and the content's bytes; of an array or
+-- map the number of things in it. Nil for what is no msgpack, or is cut off.
+local function head(tvb, at)
+  if at >= tvb:len() then return nil end
+  local first = tvb(at, 1):uint()
+  local kind, start, length = short_form(first, at)
+  local form = FORMS[first]
+  if form and at + 1 + form[2] <= tvb:len() then
+    kind, start, length = form[1], at + 1 + form[2], tvb(at + 1, form[2]):uint()
+    if kind == "map" then length = 2 * length end
+    if kind == "ext" then length = length + 1 end
+  end
+  if not kind then return nil end
+  local is_held = kind == "array" or kind == "map" or start + length <= tvb:len()
+  if is_held then return kind, start, length end
+end
+
+-- Where the next begins after `count` things, however deep they nest, or nil.
+local function skip(tvb, at, count)
+  while count > 0 do
+    local kind, start, length = head(tvb, at)
+    if not kind then return nil end
+    local holds_things = kind == "array" or kind == "map"
+    at = holds_things and start or start + length
+    count = count - 1 + (holds_things and length or 0)
+  end
+  return at
+end
+
+local verdict -- the last code that was shown
+local show_array
+
+-- Add the value at `at` to the tree. Gives where the next begins, or nil for a value that does not
+-- belong in this place.
+local function show(place, tree, tvb, at)
+  local kind, start, length = head(tvb, at)
+  if kind ~= place.kind then return nil end
+  if kind == "array" then return show_array(place, tree, tvb, at, start, length) end
+  local range = length > 0 and tvb(start, length) or tvb(at, 1)
+  if kind == "boolean" then
+    tree:add(place.field, range, range:uint() == 0xc3)
+  elseif kind == "text" then
+    tree:add(place.field, range, length > 0 and range:string(ENC_UTF_8) or "")
+  elseif kind == "bytes" then
+    tree:add(place.field, tvb(start, length))
+  elseif place.names then
+    if length > 4 then return nil end
+    tree:add(place.field, range)
+    if place.label == "code" then verdict = place.names[range:uint()] or range:uint() end
+  else
+    local item = tree:add(place.field, range)
+    local seconds = place.is_moment and range:uint64():tonumber() or 0
+    if seconds > 0 then item:append_text(os.date("! (%Y-%m-%d %H:%M:%S UTC)", seconds)) end
+  end
+  return start + length
+end
+
+-- Show values at their places; fields may be missing at the end, and unknown ones may follow them.
+-- Gives where the next begins, or nil and the label of the place that is wrong.
+local function show_places(places, tree, tvb, at, count)
+  for index = 1, math.min(#places, count) do
+    at = show(places[index], tree, tvb, at)
+    if not at then return nil, places[index].label end
+  end
+  local newer = math.max(0, count - #places)
+  local next_at = skip(tvb, at, newer)
+  if not next_at then return nil, "a field that is not known here" end
+  if newer > 0 then tree:add(tvb(at, next_at - at), "fields that are not known here: " .. newer) end
+  return next_at
+end
+
+show_array = function(place, tree, tvb, at, start, count)
+  local branch = tree:add(place.field, tvb(at))
+  local next_at = start
+  if place.places then
+    next_at = show_places(place.places, branch, tvb, start, count)
+  else
+    branch:append_text(": " .. count)
+    for _ = 1, count do
+      next_at = next_at and show(place.item, branch, tvb, next_at)
+    end
+  end
+  if next_at then branch:set_len(next_at - at) end
+  return next_at
+end
+
+-- --- frames --------------------------------------------------------------------------------------
+
+local frame_length = integer("frame.length", "length of the body")
+local frame_kind = enumeration("frame.kind", "kind", {
+  [MESSAGE_KIND] = "message", [SESSION_KIND] = "session bytes",
+})
+local message_number = enumeration("message", "message", message_names)
+local session_bytes = bytes("session_bytes", "session bytes")
+
+local malformed = ProtoExpert.new(
+  "tsfarm.malformed", "not of this protocol", expert.group.MALFORMED, expert.severity.ERROR)
+tsfarm.fields = fields
+tsfarm.experts = { malformed }
+
+local shown = {} -- what the info column says of the frames of one packet
+
+local function complain(tree, tvb, why)
+  tree:add_tvb_expert_info(malformed, tvb(), why)
+  shown[#shown + 1] = "malformed: " .. why
+end
+
+local function show_message(tree, tvb)
+  local kind, at, count = head(tvb, HEADER_BYTES)
+  if kind ~= "array" or count < 1 then return complain(tree, tvb, "no array in the frame") end
+  local number_kind, start, length = head(tvb, at)
+  if number_kind ~= "integer" or length > 4 then return complain(tree, tvb, "no number") end
+  local number = tvb(start, length):uint()
+  local found = messages[number]
+  if not found then return complain(tree, tvb, "no message has the number " .. number) end
+  tree:append_text(": " .. found.name)
+  tree:add(message_number.field, tvb(start, length))
+  verdict = nil
+  local next_at, wrong = show_places(found.places, tree, tvb, start + length, count - 1)
+  if not next_at then return complain(tree, tvb, found.name .. ": " .. wrong) end
+  if next_at < tvb:len() then return complain(tree, tvb, found.name .. ": more than an array") end
+  shown[#shown + 1] = verdict and found.name .. " " .. verdict or found.name
+end
+
+local function show_session_bytes(tree, tvb)
+  local count = tvb:len() - HEADER_BYTES
+  tree:append_text(": session bytes, " .. count)
+  shown[#shown + 1] = count .. " session bytes"
+  if count > 0 then tree:add(session_bytes.field, tvb(HEADER_BYTES)) end
+end
+
+local function show_frame(tvb, pinfo, tree)
+  local branch = tree:add(tsfarm, tvb(), "tsfarm frame")
+  if tvb(0, 1):uint() ~= EXT32 or tvb(1, 4):uint() > FRAME_BYTES then
+    complain(branch, tvb, "no frame")
+  else
+    local kind = tvb(5, 1):int()
+    branch:add(frame_length.field, tvb(1, 4))
+    branch:add(frame_kind.field, tvb(5, 1))
+    if kind == MESSAGE_KIND then
+      show_message(branch, tvb)
+    elseif kind == SESSION_KIND then
+      show_session_bytes(branch, tvb)
+    else
+      complain(branch, tvb, "no frame has the kind " .. kind)
+    end
+  end
+  pinfo.cols.protocol = "tsfarm"
+  pinfo.cols.info = table.concat(shown, ", ")
+  return tvb:len()
+end
+
+-- What is no frame is shown as far as the packet goes: the connection ends there.
+local function frame_bytes(tvb, pinfo, offset)
+  local length = tvb(offset + 1, 4):uint()
+  if tvb(offset, 1):uint() ~= EXT32 or length > FRAME_BYTES then return tvb:len() - offset end
+  return HEADER_BYTES + length
+end
+
+function tsfarm.dissector(tvb, pinfo, tree)
+  shown = {}
+  if tvb(0, 1):uint() ~= EXT32 then return show_frame(tvb, pinfo, tree) end
+  dissect_tcp_pdus(tvb, tree, HEADER_BYTES, frame_bytes, show_frame)
+  return tvb:len()
+end
+
+local function is_opening(tvb, pinfo, tree)
+  if tvb:len() < HEADER_BYTES + 2 or tvb(0, 1):uint() ~= EXT32 then return false end
+  if tvb(1, 4):uint() > FRAME_BYTES or tvb(5, 1):uint() ~= MESSAGE_KIND then return false end
+  local kind, at = head(tvb, HEADER_BYTES)
+  if kind ~= "array" or at >= tvb:len() then return false end
+  local number = tvb(at, 1):uint()
+  if number ~= HELLO and number ~= WELCOME then return false end
+  tsfarm.dissector(tvb, pinfo, tree)
+  pinfo.conversation = tsfarm
+  return true
+end
+
+tsfarm:register_heuristic("tcp", is_opening)
+tsfarm:register_heuristic("tls", is_opening)
+for _, port in ipairs(PORTS) do
+  DissectorTable.get("tcp.port"):add(port, tsfarm)
+  DissectorTable.get("tls.port"):add(port, tsfarm)
+end
+
+-- --- discovery -----------------------------------------------------------------------------------
+
+local discovery = Proto("tsfarm_discovery", "tsfarm discovery")
+
+function discovery.dissector(tvb, pinfo, tree)
+  local kind, at, count = head(tvb, 0)
+  if kind ~= "array" then return 0 end
+  local found = count > #datagrams.Answer and "Query" or "Answer"
+  local branch = tree:add(discovery, tvb(), "tsfarm discovery: " .. found)
+  if not show_places(datagrams[found], branch, tvb, at, count) then
+    branch:add_tvb_expert_info(malformed, tvb(), "no datagram of discovery")
+  end
+  pinfo.cols.protocol = "tsfarm"
+  pinfo.cols.info = found
+  return tvb:len()
+end
+
+-- Answers come from and go to ports of the system's choice.
+local function is_discovery(tvb, pinfo, tree)
+  if head(tvb, 0) ~= "array" then return false end
+  local kind, at, length = head(tvb, 1)
+  if kind ~= "text" or length == 0 or tvb(at, length):string() ~= MAGIC then return false end
+  return discovery.dissector(tvb, pinfo, tree) > 0
+end
+
+discovery:register_heuristic("udp", is_discovery)
+DissectorTable.get("udp.port"):add(DISCOVERY_PORT, discovery)

@@ -6,9 +6,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from tsproto.errors import TsfarmError
 
 OFFSET_SECONDS_MAX = 100 * 366 * 86_400.0  # a lab warps by days or years, not by ages
+JUMP_SECONDS = 3_600.0  # far more than a time service ever corrects at once
 
 
 class ClockFileError(TsfarmError):
@@ -20,6 +23,12 @@ class Clock:
 
     When the system's clock is set back, this one goes on at half speed until both agree: no
     deadline comes twice, and none stays away for the time that was taken back.
+
+    A step of more than JUMP_SECONDS that the monotonic clock did not make is followed, and reported
+    (`clock.jumped`): a license server takes back every token that ends before the new time. After
+    a jump ahead that was a mistake, half speed takes twice as long as the jump was; whoever has
+    corrected the system's clock restarts the daemon. A machine that was suspended jumps too, and
+    rightly.
     """
 
     def __init__(
@@ -28,20 +37,28 @@ class Clock:
         *,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        report_jump: Callable[[float], None] | None = None,
     ) -> None:
         self.file = file
         self._wall = wall
         self._monotonic = monotonic
+        self._report_jump = report_jump or _report_jump
         self._offset = 0.0
         self._last = float("-inf")
+        self._last_wall = wall()
         self._last_monotonic = monotonic()
 
     def now(self) -> float:
-        wall, monotonic = self._wall() + self._offset, self._monotonic()
-        if wall < self._last:
-            wall = self._last + (monotonic - self._last_monotonic) / 2
-        self._last, self._last_monotonic = wall, monotonic
-        return wall
+        wall, monotonic = self._wall(), self._monotonic()
+        passed = monotonic - self._last_monotonic
+        jumped = wall - self._last_wall - passed
+        if abs(jumped) > JUMP_SECONDS:
+            self._report_jump(jumped)
+        now = wall + self._offset
+        if now < self._last:
+            now = self._last + passed / 2
+        self._last, self._last_wall, self._last_monotonic = now, wall, monotonic
+        return now
 
     def reload(self) -> None:
         """Take the offset that the clock file holds now; a missing file is an offset of 0.
@@ -56,6 +73,14 @@ class Clock:
                 f" {offset:g}: a clock only goes forward"
             )
         self._offset = offset
+
+
+def _report_jump(seconds: float) -> None:
+    structlog.get_logger().error(
+        "clock.jumped",
+        seconds=round(seconds),
+        advice="check the system's clock; when it was wrong, correct it and restart the daemon",
+    )
 
 
 def _read_offset(file: Path) -> float:

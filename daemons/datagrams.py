@@ -32,10 +32,12 @@ class Datagrams:
         self._heard = heard
         self._transports: list[asyncio.DatagramTransport] = []
 
-    async def open(self, hears_queries: bool) -> None:
-        """Raises ConfigError when an address cannot be had."""
+    async def open(self, hears_queries: bool, listens_on: str = ANY_ADDRESS) -> None:
+        """Speak from the configured source, or else from `listens_on`: whoever hears an answer
+        dials where it came from. Raises ConfigError when an address cannot be had."""
         settings = self._settings
-        own = _bound(settings.source, 0)
+        is_ipv6 = ":" in listens_on
+        own = _bound(settings.source or (ANY_ADDRESS if is_ipv6 else listens_on), 0)
         own.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         await self._listen(own)
         if hears_queries:

@@ -58,7 +58,8 @@ class Discovery(Settings, frozen=True, kw_only=True):
 
     A daemon searches the scopes that are set, in the order workgroup, domain, site; a license
     server answers to the scopes that are set. With `servers` given no broadcast is ever sent.
-    Queries leave from `source`, and go to `broadcast`.
+    Queries leave from `source`, by default the address that the daemon listens on, and go to
+    `broadcast`.
     """
 
     workgroup: OptionalName = ""
@@ -67,7 +68,7 @@ class Discovery(Settings, frozen=True, kw_only=True):
     servers: tuple[ServerAddress, ...] = ()
     broadcast: Host = "255.255.255.255"
     port: Port = limits.DISCOVERY_PORT
-    source: Host = "0.0.0.0"
+    source: Annotated[str, Meta(max_length=253)] = ""
     window_seconds: PositiveSeconds = limits.DISCOVERY_WINDOW_SECONDS
     retry_seconds: PositiveSeconds = limits.DISCOVERY_RETRY_SECONDS
     verify_seconds: PositiveSeconds = limits.DISCOVERY_VERIFY_SECONDS

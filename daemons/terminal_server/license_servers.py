@@ -2,7 +2,8 @@
 
 A configured list comes first and is taken in its order; without one the scopes are searched by
 broadcast and one of all that answered is chosen at random. An answer is a candidate: it counts once
-it was dialled, for that proves certificate and role. The chosen server is verified every
+it was dialled, for that proves certificate and role. When none of a scope is reached the next scope
+is asked, and at last the servers that were known before. The chosen server is verified every
 `verify_seconds`, a search that found none is repeated after `retry_seconds`, and a connection that
 needs a license server when all known ones fail begins a search at once.
 ("How Terminal Services Licensing Works"; KB 301932; JSI tip 8634)
@@ -60,6 +61,8 @@ class LicenseServers:
         self._is_searching = False
         self._candidates: dict[Endpoint, Candidate] = {}  # of the last search, in order of choice
         self._reach: dict[Endpoint, _Reach] = {}
+        self._known_before: dict[Endpoint, Candidate] = {}
+        self._untried: dict[Endpoint, Candidate] = {}  # of those: not dialled in this search
         self._dials: dict[Endpoint, int] = {}
         self._links: dict[Endpoint, Peer] = {}
         self._waiting: list[AfterSearch] = []
@@ -106,6 +109,9 @@ class LicenseServers:
             return []
         self._is_searching = True
         self._due_at = None
+        if self._known:
+            self._known_before = {known.endpoint: _candidate(known) for known in self._known}
+        self._untried = dict(self._known_before)
         if self._discovery.servers:
             listed = [Candidate(s.name, s.host, s.port, "list") for s in self._discovery.servers]
             return self._dial(listed, now)
@@ -147,6 +153,8 @@ class LicenseServers:
         self._candidates = {
             Endpoint(Role.LICENSE_SERVER, c.host, c.port, c.name): c for c in candidates
         }
+        for endpoint in self._candidates:
+            self._untried.pop(endpoint, None)
         self._reach = {
             endpoint: _Reach.REACHED if endpoint in self._links else _Reach.DIALLED
             for endpoint in self._candidates
@@ -175,6 +183,9 @@ class LicenseServers:
         if possible and self._reach[possible[0]] is _Reach.DIALLED:
             return []
         reached = [e for e in possible if self._reach[e] is _Reach.REACHED]
+        further = None if reached or self._discovery.servers else self._search_further(now)
+        if further is not None:
+            return further
         self._is_searching = False
         self._known = [self._as_known(endpoint, now) for endpoint in reached]
         pause = self._discovery.verify_seconds if reached else self._discovery.retry_seconds
@@ -184,6 +195,15 @@ class LicenseServers:
         for after in waiting:
             effects += after(now)
         return effects
+
+    def _search_further(self, now: float) -> list[Effect] | None:
+        """Nobody was reached: try the scopes that are left, then whom this host knew before; None
+        when that is done too."""
+        datagram = self._search.go_on(now, self._rng.randbytes(NONCE_BYTES))
+        if datagram is not None:
+            self._reach = {}
+            return [Broadcast(datagram)]
+        return self._dial([*self._untried.values()], now) if self._untried else None
 
     def _outcome(self) -> Note:
         if not self._known:
@@ -254,3 +274,8 @@ class LicenseServers:
     def _verified(self, now: float) -> None:
         self._known[0] = msgspec.structs.replace(self._known[0], verified_at=int(now))
         self._due_at = now + self._discovery.verify_seconds
+
+
+def _candidate(known: KnownServer) -> Candidate:
+    endpoint = known.endpoint
+    return Candidate(endpoint.name, endpoint.host, endpoint.port, known.found)

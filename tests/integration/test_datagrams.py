@@ -70,6 +70,18 @@ async def test_a_datagram_that_cannot_leave_is_lost() -> None:
     listener.datagrams.close()
 
 
+async def test_without_a_source_it_is_heard_from_the_address_listened_on() -> None:
+    port = free_port()
+    asker, server = Ear(port, ""), Ear(port, "127.0.7.2")
+    await asker.datagrams.open(hears_queries=False, listens_on="127.0.7.9")
+    await server.datagrams.open(hears_queries=True)
+    asker.datagrams.broadcast(b"who serves?")
+    host, _, _ = await server.heard.get()
+    assert host == "127.0.7.9"
+    for ear in (asker, server):
+        ear.datagrams.close()
+
+
 async def test_a_source_that_is_not_ours_is_told() -> None:
     ear = Ear(free_port(), source="192.0.2.1")
     with pytest.raises(ConfigError, match=r"^discovery: 192.0.2.1 port 0 cannot be had: "):

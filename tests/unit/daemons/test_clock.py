@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from daemons.clock import Clock, ClockFileError
 
@@ -21,8 +23,15 @@ class Hands:
         self.monotonic += seconds
 
 
-def clock_of(hands: Hands, file: Path | None = None) -> Clock:
-    return Clock(file, wall=lambda: hands.wall, monotonic=lambda: hands.monotonic)
+def clock_of(
+    hands: Hands, file: Path | None = None, report_jump: Callable[[float], None] | None = None
+) -> Clock:
+    return Clock(
+        file,
+        wall=lambda: hands.wall,
+        monotonic=lambda: hands.monotonic,
+        report_jump=report_jump,
+    )
 
 
 def test_it_shows_the_systems_time() -> None:
@@ -53,6 +62,45 @@ def test_after_a_jump_back_it_goes_on_at_half_speed_until_both_agree() -> None:
     assert clock.now() == 1060.0
     hands.pass_seconds(100)
     assert clock.now() == 1120.0
+
+
+@pytest.mark.parametrize(
+    ("step", "reported"), [(3600.0, []), (3601.0, [3601.0]), (-3601.0, [-3601.0])]
+)
+def test_a_jump_of_more_than_an_hour_is_reported_once(step: float, reported: list[float]) -> None:
+    hands, jumps = Hands(), list[float]()
+    clock = clock_of(hands, report_jump=jumps.append)
+    clock.now()
+    hands.wall += step
+    clock.now()
+    hands.pass_seconds(10)
+    clock.now()
+    assert jumps == reported
+
+
+def test_time_that_passed_between_two_readings_and_a_labs_warp_are_no_jumps(
+    tmp_path: Path,
+) -> None:
+    hands, jumps = Hands(), list[float]()
+    file = tmp_path / "clock"
+    clock = clock_of(hands, file, jumps.append)
+    hands.pass_seconds(90 * 86_400)
+    clock.now()
+    file.write_text("5184000\n")
+    clock.reload()
+    clock.now()
+    assert jumps == []
+
+
+def test_a_jump_goes_to_the_log_as_an_error() -> None:
+    hands = Hands()
+    clock = clock_of(hands)
+    hands.wall += 86_400
+    with capture_logs() as lines:
+        clock.now()
+    assert [(line["event"], line["log_level"], line["seconds"]) for line in lines] == [
+        ("clock.jumped", "error", 86_400)
+    ]
 
 
 def test_the_clock_file_adds_its_offset_when_it_is_read(tmp_path: Path) -> None:

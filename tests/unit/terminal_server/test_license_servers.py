@@ -114,6 +114,52 @@ def test_scopes_are_searched_in_order_until_one_answers() -> None:
     assert len(of(Broadcast, scene.log)) == 2
 
 
+def test_an_answer_that_nobody_stands_behind_does_not_hide_the_next_scope() -> None:
+    scene = searching(found=Discovery(workgroup="lab", domain="corp"))
+    answers(scene, 9)
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    scene.answer(Dial, UNREACHABLE)
+    answers(scene, 1, scope=(Scope.DOMAIN, "corp"))
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    assert dialled(scene) == [endpoint(1)]
+    scene.reach(endpoint(1))
+    assert known(scene) == [("ls-1", "domain", True)]
+
+
+def test_a_server_known_before_is_dialled_when_only_forged_answers_come() -> None:
+    scene = searching()
+    answers(scene, 1)
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    scene.reach(endpoint(1))
+    scene.lose_links()
+    scene.wait(7200)
+    scene.answer(Dial, UNREACHABLE)  # to verify it; now it is searched
+    answers(scene, 9)
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    assert dialled(scene) == [endpoint(9)]
+    scene.answer(Dial, UNREACHABLE)
+    assert dialled(scene) == [endpoint(1)]
+    scene.reach(endpoint(1))
+    assert known(scene) == [("ls-1", "workgroup", True)]
+
+
+def test_a_server_known_before_is_dialled_once_a_search() -> None:
+    scene = searching()
+    answers(scene, 1)
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    scene.reach(endpoint(1))
+    scene.lose_links()
+    scene.wait(7200)
+    for _ in range(3):
+        scene.answer(Dial, UNREACHABLE)  # to verify it, and at the end of each search
+        assert dialled(scene) == []
+        scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+        assert dialled(scene) == [endpoint(1)]
+        scene.answer(Dial, UNREACHABLE)
+        assert dialled(scene) == []
+        scene.wait(900 + limits.DISCOVERY_WINDOW_SECONDS)
+
+
 def test_each_of_those_that_answer_is_chosen_about_equally_often() -> None:
     chosen: Counter[str] = Counter()
     for seed in range(300):

@@ -36,12 +36,16 @@ class Datagrams:
         """Speak from the configured source, or else from `listens_on`: whoever hears an answer
         dials where it came from. Raises ConfigError when an address cannot be had."""
         settings = self._settings
-        is_ipv6 = ":" in listens_on
-        own = _bound(settings.source or (ANY_ADDRESS if is_ipv6 else listens_on), 0)
+        if settings.source:
+            own = _bound("discovery", settings.source, 0)
+        else:
+            own = _bound("listen", ANY_ADDRESS if ":" in listens_on else listens_on, 0)
         own.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         await self._listen(own)
         if hears_queries:
-            await self._listen(_bound(_query_address(settings.broadcast), settings.port))
+            await self._listen(
+                _bound("discovery", _query_address(settings.broadcast), settings.port)
+            )
 
     def broadcast(self, datagram: bytes) -> None:
         self.send(self._settings.broadcast, self._settings.port, datagram)
@@ -77,7 +81,7 @@ class _Ear(asyncio.DatagramProtocol):
         _log.debug("datagram.unsent", error=str(exc))
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bound(section: str, host: str, port: int) -> socket.socket:
     bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         if port:  # the broadcast of one query reaches every socket that shares the port
@@ -85,7 +89,7 @@ def _bound(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise ConfigError(f"discovery: {host} port {port} cannot be had: {error}") from None
+        raise ConfigError(f"{section}: {host} port {port} cannot be had: {error}") from None
     return bound
 
 

@@ -14,8 +14,10 @@ import msgspec
 
 from daemons.config import ConfigError
 from daemons.effects import Answer, Ask, Caller, Close, Dial, Endpoint, Failed, Outcome, Peer, Tell
+from tsproto import limits
 from tsproto.connection import Answered, Closed, Event, Opened, Received, SessionBytes
 from tsproto.errors import ErrorCode, TooManyRequests
+from tsproto.faults import words_of
 from tsproto.messages import LinkState, Message, Role
 from tsproto.transport import DialFailed, Link, Listener, dial, listen
 
@@ -41,6 +43,7 @@ class Station(msgspec.Struct, frozen=True, kw_only=True):
     listen_tls: ssl.SSLContext | None = None
     dial_tls: ssl.SSLContext | None = None
     plain_anywhere: bool = False
+    connections_max: int = limits.CONNECTIONS_MAX
 
 
 class _OpenAsk:
@@ -93,9 +96,14 @@ class Links:
                 farm=station.farm,
                 tls=station.listen_tls,
                 plain_anywhere=station.plain_anywhere,
+                connections_max=station.connections_max,
+                connections_per_address_max=min(
+                    limits.CONNECTIONS_PER_ADDRESS_MAX, station.connections_max // 2
+                ),
             )
         except OSError as error:
-            raise ConfigError(f"listen: {host} port {port} cannot be had: {error}") from None
+            detail = words_of(error)
+            raise ConfigError(f"listen: {host} port {port} cannot be had: {detail}") from None
         return self._listener.port
 
     async def close(self) -> None:

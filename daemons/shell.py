@@ -48,6 +48,7 @@ from tsproto.transport import Link
 
 Step = Callable[[float], list[Effect]]
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 EXIT_STOPPED = 0
 EXIT_STORE = 1  # the store cannot promise anything any more
 EXIT_BROKEN = 70  # sysexits' EX_SOFTWARE: a fault of our own
@@ -148,7 +149,7 @@ class Shell:
             # No link can speak before the core is there: nothing is awaited in between.
             port = await self._links.listen(listen.host, listen.port)
             self._core = make_core(port)
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in STOP_SIGNALS:
                 loop.add_signal_handler(number, self.stop)
             self._is_awake = False
             self._steps.appendleft(self._core.on_start)

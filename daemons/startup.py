@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import secrets
+import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Generic, TypeVar
 
 import msgspec
@@ -18,17 +21,17 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from daemons import logs
-from daemons.clock import Clock
+from daemons import descriptors, logs
+from daemons.clock import Clock, ClockFileError
 from daemons.config import ConfigError, read_settings
 from daemons.effects import Record
 from daemons.links import Station
-from daemons.settings import DaemonSettings, IdentityFiles
-from daemons.shell import EXIT_BROKEN, EXIT_STORE
+from daemons.settings import DaemonSettings, IdentityFiles, TerminalServerSettings
+from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS
 from daemons.store import Store, StoreError
 from daemons.store.memory import MemoryStore
 from daemons.store.sqlite import SqliteStore
-from tsproto import identity, transport
+from tsproto import identity, limits, transport
 from tsproto.errors import TsfarmError
 from tsproto.identity import ROLE_WORDS, IdentityError
 from tsproto.messages import Role
@@ -49,15 +52,22 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Start(msgspec.Struct, Generic[S], frozen=True):
-    """What a daemon is started with. `records` is what its store held, by kind."""
+    """What a daemon is started with. `records` is what its store held, by kind, until a core has
+    taken it."""
 
     settings: S
     credentials: Credentials
     station: Station
     store: Store
-    records: Mapping[type[Record], Sequence[Record]]
+    records: dict[type[Record], Sequence[Record]]
     clock: Clock
     rng: secrets.SystemRandom
+
+    def take_records(self) -> Mapping[type[Record], Sequence[Record]]:
+        """Once: a license server's journal is long, and is not to stay in memory."""
+        taken = dict(self.records)
+        self.records.clear()
+        return taken
 
 
 Serve = Callable[[Start[S]], Awaitable[int]]
@@ -71,16 +81,61 @@ def run(
     0 clean, 1 the store failed, 2 something must be configured otherwise, 70 a fault of our own.
     """
     try:
+        _stop_by_signal()
         settings = read_settings(config, kind)
-        credentials = load_credentials(settings.identity, settings.farm, role)
-        clock = Clock(Path(settings.clock_file) if settings.clock_file else None)
-        if clock.file is not None:
-            clock.reload()
+        with _naming(config):
+            credentials = load_credentials(settings.identity, settings.farm, role)
+            clock = _clock(settings)
         with logs.configured(settings.log), asyncio.Runner(loop_factory=_loop(settings)) as runner:
-            return runner.run(_run(settings, credentials, role, records, clock, serve))
+            return runner.run(_run(config, settings, credentials, role, records, clock, serve))
     except TsfarmError as error:  # there is no log yet
         print(f"tsfarm: {error}", file=sys.stderr)
         return EXIT_USAGE
+
+
+def _stop_by_signal() -> None:
+    """Nothing is to be kept before the loop runs: leave with the status of a daemon that was told
+    to stop."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(EXIT_STOPPED)
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, leave)
+
+
+def _cancel_by_signal() -> None:
+    """Until the shell takes the signals over, the first one cancels this task."""
+    task = asyncio.current_task()
+    assert task is not None
+
+    def cancel() -> None:
+        if not task.cancelling():
+            task.cancel()
+
+    for number in STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, cancel)
+
+
+@contextlib.contextmanager
+def _naming(config: Path) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{config}: {error}") from None
+
+
+def _clock(settings: DaemonSettings) -> Clock:
+    if not settings.clock_file:
+        return Clock()
+    clock = Clock(Path(settings.clock_file))
+    if not Path(settings.clock_file).exists():
+        raise ConfigError(f"clock_file: {clock.file}: expected a file with a number of seconds")
+    try:
+        clock.reload()
+    except ClockFileError as error:
+        raise ConfigError(f"clock_file: {error}") from None
+    return clock
 
 
 def _loop(settings: DaemonSettings) -> Callable[[], asyncio.AbstractEventLoop]:
@@ -88,6 +143,7 @@ def _loop(settings: DaemonSettings) -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 async def _run(
+    config: Path,
     settings: S,
     credentials: Credentials,
     role: Role,
@@ -98,6 +154,7 @@ async def _run(
     # What remembers nothing needs no file.
     store: Store = SqliteStore(Path(settings.state, LEDGER_FILE)) if records else MemoryStore()
     log = structlog.get_logger()
+    _cancel_by_signal()
     try:
         await store.open(credentials.name, records)
         start = Start(
@@ -110,8 +167,11 @@ async def _run(
             rng=secrets.SystemRandom(),
         )
         return await serve(start)
+    except asyncio.CancelledError:
+        log.info("daemon.stopping", name=credentials.name)
+        return EXIT_STOPPED
     except ConfigError as error:
-        log.critical("daemon.misconfigured", error=str(error))
+        log.critical("daemon.misconfigured", error=f"{config}: {error}")
         return EXIT_USAGE
     except StoreError as error:
         log.critical("store.failed", error=str(error))
@@ -136,22 +196,28 @@ def config_argument(program: str, arguments: Sequence[str] | None = None) -> Pat
 
 def load_credentials(files: IdentityFiles, farm: str, role: Role) -> Credentials:
     """Raises ConfigError when a file is unusable, or not of this farm, role, key or authority."""
-    certificate = _read(files.certificate, identity.certificate_der)
-    authority = _read(files.authority, identity.certificate_der)
-    key = _read(files.key, identity.load_key)
-    found = _read(files.certificate, lambda pem: identity.identity_of(certificate))
+    shown = f"identity.certificate: {files.certificate}"
+    certificate = _read("identity.certificate", files.certificate, identity.certificate_der)
+    authority = _read("identity.authority", files.authority, identity.certificate_der)
+    key = _read("identity.key", files.key, identity.load_key)
+    try:
+        found = identity.identity_of(certificate)
+    except IdentityError as error:
+        raise ConfigError(f"{shown}: {error}") from None
     if found.role is not role:
         raise ConfigError(
-            f"{files.certificate}: expected the certificate of a {ROLE_WORDS[role]}, found that of"
+            f"{shown}: expected the certificate of a {ROLE_WORDS[role]}, found that of"
             f" the {ROLE_WORDS[found.role]} {found.name}"
         )
     if found.farm != farm:
         raise ConfigError(
-            f"{files.certificate}: expected a certificate of farm {farm}, found one of {found.farm}"
+            f"{shown}: expected a certificate of farm {farm}, found one of {found.farm}"
         )
     parsed = identity.parse_certificate(certificate)
     if parsed.public_key() != key.public_key():
-        raise ConfigError(f"{files.key}: expected the key that belongs to {files.certificate}")
+        raise ConfigError(
+            f"identity.key: {files.key}: expected the key that belongs to {files.certificate}"
+        )
     _check_signed(files, parsed, identity.parse_certificate(authority))
     return Credentials(found.name, certificate, key, authority)
 
@@ -159,13 +225,13 @@ def load_credentials(files: IdentityFiles, farm: str, role: Role) -> Credentials
 T = TypeVar("T")
 
 
-def _read(path: str, understand: Callable[[bytes], T]) -> T:
+def _read(key: str, path: str, understand: Callable[[bytes], T]) -> T:
     try:
         return understand(Path(path).read_bytes())
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{key}: {path}: cannot be read: {error.strerror}") from None
     except IdentityError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{key}: {path}: {error}") from None
 
 
 def _check_signed(
@@ -175,12 +241,13 @@ def _check_signed(
         certificate.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature):
         raise ConfigError(
-            f"{files.certificate}: expected a certificate that {files.authority} has signed"
+            f"identity.certificate: {files.certificate}: expected a certificate that"
+            f" {files.authority} has signed"
         ) from None
     if certificate.not_valid_after_utc <= datetime.now(UTC):
         raise ConfigError(
-            f"{files.certificate}: expired on {certificate.not_valid_after_utc:%Y-%m-%d}: issue a"
-            " new one with `tsfarm pki issue`"
+            f"identity.certificate: {files.certificate}: expired on"
+            f" {certificate.not_valid_after_utc:%Y-%m-%d}: issue a new one with `tsfarm pki issue`"
         )
 
 
@@ -194,4 +261,16 @@ def _station(settings: DaemonSettings, credentials: Credentials, role: Role) -> 
         listen_tls=transport.server_tls(*paths) if listen.tls else None,
         dial_tls=transport.daemon_tls(*paths) if listen.tls else None,
         plain_anywhere=listen.plain_anywhere,
+        connections_max=_connections_max(settings),
     )
+
+
+def _connections_max(settings: DaemonSettings) -> int:
+    sessions_max = (
+        settings.sessions.sessions_max if isinstance(settings, TerminalServerSettings) else 0
+    )
+    limit = descriptors.raise_limit()
+    links = descriptors.connections_max(limit, sessions_max)
+    if links < limits.CONNECTIONS_MAX:
+        structlog.get_logger().warning("descriptors.low", limit=limit, connections_max=links)
+    return links

@@ -48,6 +48,9 @@ IMPURE = {
     "tsproto/transport.py": "asyncio is here and nowhere else in tsproto",
     "tsproto/link.py": "one open connection of the transport",
     "tsproto/tls.py": "the transport's TLS contexts",
+    "tsproto/handshakes.py": "the transport's places for unfinished handshakes",
+    "tsproto/faults.py": "words for what sockets and TLS raise",
+    "daemons/terminal_server/programs.py": "looks whether configured programs are there",
     "daemons/*/__main__.py": "starts a daemon, and may see everything",
     "daemons/terminal_server/keeper*.py": "the process that opens PTYs and starts programs",
     "daemons/terminal_server/kept_session.py": "a PTY and its program, in the keeper",
@@ -81,7 +84,12 @@ EXEMPT_FROM_TESTS = {
     "tsproto/limits.py": "numbers; each is asserted on both sides where it counts",
     "daemons/store/memory.py": "test_store.py runs the contract's tests on every store",
     "daemons/settings.py": "keys and bounds, read and refused in test_config.py",
+    "tsproto/handshakes.py": "test_transport.py fills its places with real connections",
     "daemons/lab/*.py": "tests/integration/test_lab.py drives a whole lab",
+}
+WAIT_IN_REAL_TIME = {
+    "tests/demo/*": "no test: it watches a farm from outside, as a person does, until a deadline",
+    "tests/conformance/over_sockets.py": "somebody else's server has somebody else's clock",
 }
 EXEMPT_FROM_LENGTH = {
     "tsproto/messages.py": "the table: every message stands in one place",
@@ -263,8 +271,7 @@ def files_are_short(file: File) -> list[str]:
 
 
 def no_test_sleeps(file: File) -> list[str]:
-    # The demo is no test: it watches a farm from outside, as a person does, until a deadline.
-    if not file.path.startswith("tests/") or file.path.startswith("tests/demo/"):
+    if not file.path.startswith("tests/") or _matches(file.path, WAIT_IN_REAL_TIME):
         return []
     return _uses(file, ("time.sleep",), "wait for the event, or move a made-up `now`")
 

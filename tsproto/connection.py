@@ -144,14 +144,17 @@ class Connection:
             events.append(self._fail(error.code, str(error)))
         return events
 
-    def receive_eof(self, now: float, detail: str = "") -> list[Event]:
-        """The peer is gone: `Closed(CONNECTION_LOST)`, unless the connection had ended before."""
+    def receive_eof(
+        self, now: float, detail: str = "", code: ErrorCode = ErrorCode.CONNECTION_LOST
+    ) -> list[Event]:
+        """The peer is gone: `Closed`, unless the connection had ended before. The code is another
+        where TLS has told why."""
         if self.state is LinkState.CLOSED:
             return []
         self._now = now
         self._drop_outbox()
         self._enter(LinkState.CLOSED)
-        return [Closed(ErrorCode.CONNECTION_LOST, detail)]
+        return [Closed(code, detail)]
 
     def _on_session_bytes(self, data: bytes) -> Event | None:
         if self.state is LinkState.SESSION:

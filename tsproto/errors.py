@@ -40,7 +40,7 @@ class ErrorCode(IntEnum):
     TOO_MANY_REQUESTS = 110, True, "more requests in flight than allowed on one connection"
     PEER_TOO_SLOW = 111, True, "the peer does not read what it is sent"
     TOO_MANY_CONNECTIONS = 112, True, "the limit of connections is reached"
-    CONNECTION_LOST = 113, True, "the connection broke without a Goodbye (never sent)"
+    CONNECTION_LOST = 113, True, "the connection broke without a Goodbye"
 
     NO_LICENSE = 200, False, "no license token is left for this device"
     NO_LICENSE_SERVER = 201, True, "no license server answers and the grace period is over"
@@ -75,8 +75,8 @@ class ErrorCode(IntEnum):
     DIRECTORY_REBUILDING = 502, True, "the session directory does not know every session yet"
 
     NOT_PERMITTED = 600, False, "not allowed here"
-    UNREACHABLE = 601, True, "the peer could not be reached (never sent)"
-    UNANSWERED = 602, True, "the request was not answered in time (never sent)"
+    UNREACHABLE = 601, True, "the peer could not be reached"
+    UNANSWERED = 602, True, "the request was not answered in time"
     SHUTTING_DOWN = 603, True, "the daemon is stopping"
     BUSY = 604, True, "too much is waiting; try again later"
 

@@ -32,6 +32,13 @@ YEAR = timedelta(days=365)
 DEVICE_PROOF_DOMAIN = b"tsfarm device proof 1\0"
 DIGEST_BYTES = 32
 
+# The y-coordinates of points of low order on Curve25519's Edwards form (RFC 7748, RFC 8032): a key
+# that is one of them accepts signatures which nobody made.
+_PRIME = 2**255 - 19
+_ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+_LOW_ORDER_Y = frozenset({0, 1, _PRIME - 1, _PRIME, _PRIME + 1, _ORDER_8, _PRIME - _ORDER_8})
+_Y_BITS = 2**255 - 1
+
 ROLE_WORDS: dict[Role, str] = {
     Role.TERMINAL_SERVER: "terminal-server",
     Role.LICENSE_SERVER: "license-server",
@@ -210,6 +217,8 @@ def verify_device_proof(
 ) -> bytes:
     """The device id of whoever made this proof; raises DeviceProofInvalid."""
     signed = device_proof(nonce, server_certificate)
+    if int.from_bytes(public_key, "little") & _Y_BITS in _LOW_ORDER_Y:
+        raise DeviceProofInvalid("the device's public key is of low order and proves nothing")
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, signed)
     except (InvalidSignature, ValueError):

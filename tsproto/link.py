@@ -20,6 +20,7 @@ import msgspec
 from tsproto import identity, limits
 from tsproto.connection import Connection, Event
 from tsproto.errors import ErrorCode
+from tsproto.faults import refuses_our_certificate, words_of
 from tsproto.lawful import role_words
 from tsproto.messages import LinkState, Message, Role
 from tsproto.tls import PLAIN_FINGERPRINT, FarmContext
@@ -212,7 +213,7 @@ class Link(asyncio.Protocol):
         self._report(self.connection.receive_data(data, self._loop.time()))
 
     def eof_received(self) -> None:
-        self._report(self.connection.receive_eof(self._loop.time()))
+        self._report(self.connection.receive_eof(self._loop.time(), self._suspicion()))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
@@ -220,8 +221,10 @@ class Link(asyncio.Protocol):
         if self._gate is not None:
             self._gate.forget(self)
         self._gone.set()
-        detail = "" if exc is None else str(exc)
-        self._report(self.connection.receive_eof(self._loop.time(), detail))
+        detail = self._suspicion() if exc is None else words_of(exc)
+        refused = refuses_our_certificate(exc)
+        code = ErrorCode.WRONG_ROLE if refused else ErrorCode.CONNECTION_LOST
+        self._report(self.connection.receive_eof(self._loop.time(), detail, code))
 
     def pause_writing(self) -> None:
         self._writing_paused = True
@@ -256,6 +259,13 @@ class Link(asyncio.Protocol):
                 f" {role_words(wanted_role)} {wanted_name!r}"
             )
         return found
+
+    def _suspicion(self) -> str:
+        """Neither loop lets a server's TLS alert out when it refuses a client's certificate."""
+        shows_certificate = self.own_certificate != PLAIN_FINGERPRINT
+        if self._gate is None and shows_certificate and self.connection.peer_role is None:
+            return "the peer hung up without a word: it may not trust our certificate"
+        return ""
 
     def _report(self, events: list[Event]) -> None:
         if events and self._begun:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tsproto import identity
+from tsproto.faults import words_of
 
 PLAIN_FINGERPRINT = bytes(identity.DIGEST_BYTES)
 
@@ -22,7 +23,8 @@ class FarmContext(ssl.SSLContext):
 
 
 def server_tls(certificate_path: Path, key_path: Path, authority_path: Path) -> FarmContext:
-    """For a daemon that listens. Raises OSError or ssl.SSLError when a file is not usable."""
+    """For a daemon that listens. When a file is not usable, raises OSError or, in plain words,
+    ssl.SSLError."""
     context = _daemon_context(ssl.PROTOCOL_TLS_SERVER, certificate_path, key_path, authority_path)
     context.verify_mode = ssl.CERT_OPTIONAL
     # Links last long, and a resumed one would not be verified again; without tickets a core does a
@@ -40,7 +42,10 @@ def client_tls(authority_pems: Sequence[bytes]) -> FarmContext:
     """For a client that trusts these authorities. Raises ssl.SSLError when one is unreadable."""
     context = _context(ssl.PROTOCOL_TLS_CLIENT)
     for pem in authority_pems:
-        context.load_verify_locations(cadata=pem.decode("ascii", "replace"))
+        try:
+            context.load_verify_locations(cadata=pem.decode("ascii", "replace"))
+        except ssl.SSLError as error:
+            raise ssl.SSLError(error.errno, "no certificate in PEM form") from None
     return context
 
 
@@ -55,8 +60,11 @@ def _daemon_context(
     protocol: int, certificate_path: Path, key_path: Path, authority_path: Path
 ) -> FarmContext:
     context = _context(protocol)
-    context.load_cert_chain(certificate_path, key_path)
-    context.load_verify_locations(authority_path)
+    try:
+        context.load_cert_chain(certificate_path, key_path)
+        context.load_verify_locations(authority_path)
+    except ssl.SSLError as error:
+        raise ssl.SSLError(error.errno, words_of(error)) from None
     der = identity.certificate_der(certificate_path.read_bytes())
     context.fingerprint = identity.fingerprint(der)
     return context

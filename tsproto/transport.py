@@ -17,6 +17,8 @@ from typing import Any
 
 from tsproto import limits
 from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.faults import refuses_our_certificate, words_of
+from tsproto.handshakes import Handshakes
 from tsproto.link import Link, LinkOwner, LocalEnd, Observer
 from tsproto.messages import LinkState, Role
 from tsproto.tls import client_tls, client_tls_unverified, daemon_tls, server_tls
@@ -37,7 +39,7 @@ __all__ = [
 ]
 
 ACCEPT_PAUSE_SECONDS = 0.5  # out of descriptors: one may be free again after this
-BACKLOG = 4096  # while all handshakes are taken, a storm of clients waits here; Linux' somaxconn
+BACKLOG = 4096  # a storm of clients waits here until it is accepted; Linux' somaxconn
 REFUSAL_RETRY_SECONDS = 5  # what a client is told that came to a full daemon
 
 
@@ -58,8 +60,10 @@ class PlainRefused(TsfarmError):
 class Listener:
     """A listening socket and the links it accepted. `port` is the real one where 0 was asked for.
 
-    At most `handshakes_max` handshakes are under way; further clients wait in the backlog. A link
-    above one of the other limits is opened only to be told TOO_MANY_CONNECTIONS.
+    At most `handshakes_max` handshakes are under way, `handshakes_per_address_max` of one address;
+    further clients wait, no longer than two that are silent take. A link above one of the other
+    limits is opened only to be told TOO_MANY_CONNECTIONS, and cut at once where as many more have
+    not shaken hands.
     """
 
     def __init__(
@@ -69,7 +73,7 @@ class Listener:
         tls: ssl.SSLContext | None,
         connections_max: int,
         connections_per_address_max: int,
-        handshakes_max: int,
+        handshakes: Handshakes,
     ) -> None:
         self.port: int = listening.getsockname()[1]
         self.links: dict[int, Link] = {}
@@ -78,7 +82,7 @@ class Listener:
         self._tls = tls
         self._connections_max = connections_max
         self._connections_per_address_max = connections_per_address_max
-        self._handshakes = asyncio.Semaphore(handshakes_max)
+        self._handshakes = handshakes
         self._refused: dict[int, Link] = {}
         self._per_address: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -120,27 +124,36 @@ class Listener:
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await self._handshakes.acquire()
             try:
-                accepted, _ = await loop.sock_accept(self._listening)
+                accepted, address = await loop.sock_accept(self._listening)
             except OSError:
-                self._handshakes.release()
                 await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
+                continue
+            if self._has_room_for(address[0]):
+                self._start(self._shake_hands(accepted, address[0]))
             else:
-                self._start(self._shake_hands(accepted))
+                accepted.close()
+            await asyncio.sleep(0)  # the next one is judged when this one counts
 
-    async def _shake_hands(self, accepted: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        try:
+    def _has_room_for(self, host: str) -> bool:
+        """A link above the limit is to be told so, hence there is always some."""
+        room = max(self._connections_max - len(self.links), self._handshakes.at_once)
+        unfinished = self._handshakes.unfinished
+        return unfinished.total() < room and unfinished[host] < self._connections_per_address_max
+
+    async def _shake_hands(self, accepted: socket.socket, host: str) -> None:
+        seconds = limits.TLS_HANDSHAKE_SECONDS
+        with contextlib.ExitStack() as unused:
+            unused.callback(accepted.close)
             # A stranger's failed handshake is nobody's concern: there is no link to tell of it.
             with contextlib.suppress(OSError):
-                await loop.connect_accepted_socket(
-                    lambda: self._make_link(self),
-                    accepted,
-                    **_tls_options(self._tls, limits.TLS_HANDSHAKE_SECONDS),
-                )
-        finally:
-            self._handshakes.release()
+                async with self._handshakes.turn(host, patience_seconds=2 * seconds):
+                    unused.pop_all()
+                    await asyncio.get_running_loop().connect_accepted_socket(
+                        lambda: self._make_link(self),
+                        accepted,
+                        **_tls_options(self._tls, seconds),
+                    )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -167,6 +180,7 @@ async def listen(
     connections_max: int = limits.CONNECTIONS_MAX,
     connections_per_address_max: int = limits.CONNECTIONS_PER_ADDRESS_MAX,
     handshakes_max: int = limits.HANDSHAKES_MAX,
+    handshakes_per_address_max: int = limits.HANDSHAKES_PER_ADDRESS_MAX,
 ) -> Listener:
     """Accept links on this address; `tls` comes from `server_tls`, None is plain TCP.
 
@@ -192,7 +206,7 @@ async def listen(
         tls,
         connections_max,
         connections_per_address_max,
-        handshakes_max,
+        Handshakes(handshakes_max, handshakes_per_address_max),
     )
 
 
@@ -242,12 +256,10 @@ async def dial(
         raise DialFailed(
             ErrorCode.UNREACHABLE, f"{where} did not answer within {timeout_seconds:g} seconds"
         ) from None
-    except ssl.SSLCertVerificationError as error:
-        raise DialFailed(
-            ErrorCode.WRONG_ROLE, f"{where}: its certificate is not good: {error.verify_message}"
-        ) from None
     except (OSError, UnicodeError) as error:  # UnicodeError: no host name, says the idna codec
-        raise DialFailed(ErrorCode.UNREACHABLE, f"{where}: {error}") from None
+        bad = isinstance(error, ssl.SSLCertVerificationError) or refuses_our_certificate(error)
+        code = ErrorCode.WRONG_ROLE if bad else ErrorCode.UNREACHABLE
+        raise DialFailed(code, f"{where}: {words_of(error)}") from None
     if link.connection.state is LinkState.CLOSED:
         raise DialFailed(ErrorCode.UNREACHABLE, f"{where} hung up at once")
     if link.certificate_fault:

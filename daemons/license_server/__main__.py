@@ -29,7 +29,7 @@ async def serve(start: startup.Start[LicenseServerSettings]) -> int:
                 port=port,
                 key=start.credentials.key,
                 certificate=start.credentials.certificate,
-                records=start.records,
+                records=start.take_records(),
                 rng=start.rng,
                 instance=start.rng.randbytes(16),
             )

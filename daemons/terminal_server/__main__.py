@@ -12,6 +12,7 @@ from daemons.settings import TerminalServerSettings
 from daemons.shell import Shell
 from daemons.terminal_server.attachment import Sessions
 from daemons.terminal_server.core import TerminalServerCore
+from daemons.terminal_server.programs import check_programs
 from daemons.terminal_server.records import RECORDS
 from tsproto.license_token import Verifier
 from tsproto.messages import Role
@@ -38,7 +39,7 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
             verifier=Verifier(credentials.authority, settings.farm),
             rng=start.rng,
             incarnation=start.rng.randbytes(16),
-            records=start.records,
+            records=start.take_records(),
             running=running,
             authority=credentials.authority,
         )
@@ -47,6 +48,7 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
     def on_program_ended(session_id: int, exit_status: int) -> None:
         shell.call(lambda now: core.on_program_ended(session_id, exit_status, now))
 
+    check_programs(settings.sessions)
     accounts = _accounts(Path(settings.accounts))
     discovery = settings.discovery
     shell = Shell(start.station, start.store, start.clock, accounts=accounts, discovery=discovery)

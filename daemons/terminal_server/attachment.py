@@ -7,6 +7,7 @@ keeper that holds them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import termios
 from collections.abc import Callable, Coroutine
@@ -29,7 +30,13 @@ from daemons.effects import (
 )
 from daemons.terminal_server import keeper_messages as km
 from daemons.terminal_server.attachment_pump import Pump, SessionLink
-from daemons.terminal_server.keeper_client import HeldProgram, KeeperClient, KeeperError
+from daemons.terminal_server.keeper_client import (
+    HeldProgram,
+    KeeperClient,
+    KeeperError,
+    KeeperLost,
+    OutOfDescriptors,
+)
 from daemons.terminal_server.ring import Ring
 from daemons.terminal_server.screen import installed_emulator, open_screen
 from tsproto.errors import ErrorCode
@@ -37,6 +44,7 @@ from tsproto.errors import ErrorCode
 # Of a program whose keeper was killed nobody can learn how it ended.
 STATUS_UNKNOWN = 255
 RECONNECT_SECONDS = 1.0
+START_ATTEMPTS = 3  # a keeper that is just ending takes connections that break at once
 
 
 class Sessions:
@@ -70,9 +78,12 @@ class Sessions:
         )
         self._pumps: dict[int, Pump] = {}
         self._shown: dict[int, int] = {}  # link id: session id
-        self._coming: dict[int, bool] = {}  # being started or fetched; whether the end is wanted
+        self._coming: dict[int, None] = {}  # being started
+        self._unwanted: dict[int, None] = {}  # to be ended
         self._statuses: dict[int, int] = {}  # ended, output not yet drained
         self._unkept: dict[int, None] = {}  # sessions whose keeper is gone
+        self._unreached: dict[int, None] = {}  # the keeper's, whose descriptors we have not
+        self._is_searching = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self._log = structlog.get_logger()
@@ -93,9 +104,9 @@ class Sessions:
         await self._keeper.connect()
         kept = await self._keeper.sessions()
         for session in kept:
-            if session.session_id not in self._pumps:
+            if session.session_id not in (*self._pumps, *self._unreached):
                 await self._adopt(session)
-        return [session.session_id for session in kept if session.session_id in self._pumps]
+        return [session.session_id for session in kept]
 
     async def close(self) -> None:
         """Let go of everything; programs and keeper go on."""
@@ -111,14 +122,19 @@ class Sessions:
     # --- effects ---
 
     def start_program(self, effect: StartProgram) -> None:
-        self._coming[effect.session_id] = False
+        self._coming[effect.session_id] = None
         self._spawn(self._start(effect))
 
     def attach(self, effect: Attach) -> None:
         """Does nothing when the client or the program is gone: the core hears of either."""
         pump = self._pumps.get(effect.session_id)
         link = self._link_of(effect.peer)
-        if pump is None or link is None:
+        if link is None:
+            return
+        if effect.session_id in self._unreached:
+            detail = "this host has as many files open as it may: the session cannot be shown now"
+            link.close(ErrorCode.BUSY, detail)
+        if pump is None:
             return
         self._forget_viewer(pump)
         self._shown[link.id] = effect.session_id
@@ -136,16 +152,23 @@ class Sessions:
             pump.resize(effect.columns, effect.rows)
 
     def end_program(self, effect: EndProgram) -> None:
+        """Does nothing when it has ended: that was reported."""
         session_id = effect.session_id
         if session_id in self._coming:
-            self._coming[session_id] = True
-        elif session_id not in self._pumps:
-            return  # it has ended, and that was reported
-        elif session_id in self._unkept:
-            self._pumps[session_id].close()  # the last master: the kernel hangs up
+            self._unwanted[session_id] = None
+        elif session_id in self._pumps or session_id in self._unreached:
+            self._unwanted[session_id] = None
+            self._hang_up(session_id)
+
+    def _hang_up(self, session_id: int) -> None:
+        pump = self._pumps.get(session_id)
+        if pump is not None and session_id in self._unkept:
+            pump.close()  # the last master: the kernel hangs up
             self._report_end(session_id, STATUS_UNKNOWN)
-        else:
-            self._keeper.hang_up(session_id)
+            return
+        self._keeper.hang_up(session_id)
+        if pump is not None:
+            pump.release()
 
     # --- what links report ---
 
@@ -170,15 +193,24 @@ class Sessions:
     # --- starting and adopting ---
 
     async def _start(self, effect: StartProgram) -> None:
+        session_id = effect.session_id
         outcome = await self._started(effect)
-        is_end_wanted = self._coming.pop(effect.session_id)
+        del self._coming[session_id]
+        if isinstance(outcome, HeldProgram):
+            try:
+                self._take_up(session_id, outcome, effect.columns, effect.rows, is_new=True)
+            except OSError as error:
+                self._keeper.hang_up(session_id)
+                self._keeper.forget(session_id)
+                outcome = ProgramFailed(f"this host has no room for the session: {error}")
         if isinstance(outcome, ProgramFailed):
+            self._statuses.pop(session_id, None)
+            self._unwanted.pop(session_id, None)
             self._on_started(effect.ticket, outcome)
             return
-        self._take_up(effect.session_id, outcome, effect.columns, effect.rows, is_new=True)
         self._on_started(effect.ticket, ProgramStarted(outcome.pid))
-        if is_end_wanted:
-            self.end_program(EndProgram(effect.session_id))
+        if session_id in self._unwanted:
+            self._hang_up(session_id)
 
     async def _started(self, effect: StartProgram) -> HeldProgram | ProgramFailed:
         application = self._settings.applications.get(effect.application)
@@ -197,34 +229,63 @@ class Sessions:
             folder=application.folder if application else "",
             terminal=effect.terminal,
         )
-        try:
-            await self._keeper.connect()
-        except KeeperError as error:
-            return ProgramFailed(str(error))
-        return await self._keeper.start(
-            program, effect.columns, effect.rows, self._settings.replay_bytes
-        )
+        return await self._run(program, effect.columns, effect.rows)
+
+    async def _run(
+        self, program: km.Program, columns: int, rows: int
+    ) -> HeldProgram | ProgramFailed:
+        detail = ""
+        for _ in range(START_ATTEMPTS):
+            try:
+                await self._keeper.connect()
+                ring_bytes = self._settings.replay_bytes
+                return await self._keeper.start(program, columns, rows, ring_bytes)
+            except KeeperLost as error:
+                detail = str(error)
+            except KeeperError as error:
+                return ProgramFailed(str(error))
+        return ProgramFailed(detail)
 
     async def _adopt(self, session: km.KeptSession) -> None:
+        session_id = session.session_id
         if session.exit_status is not None:
-            self._statuses[session.session_id] = session.exit_status
-        self._coming[session.session_id] = False
-        held = await self._keeper.fetch(session.session_id)
-        self._coming.pop(session.session_id)
-        if isinstance(held, ProgramFailed):
-            self._statuses.pop(session.session_id, None)
-            self._log.error(
-                "session.unreachable", session_id=session.session_id, detail=held.detail
-            )
-            return
-        rows, columns = termios.tcgetwinsize(held.master)
-        self._take_up(session.session_id, held, columns, rows, is_new=False)
+            self._statuses[session_id] = session.exit_status
+        self._unreached[session_id] = None
+        if detail := await self._reach(session_id):
+            self._log.error("session.unreachable", session_id=session_id, detail=detail)
+            self._spawn(self._reach_later(session_id))
+
+    async def _reach(self, session_id: int) -> str:
+        """Take up a session of the keeper's, or say why that cannot be done now; raises
+        KeeperError when the connection broke."""
+        try:
+            held = await self._keeper.fetch(session_id)
+            if isinstance(held, ProgramFailed):
+                return held.detail
+            rows, columns = termios.tcgetwinsize(held.master)
+            self._take_up(session_id, held, columns, rows, is_new=False)
+        except (OutOfDescriptors, OSError) as error:
+            return str(error)
+        return ""
+
+    async def _reach_later(self, session_id: int) -> None:
+        """It runs all the while, and must not be taken for one that has ended."""
+        while session_id in self._unreached:
+            await asyncio.sleep(RECONNECT_SECONDS)
+            with contextlib.suppress(KeeperError):  # the next keeper's list tells what is left
+                await self._reach(session_id)
 
     def _take_up(
         self, session_id: int, held: HeldProgram, columns: int, rows: int, *, is_new: bool
     ) -> None:
-        ring = Ring(held.ring)
+        """Raises OSError when there is no room for it; the descriptors are then closed."""
+        try:
+            ring = Ring(held.ring)
+        except OSError:
+            held.close()
+            raise
         os.close(held.ring)
+        self._unreached.pop(session_id, None)
         screen = open_screen(ring, columns, rows, self._emulator)
         self._pumps[session_id] = Pump(
             held.master, screen, on_drained=lambda: self._on_drained(session_id), is_new=is_new
@@ -235,7 +296,7 @@ class Sessions:
     # --- ends ---
 
     def _on_program_ended(self, session_id: int, exit_status: int) -> None:
-        if session_id in self._coming:
+        if session_id in self._coming or session_id in self._unreached:
             self._statuses[session_id] = exit_status
         elif session_id in self._pumps:
             self._statuses[session_id] = exit_status
@@ -245,8 +306,11 @@ class Sessions:
         self._report_end(session_id, self._statuses.pop(session_id, STATUS_UNKNOWN))
 
     def _report_end(self, session_id: int, exit_status: int) -> None:
-        self._forget_viewer(self._pumps.pop(session_id))
-        self._unkept.pop(session_id, None)
+        pump = self._pumps.pop(session_id, None)
+        if pump is not None:
+            self._forget_viewer(pump)
+        for marked in (self._unkept, self._unreached, self._unwanted):
+            marked.pop(session_id, None)
         self._keeper.forget(session_id)
         self._on_ended(session_id, exit_status)
 
@@ -254,31 +318,39 @@ class Sessions:
 
     def _on_keeper_lost(self) -> None:
         """It was killed, or dropped us: whatever it was, the masters are still ours."""
-        if not self._is_closed:
+        if not self._is_closed and not self._is_searching:
+            self._is_searching = True
             self._log.warning("keeper.lost", sessions=len(self._pumps))
             self._spawn(self._find_keeper_again())
 
     async def _find_keeper_again(self) -> None:
-        while not self._keeper.is_connected:
+        """A connection may break at once: a keeper that is killed listens a moment longer."""
+        while self._is_searching:
             try:
                 await self._keeper.connect()
+                held = [*self._pumps, *self._unreached]
+                kept = await self._keeper.sessions()
             except KeeperError as error:
                 self._log.error("keeper.unreachable", detail=str(error))
                 await asyncio.sleep(RECONNECT_SECONDS)
-        held = list(self._pumps.items())
-        try:
-            kept = {session.session_id: session for session in await self._keeper.sessions()}
-        except KeeperError:
-            return  # lost again, and noticed
-        for session_id, pump in held:
+            else:
+                self._is_searching = False
+                self._compare(held, {session.session_id: session for session in kept})
+
+    def _compare(self, held: list[int], kept: dict[int, km.KeptSession]) -> None:
+        """What became of the sessions that were ours, by what the keeper has now."""
+        for session_id in held:
             session = kept.get(session_id)
-            if session_id not in self._pumps:
-                continue
-            if session is None:
-                self._unkept[session_id] = None
-                pump.end_at_end_of_file()
-            elif session.exit_status is not None:
+            if session is not None and session.exit_status is not None:
                 self._on_program_ended(session_id, session.exit_status)
+            elif session is None and session_id in self._pumps:
+                self._unkept[session_id] = None
+                self._pumps[session_id].end_at_end_of_file()
+            elif session is None and session_id in self._unreached:
+                # Its terminal went with the keeper.
+                self._report_end(session_id, self._statuses.pop(session_id, STATUS_UNKNOWN))
+            if session_id in self._unwanted:
+                self._hang_up(session_id)  # the keeper of then may not have heard it
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

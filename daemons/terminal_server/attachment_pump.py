@@ -21,12 +21,11 @@ READ_BYTES = 64 * 1024  # a wake-up's share; Linux gives at most 4 KiB of a PTY 
 # Input that the program does not read. Beyond the first byte the link is not read either, so only
 # what has already arrived can follow.
 INPUT_BYTES = 4 * limits.FRAME_BYTES
-# A new program's output waits in the PTY for the client that asked for it, who may come too late.
-UNREAD_SECONDS = 2.0
 # After the program's end, output of others on its terminal: until it is quiet for so long, or at
 # most for so long.
 QUIET_SECONDS = 0.25
 DRAIN_SECONDS = 2.0
+STALLED_SECONDS = 10.0  # the last words are lost on a client that takes nothing for so long
 NUDGE_SECONDS = 0.05  # a program that looks at its size must see both of two changes
 
 
@@ -45,7 +44,11 @@ class SessionLink(Protocol):
 
 class Pump:
     """Owns the master's descriptor. `on_drained` is called once, when the program has ended and all
-    its output was read."""
+    its output was read.
+
+    The output of a new program waits in the PTY for the client that asked for it, until one is
+    attached, or `detach` or `release` says that none comes first.
+    """
 
     def __init__(
         self, master: int, screen: Screen, *, on_drained: Callable[[], None], is_new: bool
@@ -64,10 +67,10 @@ class Pump:
         self._is_unattended = False
         self._is_closed = False
         self._ends_at = 0.0
+        self._stalls_at = 0.0
+        self._size = termios.tcgetwinsize(master)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._is_held = is_new
-        if is_new:
-            self._after(UNREAD_SECONDS, "hold", self._release)
         self._read_or_wait()
 
     @property
@@ -87,8 +90,8 @@ class Pump:
             self._send(self._screen.restore())
             self._primary_is_owed = self._screen.hides_primary
             if not self._screen.is_exact:
-                self._nudge(columns, rows)
-        self._release()
+                self._nudge()
+        self.release()
 
     def detach(self) -> None:
         link, self._link = self._link, None
@@ -96,25 +99,30 @@ class Pump:
             link.resume_reading()
         self._link_is_full = False
         self._primary_is_owed = False
-        self._release()
+        self.release()
 
     def on_writable(self) -> None:
         self._link_is_full = False
+        self._stalls_at = self._loop.time() + STALLED_SECONDS
         self._read_or_wait()
 
     def resize(self, columns: int, rows: int) -> None:
+        """Clients tell their size right after they were attached: a nudge goes on all the same, and
+        ends with this size."""
         self._screen.resize(columns, rows)
-        self._cancel("nudge")
-        self._set_size(columns, rows)
+        self._size = (rows, columns)
+        if "nudge" not in self._timers:
+            self._apply_size()
 
-    def _nudge(self, columns: int, rows: int) -> None:
+    def _nudge(self) -> None:
         """Make a full-screen program draw anew: for a moment its terminal has another height."""
-        self._set_size(columns, rows - 1 if rows > 1 else 2)
-        self._after(NUDGE_SECONDS, "nudge", lambda: self._set_size(columns, rows))
+        rows, columns = self._size
+        termios.tcsetwinsize(self._master, (rows - 1 if rows > 1 else 2, columns))
+        self._after(NUDGE_SECONDS, "nudge", self._apply_size)
 
-    def _set_size(self, columns: int, rows: int) -> None:
+    def _apply_size(self) -> None:
         if not self._is_closed:
-            termios.tcsetwinsize(self._master, (rows, columns))
+            termios.tcsetwinsize(self._master, self._size)
 
     def _send(self, data: bytes) -> None:
         if self._link is not None and data and not self._link.send_session_bytes(data):
@@ -122,9 +130,9 @@ class Pump:
 
     # --- from the program ---
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Read a new program's output from now on, whoever sees it."""
         was_held, self._is_held = self._is_held, False
-        self._cancel("hold")
         self._read_or_wait()
         if was_held and self._is_ending:
             self._drain()
@@ -227,6 +235,7 @@ class Pump:
         if self._is_ending:
             return
         self._is_ending = True
+        self._stalls_at = self._loop.time() + STALLED_SECONDS
         if not self._is_held:
             self._drain()
 
@@ -247,7 +256,9 @@ class Pump:
         self._after(QUIET_SECONDS, "quiet", self._on_quiet)
 
     def _on_quiet(self) -> None:
-        if self._link_is_full:
+        if self._link_is_full and self._loop.time() >= self._stalls_at:
+            self._finish()
+        elif self._link_is_full:
             # The client is still taking what the program wrote in its last moments.
             self._drain()
         elif self._take_output() and not self._is_at_end:
@@ -278,7 +289,11 @@ class Pump:
 
     def _after(self, seconds: float, name: str, call: Callable[[], None]) -> None:
         self._cancel(name)
-        self._timers[name] = self._loop.call_later(seconds, call)
+        self._timers[name] = self._loop.call_later(seconds, self._on_time, name, call)
+
+    def _on_time(self, name: str, call: Callable[[], None]) -> None:
+        del self._timers[name]
+        call()
 
     def _cancel(self, name: str) -> None:
         timer = self._timers.pop(name, None)

@@ -6,6 +6,11 @@ read the PTYs either; it holds a duplicate of each descriptor. It is single-thre
 forks.
 
     python -m daemons.terminal_server.keeper --socket PATH --pid-file PATH [--detach]
+
+A terminal server starts its keeper itself, as its own user. To have sessions of many users and no
+terminal server that runs as root, start the keeper as root, in a folder that only root can write,
+with `--allow-user` and the terminal server's user; and make `keeper.sock` in the terminal server's
+state folder a symbolic link to its socket.
 """
 
 from __future__ import annotations
@@ -13,6 +18,8 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
+import pwd
+import resource
 import selectors
 import signal
 import socket
@@ -22,6 +29,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -38,14 +46,23 @@ UNCLAIMED_SECONDS = 86_400.0  # without a client, with nothing left but the stat
 _PEER_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 
+class Answer(Protocol):
+    """Sends a reply, unless whoever asked has left."""
+
+    def __call__(self, reply: km.Reply, descriptors: tuple[int, ...] = ...) -> None: ...
+
+
 class Keeper:
     """Serves one client at a time; the next one waits in the socket's backlog."""
 
-    def __init__(self, listener: socket.socket, idle_seconds: float) -> None:
+    def __init__(
+        self, listener: socket.socket, idle_seconds: float, allowed_uid: int | None = None
+    ) -> None:
         self._selector = selectors.DefaultSelector()
         self._listener = listener
         self._client: socket.socket | None = None
         self._sessions: dict[int, Session] = {}
+        self._admitted = {0, os.geteuid(), *([] if allowed_uid is None else [allowed_uid])}
         self._idle_seconds = idle_seconds
         self._idle_since = time.monotonic()
         self._is_stopping = False
@@ -56,7 +73,9 @@ class Keeper:
         """Until there is nothing left to keep for anybody, or SIGTERM and the sessions' end."""
         while not self._has_finished():
             for key, _ in self._selector.select(self._timeout()):
-                if key.fileobj in self._selector.get_map():
+                # What was unwatched in this same round must not be acted on: it may be closed, and
+                # its number another's.
+                if self._selector.get_map().get(key.fd) is key:
                     self._guarded(key.data)
             self._guarded(self._kill_overdue)
 
@@ -112,7 +131,7 @@ class Keeper:
             socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size
         )
         _, uid, _ = _PEER_CREDENTIALS.unpack(credentials)
-        if uid not in (0, os.geteuid()):
+        if uid not in self._admitted:
             client.close()
             return
         client.setblocking(False)
@@ -171,38 +190,49 @@ class Keeper:
 
     def _start(self, request: km.StartSession) -> None:
         if self._is_stopping or request.program.session_id in self._sessions:
-            self._refuse(request.request_id, "the keeper is stopping, or has this session already")
+            detail = "the keeper is stopping, or has this session already"
+            self._send(_refusal(request.request_id, detail))
             return
         try:
             session = Session(request.program, request.columns, request.rows, request.ring_bytes)
         except OSError as error:
-            self._refuse(request.request_id, f"the host has no room for a session: {error}")
+            detail = f"the host has no room for a session: {error}"
+            self._send(_refusal(request.request_id, detail))
             return
         self._sessions[session.session_id] = session
-        self._watch(session.failures, lambda: self._on_executed(session, request.request_id))
+        asker = self._client
 
-    def _on_executed(self, session: Session, request_id: int) -> None:
+        def answer(reply: km.Reply, descriptors: tuple[int, ...] = ()) -> None:
+            if self._client is asker:  # another's requests have the same numbers
+                self._send(reply, descriptors)
+
+        self._watch(
+            session.failures, lambda: self._on_executed(session, request.request_id, answer)
+        )
+
+    def _on_executed(self, session: Session, request_id: int, answer: Answer) -> None:
         self._unwatch(session.failures)
         report = session.read_failure()
-        if not report:
-            self._watch(session.pidfd, lambda: self._on_ended(session))
-            self._send(km.Descriptors(request_id, session.pid), (session.master, session.ring))
+        if report:
+            failure = msgspec.msgpack.decode(report, type=LaunchFailure)
+            session.note_end()
+            session.kill_at = None
+            self._forget(session.session_id)
+            answer(km.CannotStart(request_id, failure.code, failure.detail))
             return
-        failure = msgspec.msgpack.decode(report, type=LaunchFailure)
-        session.note_end()
-        session.kill_at = None
-        self._forget(session.session_id)
-        self._send(km.CannotStart(request_id, failure.code, failure.detail))
+        self._watch(session.pidfd, lambda: self._on_ended(session))
+        if session.is_forgotten:
+            answer(_refusal(request_id, "the session was forgotten while it started"))
+            self._remove_if_done(session)
+        else:
+            answer(km.Descriptors(request_id, session.pid), (session.master, session.ring))
 
     def _fetch(self, request: km.FetchSession) -> None:
         session = self._sessions.get(request.session_id)
         if session is None or session.is_forgotten:
-            self._refuse(request.request_id, "the keeper has no such session")
+            self._send(_refusal(request.request_id, "the keeper has no such session"))
             return
         self._send(km.Descriptors(request.request_id, session.pid), (session.master, session.ring))
-
-    def _refuse(self, request_id: int, detail: str) -> None:
-        self._send(km.CannotStart(request_id, ErrorCode.PROGRAM_FAILED, detail))
 
     def _hang_up(self, session_id: int) -> None:
         session = self._sessions.get(session_id)
@@ -229,8 +259,9 @@ class Keeper:
         self._remove_if_done(session)
 
     def _remove_if_done(self, session: Session) -> None:
-        """A forgotten session stays until its last program was killed, or has ended."""
-        if not session.is_forgotten:
+        """A forgotten session stays until its last program was killed, or has ended; its terminal
+        until it is known what the launch came to."""
+        if not session.is_forgotten or session.is_starting:
             return
         session.close_terminal()
         if session.is_running or session.kill_at is not None:
@@ -266,22 +297,32 @@ class Keeper:
         self._selector.unregister(file)
 
 
+def _refusal(request_id: int, detail: str) -> km.CannotStart:
+    return km.CannotStart(request_id, ErrorCode.PROGRAM_FAILED, detail)
+
+
 # --- the process ----------------------------------------------------------------------------------
 
 
 def main(arguments: list[str] | None = None) -> None:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    folders = {options.socket.parent, options.pid_file.parent}
+    if options.allow_user is not None and not all(map(_is_ours_alone, folders)):
+        parser.error("--allow-user: a folder of the keeper's must be writable by its user alone")
     lock = _lock(options.pid_file)
     if lock is None:
         return  # another keeper serves this socket: what the caller wants is there
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        _bind(listener, options.socket)
+        _bind(listener, options.socket, options.allow_user)
         if options.detach:
             _detach(options.pid_file.with_suffix(".log"), lock)
         else:
             _write_pid(lock, os.getpid())
         os.chdir("/")
-        Keeper(listener, options.idle_seconds).run()
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a session takes four
+        Keeper(listener, options.idle_seconds, options.allow_user).run()
     options.socket.unlink(missing_ok=True)
     options.pid_file.unlink(missing_ok=True)
 
@@ -301,6 +342,13 @@ def _parser() -> argparse.ArgumentParser:
         help="how long it stays without a client and without a session",
     )
     parser.add_argument(
+        "--allow-user",
+        type=_uid,
+        metavar="NAME",
+        help="serve this user too, who then owns the socket: for a keeper that runs as root, and a"
+        " terminal server that does not",
+    )
+    parser.add_argument(
         "--detach",
         action="store_true",
         help="return when it listens; errors go beside the pid file, with the suffix .log",
@@ -310,6 +358,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _absolute(path: str) -> Path:
     return Path(path).absolute()
+
+
+def _uid(user_name: str) -> int:
+    try:
+        return pwd.getpwnam(user_name).pw_uid
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"this host has no user {user_name}") from None
+
+
+def _is_ours_alone(folder: Path) -> bool:
+    """Nobody else can put a link to some file there, which we would then give away."""
+    status = folder.stat()
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 def _lock(path: Path) -> int | None:
@@ -328,12 +389,14 @@ def _lock(path: Path) -> int | None:
         os.close(descriptor)  # an ending keeper removed this file while we opened it
 
 
-def _bind(listener: socket.socket, path: Path) -> None:
+def _bind(listener: socket.socket, path: Path, owner: int | None) -> None:
     path.unlink(missing_ok=True)  # left by a keeper that was killed: the lock says it is gone
     umask = os.umask(0o177)
     try:
         with unix_address(path) as address:
             listener.bind(address)
+        if owner is not None:
+            os.chown(path, owner, -1)
     finally:
         os.umask(umask)
     listener.listen(8)

@@ -24,7 +24,7 @@ import daemons
 from daemons.effects import ProgramFailed
 from daemons.terminal_server import keeper_messages as km
 from daemons.terminal_server.keeper_address import unix_address
-from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.errors import TsfarmError
 
 ANSWER_SECONDS = 10.0  # a start waits for the user's home on a slow file server
 START_SECONDS = 10.0  # until a new keeper listens
@@ -32,6 +32,14 @@ START_SECONDS = 10.0  # until a new keeper listens
 
 class KeeperError(TsfarmError):
     """The keeper cannot be started, or does not answer."""
+
+
+class KeeperLost(KeeperError):
+    """The connection to the keeper broke, or there is none."""
+
+
+class OutOfDescriptors(KeeperError):
+    """The descriptors of an answer found no room in this process."""
 
 
 class HeldProgram(msgspec.Struct, frozen=True):
@@ -47,7 +55,8 @@ class HeldProgram(msgspec.Struct, frozen=True):
 
 
 class KeeperClient:
-    """`folder` is the terminal server's own: the keeper's socket, pid file and log lie there.
+    """`folder` is the terminal server's own: the keeper's socket, pid file and log lie there. Where
+    the socket is a symbolic link, the keeper is another's to start.
 
     `on_ended` is called with a session and the exit status of its program, `on_lost` when the
     connection broke; `connect` may then be called again.
@@ -62,6 +71,7 @@ class KeeperClient:
         idle_seconds: float | None = None,
     ) -> None:
         self._folder = folder
+        self._socket_path = folder / "keeper.sock"
         self._on_ended = on_ended
         self._on_lost = on_lost
         self._idle_seconds = idle_seconds
@@ -83,16 +93,22 @@ class KeeperClient:
                 self._adopt_socket(await self._dialled())
 
     async def _dialled(self) -> socket.socket:
-        try:
-            return self._dial()
-        except (FileNotFoundError, ConnectionRefusedError):
+        """A keeper that is just ending has its lock until the last: a start may come to nothing."""
+        loop = asyncio.get_running_loop()
+        gives_up_at = loop.time() + START_SECONDS
+        while True:
+            try:
+                return self._dial()
+            except (FileNotFoundError, ConnectionRefusedError) as error:
+                if self._socket_path.is_symlink():
+                    detail = f"no keeper listens at {self._socket_path.readlink()}"
+                    raise KeeperError(detail) from None
+                if loop.time() >= gives_up_at:
+                    raise KeeperError(f"the keeper of {self._folder} ended: {error}") from None
+            except OSError as error:
+                detail = f"the keeper of {self._folder} cannot be reached: {error}"
+                raise KeeperError(detail) from None
             await asyncio.to_thread(self._start_keeper)
-        except OSError as error:
-            raise KeeperError(f"the keeper of {self._folder} cannot be reached: {error}") from None
-        try:
-            return self._dial()
-        except OSError as error:
-            raise KeeperError(f"the keeper of {self._folder} ended: {error}") from None
 
     async def sessions(self) -> list[km.KeptSession]:
         """All sessions that the keeper holds, those included whose program has ended."""
@@ -108,18 +124,21 @@ class KeeperClient:
     async def start(
         self, program: km.Program, columns: int, rows: int, ring_bytes: int
     ) -> HeldProgram | ProgramFailed:
-        """Run a program on a new PTY. Whatever fails, nothing of it is left."""
+        """Run a program on a new PTY. Whatever fails, nothing of it is left; raises KeeperLost."""
         try:
             return await self._held(
                 lambda id_: km.StartSession(id_, program, columns, rows, ring_bytes)
             )
+        except KeeperLost:
+            raise
         except KeeperError as error:
             self.hang_up(program.session_id)
             self.forget(program.session_id)
             return ProgramFailed(str(error))
 
     async def fetch(self, session_id: int) -> HeldProgram | ProgramFailed:
-        """The descriptors of a session once more; raises KeeperError."""
+        """The descriptors of a session once more; raises KeeperError, OutOfDescriptors when the
+        session is there and only its descriptors did not arrive."""
         return await self._held(lambda id_: km.FetchSession(id_, session_id))
 
     def hang_up(self, session_id: int) -> None:
@@ -143,7 +162,7 @@ class KeeperClient:
         waiting, self._waiting = self._waiting, {}
         for answer in waiting.values():
             if not answer.done():
-                answer.set_exception(KeeperError("the connection to the keeper broke"))
+                answer.set_exception(KeeperLost("the connection to the keeper broke"))
 
     # --- starting one ---
 
@@ -152,7 +171,7 @@ class KeeperClient:
         try:
             dialled.setblocking(False)
             dialled.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * km.PACKET_BYTES)
-            with unix_address(self._folder / "keeper.sock") as address:
+            with unix_address(self._socket_path) as address:
                 dialled.connect(address)
         except OSError:
             dialled.close()
@@ -163,7 +182,7 @@ class KeeperClient:
         """Blocks until the keeper listens. It has its own kernel session and its own files, so
         that neither a signal to our group nor our end reaches it."""
         command = [sys.executable, "-m", "daemons.terminal_server.keeper", "--detach"]
-        command += ["--socket", str(self._folder / "keeper.sock")]
+        command += ["--socket", str(self._socket_path)]
         command += ["--pid-file", str(self._folder / "keeper.pid")]
         if self._idle_seconds is not None:
             command += ["--idle-seconds", str(self._idle_seconds)]
@@ -186,7 +205,7 @@ class KeeperClient:
 
     def _adopt_socket(self, connected: socket.socket) -> None:
         self._socket = connected
-        asyncio.get_running_loop().add_reader(connected, self._receive)
+        asyncio.get_running_loop().add_reader(connected, self._receive, connected)
 
     # --- asking ---
 
@@ -198,7 +217,7 @@ class KeeperClient:
             case km.CannotStart(_, code, detail):
                 return ProgramFailed(detail, code)
         _close_all(descriptors)
-        return ProgramFailed("this host has no descriptor left", ErrorCode.PROGRAM_FAILED)
+        raise OutOfDescriptors("the terminal server has as many files open as it may")
 
     async def _ask(self, request: Callable[[int], km.Request]) -> tuple[km.Reply, list[int]]:
         request_id = next(self._request_ids)
@@ -207,7 +226,7 @@ class KeeperClient:
         self._waiting[request_id] = answer
         try:
             if not self._send(request(request_id)):
-                raise KeeperError("there is no connection to the keeper")
+                raise KeeperLost("there is no connection to the keeper")
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await answer
         except TimeoutError:
@@ -241,10 +260,11 @@ class KeeperClient:
         else:
             loop.remove_writer(self._socket)
 
-    def _receive(self) -> None:
-        assert self._socket is not None
+    def _receive(self, connected: socket.socket) -> None:
+        if connected is not self._socket:
+            return  # it was closed while this call was under way
         try:
-            packet, descriptors, _, _ = socket.recv_fds(self._socket, km.PACKET_BYTES, 2)
+            packet, descriptors, _, _ = socket.recv_fds(connected, km.PACKET_BYTES, 2)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:

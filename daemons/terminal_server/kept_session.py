@@ -33,9 +33,7 @@ class Session:
         self._descriptors: dict[str, int] = {}
         try:
             self._open(columns, rows, ring_bytes, raw=bool(program.command))
-            self.pid = os.fork()
-            if self.pid == 0:
-                launch(program, self.slave, self._descriptors["report"])
+            self._fork(program)
             self._descriptors["pidfd"] = os.pidfd_open(self.pid)
         except OSError:
             if self.pid:
@@ -61,6 +59,17 @@ class Session:
             mode[_LFLAG] &= ~termios.ECHO
         termios.tcsetattr(self.slave, termios.TCSANOW, mode)
 
+    def _fork(self, program: Program) -> None:
+        """The child has the keeper's handlers when it begins: until it has dropped them, no signal
+        may reach it."""
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            self.pid = os.fork()
+            if self.pid == 0:
+                launch(program, self.slave, self._descriptors["report"])
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
     @property
     def master(self) -> int:
         return self._descriptors["master"]
@@ -80,6 +89,11 @@ class Session:
     @property
     def pidfd(self) -> int:
         return self._descriptors["pidfd"]
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether it will run is not known yet: `failures` was not read."""
+        return "failures" in self._descriptors
 
     @property
     def is_running(self) -> bool:
@@ -109,7 +123,13 @@ class Session:
         return self.exit_status
 
     def signal_all(self, number: signal.Signals) -> None:
-        """To every process group of the session, stopped ones included."""
+        """To every process group of the session, stopped ones included.
+
+        A child that is being launched has no session of its own yet; it acts on anything but
+        SIGKILL once it is about to run the program.
+        """
+        if self.is_starting:
+            os.kill(self.pid, number)
         for group in _groups_of(self.pid):
             for each in (number, signal.SIGCONT):
                 try:
@@ -123,12 +143,12 @@ class Session:
 
     def close_terminal(self) -> None:
         """What still runs loses its terminal."""
-        for name in ("master", "slave", "ring", "failures", "report"):
+        for name in ("master", "slave", "ring"):
             self._close(name)
 
     def close(self) -> None:
-        self.close_terminal()
-        self._close("pidfd")
+        for name in list(self._descriptors):
+            self._close(name)
         if self.exit_status is not None:
             os.waitpid(self.pid, 0)
 

@@ -1,14 +1,16 @@
 """The last step before a session's program: run in the child, between fork and exec.
 
-It makes the PTY the controlling terminal, becomes the user, and leaves nothing of the keeper
-behind. PR_SET_NO_NEW_PRIVS is not set: users of a terminal server need su, sudo and passwd.
+It leaves nothing of the keeper behind, makes the PTY the controlling terminal, and becomes the
+user. PR_SET_NO_NEW_PRIVS is not set: users of a terminal server need su, sudo and passwd.
 """
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
+import resource
 import signal
 from typing import NoReturn
 
@@ -20,6 +22,8 @@ from tsproto.errors import ErrorCode, TsfarmError
 PATH = "/usr/local/bin:/usr/bin:/bin"
 ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_EXECUTED = 127  # as a shell reports a command that it could not run
+# Programs that use select() break on a descriptor above it; the keeper itself may have more.
+OPEN_FILES = 1024
 
 
 class LaunchFailure(msgspec.Struct, array_like=True, frozen=True):
@@ -103,8 +107,14 @@ def environment_of(program: Program, account: Account, language: str) -> dict[st
 
 def launch(program: Program, terminal: int, failures: int) -> NoReturn:
     """Become the program. `terminal` is the PTY's slave; why it could not be done is written to
-    `failures`, a pipe that closes on exec."""
+    `failures`, a pipe that closes on exec.
+
+    All signals must be blocked. A signal that came meanwhile is acted on right before exec, by this
+    process: as long as it has the keeper's handlers and descriptors it must not be the user's.
+    """
     try:
+        _drop_handlers()
+        _close_all_but(terminal, failures)
         account = account_for(
             program.system_user, allow_root=program.allow_root, own_uid=os.geteuid()
         )
@@ -114,10 +124,10 @@ def launch(program: Program, terminal: int, failures: int) -> NoReturn:
         _become(account)
         os.umask(0o022)
         _enter_folder(program, account)
-        _reset_signals()
-        os.closerange(3, failures)
-        os.closerange(failures + 1, os.sysconf("SC_OPEN_MAX"))
+        _close_all_but(failures)  # what looking up the account opened
+        _limit_open_files()
         file, arguments = argv_of(program, account)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execvpe(file, arguments, environment)
     except AccountUnusable as error:
         _report(failures, ErrorCode.ACCOUNT_UNUSABLE, str(error))
@@ -158,14 +168,28 @@ def _enter_folder(program: Program, account: Account) -> None:
         os.chdir("/")
 
 
-def _reset_signals() -> None:
+def _drop_handlers() -> None:
+    signal.set_wakeup_fd(-1)
     for number in signal.valid_signals():
         if number not in (signal.SIGKILL, signal.SIGSTOP):
             try:
                 signal.signal(number, signal.SIG_DFL)
             except OSError:  # the C library keeps two real-time signals to itself
                 continue
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _close_all_but(*kept: int) -> None:
+    """Standard input, output and error stay too. The keeper's limit may be too high to try all."""
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        if descriptor > 2 and descriptor not in kept:
+            with contextlib.suppress(OSError):  # that of the listing itself is closed
+                os.close(descriptor)
+
+
+def _limit_open_files() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _report(failures: int, code: ErrorCode, detail: str) -> None:

@@ -212,9 +212,14 @@ class Lifecycle:
         ]
 
     def _started_unseen(self, session: Session, now: float) -> list[Effect]:
-        """Whoever asked for it was lost meanwhile: the user finds it at the next logon."""
+        """Whoever asked for it was lost meanwhile: the user finds it at the next logon.
+
+        Its output was held for a client that never comes: Detach lets the program go on.
+        """
         self.table.disconnect(session, now)
-        return self._changed(session) if session.is_shared else self._log_off(session)
+        if not session.is_shared:
+            return self._log_off(session)
+        return [Detach(session.session_id), *self._changed(session)]
 
     def _attach(self, session: Session, viewer: Viewer, *, fresh: bool, now: float) -> list[Effect]:
         effects = self._send_away(session)

@@ -12,6 +12,10 @@ from typing import Protocol, TypeAlias
 
 from daemons.terminal_server.ring import Ring
 
+# A dump takes about a microsecond a cell, in which no other session's bytes are moved. What larger
+# screens showed, many times the largest in use, is replayed.
+EMULATED_CELLS = 100_000
+
 # From any state to a known one, without ESC c, which would take the user's scrollback with it:
 # leave the alternate screen, all mouse and keyboard modes off, margins, character sets and
 # colours to their defaults, clear.
@@ -100,6 +104,8 @@ class Screen:
         self._feed_emulator(data)
 
     def resize(self, columns: int, rows: int) -> None:
+        if columns * rows > EMULATED_CELLS:
+            self._emulator = None
         if self._emulator is not None:
             try:
                 self._emulator.resize(columns, rows)
@@ -148,8 +154,10 @@ def installed_emulator() -> EmulatorFactory | None:
 
 
 def open_screen(ring: Ring, columns: int, rows: int, make: EmulatorFactory | None) -> Screen:
+    if make is None or columns * rows > EMULATED_CELLS:
+        return Screen(ring)
     try:
-        return Screen(ring, make(columns, rows) if make else None)
+        return Screen(ring, make(columns, rows))
     except Exception:  # no memory for an emulator: the ring is enough
         return Screen(ring)
 

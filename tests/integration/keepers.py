@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
+import resource
 import select
 import signal
 import time
@@ -44,6 +46,21 @@ def end_process(pid: int, number: signal.Signals) -> None:
             assert is_readable(pidfd, 20), f"process {pid} goes on"
         finally:
             os.close(pidfd)
+
+
+@contextlib.contextmanager
+def room_for_descriptors(count: int) -> Iterator[None]:
+    """This process can open so many more, and then no other."""
+    names = os.listdir("/proc/self/fd")
+    used = {int(name) for name in names if os.path.exists(f"/proc/self/fd/{name}")}
+    free = (number for number in itertools.count() if number not in used)
+    limit = next(itertools.islice(free, count, None))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def is_readable(descriptor: int, seconds: float) -> bool:

@@ -97,6 +97,13 @@ class Server:
     async def start(
         self, session_id: int = 1, *, command: str = "", application: str = ""
     ) -> ProgramStarted | ProgramFailed:
+        ticket = self.begin(session_id, command=command, application=application)
+        answered, outcome = await self.started.get()
+        assert answered == ticket
+        return outcome
+
+    def begin(self, session_id: int = 1, *, command: str = "", application: str = "") -> int:
+        """Its answer comes into `started`, with the ticket that this gives."""
         ticket = 100 + session_id
         self.sessions.start_program(
             StartProgram(
@@ -111,9 +118,7 @@ class Server:
                 ticket=ticket,
             )
         )
-        answered, outcome = await self.started.get()
-        assert answered == ticket
-        return outcome
+        return ticket
 
     def attach(
         self, client: Client, session_id: int = 1, *, fresh: bool = False, rows: int = ROWS

@@ -10,12 +10,18 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import structlog
 from pyghostty import Terminal
 
 from daemons import settings
 from daemons.effects import ProgramFailed, ProgramStarted
 from daemons.terminal_server.attachment import STATUS_UNKNOWN
-from tests.integration.keepers import end_process, folder_with_keeper, keeper_pid
+from tests.integration.keepers import (
+    end_process,
+    folder_with_keeper,
+    keeper_pid,
+    room_for_descriptors,
+)
 from tests.integration.sessions import COLUMNS, ROWS, USUAL, Client, Server, terminal_server
 from tsproto.errors import ErrorCode
 
@@ -83,10 +89,26 @@ async def test_a_command_that_ends_before_it_is_shown_loses_nothing(folder: Path
         assert client.received == b"quick\n"
 
 
-async def test_a_program_that_nobody_comes_for_goes_on(folder: Path) -> None:
+async def test_a_program_whose_client_has_left_goes_on(folder: Path) -> None:
     async with terminal_server(folder) as server:
         await server.start(command="seq 50000; exit 4")
+        server.detach()
         assert await server.ended.get() == (1, 4)
+
+
+async def test_a_program_is_ended_that_nobody_came_for(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        await server.start(command="trap 'seq 50000; exit 4' HUP; read go")
+        server.end()
+        assert await server.ended.get() in [(1, 4), (1, 128 + signal.SIGHUP)]
+
+
+async def test_a_program_that_finds_no_room_here_is_refused_and_ended(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        await server.start(1)
+        with room_for_descriptors(2):
+            assert isinstance(await server.start(2), ProgramFailed)
+        assert await server.sessions.adopt() == [1]
 
 
 async def test_a_background_job_does_not_hold_up_the_end(folder: Path) -> None:
@@ -255,6 +277,39 @@ async def test_adopting_names_what_the_keeper_holds(folder: Path) -> None:
             await server.start(session_id)
     async with terminal_server(folder) as server:
         assert await server.sessions.adopt() == [1, 2, 3]
+
+
+async def test_a_session_that_finds_no_room_has_not_ended(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        await server.start()
+    server = Server(folder, USUAL)
+    with room_for_descriptors(2):
+        assert await server.sessions.adopt() == [1]
+        early = server.client()
+        server.attach(early)
+        assert early.closed is ErrorCode.BUSY
+    late = server.client()
+    while not late.received:
+        server.attach(late)
+        await asyncio.sleep(0.01)
+    assert server.ended.empty()
+    await server.sessions.close()
+
+
+async def test_logons_in_the_moment_of_the_keepers_death_succeed(
+    folder: Path,
+) -> None:
+    with structlog.testing.capture_logs() as logged:
+        async with terminal_server(folder) as server:
+            keeper = keeper_pid(folder)
+            assert keeper is not None
+            os.kill(keeper, signal.SIGKILL)
+            for session_id in range(1, 5):
+                server.begin(session_id)
+            outcomes = [await server.started.get() for _ in range(4)]
+            assert [type(outcome) for _, outcome in outcomes] == [ProgramStarted] * 4
+            assert await server.sessions.adopt() == [1, 2, 3, 4]
+    assert [event["event"] for event in logged].count("keeper.lost") == 1
 
 
 async def test_a_killed_keeper_costs_no_session(folder: Path) -> None:

@@ -6,11 +6,12 @@ import asyncio
 import os
 import termios
 import tty
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from daemons.terminal_server.attachment_pump import Pump
+from daemons.terminal_server import attachment_pump
+from daemons.terminal_server.attachment_pump import DRAIN_SECONDS, QUIET_SECONDS, Pump
 from daemons.terminal_server.ring import Ring, create_ring
 from daemons.terminal_server.screen import RESET, Screen
 from tests.integration.sessions import Client
@@ -97,6 +98,39 @@ async def test_a_new_programs_output_waits_for_its_client() -> None:
     rig.close()
 
 
+async def test_it_waits_when_the_program_has_ended_too() -> None:
+    rig = Rig(is_new=True)
+    rig.write(b"exact")
+    rig.pump.on_program_ended()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(rig.drained.wait(), DRAIN_SECONDS + 2 * QUIET_SECONDS)
+    client = Client(1)
+    rig.attach(client, fresh=True)
+    await rig.drained.wait()
+    assert client.received == b"exact"
+    rig.close()
+
+
+@pytest.mark.parametrize("nobody_comes", [Pump.detach, Pump.release])
+async def test_it_waits_for_nobody_who_will_not_come(
+    nobody_comes: Callable[[Pump], None],
+) -> None:
+    rig = Rig(is_new=True)
+    rig.write(b"unseen")
+    nobody_comes(rig.pump)
+    await rig.emulator.was_fed.wait()
+    rig.close()
+
+
+async def test_a_client_that_takes_nothing_does_not_hold_up_the_end(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attachment_pump, "STALLED_SECONDS", 0.0)
+    rig.attach(Client(1, takes=0))
+    rig.pump.on_program_ended()
+    await rig.drained.wait()
+
+
 async def test_the_hidden_screen_is_sent_when_it_comes_to_light(rig: Rig) -> None:
     rig.emulator.is_alternate = True
     client = Client(1)
@@ -137,6 +171,18 @@ async def test_a_replay_nudges_the_program_with_another_size() -> None:
     assert termios.tcgetwinsize(rig.slave) == (23, 80)
     while termios.tcgetwinsize(rig.slave) != (24, 80):  # noqa: ASYNC110 (the kernel tells nobody)
         await asyncio.sleep(0.01)
+    rig.close()
+
+
+async def test_a_size_that_comes_during_the_nudge_is_the_one_that_stays() -> None:
+    rig = Rig(has_emulator=False)
+    rig.attach(Client(1))
+    rig.pump.resize(90, 24)
+    assert termios.tcgetwinsize(rig.slave) == (23, 80)
+    while termios.tcgetwinsize(rig.slave) != (24, 90):  # noqa: ASYNC110 (the kernel tells nobody)
+        await asyncio.sleep(0.01)
+    rig.pump.resize(100, 30)
+    assert termios.tcgetwinsize(rig.slave) == (30, 100)
     rig.close()
 
 

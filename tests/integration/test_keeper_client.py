@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 from daemons.effects import ProgramFailed
-from daemons.terminal_server.keeper_client import HeldProgram, KeeperError
+from daemons.terminal_server.keeper_client import (
+    HeldProgram,
+    KeeperError,
+    KeeperLost,
+    OutOfDescriptors,
+)
 from daemons.terminal_server.ring import Ring
 from tests.integration.keepers import (
     RING_BYTES,
@@ -21,6 +26,7 @@ from tests.integration.keepers import (
     keeper_pid,
     keeping,
     program,
+    room_for_descriptors,
 )
 from tsproto.errors import ErrorCode
 
@@ -134,6 +140,27 @@ async def test_many_requests_at_once_get_their_own_answers(folder: Path) -> None
             terminal.until(b"24 %d\r\n" % (10 + number))
 
 
+@pytest.mark.parametrize("room", [0, 1])
+async def test_a_program_whose_descriptors_find_no_room_is_ended(folder: Path, room: int) -> None:
+    async with keeping(folder) as kept:
+        before = descriptors()
+        with room_for_descriptors(room):
+            failed = await kept.client.start(program(), 80, 24, RING_BYTES)
+        assert isinstance(failed, ProgramFailed)
+        assert descriptors() == before
+        assert await kept.client.sessions() == []
+
+
+async def test_a_session_whose_descriptors_find_no_room_is_there_all_the_same(
+    folder: Path,
+) -> None:
+    async with keeping(folder) as kept:
+        await kept.start()
+        with room_for_descriptors(1), pytest.raises(OutOfDescriptors):
+            await kept.client.fetch(1)
+        await kept.fetch(1)
+
+
 async def test_connecting_again_is_one_connection(folder: Path) -> None:
     async with keeping(folder) as kept:
         await asyncio.gather(kept.client.connect(), kept.client.connect())
@@ -151,13 +178,29 @@ async def test_a_keeper_that_dies_fails_what_was_asked(folder: Path) -> None:
         await asyncio.to_thread(end_process, keeper, signal.SIGKILL)
         with pytest.raises(KeeperError, match="broke"):
             await asked
-        assert isinstance(await started, ProgramFailed)
+        with pytest.raises(KeeperLost, match="broke"):
+            await started
         await kept.lost.wait()
 
 
 async def test_without_a_connection_nothing_starts(folder: Path) -> None:
-    failed = await Keeping(folder).client.start(program(), 80, 24, RING_BYTES)
-    assert failed == ProgramFailed("there is no connection to the keeper")
+    with pytest.raises(KeeperLost, match="no connection"):
+        await Keeping(folder).client.start(program(), 80, 24, RING_BYTES)
+
+
+async def test_a_keeper_elsewhere_is_used_and_never_started(folder: Path) -> None:
+    own, elsewhere = folder / "own", folder / "elsewhere"
+    own.mkdir()
+    elsewhere.mkdir()
+    (own / "keeper.sock").symlink_to(elsewhere / "keeper.sock")
+    with pytest.raises(KeeperError, match="no keeper listens at .*elsewhere"):
+        await Keeping(own).client.connect()
+    with folder_with_keeper(elsewhere):
+        async with keeping(elsewhere):
+            pass
+        async with keeping(own) as kept:
+            assert await kept.client.sessions() == []
+    assert (own / "keeper.sock").is_symlink()
 
 
 async def test_a_folder_that_is_not_there_is_said(folder: Path) -> None:

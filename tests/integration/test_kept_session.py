@@ -9,6 +9,7 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import termios
 import time
 from collections.abc import Iterator
@@ -17,9 +18,10 @@ from typing import Any
 
 import pytest
 
+from daemons.terminal_server import launch
 from daemons.terminal_server.keeper_client import HeldProgram
 from daemons.terminal_server.kept_session import Session
-from tests.integration.keepers import RING_BYTES, Terminal, program
+from tests.integration.keepers import RING_BYTES, Terminal, is_readable, program
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -128,6 +130,43 @@ def test_signals_are_as_a_program_expects_them() -> None:
     with session(command="grep -E 'Sig(Blk|Ign)' /proc/self/status; echo end.") as started:
         lines = started.terminal.until(b"end.").decode().split()
     assert lines[1::2] == ["0" * 16, "0" * 16]
+
+
+def test_programs_get_the_usual_limit_of_open_files() -> None:
+    with session(command="ulimit -Sn; echo end.") as started:
+        assert started.terminal.until(b"\nend.") == b"1024"
+
+
+@contextlib.contextmanager
+def handled_as_the_keeper_does() -> Iterator[socket.socket]:
+    """SIGTERM wakes the keeper through this socket, which a child inherits."""
+    wake, wakeup = socket.socketpair()
+    wakeup.setblocking(False)
+    handler = signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.set_wakeup_fd(wakeup.fileno())
+    try:
+        yield wake
+    finally:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, handler)
+        wake.close()
+        wakeup.close()
+
+
+@pytest.mark.parametrize("moment", ["account_for", "_enter_folder"])
+def test_a_signal_to_the_child_that_is_no_program_yet_never_reaches_the_keeper(
+    monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    usual = getattr(launch, moment)
+
+    def signalled(*given: Any, **named: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return usual(*given, **named)
+
+    monkeypatch.setattr(launch, moment, signalled)
+    with handled_as_the_keeper_does() as wake, session(command="sleep 1000") as started:
+        assert started.wait_for_end() == 128 + signal.SIGTERM
+        assert not is_readable(wake.fileno(), 0)
 
 
 def test_the_size_is_there_from_the_start() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from daemons import descriptors
 from tests.integration.far_end import dialled
 from tsproto.identity import create_authority, issue_certificate
 from tsproto.messages import (
@@ -79,8 +80,9 @@ def farm(tmp_path: Path) -> Farm:
 
 
 @contextmanager
-def daemon(role: Role, config: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", PACKAGES[role], "--config", str(config)]
+def daemon(role: Role, config: Path, *before: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A daemon, started by the command `before` if there is one."""
+    command = [*before, sys.executable, "-m", PACKAGES[role], "--config", str(config)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT) as process:
         try:
             yield process
@@ -168,7 +170,7 @@ def test_accounts_that_cannot_be_read_end_the_daemon_with_status_2(farm: Farm) -
     config = farm.configuration(Role.TERMINAL_SERVER, ACCOUNTS)
     with daemon(Role.TERMINAL_SERVER, config) as process:
         said = line_with(process, "daemon.misconfigured")
-        assert said["error"].startswith(f"accounts: {farm.folder}/accounts: ")
+        assert said["error"].startswith(f"{config}: accounts: {farm.folder}/accounts: ")
         assert ended(process)[0] == 2
 
 
@@ -211,7 +213,7 @@ def test_an_address_that_cannot_be_had_ends_the_daemon_with_status_2(
     config.write_text(config.read_text().replace("port = 0", 'host = "192.0.2.1", port = 1'))
     with daemon(role, config) as process:
         said = line_with(process, "daemon.misconfigured")
-        assert said["error"].startswith("listen: 192.0.2.1 port 1 cannot be had: ")
+        assert said["error"].startswith(f"{config}: listen: 192.0.2.1 port ")
         assert ended(process)[0] == 2
 
 
@@ -220,7 +222,90 @@ def test_a_key_pack_that_contradicts_the_ledger_ends_the_daemon_with_status_2(fa
     pack = 'key_packs = [{{ key_pack = "pack-1", tokens = {} }}]'
     with daemon(role, farm.configuration(role, pack.format(5))) as first:
         line_with(first, "daemon.ready")
-    with daemon(role, farm.configuration(role, pack.format(6))) as second:
+    config = farm.configuration(role, pack.format(6))
+    with daemon(role, config) as second:
         said = line_with(second, "daemon.misconfigured")
-        assert said["error"].startswith("key_packs: ")
+        assert said["error"].startswith(f"{config}: key_packs: ")
         assert ended(second)[0] == 2
+
+
+def test_a_key_that_is_missing_is_told_with_file_and_key_of_the_configuration(farm: Farm) -> None:
+    config = farm.configuration(Role.LICENSE_SERVER)
+    (farm.folder / "one.key").unlink()
+    with daemon(Role.LICENSE_SERVER, config) as process:
+        place = f"{config}: identity.key: {farm.folder}/one.key"
+        said = f"tsfarm: {place}: cannot be read: No such file or directory\n"
+        assert ended(process) == (2, said)
+
+
+@pytest.mark.parametrize("content", [None, "soon"], ids=["missing", "no-number"])
+def test_a_clock_file_that_is_none_ends_the_daemon_with_status_2(
+    farm: Farm, content: str | None
+) -> None:
+    config = farm.configuration(Role.LICENSE_SERVER, 'clock_file = "clock"')
+    if content is not None:
+        (farm.folder / "clock").write_text(content)
+    with daemon(Role.LICENSE_SERVER, config) as process:
+        status, said = ended(process)
+        assert status == 2
+        assert said.startswith(f"tsfarm: {config}: clock_file: {farm.folder}/clock: expected a ")
+
+
+def test_a_shell_that_is_none_ends_the_daemon_with_status_2(farm: Farm) -> None:
+    config = farm.configuration(
+        Role.TERMINAL_SERVER, f'{ACCOUNTS}\nsessions = {{ shell = ["/bin/none"] }}'
+    )
+    with daemon(Role.TERMINAL_SERVER, config) as process:
+        said = line_with(process, "daemon.misconfigured")
+        assert said["error"].startswith(f"{config}: sessions.shell: expected an executable ")
+        assert ended(process)[0] == 2
+
+
+# --- told to stop before it is ready --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_daemon_that_still_reads_its_configuration_stops_with_status_0(
+    farm: Farm, number: int
+) -> None:
+    config = farm.folder / "slow.toml"
+    os.mkfifo(config)
+    with daemon(Role.LICENSE_SERVER, config) as process, config.open("w"):
+        process.send_signal(number)
+        assert ended(process) == (0, "")
+
+
+STOPPED_EARLY = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from daemons import startup
+from daemons.settings import LicenseServerSettings
+from tsproto.messages import Role
+
+async def serve(start):
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.Event().wait()
+
+kind = LicenseServerSettings
+sys.exit(startup.run(Path(sys.argv[1]), kind, Role.LICENSE_SERVER, [], serve))
+"""
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_daemon_that_is_not_ready_yet_stops_with_status_0(farm: Farm, loop: str) -> None:
+    config = farm.configuration(Role.LICENSE_SERVER, f'loop = "{loop}"')
+    command = [sys.executable, "-c", STOPPED_EARLY, str(config)]
+    ending = subprocess.run(command, stderr=subprocess.PIPE, cwd=ROOT, timeout=20, check=False)
+    assert ending.returncode == 0
+    assert json.loads(ending.stderr.splitlines()[-1])["event"] == "daemon.stopping"
+
+
+# --- descriptors ----------------------------------------------------------------------------------
+
+
+def test_a_daemon_takes_the_descriptors_that_it_may_and_says_when_they_are_few(farm: Farm) -> None:
+    config = farm.configuration(Role.LICENSE_SERVER)
+    few = ("/bin/sh", "-c", 'ulimit -Sn 300 && ulimit -Hn 1000 && exec "$@"', "sh")
+    with daemon(Role.LICENSE_SERVER, config, *few) as process:
+        said = line_with(process, "descriptors.low")
+        assert (said["limit"], said["connections_max"]) == (1000, 1000 - descriptors.RESERVED)

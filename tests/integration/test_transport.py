@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.integration.both_ends import (
+    ADMIN,
+    CLIENT,
+    HOST,
+    INVENTORY,
+    LS,
+    TS,
+    code_of,
+    dialled,
+    hello,
+    listening,
+)
 from tests.integration.farm import Farm, Recorder
 from tsproto import identity, limits
 from tsproto.codec import FrameReader, decode_message, encode
-from tsproto.connection import PHASE_SECONDS, Answered, Closed, Event, Opened, SessionBytes
+from tsproto.connection import Answered, Closed, Event, Opened, SessionBytes
 from tsproto.errors import ErrorCode
 from tsproto.link import Link
 from tsproto.messages import (
-    AnnounceInventory,
     Goodbye,
-    Hello,
-    InventoryRow,
     LicenseAccepted,
     LicenseKind,
     LinkState,
@@ -30,76 +39,20 @@ from tsproto.messages import (
     Message,
     Pools,
     QueryPools,
-    Role,
     Welcome,
 )
 from tsproto.transport import (
     DialFailed,
-    Listener,
     PlainRefused,
     client_tls_unverified,
     dial,
     listen,
 )
 
-HOST = "127.0.0.1"
-TS, LS, ADMIN, CLIENT = (
-    Role.TERMINAL_SERVER,
-    Role.LICENSE_SERVER,
-    Role.ADMINISTRATOR,
-    Role.CLIENT,
-)
-# About 48 bytes a row: 256 rows make a message of 12 kB.
-INVENTORY = AnnounceInventory(
-    inventory=[InventoryRow(product="p" * 40, product_version=1, available=1)] * 256
-)
-
 
 @pytest.fixture
 def farm(tmp_path: Path) -> Farm:
     return Farm(tmp_path)
-
-
-@asynccontextmanager
-async def listening(owner: Any, tls: ssl.SSLContext | None, **more: Any) -> AsyncIterator[Listener]:
-    options: dict[str, Any] = {"role": LS, "name": "ls1", "farm": "lab"} | more
-    listener = await listen(HOST, 0, owner, tls=tls, **options)
-    try:
-        yield listener
-    finally:
-        await listener.close()
-
-
-@asynccontextmanager
-async def dialled(
-    port: int, owner: Any, tls: ssl.SSLContext | None, **more: Any
-) -> AsyncIterator[Link]:
-    options: dict[str, Any] = {"role": ADMIN, "name": "admin"} | more
-    link = await dial(HOST, port, owner, tls=tls, **options)
-    try:
-        yield link
-    finally:
-        link.close(ErrorCode.NORMAL)
-        await link.wait_closed()
-
-
-async def last_words(reader: asyncio.StreamReader) -> list[Message]:
-    """Every message that comes until the other end hangs up."""
-    frames = FrameReader(limits.FRAME_BYTES)
-    messages = []
-    while data := await reader.read(1 << 16):
-        messages += [decode_message(body) for _, body in frames.feed(data)]
-    return messages
-
-
-def hello(role: Role, name: str) -> bytes:
-    return encode(Hello(version_min=1, version_max=1, role=role, name=name))
-
-
-def code_of(messages: list[Message]) -> ErrorCode:
-    last = messages[-1]
-    assert isinstance(last, Goodbye)
-    return last.code
 
 
 # --- opening --------------------------------------------------------------------------------------
@@ -201,8 +154,34 @@ async def test_a_daemon_of_another_farm_never_sees_a_welcome(farm: Farm, tmp_pat
         async with dialled(listener.port, here, tls, role=TS, name="ts1"):
             (_, event) = await here.told.get()
             assert isinstance(event, Closed)
-            assert event.code is ErrorCode.CONNECTION_LOST
+            assert event == Closed(
+                ErrorCode.CONNECTION_LOST,
+                "the peer hung up without a word: it may not trust our certificate",
+            )
         assert there.told.empty()
+
+
+async def test_a_peer_that_tells_by_alert_that_our_certificate_is_refused(
+    farm: Farm, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    tls = Farm(tmp_path / "other", "other").daemon(ADMIN, "admin")
+    tls.load_verify_locations(cadata=farm.authority.decode())
+    server_tls = farm.server(LS, "ls1")
+
+    def refuse(listening: socket.socket) -> None:
+        accepted, _ = listening.accept()
+        with accepted, contextlib.suppress(ssl.SSLError):
+            server_tls.wrap_socket(accepted, server_side=True)
+            raise AssertionError("a certificate of another authority was taken")
+
+    here = Recorder()
+    with socket.create_server((HOST, 0)) as listening:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(asyncio.to_thread(refuse, listening))
+            async with dialled(listening.getsockname()[1], here, tls):
+                closed = await here.closed()
+    assert closed == Closed(ErrorCode.WRONG_ROLE, "the peer refused our certificate")
 
 
 @pytest.mark.parametrize("expected", [{"expect_role": TS}, {"expect_name": "ls2"}])
@@ -234,6 +213,14 @@ async def test_an_older_tls_is_not_spoken(farm: Farm) -> None:
     async with listening(Recorder(), farm.server(LS, "ls1")) as listener:
         with pytest.raises(OSError):
             await asyncio.open_connection(HOST, listener.port, ssl=old)
+
+
+async def test_a_dial_that_nobody_hears_says_so_in_plain_words() -> None:
+    async with listening(Recorder(), None) as listener:
+        port = listener.port
+    with pytest.raises(DialFailed) as failed:
+        await dial(HOST, port, Recorder(), role=ADMIN, name="admin", tls=None)
+    assert failed.value.detail == f"{HOST}:{port}: Connection refused"
 
 
 @pytest.mark.parametrize(
@@ -269,119 +256,6 @@ async def test_plain_tcp_is_for_loopback_unless_it_is_allowed() -> None:
         "0.0.0.0", 0, Recorder(), role=LS, name="ls1", farm="lab", tls=None, plain_anywhere=True
     )
     await listener.close()
-
-
-# --- hostile peers --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
-async def test_a_client_that_says_nothing_is_told_that_time_is_up(
-    farm: Farm, secure: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(PHASE_SECONDS, LinkState.OPENING, 0.05)
-    monkeypatch.setattr(limits, "GOODBYE_SECONDS", 0.2)
-    tls = farm.server(LS, "ls1") if secure else None
-    async with listening(Recorder(), tls) as listener:
-        reader, writer = await asyncio.open_connection(
-            HOST, listener.port, ssl=farm.client() if secure else None
-        )
-        assert code_of(await last_words(reader)) is ErrorCode.TIMED_OUT
-        writer.close()
-
-
-async def test_a_client_that_never_shakes_hands_is_cut_and_makes_others_wait_no_longer(
-    farm: Farm, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "TLS_HANDSHAKE_SECONDS", 0.2)
-    here, there = Recorder(), Recorder()
-    async with listening(there, farm.server(LS, "ls1"), handshakes_max=1) as listener:
-        reader, writer = await asyncio.open_connection(HOST, listener.port)
-        async with dialled(listener.port, here, farm.daemon(ADMIN, "admin")):
-            await here.opened()
-        assert await reader.read() == b""
-        writer.close()
-        assert (await there.next(Opened))[1] == Opened(ADMIN, "admin", 1, (), "lab")
-
-
-async def test_what_is_no_tls_is_nobodys_concern(farm: Farm) -> None:
-    there = Recorder()
-    async with listening(there, farm.server(LS, "ls1")) as listener:
-        reader, writer = await asyncio.open_connection(HOST, listener.port)
-        writer.write(b"GET / HTTP/1.1\r\n\r\n" * 100)
-        while await reader.read(100):  # an alert, then the end
-            pass
-        writer.close()
-        assert there.told.empty()
-
-
-@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
-async def test_a_goodbye_reaches_a_peer_that_is_still_sending(farm: Farm, secure: bool) -> None:
-    there = Recorder()
-    tls = farm.server(LS, "ls1") if secure else None
-    async with listening(there, tls) as listener:
-        reader, writer = await asyncio.open_connection(
-            HOST, listener.port, ssl=farm.client() if secure else None
-        )
-        writer.write(b"\xc9\x01\x00\x00\x00\x00" + bytes(1 << 24))
-        await writer.drain()  # a reset by the listener would end this, and take the Goodbye along
-        data = await reader.read(1 << 16)
-        (body,) = (body for _, body in FrameReader(limits.FRAME_BYTES).feed(data))
-        assert code_of([decode_message(body)]) is ErrorCode.FRAME_TOO_LONG
-        writer.transport.abort()
-        assert (await there.closed()).code is ErrorCode.FRAME_TOO_LONG
-
-
-@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
-async def test_a_peer_that_never_reads_is_cut_within_a_bound(
-    farm: Farm, secure: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "GOODBYE_SECONDS", 0.1)
-    there = Recorder()
-    tls = farm.server(LS, "ls1") if secure else None
-    client = farm.daemon(LS, "ls2") if secure else None
-    async with listening(there, tls) as listener:
-        reader, writer = await asyncio.open_connection(HOST, listener.port, ssl=client)
-        # A StreamReader that nobody reads stops its transport at 128 kB.
-        writer.write(hello(LS, "ls2"))
-        link = await there.opened()
-        sent = 0
-        while link.connection.state is not LinkState.CLOSED:
-            link.send(INVENTORY)
-            link.flush()
-            sent += 1
-            await asyncio.sleep(0)
-        assert (await there.closed()).code is ErrorCode.PEER_TOO_SLOW
-        assert limits.OUTBOX_BYTES / 12_000 < sent < 4 * limits.OUTBOX_BYTES / 12_000
-        await link.wait_closed()
-        writer.transport.abort()
-
-
-async def test_strangers_above_the_limit_are_told_so() -> None:
-    async with listening(Recorder(), None, connections_max=1) as listener:
-        here = Recorder()
-        async with dialled(listener.port, here, None):
-            await here.opened()
-            refused = Recorder()
-            async with dialled(listener.port, refused, None):
-                closed = await refused.closed()
-                assert closed.code is ErrorCode.TOO_MANY_CONNECTIONS
-                assert closed.retry_after_seconds > 0
-            assert len(listener.links) == 1
-
-
-async def test_an_address_has_a_limit_of_its_own_and_gets_its_place_back() -> None:
-    there = Recorder()
-    async with listening(there, None, connections_per_address_max=1) as listener:
-        here = Recorder()
-        async with dialled(listener.port, here, None):
-            await here.opened()
-            refused = Recorder()
-            async with dialled(listener.port, refused, None):
-                assert (await refused.closed()).code is ErrorCode.TOO_MANY_CONNECTIONS
-        await there.closed()
-        again = Recorder()
-        async with dialled(listener.port, again, None):
-            await again.opened()
 
 
 # --- the end --------------------------------------------------------------------------------------

@@ -288,13 +288,19 @@ CAUSES: tuple[Cause, ...] = (
         "the terminal server is not READY, or sends a list that nobody waits for",
         ("SyncSessions", "PlaceSession", "RedeemTicket"),
     ),
+    Cause(
+        ErrorCode.NOT_JOINED,
+        _GOODBYE,
+        SESSION_DIRECTORY,
+        "the same terminal server, by name, address and port, has joined over a newer connection",
+    ),
     Cause(ErrorCode.DIRECTORY_REBUILDING, _NONE, SESSION_DIRECTORY, _RESERVED),
     Cause(
         ErrorCode.NOT_PERMITTED,
         _REFUSED,
         SESSION_DIRECTORY,
-        "the configuration does not name this terminal server, or it reports a session that is not"
-        " its own",
+        "the configuration does not name this terminal server, another one of its name has joined"
+        " from elsewhere, or it reports a session that is not its own",
         ("JoinFarm", "SyncSessions"),
     ),
     Cause(ErrorCode.NOT_PERMITTED, _REFUSED, DAEMONS, "the daemon runs in no lab", ("WarpClock",)),

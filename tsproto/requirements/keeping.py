@@ -164,7 +164,7 @@ LIMITS = (
         "LIMIT-02",
         EVERYBODY,
         "An end MUST end the connection with PEER_TOO_SLOW when more than OUTBOX_BYTES wait for"
-        " a peer that does not read.",
+        " a peer that does not read, or, before SESSION and SERVICE, OUTBOX_BYTES_BEFORE_LOGON.",
         ErrorCode.PEER_TOO_SLOW,
     ),
     must(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from pathlib import Path
 
 import pytest
 
+from daemons.clock import Clock
 from daemons.config import ConfigError
-from daemons.settings import IdentityFiles
-from daemons.startup import Credentials, config_argument, load_credentials
+from daemons.license_server.records import KeyPackRecord
+from daemons.links import Station
+from daemons.settings import DaemonSettings, IdentityFiles, Listen
+from daemons.startup import Credentials, Start, config_argument, load_credentials
+from daemons.store.memory import MemoryStore
 from tsproto.identity import certificate_der, create_authority, issue_certificate
 from tsproto.messages import Role
 
@@ -46,8 +51,8 @@ def test_a_certificate_of_another_role(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, certificate=other, key=key)
     assert str(caught.value) == (
-        f"{tmp_path}/crt: expected the certificate of a license-server, found that of the"
-        " terminal-server ts1"
+        f"identity.certificate: {tmp_path}/crt: expected the certificate of a license-server, found"
+        " that of the terminal-server ts1"
     )
 
 
@@ -55,14 +60,17 @@ def test_a_certificate_of_another_farm(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, farm="south")
     assert str(caught.value) == (
-        f"{tmp_path}/crt: expected a certificate of farm south, found one of north"
+        f"identity.certificate: {tmp_path}/crt: expected a certificate of farm south, found one of"
+        " north"
     )
 
 
 def test_a_key_of_another_certificate(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, key=AUTHORITY_KEY)
-    assert str(caught.value) == f"{tmp_path}/key: expected the key that belongs to {tmp_path}/crt"
+    assert str(caught.value) == (
+        f"identity.key: {tmp_path}/key: expected the key that belongs to {tmp_path}/crt"
+    )
 
 
 def test_another_authority_of_the_same_farm_name(tmp_path: Path) -> None:
@@ -70,7 +78,8 @@ def test_another_authority_of_the_same_farm_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, authority=other)
     assert str(caught.value) == (
-        f"{tmp_path}/crt: expected a certificate that {tmp_path}/ca has signed"
+        f"identity.certificate: {tmp_path}/crt: expected a certificate that {tmp_path}/ca has"
+        " signed"
     )
 
 
@@ -83,7 +92,8 @@ def test_a_certificate_that_has_expired(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, certificate=old, key=key, authority=authority)
     assert str(caught.value) == (
-        f"{tmp_path}/crt: expired on 2002-09-09: issue a new one with `tsfarm pki issue`"
+        f"identity.certificate: {tmp_path}/crt: expired on 2002-09-09: issue a new one with"
+        " `tsfarm pki issue`"
     )
 
 
@@ -91,13 +101,18 @@ def test_a_file_that_is_missing(tmp_path: Path) -> None:
     files = IdentityFiles(certificate=f"{tmp_path}/no", key="k", authority="a")
     with pytest.raises(ConfigError) as caught:
         load_credentials(files, "north", Role.LICENSE_SERVER)
-    assert str(caught.value) == f"{tmp_path}/no: cannot be read: No such file or directory"
+    assert str(caught.value) == (
+        f"identity.certificate: {tmp_path}/no: cannot be read: No such file or directory"
+    )
 
 
 def test_a_file_that_is_no_certificate(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, certificate=b"nonsense")
-    assert str(caught.value) == f"{tmp_path}/crt: the file holds no certificate in PEM form"
+    assert (
+        str(caught.value)
+        == f"identity.certificate: {tmp_path}/crt: the file holds no certificate in PEM form"
+    )
 
 
 def test_the_one_argument_of_a_daemon() -> None:
@@ -108,3 +123,23 @@ def test_without_its_argument_a_daemon_ends_with_the_status_of_a_usage_error() -
     with pytest.raises(SystemExit) as caught:
         config_argument("license-server", [])
     assert caught.value.code == 2
+
+
+def test_what_the_store_held_is_not_kept_beside_the_core_that_took_it(tmp_path: Path) -> None:
+    pack = KeyPackRecord(key_pack="p", product="x", product_version=1, tokens=1, added_at=0)
+    start = Start(
+        settings=DaemonSettings(
+            farm="north",
+            listen=Listen(port=0),
+            identity=IdentityFiles(certificate="c", key="k", authority="a"),
+            state="state",
+        ),
+        credentials=load(tmp_path),
+        station=Station(role=Role.LICENSE_SERVER, name="ls1", farm="north"),
+        store=MemoryStore(),
+        records={KeyPackRecord: [pack]},
+        clock=Clock(),
+        rng=secrets.SystemRandom(),
+    )
+    assert start.take_records() == {KeyPackRecord: [pack]}
+    assert start.records == {}

@@ -225,7 +225,7 @@ def test_a_session_whose_client_is_lost_while_it_starts_is_left_disconnected() -
     scene, client, session_id = starting(directory=True)
     assert client.lose() == []
     effects = scene.answer(StartProgram, STARTED)
-    assert shape(effects) == ["Persist", "UpdateSession"]
+    assert shape(effects) == ["Detach", "Persist", "UpdateSession"]
     record = scene.session(session_id)
     assert record is not None
     assert (record.state, record.disconnected_at) == (DISCONNECTED, NOW)

@@ -200,3 +200,15 @@ def test_the_restored_screen_is_what_another_terminal_shows(ring: Ring, output: 
     screen.feed(output)
     dump = screen.restore().removeprefix(RESET)
     assert shown(dump) == shown(output)
+
+
+def test_the_picture_of_a_vast_screen_is_not_drawn(ring: Ring) -> None:
+    assert open_screen(ring, 400, 250, lambda *_: Dead()).is_exact
+    assert not open_screen(ring, 401, 250, lambda *_: Dead()).is_exact
+
+
+def test_a_screen_that_grows_vast_is_replayed(ring: Ring) -> None:
+    screen = Screen(ring, Dead())
+    screen.resize(1000, 1000)
+    screen.feed(b"x")
+    assert screen.restore() == RESET + b"x"

@@ -23,6 +23,7 @@ from tsproto.connection import Answered, Closed, Connection, Received, SessionBy
 from tsproto.errors import ErrorCode, OutOfOrder, TooManyRequests, WrongRole
 from tsproto.messages import (
     AnnounceInventory,
+    Authority,
     DisconnectSession,
     Done,
     Goodbye,
@@ -33,6 +34,7 @@ from tsproto.messages import (
     LinkState,
     LogoffSession,
     Pools,
+    QueryAuthority,
     QueryPools,
     QuerySessions,
     Refused,
@@ -237,6 +239,16 @@ def test_the_licensing_phase_has_an_end_whatever_the_peer_says_meanwhile() -> No
     assert code_of(server.on_deadline(limits.LICENSING_SECONDS)) is ErrorCode.TIMED_OUT
 
 
+def test_a_phase_that_our_own_message_begins_lasts_from_then() -> None:
+    _, server = opened(CLIENT, TERMINAL_SERVER)
+    accepted_at = limits.LICENSING_SECONDS - 1
+    server.tell_time(accepted_at)
+    server.send(LicenseAccepted(kind=LicenseKind.FULL))
+    server.receive_data(encode(Heartbeat()), limits.LOGON_SECONDS)
+    assert server.on_deadline(limits.LOGON_SECONDS) == []
+    assert code_of(server.on_deadline(accepted_at + limits.LOGON_SECONDS)) is ErrorCode.TIMED_OUT
+
+
 def test_the_logon_phase_has_its_own_end() -> None:
     _, server = licensed()
     server.receive_data(encode(Heartbeat()), limits.LOGON_SECONDS - 1)
@@ -327,6 +339,17 @@ def test_a_peer_that_does_not_read_is_left_when_the_outbox_is_full() -> None:
     assert code_of(server.on_deadline(0.0)) is ErrorCode.PEER_TOO_SLOW
     (closed,) = talk(server, client)
     assert closed == Closed(ErrorCode.PEER_TOO_SLOW, "the peer does not read what it is sent")
+
+
+def test_a_stranger_that_does_not_read_is_left_much_sooner() -> None:
+    question = encode(QueryAuthority(), 1)
+    answer = Authority(certificate=bytes(limits.CERTIFICATE_BYTES))
+    _, server = opened(CLIENT, TERMINAL_SERVER)
+    for _ in range(limits.OUTBOX_BYTES_BEFORE_LOGON // limits.CERTIFICATE_BYTES):
+        assert not server.is_overfull
+        server.receive_data(question, 0.0)
+        server.send(answer, 1)
+    assert code_of(server.on_deadline(0.0)) is ErrorCode.PEER_TOO_SLOW
 
 
 # --- the end --------------------------------------------------------------------------------------

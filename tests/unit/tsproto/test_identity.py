@@ -213,3 +213,24 @@ def test_a_proof_counts_for_its_key_nonce_and_server_only() -> None:
         with pytest.raises(DeviceProofInvalid) as refusal:
             verify_device_proof(*attempt)
         assert refusal.value.code is ErrorCode.DEVICE_PROOF_INVALID
+
+
+# The points of low order as libsodium and others list them; each with both signs.
+LOW_ORDER = (
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+)
+
+
+@pytest.mark.parametrize("key", LOW_ORDER)
+@pytest.mark.parametrize("sign", [0, 0x80])
+def test_a_key_of_low_order_proves_nothing_whatever_was_signed(key: str, sign: int) -> None:
+    public_key = bytes.fromhex(key)[:31] + bytes([bytes.fromhex(key)[31] | sign])
+    for number in range(8):  # one in four or eight would be accepted by the signature alone
+        with pytest.raises(DeviceProofInvalid, match="low order"):
+            verify_device_proof(public_key, bytes(64), bytes([number]) * 32, bytes(32))

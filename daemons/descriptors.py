@@ -1,0 +1,25 @@
+"""How many files and connections this process may have open at once."""
+
+from __future__ import annotations
+
+import resource
+
+from tsproto import limits
+
+# The store, the log, the loop, discovery and dialled links; handshakes not yet counted as links.
+RESERVED = 64 + limits.HANDSHAKES_MAX
+PER_SESSION = 2  # a PTY's master, and the ring of its output
+
+
+def raise_limit() -> int:
+    """Raise the soft limit, usually 1,024 for the sake of select(), to the hard one; gives it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def connections_max(limit: int, sessions_max: int = 0) -> int:
+    """How many links may be accepted. Sessions leave a quarter of the descriptors: not all of them
+    will be there at once."""
+    left = limit - RESERVED - PER_SESSION * sessions_max
+    return min(limits.CONNECTIONS_MAX, max(left, limit // 4))

@@ -1,0 +1,31 @@
+"""Whether what users are to be given can be run, said at the start and not to the first user."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from daemons.config import ConfigError
+from daemons.settings import Sessions
+from daemons.terminal_server.launch import PATH, ROOT_PATH
+
+
+def check_programs(sessions: Sessions) -> None:
+    """Raises ConfigError, which names the key."""
+    search = ROOT_PATH if sessions.allow_root else PATH
+    if sessions.shell:
+        _check("sessions.shell", sessions.shell[0], "", search)
+    for name, application in sessions.applications.items():
+        key = f"sessions.applications.{name}.command"
+        _check(key, application.command[0], application.folder, search)
+
+
+def _check(key: str, program: str, folder: str, search: str) -> None:
+    if "/" not in program:
+        found, where = shutil.which(program, path=search), f"in {search}"
+    elif folder or program.startswith("/"):
+        found, where = shutil.which(Path(folder, program)), "there"
+    else:
+        return  # relative to the home of a user whom nobody knows yet
+    if found is None:
+        raise ConfigError(f"{key}: expected an executable program, found {program!r}: none {where}")

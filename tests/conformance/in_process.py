@@ -1,0 +1,312 @@
+"""Targets in this process: the real cores behind real connections, under virtual time.
+
+Time stands still while nobody waits, so a case that waits for a deadline takes microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from clients.steps import Host
+from tests.conformance.in_process_client import ClientUnderTest
+from tests.conformance.in_process_kinds import (
+    BROKEN,
+    FARM,
+    PORT,
+    SCOPES,
+    Authority,
+    LicenseServerUnderTest,
+    SessionDirectoryUnderTest,
+    TerminalServerUnderTest,
+    Wrap,
+    unwrapped,
+)
+from tests.conformance.stage import Cast, Issuer, Line, Unavailable, Unmet, User
+from tests.simulation.network import End, Network
+from tests.simulation.node import Kind, Node
+from tests.simulation.world import World
+from tsproto import limits
+from tsproto.identity import Identity
+from tsproto.messages import Role
+
+USERS = (User("user1", b"secret1"), User("user2", b"secret2"))
+NAMES = {Role.TERMINAL_SERVER: "ts1", Role.LICENSE_SERVER: "ls1", Role.SESSION_DIRECTORY: "sd1"}
+PLAYED = {
+    Role.TERMINAL_SERVER: ("10.9.0.2", "conformance-ts"),
+    Role.LICENSE_SERVER: ("10.9.0.3", "conformance-ls"),
+    Role.SESSION_DIRECTORY: ("10.9.0.4", "conformance-sd"),
+}
+SECOND = ("conformance-ls2", "10.9.0.5")
+WITH_RIGHT_DAEMONS = (Cast.RIGHT, Cast.BUSY, Cast.ONE_SESSION)
+NO_TLS = "there is no TLS in process"
+PATIENCE_SECONDS = 4.0  # virtual ones; less than any time-out of the protocol
+SETTLING_SECONDS = 3.0
+
+
+class Heard(Exception):
+    """What was waited for has happened."""
+
+
+class DirectNetwork(Network):
+    """Links without delay, in whole pieces, and identities for whoever the suite plays."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.played: dict[str, Identity] = {}
+
+    def identity_of(self, name: str) -> Identity | None:
+        return self.played.get(name) or super().identity_of(name)
+
+    def delay(self) -> float:
+        return 0.0
+
+    def pieces(self, data: bytes) -> list[bytes]:
+        return [data]
+
+    def send_datagram(
+        self, owner: str, address: str, port: int, target: str, datagram: bytes
+    ) -> None:
+        host = self._hosts.get(target)
+        if host is not None and host.name != owner:
+            self.world.after(0.0, lambda: host.on_datagram(address, port, datagram))
+
+
+class DirectLine:
+    """The suite's end of a link in process."""
+
+    certificate = bytes(32)
+
+    def __init__(self, target: InProcess, name: str) -> None:
+        self.name = name
+        self._target = target
+        self.end: End | None = None
+        self._came: list[bytes] = []
+
+    def take(self, end: End) -> None:
+        self.end = end
+        end.receive = self._came.append
+        end.lost = lambda: self._came.append(b"")
+
+    def write(self, data: bytes) -> None:
+        assert self.end is not None
+        self.end.write(data)
+
+    def read(self, seconds: float) -> bytes | None:
+        self._target.wait(seconds, lambda: bool(self._came))
+        return self._came.pop(0) if self._came else None
+
+    def close(self) -> None:
+        if self.end is not None:
+            self.end.close()
+
+
+class Listener:
+    """Where the suite is dialled, as a daemon of one role."""
+
+    def __init__(self, target: InProcess, name: str, host: str) -> None:
+        self.name = name
+        self.host = host
+        self.lines: list[DirectLine] = []
+        self.datagrams: list[bytes] = []
+        self._target = target
+
+    def on_connection(self, end: End) -> bool:
+        line = DirectLine(self._target, self.name)
+        line.take(end)
+        self.lines.append(line)
+        return True
+
+    def on_datagram(self, host: str, port: int, datagram: bytes) -> None:
+        self.datagrams.append(datagram)
+
+
+class InProcess:
+    """`wrap` goes around the target's core: a deliberately wrong one is made so."""
+
+    farm = FARM
+    product = "terminal-server"
+    seconds = PATIENCE_SECONDS
+    longest_seconds = float("inf")
+    has_sockets = False
+    has_certificates = True
+    is_lab = False
+
+    def __init__(
+        self,
+        role: Role,
+        cast: Cast = Cast.RIGHT,
+        *,
+        all_points: bool = False,
+        wrap: Wrap = unwrapped,
+    ) -> None:
+        self.role = role
+        self.name = NAMES.get(role, "client")
+        self.all_points = all_points
+        self.users: Sequence[User] = USERS
+        self.scopes = {1: SCOPES.workgroup, 2: SCOPES.domain, 3: SCOPES.site}
+        self._cast = cast
+        self._world = World(1)
+        self._network = DirectNetwork(self._world)
+        self._listeners = self._listen()
+        self._nodes: dict[Role, Node] = {}
+        self._client: ClientUnderTest | None = None
+        if role is Role.CLIENT:
+            self._client = self._make_client()
+        else:
+            self._make_daemons(wrap)
+        self.let_pass(0.1)
+
+    def _listen(self) -> dict[Role, Listener]:
+        listeners = {}
+        for role, (host, name) in PLAYED.items():
+            listeners[role] = Listener(self, name, host)
+            self._network.add(listeners[role], Identity(FARM, role, name))
+        second = Listener(self, *SECOND)
+        second.lines = listeners[Role.LICENSE_SERVER].lines
+        self._network.add(second, Identity(FARM, Role.LICENSE_SERVER, second.name))
+        return listeners
+
+    def _make_daemons(self, wrap: Wrap) -> None:
+        match self.role:
+            case Role.LICENSE_SERVER:
+                self._start(self.role, 1, self._license_server(wrap))
+            case Role.SESSION_DIRECTORY:
+                self._start(self.role, 1, self._directory(wrap))
+            case Role.TERMINAL_SERVER:
+                if self._cast in WITH_RIGHT_DAEMONS:
+                    self._start(Role.LICENSE_SERVER, 2, self._license_server(unwrapped))
+                    self._start(Role.SESSION_DIRECTORY, 3, self._directory(unwrapped))
+                self._start(self.role, 1, self._terminal_server(wrap))
+
+    def _license_server(self, wrap: Wrap) -> LicenseServerUnderTest:
+        peers = [PLAYED[Role.LICENSE_SERVER]] if self._cast is Cast.PLAYED else []
+        return LicenseServerUnderTest(peers, is_choosy=self._cast is Cast.CHOOSY, wrap=wrap)
+
+    def _directory(self, wrap: Wrap) -> SessionDirectoryUnderTest:
+        return SessionDirectoryUnderTest(is_choosy=self._cast is Cast.CHOOSY, wrap=wrap)
+
+    def _terminal_server(self, wrap: Wrap) -> TerminalServerUnderTest:
+        addresses = dict(PLAYED)
+        if self._cast in WITH_RIGHT_DAEMONS:
+            addresses = {role: (node.host, node.name) for role, node in self._nodes.items()}
+        license_servers = [addresses[Role.LICENSE_SERVER]]
+        if self._cast is Cast.TWO_LICENSE_SERVERS:
+            license_servers.append((SECOND[1], SECOND[0]))
+        if self._cast in (Cast.SEARCHED, Cast.GRACE):
+            license_servers = []
+        directory = None if self._cast is Cast.GRACE else addresses[Role.SESSION_DIRECTORY]
+        passwords = {user.name: user.password for user in self.users}
+        return TerminalServerUnderTest(
+            license_servers, directory, passwords, cast=self._cast, wrap=wrap
+        )
+
+    def _start(self, role: Role, number: int, kind: Kind) -> None:
+        node = Node(self._world, self._network, FARM, NAMES[role], f"10.0.0.{number}", kind)
+        self._nodes[role] = node
+        node.start()
+
+    def _make_client(self) -> ClientUnderTest:
+        host, name = PLAYED[Role.TERMINAL_SERVER]
+        client = ClientUnderTest(self._world, self._network, Host(host, PORT, name))
+        client.passwords = {user.name: user.password for user in self.users}
+        return client
+
+    # --- what cases ask of it -----------------------------------------------------------------
+
+    def stop(self) -> None:
+        if self._client is not None:
+            self._client.stop()
+
+    def begin(self) -> None:
+        if self._client is not None:
+            self._listeners[Role.TERMINAL_SERVER].lines.clear()
+            self._client.begin(USERS[0].name, in_a_hurry=True)
+
+    def dial(self, role: Role, name: str, to: Role) -> Line:
+        node = self._nodes.get(to)
+        if node is None:
+            raise Unavailable(f"there is no right {to.name.lower()} beside the target here")
+        line = DirectLine(self, name)
+        owner = f"{role.name}/{name}"
+        if role is not Role.CLIENT:
+            self._network.played[owner] = Identity(FARM, role, name)
+        self._network.dial(owner, "10.9.9.9", node.host, line.take, lambda: None, 1.0)
+        self.wait(1.0, lambda: line.end is not None)
+        return line
+
+    def accept(self, role: Role, seconds: float) -> Line:
+        lines = self._listeners[role].lines
+        self.wait(seconds, lambda: bool(lines))
+        if not lines:
+            raise Unmet(f"the target did not dial the {role.name.lower()} that is played")
+        return lines.pop(0)
+
+    def issuer(self, role: Role, name: str, farm: str, expired: bool) -> Issuer:
+        return Authority.of(farm).issuer(role, name, expired)
+
+    def broken_application(self) -> str:
+        return BROKEN
+
+    def now(self) -> float:
+        return self._world.now
+
+    def let_pass(self, seconds: float) -> None:
+        self.wait(seconds, lambda: False)
+
+    def move_clock(self, seconds: float) -> None:
+        self._world.jump(seconds)
+        self.let_pass(SETTLING_SECONDS)
+
+    def disconnect(self) -> None:
+        assert self._client is not None
+        self._client.disconnect()
+
+    def accepting_at(self) -> tuple[str, int]:
+        return PLAYED[Role.TERMINAL_SERVER][0], PORT
+
+    def send_datagram(self, datagram: bytes) -> None:
+        listener = self._listeners[Role.LICENSE_SERVER]
+        target = self._nodes[self.role].host
+        self._network.send_datagram(
+            listener.name, listener.host, limits.DISCOVERY_PORT, target, datagram
+        )
+
+    def datagram(self, seconds: float) -> bytes | None:
+        heard = self._listeners[Role.LICENSE_SERVER].datagrams
+        self.wait(seconds, lambda: bool(heard))
+        return heard.pop(0) if heard else None
+
+    def dial_with_no_identity(self) -> Line:
+        raise Unavailable(NO_TLS)
+
+    def accept_as_a_stranger(self, seconds: float) -> Line:
+        raise Unavailable(NO_TLS)
+
+    def accepts_tls_1_2(self) -> bool:
+        raise Unavailable(NO_TLS)
+
+    def accepts_a_foreign_certificate(self) -> bool:
+        raise Unavailable(NO_TLS)
+
+    def restart(self) -> None:
+        node = self._nodes[self.role]
+        node.crash()
+        node.start()
+        self.let_pass(SETTLING_SECONDS)
+
+    def wait(self, seconds: float, is_there: Callable[[], bool]) -> None:
+        """Let time pass, at most so much, until something is there."""
+        if is_there():
+            return
+
+        def check() -> None:
+            if is_there():
+                raise Heard
+
+        self._world.on_event = check
+        try:
+            self._world.run_until(self._world.now + seconds)
+        except Heard:
+            pass
+        finally:
+            self._world.on_event = lambda: None

@@ -1,0 +1,241 @@
+"""The daemons under test in process: real cores with settings that cases rely on, and what stands
+for the machine around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from daemons import effects
+from daemons.effects import Answer, Caller, Core, Effect, ProgramFailed, Verified
+from daemons.license_server.core import LicenseServerCore
+from daemons.license_server.records import RECORDS as LICENSE_RECORDS
+from daemons.session_directory.core import SessionDirectoryCore
+from daemons.settings import (
+    Application,
+    Discovery,
+    IdentityFiles,
+    KeyPack,
+    LicenseServerSettings,
+    Listen,
+    ServerAddress,
+    SessionDirectorySettings,
+    Sessions,
+    TerminalServerSettings,
+)
+from daemons.terminal_server.core import TerminalServerCore
+from daemons.terminal_server.records import RECORDS as TERMINAL_RECORDS
+from tests.conformance.stage import Cast, Issuer
+from tests.simulation.kinds import HANGUP_STATUS, START_SECONDS, TerminalServerKind
+from tests.simulation.node import Node
+from tests.simulation.world import START
+from tsproto import identity, limits
+from tsproto.errors import ErrorCode
+from tsproto.license_token import Verifier
+from tsproto.limits import DAY_SECONDS
+from tsproto.messages import Message, Refused, Role, WarpClock
+
+FARM = "conformance"
+PORT = 5600
+TOKENS = 2
+SERVED = "served"
+BROKEN = "broken"
+APPLICATIONS = (BROKEN, *(f"app{number}" for number in range(40)))
+YEAR_SECONDS = 365 * DAY_SECONDS
+SCOPES = Discovery(workgroup="Conformance", domain="conformance.example", site="bench")
+NO_FILES = IdentityFiles(certificate="-", key="-", authority="-")
+
+Wrap: TypeAlias = Callable[[Core], Core]
+Address: TypeAlias = tuple[str, str]
+"""Host and name of a daemon."""
+
+
+def unwrapped(core: Core) -> Core:
+    return core
+
+
+class OutsideALab:
+    """Around a core: answers WarpClock as the shell does, which lets no core see it."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._core, name)
+
+    def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
+        if isinstance(message, WarpClock):
+            return [Answer(caller, Refused(code=ErrorCode.NOT_PERMITTED))]
+        return self._core.on_message(caller, message, now)
+
+
+class Authority:
+    """A farm's authority; making one is dear, so each farm has one a process."""
+
+    _all: dict[str, Authority] = {}
+
+    def __init__(self, farm: str) -> None:
+        self._certificate, self._key = identity.create_authority(farm, START)
+        self.der = identity.certificate_der(self._certificate)
+        self._issued: dict[tuple[Role, str], Issuer] = {}
+
+    @classmethod
+    def of(cls, farm: str) -> Authority:
+        if farm not in cls._all:
+            cls._all[farm] = cls(farm)
+        return cls._all[farm]
+
+    def issuer(self, role: Role, name: str, expired: bool = False) -> Issuer:
+        if (role, name) not in self._issued:
+            began = START - 3 * YEAR_SECONDS if expired else START
+            certificate, key = identity.issue_certificate(
+                self._certificate, self._key, role, name, began, years=1 if expired else 20
+            )
+            der = identity.certificate_der(certificate)
+            self._issued[role, name] = Issuer(name, der, key)
+        return self._issued[role, name]
+
+
+def _listed(address: Address) -> ServerAddress:
+    host, name = address
+    return ServerAddress(host=host, port=PORT, name=name)
+
+
+def _discovery(license_servers: Sequence[Address]) -> Discovery:
+    listed = tuple(_listed(address) for address in license_servers)
+    return Discovery(servers=listed) if listed else SCOPES
+
+
+class LicenseServerUnderTest:
+    """It has TOKENS tokens of the product; other license servers only where they are listed."""
+
+    role = Role.LICENSE_SERVER
+
+    def __init__(self, peers: Sequence[Address], *, is_choosy: bool, wrap: Wrap) -> None:
+        self._discovery = _discovery(peers)
+        self._serves = (SERVED,) if is_choosy else ()
+        self._wrap = wrap
+
+    def make_core(self, node: Node) -> Core:
+        issuer = Authority.of(FARM).issuer(self.role, node.name)
+        settings = LicenseServerSettings(
+            farm=FARM,
+            listen=Listen(host=node.host, port=PORT),
+            identity=NO_FILES,
+            state="-",
+            discovery=self._discovery,
+            key_packs=(KeyPack(key_pack="bought", tokens=TOKENS),),
+            serves=self._serves,
+        )
+        core = LicenseServerCore(
+            settings,
+            name=node.name,
+            port=PORT,
+            key=identity.load_key(issuer.key),
+            certificate=issuer.certificate,
+            records=node.disk.load(LICENSE_RECORDS),
+            rng=node.rng,
+            instance=node.rng.randbytes(16),
+        )
+        return self._wrap(OutsideALab(core))
+
+    def perform(self, node: Node, effect: Effect) -> None:
+        raise AssertionError(f"a license server does not ask for {effect}")
+
+    def on_crash(self, node: Node) -> None:
+        """Its disk is all that outlives it."""
+
+
+class SessionDirectoryUnderTest:
+    role = Role.SESSION_DIRECTORY
+
+    def __init__(self, *, is_choosy: bool, wrap: Wrap) -> None:
+        self._serves = (SERVED,) if is_choosy else ()
+        self._wrap = wrap
+
+    def make_core(self, node: Node) -> Core:
+        settings = SessionDirectorySettings(
+            farm=FARM,
+            listen=Listen(host=node.host, port=PORT),
+            identity=NO_FILES,
+            state="-",
+            serves=self._serves,
+        )
+        return self._wrap(OutsideALab(SessionDirectoryCore(settings, name=node.name, rng=node.rng)))
+
+    def perform(self, node: Node, effect: Effect) -> None:
+        raise AssertionError(f"a session directory does not ask for {effect}")
+
+    def on_crash(self, node: Node) -> None:
+        """Nothing of it outlives it."""
+
+
+class TerminalServerUnderTest(TerminalServerKind):
+    """It has APPLICATIONS; BROKEN does not start."""
+
+    def __init__(
+        self,
+        license_servers: Sequence[Address],
+        directory: Address | None,
+        passwords: dict[str, bytes],
+        *,
+        cast: Cast,
+        wrap: Wrap,
+    ) -> None:
+        self.programs = {}
+        self.shown = {}
+        self._passwords = passwords
+        self._wrap = wrap
+        self._found = _discovery(license_servers)
+        self._joined = None if directory is None else _listed(directory)
+        self._cast = cast
+
+    def make_core(self, node: Node) -> Core:
+        has_grace = self._cast is Cast.GRACE
+        settings = TerminalServerSettings(
+            farm=FARM,
+            listen=Listen(host=node.host, port=PORT),
+            identity=NO_FILES,
+            state="-",
+            accounts="-",
+            discovery=Discovery() if has_grace else self._found,
+            directory=self._joined,
+            grace_days=limits.GRACE_DAYS if has_grace else 0,
+            sessions=Sessions(
+                applications={name: Application(command=(name,)) for name in APPLICATIONS},
+                sessions_max=1 if self._cast is Cast.ONE_SESSION else 1_000,
+            ),
+        )
+        authority = Authority.of(FARM).der
+        core = TerminalServerCore(
+            settings,
+            name=node.name,
+            port=PORT,
+            verifier=Verifier(authority, FARM),
+            rng=node.rng,
+            incarnation=node.rng.randbytes(16),
+            records=node.disk.load(TERMINAL_RECORDS),
+            running=frozenset(self.programs),
+            authority=authority,
+        )
+        return self._wrap(OutsideALab(core))
+
+    def perform(self, node: Node, effect: Effect) -> None:
+        match effect:
+            case effects.Verify(_, _, ticket) if self._cast is Cast.BUSY:
+                node.later(0.0, lambda: node.answer(ticket, Verified(False, busy=True)))
+            case effects.StartProgram(application=application) if application == BROKEN:
+                failed = ProgramFailed("there is no such program")
+                node.later(START_SECONDS, lambda: node.answer(effect.ticket, failed))
+            case effects.EndProgram(session_id):
+                node.later(START_SECONDS, lambda: self.end(node, session_id, HANGUP_STATUS))
+            case _:
+                super().perform(node, effect)
+
+    def end(self, node: Node, session_id: int, status: int) -> None:
+        if self.programs.pop(session_id, None) is None:
+            return
+        self.shown.pop(session_id, None)
+        core: TerminalServerCore = node.core  # type: ignore[assignment]
+        if node.alive:
+            node.feed(lambda now: core.on_program_ended(session_id, status, now))

@@ -1,0 +1,126 @@
+"""Frames as any implementation might write and read them: a header by hand, a body by msgpack.
+
+Nothing of `tsproto.codec` is used, so that a fault there is seen here.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import msgpack
+import msgspec
+
+from tsproto.messages import TABLE, AnyMessage, Message
+
+HEADER = struct.Struct(">BIb")
+EXT32 = 0xC9
+MESSAGE_KIND = 0
+SESSION_KIND = 1
+SHOWN_BYTES = 96
+
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(AnyMessage)
+
+
+class Unreadable(Exception):
+    """What came is no frame, or no message of the table: the text says why."""
+
+
+def frame(body: bytes, kind: int = MESSAGE_KIND) -> bytes:
+    return HEADER.pack(EXT32, len(body), kind) + body
+
+
+def values_of(message: Message) -> list[Any]:
+    """The message as the array that travels: number, request id, fields."""
+    values: list[Any] = msgspec.to_builtins(message, builtin_types=(bytes,))
+    return values
+
+
+def pack(values: object) -> bytes:
+    """One frame around these values."""
+    return frame(packed(values))
+
+
+def packed(value: object) -> bytes:
+    """In the shortest form; surrogates in a text become the bytes they stand for."""
+    data: bytes = msgpack.packb(value, unicode_errors="surrogateescape")
+    return data
+
+
+def message_bytes(message: Message, request_id: int = 0) -> bytes:
+    number, _, *fields = values_of(message)
+    return pack([number, request_id, *fields])
+
+
+class Splitter:
+    """Cuts what a peer says into frames."""
+
+    def __init__(self) -> None:
+        self._pending = b""
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """The frames that are complete now, as (kind, body); raises Unreadable."""
+        self._pending += data
+        frames = []
+        while len(self._pending) >= HEADER.size:
+            first, length, kind = HEADER.unpack_from(self._pending)
+            if first != EXT32 or kind not in (MESSAGE_KIND, SESSION_KIND):
+                raise Unreadable(f"no frame begins with {self._pending[: HEADER.size].hex(' ')}")
+            end = HEADER.size + length
+            if len(self._pending) < end:
+                break
+            frames.append((kind, self._pending[HEADER.size : end]))
+            self._pending = self._pending[end:]
+        return frames
+
+
+def read_message(body: bytes) -> Message:
+    """Raises Unreadable when the table knows no such message."""
+    try:
+        return _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable(f"no message of the table: {error}") from None
+
+
+def describe(data: bytes) -> str:
+    """What these bytes are, as far as they can be read, for a person."""
+    try:
+        frames = Splitter().feed(data)
+        names = [_name(kind, body) for kind, body in frames]
+    except Unreadable:
+        names = []
+    whole = sum(HEADER.size + len(body) for _, body in frames) if names else 0
+    rest = f"{len(data) - whole} bytes of no whole frame" if whole < len(data) else ""
+    return ", ".join([*names, *([rest] if rest else [])])
+
+
+def _name(kind: int, body: bytes) -> str:
+    if kind == SESSION_KIND:
+        return f"{len(body)} session bytes"
+    try:
+        return _shown(read_message(body))
+    except Unreadable:
+        number = _number(body)
+        return f"a message that begins like {TABLE[number].__name__}" if number else "no message"
+
+
+def _number(body: bytes) -> int | None:
+    try:
+        number = msgspec.msgpack.decode(body, type=list[Any])[0]
+    except (msgspec.MsgspecError, IndexError):
+        return None
+    return number if isinstance(number, int) and number in TABLE else None
+
+
+def _shown(message: Message) -> str:
+    fields = [
+        f"{name}={_value(getattr(message, name))}"
+        for name in message.__struct_fields__
+        if name != "request_id" or message.request_id
+    ]
+    return f"{type(message).__name__}({', '.join(fields)})"
+
+
+def _value(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= SHOWN_BYTES else f"{shown[:SHOWN_BYTES]}…"

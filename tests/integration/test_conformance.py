@@ -1,0 +1,121 @@
+"""The suite against real processes: a small lab over TLS, and the real client on a terminal.
+
+In process every case is played; here each kind of case is, and of the generated ones some.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemons import lab
+from tests.conformance import report
+from tests.conformance.__main__ import in_lab, main
+from tests.conformance.case import Case
+from tests.conformance.catalogue import cases_for, generated_for, pick
+from tests.conformance.listening import Listening, OneClient
+from tests.conformance.over_sockets import Address, OneTarget, OverSockets, Settings
+from tests.conformance.runner import Result, Source, Verdict, play_all
+from tests.conformance.trust import Trust
+from tsproto.messages import Role
+
+PLAN = lab.Plan(
+    terminal_servers=("ts1",), license_servers=(lab.LicenseServerPlan("license-a", tokens=20),)
+)
+LAB = (
+    ("license-a", Role.LICENSE_SERVER),
+    ("directory", Role.SESSION_DIRECTORY),
+    ("ts1", Role.TERMINAL_SERVER),
+)
+SECONDS = 4.0
+LONGEST_SECONDS = 1.0
+ONE_IN = 29  # of the generated cases; a prime, so that no field or change is always passed over
+# Each waits for seconds, or logs on many times; nothing of them is different over sockets.
+SLOW = (
+    *("BEAT-04", "CLOSE-02", "CLOSE-05", "CLOSE-06", "CLOSE-09", "DISC", "FRAME-04", "FRAME-05"),
+    *("HELLO-09", "LIC-09", "LOGON-15", "REQ-03", "SESS-11", "*.in-two-pieces", "*-in-session*"),
+)
+CLIENT_CASES = ("LIC-02", "LIC-12", "LIC-14", "REDIR-02", "SESS-13", "ROLE-09", "HELLO-07")
+
+
+def some_of(role: Role) -> list[Case]:
+    generated = list(generated_for(role))
+    made = {case.id for case in generated}
+    written = [case for case in cases_for(role) if case.id not in made]
+    return pick([*written, *generated[::ONE_IN]], (), SLOW)
+
+
+def played(cases: list[Case], source: Source) -> list[Result]:
+    results = list(play_all(cases, source))
+    source.stop()
+    failures = [result for result in results if result.verdict is Verdict.FAILED]
+    assert not failures, "\n\n".join(report.explained(failure) for failure in failures)
+    return [result for result in results if result.verdict is Verdict.PASSED]
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("conformance")
+    lab.up(folder, PLAN, say=lambda line: None)
+    try:
+        yield folder
+        for daemon in lab.load(folder).daemons:
+            assert "Traceback" not in (folder / daemon.name / "log").read_text()
+    finally:
+        lab.down(folder)
+
+
+@pytest.mark.parametrize(("name", "role"), LAB)
+def test_a_daemon_of_a_lab_passes_over_tls(farm: Path, name: str, role: Role) -> None:
+    common = Settings(
+        role=role,
+        address=Address("", 0),
+        seconds=SECONDS,
+        longest_seconds=LONGEST_SECONDS,
+        all_points=False,
+    )
+    passed = played(some_of(role), OneTarget(OverSockets(in_lab(common, farm, name))))
+    assert len(passed) > 60
+
+
+def test_the_client_passes_over_tls(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("secret\n")
+    settings = Settings(
+        role=Role.CLIENT,
+        address=Address("127.0.0.1", 0),
+        trust=Trust.invented("conformance"),
+        seconds=SECONDS,
+        longest_seconds=LONGEST_SECONDS,
+        all_points=False,
+    )
+    command = (
+        f"{sys.executable} -c 'from clients.cli import main; main()'"
+        " connect {host}:{port} --ca {ca} --user user1"
+        f" --password-file {tmp_path / 'password'} --store {tmp_path / 'device'}"
+    )
+    client = Listening(settings, command=command, leave_keys=b"\x1dd")
+    passed = played(pick(cases_for(Role.CLIENT), CLIENT_CASES, ()), OneClient(client))
+    assert len(passed) >= len(CLIENT_CASES)
+
+
+def test_the_command_line_reports_in_three_forms(
+    farm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    junit, matrix = tmp_path / "junit.xml", tmp_path / "matrix.html"
+    arguments = ["license-a", "--role", "license-server", "--lab", str(farm), "--only", "HELLO"]
+    status = main(
+        [*arguments, "--exclude", "HELLO-04", "--junit", str(junit), "--html", str(matrix)]
+    )
+    assert status == 0
+    assert "passed, 0 failed" in capsys.readouterr().out
+    assert b'failures="0"' in junit.read_bytes()
+    assert "HELLO-03" in matrix.read_text() and "HELLO-04" not in matrix.read_text()
+
+
+def test_a_target_that_is_not_there_is_no_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["127.0.0.1:1", "--role", "license-server", "--plain", "--only", "HELLO-02"])
+    assert status == 2
+    assert "cannot be run" in capsys.readouterr().err

@@ -1,0 +1,61 @@
+"""What the system and OpenSSL complain of, in words that a user can act on."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import ssl
+
+ERRNO = re.compile(r"\[Errno (\d+)\]")
+# By OpenSSL's reason; the others speak for themselves.
+TLS_WORDS = {
+    "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
+    "NO_START_LINE": "no certificate, or no key, in PEM form",
+    "PEM_LIB": "no certificate, or no key, in PEM form",
+    "WRONG_VERSION_NUMBER": "the peer does not speak TLS",
+    "RECORD_LAYER_FAILURE": "the peer does not speak TLS",
+    "UNEXPECTED_EOF_WHILE_READING": "the peer hung up in the middle of TLS",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "the peer speaks no version of TLS that we speak",
+}
+# Alerts by which a peer refuses our certificate (RFC 8446 6.2), in OpenSSL's names.
+CERTIFICATE_ALERTS = (
+    "BAD_CERTIFICATE",
+    "UNSUPPORTED_CERTIFICATE",
+    "CERTIFICATE_REVOKED",
+    "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_UNKNOWN",
+    "UNKNOWN_CA",
+    "DECRYPT_ERROR",
+    "ACCESS_DENIED",
+    "CERTIFICATE_REQUIRED",
+)
+
+
+def words_of(error: Exception) -> str:
+    """One line without numbers, addresses or places in a C file."""
+    if isinstance(error, ssl.SSLError):
+        return _tls_words(error)
+    if isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    # A name with several addresses: asyncio tells the errors of all of them in one text.
+    numbers = dict.fromkeys(map(int, ERRNO.findall(str(error))))
+    return ", ".join(map(os.strerror, numbers)) or str(error)
+
+
+def refuses_our_certificate(error: Exception | None) -> bool:
+    """A TLS 1.3 client hears of it only after its own handshake is through."""
+    reason = (isinstance(error, ssl.SSLError) and error.reason) or ""
+    return "_ALERT_" in reason and reason.endswith(CERTIFICATE_ALERTS)
+
+
+def _tls_words(error: ssl.SSLError) -> str:
+    if refuses_our_certificate(error):
+        return "the peer refused our certificate"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not good: {error.verify_message}"
+    if not error.reason:
+        return error.strerror or str(error)
+    return TLS_WORDS.get(error.reason) or error.reason.replace("_", " ").lower()

@@ -196,6 +196,8 @@ class Shell:
         self._steps.append(partial(self._on_lost, peer))
 
     def session_bytes(self, link: Link, data: bytes) -> None:
+        if self._steps:  # a new size, say, came before these bytes
+            self.wake()
         self.traffic.on_session_bytes(link, data)
 
     def writable(self, link: Link) -> None:

@@ -129,7 +129,8 @@ def test_the_environment_holds_nothing_of_the_keepers(monkeypatch: pytest.Monkey
 def test_signals_are_as_a_program_expects_them() -> None:
     with session(command="grep -E 'Sig(Blk|Ign)' /proc/self/status; echo end.") as started:
         lines = started.terminal.until(b"end.").decode().split()
-    assert lines[1::2] == ["0" * 16, "0" * 16]
+    c_library = 0b11 << 31  # signals 32 and 33 are its own: who started us may have left them so
+    assert [int(mask, 16) & ~c_library for mask in lines[1::2]] == [0, 0]
 
 
 def test_programs_get_the_usual_limit_of_open_files() -> None:

@@ -44,11 +44,12 @@ def answer(stage: Stage, nonce: bytes, farm: str = "", name: str = "conformance-
 
 
 def ask(stage: Stage, datagram: bytes) -> list[Any] | None:
-    """What the target answers to this datagram, past the queries that it sends itself."""
+    """What the target answers to this datagram, past the queries that it sends itself and what
+    another license server of its farm answered late to an earlier one."""
     stage.target.send_datagram(datagram)
     while (heard := stage.target.datagram(0.3)) is not None:
         values: list[Any] = msgpack.unpackb(heard)
-        if values[2] == ANSWER:
+        if values[2] == ANSWER and values[6] in datagram:
             stage.check(len(heard) <= limits.DATAGRAM_BYTES, "at most DATAGRAM_BYTES")
             return values
     return None

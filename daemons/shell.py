@@ -144,8 +144,8 @@ class Shell:
         loop.set_exception_handler(self._on_loop_error)
         try:
             if self._datagrams is not None:
-                is_found = self._station.role is Role.LICENSE_SERVER
-                await self._datagrams.open(hears_queries=is_found, listens_on=listen.host)
+                hears_queries = self._station.role is Role.LICENSE_SERVER
+                await self._datagrams.open(hears_queries, listens_on=listen.host)
             # No link can speak before the core is there: nothing is awaited in between.
             port = await self._links.listen(listen.host, listen.port)
             self._core = make_core(port)

@@ -2,8 +2,7 @@
 
 A device never takes a token from a pool before its temporary token was validated, not even when
 the temporary one has expired unvalidated: else invented devices could drain the pool by waiting
-(KB 287687). Such a device is refused until a user has logged on from it, as can happen during a
-terminal server's grace period.
+(KB 287687). Such a device is refused from then on, unless a validation still arrives late.
 """
 
 from __future__ import annotations

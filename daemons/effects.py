@@ -9,7 +9,6 @@ simulator performs the same ones under virtual time.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import msgspec
@@ -263,6 +262,15 @@ class Core(Protocol):
     def on_deadline(self, now: float) -> list[Effect]: ...
 
 
+def earliest(*deadlines: float | None) -> float | None:
+    """The first of these to come; None stands for never."""
+    found = None
+    for deadline in deadlines:
+        if deadline is not None and (found is None or deadline < found):
+            found = deadline
+    return found
+
+
 class EffectQueue:
     """The one rule of performing: nothing leaves before everything decided earlier is durable.
 
@@ -279,7 +287,7 @@ class EffectQueue:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._behind_commit)
 
-    def add(self, effects: Sequence[Effect]) -> list[Effect]:
+    def add(self, effects: list[Effect]) -> list[Effect]:
         """Queue what was decided; give back what rests on nothing undurable."""
         if self._committing or self._waiting:
             self._waiting.extend(effects)
@@ -287,8 +295,8 @@ class EffectQueue:
         for index, effect in enumerate(effects):
             if isinstance(effect, Persist):
                 self._waiting.extend(effects[index:])
-                return list(effects[:index])
-        return list(effects)
+                return effects[:index]
+        return effects
 
     def commit(self) -> list[Persist]:
         """Begin a commit of all that waits; empty while one is under way or nothing is to do."""

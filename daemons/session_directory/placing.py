@@ -77,9 +77,13 @@ class Placing:
             ticket=b"" if place.server is asking else self._ticket(request, place, now),
             others=_others(sessions, place),
         )
-        notes = [_several(request, offered)] if len(offered) > 1 else []
-        unsure = not offered and now < self.unsure_until
-        return [Answer(caller, answer), _placed(request, asking, place, unsure), *notes]
+        effects: list[Effect] = [Answer(caller, answer)]
+        if len(offered) > 1:
+            effects.append(_several(request, offered))
+        # That a session is where it is asked for is the common case, and decides nothing.
+        if not offered or place.server is not asking:
+            effects.append(_placed(request, asking, place, not offered and now < self.unsure_until))
+        return effects
 
     def redeem(self, caller: Caller, request: RedeemTicket, now: float) -> list[Effect]:
         """Say who shows this ticket and which session is theirs, once.

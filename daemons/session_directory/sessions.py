@@ -58,8 +58,13 @@ class Sessions:
 
         ACTIVE before DISCONNECTED; among those alike the one that began, or was left, last.
         """
-        rows = self._by_user.get(user_name, {}).values()
-        return sorted((row for row in rows if row.application == application), key=_order)
+        rows = self._by_user.get(user_name)
+        if rows is None:
+            return []
+        found = [row for row in rows.values() if row.application == application]
+        if len(found) > 1:
+            found.sort(key=_order)
+        return found
 
     def page(
         self, user_name: str, after_host: str, after_id: int, size: int

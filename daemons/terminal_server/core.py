@@ -20,6 +20,7 @@ from daemons.effects import (
     Peer,
     Randomness,
     Record,
+    earliest,
 )
 from daemons.settings import TerminalServerSettings
 from daemons.terminal_server.directory import DirectoryLink
@@ -179,8 +180,7 @@ class TerminalServerCore:
         return self._settled(self._lifecycle.on_program_ended(session_id, exit_status, now))
 
     def next_deadline(self) -> float | None:
-        deadlines = (self._servers.next_deadline(), self._directory.next_deadline())
-        return min((d for d in deadlines if d is not None), default=None)
+        return earliest(self._servers.next_deadline(), self._directory.next_deadline())
 
     def on_deadline(self, now: float) -> list[Effect]:
         return self._settled([*self._servers.on_deadline(now), *self._directory.on_deadline(now)])

@@ -318,8 +318,20 @@ def test_logons_go_on_while_sessions_may_be_missing_and_the_note_says_so(
     directory.passes(seconds)
     [note] = notes(directory.asked_to_place(ts2), "session.placed")
     assert note.fields["unsure"] is unsure
-    [note] = notes(directory.asked_to_place(ts2, "user2"), "session.placed")
-    assert note.fields["unsure"] is False
+
+
+def test_a_redirect_is_noted_and_sure() -> None:
+    directory = Directory()
+    directory.joined("ts2", row("ts2", 1, "user2"))
+    ts1 = directory.joined("ts1")
+    [note] = notes(directory.asked_to_place(ts1, "user2"), "session.placed")
+    assert (note.fields["host"], note.fields["unsure"]) == ("ts2", False)
+
+
+def test_a_session_that_is_where_it_is_asked_for_is_not_noted() -> None:
+    directory = Directory()
+    ts2 = directory.joined("ts2", row("ts2", 1, "user2"))
+    assert notes(directory.asked_to_place(ts2, "user2"), "session.placed") == []
 
 
 # --- limits ---------------------------------------------------------------------------------------

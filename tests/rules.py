@@ -41,7 +41,7 @@ OUTSIDE_WORLD = (
     "time",
     "uvloop",
 )
-LIBRARIES_OF_TSPROTO = ("cryptography", "msgpack", "msgspec", "tsproto")
+LIBRARIES_OF_TSPROTO = ("cryptography", "msgspec", "tsproto")
 
 # The only files of tsproto and of the daemons' folders that touch the outside world.
 IMPURE = {

@@ -170,7 +170,7 @@ def test_a_broken_rule_is_named_with_its_file(
 @pytest.mark.parametrize(
     ("rule", "path", "source"),
     [
-        (tsproto_knows_nobody, "tsproto/codec.py", "import msgpack, struct\nfrom . import limits"),
+        (tsproto_knows_nobody, "tsproto/codec.py", "import msgspec, struct\nfrom . import limits"),
         (tsproto_knows_nobody, CORE, "import structlog"),
         (the_pure_touches_nothing, "tsproto/transport.py", "import asyncio"),
         (the_pure_touches_nothing, "daemons/shell.py", "import time"),

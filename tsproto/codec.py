@@ -2,11 +2,8 @@
 
 A frame is one msgpack ext32 object, `0xc9 | u32 length | i8 kind | body`, so the stream is plain
 msgpack and its header a fixed six bytes. Kind 0 is a message, kind 1 bytes of the attached session.
-`msgpack` splits the stream and bounds it, `msgspec` gives the bodies their types: a value that got
-past here is valid, and nobody checks its shape again.
-
-An Unpacker that raised goes on reading in the middle of the bad object: after any error of this
-module the connection must end.
+The header is read here, for it is all that there is to a frame; `msgspec` gives the bodies their
+types: a value that got past here is valid, and nobody checks its shape again.
 """
 
 from __future__ import annotations
@@ -14,10 +11,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-import msgpack
 import msgspec
 
-from tsproto import limits
 from tsproto.errors import (
     FrameTooLong,
     MalformedFrame,
@@ -70,23 +65,17 @@ def _refusal(body: bytes, error: Exception) -> MalformedMessage | UnknownMessage
 
 
 class FrameReader:
-    """Splits a stream into frames. `frame_bytes` bounds a body, and may be raised on the way."""
+    """Splits a stream into frames. `frame_bytes` bounds a body, and may be raised on the way.
+
+    After an error the stream has no meaning any more: the connection must end.
+    """
 
     def __init__(self, frame_bytes: int) -> None:
         self.frame_bytes = frame_bytes
-        # Nothing but an ext has a length here: any other object ends the connection at its header.
-        self._unpacker = msgpack.Unpacker(
-            ext_hook=_Frame,
-            max_buffer_size=limits.FRAME_BYTES + limits.FRAME_BYTES,
-            max_ext_len=limits.FRAME_BYTES,
-            max_array_len=0,
-            max_map_len=0,
-            max_str_len=0,
-            max_bin_len=0,
-        )
-        self._fed = 0
-        self._taken = 0
-        self._head = b""
+        self._head = b""  # of a frame, shorter than a header
+        self._kind = MESSAGE_KIND  # of the frame whose body is still to come
+        self._parts: list[bytes] = []
+        self._missing = 0
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """The frames that `data` completes, as (kind, body), one by one.
@@ -94,60 +83,55 @@ class FrameReader:
         Raises MalformedFrame, UnknownFrameKind or FrameTooLong, as soon as a header shows it and
         whatever the pieces in which the bytes come.
         """
-        for start in range(0, len(data), limits.FRAME_BYTES):
-            yield from self._feed(data[start : start + limits.FRAME_BYTES])
-
-    def _feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        unpacker = self._unpacker
-        self._fed += len(data)
-        try:
-            unpacker.feed(data)
-            for frame in unpacker:
-                if type(frame) is not _Frame:
-                    break
-                before, self._taken = self._taken, unpacker.tell()
-                yield self._checked(frame, self._taken - before)
-        except (ValueError, msgpack.exceptions.UnpackException) as error:
-            self._check_head(data)
-            raise MalformedFrame(f"not a frame: {error}") from None
-        self._check_head(data)
-
-    def _checked(self, frame: _Frame, taken: int) -> tuple[int, bytes]:
-        body = frame.body
-        if taken != HEADER.size + len(body):
-            raise MalformedFrame("a frame is an ext32 object, whatever its length")
-        self._check_length(len(body))
-        _check_kind(frame.kind)
-        return frame.kind, body
-
-    def _check_head(self, data: bytes) -> None:
-        """Refuse what is no frame, or will be none, by its header: before its body is held."""
-        pending = self._fed - self._taken
-        if not pending:
+        start = 0
+        if self._missing:
+            start = min(self._missing, len(data))
+            self._parts.append(data[:start])
+            self._missing -= start
+            if self._missing:
+                return
+            body = b"".join(self._parts)
+            self._parts.clear()
+            yield self._kind, body
+        elif self._head:
+            data = self._head + data
             self._head = b""
-            return
-        fresh = data[len(data) - pending :] if pending <= len(data) else self._head + data
-        self._head = bytes(fresh[: HEADER.size])
-        if self._head[0] != EXT32:
-            raise MalformedFrame(f"a frame begins with 0xc9, not 0x{self._head[0]:02x}")
-        if len(self._head) >= HEADER.size - 1:  # msgpack, too, refuses a length before its kind
-            self._check_length(int.from_bytes(self._head[1:5], "big"))
-        if len(self._head) == HEADER.size:
-            _check_kind(HEADER.unpack(self._head)[2])
+        end = len(data)
+        while end - start >= HEADER.size:
+            kind, length = self._header(data, start)
+            start += HEADER.size
+            if end - start < length:
+                self._kind, self._parts, self._missing = kind, [data[start:]], length - end + start
+                return
+            yield kind, data[start : start + length]
+            start += length
+        if start < end:
+            self._keep_head(data[start:])
 
-    def _check_length(self, length: int) -> None:
+    def _header(self, data: bytes, start: int) -> tuple[int, int]:
+        """Kind and length of the frame that begins there."""
+        marker, length, kind = HEADER.unpack_from(data, start)
+        if marker != EXT32:
+            raise _no_frame(marker)
         if length > self.frame_bytes:
-            raise FrameTooLong(f"a frame of {length} bytes, {self.frame_bytes} allowed now")
+            raise self._too_long(length)
+        if kind != MESSAGE_KIND and kind != SESSION_KIND:
+            raise UnknownFrameKind(f"no frame has the kind {kind}")
+        return kind, length
+
+    def _keep_head(self, head: bytes) -> None:
+        """What is no frame, or a too long one, is refused before its header is whole."""
+        if head[0] != EXT32:
+            raise _no_frame(head[0])
+        if len(head) == HEADER.size - 1:
+            length = int.from_bytes(head[1:], "big")
+            if length > self.frame_bytes:
+                raise self._too_long(length)
+        self._head = head
+
+    def _too_long(self, length: int) -> FrameTooLong:
+        return FrameTooLong(f"a frame of {length} bytes, {self.frame_bytes} allowed now")
 
 
-def _check_kind(kind: int) -> None:
-    if kind not in (MESSAGE_KIND, SESSION_KIND):
-        raise UnknownFrameKind(f"no frame has the kind {kind}")
-
-
-class _Frame:
-    __slots__ = ("body", "kind")
-
-    def __init__(self, kind: int, body: bytes) -> None:
-        self.kind = kind
-        self.body = body
+def _no_frame(first: int) -> MalformedFrame:
+    return MalformedFrame(f"a frame begins with 0xc9, not 0x{first:02x}")

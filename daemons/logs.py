@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from enum import Enum
 from io import FileIO
 from logging import getLevelNamesMapping
@@ -19,6 +21,9 @@ from daemons.config import ConfigError
 from daemons.settings import Log
 
 EventDict = MutableMapping[str, Any]
+
+_PLAIN = frozenset({str, int, float, bool, list, type(None)})
+_encoder = msgspec.json.Encoder(enc_hook=repr)
 
 
 @contextmanager
@@ -34,15 +39,14 @@ def _configure(log: Log, output: FileIO) -> None:
     level = getLevelNamesMapping()[log.level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _Stamp(time.time),
         _tracebacks_shown if log.level == "debug" else _tracebacks_left_out,
-        _show_values,
     ]
     if is_text:
         renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer(
             colors=output.isatty(), sort_keys=False
         )
-        processors = [*shared, renderer, _encode_text]
+        processors = [*shared, _show_values, renderer, _encode_text]
     else:
         processors = [*shared, _encode_json]
     structlog.configure(
@@ -62,6 +66,24 @@ def report_fault(error: BaseException) -> None:
         at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
         exc_info=error,
     )
+
+
+class _Stamp:
+    """Adds the time in UTC, to the microsecond, as ISO 8601 writes it. The date and the second are
+    written once a second: a daemon under load notes thousands of lines in it."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._second = -1
+        self._prefix = ""
+
+    def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
+        second, microsecond = divmod(int(self._clock() * 1_000_000), 1_000_000)
+        if second != self._second:
+            self._second = second
+            self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        event["timestamp"] = f"{self._prefix}.{microsecond:06}Z"
+        return event
 
 
 class _Lossy:
@@ -99,18 +121,21 @@ def _tracebacks_left_out(logger: Any, method: str, event: EventDict) -> EventDic
 
 
 def _show_values(logger: Any, method: str, event: EventDict) -> EventDict:
+    return {key: _shown(value) for key, value in event.items()}
+
+
+def _shown(value: object) -> object:
     """Ids as hexadecimal digits and codes by their names, as the commands show them."""
-    for key, value in event.items():
-        if isinstance(value, bytes):
-            event[key] = value.hex()
-        elif isinstance(value, Enum):
-            event[key] = value.name
-    return event
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.name if isinstance(value, Enum) else value
 
 
 def _encode_json(logger: Any, method: str, event: EventDict) -> bytes:
-    first = {key: event.pop(key) for key in ("timestamp", "level", "event")}
-    return msgspec.json.encode({**first, **event}, enc_hook=repr)
+    line = {key: event.pop(key) for key in ("timestamp", "level", "event")}
+    for key, value in event.items():
+        line[key] = value if type(value) in _PLAIN else _shown(value)
+    return _encoder.encode(line)
 
 
 def _encode_text(logger: Any, method: str, event: Any) -> bytes:

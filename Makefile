@@ -31,11 +31,14 @@ check: $(STAMP)  ## style, types, architecture
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
+bench: $(STAMP)  ## the product beside its peers; make bench ONLY="directory echo" for some
+	$(BIN)/python -m bench $(ONLY) --json bench.json
+
 lock: $(STAMP)  ## resolve requirements.txt anew
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --generate-hashes --universal --python-version 3.11 --no-header --quiet -o requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --group bench --generate-hashes --universal --python-version 3.11 --no-header --quiet -o requirements.txt
 
 clean:  ## remove what make made
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help venv demo lab test check lock clean
+.PHONY: help venv demo lab test check bench lock clean

@@ -1,0 +1,94 @@
+"""Encoding and decoding every message, beside bare msgpack and JSON of the same values.
+
+Ours splits the stream into frames and decodes to a typed message whose every bound was checked; the
+others, given one whole object, make lists of whatever came. Each message is its example in the
+protocol's reference. The time is of one message, in CPU of one process.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeAlias
+
+import msgpack
+import msgspec
+
+from bench.course import Course, Figures, take_turns
+from bench.results import Row, beside
+from tsproto.codec import HEADER, FrameReader, decode_message, encode
+from tsproto.limits import FRAME_BYTES
+from tsproto.messages import Message
+from tsproto.reference.examples import EXAMPLES
+
+Found: TypeAlias = dict[str, dict[str, list[float]]]
+
+LOOPS = 5_000
+# What a farm says most; the other messages are in the JSON, and in the mean.
+SHOWN = ("PlaceSession", "SessionPlaced", "UpdateSession", "AcquireLicense", "LicenseIssued")
+PEERS = ("msgpack", "JSON")
+
+
+def run(course: Course) -> Iterator[Row]:
+    found: dict[str, dict[str, list[float]]] = {}
+    for message, _ in EXAMPLES:
+        name = type(message).__name__
+        one = _measured(course, message)
+        yield from _rows(name, one, is_detail=name not in SHOWN)
+        for who, figures in one.items():
+            for what, values in figures.items():
+                found.setdefault(who, {}).setdefault(what, []).append(statistics.median(values))
+    means = {
+        who: {what: [statistics.mean(values)] for what, values in figures.items()}
+        for who, figures in found.items()
+    }
+    yield from _rows(f"mean of {len(EXAMPLES)} messages", means, is_detail=False)
+
+
+def _rows(case: str, found: Found, is_detail: bool) -> Iterator[Row]:
+    for what in ("encode", "decode"):
+        for peer in PEERS:
+            row = beside("codec", case, what, "µs", found["ours"][what], peer, found[peer][what])
+            yield msgspec.structs.replace(row, is_detail=is_detail)
+
+
+def _measured(course: Course, message: Message) -> Found:
+    loops = course.size(LOOPS, 50)
+    frame = encode(message, 1)
+    values = msgspec.msgpack.decode(frame[HEADER.size :])
+    packed, text = msgpack.packb(values), json.dumps(values, default=bytes.hex)
+    reader = FrameReader(FRAME_BYTES)
+    write_json = partial(json.dumps, default=bytes.hex)
+    return take_turns(
+        course,
+        {
+            "ours": partial(
+                _timed, partial(encode, message, 1), partial(_decode, reader, frame), loops
+            ),
+            "msgpack": partial(
+                _timed, partial(msgpack.packb, values), partial(msgpack.unpackb, packed), loops
+            ),
+            "JSON": partial(_timed, partial(write_json, values), partial(json.loads, text), loops),
+        },
+    )
+
+
+def _decode(reader: FrameReader, frame: bytes) -> None:
+    for _, body in reader.feed(frame):
+        decode_message(body)
+
+
+def _timed(
+    encode_one: Callable[[], object], decode_one: Callable[[], object], loops: int
+) -> Figures:
+    return {"encode": _microseconds(encode_one, loops), "decode": _microseconds(decode_one, loops)}
+
+
+def _microseconds(call: Callable[[], object], loops: int) -> float:
+    began = time.process_time()
+    for _ in range(loops):
+        call()
+    return (time.process_time() - began) / loops * 1e6

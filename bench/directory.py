@@ -1,0 +1,266 @@
+"""The session directory beside Redis: whose session is where, and a change of it.
+
+Fifty links each, with the same client technique (`bench.pipelining`). The directory is the real
+daemon, and a link a terminal server that has joined and told it all its sessions. Two loads:
+
+- query: PlaceSession by a user who has a session, which the directory finds, judges and reserves;
+  Redis: HGETALL of the hash that holds the same eleven fields.
+- update and query: UpdateSession of a row and then that query; Redis: HSET of the fields that an
+  update changes, then HGETALL. An update of ours has no answer, so it is timed with its query.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import uvloop
+
+from bench import certificates, packages
+from bench.course import Course, Figures, resident_bytes, take_turns
+from bench.farm import farm, process_of
+from bench.peers.redis import command, redis
+from bench.pipelining import Frames, Lines, Load, Pipeline, Server, connect, measure
+from bench.results import Aim, Row, alone, beside
+from daemons import lab
+from tsproto import limits
+from tsproto.codec import encode
+from tsproto.messages import (
+    Hello,
+    JoinFarm,
+    PlaceSession,
+    Role,
+    SessionRow,
+    SessionState,
+    SyncSessions,
+    UpdateSession,
+)
+from tsproto.tls import FarmContext, daemon_tls
+
+LINKS = 50
+DEPTHS = (1, 16, 64)
+AIM_DEPTH = 16
+AIMS = {1: Aim(1.0), 16: Aim(1.2)}
+MEMORY_AIM = Aim(1.5)
+ROWS = (100_000, 1_000_000)
+REQUESTS_A_LINK = 500  # each link asks for so many of its users, in turn
+FIRST_REQUEST_ID = 70_000  # all ids of one size, and no answer as short as a heartbeat
+CREATED_AT = 1_790_000_000
+QUERY, UPDATE = "query", "update and query"
+OPERATIONS = {QUERY: 1, UPDATE: 2}
+PIPELINED = 40  # messages of a synchronisation under way
+
+
+_T = TypeVar("_T")
+
+
+class Side(msgspec.Struct, frozen=True):
+    """One contestant with its rows loaded; what it is asked, by the kind of load."""
+
+    server: Server
+    loads: dict[str, list[tuple[Pipeline, Load]]]
+    bytes_a_row: float
+
+
+def run(course: Course) -> Iterator[Row]:
+    sizes = (200,) if course.smoke else ROWS
+    for rows in sizes:
+        for is_secured in (False, True):
+            yield from _compare(course, rows, is_secured)
+
+
+def _compare(course: Course, rows: int, is_secured: bool) -> Iterator[Row]:
+    how = f"{rows:,} rows, {'TLS' if is_secured else 'plain'}"
+    course.say(f"loading {how}")
+    folder = course.folder / f"{rows}-{is_secured}"
+    plan = lab.Plan(terminal_servers=(), license_servers=(), users=(), tls=is_secured)
+    links = course.size(LINKS, 2)
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(farm(folder / "lab", plan)).daemon(plan.directory)
+        pid = process_of(folder / "lab", plan.directory)
+        runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
+        pki = folder / "lab" / "pki"
+        server = Server(directory.host, directory.port, pid)
+        ours = runner.run(_load_ours(server, pki if is_secured else None, rows, links))
+        stack.callback(lambda: runner.run(_close(ours)))
+        if packages.find("redis-server") is None:
+            yield from _alone(course, runner, ours, how)
+            return
+        certificates.issue(pki, Role.TERMINAL_SERVER, "redis")
+        tls = daemon_tls(pki / "redis.crt", pki / "redis.key", pki / "authority.crt")
+        secured = (pki, tls) if is_secured else (None, None)
+        peer = stack.enter_context(redis(folder / "redis", *secured))
+        theirs = runner.run(_load_redis(peer, rows, links))
+        stack.callback(lambda: runner.run(_close(theirs)))
+        yield from _figures(course, runner, ours, theirs, how)
+
+
+async def _close(side: Side) -> None:
+    for pipeline, _ in side.loads[QUERY]:
+        await pipeline.close()
+
+
+def _figures(
+    course: Course, runner: asyncio.Runner, ours: Side, theirs: Side, how: str
+) -> Iterator[Row]:
+    for what, parts in OPERATIONS.items():
+        for depth in (AIM_DEPTH,) if course.smoke else DEPTHS:
+            case = f"{what}, {how}, depth {depth}"
+            seconds = course.seconds(1.0)
+            mine, other = take_turns(
+                course,
+                {
+                    f"{name}, {case}": partial(_measured, runner, side, what, depth, seconds, parts)
+                    for name, side in (("ours", ours), ("Redis", theirs))
+                },
+            ).values()
+            aim = AIMS.get(depth)
+            cpu = "server CPU an operation"
+            yield beside("directory", case, cpu, "µs", mine["cpu"], "Redis", other["cpu"], aim)
+            yield beside(
+                "directory", case, "operations", "/s", mine["rate"], "Redis", other["rate"]
+            )
+    mine_bytes, other_bytes = [ours.bytes_a_row], [theirs.bytes_a_row]
+    yield beside(
+        "directory", how, "memory a row", "B", mine_bytes, "Redis", other_bytes, MEMORY_AIM
+    )
+
+
+def _alone(course: Course, runner: asyncio.Runner, ours: Side, how: str) -> Iterator[Row]:
+    found = _measured(runner, ours, QUERY, 1, course.seconds(1.0), 1)
+    note = "not compared: redis-server is missing"
+    case = f"query, {how}, depth 1"
+    yield alone("directory", case, "server CPU an operation", "µs", [found["cpu"]], note=note)
+
+
+def _measured(
+    runner: asyncio.Runner, side: Side, what: str, depth: int, seconds: float, parts: int
+) -> Figures:
+    return runner.run(measure(side.server, side.loads[what], depth, seconds, parts))
+
+
+# --- ours -----------------------------------------------------------------------------------------
+
+
+async def _load_ours(server: Server, pki: Path | None, rows: int, links: int) -> Side:
+    """Join as so many terminal servers, tell all sessions, and have the requests ready."""
+    before = resident_bytes(server.pid)
+    side = Side(server, {QUERY: [], UPDATE: []}, 0.0)
+    hosts = [f"host{number:03}" for number in range(links)]
+    pipelines = [await connect(server, Frames(), _identity(pki, host)) for host in hosts]
+    shares = [[_row(host, i) for i in range(n, rows, links)] for n, host in enumerate(hosts)]
+    await asyncio.gather(*map(_join, pipelines, hosts, shares))
+    for pipeline, owned in zip(pipelines, shares, strict=True):
+        asked = _asked(owned)
+        side.loads[QUERY].append((pipeline, Load([_query(*each) for each in asked], Frames())))
+        pairs = [_update(row) + _query(request_id, row) for request_id, row in asked]
+        side.loads[UPDATE].append((pipeline, Load(pairs, Frames())))
+    grown = resident_bytes(server.pid) - before
+    return msgspec.structs.replace(side, bytes_a_row=grown / rows)
+
+
+def _identity(pki: Path | None, host: str) -> FarmContext | None:
+    if pki is None:
+        return None
+    certificate, key = certificates.issue(pki, Role.TERMINAL_SERVER, host)
+    return daemon_tls(certificate, key, pki / "authority.crt")
+
+
+async def _join(pipeline: Pipeline, host: str, rows: Sequence[SessionRow]) -> None:
+    hello = Hello(version_min=1, version_max=1, role=Role.TERMINAL_SERVER, name=host)
+    await pipeline.say(encode(hello), 1)
+    join = JoinFarm(
+        address="127.0.0.1", port=5600, incarnation=bytes(16), sessions_max=2 * len(rows)
+    )
+    await pipeline.say(encode(join, 1), 1)
+    size = limits.SESSIONS_PER_MESSAGE
+    parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+    for batch in _batches(parts, PIPELINED):
+        frames = (
+            encode(SyncSessions(sessions=list(part), last=part is parts[-1]), number)
+            for number, part in enumerate(batch, FIRST_REQUEST_ID)
+        )
+        await pipeline.say(b"".join(frames), len(batch))
+
+
+def _asked(rows: Sequence[SessionRow]) -> list[tuple[int, SessionRow]]:
+    """Rows of one link that are asked for, spread over all it has, with the requests' ids."""
+    step = max(1, len(rows) // REQUESTS_A_LINK)
+    return list(enumerate(rows[::step], FIRST_REQUEST_ID))
+
+
+def _query(request_id: int, row: SessionRow) -> bytes:
+    asked = PlaceSession(user_name=row.user_name, application=row.application, device_id=bytes(32))
+    return encode(asked, request_id)
+
+
+def _update(row: SessionRow) -> bytes:
+    return encode(UpdateSession(session=row))
+
+
+def _row(host: str, index: int) -> SessionRow:
+    return SessionRow(
+        host=host,
+        session_id=index + 1,
+        user_name=f"user{index:07}",
+        application="",
+        state=SessionState.DISCONNECTED,
+        created_at=CREATED_AT,
+        disconnected_at=CREATED_AT + index % 1000,
+        placement=index + 1,
+        columns=132,
+        rows=43,
+        device_name=f"laptop{index:07}",
+    )
+
+
+# --- Redis ----------------------------------------------------------------------------------------
+
+
+async def _load_redis(server: Server, rows: int, links: int) -> Side:
+    before = resident_bytes(server.pid)
+    side = Side(server, {QUERY: [], UPDATE: []}, 0.0)
+    pipelines = [await connect(server, Lines(1)) for _ in range(links)]
+    for number, pipeline in enumerate(pipelines):
+        owned = [_row(f"host{number:03}", index) for index in range(number, rows, links)]
+        for batch in _batches(owned, PIPELINED * limits.SESSIONS_PER_MESSAGE):
+            await pipeline.say(b"".join(_hash(row) for row in batch), len(batch))
+        asked = [row for _, row in _asked(owned)]
+        got = Lines(1 + 2 * 2 * len(SessionRow.__struct_fields__))
+        side.loads[QUERY].append((pipeline, Load([_get(row) for row in asked], got)))
+        both = Lines(2 + 2 * 2 * len(SessionRow.__struct_fields__))
+        pairs = [_change(row) + _get(row) for row in asked]
+        side.loads[UPDATE].append((pipeline, Load(pairs, both)))
+    grown = resident_bytes(server.pid) - before
+    return msgspec.structs.replace(side, bytes_a_row=grown / rows)
+
+
+def _hash(row: SessionRow) -> bytes:
+    fields = zip(row.__struct_fields__, msgspec.structs.astuple(row), strict=True)
+    words = itertools.chain.from_iterable((name, _word(value)) for name, value in fields)
+    return command("HSET", f"session:{row.user_name}", *words)
+
+
+def _change(row: SessionRow) -> bytes:
+    """The fields that differ between a session that is shown and one that was left."""
+    changed = ("state", "disconnected_at", "columns", "rows", "device_name")
+    words = itertools.chain.from_iterable((name, _word(getattr(row, name))) for name in changed)
+    return command("HSET", f"session:{row.user_name}", *words)
+
+
+def _get(row: SessionRow) -> bytes:
+    return command("HGETALL", f"session:{row.user_name}")
+
+
+def _word(value: object) -> str:
+    return str(int(value)) if isinstance(value, int) else str(value)
+
+
+def _batches(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

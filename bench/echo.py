@@ -1,0 +1,94 @@
+"""Our connection layer, a request and its answer, beside a bare uvloop protocol that echoes bytes.
+
+Both get the same frames. The bare one neither reads nor checks nor knows who speaks: it is the
+floor on which a protocol in Python stands. One link is how two daemons of a farm talk; fifty show
+what a daemon does that many ask at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from functools import partial
+
+import uvloop
+
+from bench import certificates
+from bench.course import Course, Figures, take_turns
+from bench.pipelining import Frames, Load, Octets, Pipeline, Server, connect, measure
+from bench.results import Aim, Row, beside
+from bench.serving import serving
+from tsproto.codec import encode
+from tsproto.messages import Hello, PlaceSession, Role
+from tsproto.transport import daemon_tls
+
+LINKS = (1, 50)
+DEPTHS = (1, 16, 64)
+CPU_AIM = Aim(1.5)  # on one link at depth 1
+FIRST_REQUEST_ID = 70_000  # all ids of one size, and so all frames
+
+
+def run(course: Course) -> Iterator[Row]:
+    pki = course.folder / "pki"
+    certificates.make_authority(pki)
+    certificates.issue(pki, Role.SESSION_DIRECTORY, "sd")
+    for is_secured in (False, True):
+        words = (str(pki),) if is_secured else ()
+        tls = None
+        if is_secured:
+            certificate, key = certificates.issue(pki, Role.TERMINAL_SERVER, "ts1")
+            tls = daemon_tls(certificate, key, pki / "authority.crt")
+        with serving("ours", *words, tls=tls) as ours, serving("bare", *words, tls=tls) as bare:
+            how = "TLS" if is_secured else "plain"
+            loads = [(2, 16)] if course.smoke else list(itertools.product(LINKS, DEPTHS))
+            for load in loads:
+                yield from _compare(course, ours, bare, load, how)
+
+
+def requests() -> list[bytes]:
+    """PlaceSession, as a terminal server asks it."""
+    asked = PlaceSession(user_name="user0001", application="", device_id=bytes(32))
+    return [encode(asked, FIRST_REQUEST_ID + number) for number in range(1000)]
+
+
+def _compare(
+    course: Course, ours: Server, bare: Server, load: tuple[int, int], how: str
+) -> Iterator[Row]:
+    links, depth = load
+    case = f"{links} link{'s' if links > 1 else ''}, depth {depth}, {how}"
+    contestants = {"ours": (ours, True), "bare": (bare, False)}
+    found = take_turns(
+        course,
+        {
+            f"{name}, {case}": partial(_run, server, is_ours, load, course)
+            for name, (server, is_ours) in contestants.items()
+        },
+    )
+    mine, other = found.values()
+    aim = CPU_AIM if load == (1, 1) else None
+    yield beside(
+        "echo", case, "server CPU a request", "µs", mine["cpu"], "bare uvloop", other["cpu"], aim
+    )
+    yield beside("echo", case, "requests", "/s", mine["rate"], "bare uvloop", other["rate"])
+
+
+def _run(server: Server, is_ours: bool, load: tuple[int, int], course: Course) -> Figures:
+    return uvloop.run(_measure(server, is_ours, load, course.seconds(1.0)))
+
+
+async def _measure(server: Server, is_ours: bool, load: tuple[int, int], seconds: float) -> Figures:
+    links, depth = load
+    frames = requests()
+    loads: list[tuple[Pipeline, Load]] = []
+    hello = Hello(version_min=1, version_max=1, role=Role.TERMINAL_SERVER, name="ts1")
+    try:
+        for _ in range(links):
+            answers = Frames() if is_ours else Octets(len(frames[0]))
+            pipeline = await connect(server, answers)
+            loads.append((pipeline, Load(frames, answers)))
+            if is_ours:
+                await pipeline.say(encode(hello), 1)
+        return await measure(server, loads, depth, seconds)
+    finally:
+        for pipeline, _ in loads:
+            await pipeline.close()

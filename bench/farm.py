@@ -1,0 +1,117 @@
+"""Daemons of ours for a bench: real processes with a farm's certificates, on loopback addresses."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import argon2
+
+from bench.course import children_cpu_seconds, cpu_seconds
+from clients.steps import Host
+from daemons import lab
+from daemons.lab import making, processes
+from daemons.lab.plan import Lab, Plan
+
+PASSWORD = b"bench"
+# As cheap as argon2id can be: what a logon takes is then not what a password's hash takes.
+_CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+Tables = Mapping[str, Any]
+
+
+@contextlib.contextmanager
+def farm(
+    folder: Path,
+    plan: Plan,
+    settings: Mapping[str, Tables] | None = None,
+    users: Sequence[str] = (),
+) -> Iterator[Lab]:
+    """A farm that runs inside the block; `folder` is the lab's, with its `pki` and `users`.
+
+    `settings` are laid over the configurations of the daemons that they name. `users` are accounts
+    beside the plan's, with PASSWORD, whose check costs next to nothing.
+    """
+    making.make(folder, plan)
+    for name, tables in (settings or {}).items():
+        file = folder / name / "config.toml"
+        file.write_text(toml(laid_over(tomllib.loads(file.read_text()), tables)))
+    if users:
+        _add_accounts(folder / "accounts", users)
+    try:
+        yield lab.up(folder, plan, lambda line: None)
+    finally:
+        lab.down(folder)
+
+
+def process_of(folder: Path, name: str) -> int:
+    """The process of a daemon of the farm that runs."""
+    pid = lab.pid_of(folder, name)
+    if pid is None:
+        raise OSError(f"{name} does not run; its log is in {folder / name}")
+    return pid
+
+
+def keeper_of(folder: Path, name: str) -> int:
+    """The process that keeps a terminal server's sessions."""
+    pid = processes.pid_in(folder / name / "state" / "keeper.pid", "daemons.terminal_server")
+    if pid is None:
+        raise OSError(f"{name} has no keeper")
+    return pid
+
+
+def hosts_of(made: Lab) -> tuple[Host, ...]:
+    """The terminal servers, in the order of the plan."""
+    found = [daemon for daemon in made.daemons if daemon.role == "terminal_server"]
+    return tuple(Host(daemon.host, daemon.port, daemon.name) for daemon in found)
+
+
+def farm_cpu_seconds(folder: Path, made: Lab) -> float:
+    """Of all daemons that run, their keepers, and the programs that the keepers have waited for."""
+    running = {daemon.name: lab.pid_of(folder, daemon.name) for daemon in made.daemons}
+    daemons = [pid for pid in running.values() if pid is not None]
+    keepers = [keeper_of(folder, host.name) for host in hosts_of(made) if running[host.name]]
+    return sum(map(cpu_seconds, daemons + keepers)) + sum(map(children_cpu_seconds, keepers))
+
+
+# --- configuration --------------------------------------------------------------------------------
+
+
+def laid_over(tables: Tables, changes: Tables) -> dict[str, Any]:
+    """`tables` with `changes` in them: a table is changed key by key, None takes a key away."""
+    result = dict(tables)
+    for key, value in changes.items():
+        if value is None:
+            result.pop(key, None)
+            continue
+        is_table = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = laid_over(result[key], value) if is_table else value
+    return result
+
+
+def toml(tables: Tables) -> str:
+    """A line for every key; JSON's strings, numbers and booleans are TOML's as well."""
+    return "".join(f"{json.dumps(key)} = {_inline(value)}\n" for key, value in tables.items())
+
+
+def _inline(value: object) -> str:
+    if isinstance(value, Mapping):
+        pairs = (f"{json.dumps(key)} = {_inline(each)}" for key, each in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_inline, value))}]"
+    return json.dumps(value)
+
+
+def _add_accounts(file: Path, users: Sequence[str]) -> None:
+    """Sessions run as whoever runs the bench."""
+    system_user = "root" if os.geteuid() == 0 else ""
+    secret = _CHEAP.hash(PASSWORD)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as accounts:
+        accounts.writelines(f"{user}:{secret}:{system_user}\n" for user in users)

@@ -1,0 +1,291 @@
+"""Durable licenses beside PostgreSQL: issue, make full, renew; 1, 16 and 128 in flight.
+
+Ours is the real license server over plain TCP, one link with so many requests in flight: each
+answer is a signed token whose ledger row is on the disk (SQLite, synchronous=FULL, group commit).
+Beside it the same row goes into PostgreSQL by an upsert and a commit of its own, over as many
+connections as requests are in flight; nothing is signed and nobody checks a device there. The two
+parts of ours that cannot be less are shown alone: SQLite's group commit of such a row, and an
+Ed25519 signature.
+
+A renewal needs a token near its end, so each repetition has a farm of its own, whose clock is
+warped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import apsw
+import psycopg
+import uvloop
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bench import packages
+from bench.course import Course, Figures, cpu_seconds, take_turns
+from bench.farm import farm, process_of
+from bench.peers.postgresql import postgresql, server_pid
+from bench.pipelining import Frames, Kept, Load, Pipeline, Server, connect
+from bench.processes import descendants
+from bench.results import Aim, Row, alone, beside
+from daemons import lab
+from tsproto import limits
+from tsproto.codec import FrameReader, decode_message, encode
+from tsproto.license_token import read_claims
+from tsproto.messages import (
+    AcquireLicense,
+    Hello,
+    LicenseIssued,
+    MarkValidated,
+    Message,
+    RenewLicense,
+    Role,
+)
+
+DEPTHS = (1, 16, 128)
+AIM = Aim(3.0, at_most=False)  # at 16 in flight
+AIM_DEPTH = 16
+DEVICES = 4000  # below what one terminal server may bring in a minute
+PRODUCT = "terminal-server"
+FIRST_REQUEST_ID = 70_000
+# Full tokens last 52 to 89 days: then those of the last six are near their end.
+WARP_DAYS = limits.FULL_DAYS_MAX - limits.RENEWAL_DAYS + 1
+SERVER = "license-a"
+TOKEN_BYTES = 250  # about what a token has, signature and all
+CLAIMS_BYTES = 180
+WHAT = ("issue", "make full", "renew")
+
+
+def run(course: Course) -> Iterator[Row]:
+    has_postgresql = packages.find("initdb") is not None
+    for depth in (AIM_DEPTH,) if course.smoke else DEPTHS:
+        yield from _compare(course, depth, has_postgresql)
+    signing = take_turns(course, {"Ed25519 alone": partial(_sign, course.size(5000, 50))})
+    yield alone(
+        "licenses", "Ed25519 alone", "CPU a signature", "µs", signing["Ed25519 alone"]["cpu"]
+    )
+
+
+def _compare(course: Course, depth: int, has_postgresql: bool) -> Iterator[Row]:
+    count = course.size(DEVICES, 60)
+    farms = itertools.count()
+    contestants = {
+        "ours": lambda: _ours(course.folder / f"farm-{depth}-{next(farms)}", count, depth),
+        "SQLite alone": lambda: _sqlite(course.folder / f"alone-{depth}.db", count, depth),
+    }
+    if not has_postgresql:
+        found = take_turns(course, contestants)
+        note = "not compared: PostgreSQL is missing"
+        for what in WHAT:
+            case = f"{what}, {depth} in flight"
+            yield alone("licenses", case, "operations", "/s", found["ours"][what], note=note)
+        return
+    folder = course.folder / f"postgresql-{depth}"
+    with postgresql(folder) as address:
+        contestants["PostgreSQL"] = partial(_postgresql, address, folder, count, depth)
+        found = take_turns(course, contestants)
+    yield from _rows(found, depth)
+
+
+def _rows(found: dict[str, dict[str, list[float]]], depth: int) -> Iterator[Row]:
+    ours, theirs, sqlite = found["ours"], found["PostgreSQL"], found["SQLite alone"]
+    aim = AIM if depth == AIM_DEPTH else None
+    for what in WHAT:
+        case = f"{what}, {depth} in flight"
+        upserts, cpu = theirs["upsert"], theirs["upsert cpu"]
+        yield beside("licenses", case, "operations", "/s", ours[what], "PostgreSQL", upserts, aim)
+        yield beside(
+            "licenses",
+            case,
+            "server CPU an operation",
+            "µs",
+            ours[f"{what} cpu"],
+            "PostgreSQL",
+            cpu,
+        )
+    case = f"issue, {depth} in flight"
+    yield beside(
+        "licenses", case, "operations", "/s", ours["issue"], "SQLite alone", sqlite["rows"]
+    )
+
+
+# --- ours -----------------------------------------------------------------------------------------
+
+
+def _ours(folder: Path, count: int, depth: int) -> Figures:
+    plan = lab.Plan(
+        terminal_servers=(),
+        license_servers=(lab.LicenseServerPlan(SERVER, tokens=count),),
+        users=(),
+        tls=False,
+    )
+    with farm(folder, plan) as made:
+        daemon = made.daemon(SERVER)
+        server = Server(daemon.host, daemon.port, process_of(folder, SERVER))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            pipeline = runner.run(_greeted(server))
+            figures, issued = runner.run(_made_full(server, pipeline, count, depth))
+            lab.warp(folder, WARP_DAYS * limits.DAY_SECONDS)
+            figures |= runner.run(_renewed(server, pipeline, issued, depth))
+            runner.run(pipeline.close())
+    return figures
+
+
+async def _greeted(server: Server) -> Pipeline:
+    pipeline = await connect(server, Frames())
+    hello = Hello(version_min=1, version_max=1, role=Role.TERMINAL_SERVER, name="ts1")
+    await pipeline.say(encode(hello), 1)
+    return pipeline
+
+
+async def _made_full(
+    server: Server, pipeline: Pipeline, count: int, depth: int
+) -> tuple[Figures, list[LicenseIssued]]:
+    devices = [os.urandom(32) for _ in range(count)]
+    acquired = [_acquire(device) for device in devices]
+    _, figures = await _timed(server, pipeline, "issue", acquired, depth)
+    validated = [_validate(device) for device in devices]
+    await pipeline.run_through(Load(_frames(validated), Frames(), once=True), depth)
+    issued, of_full = await _timed(server, pipeline, "make full", acquired, depth)
+    return figures | of_full, issued
+
+
+async def _renewed(
+    server: Server, pipeline: Pipeline, issued: Sequence[LicenseIssued], depth: int
+) -> Figures:
+    last = max(license.expires_at for license in issued)
+    near_seconds = (limits.FULL_DAYS_MAX - WARP_DAYS) * limits.DAY_SECONDS
+    near = [_renew(each) for each in issued if last - each.expires_at < near_seconds]
+    renewed, figures = await _timed(server, pipeline, "renew", near, depth)
+    if any(license.expires_at <= last for license in renewed):
+        raise OSError("the license server has not renewed every token that was near its end")
+    return figures
+
+
+async def _timed(
+    server: Server, pipeline: Pipeline, what: str, asked: Sequence[Message], depth: int
+) -> tuple[list[LicenseIssued], Figures]:
+    """The answers to these, and how fast they came."""
+    kept = Kept()
+    load = Load(_frames(asked), kept, once=True)
+    cpu, began = cpu_seconds(server.pid), time.perf_counter()
+    await pipeline.run_through(load, depth)
+    took, cpu = time.perf_counter() - began, cpu_seconds(server.pid) - cpu
+    answers = [
+        decode_message(body)
+        for _, body in FrameReader(limits.FRAME_BYTES).feed(b"".join(kept.data))
+    ]
+    issued = [answer for answer in answers if isinstance(answer, LicenseIssued)]
+    if len(issued) < len(asked):
+        raise OSError(f"{what}: {len(asked) - len(issued)} of {len(asked)} were refused")
+    return issued, {what: len(asked) / took, f"{what} cpu": cpu / len(asked) * 1e6}
+
+
+def _frames(messages: Sequence[Message]) -> list[bytes]:
+    return [encode(message, number) for number, message in enumerate(messages, FIRST_REQUEST_ID)]
+
+
+def _acquire(device_id: bytes) -> AcquireLicense:
+    return AcquireLicense(
+        device_id=device_id,
+        device_name="laptop1",
+        user_name="user1",
+        product=PRODUCT,
+        product_version=1,
+    )
+
+
+def _validate(device_id: bytes) -> MarkValidated:
+    return MarkValidated(device_id=device_id, product=PRODUCT, product_version=1, user_name="user1")
+
+
+def _renew(license: LicenseIssued) -> RenewLicense:
+    claims = read_claims(license.token)
+    return RenewLicense(
+        license_id=license.license_id,
+        device_id=claims.device_id,
+        device_name=claims.device_name,
+        user_name="user1",
+        product=claims.product,
+        product_version=claims.product_version,
+    )
+
+
+# --- beside ---------------------------------------------------------------------------------------
+
+TABLE = (
+    "CREATE TABLE IF NOT EXISTS licenses (license_id {bytes} PRIMARY KEY,"
+    " device_id {bytes} NOT NULL, product TEXT NOT NULL,"
+    " expires_at BIGINT NOT NULL, token {bytes} NOT NULL)"
+)
+UPSERT = (
+    "INSERT INTO licenses VALUES ({0}, {0}, {0}, {0}, {0})"
+    " ON CONFLICT (license_id) DO UPDATE"
+    " SET expires_at = excluded.expires_at, token = excluded.token"
+)
+
+
+def _ledger_rows(count: int) -> list[tuple[bytes, bytes, str, int, bytes]]:
+    token = os.urandom(TOKEN_BYTES)
+    return [(os.urandom(16), os.urandom(32), PRODUCT, 1_800_000_000, token) for _ in range(count)]
+
+
+def _postgresql(address: str, folder: Path, count: int, depth: int) -> Figures:
+    return asyncio.run(_upserts(address, folder, _ledger_rows(count), depth))
+
+
+async def _upserts(
+    address: str, folder: Path, rows: list[tuple[bytes, bytes, str, int, bytes]], depth: int
+) -> Figures:
+    """Every row in a transaction of its own, as a server does that promises each by itself."""
+    connections = [
+        await psycopg.AsyncConnection.connect(address, autocommit=True) for _ in range(depth)
+    ]
+    await connections[0].execute(TABLE.format(bytes="BYTEA"))
+    todo = iter(rows)
+    upsert = UPSERT.format("%s")
+
+    async def work(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
+        for row in todo:
+            await connection.execute(upsert, row, prepare=True)
+
+    processes = descendants(server_pid(folder))
+    cpu, began = _cpu_of(processes), time.perf_counter()
+    await asyncio.gather(*map(work, connections))
+    took, cpu = time.perf_counter() - began, _cpu_of(processes) - cpu
+    for connection in connections:
+        await connection.close()
+    return {"upsert": len(rows) / took, "upsert cpu": cpu / len(rows) * 1e6}
+
+
+def _cpu_of(processes: Sequence[int]) -> float:
+    return sum(map(cpu_seconds, processes))
+
+
+def _sqlite(file: Path, count: int, depth: int) -> Figures:
+    """The disk's part of ours: as many rows in a commit as requests are in flight."""
+    connection = apsw.Connection(str(file))
+    connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+    connection.execute(TABLE.format(bytes="BLOB"))
+    rows = _ledger_rows(count)
+    began = time.perf_counter()
+    for start in range(0, count, depth):
+        with connection:
+            connection.executemany(UPSERT.format("?"), rows[start : start + depth])
+    took = time.perf_counter() - began
+    connection.close()
+    return {"rows": count / took}
+
+
+def _sign(count: int) -> Figures:
+    key, claims = Ed25519PrivateKey.generate(), os.urandom(CLAIMS_BYTES)
+    began = time.process_time()
+    for _ in range(count):
+        key.sign(claims)
+    return {"cpu": (time.process_time() - began) / count * 1e6}

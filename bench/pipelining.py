@@ -1,0 +1,216 @@
+"""The client technique for request/answer benches, the same for every server.
+
+Raw asyncio protocols on uvloop. Each connection keeps `depth` requests unanswered: for every answer
+that has come it sends one more, in one write a wake-up. Requests are bytes made beforehand, and
+answers are only counted, so that the client costs as little as it can and the server is what is
+busy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from typing import Protocol, cast
+
+import msgspec
+
+from bench.course import Figures, cpu_seconds
+from tsproto.codec import HEADER
+
+SETTLE_SECONDS = 0.2
+PATIENCE_SECONDS = 60.0
+HEARTBEAT_BYTES = 3
+
+
+class Answers(Protocol):
+    """Counts the answers that these bytes complete; one is made for each connection."""
+
+    def __call__(self, data: bytes) -> int: ...
+
+
+class Frames:
+    """Whole frames of the protocol but for heartbeats, the only ones whose body has three bytes."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def __call__(self, data: bytes) -> int:
+        data = self._rest + data if self._rest else data
+        start, count, size = 0, 0, len(data)
+        while start + HEADER.size <= size:
+            length = int.from_bytes(data[start + 1 : start + 5], "big")
+            if start + HEADER.size + length > size:
+                break
+            start += HEADER.size + length
+            count += length != HEARTBEAT_BYTES
+        self._rest = data[start:]
+        return count
+
+
+class Kept(Frames):
+    """Whole frames, which are also kept, for whoever has to read them afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data: list[bytes] = []
+
+    def __call__(self, data: bytes) -> int:
+        self.data.append(data)
+        return super().__call__(data)
+
+
+class Lines:
+    """Answers that all have the same number of lines, as Redis' of one kind have."""
+
+    def __init__(self, lines: int) -> None:
+        self._lines = lines
+        self._rest = 0
+
+    def __call__(self, data: bytes) -> int:
+        count, self._rest = divmod(self._rest + data.count(b"\n"), self._lines)
+        return count
+
+
+class Octets:
+    """Answers that all have the same length."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._rest = 0
+
+    def __call__(self, data: bytes) -> int:
+        count, self._rest = divmod(self._rest + len(data), self._length)
+        return count
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What one connection is to send, over and over or `once`, and how its answers are counted."""
+
+    requests: Sequence[bytes]
+    answers: Answers
+    once: bool = False
+
+
+class Pipeline(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, answers: Answers) -> None:
+        self.answered = 0
+        self._answers = answers
+        self._requests: Iterator[bytes] = iter(())
+        self._unanswered = 0
+        self._is_running = False
+        self._quiet: asyncio.Future[None] | None = None
+        self._gone = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._gone.set()
+        if self._quiet is not None and not self._quiet.done():
+            self._quiet.set_exception(ConnectionError(f"the server hung up: {error or 'EOF'}"))
+
+    def data_received(self, data: bytes) -> None:
+        count = self._answers(data)
+        self.answered += count
+        self._unanswered -= count
+        if self._is_running:
+            self._send(count)
+        elif self._quiet is not None and self._unanswered <= 0 and not self._quiet.done():
+            self._quiet.set_result(None)
+
+    async def say(self, data: bytes, answers: int) -> None:
+        """Send this apart from any load, and wait for so many answers."""
+        self._unanswered += answers
+        self._transport.write(data)
+        await self._until_quiet()
+
+    def start(self, load: Load, depth: int) -> None:
+        self._requests = iter(load.requests) if load.once else itertools.cycle(load.requests)
+        self._answers = load.answers
+        self._is_running = True
+        self._send(depth)
+
+    async def stop(self) -> None:
+        """Send no more, and wait for what is still unanswered."""
+        self._is_running = False
+        await self._until_quiet()
+
+    async def run_through(self, load: Load, depth: int) -> None:
+        """Send all requests of a load that is sent once, and wait for the last answer."""
+        self.start(load, depth)
+        await self._until_quiet()
+        self._is_running = False
+
+    async def close(self) -> None:
+        self._transport.close()
+        await self._gone.wait()
+
+    async def _until_quiet(self) -> None:
+        if self._unanswered <= 0:
+            return
+        self._quiet = asyncio.get_running_loop().create_future()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self._quiet
+        self._quiet = None
+
+    def _send(self, count: int) -> None:
+        todo = list(itertools.islice(self._requests, count))
+        self._unanswered += len(todo)
+        if todo:
+            self._transport.write(b"".join(todo))
+        elif not self._unanswered and self._quiet is not None and not self._quiet.done():
+            self._quiet.set_result(None)
+
+
+class Server(msgspec.Struct, frozen=True):
+    """A server under test: where it listens, and the process that pays for what it is asked."""
+
+    host: str
+    port: int
+    pid: int
+    tls: ssl.SSLContext | None = None
+
+
+async def connect(server: Server, answers: Answers, tls: ssl.SSLContext | None = None) -> Pipeline:
+    """`tls` is this connection's own context, where not all show the same certificate."""
+    context = tls or server.tls
+    _, pipeline = await asyncio.get_running_loop().create_connection(
+        lambda: Pipeline(answers),
+        server.host,
+        server.port,
+        ssl=context,
+        server_hostname="" if context else None,
+    )
+    return pipeline
+
+
+async def measure(
+    server: Server,
+    loads: Sequence[tuple[Pipeline, Load]],
+    depth: int,
+    seconds: float,
+    parts: int = 1,
+) -> Figures:
+    """What the server did for `seconds`: operations a second, and its CPU for each (µs). A request
+    with one answer may stand for `parts` operations."""
+    pipelines = [pipeline for pipeline, _ in loads]
+    for pipeline, load in loads:
+        pipeline.start(load, depth)
+    await asyncio.sleep(min(SETTLE_SECONDS, seconds))
+    before, cpu, began = _answered(pipelines), cpu_seconds(server.pid), time.perf_counter()
+    await asyncio.sleep(seconds)
+    took = time.perf_counter() - began
+    cpu, count = cpu_seconds(server.pid) - cpu, (_answered(pipelines) - before) * parts
+    await asyncio.gather(*(pipeline.stop() for pipeline in pipelines))
+    if not count:
+        raise ConnectionError(f"{server.host}:{server.port} answered nothing in {seconds:g} s")
+    return {"rate": count / took, "cpu": cpu / count * 1e6}
+
+
+def _answered(pipelines: Sequence[Pipeline]) -> int:
+    return sum(pipeline.answered for pipeline in pipelines)

@@ -1,0 +1,80 @@
+"""Small servers for benches, each in a process of its own: `python -m bench.serving KIND …`.
+
+Ours answers every PlaceSession from one constant, through the whole connection layer; the bare one
+is a uvloop protocol that sends back the bytes it is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import uvloop
+
+from bench.pipelining import Server
+from tsproto.connection import Event, Received
+from tsproto.messages import PlaceSession, Role, SessionPlaced
+from tsproto.transport import Link, listen, server_tls
+
+
+@contextlib.contextmanager
+def serving(kind: str, *words: str, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """The server runs inside the block, on a loopback port of its own."""
+    command = [sys.executable, "-m", "bench.serving", kind, *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            if not said:
+                raise OSError(f"{' '.join(command)} ended with status {process.wait()}")
+            yield Server("127.0.0.1", int(said), process.pid, tls)
+        finally:
+            process.terminate()
+
+
+class Placer:
+    """Owner of our server's links."""
+
+    def on_events(self, link: Link, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Received) and isinstance(event.message, PlaceSession):
+                placed = SessionPlaced(
+                    placement=1, host="ts1", address="127.0.0.1", port=1, session_id=1
+                )
+                link.send(placed, event.message.request_id)
+
+    def on_writable(self, link: Link) -> None: ...
+
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.write(data)
+
+
+async def serve(kind: str, pki: Path | None) -> None:
+    """Until the process is ended."""
+    tls = server_tls(pki / "sd.crt", pki / "sd.key", pki / "authority.crt") if pki else None
+    if kind == "ours":
+        listener = await listen(
+            "127.0.0.1", 0, Placer(), role=Role.SESSION_DIRECTORY, name="sd", farm="bench", tls=tls
+        )
+        port = listener.port
+    else:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Echo, "127.0.0.1", 0, ssl=tls)
+        port = server.sockets[0].getsockname()[1]
+    print(port, flush=True)
+    await asyncio.get_running_loop().create_future()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else None))

@@ -1,4 +1,4 @@
-"""What an administrator asks the daemons, over a certificate of that role."""
+"""What an administrator asks the daemons, with a certificate of that role or over plain TCP."""
 
 from __future__ import annotations
 
@@ -54,12 +54,18 @@ class Daemon(msgspec.Struct, frozen=True):
 
 
 class Administrator:
-    """An administrator's identity: three PEM files. Raises TsfarmError when they are unusable."""
+    """Asks under this name; with `tls` None over plain TCP, at loopback addresses."""
 
-    def __init__(self, certificate: Path, key: Path, authority: Path) -> None:
+    def __init__(self, name: str, tls: ssl.SSLContext | None) -> None:
+        self._name = name
+        self._tls = tls
+
+    @classmethod
+    def certified(cls, certificate: Path, key: Path, authority: Path) -> Administrator:
+        """By three PEM files. Raises TsfarmError when they are unusable."""
         try:
             own = identity.identity_of(identity.certificate_der(certificate.read_bytes()))
-            self._tls = transport.daemon_tls(certificate, key, authority)
+            tls = transport.daemon_tls(certificate, key, authority)
         except (OSError, ssl.SSLError) as error:
             files = f"{certificate}, {key} and {authority}"
             raise TsfarmError(f"cannot use {files}: {error.strerror or error}") from None
@@ -68,7 +74,7 @@ class Administrator:
                 f"{certificate} is no administrator's certificate: make one with"
                 " `tsfarm pki issue administrator NAME`"
             )
-        self._name = own.name
+        return cls(own.name, tls)
 
     async def ask(self, daemon: Daemon, requests: Sequence[Message]) -> list[Message]:
         """The answers to these requests, in their order; raises QueryFailed."""
@@ -118,7 +124,7 @@ class Administrator:
 class Conversation:
     """One link of an administrator, for requests one after the other."""
 
-    def __init__(self, tls: ssl.SSLContext, name: str, daemon: Daemon) -> None:
+    def __init__(self, tls: ssl.SSLContext | None, name: str, daemon: Daemon) -> None:
         self._tls = tls
         self._name = name
         self._daemon = daemon

@@ -16,6 +16,7 @@ import click
 from clients.options import Duration, example
 
 FOLDER = Path(".lab")
+LOAD_USERS_MAX = 99_999  # their names have five digits
 
 
 def _lab() -> Any:
@@ -42,10 +43,19 @@ def lab() -> None:
 
 @lab.command("up", epilog=example("tsfarm lab up --dir .lab"))
 @click.option("--foreground", is_flag=True, help="Stay, and stop the lab at Ctrl-C.")
+@click.option("--plain", is_flag=True, help="Make it without TLS, to watch what is said.")
+@click.option(
+    "--load-users",
+    type=click.IntRange(0, LOAD_USERS_MAX),
+    default=0,
+    metavar="N",
+    help="Make N users for `tsfarm load` as well, load00001 and so on. Their one password, in"
+    " users/load, is hashed cheaply (8 KiB, once): for a lab only.",
+)
 @in_folder
-def lab_up(folder: Path, foreground: bool) -> None:
+def lab_up(folder: Path, foreground: bool, plain: bool, load_users: int) -> None:
     """Make the lab unless it is there, and start what does not run."""
-    made = _lab().up(folder, say=click.echo)
+    made = _lab().up(folder, _lab().Plan(tls=not plain, load_users=load_users), say=click.echo)
     click.echo(f"\nthe lab is in {folder}; connect with\n  {_lab().connect_hint(folder, made)}")
     if not foreground:
         return

@@ -94,6 +94,7 @@ class _Lab(msgspec.Struct, frozen=True):
     """The part of a lab's `lab.json` that tells whom to ask."""
 
     daemons: tuple[_LabDaemon, ...]
+    tls: bool = True
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -107,12 +108,15 @@ class Target(msgspec.Struct, frozen=True):
     def administrator(self) -> Administrator:
         """Raises TsfarmError when the files are missing or unusable."""
         if self.lab is not None:
-            self._lab_daemons(self.lab)  # is there a lab at all?
+            if not _load_lab(self.lab).tls:
+                return Administrator("admin", None)
             pki = self.lab / "pki"
-            return Administrator(pki / "admin.crt", pki / "admin.key", pki / "authority.crt")
+            return Administrator.certified(
+                pki / "admin.crt", pki / "admin.key", pki / "authority.crt"
+            )
         if self.identity is None or self.authority is None:
             raise click.UsageError("give --identity CERT KEY with --ca FILE, or --lab DIR")
-        return Administrator(*self.identity, self.authority)
+        return Administrator.certified(*self.identity, self.authority)
 
     def daemons(self, role: Role) -> list[Daemon]:
         """Those of this role that are to be asked; raises TsfarmError when there are none."""
@@ -122,7 +126,7 @@ class Target(msgspec.Struct, frozen=True):
             raise click.UsageError("give --server HOST[:PORT], or --lab DIR")
         found = [
             Daemon(role, Host(daemon.host, daemon.port, daemon.name))
-            for daemon in self._lab_daemons(self.lab)
+            for daemon in _load_lab(self.lab).daemons
             if daemon.role == role.name.lower()
         ]
         if not found:
@@ -133,15 +137,14 @@ class Target(msgspec.Struct, frozen=True):
     def _with_port(host: Host, role: Role) -> Host:
         return host if host.port else Host(host.address, PORTS[role])
 
-    @staticmethod
-    def _lab_daemons(folder: Path) -> tuple[_LabDaemon, ...]:
-        file = folder / "lab.json"
-        try:
-            return msgspec.json.decode(file.read_bytes(), type=_Lab).daemons
-        except (OSError, msgspec.MsgspecError) as error:
-            raise TsfarmError(
-                f"no lab in {folder} ({error}): make one with `tsfarm lab up --dir {folder}`"
-            ) from None
+
+def _load_lab(folder: Path) -> _Lab:
+    try:
+        return msgspec.json.decode((folder / "lab.json").read_bytes(), type=_Lab)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise TsfarmError(
+            f"no lab in {folder} ({error}): make one with `tsfarm lab up --dir {folder}`"
+        ) from None
 
 
 def asking(command: Callable[..., None]) -> Callable[..., None]:

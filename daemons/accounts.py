@@ -14,7 +14,7 @@ import fcntl
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,6 +26,10 @@ from daemons.effects import Verified
 from tsproto import limits
 from tsproto.errors import TsfarmError
 from tsproto.messages import UserName
+
+# For synthetic users alone, whose password lies beside them: 8 KiB once through, 50 µs. Whoever can
+# read such a hash tries thousands of passwords a second.
+_CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 class AccountsError(TsfarmError):
@@ -39,7 +43,8 @@ class Account(msgspec.Struct, frozen=True):
 
 
 def matches(password_hash: str, password: bytes) -> bool:
-    """Takes an eighth of a second of a core and 64 MiB."""
+    """Costs what the hash itself says: one that `add` made, an eighth of a second of a core and
+    64 MiB."""
     try:
         return argon2.PasswordHasher().verify(password_hash, password)
     except argon2.exceptions.VerificationError:
@@ -62,7 +67,7 @@ class Accounts:
         self._checks = 0
         self._pool = ThreadPoolExecutor(at_once, "password-check")
         self._matches = matches
-        # An unknown user is checked against this, and takes as long as a known one.
+        # An unknown user is checked against this, and takes as long as one that `add` made.
         self._nobodys_hash = argon2.PasswordHasher().hash(os.urandom(16))
         self._log = structlog.get_logger()
         self._version: tuple[int, int, int] | None = None
@@ -196,24 +201,34 @@ def add(path: Path, name: str, password: str, system_user: str, *, replace: bool
     if ":" in system_user or not system_user.isprintable():
         raise AccountsError(f"{system_user!r} is no system user")
     line = f"{name}:{argon2.PasswordHasher().hash(password)}:{system_user}"
+    _add(path, {name: line}, replace=replace)
+
+
+def add_synthetic(path: Path, names: Iterable[str], password: str, system_user: str) -> None:
+    """Add accounts for a load generator, of a lab only: they share one password and one hash, which
+    is cheap to check (argon2id, m=8 KiB, t=1, p=1) and hence to guess. Raises AccountsError."""
+    password_hash = _CHEAP.hash(password)
+    _add(path, {name: f"{name}:{password_hash}:{system_user}" for name in names}, replace=True)
+
+
+def _add(path: Path, fresh: Mapping[str, str], *, replace: bool) -> None:
+    """`fresh` has the line of each account by its name."""
     try:
         with _locked(path.parent):
-            _write(path, _with(path, name, line, replace=replace))
+            _write(path, _with(path, fresh, replace=replace))
     except OSError as error:
         raise AccountsError(f"{path}: {error}") from None
 
 
-def _with(path: Path, name: str, line: str, *, replace: bool) -> list[str]:
-    """The file's lines with this account's in its place, or at the end."""
+def _with(path: Path, fresh: Mapping[str, str], *, replace: bool) -> list[str]:
+    """The file's lines with these accounts' in their places, or at the end."""
     if not path.exists():
-        return ["# name:argon2id-hash:system_user", line]
+        return ["# name:argon2id-hash:system_user", *fresh.values()]
     known = read_accounts(path)
-    lines = _lines(path)
-    if name not in known:
-        return [*lines, line]
-    if not replace:
-        raise AccountsError(f"{path}: {name!r} is there already")
-    return [line if old.startswith(f"{name}:") else old for old in lines]
+    if not replace and (twice := [name for name in fresh if name in known]):
+        raise AccountsError(f"{path}: {twice[0]!r} is there already")
+    lines = [fresh.get(line.partition(":")[0], line) for line in _lines(path)]
+    return [*lines, *(line for name, line in fresh.items() if name not in known)]
 
 
 def _write(path: Path, lines: list[str]) -> None:

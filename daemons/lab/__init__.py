@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from daemons.lab.making import make
-from daemons.lab.plan import Daemon, Lab, LabError, LicenseServerPlan, Plan, load
+from daemons.lab.plan import Daemon, Lab, LabError, LicenseServerPlan, Plan, load, load_user
 from daemons.lab.processes import kill, pid_in, pid_of, signal_and_wait, start, stop
 from daemons.lab.time_warp import clock_offset, warp
 
@@ -32,6 +32,7 @@ __all__ = [
     "down",
     "kill",
     "load",
+    "load_user",
     "pid_of",
     "start",
     "status",
@@ -42,7 +43,11 @@ __all__ = [
 
 
 def up(folder: Path, plan: Plan | None = None, say: Callable[[str], None] = print) -> Lab:
-    """Make the lab in `folder` unless it is there, and start what does not run."""
+    """Make the lab in `folder` unless it is there, and start what does not run.
+
+    Raises LabError when the one that is there uses TLS and a plain lab is wanted, or has fewer
+    synthetic users than the plan.
+    """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(folder):
@@ -51,6 +56,13 @@ def up(folder: Path, plan: Plan | None = None, say: Callable[[str], None] = prin
 
 def _up(folder: Path, plan: Plan, say: Callable[[str], None]) -> Lab:
     lab = load(folder) if (folder / "lab.json").exists() else make(folder, plan)
+    if lab.tls and not plan.tls:
+        raise LabError(f"the lab in {folder} was made with TLS: make a plain one in another folder")
+    if lab.load_users < plan.load_users:
+        raise LabError(
+            f"the lab in {folder} was made with {lab.load_users} synthetic users: make one with"
+            f" {plan.load_users} in another folder"
+        )
     for daemon in lab.daemons:
         if pid_of(folder, daemon.name) is None:
             start(folder, daemon.name)
@@ -104,8 +116,8 @@ def connect_hint(folder: Path, lab: Lab) -> str:
     """How a person connects to this lab."""
     hosts = ",".join(f"{d.host}:{d.port}" for d in lab.daemons if d.role == "terminal_server")
     user = lab.users[0]
+    trust = f"--ca {shlex.quote(str(folder / 'pki' / 'authority.crt'))}" if lab.tls else "--plain"
     return (
-        f"tsfarm connect {hosts} --user {user}"
-        f" --ca {shlex.quote(str(folder / 'pki' / 'authority.crt'))}"
+        f"tsfarm connect {hosts} --user {user} {trust}"
         f" --password-file {shlex.quote(str(folder / 'users' / user))}"
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from daemons import accounts
-from daemons.lab.plan import Daemon, Lab, LabError, Plan
+from daemons.lab.plan import Daemon, Lab, LabError, Plan, load_user
 from tsproto import identity, limits
 from tsproto.messages import Role
 
@@ -26,11 +26,11 @@ def make(folder: Path, plan: Plan) -> Lab:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     net = _free_net()
     farm = plan.farm or f"lab-{secrets.token_hex(3)}"
-    lab = Lab(farm, net, tuple(_addressed(plan, net)), plan.users)
+    lab = Lab(farm, net, tuple(_addressed(plan, net)), plan.users, plan.tls, plan.load_users)
     now = time.time()
     (folder / "clock").write_text("0\n")
     _make_certificates(folder / "pki", lab, now)
-    _make_users(folder, plan.users)
+    _make_users(folder, plan.users, plan.load_users)
     for daemon in lab.daemons:
         home = folder / daemon.name
         home.mkdir(mode=0o700, exist_ok=True)
@@ -78,14 +78,20 @@ def _make_certificates(folder: Path, lab: Lab, now: float) -> None:
         _write_private(folder / f"{name}.key", own_key)
 
 
-def _make_users(folder: Path, users: tuple[str, ...]) -> None:
-    """Accounts with random passwords, which lie beside them: a lab is reached from here alone."""
+def _make_users(folder: Path, users: tuple[str, ...], load_users: int) -> None:
+    """Accounts with random passwords, which lie beside them: a lab is reached from here alone. All
+    synthetic ones have that in `users/load`."""
     system_user = "root" if os.geteuid() == 0 else ""
     (folder / "users").mkdir(mode=0o700, exist_ok=True)
     for user in users:
         password = secrets.token_urlsafe(9)
         accounts.add(folder / "accounts", user, password, system_user, replace=True)
         _write_private(folder / "users" / user, f"{password}\n".encode())
+    if load_users:
+        password = secrets.token_urlsafe(9)
+        names = [load_user(number) for number in range(1, load_users + 1)]
+        accounts.add_synthetic(folder / "accounts", names, password, system_user)
+        _write_private(folder / "users" / "load", f"{password}\n".encode())
 
 
 def _write_private(path: Path, content: bytes) -> None:
@@ -104,7 +110,7 @@ def _configuration(folder: Path, daemon: Daemon, lab: Lab, plan: Plan) -> str:
             clock_file=str(folder / "clock"),
             **({"accounts": str(folder / "accounts")} if _is_terminal(daemon) else {}),
         ),
-        _table("listen", host=daemon.host, port=daemon.port),
+        _table("listen", host=daemon.host, port=daemon.port, tls=lab.tls),
         _table(
             "identity",
             certificate=str(pki / f"{daemon.name}.crt"),
@@ -116,14 +122,16 @@ def _configuration(folder: Path, daemon: Daemon, lab: Lab, plan: Plan) -> str:
         own = next(s for s in plan.license_servers if s.name == daemon.name)
         sections.append(_discovery(daemon, lab.net, workgroup=own.workgroup, site=own.site))
         if own.tokens:
-            sections.append(_table("[key_packs]", key_pack=f"{own.name}-1", tokens=own.tokens))
+            tokens = own.tokens + plan.load_users
+            sections.append(_table("[key_packs]", key_pack=f"{own.name}-1", tokens=tokens))
     if _is_terminal(daemon):
         directory = lab.daemon(plan.directory)
         sections.append(_discovery(daemon, lab.net, workgroup=plan.workgroup))
         sections.append(
             _table("directory", host=directory.host, port=directory.port, name=directory.name)
         )
-        sections.append(_table("sessions", allow_root=os.geteuid() == 0))
+        shell = list(plan.shell) or (["/bin/sh"] if plan.load_users else [])
+        sections.append(_table("sessions", allow_root=os.geteuid() == 0, shell=shell))
     return "\n".join(sections)
 
 
@@ -141,7 +149,7 @@ def _discovery(daemon: Daemon, net: int, **scopes: str) -> str:
     )
 
 
-def _table(header: str, **keys: str | int | bool) -> str:
-    """A TOML table; JSON's strings, numbers and booleans are TOML's as well."""
+def _table(header: str, **keys: str | int | bool | list[str]) -> str:
+    """A TOML table; JSON's strings, numbers, booleans and lists are TOML's as well."""
     lines = [f"[{header}]"] if header else []
     return "\n".join([*lines, *(f"{key} = {json.dumps(value)}" for key, value in keys.items()), ""])

@@ -24,7 +24,10 @@ class Plan(msgspec.Struct, frozen=True):
     """What a lab is made of; the default is a small farm with tokens enough to play with.
 
     An empty `farm` gets a name of its own: a device tells farms by name, and would show a license
-    of yesterday's lab to today's.
+    of yesterday's lab to today's. Without `tls` its daemons speak plain TCP, for whoever wants to
+    watch what they say. Sessions run `shell`, or where it is empty that of whoever made the lab.
+    `load_users` are synthetic ones for `tsfarm load`: there are tokens for their devices too, and
+    their shell is /bin/sh unless the plan names one.
     """
 
     farm: str = ""
@@ -37,6 +40,9 @@ class Plan(msgspec.Struct, frozen=True):
     directory: str = "directory"
     users: tuple[str, ...] = ("user1", "user2")
     loop: str = "uvloop"
+    tls: bool = True
+    load_users: int = 0
+    shell: tuple[str, ...] = ()
 
 
 class Daemon(msgspec.Struct, frozen=True):
@@ -55,6 +61,8 @@ class Lab(msgspec.Struct, frozen=True):
     net: int
     daemons: tuple[Daemon, ...]
     users: tuple[str, ...]
+    tls: bool = True
+    load_users: int = 0
 
     def daemon(self, name: str) -> Daemon:
         for daemon in self.daemons:
@@ -62,6 +70,11 @@ class Lab(msgspec.Struct, frozen=True):
                 return daemon
         names = ", ".join(daemon.name for daemon in self.daemons)
         raise LabError(f"the lab has no daemon {name!r}; it has {names}")
+
+
+def load_user(number: int) -> str:
+    """The name of a synthetic user, counted from 1."""
+    return f"load{number:05}"
 
 
 def load(folder: Path) -> Lab:

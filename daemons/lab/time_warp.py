@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from pathlib import Path
 
 from daemons.lab.plan import Daemon, LabError, load
@@ -30,7 +31,7 @@ def warp(folder: Path, seconds: float) -> float:
     fresh.write_text(f"{offset}\n")
     fresh.replace(folder / "clock")
     running = [d for d in lab.daemons if pid_of(folder, d.name) is not None]
-    asyncio.run(_tell_time(folder, running))
+    asyncio.run(_tell_time(running, _administrator_tls(folder) if lab.tls else None))
     return offset
 
 
@@ -61,9 +62,12 @@ class _Nudge:
             self.done.set_exception(LabError(f"the clock was not taken: {why}"))
 
 
-async def _tell_time(folder: Path, daemons: list[Daemon]) -> None:
+def _administrator_tls(folder: Path) -> ssl.SSLContext:
     pki = folder / "pki"
-    tls = transport.daemon_tls(pki / "admin.crt", pki / "admin.key", pki / "authority.crt")
+    return transport.daemon_tls(pki / "admin.crt", pki / "admin.key", pki / "authority.crt")
+
+
+async def _tell_time(daemons: list[Daemon], tls: ssl.SSLContext | None) -> None:
     for daemon in daemons:
         nudge = _Nudge()
         link = await transport.dial(

@@ -1,7 +1,11 @@
-"""Run the story: make a farm, live through twelve steps, leave nothing behind."""
+"""Run the story: make a farm, live through twelve steps, leave nothing behind.
+
+python -m tests.demo --plain   without TLS, for whoever watches it with Wireshark
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import sys
@@ -10,25 +14,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from daemons import lab
-from tests.demo.story import Story
+from tests.demo.story import PLAN, Story
 from tests.demo.terminal import NotObserved
 from tsproto.errors import TsfarmError
 
-PLAN = lab.Plan(
-    license_servers=(
-        lab.LicenseServerPlan("license-a"),
-        lab.LicenseServerPlan("license-b", tokens=2, workgroup="other"),
-    )
-)
-
 
 def main() -> int:
+    plain = parser().parse_args().plain
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     folder = Path(tempfile.mkdtemp(prefix="tsfarm-demo-"))
     started = time.monotonic()
     seen = 0
-    story = Story(folder, PLAN)
+    story = Story(folder, replace(PLAN, tls=not plain))
     steps = story.steps()
     try:
         for number, (title, step) in enumerate(steps, 1):
@@ -43,12 +43,18 @@ def main() -> int:
             print(f"still running: {', '.join(left)}")
             seen = min(seen, len(steps) - 1)
         elif seen < len(steps):
-            print(f"the logs are kept in {folder}")
+            print(f"the logs and the clients' traces are kept in {folder}")
         if seen == len(steps):
             shutil.rmtree(folder)
     print(f"    ({time.monotonic() - started:.1f} s)")
     print(f"demo: {seen} of {len(steps)} steps ok")
     return 0 if seen == len(steps) else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m tests.demo", description=__doc__)
+    made.add_argument("--plain", action="store_true", help="a farm that speaks plain TCP")
+    return made
 
 
 def _observe(step: Callable[[], str], colour: bool) -> bool:

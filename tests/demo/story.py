@@ -22,6 +22,13 @@ from tests.demo.terminal import NotObserved, Terminal
 from tsproto.limits import DAY_SECONDS, FULL_DAYS_MAX, FULL_DAYS_MIN, TEMPORARY_DAYS
 
 Step = tuple[str, Callable[[], str]]
+PLAN = lab.Plan(
+    license_servers=(
+        lab.LicenseServerPlan("license-a"),
+        lab.LicenseServerPlan("license-b", tokens=2, workgroup="other"),
+    ),
+    shell=("/bin/sh",),  # the story is about the farm, not about anybody's profile
+)
 PATIENCE_SECONDS = 20.0
 REFUSED_FOR_LICENSE = 3  # exit status of `tsfarm connect`, as its help lists them
 
@@ -41,10 +48,13 @@ def until(what: str, look: Callable[[], Any]) -> Any:
 
 
 class Story:
+    """`traces` are what the clients recorded, in the order in which they were started."""
+
     def __init__(self, folder: Path, plan: lab.Plan) -> None:
         self.folder = folder
         self.plan = plan
         self.book = folder / "book.txt"
+        self.traces: list[Path] = []
         self.shell_value = ""
         self._open = ExitStack()
         self._user1: Terminal
@@ -74,6 +84,7 @@ class Story:
 
     def start(self) -> str:
         made = lab.up(self.folder, self.plan, say=lambda line: None)
+        (self.folder / "traces").mkdir()
         self.book.write_text("".join(f"line {n} of the book\n" for n in range(1, 200)))
         found = [
             f"{ts} chose {self._chosen_license_server(ts)} ({self._found_by(ts)})"
@@ -243,6 +254,7 @@ class Story:
 
     def _connect_command(self, host: str, user: str, device: str) -> list[str]:
         daemon = lab.load(self.folder).daemon(host)
+        self.traces.append(self.folder / "traces" / f"{len(self.traces) + 1:02}-{device}")
         return [
             *_tsfarm(),
             "connect",
@@ -251,9 +263,15 @@ class Story:
             user,
             "--store",
             str(self.folder / "devices" / device),
-            "--ca",
-            str(self.folder / "pki" / "authority.crt"),
+            "--trace",
+            str(self.traces[-1]),
+            *self._trust(),
         ]
+
+    def _trust(self) -> list[str]:
+        if not self.plan.tls:
+            return ["--plain"]
+        return ["--ca", str(self.folder / "pki" / "authority.crt")]
 
     def _log_on(self, terminal: Terminal, user: str, prompt: str | None = "(?i)password") -> None:
         if prompt:

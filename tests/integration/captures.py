@@ -84,10 +84,11 @@ def tshark(capture: Path, *options: str) -> list[str]:
 
 
 class Capture:
-    """A running dumpcap, and what it has captured so far."""
+    """A running dumpcap, and what it has captured so far; all of it once `capturing` is left."""
 
     def __init__(self, dumpcap: asyncio.subprocess.Process) -> None:
         self._dumpcap = dumpcap
+        self._more = asyncio.Event()
         self.content = b""
 
     async def begin(self) -> bool:
@@ -99,13 +100,18 @@ class Capture:
                     return True
         return False
 
-    async def until_it_holds(self, data: bytes) -> None:
+    async def read_on(self) -> None:
+        """To the end: a dumpcap whose pipe is full loses packets."""
         assert self._dumpcap.stdout is not None
+        while more := await self._dumpcap.stdout.read(PIPE_BYTES):
+            self.content += more
+            self._more.set()
+
+    async def until_it_holds(self, data: bytes) -> None:
         async with asyncio.timeout(CAPTURE_SECONDS):
             while data not in self.content:
-                more = await self._dumpcap.stdout.read(PIPE_BYTES)
-                assert more, "dumpcap has ended"
-                self.content += more
+                self._more.clear()
+                await self._more.wait()
 
 
 @contextlib.asynccontextmanager
@@ -121,9 +127,11 @@ async def capturing(what: str) -> AsyncIterator[Capture | None]:
         stderr=asyncio.subprocess.PIPE,
     )
     capture = Capture(dumpcap)
+    reading = asyncio.create_task(capture.read_on())
     try:
         yield capture if await capture.begin() else None
     finally:
         with contextlib.suppress(ProcessLookupError):
             dumpcap.send_signal(signal.SIGINT)
-        await dumpcap.communicate()
+        await reading
+        await dumpcap.wait()

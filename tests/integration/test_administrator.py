@@ -109,7 +109,7 @@ def farm(tmp_path: Path) -> Farm:
 
 @pytest.fixture
 def administrator(farm: Farm) -> Administrator:
-    return Administrator(*farm.files(Role.ADMINISTRATOR, "admin"))
+    return Administrator.certified(*farm.files(Role.ADMINISTRATOR, "admin"))
 
 
 async def test_every_page_of_the_issue_log_comes_once(
@@ -175,6 +175,6 @@ async def test_a_daemon_that_goes_away_in_mid_answer_is_an_error(
 
 def test_only_an_administrators_certificate_will_do(farm: Farm, tmp_path: Path) -> None:
     with pytest.raises(TsfarmError, match="no administrator's certificate"):
-        Administrator(*farm.files(Role.TERMINAL_SERVER, "ts1"))
+        Administrator.certified(*farm.files(Role.TERMINAL_SERVER, "ts1"))
     with pytest.raises(TsfarmError, match="No such file"):
-        Administrator(tmp_path / "a", tmp_path / "b", tmp_path / "c")
+        Administrator.certified(tmp_path / "a", tmp_path / "b", tmp_path / "c")

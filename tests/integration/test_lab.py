@@ -6,7 +6,10 @@ and its code, no log has a traceback, and the next caller is served.
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
+import shutil
 import socket
 import ssl
 import subprocess
@@ -16,6 +19,7 @@ from pathlib import Path
 
 import msgpack
 import pytest
+from msgspec.structs import replace
 
 from daemons import lab
 from tsproto import limits
@@ -36,7 +40,9 @@ from tsproto.messages import (
 
 SECONDS = 10.0
 PLAN = lab.Plan(
-    terminal_servers=("ts1",), license_servers=(lab.LicenseServerPlan("license-a", tokens=2),)
+    terminal_servers=("ts1",),
+    license_servers=(lab.LicenseServerPlan("license-a", tokens=2),),
+    shell=("/bin/sh",),
 )
 
 
@@ -111,7 +117,7 @@ BAD_BYTES = {
     ),
     "an unknown number": (b"\xc9\x00\x00\x00\x04\x00\x92\xcd\x03\xe7", ErrorCode.MALFORMED_MESSAGE),
     "a wrong type": (b"\xc9\x00\x00\x00\x03\x00\x92\x01\xa0", ErrorCode.MALFORMED_MESSAGE),
-    "no hello first": (encode(QueryPools()), ErrorCode.OUT_OF_ORDER),
+    "no hello first": (encode(QueryPools(), 1), ErrorCode.OUT_OF_ORDER),
 }
 
 
@@ -215,6 +221,50 @@ def test_the_clock_only_goes_forward(farm: Path) -> None:
         lab.warp(farm, -1.0)
 
 
+def test_a_lab_that_is_there_gets_no_synthetic_users(farm: Path) -> None:
+    with pytest.raises(lab.LabError, match="made with 0 synthetic users: make one with 5 in anoth"):
+        lab.up(farm, lab.Plan(load_users=5))
+
+
 def test_a_daemon_that_the_lab_does_not_have_is_named_with_those_it_has(farm: Path) -> None:
     with pytest.raises(lab.LabError, match="no daemon 'ts9'; it has license-a, directory, ts1"):
         lab.stop(farm, "ts9")
+
+
+# --- without TLS ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("plain")
+    lab.up(folder, replace(PLAN, tls=False), say=lambda line: None)
+    yield folder
+    lab.down(folder)
+
+
+def test_a_plain_lab_tells_how_to_connect_to_it(plain: Path, tmp_path: Path) -> None:
+    hint = lab.connect_hint(plain, lab.load(plain))
+    assert "--plain" in hint and "--ca" not in hint
+    tsfarm = Path(sys.executable).with_name("tsfarm")
+    command: list[str | Path] = [tsfarm, *shlex.split(hint)[1:]]
+    command += ["--store", tmp_path / "device", "--", "echo", "hello"]
+    done = subprocess.run(command, capture_output=True, timeout=SECONDS)
+    assert (done.stdout, done.returncode) == (b"hello\n", 0), done.stderr
+
+
+def test_a_plain_lab_is_asked_without_certificates(plain: Path) -> None:
+    shutil.rmtree(plain / "pki")
+    tsfarm = Path(sys.executable).with_name("tsfarm")
+    command: list[str | Path] = [tsfarm, "query", "server", "--lab", plain, "--json"]
+    done = subprocess.run(command, capture_output=True, timeout=SECONDS)
+    assert [row["name"] for row in json.loads(done.stdout)] == ["ts1"], done.stderr
+    assert lab.warp(plain, 3600.0) == 3600.0
+
+
+def test_a_plain_lab_stays_one(plain: Path) -> None:
+    assert lab.up(plain).tls is False
+
+
+def test_a_lab_with_tls_does_not_become_a_plain_one(farm: Path) -> None:
+    with pytest.raises(lab.LabError, match="was made with TLS"):
+        lab.up(farm, replace(PLAN, tls=False))

@@ -8,7 +8,7 @@ from pathlib import Path
 import argon2
 import pytest
 
-from daemons.accounts import Accounts, AccountsError, add, read_accounts
+from daemons.accounts import Accounts, AccountsError, add, add_synthetic, read_accounts
 from daemons.effects import Verified
 
 QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -157,6 +157,28 @@ def test_a_known_user_is_replaced_only_when_asked(path: Path) -> None:
     add(path, "user1", "other", "carol", replace=True)
     assert list(read_accounts(path)) == ["user1", "user2"]
     assert read_accounts(path)["user1"].system_user == "carol"
+
+
+async def test_synthetic_users_share_a_password_that_costs_next_to_nothing(path: Path) -> None:
+    write(path, f"# people\nuser1:{HASH}:ada\nload1:{HASH}:old\n")
+    add_synthetic(path, [f"load{number}" for number in range(1, 10_001)], "shared", "bob")
+    accounts = read_accounts(path)
+    assert len(accounts) == 10_001
+    [password_hash] = {accounts[f"load{number}"].password_hash for number in (1, 2, 10_000)}
+    cost = argon2.extract_parameters(password_hash)
+    assert (cost.memory_cost, cost.time_cost, cost.parallelism) == (8, 1, 1)
+    assert accounts["user1"].system_user == "ada"
+    known = Accounts(path)
+    assert await known.verify("load10000", b"shared") == Verified(True, "bob")
+    assert await known.verify("load1", b"secret") == Verified(False)
+    known.close()
+
+
+def test_a_password_is_hashed_at_the_usual_cost(tmp_path: Path) -> None:
+    usual = argon2.PasswordHasher()
+    add(tmp_path / "accounts", "user1", "secret", "ada")
+    cost = argon2.extract_parameters(read_accounts(tmp_path / "accounts")["user1"].password_hash)
+    assert (cost.memory_cost, cost.time_cost) == (usual.memory_cost, usual.time_cost)
 
 
 @pytest.mark.parametrize("name", ["", "#x", "a:b", " a", "a\n", "a\x7f", "x" * 105])

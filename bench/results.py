@@ -27,21 +27,27 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 class Aim(msgspec.Struct, frozen=True):
-    """What the figure, or with `of_ratio` the ratio to the peer's, should reach."""
+    """What the figure, or with `of_ratio` the ratio to the peer's, should reach; with `least` it
+    should be between the two."""
 
     bound: float
     at_most: bool = True
     of_ratio: bool = True
+    least: float | None = None
 
     def __str__(self) -> str:
-        times = "× the peer's" if self.of_ratio else ""
-        return f"{'≤' if self.at_most else '≥'} {self.bound:g} {times}".rstrip()
+        times = " × the peer's" if self.of_ratio else ""
+        if self.least is not None:
+            return f"{self.least:g} to {self.bound:g}{times}"
+        return f"{'≤' if self.at_most else '≥'} {self.bound:g}{times}"
 
     def is_met(self, ours: float, ratio: float | None) -> bool | None:
         """None where there is no peer to compare with."""
         value = ratio if self.of_ratio else ours
         if value is None:
             return None
+        if self.least is not None and value < self.least:
+            return False
         return value <= self.bound if self.at_most else value >= self.bound
 
 

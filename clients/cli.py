@@ -9,14 +9,16 @@ from __future__ import annotations
 import importlib
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
 from clients import admin, exit_codes
 from clients.connect import connect
 from clients.decode import decode
-from clients.device import License, default_folder, held_licenses
+from clients.device import default_folder, held_licenses
 from clients.lab import lab
+from clients.licenses import License
 from clients.options import example, printed_json
 from clients.query import query
 from clients.tables import Row, plain_row, print_rows
@@ -109,6 +111,31 @@ def daemon_command(name: str, package: str, short: str) -> click.Command:
     return run
 
 
+class ImportedWhenRun(click.Command):
+    """Stands for the command `name` of a module that is imported only when it is asked for: what it
+    needs takes longer to import than all the rest."""
+
+    def __init__(self, name: str, module: str, short: str) -> None:
+        super().__init__(name, help=short)
+        self._module = module
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        assert self.name is not None
+        try:
+            found: click.Command = getattr(importlib.import_module(self._module), self.name)
+        except ModuleNotFoundError as missing:
+            raise TsfarmError(
+                f"`tsfarm {self.name}` needs {missing.name}: install `tsfarm[{self.name}]`"
+            ) from None
+        return found.make_context(info_name, args, parent, **extra)
+
+
 for command in (
     connect,
     query,
@@ -116,6 +143,7 @@ for command in (
     admin.pki,
     admin.user,
     lab,
+    ImportedWhenRun("load", "clients.load.command", "Load a farm, and measure it."),
     daemon_command("license-server", "license_server", "Run a license server."),
     daemon_command("terminal-server", "terminal_server", "Run a terminal server."),
     daemon_command("session-directory", "session_directory", "Run a session directory."),

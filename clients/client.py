@@ -13,11 +13,11 @@ from functools import partial
 from typing import Any, Protocol
 
 from clients import steps
-from clients.device import Device
+from clients.licenses import LicensedDevice
 from clients.logon import Logon, Phase
 from clients.route import Randomness
 from clients.steps import Finished, Host, Plan, Step
-from clients.trust import Dialler
+from clients.trust import FarmDialler
 from tsproto import identity, transport
 from tsproto.connection import Closed, Event, Opened, Received, SessionBytes
 from tsproto.errors import ErrorCode
@@ -54,7 +54,12 @@ class Client:
     """One user's connection to a farm, from the first dial to the end of the session."""
 
     def __init__(
-        self, plan: Plan, device: Device, dialler: Dialler, surface: Surface, rng: Randomness
+        self,
+        plan: Plan,
+        device: LicensedDevice,
+        dialler: FarmDialler,
+        surface: Surface,
+        rng: Randomness,
     ) -> None:
         self._plan = plan
         self._device = device
@@ -99,9 +104,18 @@ class Client:
     def resize(self, columns: int, rows: int) -> None:
         self._tell(lambda now: self._logon.resize(columns, rows))
 
+    @property
+    def host(self) -> Host | None:
+        """The host that was dialled last: while a session is shown, the one that it runs on."""
+        return self._host
+
     def disconnect(self) -> None:
         """Leave the session running."""
         self._tell(self._logon.disconnect)
+
+    def log_off(self) -> None:
+        """End the session that is shown, and its programs."""
+        self._tell(self._logon.log_off)
 
     def cancel(self) -> None:
         """Give up, whatever is under way."""

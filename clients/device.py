@@ -23,10 +23,10 @@ from msgspec import Meta
 from clients import files
 from clients.files import DeviceStoreError
 from clients.known_farms import KnownFarms
+from clients.licenses import License, LicensedDevice
 from tsproto import identity, limits
 from tsproto.errors import LicenseError
-from tsproto.license_token import Claims, read_claims
-from tsproto.messages import LicenseInfo, LicenseRequest
+from tsproto.license_token import read_claims
 
 DEVICE_NAME_CHARACTERS = 64
 
@@ -34,97 +34,61 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class License(msgspec.Struct, frozen=True):
-    """A stored token with its issuer's certificate (DER), and what the token says.
-
-    The claims are unverified: terminal servers verify, the device only keeps.
-    """
-
-    file: Path
-    token: bytes
-    issuer_certificate: bytes
-    claims: Claims
-
-
 class _LicenseFile(msgspec.Struct, forbid_unknown_fields=True):
     token: Annotated[bytes, Meta(max_length=limits.TOKEN_BYTES)]
     issuer_certificate: Annotated[bytes, Meta(max_length=limits.CERTIFICATE_BYTES)]
 
 
-class Device:
+class Device(LicensedDevice):
     """An open device store."""
 
     def __init__(self, folder: Path, key: identity.DeviceKey, name: str) -> None:
+        super().__init__(key, name, LicenseFolder(folder))
         self.folder = folder
-        self.key = key
-        self.name = name
         self.known_farms = KnownFarms(folder)
 
     @classmethod
-    def open(cls, folder: Path, name: str = "") -> Device:
+    def open(
+        cls, folder: Path, name: str = "", new_key: identity.DeviceKey | None = None
+    ) -> Device:
         """Open the store in `folder`, making it with key and name when it is new.
 
         A `name` that is given replaces the one that the device had; the first one is the host's.
-        Raises DeviceStoreError.
+        Without `new_key` a new store draws its key. Raises DeviceStoreError.
         """
         with files.explained(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with files.locked(folder):
-                key = _load_key(folder) or _make_key(folder)
+                key = _load_key(folder) or _keep_key(folder, new_key or _draw_key())
                 return cls(folder, key, _name_of_device(folder, name))
-
-    def license_info(
-        self, farm: str, request: LicenseRequest, server_certificate: bytes, user_name: str
-    ) -> LicenseInfo:
-        """The answer to a terminal server: the device's proof, and its license where it has one.
-
-        `server_certificate` is the SHA-256 of the server's certificate, zeros on a plain link.
-        """
-        held = self.license(farm, request.product)
-        return LicenseInfo(
-            public_key=self.key.public_key,
-            signature=self.key.prove(request.nonce, server_certificate),
-            device_name=self.name,
-            user_name=user_name,
-            token=held.token if held else b"",
-            issuer_certificate=held.issuer_certificate if held else b"",
-        )
-
-    def license(self, farm: str, product: str) -> License | None:
-        """The license for this product of this farm, or None."""
-        return _read_license(self._license_file(farm, product))
 
     def licenses(self) -> list[License]:
         """Every license that the device holds, by farm and product."""
         return held_licenses(self.folder)
 
-    def store_license(self, farm: str, token: bytes, issuer_certificate: bytes) -> bytes:
-        """Keep a token durably in place of the one for its product; gives its license id.
 
-        Raises DeviceStoreError when the token is unreadable, or of another farm or device: it
-        would only push a good one out.
-        """
-        try:
-            claims = read_claims(token)
-        except LicenseError as error:
-            raise DeviceStoreError(f"the farm sent an unreadable license: {error}") from None
-        if claims.device_id != self.key.device_id or claims.farm != farm:
-            raise DeviceStoreError(
-                "the farm sent a license that is not this device's, so it was not stored: tell the"
-                " farm's administrator"
-            )
-        file = self._license_file(farm, claims.product)
-        with files.explained(file), files.locked(self.folder):
+class LicenseFolder:
+    """Licenses as files in a device's folder, which exists; a crash leaves the old or the new."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def find(self, farm: str, product: str) -> License | None:
+        return _read_license(self._file(farm, product))
+
+    def keep(self, held: License) -> None:
+        file = self._file(held.claims.farm, held.claims.product)
+        content = _LicenseFile(held.token, held.issuer_certificate)
+        with files.explained(file), files.locked(self._folder):
             for folder in (file.parent.parent, file.parent):
                 files.make_folder(folder)
-            files.replace(file, msgspec.json.encode(_LicenseFile(token, issuer_certificate)))
-        return claims.license_id
+            files.replace(file, msgspec.json.encode(content))
 
-    def _license_file(self, farm: str, product: str) -> Path:
+    def _file(self, farm: str, product: str) -> Path:
         for name in (farm, product):
             if not _NAME.fullmatch(name):
                 raise DeviceStoreError(f"{name!r} names neither a farm nor a product")
-        return self.folder / "licenses" / farm / product
+        return self._folder / "licenses" / farm / product
 
 
 def default_folder() -> Path:
@@ -168,8 +132,11 @@ def _load_key(folder: Path) -> identity.DeviceKey | None:
         ) from None
 
 
-def _make_key(folder: Path) -> identity.DeviceKey:
-    key = identity.DeviceKey.from_seed(secrets.token_bytes(32))
+def _draw_key() -> identity.DeviceKey:
+    return identity.DeviceKey.from_seed(secrets.token_bytes(32))
+
+
+def _keep_key(folder: Path, key: identity.DeviceKey) -> identity.DeviceKey:
     files.replace(folder / "key", key.to_pem())
     return key
 
@@ -193,7 +160,7 @@ def _read_license(file: Path) -> License | None:
         return None
     try:
         kept = msgspec.json.decode(content, type=_LicenseFile)
-        return License(file, kept.token, kept.issuer_certificate, read_claims(kept.token))
+        return License(kept.token, kept.issuer_certificate, read_claims(kept.token))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LicenseError):
         raise DeviceStoreError(
             f"{file} is damaged: delete it, and the farm gives this device the same license again"

@@ -27,6 +27,7 @@ class ExitCode(IntEnum):
     LOGON_FAILED = 4, "the logon was refused"
     UNREACHABLE = 5, "no answer, or come back later"
     UNTRUSTED = 6, "the farm is not known, or not the one it was"
+    THRESHOLD = 7, "a load run missed a threshold, or saw a rule of the farm broken"
     CANCELLED = 130, "given up with Ctrl-C; 128 + n after signal n"
 
 

@@ -39,6 +39,7 @@ from tsproto.messages import (
     LicenseInfo,
     LicenseRequest,
     LicenseStored,
+    LogoffSession,
     LogonAccepted,
     LogonRefused,
     LogonRequest,
@@ -317,6 +318,10 @@ class Logon:
         self.phase = Phase.LEAVING
         self._wake_at, self._on_wake = now + limits.GOODBYE_SECONDS, self._left
         return [Send(DisconnectSession())]
+
+    def log_off(self, now: float) -> list[Step]:
+        """The user ends the session that is shown; its end is told like any other."""
+        return [Send(LogoffSession())] if self.phase is Phase.SESSION else []
 
     def _left(self, now: float) -> list[Step]:
         return [HangUp(), *self._finish(ErrorCode.DISCONNECTED_BY_USER)]

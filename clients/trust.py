@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -42,27 +43,23 @@ class Stranger(msgspec.Struct, frozen=True):
 Confirm = Callable[[Stranger], Awaitable[bool]]
 
 
-class Dialler:
-    """Opens links to terminal servers for one device. `authority` (PEM) is the only one trusted
-    where it is given; `plain` is TCP without TLS, for loopback addresses. An `observer` sees the
-    bytes of every link."""
+class FarmDialler:
+    """Opens links to the terminal servers of one farm for one device. `authority` (PEM) is the only
+    one trusted; None is TCP without TLS, for loopback addresses. An `observer` sees the bytes of
+    every link. `source` is the local address to dial from, as `transport.dial` takes it."""
 
     def __init__(
         self,
-        known_farms: KnownFarms,
         device_name: str,
-        confirm: Confirm,
+        authority: bytes | None,
         *,
-        authority: bytes | None = None,
-        plain: bool = False,
         observer: transport.Observer | None = None,
+        source: str = "",
     ) -> None:
-        self._known_farms = known_farms
         self._device_name = device_name
-        self._confirm = confirm
         self._authority = authority
-        self._plain = plain
         self._observer = observer
+        self._source = source
 
     async def dial(
         self, host: Host, owner: transport.LinkOwner, redirected: bool = False
@@ -72,35 +69,10 @@ class Dialler:
         A host that the farm names (`redirected`) must be of a farm known already. Raises
         transport.DialFailed, UntrustedFarm, or DeviceStoreError.
         """
-        if self._plain:
+        if self._authority is None:
             return await self._dial(host, owner, None)
-        if self._authority is not None:
-            return await self._dial_given(host, owner, self._authority)
-        shown = self._known_farms.fingerprint_of(host.address, host.port)
-        trusted = self._trusted(shown)
-        refusal: transport.DialFailed | None = None
-        if trusted:
-            try:
-                link = await self._dial(host, owner, _tls(trusted))
-            except transport.DialFailed as failed:
-                if failed.code is not ErrorCode.WRONG_ROLE:
-                    raise
-                refusal = failed
-            else:
-                self._remember(host, link, trusted, redirected)
-                return link
-        if redirected:
-            raise UntrustedFarm(
-                f"{host} is not of a farm that you trust, though a trusted host sent you there:"
-                " tell the farm's administrator"
-            )
-        return await self._meet(host, owner, shown, refusal)
-
-    async def _dial_given(
-        self, host: Host, owner: transport.LinkOwner, authority: bytes
-    ) -> transport.Link:
         try:
-            return await self._dial(host, owner, _tls([authority]))
+            return await self._dial(host, owner, _tls(self._authority))
         except transport.DialFailed as failed:
             if failed.code is not ErrorCode.WRONG_ROLE:
                 raise
@@ -122,7 +94,53 @@ class Dialler:
             expect_role=Role.TERMINAL_SERVER,
             expect_name=host.name,
             observer=self._observer,
+            source=self._source,
         )
+
+
+class Dialler(FarmDialler):
+    """Opens links to any farm that its user trusts: the one whose `authority` is given, else those
+    that are known, and new ones that the user confirms. `plain` is TCP without TLS."""
+
+    def __init__(
+        self,
+        known_farms: KnownFarms,
+        device_name: str,
+        confirm: Confirm,
+        *,
+        authority: bytes | None = None,
+        plain: bool = False,
+        observer: transport.Observer | None = None,
+    ) -> None:
+        super().__init__(device_name, None if plain else authority, observer=observer)
+        self._known_farms = known_farms
+        self._confirm = confirm
+        self._is_given = plain or authority is not None
+
+    async def dial(
+        self, host: Host, owner: transport.LinkOwner, redirected: bool = False
+    ) -> transport.Link:
+        if self._is_given:
+            return await super().dial(host, owner, redirected)
+        shown = self._known_farms.fingerprint_of(host.address, host.port)
+        trusted = self._trusted(shown)
+        refusal: transport.DialFailed | None = None
+        if trusted:
+            try:
+                link = await self._dial(host, owner, _tls(*trusted))
+            except transport.DialFailed as failed:
+                if failed.code is not ErrorCode.WRONG_ROLE:
+                    raise
+                refusal = failed
+            else:
+                self._remember(host, link, trusted, redirected)
+                return link
+        if redirected:
+            raise UntrustedFarm(
+                f"{host} is not of a farm that you trust, though a trusted host sent you there:"
+                " tell the farm's administrator"
+            )
+        return await self._meet(host, owner, shown, refusal)
 
     def _trusted(self, shown: str | None) -> list[bytes]:
         """A host that was met before must be of the farm that it was of then."""
@@ -162,7 +180,7 @@ class Dialler:
         if not await self._confirm(stranger):
             raise UntrustedFarm(f"the authority of {host} was not accepted: {stranger.fingerprint}")
         self._known_farms.remember(host.address, host.port, stranger.authority)
-        return await self._dial(host, owner, _tls([stranger.authority]))
+        return await self._dial(host, owner, _tls(stranger.authority))
 
     async def _look_at(self, host: Host) -> Stranger:
         """The authority that the host's farm shows, if it has issued the host's certificate."""
@@ -217,7 +235,8 @@ class _Visit:
         self.authority.set_exception(transport.DialFailed(code, detail))
 
 
-def _tls(authorities: Sequence[bytes]) -> ssl.SSLContext:
+@functools.lru_cache(maxsize=16)  # to make one takes as long as half a handshake
+def _tls(*authorities: bytes) -> ssl.SSLContext:
     try:
         return transport.client_tls(authorities)
     except ssl.SSLError as error:

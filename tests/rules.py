@@ -66,6 +66,11 @@ IMPURE = {
 PURE_BESIDE = (
     "daemons/effects.py",
     "daemons/settings.py",
+    "clients/load/arrivals.py",
+    "clients/load/percentiles.py",
+    "clients/load/results.py",
+    "clients/load/scenario.py",
+    "clients/load/watches.py",
     "clients/logon.py",
     "clients/route.py",
     "clients/steps.py",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import socket
 import ssl
@@ -45,7 +46,8 @@ REFUSAL_RETRY_SECONDS = 5  # what a client is told that came to a full daemon
 
 class DialFailed(TsfarmError):
     """No link came about: UNREACHABLE when trying again can help; WRONG_ROLE when the certificate
-    is not of the farm's authority, or not the expected one; NOT_PERMITTED for plain TCP."""
+    is not of the farm's authority, or not the expected one; NOT_PERMITTED for plain TCP, and for a
+    source that is not this machine's."""
 
     def __init__(self, code: ErrorCode, detail: str) -> None:
         super().__init__(detail)
@@ -226,13 +228,16 @@ async def dial(
     plain_anywhere: bool = False,
     capabilities: Sequence[str] = (),
     observer: Observer | None = None,
+    source: str = "",
 ) -> Link:
     """A link whose TCP and TLS stand, to a peer whose certificate has the expected role and name.
 
-    `server_hostname` is the TLS server name that balancers route on; empty means `host`. The first
-    event comes after the caller has the link. Raises DialFailed.
+    `server_hostname` is the TLS server name that balancers route on; empty means `host`. `source`
+    is the local address to dial from, which the system chooses where it is empty: each has ports
+    of its own, some 28,000 on Linux. The first event comes after the caller has the link. Raises
+    DialFailed.
     """
-    where = f"{host}:{port}"
+    where = f"{host}:{port} from {source}" if source else f"{host}:{port}"
     if tls is None and not plain_anywhere and not _is_loopback(host):
         raise DialFailed(ErrorCode.NOT_PERMITTED, f"{where} is no loopback address: TLS is needed")
     end = LocalEnd(
@@ -246,7 +251,7 @@ async def dial(
         expect_name=expect_name,
     )
     link = Link(owner, end, observer=observer)
-    options = _tls_options(tls, timeout_seconds)
+    options = {**_tls_options(tls, timeout_seconds), **_source_options(source)}
     if tls is not None:
         options["server_hostname"] = server_hostname or host
     try:
@@ -257,6 +262,10 @@ async def dial(
             ErrorCode.UNREACHABLE, f"{where} did not answer within {timeout_seconds:g} seconds"
         ) from None
     except (OSError, UnicodeError) as error:  # UnicodeError: no host name, says the idna codec
+        if source and getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+            raise DialFailed(
+                ErrorCode.NOT_PERMITTED, f"{source} is no address of this machine to dial from"
+            ) from None
         bad = isinstance(error, ssl.SSLCertVerificationError) or refuses_our_certificate(error)
         code = ErrorCode.WRONG_ROLE if bad else ErrorCode.UNREACHABLE
         raise DialFailed(code, f"{where}: {words_of(error)}") from None
@@ -277,6 +286,16 @@ def _tls_options(tls: ssl.SSLContext | None, handshake_seconds: float) -> dict[s
         "ssl_handshake_timeout": handshake_seconds,
         "ssl_shutdown_timeout": limits.GOODBYE_SECONDS,
     }
+
+
+def _source_options(source: str) -> dict[str, Any]:
+    if not source:
+        return {}
+    try:
+        ipaddress.ip_address(source)
+    except ValueError:
+        raise DialFailed(ErrorCode.NOT_PERMITTED, f"{source!r} is no IP address") from None
+    return {"local_addr": (source, 0)}
 
 
 def _is_loopback(host: str) -> bool:

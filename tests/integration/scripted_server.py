@@ -17,6 +17,7 @@ from tsproto.messages import (
     LicenseKind,
     LicenseRequest,
     LicenseStored,
+    LogoffSession,
     LogonAccepted,
     LogonRequest,
     Message,
@@ -143,6 +144,8 @@ class ScriptedServer:
                     self.received.append(message)
                     if isinstance(message, LicenseStored):
                         self._let_in(link)
+                    elif isinstance(message, LogoffSession):
+                        link.send(SessionEnded(exit_status=129))
                     elif isinstance(message, ResizeSession):
                         self.resized.set()
                 case SessionBytes(data):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ from clients.client import Client
 from clients.device import Device
 from clients.files import DeviceStoreError
 from clients.steps import Attached, Finished, Host, Outcome, Plan
-from clients.trust import Dialler, Stranger, UntrustedFarm
+from clients.trust import Dialler, FarmDialler, Stranger, UntrustedFarm
 from tests.integration.scripted_server import COOKIE, Farm, ScriptedServer
 from tests.unit.clients.licenses import token
-from tsproto import identity
+from tsproto import identity, transport
+from tsproto.connection import Event
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     Credential,
+    LogoffSession,
     NewLicense,
     Redirect,
     ResizeSession,
@@ -67,6 +70,16 @@ class Person:
         return self.takes_output
 
     def on_input_wanted(self) -> None:
+        pass
+
+
+class Silent:
+    """Owns a link and does nothing with it."""
+
+    def on_events(self, link: transport.Link, events: list[Event]) -> None:
+        pass
+
+    def on_writable(self, link: transport.Link) -> None:
         pass
 
 
@@ -208,6 +221,25 @@ async def test_a_plain_link_needs_no_authority(farm: Farm, device: Device) -> No
         await server.close()
 
 
+async def test_links_to_one_authority_share_what_tls_needs(
+    farm: Farm, server: ScriptedServer, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Sequence[bytes]] = []
+    real = transport.client_tls
+
+    def remembered(authorities: Sequence[bytes]) -> ssl.SSLContext:
+        made.append(authorities)
+        return real(authorities)
+
+    monkeypatch.setattr(transport, "client_tls", remembered)
+    for _ in range(2):
+        dialler = FarmDialler(device.name, farm.authority, source="127.0.0.9")
+        link = await dialler.dial(Host("127.0.0.1", server.port), Silent())
+        link.close(ErrorCode.NORMAL)
+        await link.wait_closed()
+    assert made == [(farm.authority,)]
+
+
 # --- licensing ------------------------------------------------------------------------------------
 
 
@@ -286,6 +318,20 @@ async def test_output_that_nobody_takes_waits_at_the_host(
     connecting.resume_output()
     connecting.cancel()
     assert (await running).outcome is Outcome.CANCELLED
+
+
+async def test_a_session_is_logged_off_by_its_user(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    person = Person()
+    connecting = client(device, person, server, authority=farm.authority)
+    running = asyncio.create_task(connecting.run())
+    await person.attached.wait()
+    assert connecting.host == Host("127.0.0.1", server.port)
+    connecting.log_off()
+    finished = await running
+    assert (finished.outcome, finished.exit_status) == (Outcome.ENDED, 129)
+    assert server.received == [LogoffSession()]
 
 
 async def test_a_redirect_leads_to_the_named_host_with_one_password(

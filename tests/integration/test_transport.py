@@ -241,6 +241,29 @@ async def test_a_dial_that_fails_says_why(host: str, more: dict[str, Any], code:
     assert failed.value.code is code
 
 
+async def test_a_link_comes_from_the_source_that_was_asked_for() -> None:
+    here, there = Recorder(), Recorder()
+    async with listening(there, None) as listener:
+        async with dialled(listener.port, here, None, source="127.0.0.9"):
+            assert (await there.opened()).host == "127.0.0.9"
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("192.0.2.1", "192.0.2.1 is no address of this machine"),
+        ("localhost", "'localhost' is no IP address"),
+    ],
+)
+async def test_a_source_that_is_not_ours_is_named(source: str, says: str) -> None:
+    async with listening(Recorder(), None) as listener:
+        with pytest.raises(DialFailed, match=says) as failed:
+            await dial(
+                HOST, listener.port, Recorder(), role=ADMIN, name="admin", tls=None, source=source
+            )
+    assert failed.value.code is ErrorCode.NOT_PERMITTED
+
+
 async def test_a_dial_to_one_that_never_shakes_hands_has_an_end(farm: Farm) -> None:
     tls = farm.client()
     with socket.create_server((HOST, 0)) as silent, pytest.raises(DialFailed) as failed:

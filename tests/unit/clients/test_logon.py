@@ -34,6 +34,7 @@ from tsproto.messages import (
     LicenseKind,
     LicenseRequest,
     LicenseStored,
+    LogoffSession,
     LogonAccepted,
     LogonRefused,
     LogonRequest,
@@ -413,6 +414,17 @@ def test_a_disconnect_does_not_wait_for_ever() -> None:
     procedure.disconnect(5.0)
     assert procedure.next_deadline() == 5.0 + limits.GOODBYE_SECONDS
     assert finished(wake(procedure)).outcome is Outcome.DISCONNECTED
+
+
+def test_a_logoff_ends_when_the_session_has() -> None:
+    procedure = attached()
+    assert procedure.log_off(5.0) == [Send(LogoffSession())]
+    ended = finished(procedure.on_message(SessionEnded(exit_status=129), 6.0))
+    assert (ended.outcome, ended.code) == (Outcome.ENDED, ErrorCode.LOGGED_OFF)
+
+
+def test_there_is_nothing_to_log_off_before_a_session_is_shown() -> None:
+    assert asked().log_off(5.0) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The load generator: synthetic devices and users on a farm of anybody's, and what it took."""

@@ -1,0 +1,137 @@
+"""Whether this machine can hold the connections of a run: file descriptors, and ports a source
+address. Told before the run with the numbers and the next step, not in the middle of it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import resource
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from clients.load import figures
+from clients.load.scenario import Scenario
+from clients.steps import Host
+from tsproto import limits
+from tsproto.errors import TsfarmError
+
+# Of a worker, beside its connections: pipes, its loop, libraries' files, and the links of an
+# administrator who asks meanwhile.
+RESERVED_DESCRIPTORS = 64
+# A user who is led to another host has two connections for a moment; of ten users, one at a time.
+REDIRECTED_SHARE = 0.1
+PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+PORT_RANGE_DEFAULT = (32_768, 60_999)
+# Ports that connections of others, and closed ones of our own, still hold.
+PORTS_SHARE = 0.9
+# 127.0.x.y of which any daemon may be dialled; a lab's own are below 127.0.250.
+LOOPBACK_FIRST = ipaddress.IPv4Address("127.0.250.1")
+LOOPBACK_LAST = ipaddress.IPv4Address("127.0.255.254")
+# So many devices behind one address pass for one gateway: a farm lets only some of their handshakes
+# be under way. From this many addresses it takes as many as it may.
+SOURCES_MIN = limits.HANDSHAKES_MAX // limits.HANDSHAKES_PER_ADDRESS_MAX
+
+
+class CapacityExceeded(TsfarmError):
+    """This machine cannot hold the run; the text says what it would take."""
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """What one process may have: descriptors; ports of one source address."""
+
+    descriptors: int
+    ports: int
+
+
+def this_machine() -> Machine:
+    """Raises the soft limit of descriptors to the hard one; workers inherit it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        first, last = (int(word) for word in PORT_RANGE.read_text().split())
+    except (OSError, ValueError):
+        first, last = PORT_RANGE_DEFAULT
+    return Machine(hard, last - first + 1)
+
+
+def connections(scenario: Scenario, people: int, links: int, workers: int) -> int:
+    """The most that a run has open at one time, in all workers."""
+    if scenario.drives != "users":
+        return links * workers
+    at_once = min(scenario.at_once, people)
+    return at_once + math.ceil(at_once * REDIRECTED_SHARE)
+
+
+def check_descriptors(wanted: int, workers: int, machine: Machine) -> None:
+    """Raises CapacityExceeded where a worker's part of the connections is more than it may open."""
+    each = math.ceil(wanted / workers) + RESERVED_DESCRIPTORS
+    if each <= machine.descriptors:
+        return
+    for_connections = machine.descriptors - RESERVED_DESCRIPTORS
+    more = f"--workers {math.ceil(wanted / for_connections)}, or " if for_connections > 0 else ""
+    raise CapacityExceeded(
+        f"{wanted:,} connections are {each:,} open files a worker, and a process may open"
+        f" {machine.descriptors:,} here: give {more}a higher limit (`ulimit -Hn {each}`, or"
+        f" LimitNOFILE={each} of a service)"
+    )
+
+
+def sources(
+    wanted: int, given: Sequence[str], targets: Sequence[Host], machine: Machine
+) -> tuple[str, ...]:
+    """The addresses to dial from; none lets the system choose its one.
+
+    Those that are `given`; else, where all targets are loopback, as many of 127.0.x.y as it takes.
+    Raises CapacityExceeded where they have too few ports.
+    """
+    if not given and _are_loopback(targets):
+        each = min(_usable_ports(machine), limits.CONNECTIONS_PER_ADDRESS_MAX)
+        return tuple(_loopback_sources(max(SOURCES_MIN, math.ceil(wanted / each))))
+    each = _usable_ports(machine)
+    needed = math.ceil(wanted / each)
+    have = max(1, len(given))
+    if needed > have:
+        raise CapacityExceeded(
+            f"{wanted:,} connections take {needed} source addresses, of {each:,} ports each, and"
+            f" there {'is' if have == 1 else 'are'} {have}: give {needed} addresses of this machine"
+            " with --source, or let fewer users be under way"
+        )
+    return tuple(given)
+
+
+def warning(wanted: int, chosen: Sequence[str], targets: Sequence[Host]) -> str:
+    """Where daemons may refuse what this machine could hold; empty where they will not."""
+    addresses = max(1, len(chosen))
+    each = limits.CONNECTIONS_PER_ADDRESS_MAX
+    if wanted <= addresses * each * len(targets):
+        return ""
+    return (
+        f"{wanted:,} connections from {figures.counted(addresses, 'address', 'addresses')} to"
+        f" {figures.counted(len(targets), 'daemon')}: each accepts {each:,} from one address; give"
+        " more of them with --source"
+    )
+
+
+def _usable_ports(machine: Machine) -> int:
+    return max(1, int(machine.ports * PORTS_SHARE))
+
+
+def _are_loopback(targets: Sequence[Host]) -> bool:
+    return all(_is_loopback(target.address) for target in targets)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return found.version == 4 and found.is_loopback
+
+
+def _loopback_sources(count: int) -> Iterator[str]:
+    last = int(LOOPBACK_LAST) - int(LOOPBACK_FIRST) + 1
+    for number in range(min(count, last)):
+        yield str(LOOPBACK_FIRST + number)

@@ -1,0 +1,206 @@
+"""`tsfarm load`: from the command line to a load run, its results, and an exit status.
+
+Whatever is wrong with the command line, with a file that it names, or with what this machine can
+hold, is told in one line before anything starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clients.exit_codes import ExitCode
+from clients.load import reading, target, writing
+from clients.load.arrivals import length
+from clients.load.capacity import CapacityExceeded
+from clients.load.preparing import LINKS, SEED_MAX, STDOUT, Options, prepare
+from clients.load.progress import Progress, coloured
+from clients.load.reading import ScenarioError
+from clients.load.run import Outcome, perform
+from clients.load.summary import summary
+from clients.load.target import BadInput
+from clients.load.thresholds import ThresholdError
+from clients.load.writing import NotWritten
+from clients.options import Duration, Hosts, example
+from clients.tables import Row, print_rows
+from clients.tty import printable
+from tsproto import limits
+
+LINKS_MAX = 256
+WORKERS_MAX = 256
+
+_EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+_WRITTEN = click.Path(path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command(
+    "load",
+    epilog=example(
+        "tsfarm lab up --load-users 200",
+        "tsfarm load storm --lab .lab --html storm.html",
+        "tsfarm load steady --lab .lab --users 50 --duration 5m --threshold 'p99(logon) < 1s'",
+        "tsfarm load license-only --lab .lab --rate 2000 --links 32 --workers 2",
+        "tsfarm load roam.toml --hosts ts1.example,ts2.example --ca authority.crt"
+        " --users-file users",
+        "tsfarm load lunch.py --lab .lab --json -",
+        "tsfarm load --list",
+    ),
+)
+@click.argument("scenario", required=False)
+@click.option("--list", "list_only", is_flag=True, help="List the built-in scenarios.")
+@click.option("--lab", type=_FOLDER, help="Load the lab in this folder; it says all the rest.")
+@click.option(
+    "--hosts",
+    "terminal_servers",
+    type=Hosts(limits.TERMINAL_PORT),
+    metavar="HOST[:PORT][,…]",
+    help="The farm's terminal servers.",
+)
+@click.option(
+    "--license-server",
+    "license_servers",
+    type=Hosts(limits.LICENSE_PORT),
+    metavar="HOST[:PORT][,…]",
+    help="Its license servers.",
+)
+@click.option(
+    "--directory",
+    type=Hosts(limits.DIRECTORY_PORT),
+    metavar="HOST[:PORT]",
+    help="Its session directory.",
+)
+@click.option("--ca", "authority", type=_EXISTING, help="The farm's authority, PEM.")
+@click.option(
+    "--identity",
+    "identities",
+    type=_EXISTING,
+    nargs=2,
+    multiple=True,
+    metavar="CERT KEY",
+    help="Pass for this terminal server, license-only and directory-only; may be given again.",
+)
+@click.option(
+    "--admin",
+    type=_EXISTING,
+    nargs=2,
+    metavar="CERT KEY",
+    help="Check the farm's rules as this administrator.",
+)
+@click.option("--plain", is_flag=True, help="TCP without TLS, to loopback addresses.")
+@click.option("--users-file", type=_EXISTING, help="Who logs on: lines `name password`.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, WORKERS_MAX),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that share the work.",
+)
+@click.option("--rate", type=float, metavar="R", help="Journeys a second at the highest.")
+@click.option("--users", type=int, metavar="N", help="How many are under way at the most.")
+@click.option("--duration", type=Duration(), help="How long journeys begin: 30s, 5m.")
+@click.option(
+    "--threshold",
+    "thresholds",
+    multiple=True,
+    metavar="EXPR",
+    help="`p99(logon) < 200ms`, in place of the scenario's own; may be given again.",
+)
+@click.option(
+    "--links",
+    type=click.IntRange(1, LINKS_MAX),
+    metavar="N",
+    help=f"Links of a worker, license-only and directory-only.  [default: {LINKS}]",
+)
+@click.option("--devices", type=_FOLDER, help="Keep the devices here, not in memory.")
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    metavar="ADDR",
+    help="Dial from this address; may be given again.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, SEED_MAX), metavar="N", help="The same chances as that run."
+)
+@click.option("--json", "json_file", type=_WRITTEN, help="Write JSON for programs; - prints it.")
+@click.option("--html", "html_file", type=_WRITTEN, help="Write a page with plots.")
+@click.option("--hdr", "hdr_file", type=_WRITTEN, help="Write an HdrHistogram log.")
+def load(scenario: str | None, list_only: bool, **options: Any) -> None:
+    """Load a farm with users, or its servers with bare requests, and measure.
+
+    SCENARIO is the name of a built-in one, or a FILE.toml or FILE.py[:CLASS]. It says who arrives
+    when, what they do, and which thresholds are good enough: a missed one is status 7.
+    """
+    if list_only:
+        list_built_in()
+        return
+    if scenario is None:
+        raise click.UsageError("which SCENARIO? `tsfarm load --list` lists the built-in ones")
+    given = Options(**options)
+    with tempfile.TemporaryDirectory(prefix="tsfarm-load-") as scratch:
+        with _told_before_the_start():
+            run, notice = prepare(scenario, given, Path(scratch))
+            administrator = target.administrator_of(run.farm)
+        seconds = length(run.scenario)
+        warm_up_seconds = run.scenario.warm_up_seconds
+        name = run.scenario.name
+        with Progress(name, seconds, sys.stderr, warm_up_seconds=warm_up_seconds) as progress:
+            if notice:
+                progress.line(notice)
+            outcome = perform(run, administrator, progress)
+    hand_over(outcome, given)
+    raise click.exceptions.Exit(exit_status(outcome))
+
+
+def list_built_in() -> None:
+    rows: list[Row] = [
+        {"name": each.name, "drives": each.drives, "about": each.about}
+        for each in reading.built_in()
+    ]
+    print_rows(rows, {"name": "SCENARIO", "drives": "DRIVES", "about": "ABOUT"}, as_json=False)
+
+
+def hand_over(outcome: Outcome, given: Options) -> None:
+    """Print the summary, and write the files that were asked for."""
+    result = outcome.result
+    json_printed = given.json_file == STDOUT
+    stream = sys.stderr if json_printed else sys.stdout
+    click.echo(summary(result, coloured(stream)), file=stream)
+    if json_printed:
+        click.echo(writing.json_of(result), nl=False)
+    elif given.json_file is not None:
+        writing.write(given.json_file, writing.json_of(result))
+    if given.html_file is not None:
+        from clients.load.page import page
+
+        writing.write(given.html_file, page(result).encode())
+    if given.hdr_file is not None:
+        log = writing.hdr_of(outcome.totals, result.started_at)
+        writing.write(given.hdr_file, log.encode())
+    if outcome.failure is not None:
+        click.echo(f"tsfarm: {printable(str(outcome.failure))}", err=True)
+
+
+def exit_status(outcome: Outcome) -> int:
+    if outcome.failure is not None:
+        return ExitCode.FAILED
+    if outcome.stopped_by:
+        return 128 + outcome.stopped_by
+    return ExitCode.OK if outcome.result.passed else ExitCode.THRESHOLD
+
+
+@contextlib.contextmanager
+def _told_before_the_start() -> Iterator[None]:
+    try:
+        yield
+    except (BadInput, CapacityExceeded, NotWritten, ScenarioError, ThresholdError) as error:
+        click.echo(f"tsfarm: {printable(str(error))}", err=True)
+        raise click.exceptions.Exit(ExitCode.USAGE) from None

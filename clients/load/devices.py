@@ -1,0 +1,74 @@
+"""Synthetic devices: made from a seed, in memory or kept in a folder as real ones are.
+
+Who has the same seed and the same folder in a second run has the same devices, and their licenses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from clients.device import DEVICE_NAME_CHARACTERS, Device
+from clients.licenses import License, LicensedDevice
+from tsproto.identity import DeviceKey
+
+
+class LicensesInMemory:
+    """The licenses of a device that is gone with its process."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, str], License] = {}
+
+    def find(self, farm: str, product: str) -> License | None:
+        return self._held.get((farm, product))
+
+    def keep(self, held: License) -> None:
+        self._held[held.claims.farm, held.claims.product] = held
+
+
+class Devices:
+    """Any number of devices for each person, told apart by ordinals from 0.
+
+    In `folder` (None: in memory) each has its own, called by its device id. They are written as
+    durably as a person's device is, while the loop waits: kept devices cost the generator a few
+    flushes of its disk at each license.
+    """
+
+    def __init__(self, seed: int, folder: Path | None) -> None:
+        self._seed = seed
+        self._folder = folder
+        self._last: dict[str, int] = {}
+
+    def usual(self, owner: str) -> LicensedDevice:
+        """The device that its owner got last, or the first one. In memory it has no license."""
+        ordinal = self._last.setdefault(owner, max(0, self._unused(owner) - 1))
+        return self._open(owner, ordinal)
+
+    def fresh(self, owner: str) -> LicensedDevice:
+        """A device that no farm has seen, unless a run in memory had the same seed."""
+        last = self._last.get(owner)
+        ordinal = self._unused(owner) if last is None else last + 1
+        self._last[owner] = ordinal
+        return self._open(owner, ordinal)
+
+    def _unused(self, owner: str) -> int:
+        """The first ordinal that no earlier run has kept."""
+        ordinal = 0
+        while self._folder is not None and self._place(self._folder, owner, ordinal).exists():
+            ordinal += 1
+        return ordinal
+
+    def _open(self, owner: str, ordinal: int) -> LicensedDevice:
+        name = f"{owner[: DEVICE_NAME_CHARACTERS - 8]}-{ordinal}"
+        key = self._key(owner, ordinal)
+        if self._folder is None:
+            return LicensedDevice(key, name, LicensesInMemory())
+        return Device.open(self._place(self._folder, owner, ordinal), name, key)
+
+    def _place(self, folder: Path, owner: str, ordinal: int) -> Path:
+        return folder / self._key(owner, ordinal).device_id.hex()
+
+    def _key(self, owner: str, ordinal: int) -> DeviceKey:
+        """The owner's name, and not its place in a list, so that workers share no device."""
+        made_from = f"tsfarm load device {self._seed} {ordinal} {owner}"
+        return DeviceKey.from_seed(hashlib.sha256(made_from.encode()).digest())

@@ -1,0 +1,153 @@
+"""What a run is to be, from the options of `tsfarm load`; all that can be wrong is told here."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from clients.load import capacity, reading, target, writing
+from clients.load.assignment import Credentials, Farm, Person
+from clients.load.run import Run
+from clients.load.scenario import Scenario
+from clients.load.target import BadInput
+from clients.steps import Host
+
+LINKS = 8
+SEED_MAX = 2**32 - 1
+STDOUT = Path("-")
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """The options as they were given, by their names."""
+
+    lab: Path | None
+    terminal_servers: tuple[Host, ...] | None
+    license_servers: tuple[Host, ...] | None
+    directory: tuple[Host, ...] | None
+    authority: Path | None
+    identities: tuple[tuple[Path, Path], ...]
+    admin: tuple[Path, Path] | None
+    plain: bool
+    users_file: Path | None
+    workers: int
+    rate: float | None
+    users: int | None
+    duration: float | None
+    thresholds: tuple[str, ...]
+    links: int | None
+    devices: Path | None
+    sources: tuple[str, ...]
+    seed: int | None
+    json_file: Path | None
+    html_file: Path | None
+    hdr_file: Path | None
+
+    @property
+    def files(self) -> list[Path]:
+        named = (self.json_file, self.html_file, self.hdr_file)
+        return [file for file in named if file is not None and file != STDOUT]
+
+
+def prepare(scenario_name: str, given: Options, scratch: Path) -> tuple[Run, str]:
+    """The run, and a notice for whoever starts it, which may be empty. `scratch` is a folder for
+    keys that this user alone may read. Raises BadInput, ScenarioError, ThresholdError,
+    CapacityExceeded or NotWritten."""
+    read = reading.read(scenario_name)
+    scenario = reading.adjusted(
+        read.scenario,
+        rate=given.rate,
+        users=given.users,
+        seconds=given.duration,
+        thresholds=given.thresholds,
+    )
+    writing.check_writable(given.files)
+    links = _links(given, scenario)
+    farm, people = _farm(given, scenario, links, scratch)
+    target.check(farm, scenario.drives, people, links * given.workers)
+    _check_shares(scenario, len(people), given.workers)
+    machine = capacity.this_machine()
+    wanted = capacity.connections(scenario, len(people), links, given.workers)
+    capacity.check_descriptors(wanted, given.workers, machine)
+    targets = farm.hosts(target.DRIVEN[scenario.drives])
+    sources = capacity.sources(wanted, given.sources, targets, machine)
+    run = Run(
+        scenario=scenario,
+        script=read.script,
+        farm=farm,
+        people=people,
+        workers=given.workers,
+        links=links,
+        sources=sources,
+        devices=given.devices.absolute() if given.devices else None,
+        seed=secrets.randbelow(SEED_MAX + 1) if given.seed is None else given.seed,
+    )
+    return run, capacity.warning(wanted, sources, targets)
+
+
+def _links(given: Options, scenario: Scenario) -> int:
+    """As many as were asked for; to a directory, where each needs a name, as there are names."""
+    if given.links is not None:
+        return given.links
+    if scenario.drives == "directory" and given.identities:
+        return max(1, min(LINKS, len(given.identities) // given.workers))
+    return LINKS
+
+
+def _farm(
+    given: Options, scenario: Scenario, links: int, scratch: Path
+) -> tuple[Farm, tuple[Person, ...]]:
+    if given.lab is not None:
+        return _lab(given.lab, given, scenario, links, scratch)
+    if given.plain == (given.authority is not None):
+        raise BadInput("is it TLS or not? give --lab DIR, or --ca FILE, or --plain")
+    directory = given.directory or ()
+    if len(directory) > 1:
+        raise BadInput("a farm has one session directory: give --directory once")
+    farm = target.named(
+        terminal_servers=given.terminal_servers or (),
+        license_servers=given.license_servers or (),
+        directory=directory[0] if directory else None,
+        authority=given.authority,
+        identities=[Credentials(*files) for files in given.identities],
+        administrator=Credentials(*given.admin) if given.admin else None,
+    )
+    return farm, target.people_in(given.users_file) if given.users_file else ()
+
+
+def _lab(
+    folder: Path, given: Options, scenario: Scenario, links: int, scratch: Path
+) -> tuple[Farm, tuple[Person, ...]]:
+    """A lab says everything itself, but for users of one's own."""
+    others = {
+        "--hosts": given.terminal_servers,
+        "--license-server": given.license_servers,
+        "--directory": given.directory,
+        "--ca": given.authority,
+        "--identity": given.identities,
+        "--admin": given.admin,
+        "--plain": given.plain,
+    }
+    if superfluous := [name for name, value in others.items() if value]:
+        raise BadInput(f"--lab says where the farm is: leave out {', '.join(superfluous)}")
+    identities = 0 if scenario.drives == "users" else links * given.workers
+    farm, people = target.of_lab(folder.absolute(), scratch, identities)
+    return farm, target.people_in(given.users_file) if given.users_file else people
+
+
+def _check_shares(scenario: Scenario, people: int, workers: int) -> None:
+    """Each worker has somebody to begin with, and each user of a closed model an account."""
+    closed = scenario.closed
+    if closed is not None and scenario.drives == "users" and closed.users > people:
+        raise BadInput(
+            f"{closed.users} users need an account each, and there are {people}: give --users"
+            f" {people}, a longer --users-file, or make a lab with --load-users {closed.users}"
+        )
+    at_once = scenario.at_once
+    most = min(at_once, people) if scenario.drives == "users" else at_once
+    if workers > most:
+        raise BadInput(
+            f"{workers} workers have nothing to share where {most} users are under way at the"
+            f" most: give --workers {most}"
+        )

@@ -1,0 +1,248 @@
+"""The farm that a run is for: a lab on this machine, or one that the command line names."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from clients.administrator import Administrator
+from clients.load.assignment import Credentials, Farm, Person
+from clients.load.scenario import Drives
+from clients.steps import Host
+from tsproto import identity, transport
+from tsproto.errors import TsfarmError
+from tsproto.messages import Role
+
+DRIVEN: dict[Drives, Role] = {
+    "users": Role.TERMINAL_SERVER,
+    "licenses": Role.LICENSE_SERVER,
+    "directory": Role.SESSION_DIRECTORY,
+}
+OPTIONS = {
+    Role.TERMINAL_SERVER: "--hosts",
+    Role.LICENSE_SERVER: "--license-server",
+    Role.SESSION_DIRECTORY: "--directory",
+}
+PASSWORD_BYTES_MAX = 1024
+
+
+class BadInput(TsfarmError):
+    """The command line, or a file that it names, does not say what a run needs."""
+
+
+# --- a lab ----------------------------------------------------------------------------------------
+
+
+class LabDaemon(msgspec.Struct, frozen=True):
+    name: str
+    role: str
+    host: str
+    port: int
+
+    @property
+    def where(self) -> Host:
+        return Host(self.host, self.port, self.name)
+
+
+class Lab(msgspec.Struct, frozen=True):
+    """The part of a lab's `lab.json` that a run needs."""
+
+    farm: str
+    daemons: tuple[LabDaemon, ...]
+    tls: bool = True
+    load_users: int = 0
+
+    def hosts(self, role: Role) -> tuple[Host, ...]:
+        return tuple(each.where for each in self.daemons if each.role == role.name.lower())
+
+
+def of_lab(folder: Path, scratch: Path, identities: int) -> tuple[Farm, tuple[Person, ...]]:
+    """The lab's farm and its synthetic users. With the lab's authority so many certificates of
+    terminal servers are made, in `scratch`, which only this user may read. Raises BadInput."""
+    lab = _load(folder)
+    directories = lab.hosts(Role.SESSION_DIRECTORY)
+    farm = Farm(
+        name=lab.farm,
+        terminal_servers=lab.hosts(Role.TERMINAL_SERVER),
+        license_servers=lab.hosts(Role.LICENSE_SERVER),
+        directory=directories[0] if directories else None,
+    )
+    pki = folder / "pki"
+    if lab.tls:
+        farm = msgspec.structs.replace(
+            farm,
+            authority=pki / "authority.crt",
+            administrator=Credentials(pki / "admin.crt", pki / "admin.key"),
+            as_terminal_servers=tuple(_issued(pki, scratch, identities)),
+        )
+    return farm, _people_of(folder, lab)
+
+
+def _people_of(folder: Path, lab: Lab) -> tuple[Person, ...]:
+    """Those that `tsfarm lab up --load-users` made, who share a password; the others are people's,
+    and a run would log their sessions off."""
+    if not lab.load_users:
+        return ()
+    password = _first_line(folder / "users" / "load")
+    numbers = range(1, lab.load_users + 1)
+    return tuple(Person(f"load{number:05}", password) for number in numbers)
+
+
+def _load(folder: Path) -> Lab:
+    try:
+        return msgspec.json.decode((folder / "lab.json").read_bytes(), type=Lab)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BadInput(
+            f"no lab in {folder} ({error}): make one with `tsfarm lab up --dir {folder}`"
+        ) from None
+
+
+def _issued(pki: Path, scratch: Path, count: int) -> list[Credentials]:
+    authority, key = _content(pki / "authority.crt"), _content(pki / "authority.key")
+    made = []
+    for number in range(count):
+        name = f"load-{number}"
+        own = Credentials(scratch / f"{name}.crt", scratch / f"{name}.key")
+        certificate, own_key = identity.issue_certificate(
+            authority, key, Role.TERMINAL_SERVER, name, time.time(), years=1
+        )
+        own.certificate.write_bytes(certificate)
+        own.key.write_bytes(own_key)
+        made.append(own)
+    return made
+
+
+# --- any farm -------------------------------------------------------------------------------------
+
+
+def named(
+    *,
+    terminal_servers: Sequence[Host] = (),
+    license_servers: Sequence[Host] = (),
+    directory: Host | None = None,
+    authority: Path | None = None,
+    identities: Sequence[Credentials] = (),
+    administrator: Credentials | None = None,
+) -> Farm:
+    """The farm that these files and addresses make up; without `authority` it speaks plain TCP.
+    Raises BadInput where a file is not what it is named as."""
+    all_hosts = [*terminal_servers, *license_servers, *([directory] if directory else [])]
+    name = str(all_hosts[0]) if all_hosts else ""
+    if authority is not None:
+        name = _farm_of(authority)
+        for own in identities:
+            _check_role(own.certificate, Role.TERMINAL_SERVER)
+        if administrator is not None:
+            _check_role(administrator.certificate, Role.ADMINISTRATOR)
+    return Farm(
+        name=name,
+        terminal_servers=tuple(terminal_servers),
+        license_servers=tuple(license_servers),
+        directory=directory,
+        authority=authority,
+        as_terminal_servers=tuple(identities),
+        administrator=administrator,
+    )
+
+
+def people_in(file: Path) -> tuple[Person, ...]:
+    """The users of a file with lines `name password`; blank ones and those that begin with `#` are
+    left out. Raises BadInput."""
+    people: dict[str, Person] = {}
+    for number, line in enumerate(_content(file).decode("utf-8", "replace").splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, _, password = line.strip().partition(" ")
+        if not password.strip():
+            raise BadInput(f"{file}:{number}: a line is `name password`")
+        if name in people:
+            raise BadInput(f"{file}:{number}: {name} stands there twice")
+        people[name] = Person(name, password.strip().encode())
+    if not people:
+        raise BadInput(f"{file} names no users: its lines are `name password`")
+    return tuple(people.values())
+
+
+def administrator_of(farm: Farm) -> Administrator | None:
+    """Who asks the farm how it is; None where nobody may. Raises BadInput."""
+    if farm.authority is None:
+        return Administrator("load", None)
+    if farm.administrator is None:
+        return None
+    own = farm.administrator
+    with _bad_input():
+        return Administrator.certified(own.certificate, own.key, farm.authority)
+
+
+def check(farm: Farm, drives: Drives, people: Sequence[Person], identities: int) -> None:
+    """Raises BadInput where the farm lacks what a scenario that drives this needs; `identities` is
+    how many links need a name of their own."""
+    role = DRIVEN[drives]
+    if not farm.hosts(role):
+        word = identity.ROLE_WORDS[role]
+        raise BadInput(f"nobody to ask: give the {word} with {OPTIONS[role]}, or --lab DIR")
+    if drives == "users" and not people:
+        raise BadInput(
+            "no users to log on: give --users-file FILE, with lines `name password`, or a lab that"
+            " was made with `tsfarm lab up --load-users N`"
+        )
+    if farm.authority is None or drives == "users":
+        return
+    have = len(farm.as_terminal_servers)
+    needed = identities if drives == "directory" else 1
+    if have < needed:
+        raise BadInput(
+            f"{needed} links pass for as many terminal servers, and there are certificates for"
+            f" {have}: give --identity CERT KEY for each (`tsfarm pki issue terminal-server NAME`),"
+            " fewer --links, or --lab DIR"
+        )
+    for own in farm.as_terminal_servers:
+        with _bad_input():
+            transport.daemon_tls(own.certificate, own.key, farm.authority)
+
+
+def _farm_of(authority: Path) -> str:
+    with _bad_input(authority):
+        return identity.farm_of(identity.certificate_der(_content(authority)))
+
+
+def _check_role(certificate: Path, role: Role) -> None:
+    with _bad_input(certificate):
+        own = identity.identity_of(identity.certificate_der(_content(certificate)))
+    if own.role is not role:
+        word = identity.ROLE_WORDS[role]
+        raise BadInput(
+            f"{certificate} is no {word}'s certificate: make one with `tsfarm pki issue {word}"
+            " NAME`"
+        )
+
+
+def _first_line(file: Path) -> bytes:
+    lines = _content(file).splitlines()
+    if not lines or not 0 < len(lines[0]) <= PASSWORD_BYTES_MAX:
+        raise BadInput(f"{file} is no password file: its first line must be a password")
+    return lines[0]
+
+
+def _content(file: Path) -> bytes:
+    with _bad_input(file):
+        return file.read_bytes()
+
+
+@contextlib.contextmanager
+def _bad_input(file: Path | None = None) -> Iterator[None]:
+    """What is wrong with a file is wrong with the command line that names it."""
+    where = f"{file}: " if file else ""
+    try:
+        yield
+    except BadInput:
+        raise
+    except (TsfarmError, ValueError) as error:
+        raise BadInput(f"{where}{error}") from None
+    except (OSError, ssl.SSLError) as error:
+        raise BadInput(f"{where}{error.strerror or error}") from None

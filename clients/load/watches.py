@@ -1,0 +1,87 @@
+"""What is looked for in the bytes of a session, one `Watch` after the other; none keeps more than a
+line of them. `now` is `time.monotonic()`'s."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+LINE_BYTES_MAX = 256
+
+
+class Watch(Protocol):
+    def feed(self, data: bytes, now: float) -> bytes | None:
+        """The bytes after what was looked for, or None while it has not come."""
+        ...
+
+
+class Text:
+    """Looks for `text`, wherever reads cut it. `passed` counts the bytes before it."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self._tail = b""
+        self.passed = 0
+
+    def feed(self, data: bytes, now: float) -> bytes | None:
+        seen = self._tail + data
+        at = seen.find(self._text)
+        if at >= 0:
+            self.passed += at
+            return seen[at + len(self._text) :]
+        passed = max(0, len(seen) - len(self._text) + 1)
+        self.passed += passed
+        self._tail = seen[passed:]
+        return None
+
+
+class Line:
+    """Takes all before the end of a line, at most LINE_BYTES_MAX, as `text`."""
+
+    def __init__(self) -> None:
+        self.text = b""
+
+    def feed(self, data: bytes, now: float) -> bytes | None:
+        line, ended, after = (self.text + data).partition(b"\r\n")
+        self.text = line[:LINE_BYTES_MAX]
+        return after if ended or len(line) > LINE_BYTES_MAX else None
+
+
+class Echoes:
+    """Waits for `keys` keys to come back once and in order, and for nothing else.
+
+    `on_echo` is called for each with the seconds since it was due. What comes instead of an echo
+    ends the watch, and stands in `strange`.
+    """
+
+    def __init__(self, keys: int, on_echo: Callable[[float], None]) -> None:
+        self._remaining = keys
+        self._on_echo = on_echo
+        self._typed: deque[tuple[bytes, float]] = deque()
+        self._part = b""
+        self.strange = b""
+
+    def typed(self, echo: bytes, due: float) -> None:
+        """A key that was due then is about to be typed, and comes back as `echo`."""
+        self._typed.append((echo, due))
+
+    @property
+    def oldest_due(self) -> float | None:
+        """When the first key was due that has not come back."""
+        return self._typed[0][1] if self._typed else None
+
+    def feed(self, data: bytes, now: float) -> bytes | None:
+        came = self._part + data
+        while self._typed and came.startswith(self._typed[0][0]):
+            echo, due = self._typed.popleft()
+            came = came[len(echo) :]
+            self._remaining -= 1
+            self._on_echo(now - due)
+        if not self._remaining:
+            return came
+        self._part = came
+        if came and not (self._typed and self._typed[0][0].startswith(came)):
+            self.strange = came[:LINE_BYTES_MAX]
+            return b""
+        return None

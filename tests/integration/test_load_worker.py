@@ -1,0 +1,120 @@
+"""A worker's share, in this process: when it reports what, and when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bench.trivial import Trivial
+from clients.load import channel
+from clients.load.assignment import (
+    Assignment,
+    Ended,
+    Farm,
+    Measured,
+    Ready,
+    Report,
+    Start,
+    Violated,
+)
+from clients.load.scenario import Act, Closed, Drives, Journey, Open, Scenario, Stage
+from clients.load.worker import VIOLATIONS_MAX, Worker
+from clients.steps import Host
+from tsproto.errors import TsfarmError
+from tsproto.messages import Role
+
+HOST = "127.0.0.1"
+
+
+@contextlib.asynccontextmanager
+async def trivial(role: Role = Role.LICENSE_SERVER) -> AsyncIterator[int]:
+    server = await asyncio.get_running_loop().create_server(lambda: Trivial(role), HOST, 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def scenario(drives: Drives = "licenses", *acts: str) -> Scenario:
+    return Scenario(
+        name="x",
+        drives=drives,
+        open=Open(stages=(Stage(seconds=0.25, rate=800.0, start_rate=800.0),)),
+        journeys=(Journey(acts=tuple(Act(act) for act in acts or ("issue",))),),
+    )
+
+
+def once(warm_up_seconds: float = 0.0) -> Scenario:
+    """Two users of an hour who have nothing to do after their first journey."""
+    return Scenario(
+        name="x",
+        drives="licenses",
+        closed=Closed(users=2, seconds=3_600.0, think_seconds=3_600.0),
+        journeys=(Journey(acts=(Act("issue"),)),),
+        warm_up_seconds=warm_up_seconds,
+    )
+
+
+def commands(*starts: Start, end: bool = False) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    for start in starts:
+        reader.feed_data(channel.packed(start))
+    if end:
+        reader.feed_eof()
+    return reader
+
+
+async def reports_of(port: int, given: Scenario, told: asyncio.StreamReader) -> list[Report]:
+    host = Host(HOST, port)
+    farm = Farm(name="lab", license_servers=(host,), directory=host)
+    reports: list[Report] = []
+    assignment = Assignment(share=0, shares=1, farm=farm, scenario=given)
+    await Worker(assignment, reports.append).run(told)
+    return reports
+
+
+def begun(reports: list[Report]) -> int:
+    return sum(report.interval.begun for report in reports if isinstance(report, Measured))
+
+
+async def test_it_is_ready_then_measures_then_ends() -> None:
+    async with trivial() as port:
+        reports = await reports_of(port, scenario(), commands(Start(time.monotonic())))
+    assert isinstance(reports[0], Ready)
+    assert [type(report) for report in reports[1:]] == [Measured, Ended]
+    assert begun(reports) == 200
+
+
+async def test_it_ends_without_a_start_when_it_is_told_to() -> None:
+    async with trivial() as port:
+        reports = await reports_of(port, scenario(), commands(end=True))
+    assert [type(report) for report in reports] == [Ready, Ended]
+
+
+async def test_it_stops_early_with_what_it_has_measured() -> None:
+    async with trivial() as port:
+        told = commands(Start(time.monotonic()), end=True)
+        reports = await reports_of(port, once(), told)
+    assert [type(report) for report in reports] == [Ready, Measured, Ended]
+
+
+async def test_what_happens_in_the_warm_up_does_not_count() -> None:
+    async with trivial() as port:
+        told = commands(Start(time.monotonic()))
+        reports = await reports_of(port, once(warm_up_seconds=1_000.0), told)
+    assert [type(report) for report in reports] == [Ready, Ended]
+
+
+async def test_a_rule_that_is_broken_all_the_time_is_told_often_enough() -> None:
+    """The trivial directory forgets whom it was told of."""
+    async with trivial(Role.SESSION_DIRECTORY) as port:
+        given = scenario("directory", "place", "report", "query")
+        reports = await reports_of(port, given, commands(Start(time.monotonic())))
+    assert sum(isinstance(report, Violated) for report in reports) == VIOLATIONS_MAX
+
+
+async def test_a_farm_that_is_not_there_is_told_before_it_is_ready() -> None:
+    with pytest.raises(TsfarmError, match=f"{HOST}:1: Connection refused"):
+        await reports_of(1, scenario(), commands())

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clients.administrator import Daemon, QueryFailed
+from clients.load.checks import CONSERVED, ONE_SESSION, Checks, told
+from clients.load.results import CheckResult
+from clients.steps import Host
+from tsproto.errors import ErrorCode
+from tsproto.messages import PoolRow, SessionRow, SessionState
+
+LICENSE_SERVER = Host("127.0.0.1", 5601, "license-a")
+DIRECTORY = Host("127.0.0.1", 5602, "directory")
+
+
+def pool(total: int = 5, available: int = 5, issued: int = 0, lent: int = 0) -> PoolRow:
+    return PoolRow(
+        product="terminal-server",
+        product_version=1,
+        total=total,
+        available=available,
+        issued=issued,
+        lent=lent,
+    )
+
+
+def session(
+    host: str, user: str = "user1", state: SessionState = SessionState.ACTIVE, application: str = ""
+) -> SessionRow:
+    return SessionRow(
+        host=host,
+        session_id=7,
+        user_name=user,
+        application=application,
+        state=state,
+        created_at=1,
+    )
+
+
+class Farm:
+    """Answers an administrator with these pools and sessions, one list after the other."""
+
+    def __init__(
+        self,
+        pools: Sequence[Sequence[PoolRow]] = ((),),
+        sessions: Sequence[Sequence[SessionRow]] = ((),),
+        silent: bool = False,
+    ) -> None:
+        self._pools = list(pools)
+        self._sessions = list(sessions)
+        self._silent = silent
+
+    async def pools(self, daemon: Daemon) -> list[PoolRow]:
+        if self._silent:
+            raise QueryFailed(ErrorCode.UNREACHABLE, f"{daemon.host} is not there")
+        return list(self._pools.pop(0) if len(self._pools) > 1 else self._pools[0])
+
+    async def sessions(self, daemon: Daemon, user_name: str = "") -> list[SessionRow]:
+        if self._silent:
+            raise QueryFailed(ErrorCode.UNREACHABLE, f"{daemon.host} is not there")
+        return list(self._sessions.pop(0) if len(self._sessions) > 1 else self._sessions[0])
+
+
+async def result_of(
+    rule: str, farm: Farm | None, directory: Host | None = DIRECTORY
+) -> CheckResult:
+    checks = Checks(farm, [LICENSE_SERVER], directory)
+    async with checks.around():
+        pass
+    [found] = [check for check in checks.results((), ()) if check.rule == rule]
+    return found
+
+
+# --- tokens ---------------------------------------------------------------------------------------
+
+
+async def test_tokens_that_went_out_are_still_tokens() -> None:
+    farm = Farm(pools=([pool()], [pool(available=2, issued=2, lent=1)]))
+    found = await result_of(CONSERVED, farm)
+    assert (found.passed, found.detail) == (True, "5 tokens of 1 license server, all there")
+
+
+async def test_a_pool_that_does_not_add_up_is_broken() -> None:
+    found = await result_of(CONSERVED, Farm(pools=([pool()], [pool(available=3, issued=3)])))
+    assert found.passed is False
+    assert found.detail == (
+        "terminal-server 1 at license-a: 3 available, 3 issued and 0 lent are not its 5"
+    )
+
+
+async def test_tokens_that_are_gone_are_broken() -> None:
+    found = await result_of(CONSERVED, Farm(pools=([pool()], [pool(total=4, available=4)])))
+    assert found.passed is False
+    assert found.detail == "terminal-server 1 at license-a: 1 token fewer than before"
+
+
+async def test_a_pool_that_has_come_without_tokens_is_none() -> None:
+    farm = Farm(pools=([], [pool(total=0, available=0)]))
+    assert (await result_of(CONSERVED, farm)).passed is True
+
+
+# --- sessions -------------------------------------------------------------------------------------
+
+
+async def test_two_sessions_of_a_user_are_broken() -> None:
+    farm = Farm(sessions=([], [session("ts1"), session("ts2"), session("ts1", user="user2")]))
+    found = await result_of(ONE_SESSION, farm)
+    assert (found.passed, found.detail) == (False, "user1 has ts1:7 and ts2:7")
+
+
+async def test_sessions_of_two_applications_and_one_that_is_being_logged_off_are_not() -> None:
+    rows = [
+        session("ts1"),
+        session("ts2", application="editor"),
+        session("ts3", state=SessionState.RESET),
+    ]
+    assert (await result_of(ONE_SESSION, Farm(sessions=([], rows)))).passed is True
+
+
+async def test_two_sessions_that_were_there_before_are_not_the_runs() -> None:
+    rows = [session("ts1"), session("ts2")]
+    assert (await result_of(ONE_SESSION, Farm(sessions=(rows, rows)))).passed is True
+
+
+# --- what cannot be asked -------------------------------------------------------------------------
+
+
+async def test_without_an_administrator_nothing_is_known() -> None:
+    for rule in (CONSERVED, ONE_SESSION):
+        found = await result_of(rule, None)
+        assert (found.passed, found.detail) == (None, "nobody to ask as: give --admin CERT KEY")
+
+
+async def test_without_a_directory_the_option_is_named() -> None:
+    found = await result_of(ONE_SESSION, Farm(), directory=None)
+    assert found.passed is None
+    assert "--directory" in found.detail
+
+
+async def test_a_daemon_that_does_not_answer_leaves_it_unknown() -> None:
+    found = await result_of(CONSERVED, Farm(silent=True))
+    assert (found.passed, found.detail) == (None, "license-a is not there")
+
+
+# --- what drivers have seen -----------------------------------------------------------------------
+
+
+def test_what_drivers_have_seen_broken_is_told_and_the_rest_was_kept() -> None:
+    checks = Checks(None, [], None)
+    found = checks.results([("b", "once"), ("b", "twice"), ("c", "odd")], ("a", "b"))
+    assert {check.rule: (check.passed, check.detail) for check in found[2:]} == {
+        "a": (True, "looked at throughout"),
+        "b": (False, "once; twice"),
+        "c": (False, "odd"),
+    }
+
+
+def test_a_few_of_many_are_told() -> None:
+    assert told(["1", "2", "3", "4", "5"]) == "1; 2; 3; and 2 more"
+    assert told([]) == ""

@@ -167,6 +167,8 @@ class Connection:
         row = message.row
         if row.kind is Kind.NOTIFICATION and message.request_id:
             raise MalformedMessage(f"{_name(message)}: the request id of a notification is 0")
+        if row.kind is Kind.REQUEST and not message.request_id:
+            raise MalformedMessage(f"{_name(message)}: the request id of a request is not 0")
         if isinstance(message, Goodbye):
             return self._on_goodbye(message)
         if self.peer_role is None:

@@ -163,8 +163,8 @@ Placement: TypeAlias = Annotated[
     Meta(
         ge=0,
         le=2**53,
-        description="fencing number of a directory's decision; a later decision has a higher one;"
-        " 0 means placed without the directory",
+        description="number of a directory's reservation, above all earlier ones; it stays with the"
+        " session that came of it; 0 means placed without the directory",
     ),
 ]
 ProductVersion: TypeAlias = Annotated[int, Meta(ge=1, le=65_535, description="product version")]
@@ -494,7 +494,8 @@ class LogonRequest(Message, tag=15, kw_only=True):
 
 
 class LogonRefused(Message, tag=16, kw_only=True):
-    """Not like that. The connection stays in LOGON while `attempts_left` is not 0."""
+    """Not like that. The connection stays in LOGON while `attempts_left` is not 0; every refusal
+    says how many wrong passwords are left, those that count for none included."""
 
     row: ClassVar[Row] = _step(TERMINAL_SERVER, CLIENT, LinkState.LOGON)
 
@@ -721,7 +722,7 @@ class LicenseServers(Message, tag=46, kw_only=True):
 
 class JoinFarm(Message, tag=50, kw_only=True):
     """A terminal server's link is up: it stands under its certificate's name, SYNCHRONIZING until
-    the last of its sessions was sent. Rows of an earlier incarnation are dropped."""
+    the last of its sessions was sent. What was known of it stands until then."""
 
     row: ClassVar[Row] = _request(TERMINAL_SERVER, SESSION_DIRECTORY, "Joined")
 
@@ -741,7 +742,8 @@ class Joined(Message, tag=51, kw_only=True):
 
 
 class SyncSessions(Message, tag=52, kw_only=True):
-    """A part of the whole list; with `last` the list is complete and replaces what was known."""
+    """A part of the whole list; with `last` the list is complete and replaces the rows that were
+    known."""
 
     row: ClassVar[Row] = _request(TERMINAL_SERVER, SESSION_DIRECTORY, "Done")
 
@@ -782,7 +784,7 @@ class SessionPlaced(Message, tag=54, kw_only=True):
 
 class UpdateSession(Message, tag=55, kw_only=True):
     """A session of the sender was added or has changed. An update with a lower placement than the
-    row's is ignored."""
+    row's is ignored, and so is one that is not about a session of a host that has joined."""
 
     row: ClassVar[Row] = _notice(TERMINAL_SERVER, SESSION_DIRECTORY)
 
@@ -790,7 +792,8 @@ class UpdateSession(Message, tag=55, kw_only=True):
 
 
 class RemoveSession(Message, tag=56, kw_only=True):
-    """A session of the sender has ended, or (`session_id` 0) a placement came to nothing."""
+    """A session of the sender has ended, or (`session_id` 0) a placement came to nothing: only the
+    host on which it was reserved gives it up, by its exact number."""
 
     row: ClassVar[Row] = _notice(TERMINAL_SERVER, SESSION_DIRECTORY)
 

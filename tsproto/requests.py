@@ -6,7 +6,7 @@ Answers come in any order. At most REQUESTS_IN_FLIGHT are open in each direction
 from __future__ import annotations
 
 from tsproto import limits
-from tsproto.errors import MalformedMessage, OutOfOrder, TooManyRequests
+from tsproto.errors import OutOfOrder, TooManyRequests
 from tsproto.messages import Message, Refused
 
 REQUEST_ID_MAX = 2**32 - 1
@@ -44,9 +44,7 @@ class Requests:
         return request is not None
 
     def take_request(self, request: Message) -> None:
-        """Note the peer's request; raises MalformedMessage, OutOfOrder or TooManyRequests."""
-        if not request.request_id:
-            raise MalformedMessage(f"{_name(request)}: the request id of a request is not 0")
+        """Note the peer's request; raises OutOfOrder or TooManyRequests."""
         if request.request_id in self._theirs:
             raise OutOfOrder(f"{_name(request)}: request {request.request_id} is still open")
         if len(self._theirs) >= limits.REQUESTS_IN_FLIGHT:

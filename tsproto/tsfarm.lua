@@ -168,7 +168,7 @@ row.SessionRow = {
   enumeration("session_row.state", "state", enum.SessionState),
   moment("session_row.created_at", "created at", "Unix time in whole seconds; 0 means none"),
   moment("session_row.disconnected_at", "disconnected at", "Unix time in whole seconds; 0 means none"),
-  integer("session_row.placement", "placement", "fencing number of a directory's decision; a later decision has a higher one; 0 means placed without the directory"),
+  integer("session_row.placement", "placement", "number of a directory's reservation, above all earlier ones; it stays with the session that came of it; 0 means placed without the directory"),
   integer("session_row.columns", "columns", "width of the terminal in cells"),
   integer("session_row.rows", "rows", "height of the terminal in cells"),
   text("session_row.device_name", "device name", "what the device calls itself; no control characters"),
@@ -557,7 +557,7 @@ message_names[54] = "SessionPlaced"
 messages[54] = { name = message_names[54] }
 messages[54].places = {
   request_id,
-  integer("session_placed.placement", "placement", "fencing number of a directory's decision; a later decision has a higher one; 0 means placed without the directory"),
+  integer("session_placed.placement", "placement", "number of a directory's reservation, above all earlier ones; it stays with the session that came of it; 0 means placed without the directory"),
   text("session_placed.host", "host", "name of a daemon, farm, key pack or product"),
   text("session_placed.address", "address", "IP address or host name that clients can reach"),
   integer("session_placed.port", "port", "TCP port"),
@@ -576,7 +576,7 @@ messages[56] = { name = message_names[56] }
 messages[56].places = {
   request_id,
   integer("remove_session.session_id", "session id", "number of a session on its host; 0 means none yet"),
-  integer("remove_session.placement", "placement", "fencing number of a directory's decision; a later decision has a higher one; 0 means placed without the directory"),
+  integer("remove_session.placement", "placement", "number of a directory's reservation, above all earlier ones; it stays with the session that came of it; 0 means placed without the directory"),
   text("remove_session.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
 }
 message_names[57] = "RedeemTicket"
@@ -593,7 +593,7 @@ messages[58].places = {
   request_id,
   text("ticket_redeemed.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
   text("ticket_redeemed.application", "application", "a name, or empty"),
-  integer("ticket_redeemed.placement", "placement", "fencing number of a directory's decision; a later decision has a higher one; 0 means placed without the directory"),
+  integer("ticket_redeemed.placement", "placement", "number of a directory's reservation, above all earlier ones; it stays with the session that came of it; 0 means placed without the directory"),
   integer("ticket_redeemed.session_id", "session id", "number of a session on its host; 0 means none yet"),
 }
 message_names[60] = "QuerySessions"

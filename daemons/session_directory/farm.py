@@ -164,7 +164,7 @@ class Farm:
 
     def _complete(self, server: Server) -> list[Effect]:
         rows = [row for row in server.incoming.values() if row is not None]
-        server.incoming = {}
+        server.incoming, server.news = {}, set()
         server.state = ServerState.READY
         self._sessions.replace(server.name, rows)
         for row in rows:
@@ -185,6 +185,7 @@ class Farm:
             return [_ignored(peer, row.session_id, "too many sessions")]
         if server.state is ServerState.SYNCHRONIZING:
             server.incoming[row.session_id] = row
+            server.news.add(row.session_id)
         else:
             self._sessions.put(row)
         self._placements.reported(row.placement)
@@ -206,6 +207,7 @@ class Farm:
             self._sessions.remove(server.name, ended.session_id, ended.placement)
         elif self._has_room(server, ended.session_id):
             server.incoming[ended.session_id] = None
+            server.news.add(ended.session_id)
         return []
 
     def lose(self, peer: Peer, now: float) -> list[Effect]:
@@ -230,6 +232,10 @@ class Farm:
         return removed
 
     def _is_overtaken(self, server: Server, session_id: int, placement: int) -> bool:
+        """Whether what is known was placed later. A list that is still coming overtakes nothing: it
+        was written before anything that is reported since."""
+        if server.state is ServerState.SYNCHRONIZING and session_id not in server.news:
+            return False
         known = self._known(server).get(session_id)
         return known is not None and placement < known.placement
 

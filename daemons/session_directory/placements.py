@@ -27,6 +27,10 @@ class Placements:
     def is_full(self) -> bool:
         return len(self._by_number) >= records.RESERVATIONS_MAX
 
+    def has_no_number(self) -> bool:
+        """Whether a number was reported that none which may be reported can follow."""
+        return self._last >= records.PLACEMENT_MAX
+
     def pending(self, host: str) -> int:
         """How many sessions are to come on this host."""
         return self._pending.get(host, 0)

@@ -155,7 +155,7 @@ class Placing:
                 detail=f"{asking.name} has {asking.sessions_max} sessions, and may have no more",
                 retry_after_seconds=records.FULL_RETRY_SECONDS,
             )
-        if reserved is None and self._placements.is_full():
+        if self._placements.has_no_number() or (reserved is None and self._placements.is_full()):
             return _full("placements")
         number = self._placements.reserve(user_name, application, asking.name, now).placement
         return Place(asking, 0, number)

@@ -22,8 +22,8 @@ SESSIONS_OF_SERVER_MAX = 100_000
 RESERVATIONS_MAX = 65_536
 # Two thousand redirects a second that nobody follows, for TICKET_SECONDS.
 TICKETS_MAX = 65_536
-# Microseconds since 1970 reach it in 2112. A reported placement above it is no directory's: numbers
-# that had to follow it would soon leave the bounds of the field.
+# Microseconds since 1970 reach it in 2112. A reported placement above it is no directory's, and no
+# directory gives one: numbers that had to follow would soon leave the bounds of the field.
 PLACEMENT_MAX = 2**52
 
 JOIN_RETRY_SECONDS = 1  # a terminal server synchronises within a second or so
@@ -34,7 +34,7 @@ class Server(msgspec.Struct, kw_only=True):
     """A terminal server that joined over the connection to `peer`.
 
     While it is SYNCHRONIZING, its list grows in `incoming`; None stands for a session that ended
-    before the list was complete.
+    before the list was complete. `news` are the numbers there that were reported since it joined.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Server(msgspec.Struct, kw_only=True):
     joined_at: int
     state: ServerState = ServerState.SYNCHRONIZING
     incoming: dict[int, SessionRow | None] = {}
+    news: set[int] = set()
 
 
 class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -1,11 +1,17 @@
 """The suite from the command line.
 
-    python -m tests.conformance 10.0.0.5:5601 --role license-server \\
-        --ca farm.crt --identity ts9.crt ts9.key
     python -m tests.conformance license-a --role license-server --lab ./lab
+    python -m tests.conformance 10.0.0.5:5602 --role session-directory --ca ca.crt --ca-key ca.key
+    python -m tests.conformance 10.0.0.5:5600 --role terminal-server --ca ca.crt --ca-key ca.key \\
+        --play license-server=10.0.0.9:5601 --play session-directory=10.0.0.9:5602 \\
+        --fresh "ssh 10.0.0.5 start-anew"
     python -m tests.conformance in-process --role session-directory
     python -m tests.conformance 127.0.0.1:5600 --role client \\
         --run "tsfarm connect {host}:{port} --ca {ca} --user user1 --password-file secret"
+
+A lab's daemon is tested as it is; for the cases in which the suite plays whom it dials, the lab's
+program is started once more beside it. Whoever tests another implementation starts that with a
+configuration in which the suite is whom it dials, and says where (--play): two runs, one without.
 
 Exits with 0 when everything passed, 1 when a case failed, 2 when the run could not be made.
 """
@@ -13,6 +19,7 @@ Exits with 0 when everything passed, 1 when a case failed, 2 when the run could 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tomllib
 from pathlib import Path
@@ -21,15 +28,17 @@ from msgspec.structs import replace
 
 from daemons import lab
 from tests.conformance import report
+from tests.conformance.at_address import add_options, settings_at_address, source_at_address
 from tests.conformance.case import Case
 from tests.conformance.catalogue import cases_for, pick
 from tests.conformance.coverage import BY_ID
 from tests.conformance.listening import Listening, OneClient
-from tests.conformance.over_sockets import Address, OneTarget, OverSockets, Settings
+from tests.conformance.over_sockets import Address, OverSockets, Settings
+from tests.conformance.own_daemons import InLab
 from tests.conformance.runner import InProcessSource, Result, Source, Verdict, play_all
 from tests.conformance.scenarios import NOT_BUILT
-from tests.conformance.stage import User
-from tests.conformance.trust import Files, Trust
+from tests.conformance.stage import Unavailable, User
+from tests.conformance.trust import Trust
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
 from tsproto.requirements import Level
@@ -54,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         source = source_of(options, role)
         results = _run(cases, source)
-    except (TsfarmError, OSError, ValueError) as error:
+    except (TsfarmError, OSError, ValueError, Unavailable) as error:
         print(f"the suite cannot be run: {error}", file=sys.stderr)
         return UNUSABLE
     print(report.summary(results))
@@ -82,13 +91,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--timeout", type=float, default=10.0, metavar="S", help="longest wait")
     made.add_argument("--some-points", action="store_true", help="cut and split at some bytes")
     made.add_argument("--lab", type=Path, metavar="DIR", help="the target runs in this lab")
-    made.add_argument("--ca", type=Path, metavar="FILE", help="the farm's authority (PEM)")
-    made.add_argument("--identity", nargs=2, type=Path, metavar=("CERT", "KEY"))
-    made.add_argument("--plain", action="store_true", help="TCP without TLS")
-    made.add_argument("--farm", default="farm", help="the farm's name where there is no TLS")
-    made.add_argument("--user", nargs=2, action="append", default=[], metavar=("NAME", "PASSWORD"))
     made.add_argument("--run", default="", metavar="COMMAND", help="starts the client under test")
     made.add_argument("--leave", default="", metavar="KEYS", help="typed to leave its session")
+    add_options(made)
     return made
 
 
@@ -99,9 +104,12 @@ def source_of(options: argparse.Namespace, role: Role) -> Source:
         keys = options.leave.encode().decode("unicode_escape").encode("latin-1")
         client = Listening(settings_of(options, role), command=options.run, leave_keys=keys)
         return OneClient(client)
-    daemon = OverSockets(settings_of(options, role))
+    settings = settings_of(options, role)
+    if settings.lab is None:
+        return source_at_address(settings, options)
+    daemon = OverSockets(settings)
     daemon.check_is_there()
-    return OneTarget(daemon)
+    return InLab(daemon, settings)
 
 
 def settings_of(options: argparse.Namespace, role: Role) -> Settings:
@@ -117,20 +125,7 @@ def settings_of(options: argparse.Namespace, role: Role) -> Settings:
     )
     if options.lab is not None:
         return in_lab(common, options.lab.resolve(), options.target)
-    return at_address(common, options)
-
-
-def at_address(common: Settings, options: argparse.Namespace) -> Settings:
-    host, _, port = options.target.rpartition(":")
-    address = Address(host, int(port))
-    if options.plain:
-        return replace(common, address=address)
-    if options.ca is None:
-        if common.role is not Role.CLIENT:
-            raise ValueError("name the farm's authority (--ca), a lab (--lab), or say --plain")
-        return replace(common, address=address, trust=Trust.invented(options.farm))
-    given = Files(*options.identity) if options.identity else None
-    return replace(common, address=address, trust=Trust(options.ca, given=given))
+    return settings_at_address(common, options)
 
 
 def in_lab(common: Settings, folder: Path, name: str) -> Settings:
@@ -148,6 +143,7 @@ def in_lab(common: Settings, folder: Path, name: str) -> Settings:
         name=name,
         address=Address(daemon.host, daemon.port),
         trust=Trust(pki / "authority.crt", pki / "authority.key"),
+        tls=farm.tls,
         users=tuple(User(user, password) for user, password in users),
         beside=beside,
         discovery=Address(where["broadcast"], where["port"]) if where else None,
@@ -169,13 +165,16 @@ def _print_plan(cases: list[Case]) -> None:
 
 def _run(cases: list[Case], source: Source) -> list[Result]:
     results = []
-    for result in play_all(cases, source):
-        results.append(result)
-        if result.verdict is Verdict.FAILED:
-            print(report.explained(result), flush=True)
-    source.stop()
+    try:
+        for result in play_all(cases, source):
+            results.append(result)
+            if result.verdict is Verdict.FAILED:
+                print(report.explained(result), flush=True)
+    finally:
+        source.stop()
     return results
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended
     sys.exit(main())

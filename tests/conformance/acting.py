@@ -4,14 +4,16 @@ client step by step. Cases are written in these words."""
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from tests.conformance import wire
 from tests.conformance.device import DAY, Device, TokenClaims, sign_token
 from tests.conformance.peer import Peer
 from tests.conformance.stage import Cast, Issuer, Line, Target, Transcript, Unavailable, Unmet, User
 from tsproto import messages
+from tsproto.errors import ErrorCode
 from tsproto.messages import (
     Credential,
     Goodbye,
@@ -37,6 +39,7 @@ NAMES = {
     Role.SESSION_DIRECTORY: "conformance-sd",
     Role.ADMINISTRATOR: "admin",
 }
+GAVE_UP = "the client gave up, as it may"
 
 
 class Stage:
@@ -47,6 +50,7 @@ class Stage:
         self.cast = cast
         self.rng = rng
         self.transcript = Transcript()
+        self.target_name = ""  # as it has said on the latest link
         self._peers: list[Peer] = []
 
     @property
@@ -74,10 +78,6 @@ class Stage:
         if not self.target.has_certificates:
             raise Unavailable("on plain TCP nobody has a certificate")
 
-    def needs_no_lab(self) -> None:
-        if self.target.is_lab:
-            raise Unavailable("the target runs in a lab, which may do what others may not")
-
     # --- links ------------------------------------------------------------------------------------
 
     def dial(self, role: Role = Role.CLIENT, *, name: str = "", to: Role | None = None) -> Peer:
@@ -90,15 +90,14 @@ class Stage:
         """A link past Hello and Welcome."""
         peer = self.dial(role, name=name, to=to)
         peer.say(hello(role, peer.name))
-        peer.hear(Welcome)
+        welcome = peer.hear(Welcome)
+        if welcome.role is self.target.role:
+            self.target_name = welcome.name
         return peer
 
     def accept(self, role: Role, *, seconds: float | None = None) -> Peer:
         """The link that the target dials to this role, past Hello and Welcome."""
-        peer = self.accept_unwelcomed(role, seconds=seconds)
-        peer.hear(Hello)
-        peer.say(self.welcome(role, peer.name))
-        return peer
+        return self._welcomed(self.accept_unwelcomed(role, seconds=seconds))
 
     def accept_unwelcomed(self, role: Role, *, seconds: float | None = None) -> Peer:
         line = self.target.accept(role, self.target.seconds if seconds is None else seconds)
@@ -139,12 +138,47 @@ class Stage:
         if not holds:
             raise Unmet(f"expected {expected}")
 
+    def expect_fields(
+        self, message: Message | SessionRow, what: str = "", /, **wanted: object
+    ) -> None:
+        """The message has these values; what differs is named, with both. `what` says in words what
+        the values stand for."""
+        came = {name: getattr(message, name) for name in wanted}
+        differing = [name for name in wanted if wanted[name] != came[name]]
+        if differing:
+            expected = f"{what}: {_named(wanted, differing)}" if what else _named(wanted, differing)
+            kind = type(message).__name__
+            raise Unmet(f"expected {expected}; came {kind} with {_named(came, differing)}")
+
+    def accept_again(self, seconds: float) -> Peer:
+        """A client under test that comes back, past Hello and Welcome. It need not: Unavailable."""
+        try:
+            server = self.accept_unwelcomed(Role.TERMINAL_SERVER, seconds=seconds)
+        except Unmet:
+            raise Unavailable(GAVE_UP) from None
+        return self._welcomed(server)
+
+    def hear_logon_again(self, server: Peer, seconds: float | None = None) -> LogonRequest:
+        """The client's next LogonRequest. It need not say another: after a Goodbye in good order it
+        is Unavailable."""
+        message = server.next(seconds)
+        if isinstance(message, Goodbye) and message.code is ErrorCode.NORMAL:
+            raise Unavailable(GAVE_UP)
+        if not isinstance(message, LogonRequest):
+            raise Unmet(f"expected LogonRequest, or Goodbye with NORMAL, {came(message)}")
+        return message
+
     def welcome(self, role: Role, name: str = "") -> Welcome:
         return Welcome(version=1, role=role, name=name or NAMES[role], farm=self.target.farm)
 
     def leave(self) -> None:
         for peer in self._peers:
             peer.hang_up()
+
+    def _welcomed(self, peer: Peer) -> Peer:
+        self.target_name = peer.hear(Hello).name
+        peer.say(self.welcome(peer.role, peer.name))
+        return peer
 
     def _peer(self, role: Role, line: Line) -> Peer:
         label = f"{role.name.lower()} {len(self._peers) + 1}"
@@ -208,6 +242,19 @@ class Stage:
         if index >= len(users):
             raise Unavailable(f"needs {index + 1} accounts of the target (--user)")
         return users[index]
+
+    def applications(self, count: int) -> Sequence[str]:
+        """So many that users of the target may start."""
+        if count > len(self.target.applications):
+            raise Unavailable(f"needs {count} applications of the target (--application)")
+        return self.target.applications[:count]
+
+    def scopes(self, *needed: int) -> dict[int, str]:
+        """Where the target is found; at least somewhere, and in the scopes that are needed."""
+        scopes = self.target.scopes
+        if not scopes or any(number not in scopes for number in needed):
+            raise Unavailable("needs more scopes of the target (--workgroup, --domain, --site)")
+        return scopes
 
     def redirected(self) -> Peer:
         """A client that was sent to another terminal server, which the suite has joined to the
@@ -316,6 +363,10 @@ def came(message: Message | None) -> str:
         return "nothing came"
     said = f" with {message.code.name}: {message.detail}" if isinstance(message, Goodbye) else ""
     return f"came {type(message).__name__}{said}"
+
+
+def _named(values: Mapping[str, object], names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {wire.shown(values[name])}" for name in names)
 
 
 def ask_for_license(stage: Stage, server: Peer) -> messages.LicenseInfo:

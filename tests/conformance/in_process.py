@@ -14,6 +14,7 @@ from tests.conformance.in_process_kinds import (
     FARM,
     PORT,
     SCOPES,
+    STARTED,
     Authority,
     LicenseServerUnderTest,
     SessionDirectoryUnderTest,
@@ -37,7 +38,7 @@ PLAYED = {
     Role.SESSION_DIRECTORY: ("10.9.0.4", "conformance-sd"),
 }
 SECOND = ("conformance-ls2", "10.9.0.5")
-WITH_RIGHT_DAEMONS = (Cast.RIGHT, Cast.BUSY, Cast.ONE_SESSION)
+WITH_RIGHT_DAEMONS = (Cast.RIGHT, Cast.OUTSIDE_A_LAB, Cast.BUSY, Cast.ONE_SESSION)
 NO_TLS = "there is no TLS in process"
 PATIENCE_SECONDS = 4.0  # virtual ones; less than any time-out of the protocol
 SETTLING_SECONDS = 3.0
@@ -129,7 +130,6 @@ class InProcess:
     longest_seconds = float("inf")
     has_sockets = False
     has_certificates = True
-    is_lab = False
 
     def __init__(
         self,
@@ -140,9 +140,9 @@ class InProcess:
         wrap: Wrap = unwrapped,
     ) -> None:
         self.role = role
-        self.name = NAMES.get(role, "client")
         self.all_points = all_points
         self.users: Sequence[User] = USERS
+        self.applications: Sequence[str] = STARTED
         self.scopes = {1: SCOPES.workgroup, 2: SCOPES.domain, 3: SCOPES.site}
         self._cast = cast
         self._world = World(1)
@@ -270,6 +270,9 @@ class InProcess:
         self._network.send_datagram(
             listener.name, listener.host, limits.DISCOVERY_PORT, target, datagram
         )
+
+    def answer_query(self, datagram: bytes) -> None:
+        self.send_datagram(datagram)
 
     def datagram(self, seconds: float) -> bytes | None:
         heard = self._listeners[Role.LICENSE_SERVER].datagrams

@@ -40,7 +40,8 @@ PORT = 5600
 TOKENS = 2
 SERVED = "served"
 BROKEN = "broken"
-APPLICATIONS = (BROKEN, *(f"app{number}" for number in range(40)))
+STARTED = tuple(f"app{number}" for number in range(40))
+APPLICATIONS = (BROKEN, *STARTED)
 YEAR_SECONDS = 365 * DAY_SECONDS
 SCOPES = Discovery(workgroup="Conformance", domain="conformance.example", site="bench")
 NO_FILES = IdentityFiles(certificate="-", key="-", authority="-")
@@ -200,6 +201,7 @@ class TerminalServerUnderTest(TerminalServerKind):
             accounts="-",
             discovery=Discovery() if has_grace else self._found,
             directory=self._joined,
+            product_version=2 if self._cast is Cast.SECOND_VERSION else 1,
             grace_days=limits.GRACE_DAYS if has_grace else 0,
             sessions=Sessions(
                 applications={name: Application(command=(name,)) for name in APPLICATIONS},

@@ -7,22 +7,18 @@ import contextlib
 import os
 import pty
 import shlex
-import socket
-import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 
 from tests.conformance.acting import NAMES
+from tests.conformance.ears import Ear
 from tests.conformance.over_sockets import STRANGER, OverSockets, Settings, SocketLine
 from tests.conformance.stage import Cast, Line, Target, Unavailable, Unmet
 from tests.conformance.trust import Trust
-from tsproto import identity
 from tsproto.messages import Role
 
 KILL_SECONDS = 5.0
-HANDSHAKE_SECONDS = 5.0
 
 
 class ClientProcess:
@@ -73,16 +69,17 @@ class Listening(OverSockets):
         self._command = command
         self._leave_keys = leave_keys
         self._tell = wait
-        self._trusted = settings.trust
+        self._trusted = settings.trust if settings.tls else None
         self._process: ClientProcess | None = None
-        self._listener = socket.create_server((settings.address.host, settings.address.port))
-        self._host, self._port = self._listener.getsockname()[:2]
-        self._name = NAMES[Role.TERMINAL_SERVER]
+        self._ear = Ear(
+            Role.TERMINAL_SERVER, NAMES[Role.TERMINAL_SERVER], settings.address, self._trusted
+        )
 
     def begin(self) -> None:
         self._end_client()
-        self._forget_callers()
-        where = {"host": self._host, "port": self._port, "ca": self._authority()}
+        self._ear.forget_callers()  # links of the client that was ended
+        host, port = self.accepting_at()
+        where = {"host": host, "port": port, "ca": self._authority()}
         if self._command:
             self._process = ClientProcess(self._command.format(**where))
         else:
@@ -91,7 +88,7 @@ class Listening(OverSockets):
     def stop(self) -> None:
         super().stop()
         self._end_client()
-        self._listener.close()
+        self._ear.close()
 
     def accept(self, role: Role, seconds: float) -> Line:
         return self._accept(role, seconds, self._trusted)
@@ -105,26 +102,14 @@ class Listening(OverSockets):
     def _accept(self, role: Role, seconds: float, trust: Trust | None) -> Line:
         if role is not Role.TERMINAL_SERVER:
             raise Unavailable("a client dials terminal servers alone")
-        deadline = time.monotonic() + seconds
-        self._listener.settimeout(seconds)
-        try:
-            link, _ = self._listener.accept()
-        except TimeoutError:
-            raise Unmet(f"the client did not dial {self._host}:{self._port}") from None
-        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if trust is None:
-            return SocketLine(self._name, link, bytes(32))
-        link.settimeout(max(HANDSHAKE_SECONDS, deadline - time.monotonic()))
-        files = trust.files(role, self._name)
-        certificate = trust.issuer(role, self._name, False).certificate
-        try:
-            secured = trust.server_context(files).wrap_socket(link, server_side=True)
-        except OSError:
-            return SocketLine(self._name, link, bytes(32))  # it has hung up: reading tells
-        return SocketLine(self._name, secured, identity.fingerprint(certificate))
+        link = self._ear.pick_up(seconds)
+        if link is None:
+            raise Unmet(f"the client did not dial {self._ear.address}")
+        # Where it has hung up in the handshake, reading tells.
+        return self._ear.secured(link, trust) or SocketLine(self._ear.name, link, bytes(32))
 
     def accepting_at(self) -> tuple[str, int]:
-        return self._host, self._port
+        return self._ear.address.host, self._ear.address.port
 
     def disconnect(self) -> None:
         if self._process is None or not self._leave_keys:
@@ -138,13 +123,6 @@ class Listening(OverSockets):
         if self._process is not None:
             self._process.end()
             self._process = None
-
-    def _forget_callers(self) -> None:
-        """Links of the client that was ended."""
-        self._listener.settimeout(0.0)
-        with contextlib.suppress(BlockingIOError, ssl.SSLError):
-            while True:
-                self._listener.accept()[0].close()
 
 
 class OneClient:

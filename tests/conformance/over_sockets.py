@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +13,19 @@ from pathlib import Path
 import msgspec
 
 from daemons import lab
+from daemons.config import is_loopback
 from tests.conformance import wire
 from tests.conformance.acting import hello
-from tests.conformance.stage import Cast, Issuer, Line, Target, Unavailable, User
+from tests.conformance.stage import Issuer, Line, Unavailable, User
 from tests.conformance.trust import Files, Trust, fingerprint_of
 from tsproto.messages import Role
 
 READ_BYTES = 256 * 1024
 WRITE_SECONDS = 10.0
+START_SECONDS = 20.0
+LOOK_AGAIN_SECONDS = 0.02
 STRANGER = "stranger"
-PLAYED_ELSEWHERE = "the daemons that this target dials are not the suite's (in process they are)"
+NOT_PLAYED = "the daemons that this target dials are not the suite's (--lab, --play)"
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -62,14 +66,18 @@ class SocketLine:
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a target. `beside` are right daemons of the same farm, `lab` the folder of
-    the lab that runs it. Without `trust` it is plain TCP."""
+    the lab that runs it, `restart` the command that kills and starts it elsewhere. Without `tls`
+    its links are plain TCP, and `trust` is only for tokens."""
 
     role: Role
     address: Address
     trust: Trust | None = None
+    tls: bool = True
     farm: str = "farm"
     product: str = "terminal-server"
     users: tuple[User, ...] = ()
+    applications: tuple[str, ...] = ()
+    broken_application: str = ""
     seconds: float = 5.0
     longest_seconds: float = 10.0
     all_points: bool = True
@@ -77,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     discovery: Address | None = None
     scopes: dict[int, str] = {}
     lab: Path | None = None
+    restart: str = ""
     name: str = ""
 
 
@@ -93,16 +102,16 @@ class OverSockets:
         self.longest_seconds = settings.longest_seconds
         self.all_points = settings.all_points
         self.users: Sequence[User] = settings.users
+        self.applications: Sequence[str] = settings.applications
         self.scopes = settings.scopes
-        self.is_lab = settings.lab is not None
-        self.has_certificates = settings.trust is not None
+        self.has_certificates = settings.tls
         self._addresses = {**settings.beside, settings.role: settings.address}
         self._contexts: dict[tuple[Role, str], ssl.SSLContext] = {}
         self._datagrams: socket.socket | None = None
 
     def check_is_there(self) -> None:
         """Raises ConnectionError when nobody listens, or not with TLS."""
-        context = self._trust().client_context(None) if self._settings.trust else None
+        context = self._trust_of_links().client_context(None) if self._settings.tls else None
         self._dial(self._settings.address, "", context).close()
 
     def begin(self) -> None:
@@ -117,8 +126,8 @@ class OverSockets:
 
     def dial(self, role: Role, name: str, to: Role) -> Line:
         if to not in self._addresses:
-            raise Unavailable(f"needs a right {to.name.lower()} beside the target (--lab)")
-        context = self._context(role, name) if self._settings.trust else None
+            raise Unavailable(f"needs a right {to.name.lower()} beside it (--lab, --beside)")
+        context = self._context(role, name) if self._settings.tls else None
         return self._dial(self._addresses[to], name, context)
 
     def _dial(self, address: Address, name: str, context: ssl.SSLContext | None) -> Line:
@@ -133,19 +142,19 @@ class OverSockets:
         return SocketLine(name, secured, fingerprint_of(secured))
 
     def _context(self, role: Role, name: str) -> ssl.SSLContext:
-        trust = self._trust()
+        trust = self._trust_of_links()
         if (role, name) not in self._contexts:
             files = None if role is Role.CLIENT else trust.files(role, name)
             self._contexts[role, name] = trust.client_context(files)
         return self._contexts[role, name]
 
     def dial_with_no_identity(self) -> Line:
-        trust = self._trust()
+        trust = self._trust_of_links()
         context = trust.client_context(trust.unidentified())
         return self._dial(self._settings.address, "nobody", context)
 
     def accepts_tls_1_2(self) -> bool:
-        context = self._trust().client_context(None)
+        context = self._trust_of_links().client_context(None)
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
         try:
             self._dial(self._settings.address, "", context).close()
@@ -157,7 +166,7 @@ class OverSockets:
         """The handshake of TLS 1.3 ends before a server has looked at the certificate: whether it
         was taken shows in what follows."""
         foreign: Files = Trust.invented(self.farm, STRANGER).files(Role.ADMINISTRATOR, "admin")
-        context = self._trust().client_context(foreign)
+        context = self._trust_of_links().client_context(foreign)
         try:
             line = self._dial(self._settings.address, "admin", context)
         except ConnectionError:
@@ -168,19 +177,21 @@ class OverSockets:
         return bool(heard)
 
     def accept(self, role: Role, seconds: float) -> Line:
-        raise Unavailable(PLAYED_ELSEWHERE)
+        raise Unavailable(NOT_PLAYED)
 
     def accept_as_a_stranger(self, seconds: float) -> Line:
-        raise Unavailable(PLAYED_ELSEWHERE)
+        raise Unavailable(NOT_PLAYED)
 
     def accepting_at(self) -> tuple[str, int]:
-        raise Unavailable(PLAYED_ELSEWHERE)
+        raise Unavailable(NOT_PLAYED)
 
     def disconnect(self) -> None:
         raise Unavailable("a daemon has no user")
 
     def broken_application(self) -> str:
-        raise Unavailable("the target has no application that cannot be started")
+        if not self._settings.broken_application:
+            raise Unavailable("needs an application that does not start (--broken-application)")
+        return self._settings.broken_application
 
     def issuer(self, role: Role, name: str, farm: str, expired: bool) -> Issuer:
         trust = self._trust()
@@ -188,9 +199,14 @@ class OverSockets:
             trust = Trust.invented(farm)
         return trust.issuer(role, name, expired)
 
+    def _trust_of_links(self) -> Trust:
+        if not self._settings.tls:
+            raise Unavailable("the target is plain TCP")
+        return self._trust()
+
     def _trust(self) -> Trust:
         if self._settings.trust is None:
-            raise Unavailable("the target is plain TCP")
+            raise Unavailable("needs the farm's authority (--ca, --lab)")
         return self._settings.trust
 
     # --- datagrams --------------------------------------------------------------------------------
@@ -198,8 +214,11 @@ class OverSockets:
     def send_datagram(self, datagram: bytes) -> None:
         where = self._settings.discovery
         if where is None:
-            raise Unavailable("where the target hears datagrams is not known (--lab)")
+            raise Unavailable("where the target hears datagrams is not known (--lab, --discovery)")
         self._datagram_socket().sendto(datagram, (where.host, where.port))
+
+    def answer_query(self, datagram: bytes) -> None:
+        raise Unavailable(NOT_PLAYED)
 
     def datagram(self, seconds: float) -> bytes | None:
         link = self._datagram_socket()
@@ -213,8 +232,12 @@ class OverSockets:
         if self._datagrams is None:
             self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self._datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-            self._datagrams.bind(("127.0.0.1", 0))
+            self._datagrams.bind((self._datagram_host(), 0))
         return self._datagrams
+
+    def _datagram_host(self) -> str:
+        where = self._settings.discovery
+        return "127.0.0.1" if where is None or is_loopback(where.host) else ""
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -228,8 +251,25 @@ class OverSockets:
     def move_clock(self, seconds: float) -> None:
         lab.warp(self._lab("to move the clock"), seconds)
 
+    def start_anew(self, command: str) -> None:
+        """Run this command, which starts the target, and wait until somebody is there; raises
+        ConnectionError when the command fails, or nobody comes."""
+        status = subprocess.run(["sh", "-c", command]).returncode
+        if status:
+            raise ConnectionError(f"{command}: ended with status {status}")
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return self.check_is_there()
+            except ConnectionError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(LOOK_AGAIN_SECONDS)
+
     def restart(self) -> None:
-        folder = self._lab("to kill and start the target")
+        if self._settings.restart:
+            return self.start_anew(self._settings.restart)
+        folder = self._lab("or a command (--restart) to kill and start the target")
         lab.kill(folder, self.name)
         lab.start(folder, self.name)
 
@@ -237,21 +277,3 @@ class OverSockets:
         if self._settings.lab is None:
             raise Unavailable(f"needs a lab {what_for} (--lab)")
         return self._settings.lab
-
-
-class OneTarget:
-    """The source of a target that there is once, as it is."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-
-    def target(self, cast: Cast, fresh: bool) -> Target:
-        if cast is not Cast.RIGHT:
-            raise Unavailable(f"{PLAYED_ELSEWHERE}: {cast.value}")
-        return self._target
-
-    def done(self, target: Target, has_failed: bool) -> None:
-        """It goes on to the next case."""
-
-    def stop(self) -> None:
-        self._target.stop()

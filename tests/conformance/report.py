@@ -15,6 +15,7 @@ from tests.conformance.scenarios import NOT_BUILT
 from tsproto.requirements import CHAPTERS
 
 HEX_BYTES = 128
+WHOLE_CHARACTERS = 4_096  # of a value in the last thing that was said or heard
 COLOURS = {Verdict.PASSED: "#cfc", Verdict.FAILED: "#fbb", Verdict.SKIPPED: "#eee"}
 
 
@@ -33,11 +34,13 @@ def explained(result: Result) -> str:
 
 
 def _transcript(result: Result) -> Iterator[str]:
-    for said in result.said:
+    last = max((at for at, said in enumerate(result.said) if said.data), default=None)
+    for at, said in enumerate(result.said):
         arrow = "->" if said.heard else "<-"  # to the suite, to the target
         shown = said.data[:HEX_BYTES].hex(" ") or "the end"
         more = f" … {len(said.data)} bytes" if len(said.data) > HEX_BYTES else ""
-        what = f"   {wire.describe(said.data)}" if said.data else ""
+        characters = WHOLE_CHARACTERS if at == last else wire.SHOWN_CHARACTERS
+        what = f"   {wire.describe(said.data, characters)}" if said.data else ""
         yield f"target {arrow} {said.who}: {shown}{more}{what}"
 
 

@@ -107,6 +107,8 @@ SCENARIOS = {
             "LSRV-14.who-is-not-served",
             "LSRV-15.the-nearest-version-that-serves",
             "LSRV-15.never-a-lower-version",
+            "TOKEN-07.a-lower-version",
+            "TOKEN-07.a-higher-version",
         ),
     ),
     "reconnecting-across-the-farm": Scenario(

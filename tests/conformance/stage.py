@@ -25,16 +25,27 @@ class Unavailable(Exception):
 
 class Cast(Enum):
     """How the target is set up, and who plays the daemons that it dials itself: right ones, or the
-    case. All but RIGHT are for targets in process."""
+    case."""
 
     RIGHT = "right"
+    OUTSIDE_A_LAB = "right, and no lab moves its clock"
     PLAYED = "played"
+    SECOND_VERSION = "played, and it runs version 2 of the product"
     TWO_LICENSE_SERVERS = "played, and two license servers are listed"
     SEARCHED = "played, and the license server has to be found"
     GRACE = "no license server and no directory, but a grace period"
     CHOOSY = "serves the terminal server `served` alone"
     BUSY = "checks too many passwords already"
     ONE_SESSION = "one session at most"
+
+
+# In these the target dials the suite when it starts.
+DIALS_THE_SUITE = (
+    Cast.PLAYED,
+    Cast.SECOND_VERSION,
+    Cast.TWO_LICENSE_SERVERS,
+    Cast.SEARCHED,
+)
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -79,21 +90,20 @@ class Target(Protocol):
 
     `seconds` is how long an answer may take, `longest_seconds` how long a case may wait for a
     deadline, `all_points` whether cuts and splits are tried at
-    every byte or at some, `product` what its licenses are for, `scopes`
-    where it is found: workgroup 1, domain 2, site 3.
+    every byte or at some, `product` what its licenses are for, `applications` what its users may
+    start, `scopes` where it is found: workgroup 1, domain 2, site 3.
     """
 
     role: Role
-    name: str
     farm: str
     product: str
     seconds: float
     longest_seconds: float
     has_sockets: bool
     has_certificates: bool
-    is_lab: bool
     all_points: bool
     users: Sequence[User]
+    applications: Sequence[str]
     scopes: dict[int, str]
 
     def stop(self) -> None:
@@ -130,6 +140,9 @@ class Target(Protocol):
 
     def send_datagram(self, datagram: bytes) -> None:
         """To the target's discovery port."""
+
+    def answer_query(self, datagram: bytes) -> None:
+        """To where the target's last query came from."""
 
     def datagram(self, seconds: float) -> bytes | None:
         """What the target sent, to us or as a broadcast."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import itertools
 import ssl
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -39,18 +41,18 @@ class Trust:
     """One farm's authority, its key if that is at hand, and identities that were given."""
 
     def __init__(
-        self, authority: Path, authority_key: Path | None = None, given: Files | None = None
+        self, authority: Path, authority_key: Path | None = None, given: Sequence[Files] = ()
     ) -> None:
         self._authority = authority
         self._authority_key = authority_key
-        self._prefix = f"{len(_invented)}-{authority.stem}"
+        self._prefix = f"{next(_numbers)}-{authority.stem}"
         self._made: dict[tuple[Role, str, bool], Files] = {}
         self.authority_pem = authority.read_bytes()
         self.farm = identity.farm_of(identity.certificate_der(self.authority_pem))
-        if given is not None:
-            der = identity.certificate_der(given.certificate.read_bytes())
+        for files in given:
+            der = identity.certificate_der(files.certificate.read_bytes())
             own = identity.identity_of(der)
-            self._made[own.role, own.name, False] = given
+            self._made[own.role, own.name, False] = files
 
     @classmethod
     def invented(cls, farm: str, which: str = "own") -> Trust:
@@ -130,7 +132,7 @@ class Trust:
 
     def _key_of_authority(self) -> bytes:
         if self._authority_key is None:
-            raise Unavailable("needs the key of the farm's authority (--lab) for another identity")
+            raise Unavailable("needs another identity, or the authority's key (--ca-key, --lab)")
         return self._authority_key.read_bytes()
 
     def _write(self, name: str, certificate: bytes, key: bytes) -> Files:
@@ -157,3 +159,4 @@ def _context(protocol: ssl._SSLMethod) -> ssl.SSLContext:
 # Keys of a run; gone when it ends.
 _folder = tempfile.TemporaryDirectory(prefix="conformance-")
 _invented: dict[tuple[str, str], Trust] = {}
+_numbers = itertools.count()  # authorities of one name have files of their own

@@ -6,6 +6,7 @@ Nothing of `tsproto.codec` is used, so that a fault there is seen here.
 from __future__ import annotations
 
 import struct
+from enum import Enum
 from typing import Any
 
 import msgpack
@@ -17,9 +18,13 @@ HEADER = struct.Struct(">BIb")
 EXT32 = 0xC9
 MESSAGE_KIND = 0
 SESSION_KIND = 1
-SHOWN_BYTES = 96
+SHOWN_CHARACTERS = 144  # of a value, so that 32 bytes are whole; what is longer lacks its middle
 
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(AnyMessage)
+
+
+# What msgspec raises for bytes that are not what it was told.
+NO_MESSAGE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Unreadable(Exception):
@@ -78,15 +83,15 @@ def read_message(body: bytes) -> Message:
     """Raises Unreadable when the table knows no such message."""
     try:
         return _decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except NO_MESSAGE as error:
         raise Unreadable(f"no message of the table: {error}") from None
 
 
-def describe(data: bytes) -> str:
-    """What these bytes are, as far as they can be read, for a person."""
+def describe(data: bytes, characters: int = SHOWN_CHARACTERS) -> str:
+    """What these bytes are, as far as they can be read, for a person; so much of each value."""
     try:
         frames = Splitter().feed(data)
-        names = [_name(kind, body) for kind, body in frames]
+        names = [_name(kind, body, characters) for kind, body in frames]
     except Unreadable:
         names = []
     whole = sum(HEADER.size + len(body) for _, body in frames) if names else 0
@@ -94,33 +99,40 @@ def describe(data: bytes) -> str:
     return ", ".join([*names, *([rest] if rest else [])])
 
 
-def _name(kind: int, body: bytes) -> str:
+def shown(value: object, characters: int = SHOWN_CHARACTERS) -> str:
+    """As Python writes it; what is longer is cut in the middle, for values differ at their ends."""
+    written = str(value) if isinstance(value, Enum) else repr(value)
+    left_out = len(written) - characters
+    if left_out <= 0:
+        return written
+    half = characters // 2
+    return f"{written[:half]}… {left_out} more …{written[-half:]}"
+
+
+def _name(kind: int, body: bytes, characters: int) -> str:
     if kind == SESSION_KIND:
         return f"{len(body)} session bytes"
     try:
-        return _shown(read_message(body))
+        return _fields_of(read_message(body), characters)
     except Unreadable:
         number = _number(body)
         return f"a message that begins like {TABLE[number].__name__}" if number else "no message"
 
 
 def _number(body: bytes) -> int | None:
+    """Whatever follows it: a field that is no UTF-8 is why the message cannot be read."""
     try:
-        number = msgspec.msgpack.decode(body, type=list[Any])[0]
-    except (msgspec.MsgspecError, IndexError):
+        first = msgspec.msgpack.decode(body, type=list[msgspec.Raw])[0]
+        number = msgspec.msgpack.decode(first, type=int)
+    except (*NO_MESSAGE, IndexError):
         return None
-    return number if isinstance(number, int) and number in TABLE else None
+    return number if number in TABLE else None
 
 
-def _shown(message: Message) -> str:
+def _fields_of(message: Message, characters: int) -> str:
     fields = [
-        f"{name}={_value(getattr(message, name))}"
+        f"{name}={shown(getattr(message, name), characters)}"
         for name in message.__struct_fields__
         if name != "request_id" or message.request_id
     ]
     return f"{type(message).__name__}({', '.join(fields)})"
-
-
-def _value(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= SHOWN_BYTES else f"{shown[:SHOWN_BYTES]}…"

@@ -1,6 +1,7 @@
 """The suite against real processes: a small lab over TLS, and the real client on a terminal.
 
-In process every case is played; here each kind of case is, and of the generated ones some.
+In process every case is played; here each kind of case is, and of the generated ones some. Those in
+which the suite is whom the target dials are in test_conformance_played.py.
 """
 
 from __future__ import annotations
@@ -10,20 +11,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from daemons import lab
 from tests.conformance import report
 from tests.conformance.__main__ import in_lab, main
+from tests.conformance.at_address import AtAddress
 from tests.conformance.case import Case
 from tests.conformance.catalogue import cases_for, generated_for, pick
 from tests.conformance.listening import Listening, OneClient
-from tests.conformance.over_sockets import Address, OneTarget, OverSockets, Settings
+from tests.conformance.over_sockets import Address, OverSockets, Settings
 from tests.conformance.runner import Result, Source, Verdict, play_all
+from tests.conformance.stage import Cast
 from tests.conformance.trust import Trust
 from tsproto.messages import Role
 
 PLAN = lab.Plan(
-    terminal_servers=("ts1",), license_servers=(lab.LicenseServerPlan("license-a", tokens=20),)
+    terminal_servers=("ts1",),
+    license_servers=(lab.LicenseServerPlan("license-a", tokens=20),),
+    shell=("/bin/sh",),
 )
 LAB = (
     ("license-a", Role.LICENSE_SERVER),
@@ -77,7 +83,9 @@ def test_a_daemon_of_a_lab_passes_over_tls(farm: Path, name: str, role: Role) ->
         longest_seconds=LONGEST_SECONDS,
         all_points=False,
     )
-    passed = played(some_of(role), OneTarget(OverSockets(in_lab(common, farm, name))))
+    target = OverSockets(in_lab(common, farm, name))
+    cases = [case for case in some_of(role) if case.cast is Cast.RIGHT]
+    passed = played(cases, AtAddress(target, Cast.RIGHT))
     assert len(passed) > 60
 
 
@@ -99,6 +107,18 @@ def test_the_client_passes_over_tls(tmp_path: Path) -> None:
     client = Listening(settings, command=command, leave_keys=b"\x1dd")
     passed = played(pick(cases_for(Role.CLIENT), CLIENT_CASES, ()), OneClient(client))
     assert len(passed) >= len(CLIENT_CASES)
+
+
+def test_a_daemon_of_a_plain_lab_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lab.up(tmp_path, replace(PLAN, tls=False), say=lambda line: None)
+    try:
+        arguments = ["ts1", "--role", "terminal-server", "--lab", str(tmp_path)]
+        status = main([*arguments, "--only", "HELLO-02", "HELLO-03", "TOKEN-02", "ROLE-05"])
+    finally:
+        lab.down(tmp_path)
+    said = capsys.readouterr().out
+    assert status == 0, said
+    assert "passed, 0 failed" in said
 
 
 def test_the_command_line_reports_in_three_forms(

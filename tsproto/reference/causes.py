@@ -242,8 +242,15 @@ CAUSES: tuple[Cause, ...] = (
         ErrorCode.TOO_MANY_SESSIONS,
         _REFUSED,
         SESSION_DIRECTORY,
-        "the asking host is full, or reports more sessions than can be kept",
-        ("PlaceSession", "SyncSessions"),
+        "the asking host has as many sessions and reservations as its sessions_max",
+        ("PlaceSession",),
+    ),
+    Cause(
+        ErrorCode.TOO_MANY_SESSIONS,
+        _REFUSED,
+        SESSION_DIRECTORY,
+        "the list is longer than the directory can keep of one host, a bound of its own",
+        ("SyncSessions",),
     ),
     Cause(
         ErrorCode.PROGRAM_FAILED,
@@ -285,7 +292,8 @@ CAUSES: tuple[Cause, ...] = (
         ErrorCode.NOT_JOINED,
         _REFUSED,
         SESSION_DIRECTORY,
-        "the terminal server is not READY, or sends a list that nobody waits for",
+        "the terminal server is not READY, or sends a list that nobody waits for; a ticket is as"
+        " good as before",
         ("SyncSessions", "PlaceSession", "RedeemTicket"),
     ),
     Cause(
@@ -300,7 +308,8 @@ CAUSES: tuple[Cause, ...] = (
         _REFUSED,
         SESSION_DIRECTORY,
         "the configuration does not name this terminal server, another one of its name has joined"
-        " from elsewhere, or it reports a session that is not its own",
+        " from elsewhere, or it reports a session that is not its own, has no number or a placement"
+        " above 2^52",
         ("JoinFarm", "SyncSessions"),
     ),
     Cause(ErrorCode.NOT_PERMITTED, _REFUSED, DAEMONS, "the daemon runs in no lab", ("WarpClock",)),
@@ -312,7 +321,8 @@ CAUSES: tuple[Cause, ...] = (
         _REFUSED,
         DAEMONS,
         "too much waits already: for the disk, for other license servers, or in a table of the"
-        " directory's",
+        " directory's, which keeps PAGE_ROWS terminal servers; or it has no higher placement to"
+        " give",
     ),
     Cause(
         ErrorCode.BUSY,

@@ -23,7 +23,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "state": "what it does now",
         "created_at": "when it began",
         "disconnected_at": "since when nobody is shown it; 0 while somebody is",
-        "placement": "the directory's decision that led here last; 0 for none",
+        "placement": "the highest placement that led to it; 0 for none",
         "columns": "width of its terminal in cells",
         "rows": "height of its terminal in cells",
         "device_name": "device that is shown it, or was last",
@@ -88,7 +88,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "version": "the version that both speak from now on",
         "role": "what the sender is",
         "name": "name of the daemon, as in its certificate",
-        "farm": "name of the farm",
+        "farm": "name of the farm; in TLS the certificate's counts, and this one is not compared",
         "software": "program and version, for people to read",
         "capabilities": "names of additions that the sender understands",
     },
@@ -133,8 +133,10 @@ MEANINGS: dict[str, dict[str, str]] = {
         "credential_kind": "what `credential` is",
         "credential": "password in UTF-8, ticket, or cookie",
         "session_id": "the session that ticket or cookie is for; 0 with a password",
-        "application": "application to run; empty for the account's shell",
-        "command": "command line to run apart from the user's session; empty for none",
+        "application": "application to run; empty for the account's shell; with ticket or cookie"
+        " not looked at",
+        "command": "command line to run apart from the user's session; empty for none; with ticket"
+        " or cookie not looked at",
         "columns": "width of the client's terminal in cells",
         "rows": "height of the client's terminal in cells",
         "terminal": "value of TERM for the session's program",
@@ -142,7 +144,7 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "LogonRefused": {
         "code": "why",
-        "attempts_left": "wrong passwords left; at 0 Goodbye follows",
+        "attempts_left": "wrong passwords left, after whichever refusal; at 0 Goodbye follows",
         "trace_id": _FOR_THE_LOG,
     },
     "Redirect": {
@@ -232,9 +234,10 @@ MEANINGS: dict[str, dict[str, str]] = {
     "JoinFarm": {
         "address": "where clients reach the terminal server",
         "port": "TCP port there",
-        "incarnation": "random, new with each start of the terminal server",
+        "incarnation": "random, new with each start of the terminal server: tells a restart from a"
+        " broken link, for people to read; nothing is decided by it",
         "weight": "its share of new sessions; informative in version 1",
-        "sessions_max": "how many sessions it may have",
+        "sessions_max": "how many sessions it may have; with 0 none is placed on it",
     },
     "Joined": {
         "generation": "random, new with each start of the directory",
@@ -251,7 +254,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "trace_id": _FOR_THE_LOG,
     },
     "SessionPlaced": {
-        "placement": "number of the decision; goes into the session's row",
+        "placement": "of the row for a session that is there, 0 where it has none; else the"
+        " reservation's, which goes into the session's row",
         "host": "terminal server that the user belongs on",
         "address": "where clients reach it",
         "port": "TCP port there",
@@ -265,7 +269,7 @@ MEANINGS: dict[str, dict[str, str]] = {
     "RemoveSession": {
         "session_id": "the session that has ended; 0 when a placement came to nothing",
         "placement": "as in its row, or the placement that came to nothing",
-        "user_name": "whose session it was",
+        "user_name": "whose session it was, for people to read; it is not compared",
     },
     "RedeemTicket": {
         "ticket": "what the client showed",
@@ -275,7 +279,7 @@ MEANINGS: dict[str, dict[str, str]] = {
     "TicketRedeemed": {
         "user_name": "whose session it is",
         "application": "what it runs; empty for a shell",
-        "placement": "number of the decision; goes into the session's row",
+        "placement": "as in SessionPlaced",
         "session_id": "the session; 0 when it is still to start",
     },
     "QuerySessions": {

@@ -48,7 +48,7 @@ def fields(struct: type[msgspec.Struct], first: int) -> str:
         (
             place,
             f"`{field.name}`",
-            _type(field.type),
+            _named(field.type),
             ", ".join(_bounds(field.type)) or "-",
             default(field),
             meaning(struct, field),
@@ -91,6 +91,14 @@ def default(field: msgspec.structs.FieldInfo) -> str:
     return "empty" if field.default in ("", b"") else f"{field.default}".lower()
 
 
+def _named(hint: object) -> str:
+    """How it is written, and the named type that says what it means everywhere."""
+    bare, _ = _parts(hint)
+    elements = get_args(bare) if get_origin(bare) is list else (hint,)
+    name = next((name for name, found in NAMED_TYPES.items() if found == elements[0]), "")
+    return f"{_type(hint)}, `{name}`" if name else _type(hint)
+
+
 def _type(hint: object) -> str:
     bare, _ = _parts(hint)
     if get_origin(bare) is list:
@@ -122,6 +130,9 @@ def _bounds(hint: object) -> Iterator[str]:
             yield f"{least} to {most}{unit}"
         if meta.pattern is not None:
             yield f"`{meta.pattern.removeprefix('^').removesuffix(chr(92) + 'Z')}`"
+    each = ", ".join(_bounds(get_args(bare)[0])) if get_origin(bare) is list else ""
+    if each:
+        yield f"each {each}"
 
 
 def _described(hint: object) -> str:

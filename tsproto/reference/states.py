@@ -88,7 +88,7 @@ MACHINES: dict[str, tuple[Transition, ...]] = {
         ("[*]", "JoinFarm: Joined", "SYNCHRONIZING"),
         ("SYNCHRONIZING", "SyncSessions, last false", "SYNCHRONIZING"),
         ("SYNCHRONIZING", "SyncSessions, last true", "READY"),
-        ("SYNCHRONIZING", "SyncSessions refused", "LOST"),
+        ("SYNCHRONIZING", "SyncSessions refused, NOT_PERMITTED or TOO_MANY_SESSIONS", "LOST"),
         ("SYNCHRONIZING", "connection lost", "LOST"),
         ("READY", "connection lost", "LOST"),
         ("READY", "JoinFarm, on this link or a newer one", "SYNCHRONIZING"),

@@ -40,7 +40,7 @@ DIRECTORY = (
         "DIR-05",
         SESSION_DIRECTORY,
         "Every reservation MUST have a higher placement than all earlier ones and all that were"
-        " reported.",
+        " reported; where there is none up to 2^52, the directory MUST refuse with BUSY.",
     ),
     must(
         "DIR-06",
@@ -87,7 +87,7 @@ DIRECTORY = (
         "DIR-13",
         SESSION_DIRECTORY,
         "A session directory MUST refuse with TOO_MANY_SESSIONS to place a new session on an"
-        " asking host whose sessions and reservations reach its sessions_max.",
+        " asking host whose sessions and reservations reach its sessions_max, which may be 0.",
         ErrorCode.TOO_MANY_SESSIONS,
     ),
     must(
@@ -119,6 +119,32 @@ DIRECTORY = (
         "A session directory that serves only certain terminal servers MUST refuse JoinFarm of"
         " any other with NOT_PERMITTED.",
         ErrorCode.NOT_PERMITTED,
+    ),
+    must(
+        "DIR-19",
+        SESSION_DIRECTORY,
+        "A session directory MUST keep a reservation when RemoveSession comes from another host"
+        " than the one it is on, or with another placement than its own.",
+    ),
+    must(
+        "DIR-20",
+        SESSION_DIRECTORY,
+        "A session directory MUST ignore UpdateSession and RemoveSession from a terminal server"
+        " that has not joined over this link or is LOST, and an UpdateSession with the session"
+        " number 0.",
+    ),
+    must(
+        "DIR-21",
+        SESSION_DIRECTORY,
+        "A session directory MUST ignore an UpdateSession, and refuse with NOT_PERMITTED a part of"
+        " a list, with a placement above 2^52.",
+        ErrorCode.NOT_PERMITTED,
+    ),
+    must(
+        "DIR-22",
+        SESSION_DIRECTORY,
+        "SessionPlaced and TicketRedeemed MUST carry the placement of the row for a session that"
+        " the directory knows, also when that is 0, and the reservation's for one that is to come.",
     ),
 )
 
@@ -152,7 +178,7 @@ SYNCHRONISATION = (
         "SYNC-05",
         SESSION_DIRECTORY,
         "A session directory MUST refuse with NOT_PERMITTED a part that names another host or"
-        " the session number 0, and MUST take the terminal server for lost until it joins"
+        " the session number 0, and MUST take the terminal server for LOST until it joins"
         " again.",
         ErrorCode.NOT_PERMITTED,
     ),
@@ -160,7 +186,8 @@ SYNCHRONISATION = (
         "SYNC-06",
         SESSION_DIRECTORY,
         "A session directory MUST take an UpdateSession or RemoveSession that arrives between"
-        " JoinFarm and `last` for newer than the list.",
+        " JoinFarm and `last` for newer than the list, whatever the placements of both, and MUST"
+        " NOT show it before the list is complete.",
     ),
     must(
         "SYNC-07",
@@ -204,6 +231,21 @@ SYNCHRONISATION = (
         TERMINAL_SERVER,
         "A terminal server MUST send RemoveSession with session_id 0 and the placement when a"
         " session that was placed here could not be started.",
+    ),
+    must(
+        "SYNC-14",
+        SESSION_DIRECTORY,
+        "A session directory MUST refuse with NOT_PERMITTED, and leave that one as it was, a"
+        " JoinFarm under the name of a terminal server that has joined from another address or"
+        " port and whose link stands.",
+        ErrorCode.NOT_PERMITTED,
+    ),
+    must(
+        "SYNC-15",
+        SESSION_DIRECTORY,
+        "A session directory MUST close with NOT_JOINED the older link of a terminal server that"
+        " has joined over a newer one from the same address and port.",
+        ErrorCode.NOT_JOINED,
     ),
 )
 
@@ -261,8 +303,9 @@ ADMINISTRATION = (
     must(
         "ADMIN-09",
         SESSION_DIRECTORY,
-        "A session directory MUST answer QueryServers with every terminal server that it knows,"
-        " ordered by name, with its state and its numbers of sessions and reservations.",
+        "A session directory MUST answer QueryServers with every terminal server that it knows, of"
+        " which there are PAGE_ROWS at most, ordered by name, with its state and its numbers of"
+        " sessions and reservations.",
     ),
     must(
         "ADMIN-10",

@@ -29,16 +29,17 @@ FRAMES = (
     must(
         "FRAME-04",
         EVERYBODY,
-        "In the states OPENING, LICENSING and LOGON an end MUST accept a body of"
-        " FRAME_BYTES_BEFORE_LOGON bytes, and MUST end the connection with FRAME_TOO_LONG when"
-        " a header says more.",
+        "In the states OPENING, LICENSING and LOGON, and in LEAVING after LOGON, an end MUST accept"
+        " a body of FRAME_BYTES_BEFORE_LOGON bytes, and MUST end the connection with FRAME_TOO_LONG"
+        " when a header says more.",
         ErrorCode.FRAME_TOO_LONG,
     ),
     must(
         "FRAME-05",
         EVERYBODY,
-        "In the states SERVICE and SESSION an end MUST accept a body of FRAME_BYTES bytes, and"
-        " MUST end the connection with FRAME_TOO_LONG when a header says more.",
+        "In the states SERVICE and SESSION, and in LEAVING after SESSION, an end MUST accept a body"
+        " of FRAME_BYTES bytes, and MUST end the connection with FRAME_TOO_LONG when a header says"
+        " more.",
         ErrorCode.FRAME_TOO_LONG,
     ),
     must(
@@ -150,6 +151,12 @@ VALUES = (
         "VALUE-12",
         EVERYBODY,
         "An end SHOULD write every value in msgpack's shortest form.",
+    ),
+    must(
+        "VALUE-13",
+        EVERYBODY,
+        "An end MUST make its checks in the order of the chapter, and answer a message that has"
+        " several faults with the code of the first.",
     ),
 )
 

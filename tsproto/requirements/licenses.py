@@ -80,7 +80,8 @@ DISCOVERY = (
     should(
         "DISC-13",
         TERMINAL_SERVER,
-        "A terminal server SHOULD choose one at random of the license servers that answered.",
+        "A terminal server SHOULD choose one at random of the license servers that answered; until"
+        " then, while it knows none, it MAY use the first that answered.",
     ),
     must(
         "DISC-14",

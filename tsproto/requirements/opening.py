@@ -63,6 +63,13 @@ HELLO = (
         DAEMONS,
         "The end that listens MUST send nothing before Welcome but a Goodbye.",
     ),
+    must(
+        "HELLO-10",
+        EVERYBODY,
+        "An end MUST look at role and name in Hello or Welcome before the versions, and end the"
+        " connection with WRONG_ROLE when both are wrong.",
+        ErrorCode.WRONG_ROLE,
+    ),
 )
 
 ROLES = (

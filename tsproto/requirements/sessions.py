@@ -128,6 +128,13 @@ LOGON = (
         CLIENT,
         "A client MUST NOT send a LogonRequest while an earlier one is not answered.",
     ),
+    must(
+        "LOGON-19",
+        CLIENT,
+        "A client that was told LOGON_BUSY MUST NOT send another LogonRequest before"
+        " retry_after_seconds have passed.",
+        ErrorCode.LOGON_BUSY,
+    ),
 )
 
 REDIRECT = (
@@ -168,7 +175,8 @@ REDIRECT = (
     must(
         "REDIR-06",
         SESSION_DIRECTORY,
-        "A session directory MUST accept a ticket once: any attempt to redeem it uses it up.",
+        "A session directory MUST accept a ticket once: any attempt to redeem it uses it up, but"
+        " for one that is refused with NOT_JOINED, which is none.",
         ErrorCode.TICKET_INVALID,
     ),
     must(

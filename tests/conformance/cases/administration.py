@@ -197,9 +197,8 @@ def servers_with_their_numbers(stage: Stage) -> None:
     stage.check((second.state, second.sessions, second.pending) == (ServerState.READY, 0, 1), "two")
 
 
-@chapter.case("ADMIN-10", *DAEMONS)
+@chapter.case("ADMIN-10", *DAEMONS, cast=Cast.OUTSIDE_A_LAB)
 def no_clock_outside_a_lab(stage: Stage) -> None:
-    stage.needs_no_lab()
     stage.open(Role.ADMINISTRATOR).expect_refused(WarpClock(), ErrorCode.NOT_PERMITTED)
 
 

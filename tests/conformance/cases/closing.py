@@ -155,7 +155,7 @@ def a_client_waits_as_long_as_it_was_told(stage: Stage) -> None:
     server.say(Goodbye(code=ErrorCode.BUSY, retry_after_seconds=wait))
     server.expect_end()
     began = stage.now
-    stage.accept_unwelcomed(TERMINAL_SERVER, seconds=limits.RECONNECT_SECONDS_MAX + wait)
+    stage.accept_again(limits.RECONNECT_SECONDS_MAX + wait)
     stage.check(stage.now - began >= wait - 1, f"no dial before {wait} s have passed")
 
 

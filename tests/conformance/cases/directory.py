@@ -22,6 +22,8 @@ from tsproto.messages import (
 
 chapter = Chapter()
 
+PLACEMENT_MAX = 2**52
+
 
 class Farm:
     """Two terminal servers that have joined, with names and a user that nobody else has."""
@@ -65,8 +67,8 @@ class Farm:
             user_name=user or self.user,
         )
 
-    def is_at(self, placed: SessionPlaced, host: int, session_id: int) -> bool:
-        return (placed.host, placed.session_id) == (self.names[host], session_id)
+    def expect_at(self, placed: SessionPlaced, host: int, session_id: int, what: str) -> None:
+        self.stage.expect_fields(placed, what, host=self.names[host], session_id=session_id)
 
 
 @chapter.case("DIR-01", SESSION_DIRECTORY)
@@ -81,8 +83,9 @@ def who_has_not_joined(stage: Stage) -> None:
 def a_user_without_a_session(stage: Stage) -> None:
     farm = Farm(stage)
     placed = farm.place(0)
-    stage.check(farm.is_at(placed, 0, 0), "the asking host, session_id 0")
-    stage.check(placed.placement > 0 and placed.ticket == b"", "a placement and no ticket")
+    farm.expect_at(placed, 0, 0, "the asking host, session_id 0")
+    stage.check(placed.placement > 0, "a placement above 0")
+    stage.expect_fields(placed, "no ticket", ticket=b"")
 
 
 @chapter.case("DIR-03", SESSION_DIRECTORY)
@@ -90,7 +93,7 @@ def a_session_that_is_elsewhere(stage: Stage) -> None:
     farm = Farm(stage)
     farm.report(1, 7)
     placed = farm.place(0)
-    stage.check(farm.is_at(placed, 1, 7), "the host of the session, and its number")
+    farm.expect_at(placed, 1, 7, "the host of the session, and its number")
     stage.check(len(placed.ticket) == 16, "a ticket")
 
 
@@ -99,8 +102,8 @@ def a_session_that_is_here(stage: Stage) -> None:
     farm = Farm(stage)
     farm.report(0, 7)
     placed = farm.place(0)
-    stage.check(farm.is_at(placed, 0, 7), "the asking host, and the session's number")
-    stage.check(placed.ticket == b"", "no ticket")
+    farm.expect_at(placed, 0, 7, "the asking host, and the session's number")
+    stage.expect_fields(placed, "no ticket", ticket=b"")
 
 
 @chapter.case("DIR-03", SESSION_DIRECTORY)
@@ -109,16 +112,29 @@ def nobody_else_gets_a_users_session(stage: Stage) -> None:
     farm.report(1, 7)
     for other in (stage.fresh_name("user"), farm.user.upper(), farm.user[:-1], ""):
         placed = farm.place(0, user=other)
-        stage.check(farm.is_at(placed, 0, 0), "a place of their own for everybody else")
+        farm.expect_at(placed, 0, 0, "a place of their own for everybody else")
 
 
 @chapter.case("DIR-04", SESSION_DIRECTORY)
 def all_who_ask_get_one_place(stage: Stage) -> None:
     farm = Farm(stage)
     first, second = farm.place(0), farm.place(1)
-    stage.check(farm.is_at(second, 0, 0), "the host that asked first")
-    stage.check(second.placement == first.placement, "one placement")
-    stage.check(farm.place(0).placement == first.placement, "the same, however often")
+    farm.expect_at(second, 0, 0, "the host that asked first")
+    stage.expect_fields(second, "one placement", placement=first.placement)
+    stage.expect_fields(farm.place(0), "the same, however often", placement=first.placement)
+
+
+@chapter.case("DIR-04", SESSION_DIRECTORY)
+def a_reservation_outlives_joining_again(stage: Stage) -> None:
+    farm = Farm(stage)
+    first = farm.place(0)
+    join(farm.servers[0], farm.names[0])
+    again = stage.open(Role.TERMINAL_SERVER, name=farm.names[0])
+    again.ask_for(messages.Joined, join_farm(incarnation=stage.rng.randbytes(16)))
+    again.ask_for(messages.Done, messages.SyncSessions(sessions=[], last=True))
+    second = farm.place(1)
+    farm.expect_at(second, 0, 0, "the host that has joined again, twice")
+    stage.expect_fields(second, "the reservation's placement", placement=first.placement)
 
 
 @chapter.case("DIR-05", SESSION_DIRECTORY)
@@ -129,21 +145,30 @@ def placements_rise(stage: Stage) -> None:
     numbers = [reported]
     for _ in range(5):
         numbers.append(farm.place(0, user=stage.fresh_name("user")).placement)
-    stage.check(numbers == sorted(set(numbers)), "each placement above all before it")
+    stage.check(numbers == sorted(set(numbers)), f"each placement above all before it: {numbers}")
+
+
+@chapter.case("DIR-05", SESSION_DIRECTORY)
+def no_placement_that_may_not_be_reported(stage: Stage) -> None:
+    stage.target.restart()  # it can: so it will forget the number again
+    farm = Farm(stage)
+    farm.report(1, 3, user_name=stage.fresh_name("user"), placement=PLACEMENT_MAX)
+    farm.servers[0].expect_refused(farm.question(), ErrorCode.BUSY)
+    stage.target.restart()
 
 
 @chapter.case("DIR-06", SESSION_DIRECTORY)
 def a_host_that_is_avoided(stage: Stage) -> None:
     farm = Farm(stage)
     farm.report(1, 7)
-    stage.check(farm.is_at(farm.place(0, avoid=farm.names[1]), 0, 0), "a place on the other host")
+    farm.expect_at(farm.place(0, avoid=farm.names[1]), 0, 0, "a place on the other host")
 
 
 @chapter.case("DIR-06", SESSION_DIRECTORY)
 def the_asking_host_is_not_avoided(stage: Stage) -> None:
     farm = Farm(stage)
     farm.report(0, 7)
-    stage.check(farm.is_at(farm.place(0, avoid=farm.names[0]), 0, 7), "the session that is here")
+    farm.expect_at(farm.place(0, avoid=farm.names[0]), 0, 7, "the session that is here")
 
 
 @chapter.case("DIR-07", SESSION_DIRECTORY)
@@ -153,14 +178,14 @@ def news_that_was_overtaken(stage: Stage) -> None:
     farm.report(1, 7, placement=9, state=SessionState.RESET)
     ended = RemoveSession(session_id=7, placement=9, user_name=farm.user)
     farm.tell(1, ended)
-    stage.check(farm.is_at(farm.place(0), 1, 7), "the session of the higher placement")
+    farm.expect_at(farm.place(0), 1, 7, "the session of the higher placement")
 
 
 @chapter.case("DIR-08", SESSION_DIRECTORY)
 def sessions_of_another_host(stage: Stage) -> None:
     farm = Farm(stage)
     farm.tell(0, UpdateSession(session=farm.row(1, 7)))
-    stage.check(farm.is_at(farm.place(0), 0, 0), "no session of the other host")
+    farm.expect_at(farm.place(0), 0, 0, "no session of the other host")
 
 
 @chapter.case("DIR-09", SESSION_DIRECTORY)
@@ -168,7 +193,7 @@ def a_session_that_has_ended(stage: Stage) -> None:
     farm = Farm(stage)
     farm.report(1, 7)
     farm.tell(1, RemoveSession(session_id=7, placement=1, user_name=farm.user))
-    stage.check(farm.is_at(farm.place(0), 0, 0), "no session any more")
+    farm.expect_at(farm.place(0), 0, 0, "no session any more")
 
 
 @chapter.case("DIR-09", SESSION_DIRECTORY)
@@ -178,8 +203,77 @@ def a_reservation_that_is_given_up(stage: Stage) -> None:
     given_up = RemoveSession(session_id=0, placement=first.placement, user_name=farm.user)
     farm.tell(0, given_up)
     second = farm.place(1)
-    stage.check(farm.is_at(second, 1, 0), "a place on the host that asks now")
+    farm.expect_at(second, 1, 0, "a place on the host that asks now")
     stage.check(second.placement > first.placement, "a higher placement")
+
+
+@chapter.case("DIR-19", SESSION_DIRECTORY)
+def whoever_else_gives_a_reservation_up(stage: Stage) -> None:
+    farm = Farm(stage)
+    first = farm.place(0)
+    for host, placement in ((1, first.placement), (0, first.placement - 1), (0, 0)):
+        for session_id in (0, 7):
+            given_up = RemoveSession(
+                session_id=session_id, placement=placement, user_name=farm.user
+            )
+            farm.tell(host, given_up)
+    second = farm.place(1)
+    farm.expect_at(second, 0, 0, "the host that the reservation is on")
+    stage.expect_fields(second, "the reservation's placement", placement=first.placement)
+
+
+@chapter.case("DIR-20", SESSION_DIRECTORY)
+def news_of_whoever_has_not_joined(stage: Stage) -> None:
+    farm = Farm(stage)
+    farm.report(1, 7)
+    stranger = stage.open(Role.TERMINAL_SERVER, name=stage.fresh_name("ts"))
+    stranger.say(UpdateSession(session=session_row(stranger.name, farm.user, 3)))
+    stranger.expect_refused(farm.question(), ErrorCode.NOT_JOINED)
+    _make_lost(farm, 1)
+    farm.tell(1, UpdateSession(session=farm.row(1, 8)))
+    farm.tell(1, RemoveSession(session_id=7, placement=1, user_name=farm.user))
+    rows = _rows(stage.open(Role.ADMINISTRATOR), farm)
+    said = [(row.host, row.session_id) for row in rows]
+    farm.servers[1].expect_same([(farm.names[1], 7)], said)
+
+
+def _make_lost(farm: Farm, host: int) -> None:
+    """By a part of a list that is refused; its link stands."""
+    server = farm.servers[host]
+    server.ask_for(messages.Joined, join_farm())
+    elsewhere = messages.SyncSessions(sessions=[session_row("elsewhere", farm.user)], last=True)
+    server.expect_refused(elsewhere, ErrorCode.NOT_PERMITTED)
+
+
+@chapter.case("DIR-20", SESSION_DIRECTORY)
+def news_of_no_session(stage: Stage) -> None:
+    farm = Farm(stage)
+    farm.report(1, 0)
+    rows = _rows(stage.open(Role.ADMINISTRATOR), farm)
+    stage.check(not rows, f"no session with the number 0, came {rows}")
+
+
+@chapter.case("DIR-21", SESSION_DIRECTORY)
+def placements_that_no_directory_gives(stage: Stage) -> None:
+    farm = Farm(stage)
+    farm.report(1, 7, placement=PLACEMENT_MAX + 1)
+    farm.expect_at(farm.place(0), 0, 0, "no session of a placement above 2^52")
+    server = stage.open(Role.TERMINAL_SERVER, name=stage.fresh_name("ts"))
+    server.ask_for(messages.Joined, join_farm())
+    row = session_row(server.name, farm.user, 1, placement=PLACEMENT_MAX + 1)
+    impossible = messages.SyncSessions(sessions=[row], last=True)
+    server.expect_refused(impossible, ErrorCode.NOT_PERMITTED)
+
+
+@chapter.case("DIR-22", SESSION_DIRECTORY)
+def the_placement_of_a_session_that_is_there(stage: Stage) -> None:
+    farm = Farm(stage)
+    for application, placement in (("", 5), ("editor", 0)):
+        farm.report(1, placement + 1, application=application, placement=placement)
+        for asking in (0, 1):
+            placed = farm.place(asking, application=application)
+            farm.expect_at(placed, 1, placement + 1, "the session")
+            stage.expect_fields(placed, "its row's placement", placement=placement)
 
 
 @chapter.case("DIR-10", SESSION_DIRECTORY)
@@ -188,7 +282,7 @@ def a_lost_host_gets_nobody(stage: Stage) -> None:
     farm.report(1, 7)
     farm.servers[1].hang_up()
     stage.target.let_pass(0.2)
-    stage.check(farm.is_at(farm.place(0), 0, 0), "a place on the host that stands")
+    farm.expect_at(farm.place(0), 0, 0, "a place on the host that stands")
 
 
 @chapter.case("DIR-11", SESSION_DIRECTORY)
@@ -214,7 +308,7 @@ def a_lost_host_that_comes_back(stage: Stage) -> None:
     again = stage.open(Role.TERMINAL_SERVER, name=farm.names[1])
     join(again, farm.names[1], [farm.row(1, 7)])
     stage.target.let_pass(limits.SERVER_LOST_SECONDS + 1)
-    stage.check(farm.is_at(farm.place(0), 1, 7), "the session of the host that came back")
+    farm.expect_at(farm.place(0), 1, 7, "the session of the host that came back")
 
 
 def _rows(admin: Peer, farm: Farm) -> list[SessionRow]:
@@ -226,21 +320,22 @@ def _rows(admin: Peer, farm: Farm) -> list[SessionRow]:
 def which_of_several_is_offered(stage: Stage) -> None:
     """Each better one is reported after the worse, and is offered from then on."""
     farm = Farm(stage)
-    farm.report(1, 1, state=SessionState.RESET, created_at=900)
-    stage.check(farm.is_at(farm.place(0), 0, 0), "never one that is being logged off")
+    farm.report(1, 1, state=SessionState.RESET, created_at=900, placement=9)
+    farm.expect_at(farm.place(0), 0, 0, "never one that is being logged off")
     farm.tell(
         0, RemoveSession(session_id=0, placement=farm.place(0).placement, user_name=farm.user)
     )
-    for session_id, state, used_at in (
-        (2, SessionState.DISCONNECTED, 100),
-        (3, SessionState.DISCONNECTED, 200),
-        (4, SessionState.CONNECTED, 50),
-        (5, SessionState.ACTIVE, 10),
-        (6, SessionState.ACTIVE, 20),
+    for session_id, state, created_at, disconnected_at in (
+        (2, SessionState.DISCONNECTED, 3, 100),
+        (3, SessionState.DISCONNECTED, 2, 200),
+        (4, SessionState.CONNECTED, 50, 0),
+        (5, SessionState.ACTIVE, 10, 0),
+        (6, SessionState.ACTIVE, 20, 0),
     ):
-        farm.report(1, session_id, state=state, created_at=1, disconnected_at=used_at)
+        times = {"created_at": created_at, "disconnected_at": disconnected_at}
+        farm.report(1, session_id, state=state, **times)
         placed = farm.place(0)
-        stage.check(farm.is_at(placed, 1, session_id), f"session {session_id}, {state.name}")
+        farm.expect_at(placed, 1, session_id, f"session {session_id}, {state.name} {times}")
 
 
 @chapter.case("DIR-13", SESSION_DIRECTORY)
@@ -249,15 +344,23 @@ def a_host_that_is_full(stage: Stage) -> None:
     farm.place(0, user=stage.fresh_name("user"))
     farm.report(0, 7, user_name=stage.fresh_name("user"))
     farm.servers[0].expect_refused(farm.question(), ErrorCode.TOO_MANY_SESSIONS)
-    stage.check(farm.is_at(farm.place(1), 1, 0), "a place on the other host")
+    farm.expect_at(farm.place(1), 1, 0, "a place on the other host")
+
+
+@chapter.case("DIR-13", SESSION_DIRECTORY)
+def a_host_that_takes_no_sessions(stage: Stage) -> None:
+    farm = Farm(stage, sessions_max=0)
+    farm.servers[0].expect_refused(farm.question(), ErrorCode.TOO_MANY_SESSIONS)
+    farm.report(0, 7)
+    farm.expect_at(farm.place(0), 0, 7, "a session that is there all the same")
 
 
 @chapter.case("DIR-14", SESSION_DIRECTORY)
 def applications_are_apart(stage: Stage) -> None:
     farm = Farm(stage)
     farm.report(1, 7, application="editor")
-    stage.check(farm.is_at(farm.place(0), 0, 0), "no session for the shell")
-    stage.check(farm.is_at(farm.place(0, application="editor"), 1, 7), "the editor's session")
+    farm.expect_at(farm.place(0), 0, 0, "no session for the shell")
+    farm.expect_at(farm.place(0, application="editor"), 1, 7, "the editor's session")
 
 
 @chapter.case("DIR-15", SESSION_DIRECTORY)
@@ -287,8 +390,9 @@ def a_good_ticket(stage: Stage) -> None:
     farm.report(1, 7, application="editor", placement=5)
     ticket = farm.place(0, application="editor").ticket
     redeemed = farm.servers[1].ask_for(TicketRedeemed, farm.redeeming(ticket))
-    said = (redeemed.user_name, redeemed.application, redeemed.placement, redeemed.session_id)
-    stage.check(said == (farm.user, "editor", 5, 7), "user, application, placement and number")
+    stage.expect_fields(
+        redeemed, user_name=farm.user, application="editor", placement=5, session_id=7
+    )
 
 
 @chapter.case("DIR-16", SESSION_DIRECTORY)
@@ -297,8 +401,8 @@ def a_ticket_for_a_session_to_come(stage: Stage) -> None:
     reserved = farm.place(1)
     ticket = farm.place(0).ticket
     redeemed = farm.servers[1].ask_for(TicketRedeemed, farm.redeeming(ticket))
-    stage.check(redeemed.session_id == 0, "session_id 0")
-    stage.check(redeemed.placement == reserved.placement, "the reserved placement")
+    what = "the reservation"
+    stage.expect_fields(redeemed, what, session_id=0, placement=reserved.placement)
 
 
 @chapter.case("DIR-17", SESSION_DIRECTORY)
@@ -342,6 +446,17 @@ def a_failed_attempt_uses_it_up(stage: Stage) -> None:
     wrong = farm.redeeming(ticket, device_id=stage.rng.randbytes(32))
     farm.servers[1].expect_refused(wrong, ErrorCode.TICKET_INVALID)
     farm.servers[1].expect_refused(farm.redeeming(ticket), ErrorCode.TICKET_INVALID)
+
+
+@chapter.case("REDIR-06", SESSION_DIRECTORY)
+def who_has_not_joined_uses_no_ticket_up(stage: Stage) -> None:
+    farm = Farm(stage)
+    redeem = farm.redeeming(ticket_for_the_second(farm))
+    server = farm.servers[1]
+    server.ask_for(messages.Joined, join_farm())
+    server.expect_refused(redeem, ErrorCode.NOT_JOINED)
+    server.ask_for(messages.Done, messages.SyncSessions(sessions=[farm.row(1, 7)], last=True))
+    stage.expect_fields(server.ask_for(TicketRedeemed, redeem), session_id=7)
 
 
 @chapter.case("REDIR-07", SESSION_DIRECTORY)

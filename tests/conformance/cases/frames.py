@@ -11,10 +11,20 @@ from tests.conformance.acting import Stage
 from tests.conformance.case import CLIENT, DAEMONS, EVERYBODY, TERMINAL_SERVER, Case, Chapter
 from tests.conformance.peer import Peer
 from tests.conformance.reach import Spot, open_spots, reach
+from tests.conformance.samples import sample_values
 from tests.conformance.stage import Unmet
 from tsproto import limits
 from tsproto.errors import ErrorCode
-from tsproto.messages import Heartbeat, Hello, LinkState, Role, Welcome
+from tsproto.messages import (
+    DisconnectSession,
+    Heartbeat,
+    Hello,
+    LinkState,
+    PlaceSession,
+    Role,
+    UpdateSession,
+    Welcome,
+)
 
 chapter = Chapter()
 
@@ -128,6 +138,21 @@ def one_byte_more_before_a_session(stage: Stage) -> None:
         stage.begin_again()
 
 
+@chapter.case("FRAME-04", TERMINAL_SERVER)
+def one_byte_more_after_a_redirect(stage: Stage) -> None:
+    client = stage.redirected()
+    _accepts(client, SMALL)
+    _refuses(client, SMALL)
+
+
+@chapter.case("FRAME-05", CLIENT)
+def longest_frame_after_a_session(stage: Stage) -> None:
+    server = stage.client_session()
+    stage.target.disconnect()
+    server.hear_past(DisconnectSession)
+    _accepts(server, GREAT)
+
+
 @chapter.case("FRAME-05", *EVERYBODY)
 def longest_frames_in_service_and_session(stage: Stage) -> None:
     for spot in _spots(stage, LinkState.SERVICE, LinkState.SESSION):
@@ -224,6 +249,26 @@ def values_are_written_short(stage: Stage) -> None:
     for body in peer.bodies:
         short = wire.packed(msgpack.unpackb(body))
         peer.expect_same(short.hex(" "), body.hex(" "))
+
+
+@chapter.case("VALUE-13", *EVERYBODY)
+def the_first_check_that_fails(stage: Stage) -> None:
+    """None of these peers may say UpdateSession or PlaceSession, nor in this state."""
+    notification, request = sample_values(UpdateSession), sample_values(PlaceSession)
+    number = notification[0]
+    for values, code in (
+        ([0, "no request id"], ErrorCode.UNKNOWN_MESSAGE),
+        ([0, 0, b"\xff"], ErrorCode.UNKNOWN_MESSAGE),
+        ([number, -1, *notification[2:]], ErrorCode.MALFORMED_MESSAGE),
+        ([number, 0, None], ErrorCode.MALFORMED_MESSAGE),
+        ([number, 1, *notification[2:]], ErrorCode.MALFORMED_MESSAGE),
+        ([request[0], 0, *request[2:]], ErrorCode.MALFORMED_MESSAGE),
+        (notification, ErrorCode.WRONG_ROLE),
+    ):
+        peer = stage.open_any()
+        peer.say_bytes(wire.pack(values))
+        peer.expect_goodbye(code)
+        stage.begin_again()
 
 
 def cases() -> list[Case]:

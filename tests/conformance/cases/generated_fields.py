@@ -10,7 +10,7 @@ from tests.conformance import wire
 from tests.conformance.acting import Stage
 from tests.conformance.case import Case, Script
 from tests.conformance.reach import Spot, cast_of, reach, said, spots
-from tests.conformance.samples import Mutant, mutants, sample_values
+from tests.conformance.samples import NOT_UTF8, Mutant, mutants, sample_values
 from tsproto.errors import ErrorCode
 from tsproto.messages import RETIRED, TABLE, Kind, Message, Role
 
@@ -72,7 +72,7 @@ def _message_cases(target: Role, kind: type[Message], spot: Spot) -> Iterator[Ca
         "VALUE-07",
         f"{name}.trailing-field",
         spot,
-        _understood(spot, kind, [*values, "new"]),
+        _understood(spot, kind, [*values, "new", NOT_UTF8]),
     )
     yield _case(target, "VALUE-11", f"{name}.long-forms", spot, _long_forms(spot, kind))
     if kind.row.kind is Kind.NOTIFICATION:

@@ -122,9 +122,9 @@ def as_many_sessions_as_it_may(stage: Stage) -> None:
     refused(stage.licensed(), logon_request(stage.user(1)), ErrorCode.TOO_MANY_SESSIONS)
 
 
-@chapter.case("LOGON-09", TERMINAL_SERVER)
+@chapter.case("LOGON-09", TERMINAL_SERVER, cast=Cast.PLAYED)
 def a_program_that_does_not_start(stage: Stage) -> None:
-    client = stage.licensed()
+    client = fully_licensed(stage)
     application = stage.target.broken_application()
     request = msgspec.structs.replace(logon_request(stage.user()), application=application)
     refused(client, request, ErrorCode.PROGRAM_FAILED)

@@ -102,6 +102,23 @@ def nothing_comes_before_hello(stage: Stage) -> None:
     stage.dial_any().expect_silence(1.0)
 
 
+@chapter.case("HELLO-10", *DAEMONS)
+def a_wrong_name_and_a_wrong_version(stage: Stage) -> None:
+    stage.needs_certificates()
+    peer = stage.dial(diallers(stage.target.role)[-1])
+    peer.say(hello(peer.role, "somebody", lowest=2, highest=2))
+    peer.expect_goodbye(ErrorCode.WRONG_ROLE)
+
+
+@chapter.case("HELLO-10", *DIALLING, cast=Cast.PLAYED)
+def a_welcome_with_a_wrong_name_and_version(stage: Stage) -> None:
+    stage.needs_certificates()
+    peer = dialled(stage)
+    peer.hear(Hello)
+    peer.say(msgspec.structs.replace(stage.welcome(peer.role), name="somebody", version=2))
+    peer.expect_goodbye(ErrorCode.WRONG_ROLE)
+
+
 def expect_turned_away(stage: Stage, peer: Peer) -> None:
     """A client whose TLS shows it the wrong certificate has no need to say Hello first."""
     message = peer.next()

@@ -160,7 +160,7 @@ def a_license_that_comes_too_late(stage: Stage) -> None:
     license_server.expect_silence(1.0)
 
 
-@chapter.case("REQ-11", *DAEMONS)
+@chapter.case("REQ-11", *DAEMONS, cast=Cast.OUTSIDE_A_LAB)
 def refused_is_not_the_end(stage: Stage) -> None:
     peer, question = asker_and_question(stage)
     match stage.target.role:
@@ -171,8 +171,7 @@ def refused_is_not_the_end(stage: Stage) -> None:
             peer = stage.open(Role.TERMINAL_SERVER)
             question = messages.SyncSessions(sessions=[], last=True)
         case Role.TERMINAL_SERVER:
-            stage.needs_no_lab()  # there it has no request that it refuses
-            question = messages.WarpClock()
+            question = messages.WarpClock()  # in a lab it has no request that it refuses
     peer.expect_refused(question)
     peer.ask(question)
 

@@ -137,7 +137,42 @@ def news_is_newer_than_the_list(stage: Stage) -> None:
     )
     rows = [session_row(name, user, number) for number in (1, 2)]
     server.ask_for(Done, part(rows, last=True))
-    stage.check(rows_of(stage, user) == [(name, 2), (name, 3)], "sessions 2 and 3")
+    server.expect_same([(name, 2), (name, 3)], rows_of(stage, user))
+
+
+@chapter.case("SYNC-06", SESSION_DIRECTORY)
+def news_is_not_shown_before_the_list(stage: Stage) -> None:
+    name, user = stage.fresh_name("ts"), stage.fresh_name("user")
+    server = stage.open(Role.TERMINAL_SERVER, name=name)
+    join(server, name, [session_row(name, user, 1)])
+    server.ask_for(Joined, join_farm())
+    server.say(
+        UpdateSession(session=session_row(name, user, 3)),
+        RemoveSession(session_id=1, placement=1, user_name=user),
+    )
+    server.ask_for(Done, part([]))
+    server.expect_same([(name, 1)], rows_of(stage, user))
+    server.ask_for(Done, part([session_row(name, user, 1)], last=True))
+    server.expect_same([(name, 3)], rows_of(stage, user))
+
+
+@chapter.case("SYNC-06", SESSION_DIRECTORY)
+def news_of_a_lower_placement_than_the_lists(stage: Stage) -> None:
+    name, user = stage.fresh_name("ts"), stage.fresh_name("user")
+    server = stage.open(Role.TERMINAL_SERVER, name=name)
+    server.ask_for(Joined, join_farm())
+    listed = [session_row(name, user, number, placement=9) for number in (1, 2, 3, 4)]
+    server.ask_for(Done, part(listed[:2]))
+    for number in (1, 3):
+        server.say(
+            UpdateSession(session=session_row(name, user, number, placement=4, columns=99)),
+            RemoveSession(session_id=number + 1, placement=4, user_name=user),
+        )
+    server.ask_for(Done, part(listed[2:], last=True))
+    query = messages.QuerySessions(user_name=user)
+    shown = stage.open(Role.ADMINISTRATOR).ask_for(messages.Sessions, query).sessions
+    said = [(row.session_id, row.placement, row.columns) for row in shown]
+    server.expect_same([(1, 4, 99), (3, 4, 99)], said)
 
 
 @chapter.case("SYNC-12", SESSION_DIRECTORY)
@@ -151,6 +186,34 @@ def an_older_link_has_no_say(stage: Stage) -> None:
     farm.servers[1].hang_up()
     stage.target.let_pass(0.2)
     stage.check(state_of(stage, farm.names[1]) is ServerState.READY, "READY over the newer link")
+
+
+@chapter.case("SYNC-14", SESSION_DIRECTORY)
+def two_hosts_of_one_name(stage: Stage) -> None:
+    name, user = stage.fresh_name("ts"), stage.fresh_name("user")
+    first = stage.open(Role.TERMINAL_SERVER, name=name)
+    join(first, name, [session_row(name, user, 7)])
+    second = stage.open(Role.TERMINAL_SERVER, name=name)
+    here = join_farm()
+    other_port = msgspec.structs.replace(here, port=here.port + 1)
+    other_address = msgspec.structs.replace(here, address="10.9.0.99")
+    for elsewhere in (other_port, other_address):
+        second.expect_refused(elsewhere, ErrorCode.NOT_PERMITTED)
+    first.expect_silence(0.1)
+    stage.check(state_of(stage, name) is ServerState.READY, "the first one still READY")
+    stage.check(rows_of(stage, user) == [(name, 7)], "the first one's session")
+    first.hang_up()
+    stage.target.let_pass(0.2)
+    second.ask_for(Joined, other_address)
+
+
+@chapter.case("SYNC-15", SESSION_DIRECTORY)
+def the_same_host_over_a_newer_link(stage: Stage) -> None:
+    name = stage.fresh_name("ts")
+    older = stage.open(Role.TERMINAL_SERVER, name=name)
+    join(older, name)
+    join(stage.open(Role.TERMINAL_SERVER, name=name), name)
+    older.expect_goodbye(ErrorCode.NOT_JOINED)
 
 
 # --- the terminal server --------------------------------------------------------------------------
@@ -180,11 +243,10 @@ def joins_again_over_a_new_link(stage: Stage) -> None:
 @chapter.case("SYNC-07", TERMINAL_SERVER, cast=Cast.PLAYED)
 def one_part_after_the_other(stage: Stage) -> None:
     """More sessions than one message holds; each application is another session."""
-    for number in range(limits.SESSIONS_PER_MESSAGE + 5):
+    for application in stage.applications(limits.SESSIONS_PER_MESSAGE + 5):
         client = fully_licensed(stage)
-        user = stage.target.users[0]
-        request = logon_request(user)
-        request.application = f"app{number}"
+        request = logon_request(stage.user())
+        request.application = application
         client.say(request)
         client.hear(LogonAccepted)
     directory = stage.accept(Role.SESSION_DIRECTORY, seconds=2 * limits.REJOIN_SECONDS_MAX)
@@ -272,7 +334,7 @@ def a_place_that_came_to_nothing(stage: Stage) -> None:
 def _here(stage: Stage, session_id: int) -> SessionPlaced:
     return SessionPlaced(
         placement=77,
-        host=stage.target.name,
+        host=stage.target_name,
         address="10.0.0.1",
         port=5600,
         session_id=session_id,

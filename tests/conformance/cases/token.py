@@ -20,7 +20,7 @@ from tests.conformance.device import (
 )
 from tests.conformance.peer import Peer
 from tests.conformance.reach import acquire_license
-from tests.conformance.stage import Cast, Issuer
+from tests.conformance.stage import Cast, Issuer, Unavailable
 from tsproto import limits, messages
 from tsproto.errors import ErrorCode
 from tsproto.messages import LicenseKind, Role
@@ -163,6 +163,40 @@ def another_product(stage: Stage) -> None:
 def a_higher_version(stage: Stage) -> None:
     bearer = Bearer(stage)
     bearer.is_let_in(sign_token(bearer.claims(product_version=65_535), bearer.issuer.key))
+
+
+@chapter.case("TOKEN-07", TERMINAL_SERVER, cast=Cast.SECOND_VERSION, also=("LIC-06", "LIC-16"))
+def a_lower_version(stage: Stage) -> None:
+    """It is like none: another is asked for, and without another the device stays out."""
+    license_server = stage.accept(Role.LICENSE_SERVER)
+    own = version_above_others(stage)
+    bearer = Bearer(stage)
+    lower = bearer.claims(product_version=own - 1)
+    client = bearer.show(sign_token(lower, bearer.issuer.key))
+    acquire = license_server.hear(messages.AcquireLicense)
+    stage.check(acquire.product_version == own, f"a question for version {own}")
+    license_server.answer(acquire, messages.Refused(code=ErrorCode.NO_LICENSE))
+    client.expect_goodbye(ErrorCode.NO_LICENSE)
+
+
+@chapter.case("TOKEN-07", TERMINAL_SERVER, cast=Cast.SECOND_VERSION)
+def its_own_version_and_the_next(stage: Stage) -> None:
+    """The lowest ones that count; no license server is asked for another."""
+    license_server = stage.accept(Role.LICENSE_SERVER)
+    own = version_above_others(stage)
+    bearer = Bearer(stage)
+    for version in (own, own + 1):
+        claims = bearer.claims(product_version=version)
+        bearer.is_let_in(sign_token(claims, bearer.issuer.key))
+    license_server.expect_silence(0.1)
+
+
+def version_above_others(stage: Stage) -> int:
+    """The target's version of the product: Unavailable when there is no lower one."""
+    _, request = stage.licensing()
+    if request.product_version == 1:
+        raise Unavailable("the target runs version 1 of the product: no version is lower")
+    return request.product_version
 
 
 @chapter.case("TOKEN-08", TERMINAL_SERVER)

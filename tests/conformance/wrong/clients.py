@@ -97,6 +97,11 @@ FAULTS = (
         replaced(Logon, "_on_refused", _insists),
     ),
     _fault(
+        "asks again at once where a host is busy",
+        "LOGON-18.busy-is-waited-for",
+        replaced(Logon, "_log_on_later", lambda self, refused, now: _log_on(self)),
+    ),
+    _fault(
         "follows redirects without end",
         "REDIR-10.too-many-redirects",
         limit(logon, REDIRECTS_MAX=99),

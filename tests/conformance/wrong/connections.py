@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
@@ -9,14 +10,22 @@ from unittest.mock import patch
 import msgspec
 
 from tests.conformance.wrong.fault import Fault, Plant, limit, replaced, together
-from tsproto import codec, connection, opening, requests
-from tsproto.codec import FrameReader, encode
+from tsproto import codec, connection, limits, opening, requests
+from tsproto.codec import HEADER, MESSAGE_KIND, SESSION_KIND, FrameReader, encode
 from tsproto.connection import Connection
-from tsproto.errors import MalformedMessage, OutOfOrder, UnknownMessage
+from tsproto.errors import (
+    MalformedMessage,
+    OutOfOrder,
+    UnknownFrameKind,
+    UnknownMessage,
+    VersionUnsupported,
+    WrongRole,
+)
 from tsproto.messages import (
     TABLE,
     AnyMessage,
     Heartbeat,
+    Kind,
     LinkState,
     Message,
     Role,
@@ -28,6 +37,11 @@ _decode = codec.decode_message
 _on_message = Connection._on_message
 _take_request = Requests.take_request
 _take_answer = Requests.take_answer
+_receive_data = Connection.receive_data
+_enter = Connection._enter
+_welcome = Opening.welcome
+_header = FrameReader._header
+_feed = FrameReader.feed
 
 
 def _forgiving(body: bytes) -> Message:
@@ -58,9 +72,68 @@ def _calls_unknown_malformed(body: bytes) -> Message:
 
 def _wants_no_more_fields(body: bytes) -> Message:
     message = _decode(body)
-    if len(msgspec.msgpack.decode(body)) > 1 + len(message.__struct_fields__):
+    values = msgspec.msgpack.decode(body, type=list[msgspec.Raw])
+    if len(values) > 1 + len(message.__struct_fields__):
         raise MalformedMessage("too many fields")
     return message
+
+
+def _looks_at_roles_first(self: Connection, data: bytes, now: float) -> Any:
+    """A message that the peer's role never sends is WRONG_ROLE, whatever is in its fields."""
+
+    def decode(body: bytes) -> Message:
+        try:
+            return _decode(body)
+        except MalformedMessage:
+            kind = TABLE.get(_number(body))
+            if kind is not None and self.peer_role not in (None, *kind.row.senders):
+                raise WrongRole(kind.__name__) from None
+            raise
+
+    with patch.object(connection, "decode_message", decode):
+        return _receive_data(self, data, now)
+
+
+def _number(body: bytes) -> int:
+    try:
+        first = msgspec.msgpack.decode(body)[0]
+    except (msgspec.MsgspecError, ValueError, LookupError, TypeError, RecursionError):
+        return -1
+    return first if isinstance(first, int) else -1
+
+
+def _looks_at_ids_of_requests_last(self: Connection, message: Message) -> Any:
+    row = message.row
+    if row.kind is Kind.REQUEST and self.peer_role not in (None, *row.senders):
+        raise WrongRole(type(message).__name__)
+    return _on_message(self, message)
+
+
+def _looks_at_versions_first(self: Opening, hello: Any) -> Any:
+    if not hello.version_min <= limits.PROTOCOL_VERSION_MAX <= hello.version_max:
+        raise VersionUnsupported("not spoken here")
+    return _welcome(self, hello)
+
+
+def _leaves_for_long_frames(self: Connection, state: LinkState) -> None:
+    _enter(self, state)
+    if state is LinkState.LEAVING:
+        self._reader.frame_bytes = limits.FRAME_BYTES
+
+
+def _header_of_any_kind(self: FrameReader, data: bytes, start: int) -> tuple[int, int]:
+    try:
+        return _header(self, data, start)
+    except UnknownFrameKind:
+        _, length, kind = HEADER.unpack_from(data, start)
+        return kind, length
+
+
+def _refuses_a_kind_late(self: FrameReader, data: bytes) -> Iterator[tuple[int, bytes]]:
+    for kind, body in _feed(self, data):
+        if kind not in (MESSAGE_KIND, SESSION_KIND):
+            raise UnknownFrameKind("only now")
+        yield kind, body
 
 
 def _lawful_for_any_role(sender: Role, receiver: Role, state: LinkState) -> frozenset[Any]:
@@ -94,9 +167,10 @@ def _answers_goodbye(self: Connection, goodbye: Any) -> Any:
     return connection.Closed(goodbye.code)
 
 
-def _takes_id_0(self: Requests, request: Message) -> None:
-    if request.request_id:
-        _take_request(self, request)
+def _hears_no_id_0(body: bytes) -> Message:
+    message = _decode(body)
+    is_request = message.row.kind is Kind.REQUEST
+    return Heartbeat() if is_request and not message.request_id else message
 
 
 def _takes_open_ids(self: Requests, request: Message) -> None:
@@ -143,12 +217,15 @@ FAULTS = (
     _license_server(
         "waits for the body of a frame that it will refuse",
         "FRAME-06.a-kind-needs-no-body",
-        replaced(FrameReader, "_check_head", lambda self, data: None),
+        together(
+            replaced(FrameReader, "_header", _header_of_any_kind),
+            replaced(FrameReader, "feed", _refuses_a_kind_late),
+        ),
     ),
     _license_server(
         "takes every frame for a message",
         "FRAME-03.unknown-kinds",
-        replaced(codec, "_check_kind", lambda kind: None),
+        replaced(FrameReader, "_header", _header_of_any_kind),
     ),
     _license_server(
         "takes text for numbers",
@@ -169,6 +246,26 @@ FAULTS = (
         "calls an unknown message malformed",
         "VALUE-09.administrator-in-service.unknown-number",
         replaced(connection, "decode_message", _calls_unknown_malformed),
+    ),
+    _license_server(
+        "looks at roles before fields",
+        "VALUE-13.the-first-check-that-fails",
+        replaced(Connection, "receive_data", _looks_at_roles_first),
+    ),
+    _license_server(
+        "looks at roles before request ids",
+        "VALUE-13.the-first-check-that-fails",
+        replaced(Connection, "_on_message", _looks_at_ids_of_requests_last),
+    ),
+    _terminal_server(
+        "takes longer frames once it is left",
+        "FRAME-04.one-byte-more-after-a-redirect",
+        replaced(Connection, "_enter", _leaves_for_long_frames),
+    ),
+    _license_server(
+        "looks at versions before names",
+        "HELLO-10.a-wrong-name-and-a-wrong-version",
+        replaced(Opening, "welcome", _looks_at_versions_first),
     ),
     _license_server(
         "refuses fields of a newer peer",
@@ -236,9 +333,9 @@ FAULTS = (
         _phase(LinkState.SERVICE, 60.0),
     ),
     _license_server(
-        "takes requests with the id 0",
+        "ignores requests with the id 0",
         "REQ-02.QueryPools.request-id-0",
-        replaced(Requests, "take_request", _takes_id_0),
+        replaced(connection, "decode_message", _hears_no_id_0),
     ),
     _license_server(
         "takes an id that still waits",

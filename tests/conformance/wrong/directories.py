@@ -6,25 +6,38 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from daemons.effects import Answer, Caller, Core, Effect
-from daemons.session_directory import farm, placing
+from daemons.effects import Answer, Caller, Core, Effect, Peer
+from daemons.session_directory import farm, placing, records, sessions
 from daemons.session_directory.farm import Farm
+from daemons.session_directory.placements import Placements
+from daemons.session_directory.placing import Placing
+from daemons.session_directory.records import Server
+from daemons.session_directory.sessions import PREFERENCE
 from daemons.session_directory.tickets import Tickets
 from tests.conformance.wrong.fault import Fault, deciding, hearing, replaced
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
+    JoinFarm,
     Message,
     PlaceSession,
+    RedeemTicket,
     Refused,
     RemoveSession,
     Role,
+    ServerState,
     SessionPlaced,
+    SessionRow,
     SyncSessions,
     UpdateSession,
 )
 
 _redeem = Tickets.redeem
 _issue = Tickets.issue
+_redeem_for = Placing.redeem
+_join = Farm.join
+_update = Farm.update
+_synchronize = Farm.synchronize
+_cancel = Placements.cancel
 
 
 def _redeems_again(self: Tickets, secret: bytes, **shown: Any) -> Any:
@@ -80,6 +93,93 @@ def _latest(message: Message) -> Message:
 
 def _every_part_is_the_last(message: Message) -> Message:
     return replace(message, last=True) if isinstance(message, SyncSessions) else message
+
+
+def _uses_tickets_up_unasked(
+    self: Placing, caller: Caller, request: RedeemTicket, now: float
+) -> list[Effect]:
+    if self._asking(caller.peer) is None:
+        self._tickets._issued.pop(request.ticket, None)
+    return _redeem_for(self, caller, request, now)
+
+
+def _joins_without_reservations(
+    self: Farm, caller: Caller, request: JoinFarm, now: float
+) -> list[Effect]:
+    self._placements.forget_host(caller.peer.name)
+    return _join(self, caller, request, now)
+
+
+def _gives_up_for_any_host(self: Placements, host: str, placement: int) -> bool:
+    reservation = self._by_number.get(placement)
+    return _cancel(self, host if reservation is None else reservation.host, placement)
+
+
+def _gives_up_by_host_alone(self: Placements, host: str, placement: int) -> bool:
+    self.forget_host(host)
+    return True
+
+
+def _shows_news_at_once(self: Farm, peer: Peer, row: SessionRow) -> list[Effect]:
+    server = self.standing(peer)
+    if server is not None and server.state is ServerState.SYNCHRONIZING:
+        self._sessions.put(row)
+    return _update(self, peer, row)
+
+
+def _believes_the_list(
+    self: Farm, caller: Caller, request: SyncSessions, now: float
+) -> list[Effect]:
+    """Where it has a higher placement than the news."""
+    server = self.standing(caller.peer)
+    coming = {} if server is None else server.incoming
+    for row in request.sessions:
+        known = coming.get(row.session_id)
+        if known is not None and known.placement < row.placement:
+            del coming[row.session_id]
+    return _synchronize(self, caller, request, now)
+
+
+def _fences_news_with_the_list(self: Farm, server: Server, session_id: int, placement: int) -> bool:
+    known = self._known(server).get(session_id)
+    return known is not None and placement < known.placement
+
+
+def _listens_to_strangers(self: Farm, peer: Peer, row: SessionRow) -> list[Effect]:
+    if self.standing(peer) is None:
+        self._sessions.put(row)
+    return _update(self, peer, row)
+
+
+def _may_report_no_session(server: Server, row: SessionRow) -> bool:
+    return row.host == server.name and row.placement <= records.PLACEMENT_MAX
+
+
+def _may_report_any_placement(server: Server, row: SessionRow) -> bool:
+    return row.host == server.name and row.session_id != 0
+
+
+def _knows_no_creation(row: SessionRow) -> tuple[int, int, str, int]:
+    preference = PREFERENCE.get(row.state, len(PREFERENCE))
+    return preference, -row.disconnected_at, row.host, row.session_id
+
+
+def _takes_0_for_no_limit(message: Message) -> Message:
+    if isinstance(message, JoinFarm) and not message.sessions_max:
+        return replace(message, sessions_max=2**20)
+    return message
+
+
+def _draws_for_every_answer(
+    core: Core, caller: Caller, message: Message, now: float
+) -> list[Effect]:
+    decided = core.on_message(caller, message, now)
+    for at, effect in enumerate(decided):
+        if isinstance(effect, Answer) and isinstance(effect.message, SessionPlaced):
+            drawn = replace(effect.message, placement=int(now * 1_000_000))
+            if drawn.session_id:
+                decided[at] = Answer(effect.caller, drawn)
+    return decided
 
 
 def _without(**values: str) -> Any:
@@ -159,5 +259,85 @@ FAULTS = (
         "lets everybody join",
         "DIR-18.who-may-not-join",
         plant=replaced(Farm, "_refusal", lambda self, name: None),
+    ),
+    _fault(
+        "lets two hosts have one name",
+        "SYNC-14.two-hosts-of-one-name",
+        plant=replaced(Farm, "_name_conflict", lambda self, peer, request: None),
+    ),
+    _fault(
+        "leaves an older link open",
+        "SYNC-15.the-same-host-over-a-newer-link",
+        plant=replaced(Farm, "_older_link", lambda self, peer: []),
+    ),
+    _fault(
+        "uses up the ticket of who has not joined",
+        "REDIR-06.who-has-not-joined-uses-no-ticket-up",
+        plant=replaced(Placing, "redeem", _uses_tickets_up_unasked),
+    ),
+    _fault(
+        "drops reservations when their host joins again",
+        "DIR-04.a-reservation-outlives-joining-again",
+        plant=replaced(Farm, "join", _joins_without_reservations),
+    ),
+    _fault(
+        "lets any host give a reservation up",
+        "DIR-19.whoever-else-gives-a-reservation-up",
+        plant=replaced(Placements, "cancel", _gives_up_for_any_host),
+    ),
+    _fault(
+        "gives reservations up whatever their placement",
+        "DIR-19.whoever-else-gives-a-reservation-up",
+        plant=replaced(Placements, "cancel", _gives_up_by_host_alone),
+    ),
+    _fault(
+        "shows news while the list is coming",
+        "SYNC-06.news-is-not-shown-before-the-list",
+        plant=replaced(Farm, "update", _shows_news_at_once),
+    ),
+    _fault(
+        "lets the list overrule news of a lower placement",
+        "SYNC-06.news-of-a-lower-placement-than-the-lists",
+        plant=replaced(Farm, "synchronize", _believes_the_list),
+    ),
+    _fault(
+        "fences news with the list that is coming",
+        "SYNC-06.news-of-a-lower-placement-than-the-lists",
+        plant=replaced(Farm, "_is_overtaken", _fences_news_with_the_list),
+    ),
+    _fault(
+        "takes news of who has not joined",
+        "DIR-20.news-of-whoever-has-not-joined",
+        plant=replaced(Farm, "update", _listens_to_strangers),
+    ),
+    _fault(
+        "takes 0 for a session's number",
+        "DIR-20.news-of-no-session",
+        plant=replaced(farm, "_may_report", _may_report_no_session),
+    ),
+    _fault(
+        "takes placements that no directory gives",
+        "DIR-21.placements-that-no-directory-gives",
+        plant=replaced(farm, "_may_report", _may_report_any_placement),
+    ),
+    _fault(
+        "gives placements that may not be reported",
+        "DIR-05.no-placement-that-may-not-be-reported",
+        plant=replaced(Placements, "has_no_number", lambda self: False),
+    ),
+    _fault(
+        "takes a session that was not left for one never used",
+        "DIR-12.which-of-several-is-offered",
+        plant=replaced(sessions, "_order", _knows_no_creation),
+    ),
+    _fault(
+        "takes sessions_max 0 for no limit",
+        "DIR-13.a-host-that-takes-no-sessions",
+        wrap=hearing(_takes_0_for_no_limit),
+    ),
+    _fault(
+        "draws a placement for every answer",
+        "DIR-22.the-placement-of-a-session-that-is-there",
+        wrap=deciding(_draws_for_every_answer),
     ),
 )

@@ -20,6 +20,7 @@ from tsproto.errors import (
     LicenseExpired,
     LicenseForeign,
     LicenseNotYours,
+    LicenseOutdated,
     LicenseTampered,
 )
 from tsproto.license_token import Verifier, read_claims
@@ -53,6 +54,15 @@ def _accepts_in_spite_of(*errors: type[LicenseError]) -> Any:
 def _ignores_the_product(self: Verifier, token: bytes, certificate: bytes, **shown: Any) -> Any:
     product = read_claims(token).product
     return _verify(self, token, certificate, **{**shown, "product": product})
+
+
+def _accepts_its_own_version_only(
+    self: Verifier, token: bytes, certificate: bytes, **shown: Any
+) -> Any:
+    claims = _verify(self, token, certificate, **shown)
+    if claims.product_version > shown["product_version"]:
+        raise LicenseOutdated("the license token is for another version")
+    return claims
 
 
 def _believes_the_key(public_key: bytes, *_: object) -> bytes:
@@ -153,6 +163,16 @@ FAULTS = (
         "accepts a token for another product",
         "TOKEN-07.another-product",
         plant=replaced(Verifier, "verify", _ignores_the_product),
+    ),
+    _fault(
+        "accepts a token of a lower version",
+        "TOKEN-07.a-lower-version",
+        plant=replaced(Verifier, "verify", _accepts_in_spite_of(LicenseOutdated)),
+    ),
+    _fault(
+        "accepts no token of a higher version",
+        "TOKEN-07.its-own-version-and-the-next",
+        plant=replaced(Verifier, "verify", _accepts_its_own_version_only),
     ),
     _fault(
         "does not check the device's proof",

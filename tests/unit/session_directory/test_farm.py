@@ -184,10 +184,12 @@ def test_a_row_without_a_number_or_with_an_impossible_placement_is_refused() -> 
         assert refusal(directory.synchronized(ts1, wrong)) is ErrorCode.NOT_PERMITTED
 
 
-def test_the_highest_placement_that_may_be_reported_leaves_room_for_the_next() -> None:
+def test_no_number_is_given_that_could_not_be_reported() -> None:
     directory = Directory()
-    ts1 = directory.joined("ts1", row("ts1", 1, placement=records.PLACEMENT_MAX))
-    assert directory.places(ts1, "user2").placement == records.PLACEMENT_MAX + 1
+    ts1 = directory.joined("ts1", row("ts1", 1, placement=records.PLACEMENT_MAX - 1))
+    assert directory.places(ts1, "user2").placement == records.PLACEMENT_MAX
+    assert refusal(directory.asked_to_place(ts1, "user3")) is ErrorCode.BUSY
+    assert directory.places(ts1, "user1").session_id == 1
 
 
 def test_a_host_has_no_more_rows_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,6 +220,41 @@ def test_news_that_come_before_the_list_is_complete_are_newer_than_the_list() ->
         (1, ACTIVE),
         (4, row("ts1", 4).state),
     ]
+
+
+@pytest.mark.parametrize("comes_first", ["news", "list"])
+def test_the_list_never_overrules_the_news_of_its_session(comes_first: str) -> None:
+    directory = Directory()
+    ts1 = link("ts1")
+    directory.asked_to_join(ts1)
+    if comes_first == "list":
+        directory.synchronized(ts1, row("ts1", 1, placement=9), row("ts1", 2), last=False)
+    directory.updated(ts1, row("ts1", 1, placement=3, state=ACTIVE))
+    directory.removed(ts1, 2)
+    if comes_first == "news":
+        directory.synchronized(ts1, row("ts1", 1, placement=9), row("ts1", 2), last=False)
+    directory.synchronized(ts1)
+    assert [(s.session_id, s.state) for s in directory.page().sessions] == [(1, ACTIVE)]
+
+
+def test_news_before_the_list_is_complete_still_overtake_older_news() -> None:
+    directory = Directory()
+    ts1 = link("ts1")
+    directory.asked_to_join(ts1)
+    directory.updated(ts1, row("ts1", 1, placement=9, state=ACTIVE))
+    assert notes(directory.updated(ts1, row("ts1", 1, placement=3)), "session.ignored")
+    directory.synchronized(ts1)
+    assert [s.state for s in directory.page().sessions] == [ACTIVE]
+
+
+def test_a_second_join_forgets_what_the_first_was_told() -> None:
+    directory = Directory()
+    ts1 = link("ts1")
+    for placement in (9, 3):
+        directory.asked_to_join(ts1)
+        directory.updated(ts1, row("ts1", 1, placement=placement))
+        directory.synchronized(ts1)
+    assert [s.placement for s in directory.page().sessions] == [3]
 
 
 def test_removals_before_the_list_is_complete_are_remembered_within_bounds(

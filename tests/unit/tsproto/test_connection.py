@@ -89,6 +89,12 @@ def test_a_notification_has_no_request_id() -> None:
     assert code_of(events) is ErrorCode.MALFORMED_MESSAGE
 
 
+def test_a_request_has_a_request_id_whoever_makes_it_and_whenever() -> None:
+    _, server = opened(CLIENT, TERMINAL_SERVER)
+    events = server.receive_data(encode(WarpClock(), 0), 0.0)
+    assert code_of(events) is ErrorCode.MALFORMED_MESSAGE
+
+
 def test_we_may_not_say_what_is_not_ours_to_say() -> None:
     client, server = opened(CLIENT, TERMINAL_SERVER)
     with pytest.raises(OutOfOrder):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tsproto import limits
-from tsproto.errors import ErrorCode, MalformedMessage, OutOfOrder, TooManyRequests
+from tsproto.errors import ErrorCode, OutOfOrder, TooManyRequests
 from tsproto.messages import Done, JoinFarm, Message, Pools, QueryPools, Refused, WarpClock
 from tsproto.requests import REQUEST_ID_MAX, Requests
 
@@ -74,11 +74,6 @@ def test_an_id_may_be_used_again_once_it_was_answered() -> None:
     for _ in range(2):
         requests.take_request(numbered(QueryPools(), 5))
         requests.answer(no(), 5)
-
-
-def test_a_request_without_an_id_is_malformed() -> None:
-    with pytest.raises(MalformedMessage):
-        Requests().take_request(QueryPools())
 
 
 def test_an_id_that_waits_for_its_answer_is_not_used_twice() -> None:

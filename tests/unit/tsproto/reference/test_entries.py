@@ -13,8 +13,8 @@ def test_a_request_is_described_whole() -> None:
         "- Answered by [Licenses](#43-licenses), or [Refused](#5-refused)\n\n"
         "| at | field | type | bounds | default | meaning |\n"
         "| --- | --- | --- | --- | --- | --- |\n"
-        "| 2 | `after` | bytes | 0 to 16 bytes | empty | license id after which the page begins;"
-        " empty for the first page |\n"
+        "| 2 | `after` | bytes, `OptionalId16` | 0 to 16 bytes | empty |"
+        " license id after which the page begins; empty for the first page |\n"
         "| 3 | `device_id` | bytes | 0 to 32 bytes | empty | only this device's, or empty |\n\n"
         "Example:\n\n```\n"
     )

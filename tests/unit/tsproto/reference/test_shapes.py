@@ -2,7 +2,7 @@ import msgspec
 
 from tsproto.discovery import Answer, Query
 from tsproto.license_token import Claims
-from tsproto.messages import TABLE, LogonRequest, ServerRow
+from tsproto.messages import TABLE, Hello, LogonRequest, ServerRow
 from tsproto.reference import shapes
 from tsproto.reference.meanings import MEANINGS
 from tsproto.reference.shapes import ROWS
@@ -32,16 +32,23 @@ def test_a_field_says_type_bounds_with_unit_default_and_meaning() -> None:
         "| 3 | `credential_kind` | `Credential` | - | required | what `credential` is |\n" in table
     )
     assert (
-        "| 9 | `rows` | integer | 1 to 1000 | 24 | height of the client's terminal in cells |\n"
-        in table
-    )
+        "| 9 | `rows` | integer, `Rows` | 1 to 1000 | 24 |"
+        " height of the client's terminal in cells |\n"
+    ) in table
     assert "| 7 | `command` | text | 0 to 32768 characters | empty | " in table
 
 
 def test_a_pattern_is_shown_bare() -> None:
-    assert "| text | 1 to 64 characters, `[A-Za-z0-9][A-Za-z0-9._-]*` |" in shapes.fields(
+    assert "| text, `Name` | 1 to 64 characters, `[A-Za-z0-9][A-Za-z0-9._-]*` |" in shapes.fields(
         ServerRow, first=0
     )
+
+
+def test_a_list_of_text_says_its_bounds_and_those_of_each() -> None:
+    assert (
+        "| 7 | `capabilities` | list of text, `OptionalName` |"
+        " 0 to 32 rows, each 0 to 64 characters, `[A-Za-z0-9._-]*` | empty |"
+    ) in shapes.fields(Hello, first=2)
 
 
 def test_enumerations_and_named_types_are_listed() -> None:

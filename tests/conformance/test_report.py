@@ -1,0 +1,80 @@
+"""What a person is shown of a failure: every frame as far as it can be read, values that differ."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.conformance import wire
+from tests.conformance.acting import Stage, session_row
+from tests.conformance.catalogue import cases_for
+from tests.conformance.in_process import InProcess
+from tests.conformance.report import explained
+from tests.conformance.runner import InProcessSource, Result, Verdict, play
+from tests.conformance.stage import Cast, Said, Unmet
+from tests.conformance.wrong import FAULTS
+from tsproto.messages import Role, SessionPlaced
+
+CASES = {case.id: case for case in cases_for(Role.SESSION_DIRECTORY)}
+
+
+def failed(*said: Said) -> Result:
+    return Result(CASES["DIR-02.a-user-without-a-session"], Verdict.FAILED, "expected more", said)
+
+
+def placed() -> SessionPlaced:
+    row = session_row("ts1", "user")
+    return SessionPlaced(
+        placement=7, host="ts1", address="10.0.0.1", port=5600, session_id=3, others=[row] * 9
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "described"),
+    [
+        (b"\x95\x35\x01\xa1\xff\xa0\xc4\x00", "a message that begins like PlaceSession"),
+        (b"\x93\xcc\xc8\x00\xa1\xff", "no message"),
+        (b"\x92\xa1\xff\x00", "no message"),
+        (b"\x91" * 60_000, "no message"),
+        (b"", "no message"),
+    ],
+)
+def test_a_frame_that_cannot_be_read_is_described_as_far_as_it_can(
+    body: bytes, described: str
+) -> None:
+    assert wire.describe(wire.frame(body)) == described
+
+
+def test_a_failure_over_text_that_is_no_utf_8_is_explained() -> None:
+    deaf = next(f for f in FAULTS if f.name == "ignores messages with a value out of bounds")
+    cases = {case.id: case for case in cases_for(deaf.role)}
+    with deaf.plant():
+        result = play(cases["VALUE-10.AddKeyPack.key_pack.not-utf-8"], InProcessSource(deaf.role))
+    assert result.verdict is Verdict.FAILED
+    assert "a message that begins like AddKeyPack" in explained(result)
+
+
+def test_a_long_value_keeps_both_its_ends() -> None:
+    shown = wire.shown("a" * 90 + "b" * 90, characters=20)
+    assert shown == "'aaaaaaaaa… 162 more …bbbbbbbbb'"
+    assert wire.shown("short", characters=20) == "'short'"
+
+
+def test_the_last_message_is_shown_whole() -> None:
+    data = wire.message_bytes(placed())
+    text = explained(failed(Said("ts", True, data), Said("ts", True, data), Said("ts", True, b"")))
+    once, last = (line for line in text.splitlines() if "SessionPlaced(" in line)
+    assert "more …" in once and "more …" not in last
+    assert last.count("SessionRow(") == 9
+
+
+def test_a_field_that_differs_is_named_with_both_values() -> None:
+    stage = Stage(InProcess(Role.SESSION_DIRECTORY), Cast.RIGHT, random.Random(1))
+    with pytest.raises(Unmet) as unmet:
+        stage.expect_fields(placed(), "the session", host="ts2", session_id=3, placement=9)
+    assert str(unmet.value) == (
+        "expected the session: host 'ts2', placement 9; came SessionPlaced with host 'ts1',"
+        " placement 7"
+    )
+    stage.expect_fields(placed(), host="ts1", session_id=3)

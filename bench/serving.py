@@ -1,7 +1,7 @@
 """Small servers for benches, each in a process of its own: `python -m bench.serving KIND …`.
 
 Ours answers every PlaceSession from one constant, through the whole connection layer; the bare one
-is a uvloop protocol that sends back the bytes it is sent.
+is a uvloop protocol that sends back the bytes it is sent; the one for wrk has one page.
 """
 
 from __future__ import annotations
@@ -22,11 +22,26 @@ from tsproto.connection import Event, Received
 from tsproto.messages import PlaceSession, Role, SessionPlaced
 from tsproto.transport import Link, listen, server_tls
 
+HTTP = "http"
+PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def serving(
+    kind: str, *words: str, tls: ssl.SSLContext | None = None
+) -> contextlib.AbstractContextManager[Server]:
+    """A server of this module; `bench.serving KIND` in its own process."""
+    return _running("bench.serving", kind, *words, tls=tls)
+
+
+def trivial(peer: str) -> contextlib.AbstractContextManager[Server]:
+    """The load generator's idle peer, see `bench.trivial`."""
+    return _running("bench.trivial", peer, "0")
+
 
 @contextlib.contextmanager
-def serving(kind: str, *words: str, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
-    """The server runs inside the block, on a loopback port of its own."""
-    command = [sys.executable, "-m", "bench.serving", kind, *words]
+def _running(module: str, *words: str, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """The server runs inside the block, on a loopback port of its own, which it prints."""
+    command = [sys.executable, "-m", module, *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -52,6 +67,16 @@ class Placer:
     def on_writable(self, link: Link) -> None: ...
 
 
+class Page(asyncio.Protocol):
+    """One answer for each request, none of which has a body."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.write(PAGE * data.count(b"\r\n\r\n"))
+
+
 class Echo(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -70,7 +95,8 @@ async def serve(kind: str, pki: Path | None) -> None:
         port = listener.port
     else:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(Echo, "127.0.0.1", 0, ssl=tls)
+        protocol = Page if kind == HTTP else Echo
+        server = await loop.create_server(protocol, "127.0.0.1", 0, ssl=tls)
         port = server.sockets[0].getsockname()[1]
     print(port, flush=True)
     await asyncio.get_running_loop().create_future()

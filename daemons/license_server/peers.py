@@ -258,13 +258,13 @@ class Peers:
         return []
 
     def _take_candidates(self, now: float) -> None:
-        """Keep the servers that are linked or being dialled, and those just found; search again
-        by the clock."""
+        """Keep the servers that are linked, being dialled, or about to be after their link broke,
+        and those just found; search again by the clock."""
         dialling = list(self._dialling.values())
         self._known = {
             endpoint: known
             for endpoint, known in self._known.items()
-            if known.link is not None or endpoint in dialling
+            if known.link is not None or endpoint in dialling or _is_awaited(known)
         }
         for candidate in self._search.found:
             endpoint = Endpoint(Role.LICENSE_SERVER, candidate.host, candidate.port, candidate.name)
@@ -300,3 +300,10 @@ class Peers:
         return ", ".join(f"{row.available} of version {row.product_version}" for row in rows) or (
             "claims none"
         )
+
+
+def _is_awaited(known: Known) -> bool:
+    """It was verified, its link has just broken, and no dial has yet failed: that one search lost
+    its answer does not mean that it is gone."""
+    is_due = known.dial_at is not None
+    return is_due and known.name != "" and known.pause == limits.REJOIN_SECONDS

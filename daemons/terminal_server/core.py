@@ -172,8 +172,7 @@ class TerminalServerCore:
         return self._settled(phase.on_lost(now)) if phase else []
 
     def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> list[Effect]:
-        self._servers.on_datagram(host, port, datagram, now)
-        return []
+        return self._settled(self._servers.on_datagram(host, port, datagram, now))
 
     def on_program_ended(self, session_id: int, exit_status: int, now: float) -> list[Effect]:
         """The keeper reports that a session's program ended, and all its output was read."""

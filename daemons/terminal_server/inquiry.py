@@ -2,7 +2,8 @@
 
 Those known are asked in their order. When none of them answers, discovery starts again, and those
 that it finds are asked. A refusal that is about the device is a decision; any other, as that this
-terminal server is not served, leaves the question open for the next license server.
+terminal server is not served, leaves the question open for the next license server: also for one
+that a search under way may still find.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ class Inquiry:
         in_time = now < self._began_at + ASKING_SECONDS
         if self._queue and in_time:
             return self._ask(self._queue.pop(0))
-        if in_time and not self._refused_by and not self._has_searched:
+        may_search = not self._refused_by and not self._has_searched
+        if in_time and (may_search or self._servers.may_find_more):
             self._has_searched = True
             return self._servers.search_then(self._on_searched, now)
         return self._end(Verdict(refusal=self._last_refusal(), asked=tuple(self._asked)), now)
@@ -94,7 +96,8 @@ class Inquiry:
     def _on_searched(self, now: float) -> list[Effect]:
         if self.abandoned:
             return []
-        self._queue = self._servers.in_order(self._issuer)
+        known = self._servers.in_order(self._issuer)
+        self._queue = [server for server in known if server.name not in self._refused_by]
         return self._ask_next(now)
 
     def _on_answer(self, server: KnownServer, outcome: Outcome, now: float) -> list[Effect]:

@@ -6,6 +6,8 @@ it was dialled, for that proves certificate and role. When none of a scope is re
 is asked, and at last the servers that were known before. The chosen server is verified every
 `verify_seconds`, a search that found none is repeated after `retry_seconds`, and a connection that
 needs a license server when all known ones fail begins a search at once.
+A host that knows no license server dials the first that answers at once, and uses it until one is
+chosen: so devices wait for an answer, and not for the time in which all may come.
 ("How Terminal Services Licensing Works"; KB 301932; JSI tip 8634)
 """
 
@@ -59,6 +61,7 @@ class LicenseServers:
         self._search = Search(farm, scopes, window_seconds=discovery.window_seconds)
         self._known: list[KnownServer] = []  # the chosen one first
         self._is_searching = False
+        self._first: Candidate | None = None  # dialled before this search's answers were all in
         self._candidates: dict[Endpoint, Candidate] = {}  # of the last search, in order of choice
         self._reach: dict[Endpoint, _Reach] = {}
         self._known_before: dict[Endpoint, Candidate] = {}
@@ -78,6 +81,11 @@ class LicenseServers:
         another would begin a new temporary license for it.
         """
         return sorted(self._known, key=lambda known: not issuer or known.name != issuer)
+
+    @property
+    def may_find_more(self) -> bool:
+        """Whom this host knows is only the first that answered: the search goes on."""
+        return self._is_searching and self._first is not None and bool(self._known)
 
     def rows(self) -> list[LicenseServerRow]:
         return [
@@ -99,7 +107,8 @@ class LicenseServers:
     # --- searching ----------------------------------------------------------------------------
 
     def search_then(self, after: AfterSearch, now: float) -> list[Effect]:
-        """Call `after` when a search has ended: the one under way, or a new one."""
+        """Call `after` once the search under way, or a new one, has ended, or has brought a first
+        server into use."""
         self._waiting.append(after)
         return self.search(now)
 
@@ -108,6 +117,8 @@ class LicenseServers:
         if self._is_searching:
             return []
         self._is_searching = True
+        self._first = None
+        self._reach = {}
         self._due_at = None
         if self._known:
             self._known_before = {known.endpoint: _candidate(known) for known in self._known}
@@ -116,10 +127,15 @@ class LicenseServers:
             listed = [Candidate(s.name, s.host, s.port, "list") for s in self._discovery.servers]
             return self._dial(listed, now)
         datagram = self._search.start(now, self._rng.randbytes(NONCE_BYTES))
-        return self._dial([], now) if datagram is None else [Broadcast(datagram)]
+        if datagram is None:
+            return self._dial([], now)
+        return [Note("license_server.searching"), Broadcast(datagram)]
 
-    def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> None:
+    def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> list[Effect]:
         self._search.on_datagram(host, port, datagram, now)
+        answered = self._search.found if self._search.searching else []
+        may_be_first = not self._known and self._first is None
+        return self._dial_first(answered[0], now) if answered and may_be_first else []
 
     def next_deadline(self) -> float | None:
         return self._search.next_deadline() if self._search.searching else self._due_at
@@ -150,9 +166,7 @@ class LicenseServers:
 
     def _dial(self, candidates: list[Candidate], now: float) -> list[Effect]:
         """Dial all candidates at once: a silent one holds nobody up for longer than another."""
-        self._candidates = {
-            Endpoint(Role.LICENSE_SERVER, c.host, c.port, c.name): c for c in candidates
-        }
+        self._candidates = {_endpoint(candidate): candidate for candidate in candidates}
         for endpoint in self._candidates:
             self._untried.pop(endpoint, None)
         self._reach = {
@@ -187,14 +201,15 @@ class LicenseServers:
         if further is not None:
             return further
         self._is_searching = False
-        self._known = [self._as_known(endpoint, now) for endpoint in reached]
+        self._known = [self._as_known(e, self._candidates[e], now) for e in reached]
         pause = self._discovery.verify_seconds if reached else self._discovery.retry_seconds
         self._due_at = now + pause
-        effects: list[Effect] = [self._outcome()]
+        return [self._outcome(), *self._resume(now)]
+
+    def _resume(self, now: float) -> list[Effect]:
+        """Whoever waited for a license server asks whom this host knows now."""
         waiting, self._waiting = self._waiting, []
-        for after in waiting:
-            effects += after(now)
-        return effects
+        return [effect for after in waiting for effect in after(now)]
 
     def _search_further(self, now: float) -> list[Effect] | None:
         """Nobody was reached: try the scopes that are left, then whom this host knew before; None
@@ -211,13 +226,32 @@ class LicenseServers:
         chosen = self._known[0]
         return Note("license_server.chosen", {"server": chosen.name, "found": chosen.found})
 
-    def _as_known(self, endpoint: Endpoint, now: float) -> KnownServer:
+    def _as_known(self, endpoint: Endpoint, candidate: Candidate, now: float) -> KnownServer:
         return KnownServer(
             endpoint=endpoint,
             name=self._links[endpoint].name,
-            found=self._candidates[endpoint].found,
+            found=candidate.found,
             verified_at=int(now),
         )
+
+    # --- the first answer ---------------------------------------------------------------------
+
+    def _dial_first(self, first: Candidate, now: float) -> list[Effect]:
+        """One a search, so that forged answers cost one dial more and not one each. No time is lost
+        by a forged one: the choice is made as if there had been no first."""
+        self._first = first
+        endpoint = _endpoint(first)
+        return self._use_first(now) if endpoint in self._links else self._dial_one(endpoint)
+
+    def _is_first(self, endpoint: Endpoint) -> bool:
+        return self._first is not None and _endpoint(self._first) == endpoint
+
+    def _use_first(self, now: float) -> list[Effect]:
+        assert self._first is not None
+        first = self._as_known(_endpoint(self._first), self._first, now)
+        self._known = [first]
+        in_use = Note("license_server.in_use", {"server": first.name, "found": first.found})
+        return [in_use, *self._resume(now)]
 
     # --- links --------------------------------------------------------------------------------
 
@@ -228,14 +262,18 @@ class LicenseServers:
             return []
         self._links[endpoint] = peer
         self._tickets.withdraw(self._dials.pop(endpoint, 0))
+        effects: list[Effect] = []
         if self._reach.get(endpoint) is _Reach.DIALLED:
             self._reach[endpoint] = _Reach.REACHED
             if self._is_searching:
-                return self._choose(now)
-            self._known.append(self._as_known(endpoint, now))
+                effects = self._choose(now)
+            else:
+                self._known.append(self._as_known(endpoint, self._candidates[endpoint], now))
         elif not self._is_searching and self._known and self._known[0].endpoint == endpoint:
             self._verified(now)
-        return []
+        if self._is_searching and not self._known and self._is_first(endpoint):
+            effects += self._use_first(now)
+        return effects
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:
         if peer.dialled is None or self._links.get(peer.dialled) != peer:
@@ -279,3 +317,7 @@ class LicenseServers:
 def _candidate(known: KnownServer) -> Candidate:
     endpoint = known.endpoint
     return Candidate(endpoint.name, endpoint.host, endpoint.port, known.found)
+
+
+def _endpoint(candidate: Candidate) -> Endpoint:
+    return Endpoint(Role.LICENSE_SERVER, candidate.host, candidate.port, candidate.name)

@@ -21,10 +21,10 @@ def main() -> int:
     plant = PLANTED[options.planted] if options.planted else None
     if options.seed is not None:
         return _show(simulate(options.seed, plant))
-    began, events, seconds, seen = time.perf_counter(), 0, 0.0, Counter[str]()
+    began, messages, seconds, seen = time.perf_counter(), 0, 0.0, Counter[str]()
     for seed in range(options.first, options.first + options.seeds):
         result = simulate(seed, plant)
-        events += result.events
+        messages += result.messages
         seconds += result.simulated_seconds
         seen.update(result.seen)
         if result.violation:
@@ -34,7 +34,8 @@ def main() -> int:
             print(f"\r{seed + 1 - options.first} of {options.seeds}", end="", file=sys.stderr)
     took = time.perf_counter() - began
     print(
-        f"\n{options.seeds} seeds, {events} events in {took:.1f} s: {events / took:,.0f} a second"
+        f"\n{options.seeds} seeds, {messages} messages in {took:.1f} s:"
+        f" {messages / took:,.0f} a second"
     )
     print(f"{seconds / 86_400:,.0f} days lived; " + ", ".join(f"{k}: {n}" for k, n in seen.items()))
     return 0

@@ -7,14 +7,15 @@ ways in which people leave.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 
 from clients import steps
 from clients.logon import Logon, Phase
 from clients.steps import Host, Outcome, Plan
-from tests.simulation.network import End, Network
+from tests.simulation.network import End, LinkTimer, Network
 from tests.simulation.world import Timer, World
 from tsproto import license_token, limits
 from tsproto.connection import Closed, Connection, Event, Opened, Received
@@ -30,10 +31,11 @@ WRONG_PASSWORD = b"wrong"
 WORK_SECONDS = 20.0
 PAUSE_SECONDS = 8.0
 PATIENCE_SECONDS = 90.0
-LEAVING = ("disconnect", "log off", "network loss", "battery")
+LOG_OFF = "log off"
+LEAVING = ("disconnect", LOG_OFF, "network loss", "battery")
 
 
-class Visit(msgspec.Struct):
+class Visit(msgspec.Struct, gc=False):
     """One try to get in, and what it came to."""
 
     began_at: float
@@ -56,10 +58,12 @@ class Device:
         self.rng = random.Random(f"{world.seed}/{name}")
         self.key = DeviceKey.from_seed(self.rng.randbytes(32))
         self.token = b""
+        self.claims: Claims | None = None  # the token's
         self.issuer_certificate = b""
         self.has_shown_credentials = False  # good ones, of some user
         self.visits: list[Visit] = []
         self.passwords: dict[str, bytes] = {}
+        self.leaving: Sequence[str] = LEAVING
         self.exit_session: Callable[[Visit], None] = lambda visit: None
         self.on_token: Callable[[Device, Claims], None] = lambda device, claims: None
         self.on_let_in: Callable[[Device, LicenseKind, int], None] = lambda device, kind, end: None
@@ -67,9 +71,9 @@ class Device:
         self._logon: Logon | None = None
         self._end: End | None = None
         self._connection: Connection
+        self._link_timer: LinkTimer
         self._number = 0
         self._timer: Timer | None = None
-        self._link_timer: Timer | None = None
         network.add(self)
 
     @property
@@ -88,7 +92,7 @@ class Device:
 
     # --- visits ---------------------------------------------------------------------------------
 
-    def live(self, users: list[str]) -> None:
+    def live(self, users: Sequence[str]) -> None:
         """Visit, pause, visit again."""
         self._abandon()
         self.begin(self.rng.choice(users))
@@ -126,7 +130,7 @@ class Device:
         """In one of the ways in which people leave."""
         if not self.is_attached or self._logon is None:
             return
-        way = self.rng.choice(LEAVING)
+        way = self.rng.choice(self.leaving)
         self.world.trace(f"{self.name} leaves: {way}")
         self.world.saw(f"leaving: {way}")
         match way:
@@ -203,7 +207,7 @@ class Device:
     def _stored(self, token: bytes, certificate: bytes, now: float) -> list[steps.Step]:
         assert self._logon
         self.token, self.issuer_certificate = token, certificate
-        claims = license_token.read_claims(token)
+        self.claims = claims = license_token.read_claims(token)
         self.on_token(self, claims)
         return self._logon.on_stored(claims.license_id, now)
 
@@ -232,14 +236,17 @@ class Device:
         self.world.after(seconds, act)
 
     def _arm(self) -> None:
-        if self._timer:
-            self._timer.cancel()
         logon = self._logon
         when = logon.next_deadline() if logon else None
+        if self._timer:
+            if self._timer.action and self._timer.at == when:
+                return
+            self._timer.cancel()
         if logon is not None and when is not None:
             self._timer = self.world.at(when, lambda: self._on_timer(logon))
 
     def _on_timer(self, logon: Logon) -> None:
+        self._timer = None
         if self._logon is logon:
             self._take(logon.on_deadline(self.world.now))
 
@@ -265,6 +272,9 @@ class Device:
                 expect_role=Role.TERMINAL_SERVER,
                 expect_name=host.name,
             )
+            self._link_timer = LinkTimer(
+                self.world, self._connection, partial(self._on_link_timer, number)
+            )
             end.receive = lambda data: self._on_bytes(number, data)
             end.lost = lambda: self._on_lost(number, ErrorCode.CONNECTION_LOST)
             self._flush()
@@ -284,6 +294,7 @@ class Device:
             logon = self._logon
             if self._number != number or logon is None:
                 return
+            self.world.messages += 1
             match event:
                 case Opened():
                     self._take(logon.on_opened(self.world.now))
@@ -313,20 +324,14 @@ class Device:
         self._number += 1
         if self._end:
             self._end.close()
-        self._end = None
-        if self._link_timer:
             self._link_timer.cancel()
+        self._end = None
 
     def _flush(self) -> None:
         if self._end is None:
             return
         self._end.write(self._connection.data_to_send())
-        if self._link_timer:
-            self._link_timer.cancel()
-        deadline = self._connection.next_deadline()
-        if deadline is not None:
-            number = self._number
-            self._link_timer = self.world.at(deadline, lambda: self._on_link_timer(number))
+        self._link_timer.set()
 
     def _on_link_timer(self, number: int) -> None:
         if self._number == number:

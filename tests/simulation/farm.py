@@ -26,17 +26,23 @@ from tests.simulation.node import Kind, Node
 from tests.simulation.world import World
 from tsproto.license_token import Claims
 
-DEVICES = 6
-USERS = ["anna", "bela", "cleo"]
 TOGETHER = "dora"  # logs on from several devices in one instant, and hardly ever else
-TOKENS = 3
 CHAOS_SECONDS = 60.0
 ROUNDS = 4
 QUIET_SECONDS = 150.0
-EVENTS_BETWEEN_CHECKS = 25
+EVENTS_BETWEEN_CHECKS = 20
 DAY = 86_400.0
 
 Plant = Callable[["Farm"], None]
+
+
+class Size(msgspec.Struct, frozen=True):
+    devices: int = 6
+    users: tuple[str, ...] = ("anna", "bela", "cleo")
+    tokens: int = 3
+
+
+SMALL = Size()
 
 
 class Result(msgspec.Struct):
@@ -45,6 +51,7 @@ class Result(msgspec.Struct):
     seed: int
     digest: str
     events: int
+    messages: int
     simulated_seconds: float
     violation: str
     seen: dict[str, int]
@@ -53,11 +60,11 @@ class Result(msgspec.Struct):
 
 class Farm:
     """License server `a` has no tokens and serves the farm; `b`, of another workgroup of the same
-    site, has TOKENS; a directory, three terminal servers."""
+    site, has them all; a directory, three terminal servers."""
 
-    tokens = TOKENS
-
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, size: Size = SMALL) -> None:
+        self.tokens = size.tokens
+        self.users = size.users
         self.world = World(seed)
         self.network = Network(self.world)
         self.authority = _authority()
@@ -65,17 +72,17 @@ class Farm:
         self.nodes: list[Node] = []
         self.license_servers = [
             self._node("a", 1, LicenseServerKind(self.authority, "a", WORKGROUP, 0)),
-            self._node("b", 2, LicenseServerKind(self.authority, "b", "elsewhere", TOKENS)),
+            self._node("b", 2, LicenseServerKind(self.authority, "b", "elsewhere", size.tokens)),
         ]
         self.directory = self._node("directory", 3, SessionDirectoryKind())
-        passwords = {user: user.encode() for user in [*USERS, TOGETHER]}
+        passwords = {user: user.encode() for user in [*size.users, TOGETHER]}
         address = ServerAddress(host=self.directory.host, port=PORT, name="directory")
         self.terminal_servers: list[tuple[Node, TerminalServerKind]] = []
         for number in (1, 2, 3):
             kind = TerminalServerKind(self.authority, address, passwords)
             self.terminal_servers.append((self._node(f"ts{number}", 10 + number, kind), kind))
         hosts = [Host(node.host, PORT, "") for node, _ in self.terminal_servers]
-        self.devices = [self._device(number, hosts, passwords) for number in range(DEVICES)]
+        self.devices = [self._device(number, hosts, passwords) for number in range(size.devices)]
 
     def _node(self, name: str, number: int, kind: Kind) -> Node:
         node = Node(self.world, self.network, FARM, name, f"10.0.0.{number}", kind)
@@ -84,7 +91,8 @@ class Farm:
 
     def _device(self, number: int, hosts: list[Host], passwords: dict[str, bytes]) -> Device:
         name = f"device{number}"
-        device = Device(self.world, self.network, name, f"10.0.1.{number}", hosts)
+        address = f"10.{1 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
+        device = Device(self.world, self.network, name, address, hosts)
         device.passwords = passwords
         device.exit_session = self._exit
         device.on_token = self._on_token
@@ -129,7 +137,7 @@ class Farm:
     def _chaos(self) -> None:
         world = self.world
         for device in self.devices:
-            world.after(10 * world.rng.random(), partial(device.live, USERS))
+            world.after(10 * world.rng.random(), partial(device.live, self.users))
         if world.rng.random() < 0.5:
             self._simultaneous_logons()
         end = world.now + CHAOS_SECONDS
@@ -179,14 +187,14 @@ class Farm:
         self._heal()
         world = self.world
         for device in self.devices:
-            device.visits.append(Visit(world.now, USERS[0]))  # what went on before has ended
+            device.visits.append(Visit(world.now, self.users[0]))  # what went on before has ended
         for node in self.nodes:
             node.crash_after_answer = node.crash_in_commit = 0.0
         world.run_until(world.now + QUIET_SECONDS / 2)
         for device in self.devices:
-            device.begin(world.rng.choice(USERS))
+            device.begin(world.rng.choice(self.users))
         world.run_until(world.now + QUIET_SECONDS / 2)
-        checkers.everybody_was_answered(self)
+        checkers.everybody_was_answered(self.devices)
         checkers.directory_is_true(self)
         self._check_now_and_then()
 
@@ -220,6 +228,7 @@ def simulate(seed: int, plant: Plant | None = None) -> Result:
         seed,
         world.digest(),
         world.events,
+        world.messages,
         world.now - began,
         violation,
         dict(sorted(world.seen.items())),

@@ -7,10 +7,13 @@ another protocol. Bytes on a partitioned link wait for the healing, or for a hea
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
-from tests.simulation.world import World
+from tests.simulation.world import Timer, World
+from tsproto.connection import Connection
 from tsproto.identity import Identity
+from tsproto.messages import LinkState
 
 DELAY_SECONDS = (0.0002, 0.004)
 DATAGRAM_LOSS = 0.1
@@ -43,7 +46,7 @@ class End:
     def write(self, data: bytes) -> None:
         if self.open and data:
             for piece in self.network.pieces(data):
-                self._deliver(lambda piece=piece: self.other.receive(piece))  # type: ignore[misc]
+                self._deliver(partial(self._tell_data, piece))
 
     def close(self) -> None:
         """End the link; the other end hears of it behind the bytes that are under way."""
@@ -55,6 +58,10 @@ class End:
         """Stop without a word, as a machine without power does."""
         self.open = False
 
+    def _tell_data(self, data: bytes) -> None:
+        if self.other.open:
+            self.other.receive(data)
+
     def _tell_lost(self) -> None:
         other = self.other
         if other.open:
@@ -64,19 +71,55 @@ class End:
     def _deliver(self, action: Callable[[], None]) -> None:
         world = self.network.world
         self._not_before = max(self._not_before, world.now + self.network.delay())
-        world.at(self._not_before, lambda: self._arrive(action))
+        world.at(self._not_before, partial(self._arrive, action))
 
     def _arrive(self, action: Callable[[], None]) -> None:
         if self.network.is_cut(self.owner, self.other.owner):
-            self.network.hold(self.owner, self.other.owner, lambda: self._arrive(action))
-        elif self.other.open:
+            self.network.hold(self.owner, self.other.owner, partial(self._arrive, action))
+        else:
             action()
+
+
+class LinkTimer:
+    """Calls `due` when a connection has something to do. Within one state what is said and heard
+    only moves that away, so a timer is left to fire early, and is set anew then."""
+
+    def __init__(self, world: World, connection: Connection, due: Callable[[], None]) -> None:
+        self._world = world
+        self._connection = connection
+        self._due = due
+        self._timer: Timer | None = None
+        self._state: LinkState | None = None
+
+    def set(self) -> None:
+        """After whatever was said or heard."""
+        connection = self._connection
+        if self._timer is not None:
+            if connection.state is self._state:
+                return
+            self._timer.cancel()
+        self._state = connection.state
+        when = connection.next_deadline()
+        self._timer = None if when is None else self._world.at(when, self._wake)
+
+    def cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wake(self) -> None:
+        self._timer = None
+        when = self._connection.next_deadline()
+        if when is not None and when <= self._world.now:
+            self._due()
+        else:
+            self.set()
 
 
 class Network:
     def __init__(self, world: World) -> None:
         self.world = world
         self._hosts: dict[str, Host] = {}
+        self._hearing: list[str] = []  # where broadcasts are heard: at every daemon's
         self._identities: dict[str, Identity] = {}
         self._cuts: set[frozenset[str]] = set()
         self._held: dict[frozenset[str], list[Callable[[], None]]] = {}
@@ -85,6 +128,7 @@ class Network:
         self._hosts[host.host] = host
         if identity is not None:
             self._identities[host.name] = identity
+            self._hearing.append(host.host)
 
     def identity_of(self, name: str) -> Identity | None:
         """What the certificate of the host of this name says; a device has none."""
@@ -110,12 +154,11 @@ class Network:
         timeout_seconds: float,
     ) -> None:
         """Connect to the host at address `target`; exactly one of the two is called, later."""
-        done = False
+        patience: Timer
 
         def settle(outcome: Callable[[], None]) -> None:
-            nonlocal done
-            if not done:
-                done = True
+            if patience.action is not None:
+                patience.cancel()
                 outcome()
 
         def arrive() -> None:
@@ -129,7 +172,7 @@ class Network:
                 settle(lambda: opened(ours))
 
         self.world.after(2 * self.delay(), arrive)
-        self.world.after(timeout_seconds, lambda: settle(failed))
+        patience = self.world.after(timeout_seconds, lambda: settle(failed))
 
     def _pair(self, owner: str, address: str, host: Host | None) -> tuple[End, End]:
         ours = End(self, owner, address)
@@ -138,7 +181,7 @@ class Network:
         return ours, theirs
 
     def broadcast(self, owner: str, address: str, port: int, datagram: bytes) -> None:
-        for target in list(self._hosts):
+        for target in self._hearing:
             self.send_datagram(owner, address, port, target, datagram)
 
     def send_datagram(
@@ -164,7 +207,7 @@ class Network:
             self.world.after(0.0, action)
 
     def is_cut(self, one: str, other: str) -> bool:
-        return frozenset((one, other)) in self._cuts
+        return bool(self._cuts) and frozenset((one, other)) in self._cuts
 
     def hold(self, one: str, other: str, action: Callable[[], None]) -> None:
         self._held.setdefault(frozenset((one, other)), []).append(action)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from daemons import effects
 from daemons.effects import Caller, Core, Effect, EffectQueue, Endpoint, Failed, Peer
-from tests.simulation.network import End, Network
+from tests.simulation.network import End, LinkTimer, Network
 from tests.simulation.store import DurableRows
 from tests.simulation.world import Timer, World
 from tsproto import limits
@@ -39,6 +40,7 @@ class SimulatedLink:
 
     end: End
     connection: Connection
+    timer: LinkTimer
 
     def __init__(self, dialled: Endpoint | None) -> None:
         self.number = 0
@@ -47,7 +49,6 @@ class SimulatedLink:
         self.peer: Peer | None = None
         self.asks: list[effects.Ask] = []
         self.tickets: dict[int, int] = {}
-        self.timer: Timer | None = None
 
 
 class Node:
@@ -69,6 +70,16 @@ class Node:
         self.crash_after_answer = 0.0
         self.crash_in_commit = 0.0
         self._numbers = 0
+        self._performers: dict[type[Effect], Callable[[Any], None]] = {
+            effects.Answer: self._answer,
+            effects.Tell: self._tell,
+            effects.Ask: self._ask,
+            effects.Dial: self._dial_to,
+            effects.Close: self._close,
+            effects.Note: self._note,
+            effects.Broadcast: self._broadcast,
+            effects.SendDatagram: self._send_datagram,
+        }
         network.add(self, Identity(farm, kind.role, name))
 
     # --- life and death -----------------------------------------------------------------------
@@ -78,6 +89,8 @@ class Node:
         self.life += 1
         self.links: dict[int, SimulatedLink] = {}
         self._dialled: dict[Endpoint, SimulatedLink] = {}
+        self._give_ups: dict[int, Timer] = {}
+        self._unflushed: dict[int, SimulatedLink] = {}
         self._queue = EffectQueue()
         self._deadline: Timer | None = None
         self.world.trace(f"{self.name} starts")
@@ -94,8 +107,7 @@ class Node:
                 link.end.vanish()
             else:
                 link.end.close()
-            if link.timer:
-                link.timer.cancel()
+            link.timer.cancel()
         self.links.clear()
         self.kind.on_crash(self)
         if self._deadline:
@@ -110,6 +122,7 @@ class Node:
             for effect in decided:
                 if not isinstance(effect, effects.Persist):
                     self._perform(effect)
+            self._flush_all()
             decided = [e for e in decided if isinstance(e, effects.Persist)]
         self._perform_all(self._queue.add(decided))
         self._commit()
@@ -144,41 +157,53 @@ class Node:
         for effect in ready:
             if self.alive and self.life == life:
                 self._perform(effect)
+        self._flush_all()
+
+    def _flush_all(self) -> None:
+        """One write for each link that a wake-up has said something on, as the shell does."""
+        unflushed, self._unflushed = self._unflushed, {}
+        for link in unflushed.values():
+            self._flush(link)
 
     def _perform(self, effect: Effect) -> None:
-        match effect:
-            case effects.Answer(caller, message):
-                link = self.links.get(caller.peer.link)
-                if link and caller.request_id:
-                    link.connection.send(message, caller.request_id)
-                    self._flush(link)
-                    self._maybe_crash()
-            case effects.Tell(peer, message):
-                if link := self.links.get(peer.link):
-                    link.connection.send(message)
-                    self._flush(link)
-            case effects.Ask():
-                self._ask(effect)
-            case effects.Dial(endpoint, ticket):
-                if endpoint not in self._dialled:
-                    self.link_to(endpoint, ticket)
-            case effects.Close():
-                self._close(effect)
-            case effects.Note():
-                self.world.trace(f"{self.name} {effect.event}")
-                self.notes(self, effect)
-            case effects.Broadcast(datagram):
-                self.network.broadcast(self.name, self.host, limits.DISCOVERY_PORT, datagram)
-            case effects.SendDatagram(host, _, datagram):
-                self.network.send_datagram(
-                    self.name, self.host, limits.DISCOVERY_PORT, host, datagram
-                )
-            case _:
-                self.kind.perform(self, effect)
+        perform = self._performers.get(type(effect))
+        if perform is not None:
+            perform(effect)
+        else:
+            self.kind.perform(self, effect)
+
+    def _answer(self, answer: effects.Answer) -> None:
+        link = self.links.get(answer.caller.peer.link)
+        if link and answer.caller.request_id:
+            link.connection.send(answer.message, answer.caller.request_id)
+            self._unflushed[link.number] = link
+            self._maybe_crash()
+
+    def _tell(self, tell: effects.Tell) -> None:
+        if link := self.links.get(tell.peer.link):
+            link.connection.send(tell.message)
+            self._unflushed[link.number] = link
+
+    def _dial_to(self, dial: effects.Dial) -> None:
+        if dial.endpoint not in self._dialled:
+            self.link_to(dial.endpoint, dial.ticket)
+
+    def _note(self, note: effects.Note) -> None:
+        self.world.trace(f"{self.name} {note.event}")
+        self.notes(self, note)
+
+    def _broadcast(self, effect: effects.Broadcast) -> None:
+        self.network.broadcast(self.name, self.host, limits.DISCOVERY_PORT, effect.datagram)
+
+    def _send_datagram(self, effect: effects.SendDatagram) -> None:
+        self.network.send_datagram(
+            self.name, self.host, limits.DISCOVERY_PORT, effect.host, effect.datagram
+        )
 
     def _maybe_crash(self) -> None:
         if self.crash_after_answer and self.world.rng.random() < self.crash_after_answer:
             self.world.saw("crash right after an answer")
+            self._flush_all()
             self._crash_and_return(self.life)
 
     def _crash_and_return(self, life: int) -> None:
@@ -187,9 +212,11 @@ class Node:
             self.world.after(1.0, lambda: None if self.alive else self.start())
 
     def answer(self, ticket: int, outcome: effects.Outcome) -> None:
+        if give_up := self._give_ups.pop(ticket, None):
+            give_up.cancel()
         self.feed(lambda now: self.core.on_answer(ticket, outcome, now))
 
-    def later(self, seconds: float, action: Callable[[], None]) -> None:
+    def later(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Do something after a while, unless this life has ended by then."""
         life = self.life
 
@@ -197,7 +224,7 @@ class Node:
             if self.alive and self.life == life:
                 action()
 
-        self.world.after(seconds, act)
+        return self.world.after(seconds, act)
 
     def _arm(self) -> None:
         if not self.alive:
@@ -262,8 +289,10 @@ class Node:
             certified=self.network.identity_of(end.other.owner),
             trusted=False,
         )
-        self.links[link.number] = link
         life = self.life
+        due = partial(self._on_link_timer, link, life)
+        link.timer = LinkTimer(self.world, link.connection, due)
+        self.links[link.number] = link
         end.receive = lambda data: self._on_bytes(link, life, data)
         end.lost = lambda: self._on_bytes(link, life, None)
         self._flush(link)
@@ -281,6 +310,7 @@ class Node:
         for event in events:
             if not self.alive or link.number not in self.links:
                 return
+            self.world.messages += 1
             match event:
                 case Opened(role, name):
                     self._on_opened(link, role, name)
@@ -323,11 +353,10 @@ class Node:
             self.feed(lambda now: self.core.on_peer_lost(peer, now))
 
     def _forget(self, link: SimulatedLink) -> None:
-        self.links.pop(link.number, None)
+        if self.links.pop(link.number, None):
+            link.timer.cancel()
         if link.dialled and self._dialled.get(link.dialled) is link:
             del self._dialled[link.dialled]
-        if link.timer:
-            link.timer.cancel()
 
     # --- questions ------------------------------------------------------------------------------
 
@@ -335,10 +364,12 @@ class Node:
         link = self.link_to(ask.endpoint)
         if link.peer:
             self._ask_now(link, ask)
-            self._flush(link)
+            self._unflushed[link.number] = link
         else:
             link.asks.append(ask)
-        self.later(ask.timeout_seconds, lambda: self._give_up(link, ask))
+        self._give_ups[ask.ticket] = self.later(
+            ask.timeout_seconds, lambda: self._give_up(link, ask)
+        )
 
     def _ask_now(self, link: SimulatedLink, ask: effects.Ask) -> None:
         link.tickets[link.connection.request(ask.message)] = ask.ticket
@@ -372,19 +403,8 @@ class Node:
         if link.number not in self.links:
             return
         link.end.write(link.connection.data_to_send())
-        deadline = link.connection.next_deadline()
-        if link.timer:
-            if deadline is not None and link.timer.action and link.timer.at <= deadline:
-                return  # it may fire early: what is said and heard only moves the deadline away
-            link.timer.cancel()
-        if deadline is not None:
-            life = self.life
-            link.timer = self.world.at(deadline, lambda: self._on_link_timer(link, life))
+        link.timer.set()
 
     def _on_link_timer(self, link: SimulatedLink, life: int) -> None:
-        link.timer = None
-        if self.life != life or not self.alive or link.number not in self.links:
-            return
-        deadline = link.connection.next_deadline()
-        due = deadline is not None and deadline <= self.world.now
-        self._on_events(link, link.connection.on_deadline(self.world.now) if due else [])
+        if self.life == life and self.alive and link.number in self.links:
+            self._on_events(link, link.connection.on_deadline(self.world.now))

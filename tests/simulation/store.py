@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from daemons.effects import Persist, Record
 
 Key = tuple[object, ...]
+R = TypeVar("R", bound=Record)
 
 
 class DurableRows:
@@ -21,6 +23,10 @@ class DurableRows:
                 self._tables.setdefault(type(record), {})[_key(record)] = record
             for record in change.delete:
                 self._tables.get(type(record), {}).pop(_key(record), None)
+
+    def row(self, kind: type[R], *key: object) -> R | None:
+        found = self._tables.get(kind, {}).get(key)
+        return found if isinstance(found, kind) else None
 
     def load(self, records: Sequence[type[Record]]) -> dict[type[Record], list[Record]]:
         return {kind: list(self._tables.get(kind, {}).values()) for kind in records}

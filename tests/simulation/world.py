@@ -21,9 +21,9 @@ class Timer:
 
     __slots__ = ("action", "at")
 
-    def __init__(self, at: float, action: Callable[[], None]) -> None:
+    def __init__(self, at: float, action: Callable[[], object]) -> None:
         self.at = at
-        self.action: Callable[[], None] | None = action
+        self.action: Callable[[], object] | None = action
 
     def cancel(self) -> None:
         self.action = None
@@ -36,6 +36,7 @@ class World:
         self.slept_from = self.woke_at = float("-inf")  # the last jump
         self.rng = random.Random(seed)
         self.events = 0
+        self.messages = 0  # heard by daemons and devices, heartbeats left out
         self.seen: Counter[str] = Counter()
         self.tail: deque[str] = deque(maxlen=TRACE_LINES_KEPT)
         self.on_event: Callable[[], None] = lambda: None
@@ -43,22 +44,26 @@ class World:
         self._scheduled = 0
         self._digest = hashlib.sha256()
 
-    def at(self, when: float, action: Callable[[], None]) -> Timer:
-        timer = Timer(max(when, self.now), action)
+    def at(self, when: float, action: Callable[[], object]) -> Timer:
+        if when < self.now:
+            when = self.now
+        timer = Timer(when, action)
         self._scheduled += 1
-        heapq.heappush(self._heap, (timer.at, self._scheduled, timer))
+        heapq.heappush(self._heap, (when, self._scheduled, timer))
         return timer
 
-    def after(self, seconds: float, action: Callable[[], None]) -> Timer:
+    def after(self, seconds: float, action: Callable[[], object]) -> Timer:
         return self.at(self.now + seconds, action)
 
     def run_until(self, end: float) -> None:
         """Let everything happen that is due until `end`, then stand there."""
-        while self._heap and self._heap[0][0] <= end:
-            _, _, timer = heapq.heappop(self._heap)
+        heap = self._heap
+        while heap and heap[0][0] <= end:
+            when, _, timer = heapq.heappop(heap)
             if timer.action is None:
                 continue
-            self.now = max(self.now, timer.at)
+            if when > self.now:
+                self.now = when
             self.events += 1
             timer.action()
             self.on_event()

@@ -181,6 +181,37 @@ def test_a_lost_link_is_dialled_again() -> None:
     assert dial.endpoint == link.dialled
 
 
+def verified_then_searching() -> tuple[Server, Peer, list[Effect]]:
+    """`b` was found and is linked, and the next search has begun."""
+    server = Server("a", discovery=WORKGROUP_AND_SITE)
+    (dial,) = found(searched(server, server.started, "b"), Dial)
+    link = peer("b", Role.LICENSE_SERVER, dial.endpoint)
+    opened(server, link)
+    effects: list[Effect] = []
+    while not found(effects, Broadcast):
+        at = server.core.next_deadline()
+        assert at is not None
+        effects = server.deadline(at)
+    return server, link, effects
+
+
+def test_a_peer_whose_link_breaks_while_a_search_misses_it_is_dialled_again() -> None:
+    server, link, effects = verified_then_searching()
+    server.take(server.core.on_peer_lost(link, server.now))
+    (dial,) = found(searched(server, effects), Dial)
+    assert dial.endpoint == link.dialled
+    assert [row.name for row in rows(server)] == ["b"]
+
+
+def test_a_peer_that_a_search_misses_and_no_dial_reaches_is_forgotten() -> None:
+    server, link, effects = verified_then_searching()
+    server.take(server.core.on_peer_lost(link, server.now - limits.REJOIN_SECONDS))
+    (dial,) = found(server.deadline(server.now), Dial)
+    server.answers(dial.ticket, FAILED)
+    searched(server, effects)
+    assert rows(server) == []
+
+
 def test_a_server_that_dialled_itself_hangs_up_and_does_not_try_again() -> None:
     server = Server("b", lists=("x",))
     (dial,) = server.dials()

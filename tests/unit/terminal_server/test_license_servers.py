@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from daemons.effects import Answer, Ask, Broadcast, Dial, Endpoint, Failed, Peer
+from daemons.effects import Answer, Ask, Broadcast, Dial, Endpoint, Failed, Outcome, Peer
 from daemons.settings import Discovery, ServerAddress
 from tests.unit.terminal_server.scenario import (
     FARM,
@@ -21,7 +21,7 @@ from tests.unit.terminal_server.scenario import (
 from tsproto import discovery, limits
 from tsproto.discovery import Scope
 from tsproto.errors import ErrorCode
-from tsproto.messages import LicenseKind, LicenseServers, QueryLicenseServers, Role
+from tsproto.messages import LicenseKind, LicenseServers, QueryLicenseServers, Refused, Role
 
 UNREACHABLE = Failed(ErrorCode.UNREACHABLE)
 IN_WORKGROUP = Discovery(workgroup="lab", retry_seconds=900, verify_seconds=7200)
@@ -47,7 +47,10 @@ def answers(
             query, farm=FARM, name=f"ls-{number}", port=5601, scopes=[scope], instance=b"x"
         )
         assert answer is not None
-        scene.core.on_datagram(f"10.1.0.{number}", limits.DISCOVERY_PORT, answer, scene.now)
+        effects = scene.core.on_datagram(
+            f"10.1.0.{number}", limits.DISCOVERY_PORT, answer, scene.now
+        )
+        scene.feed(effects)
 
 
 def known(scene: Scene) -> list[tuple[str, str, bool]]:
@@ -58,6 +61,11 @@ def known(scene: Scene) -> list[tuple[str, str, bool]]:
 
 def dialled(scene: Scene) -> list[Endpoint]:
     return [dial.endpoint for dial in scene.opened(Dial)]
+
+
+def fail_dials(scene: Scene) -> None:
+    while scene.opened(Dial):
+        scene.answer(Dial, UNREACHABLE)
 
 
 def test_a_configured_list_is_dialled_and_nothing_is_ever_broadcast() -> None:
@@ -269,8 +277,193 @@ def test_a_list_that_fails_is_dialled_again_at_the_retry() -> None:
     assert len(dialled(scene)) == 1
 
 
+# --- the first answer -----------------------------------------------------------------------------
+
+
+def test_the_first_that_answers_is_used_before_the_answers_are_all_in() -> None:
+    scene = searching()
+    answers(scene, 1)
+    assert dialled(scene) == [endpoint(1)]
+    scene.reach(endpoint(1))
+    assert known(scene) == [("ls-1", "workgroup", True)]
+    assert notes(scene.log)[-1] == "license_server.in_use"
+
+
+def test_only_one_is_dialled_before_the_answers_are_all_in() -> None:
+    scene = searching()
+    answers(scene, 9, 1, 2)
+    scene.answer(Dial, UNREACHABLE)
+    answers(scene, 3)
+    assert dialled(scene) == []
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    assert sorted(each.name for each in dialled(scene)) == ["ls-1", "ls-2", "ls-3", "ls-9"]
+
+
+def test_a_forged_first_answer_changes_nothing() -> None:
+    scene = searching()
+    answers(scene, 9, 1)
+    assert notes(scene.answer(Dial, UNREACHABLE)) == ["license_server.unreachable"]
+    assert known(scene) == []
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    scene.reach(endpoint(1))
+    fail_dials(scene)
+    assert known(scene) == [("ls-1", "workgroup", True)]
+
+
+def test_a_forged_first_answer_that_stays_silent_ends_with_the_other_candidates() -> None:
+    scene = searching()
+    answers(scene, 9, 1)
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    scene.reach(endpoint(1))
+    scene.wait(limits.DIAL_SECONDS + limits.OPENING_SECONDS)
+    assert known(scene) == [("ls-1", "workgroup", True)]
+
+
+def test_a_first_server_in_use_is_chosen_no_oftener_than_another() -> None:
+    chosen: Counter[str] = Counter()
+    for seed in range(300):
+        scene = searching(seed=seed)
+        answers(scene, 1, 2, 3)
+        scene.reach(endpoint(1))
+        scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+        for each in dialled(scene):
+            scene.reach(each)
+        chosen[known(scene)[0][0]] += 1
+    assert sorted(chosen) == ["ls-1", "ls-2", "ls-3"]
+    assert all(70 <= count <= 130 for count in chosen.values())
+
+
+def test_the_link_of_a_first_server_is_used_again_at_the_choice() -> None:
+    scene = searching()
+    answers(scene, 1)
+    scene.reach(endpoint(1))
+    effects = scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    assert notes(effects) == ["license_server.chosen"]
+    assert of(Dial, effects) == []
+
+
+def test_a_first_server_is_in_use_until_the_chosen_one_is_reached() -> None:
+    scene = searching(seed=seed_that_chooses(2))
+    answers(scene, 1, 2)
+    scene.reach(endpoint(1))
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    assert known(scene) == [("ls-1", "workgroup", True)]
+    scene.reach(endpoint(2))
+    assert known(scene) == [("ls-2", "workgroup", True), ("ls-1", "workgroup", False)]
+
+
+def test_a_first_server_that_is_reached_when_the_answers_are_in_is_used_as_well() -> None:
+    scene = searching(seed=seed_that_chooses(2))
+    answers(scene, 1, 2)
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    scene.reach(endpoint(1))
+    assert known(scene) == [("ls-1", "workgroup", True)]
+
+
+def test_a_first_server_that_is_lost_again_is_not_chosen() -> None:
+    scene = searching()
+    answers(scene, 1, 2)
+    scene.lose(scene.reach(endpoint(1)))
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    scene.reach(endpoint(2))
+    fail_dials(scene)
+    assert known(scene) == [("ls-2", "workgroup", True)]
+
+
+def test_a_first_server_that_is_lost_again_and_the_only_one_is_known_no_more() -> None:
+    scene = searching()
+    answers(scene, 1)
+    scene.lose(scene.reach(endpoint(1)))
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    assert notes(scene.answer(Dial, UNREACHABLE))[-1] == "license_server.none_found"
+    assert known(scene) == []
+
+
+def test_a_host_that_knows_a_server_waits_for_all_answers() -> None:
+    scene, peer = with_one_found()
+    scene.lose(peer)
+    scene.wait(7200)
+    scene.answer(Dial, UNREACHABLE)  # to verify it; now it is searched
+    answers(scene, 2)
+    assert dialled(scene) == []
+    assert known(scene) == [("ls-1", "workgroup", True)]
+
+
+def test_an_answer_that_comes_after_the_others_were_dialled_is_not_dialled() -> None:
+    scene = searching()
+    answers(scene, 1)
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    answers(scene, 2)
+    assert dialled(scene) == [endpoint(1)]
+
+
+def test_a_connection_that_waits_for_a_server_asks_the_first() -> None:
+    scene = searching()
+    client = scene.connect()
+    client.show()
+    answers(scene, 1, 2)
+    scene.reach(endpoint(1))
+    assert scene.open_effect(Ask).endpoint == endpoint(1)
+
+
+@pytest.mark.parametrize(
+    "outcome", [Failed(ErrorCode.UNANSWERED), Refused(code=ErrorCode.SERVER_NOT_SERVED)]
+)
+def test_a_connection_that_the_first_does_not_help_asks_whoever_is_chosen(outcome: Outcome) -> None:
+    scene = searching(seed=seed_that_chooses(2))
+    client = scene.connect()
+    client.show()
+    answers(scene, 1, 2)
+    scene.reach(endpoint(1))
+    scene.answer(Ask, outcome)
+    assert (client.code, scene.opened(Ask)) == (None, [])
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    scene.reach(endpoint(2))
+    assert scene.open_effect(Ask).endpoint == endpoint(2)
+
+
+def test_a_first_server_that_refused_is_not_asked_again() -> None:
+    scene = searching()
+    client = scene.connect()
+    client.show()
+    answers(scene, 1)
+    scene.reach(endpoint(1))
+    scene.answer(Ask, Refused(code=ErrorCode.SERVER_NOT_SERVED))
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    assert scene.opened(Ask) == []
+    assert client.code is ErrorCode.NO_LICENSE_SERVER
+
+
+def test_an_old_dial_that_fails_late_does_not_end_a_new_search() -> None:
+    scene = searching(seed=seed_that_chooses(2))
+    answers(scene, 1, 2)
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    scene.lose(scene.reach(endpoint(2)))  # the chosen one; 1 is still silent
+    client = scene.connect()
+    client.show()
+    scene.answer(Ask, Failed(ErrorCode.UNREACHABLE))  # so it is searched again
+    scene.answer(Dial, UNREACHABLE)
+    answers(scene, 3)
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    scene.reach(endpoint(3))
+    assert known(scene) == [("ls-3", "workgroup", True)]
+
+
 def with_one_found() -> tuple[Scene, Peer]:
     scene = searching()
     answers(scene, 1)
     scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
     return scene, scene.reach(endpoint(1))
+
+
+def seed_that_chooses(number: int) -> int:
+    """The first seed with which this one is chosen of servers 1 and 2, when both answer."""
+    for seed in range(100):
+        scene = searching(seed=seed)
+        answers(scene, 1, 2)
+        scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+        for each in dialled(scene):
+            scene.reach(each)
+        if known(scene)[0][0] == f"ls-{number}":
+            return seed
+    raise AssertionError("no seed")

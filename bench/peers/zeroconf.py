@@ -1,0 +1,104 @@
+"""python-zeroconf on loopback: a service that another process has registered, and its lookup."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zeroconf import ServiceInfo, ServiceStateChange, Zeroconf
+
+ADDRESS = "127.0.0.1"
+PORT = 5601  # what the service claims; nobody listens there
+SERVICE = "_license._tcp.local."
+NAME = f"license.{SERVICE}"
+READY = b"registered\n"
+LOOKUP_SECONDS = 10.0
+
+
+def is_there() -> bool:
+    return importlib.util.find_spec("zeroconf") is not None
+
+
+@contextlib.contextmanager
+def zeroconf(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process whose service can be found inside the block. It ends when its input does, and so
+    never outlives this process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench.peers.zeroconf"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        if process.stdout.readline() != READY:
+            raise OSError(f"python-zeroconf did not start: {(folder / 'log').read_text()[-400:]}")
+        yield process
+    finally:
+        process.stdin.close()
+        process.wait(LOOKUP_SECONDS)
+        process.stdout.close()
+
+
+def look_up() -> float:
+    """Seconds from the start of a browser, of an instance that knows nothing yet, to a service with
+    its address and port. Raises OSError when there is none."""
+    from zeroconf import ServiceBrowser, Zeroconf
+
+    finder = Finder()
+    with contextlib.closing(Zeroconf(interfaces=[ADDRESS])) as instance:
+        began = time.perf_counter()
+        ServiceBrowser(instance, SERVICE, handlers=[finder.on_change])
+        if not finder.has_found.wait(LOOKUP_SECONDS) or finder.found is None:
+            raise OSError("python-zeroconf finds no service")
+        return finder.at - began
+
+
+class Finder:
+    """Hears what a browser finds; `at` is when the service was `found`."""
+
+    def __init__(self) -> None:
+        self.has_found = threading.Event()
+        self.found: ServiceInfo | None = None
+        self.at = 0.0
+
+    def on_change(
+        self,
+        zeroconf: Zeroconf,
+        service_type: str,
+        name: str,
+        state_change: ServiceStateChange,
+    ) -> None:
+        if not self.has_found.is_set():
+            self.found = zeroconf.get_service_info(service_type, name)
+            self.at = time.perf_counter()
+            self.has_found.set()
+
+
+def serve() -> None:
+    """Register the service, say so, and wait for the end of the input."""
+    from zeroconf import ServiceInfo, Zeroconf
+
+    service = ServiceInfo(
+        SERVICE, NAME, addresses=[socket.inet_aton(ADDRESS)], port=PORT, server="license.local."
+    )
+    with contextlib.closing(Zeroconf(interfaces=[ADDRESS])) as instance:
+        instance.register_service(service)
+        sys.stdout.buffer.write(READY)
+        sys.stdout.buffer.flush()
+        sys.stdin.buffer.read()
+
+
+if __name__ == "__main__":
+    serve()

@@ -10,17 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import argon2
-
 from bench.course import children_cpu_seconds, cpu_seconds
 from clients.steps import Host
-from daemons import lab
+from daemons import accounts, lab
 from daemons.lab import making, processes
 from daemons.lab.plan import Lab, Plan
 
 PASSWORD = b"bench"
-# As cheap as argon2id can be: what a logon takes is then not what a password's hash takes.
-_CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 Tables = Mapping[str, Any]
 
@@ -42,7 +38,9 @@ def farm(
         file = folder / name / "config.toml"
         file.write_text(toml(laid_over(tomllib.loads(file.read_text()), tables)))
     if users:
-        _add_accounts(folder / "accounts", users)
+        # Sessions run as whoever runs the bench.
+        system_user = "root" if os.geteuid() == 0 else ""
+        accounts.add_synthetic(folder / "accounts", users, PASSWORD.decode(), system_user)
     try:
         yield lab.up(folder, plan, lambda line: None)
     finally:
@@ -106,12 +104,3 @@ def _inline(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_inline, value))}]"
     return json.dumps(value)
-
-
-def _add_accounts(file: Path, users: Sequence[str]) -> None:
-    """Sessions run as whoever runs the bench."""
-    system_user = "root" if os.geteuid() == 0 else ""
-    secret = _CHEAP.hash(PASSWORD)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as accounts:
-        accounts.writelines(f"{user}:{secret}:{system_user}\n" for user in users)

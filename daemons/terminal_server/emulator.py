@@ -16,6 +16,11 @@ from pyghostty.core import check, init_sized, read_buf, union_fn
 
 # The longest unfinished control sequence that a dump repeats (a title, a clipboard).
 CONTINUATION_BYTES = 4096
+# Lines that have left the screen are of no use here. While a program prints much they are kept all
+# the same: without room for them the library gives memory back and takes it anew all the time, and
+# needs six times as long. It is much from a chunk of so many bytes on, until one of so few.
+HISTORY_LINES = 2000
+MUCH_BYTES, LITTLE_BYTES = 4096, 512
 # Entering the alternate screen is the dump's first step; a frame's hold must not freeze a client.
 _NOT_REPEATED = re.compile(r"\x1b\[\?(?:47|1047|1049|2026)h")
 PEN = ("style", "hyperlink", "protection", "kitty_keyboard", "charsets")
@@ -29,6 +34,7 @@ _INSERT, _NO_WRAP, _ORIGIN = "\x1b[4h", "\x1b[?7l", "\x1b[?6h"
 class GhosttyEmulator:
     def __init__(self, columns: int, rows: int) -> None:
         self._terminal: Any = Terminal(columns, rows, scrollback=0)
+        self._has_history = False
         self._set("CONTINUATION_MAX_BYTES", CONTINUATION_BYTES)
         self._scratch = (
             ffi.new("GhosttyPointS*"),
@@ -47,7 +53,16 @@ class GhosttyEmulator:
         return bool(self._terminal.get("vt_ground", "bool"))
 
     def feed(self, data: bytes) -> None:
+        if len(data) >= MUCH_BYTES:
+            self._keep_history(True)
+        elif len(data) <= LITTLE_BYTES:
+            self._keep_history(False)
         self._terminal.feed(data)
+
+    def _keep_history(self, keeps: bool) -> None:
+        if keeps is not self._has_history:
+            self._has_history = keeps
+            self._set("SCROLLBACK_MAX_LINES", HISTORY_LINES if keeps else 0)
 
     def resize(self, columns: int, rows: int) -> None:
         self._terminal.resize(columns, rows)

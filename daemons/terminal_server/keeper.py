@@ -36,7 +36,7 @@ import msgspec
 from daemons.terminal_server import keeper_messages as km
 from daemons.terminal_server.keeper_address import unix_address
 from daemons.terminal_server.kept_session import Session
-from daemons.terminal_server.launch import LaunchFailure
+from daemons.terminal_server.launch import LaunchFailure, load_name_services
 from tsproto.errors import ErrorCode
 
 KILL_AFTER_SECONDS = 5.0  # from SIGHUP to SIGKILL: an editor saves its recovery file
@@ -322,6 +322,7 @@ def main(arguments: list[str] | None = None) -> None:
         os.chdir("/")
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a session takes four
+        load_name_services()
         Keeper(listener, options.idle_seconds, options.allow_user).run()
     options.socket.unlink(missing_ok=True)
     options.pid_file.unlink(missing_ok=True)

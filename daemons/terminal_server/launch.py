@@ -137,6 +137,15 @@ def launch(program: Program, terminal: int, failures: int) -> NoReturn:
         os._exit(NOT_EXECUTED)
 
 
+def load_name_services() -> None:
+    """Look up a user's groups once, for nothing: what the C library loads for that, children need
+    not load again, each for itself."""
+    with contextlib.suppress(KeyError, OSError):
+        user = pwd.getpwuid(0)
+        grp.getgrgid(user.pw_gid)
+        os.getgrouplist(user.pw_name, user.pw_gid)
+
+
 def _give_terminal_to(terminal: int, account: Account) -> None:
     """As login does: programs open their terminal by name, and others may not."""
     if os.geteuid() != 0:
@@ -179,11 +188,14 @@ def _drop_handlers() -> None:
 
 
 def _close_all_but(*kept: int) -> None:
-    """Standard input, output and error stay too. The keeper's limit may be too high to try all."""
-    for descriptor in map(int, os.listdir("/proc/self/fd")):
-        if descriptor > 2 and descriptor not in kept:
-            with contextlib.suppress(OSError):  # that of the listing itself is closed
-                os.close(descriptor)
+    """Standard input, output and error stay too. The keeper holds four for every session: one call
+    closes a whole range of them."""
+    first = 3
+    for descriptor in sorted(kept):
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.closerange(first, limit)
 
 
 def _limit_open_files() -> None:

@@ -31,7 +31,10 @@ class Ring:
         """Map the ring; `descriptor` stays the caller's."""
         self._map = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
         self._capacity = len(self._map) - HEADER_BYTES
-        self._written: int = _WRITTEN.unpack_from(self._map, 0)[0]
+        # Not through the mapping, where reading too takes a page: many sessions print nothing yet.
+        header = os.pread(descriptor, HEADER_BYTES, 0)
+        self._written: int = _WRITTEN.unpack_from(header, 0)[0]
+        self._is_feeding = header[_FEEDING] != 0
 
     @property
     def is_whole(self) -> bool:
@@ -46,10 +49,11 @@ class Ring:
     def feeding(self) -> bool:
         """Set around each call into an emulator of native code: found set by a new terminal
         server, the old one died inside that call, or by chance at that moment."""
-        return self._map[_FEEDING] != 0
+        return self._is_feeding
 
     @feeding.setter
     def feeding(self, value: bool) -> None:
+        self._is_feeding = value
         self._map[_FEEDING] = value
 
     def write(self, data: bytes) -> None:

@@ -6,10 +6,13 @@ With dash, which does not open a terminal by itself as bash does.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
 import socket
+import subprocess
+import sys
 import termios
 import time
 from collections.abc import Iterator
@@ -97,14 +100,23 @@ def test_ctrl_z_stops_the_job(shell: Started) -> None:
 
 
 def test_no_descriptor_but_three_is_open() -> None:
-    leaky = os.dup(0)
-    os.set_inheritable(leaky, True)
+    leaky = [fcntl.fcntl(0, fcntl.F_DUPFD, at_least) for at_least in (3, 90)]
     listing = "n=0; while [ $n -lt 100 ]; do [ -e /proc/$$/fd/$n ] && echo $n; n=$((n+1)); done"
     try:
         with session(command=f"{listing}; echo end.") as started:
             assert started.terminal.until(b"end.").split() == [b"0", b"1", b"2"]
     finally:
-        os.close(leaky)
+        for descriptor in leaky:
+            os.close(descriptor)
+
+
+def test_what_looks_up_users_is_loaded_once_and_not_by_each_child() -> None:
+    load = "from daemons.terminal_server.launch import load_name_services as load; load()"
+    look_up = "pwd.getpwnam('root'); os.getgrouplist('root', 0)"
+    mapped = "{line.split()[-1] for line in open('/proc/self/maps')}"
+    lines = ["import os, pwd", load, f"before = {mapped}", look_up, f"print({mapped} - before)"]
+    found = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True)
+    assert found.stdout == "set()\n"
 
 
 def test_the_environment_holds_nothing_of_the_keepers(monkeypatch: pytest.MonkeyPatch) -> None:

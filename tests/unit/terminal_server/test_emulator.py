@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 from pyghostty import Terminal, ffi, lib
@@ -124,6 +125,32 @@ def test_a_new_size_is_the_size_of_the_dump() -> None:
     made.resize(40, 3)
     assert made.dump().count(b"\x1b[3g") == 1
     assert b"\x1b[33G\x1bH" in made.dump()
+
+
+MUCH = b"".join(b"line %d of many\r\n" % number for number in range(3000))
+
+
+def test_much_output_at_once_shows_what_it_shows_piece_by_piece() -> None:
+    pieces = GhosttyEmulator(COLUMNS, ROWS)
+    for start in range(0, len(MUCH), 100):
+        pieces.feed(MUCH[start : start + 100])
+    assert b"line 2999 of many" in pieces.dump()
+    assert emulator(MUCH).dump() == pieces.dump()
+
+
+def private_bytes() -> int:
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
+
+
+def test_what_much_output_takes_is_given_back_when_little_follows() -> None:
+    many = [GhosttyEmulator(80, 24) for _ in range(10)]
+    for each in many:
+        each.feed(MUCH)
+    taken = private_bytes()
+    for each in many:
+        each.feed(b"$ ")
+    assert taken - private_bytes() > 10 * 200_000
 
 
 PARTS = (

@@ -66,6 +66,12 @@ def test_another_mapping_sees_an_unfinished_feed(descriptor: int) -> None:
     assert not Ring(descriptor).feeding
 
 
+def test_a_ring_takes_no_memory_before_something_is_written(descriptor: int) -> None:
+    ring = Ring(descriptor)
+    assert (ring.contents(), ring.feeding) == (b"", False)
+    assert os.fstat(descriptor).st_blocks == 0
+
+
 def test_nobody_can_shrink_it(descriptor: int) -> None:
     with pytest.raises(PermissionError):
         os.ftruncate(descriptor, 0)

@@ -86,7 +86,9 @@ class Placements:
             self._drop(reservation)
 
     def next_deadline(self) -> float | None:
-        return next((r.expires_at for r in self._by_number.values()), None)
+        for first in self._by_number.values():
+            return first.expires_at
+        return None
 
     def expire(self, now: float) -> list[Reservation]:
         """Drop and give back those whose time is over."""

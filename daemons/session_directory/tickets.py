@@ -72,7 +72,9 @@ class Tickets:
         self._issued = {secret: t for secret, t in self._issued.items() if t.host != host}
 
     def next_deadline(self) -> float | None:
-        return next((ticket.expires_at for ticket in self._issued.values()), None)
+        for first in self._issued.values():
+            return first.expires_at
+        return None
 
     def expire(self, now: float) -> None:
         while (deadline := self.next_deadline()) is not None and deadline <= now:

@@ -20,7 +20,7 @@ from bench import packages
 from bench.course import Course, Figures, take_turns
 from bench.results import Aim, Row, beside, within
 from bench.serving import HTTP, serving, trivial
-from clients.load.results import Result
+from clients.load.measuring.results import Result
 
 AIM = Aim(100_000, at_most=False, of_ratio=False)  # requests for a second of a core
 IN_FLIGHT = 64

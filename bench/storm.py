@@ -21,7 +21,7 @@ import msgspec
 from bench.course import Course, Figures, take_turns
 from bench.farm import farm, farm_cpu_seconds
 from bench.results import Aim, Row, alone, beside
-from clients.load.results import Result
+from clients.load.measuring.results import Result
 from daemons import lab
 
 USERS = (100, 1_000, 10_000)

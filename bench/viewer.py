@@ -12,7 +12,8 @@ import msgspec
 from bench.farm import PASSWORD
 from clients import steps
 from clients.client import Client
-from clients.licenses import License, LicensedDevice
+from clients.licenses import LicensedDevice
+from clients.load.visitors.devices import LicensesInMemory
 from clients.steps import Finished, Host, Plan
 from clients.trust import FarmDialler
 from tsproto.errors import TsfarmError
@@ -35,21 +36,8 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
     password: bytes = PASSWORD
 
 
-class LicensesInMemory:
-    """The licenses of a device whose disk is no part of what is measured."""
-
-    def __init__(self) -> None:
-        self._held: dict[tuple[str, str], License] = {}
-
-    def find(self, farm: str, product: str) -> License | None:
-        return self._held.get((farm, product))
-
-    def keep(self, held: License) -> None:
-        self._held[held.claims.farm, held.claims.product] = held
-
-
 def device_in_memory(name: str = "bench") -> LicensedDevice:
-    """A device that no farm has seen."""
+    """A device that no farm has seen, and whose disk is no part of what is measured."""
     return LicensedDevice(DeviceKey.from_seed(secrets.token_bytes(32)), name, LicensesInMemory())
 
 

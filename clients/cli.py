@@ -46,6 +46,8 @@ class ErrorsInOneLine(click.Group):
             return super().invoke(ctx)
         except TsfarmError as error:
             text, status = str(error), exit_codes.exit_code_of(error)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(exit_codes.ExitCode.CANCELLED) from None
         except BrokenPipeError:
             raise  # click ends in silence: whoever read our output has had enough
         except OSError as error:

@@ -7,13 +7,15 @@ from __future__ import annotations
 import ipaddress
 import math
 import resource
+import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
-from clients.load import figures
+from clients.load.report import figures
 from clients.load.scenario import Scenario
+from clients.load.target import BadInput
 from clients.steps import Host
 from tsproto import limits
 from tsproto.errors import TsfarmError
@@ -79,6 +81,27 @@ def check_descriptors(wanted: int, workers: int, machine: Machine) -> None:
     )
 
 
+def check_sources(given: Sequence[str], targets: Sequence[Host]) -> None:
+    """Raises BadInput where one is no address of this machine, or not of the targets' kind."""
+    kinds = {found.version for target in targets if (found := _address(target.address))}
+    for source in given:
+        address = _address(source)
+        if address is None:
+            raise BadInput(f"--source {source}: expected an address of this machine, as 192.0.2.7")
+        if kinds and address.version not in kinds:
+            kind = " or ".join(f"IPv{version}" for version in sorted(kinds))
+            raise BadInput(f"--source {source}: the farm's addresses are {kind}: give one of these")
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        try:
+            with socket.socket(family) as probe:
+                probe.bind((source, 0))
+        except OSError as error:
+            raise BadInput(
+                f"--source {source}: {error.strerror}: give an address of this machine, as"
+                " `ip address` lists them, or leave it out"
+            ) from None
+
+
 def sources(
     wanted: int, given: Sequence[str], targets: Sequence[Host], machine: Machine
 ) -> tuple[str, ...]:
@@ -104,6 +127,11 @@ def sources(
 
 def warning(wanted: int, chosen: Sequence[str], targets: Sequence[Host]) -> str:
     """Where daemons may refuse what this machine could hold; empty where they will not."""
+    if wanted > len(targets) * limits.CONNECTIONS_MAX:
+        return (
+            f"{wanted:,} connections to {figures.counted(len(targets), 'daemon')}: each accepts"
+            f" {limits.CONNECTIONS_MAX:,}"
+        )
     addresses = max(1, len(chosen))
     each = limits.CONNECTIONS_PER_ADDRESS_MAX
     if wanted <= addresses * each * len(targets):
@@ -124,11 +152,16 @@ def _are_loopback(targets: Sequence[Host]) -> bool:
 
 
 def _is_loopback(address: str) -> bool:
+    found = _address(address)
+    return found is not None and found.version == 4 and found.is_loopback
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """None for a name."""
     try:
-        found = ipaddress.ip_address(address)
+        return ipaddress.ip_address(text)
     except ValueError:
-        return False
-    return found.version == 4 and found.is_loopback
+        return None
 
 
 def _loopback_sources(count: int) -> Iterator[str]:

@@ -10,23 +10,27 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from clients.administrator import Daemon, QueryFailed
-from clients.load import figures
-from clients.load.results import CheckResult
+from clients.load.measuring.results import CheckResult
+from clients.load.report import figures
 from clients.steps import Host
 from tsproto.messages import PoolRow, Role, SessionRow, SessionState
 
 CONSERVED: Final = "tokens are conserved"
 ONE_SESSION: Final = "never two sessions of a user"
+LOGGED_OFF: Final = "sessions logged off"  # which the workers do, and tell of as well
 
 SAMPLE_SECONDS = 3.0
 # Of the time, so much may a sample take of it: a directory with many sessions is asked more rarely.
 SAMPLE_SHARE = 0.1
 BROKEN_MAX = 20  # sightings kept of one rule
 SHOWN_MAX = 3  # of them told
+# A session that was logged off stands in the directory until its program has ended.
+LEAVING_SECONDS = 3.0
+LEAVING_LOOK_SECONDS = 0.25
 
 Pools = dict[tuple[str, str, int], PoolRow]
 
@@ -46,42 +50,59 @@ class Checks:
         administrator: Asks | None,
         license_servers: Sequence[Host],
         directory: Host | None,
+        people: Collection[str] = (),
     ) -> None:
         self._administrator = administrator
         self._license_servers = [Daemon(Role.LICENSE_SERVER, host) for host in license_servers]
         self._directory = Daemon(Role.SESSION_DIRECTORY, directory) if directory else None
         self._pools: Pools = {}
+        self._people = people
         self._known: frozenset[tuple[str, str]] = frozenset()
+        self._known_sessions: frozenset[str] = frozenset()
+        self._left: list[str] = []
         self._broken: dict[str, list[str]] = {CONSERVED: [], ONE_SESSION: []}
         self._unknown: dict[str, str] = {}
         self._samples = 0
 
     @contextlib.asynccontextmanager
     async def around(self) -> AsyncIterator[None]:
-        """What is within is watched. A daemon that does not answer is told of by `results`."""
+        """What is within is watched; `look_again` is for after it. A daemon that does not answer is
+        told of by `results`."""
         await self._look_at_pools(is_first=True)
-        self._known = frozenset(several(await self._sessions()))
+        sessions = await self._sessions()
+        self._known = frozenset(several(sessions))
+        self._known_sessions = frozenset(map(_place, sessions))
         sampling = asyncio.create_task(self._sample())
         try:
             yield
         finally:
             sampling.cancel()
             await asyncio.gather(sampling, return_exceptions=True)
+
+    async def look_again(self) -> None:
+        """Whether all is as it must be after a run."""
         await self._look_at_pools(is_first=False)
         await self._look_at_sessions()
+        await self._look_at_what_is_left()
+
+    def not_looked_again(self, why: str) -> None:
+        """What only a look after the run can show is unknown."""
+        self._unknown[CONSERVED] = self._unknown[ONE_SESSION] = why
 
     def results(
-        self, violations: Iterable[tuple[str, str]], rules: Sequence[str]
+        self, violations: Iterable[tuple[str, str]], looked_at: Mapping[str, int]
     ) -> list[CheckResult]:
-        """`rules` are those that the drivers have checked, `violations` what they have seen."""
-        seen: dict[str, list[str]] = {rule: [] for rule in rules}
-        for rule, detail in violations:
+        """`looked_at` is how often the drivers looked at each of their rules, `violations` what
+        they have seen. Nothing is said of a rule that nothing has shown."""
+        seen: dict[str, list[str]] = {rule: [] for rule in looked_at}
+        for rule, detail in [*violations, *((LOGGED_OFF, each) for each in self._left)]:
             seen.setdefault(rule, []).append(detail)
-        from_answers = [
-            CheckResult(rule, not details, told(details) or "looked at throughout")
+        from_drivers = [
+            _from_driver(rule, details, looked_at.get(rule, 0))
             for rule, details in seen.items()
+            if details or looked_at.get(rule)
         ]
-        return [self._pools_result(), self._sessions_result(), *from_answers]
+        return [self._pools_result(), self._sessions_result(), *from_drivers]
 
     def _pools_result(self) -> CheckResult:
         if not self._license_servers:
@@ -141,6 +162,23 @@ class Checks:
             if user not in self._known and len(self._broken[ONE_SESSION]) < BROKEN_MAX:
                 self._broken[ONE_SESSION].append(f"{user[0]} has {' and '.join(sessions)}")
 
+    async def _look_at_what_is_left(self) -> None:
+        """Sessions of the run's people that were not there before it."""
+        if not self._people:
+            return
+        until = time.monotonic() + LEAVING_SECONDS
+        while True:
+            self._left = [
+                f"{row.user_name} still has {_place(row)}"
+                for row in await self._sessions()
+                if row.user_name in self._people
+                and row.state is not SessionState.RESET
+                and _place(row) not in self._known_sessions
+            ]
+            if not self._left or time.monotonic() > until:
+                return
+            await asyncio.sleep(LEAVING_LOOK_SECONDS)
+
     async def _sessions(self) -> list[SessionRow]:
         if self._administrator is None or self._directory is None:
             return []
@@ -160,7 +198,7 @@ def several(rows: Iterable[SessionRow]) -> dict[tuple[str, str], list[str]]:
     for row in rows:
         if row.state is not SessionState.RESET:
             sessions = found.setdefault((row.user_name, row.application), [])
-            sessions.append(f"{row.host}:{row.session_id}")
+            sessions.append(_place(row))
     return {user: sessions for user, sessions in found.items() if len(sessions) > 1}
 
 
@@ -187,9 +225,22 @@ def changed(before: Pools, after: Pools) -> list[str]:
 
 
 def told(details: Sequence[str]) -> str:
-    """A few of them in words, nothing for none."""
-    more = len(details) - SHOWN_MAX
-    return "; ".join(details[:SHOWN_MAX]) + (f"; and {more} more" if more > 0 else "")
+    """A few of them in words, nothing for none; the same one once, with how often it came."""
+    counts = Counter(details)
+    shown = list(counts)[:SHOWN_MAX]
+    words = [f"{each} ({counts[each]} times)" if counts[each] > 1 else each for each in shown]
+    more = len(details) - sum(counts[each] for each in shown)
+    return "; ".join(words) + (f"; and {more} more" if more else "")
+
+
+def _from_driver(rule: str, details: Sequence[str], looked_at: int) -> CheckResult:
+    if details:
+        return CheckResult(rule, False, told(details))
+    return CheckResult(rule, True, f"looked at {figures.counted(looked_at, 'time')}")
+
+
+def _place(row: SessionRow) -> str:
+    return f"{row.host}:{row.session_id}"
 
 
 def _named(key: tuple[str, str, int]) -> str:

@@ -16,23 +16,25 @@ from typing import Any
 import click
 
 from clients.exit_codes import ExitCode
-from clients.load import reading, target, writing
-from clients.load.arrivals import length
+from clients.load import target
 from clients.load.capacity import CapacityExceeded
+from clients.load.measuring.thresholds import ThresholdError
+from clients.load.pacing.arrivals import length
 from clients.load.preparing import LINKS, SEED_MAX, STDOUT, Options, prepare
-from clients.load.progress import Progress, coloured
-from clients.load.reading import ScenarioError
+from clients.load.report import writing
+from clients.load.report.progress import Progress, coloured
+from clients.load.report.summary import summary
+from clients.load.report.writing import NotWritten
 from clients.load.run import Outcome, perform
-from clients.load.summary import summary
+from clients.load.scenario import IN_FLIGHT_MAX, RATE_MAX, reading
+from clients.load.scenario.reading import ScenarioError
 from clients.load.target import BadInput
-from clients.load.thresholds import ThresholdError
-from clients.load.writing import NotWritten
 from clients.options import Duration, Hosts, example
 from clients.tables import Row, print_rows
 from clients.tty import printable
 from tsproto import limits
 
-LINKS_MAX = 256
+LINKS_MAX = 65_536  # four times what a daemon accepts
 WORKERS_MAX = 256
 
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -51,10 +53,12 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
         " --users-file users",
         "tsfarm load lunch.py --lab .lab --json -",
         "tsfarm load --list",
+        "tsfarm load storm --show > mine.toml",
     ),
 )
 @click.argument("scenario", required=False)
 @click.option("--list", "list_only", is_flag=True, help="List the built-in scenarios.")
+@click.option("--show", is_flag=True, help="Print a built-in one, to begin your own with.")
 @click.option("--lab", type=_FOLDER, help="Load the lab in this folder; it says all the rest.")
 @click.option(
     "--hosts",
@@ -103,8 +107,18 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     metavar="N",
     help="Processes that share the work.",
 )
-@click.option("--rate", type=float, metavar="R", help="Journeys a second at the highest.")
-@click.option("--users", type=int, metavar="N", help="How many are under way at the most.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, RATE_MAX, min_open=True),
+    metavar="R",
+    help="Journeys a second at the highest.",
+)
+@click.option(
+    "--users",
+    type=click.IntRange(1, IN_FLIGHT_MAX),
+    metavar="N",
+    help="How many are under way at the most.",
+)
 @click.option("--duration", type=Duration(), help="How long journeys begin: 30s, 5m.")
 @click.option(
     "--threshold",
@@ -133,7 +147,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--json", "json_file", type=_WRITTEN, help="Write JSON for programs; - prints it.")
 @click.option("--html", "html_file", type=_WRITTEN, help="Write a page with plots.")
 @click.option("--hdr", "hdr_file", type=_WRITTEN, help="Write an HdrHistogram log.")
-def load(scenario: str | None, list_only: bool, **options: Any) -> None:
+def load(scenario: str | None, list_only: bool, show: bool, **options: Any) -> None:
     """Load a farm with users, or its servers with bare requests, and measure.
 
     SCENARIO is the name of a built-in one, or a FILE.toml or FILE.py[:CLASS]. It says who arrives
@@ -144,6 +158,10 @@ def load(scenario: str | None, list_only: bool, **options: Any) -> None:
         return
     if scenario is None:
         raise click.UsageError("which SCENARIO? `tsfarm load --list` lists the built-in ones")
+    if show:
+        with _told_before_the_start():
+            click.echo(reading.source(scenario), nl=False)
+        return
     given = Options(**options)
     with tempfile.TemporaryDirectory(prefix="tsfarm-load-") as scratch:
         with _told_before_the_start():
@@ -156,8 +174,11 @@ def load(scenario: str | None, list_only: bool, **options: Any) -> None:
             if notice:
                 progress.line(notice)
             outcome = perform(run, administrator, progress)
-    hand_over(outcome, given)
-    raise click.exceptions.Exit(exit_status(outcome))
+    unwritten = write_files(outcome, given)
+    print_summary(outcome, given)
+    for fault in unwritten:
+        click.echo(f"tsfarm: {printable(fault)}", err=True)
+    raise click.exceptions.Exit(ExitCode.FAILED if unwritten else exit_status(outcome))
 
 
 def list_built_in() -> None:
@@ -168,23 +189,37 @@ def list_built_in() -> None:
     print_rows(rows, {"name": "SCENARIO", "drives": "DRIVES", "about": "ABOUT"}, as_json=False)
 
 
-def hand_over(outcome: Outcome, given: Options) -> None:
-    """Print the summary, and write the files that were asked for."""
+def write_files(outcome: Outcome, given: Options) -> list[str]:
+    """All that were asked for; gives why some could not be written."""
+    faults = []
+    for path, content in _contents(outcome, given):
+        try:
+            writing.write(path, content)
+        except NotWritten as fault:
+            faults.append(str(fault))
+    return faults
+
+
+def _contents(outcome: Outcome, given: Options) -> Iterator[tuple[Path, bytes]]:
+    result = outcome.result
+    if given.json_file is not None and given.json_file != STDOUT:
+        yield given.json_file, writing.json_of(result)
+    if given.html_file is not None:
+        from clients.load.report.page import page
+
+        yield given.html_file, page(result).encode()
+    if given.hdr_file is not None:
+        yield given.hdr_file, writing.hdr_of(outcome.totals, result.started_at).encode()
+
+
+def print_summary(outcome: Outcome, given: Options) -> None:
+    """On standard output, or where JSON is printed there, beside it."""
     result = outcome.result
     json_printed = given.json_file == STDOUT
     stream = sys.stderr if json_printed else sys.stdout
     click.echo(summary(result, coloured(stream)), file=stream)
     if json_printed:
         click.echo(writing.json_of(result), nl=False)
-    elif given.json_file is not None:
-        writing.write(given.json_file, writing.json_of(result))
-    if given.html_file is not None:
-        from clients.load.page import page
-
-        writing.write(given.html_file, page(result).encode())
-    if given.hdr_file is not None:
-        log = writing.hdr_of(outcome.totals, result.started_at)
-        writing.write(given.hdr_file, log.encode())
     if outcome.failure is not None:
         click.echo(f"tsfarm: {printable(str(outcome.failure))}", err=True)
 
@@ -201,6 +236,12 @@ def exit_status(outcome: Outcome) -> int:
 def _told_before_the_start() -> Iterator[None]:
     try:
         yield
-    except (BadInput, CapacityExceeded, NotWritten, ScenarioError, ThresholdError) as error:
+    except (
+        BadInput,
+        CapacityExceeded,
+        NotWritten,
+        ScenarioError,
+        ThresholdError,
+    ) as error:
         click.echo(f"tsfarm: {printable(str(error))}", err=True)
         raise click.exceptions.Exit(ExitCode.USAGE) from None

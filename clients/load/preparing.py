@@ -7,14 +7,17 @@ from pathlib import Path
 
 import msgspec
 
-from clients.load import capacity, reading, target, writing
-from clients.load.assignment import Credentials, Farm, Person
+from clients.load import capacity, target
+from clients.load.processes.assignment import Credentials, Farm, Person
+from clients.load.report import writing
 from clients.load.run import Run
-from clients.load.scenario import Scenario
+from clients.load.scenario import Scenario, reading
 from clients.load.target import BadInput
 from clients.steps import Host
 
 LINKS = 8
+# Links to license servers may share a name; what a server counts by name has plenty in these.
+LICENSE_IDENTITIES_MAX = 256
 SEED_MAX = 2**32 - 1
 STDOUT = Path("-")
 
@@ -63,6 +66,8 @@ def prepare(scenario_name: str, given: Options, scratch: Path) -> tuple[Run, str
         thresholds=given.thresholds,
     )
     writing.check_writable(given.files)
+    if given.devices is not None:
+        writing.make_folder(given.devices)
     links = _links(given, scenario)
     farm, people = _farm(given, scenario, links, scratch)
     target.check(farm, scenario.drives, people, links * given.workers)
@@ -71,6 +76,7 @@ def prepare(scenario_name: str, given: Options, scratch: Path) -> tuple[Run, str
     wanted = capacity.connections(scenario, len(people), links, given.workers)
     capacity.check_descriptors(wanted, given.workers, machine)
     targets = farm.hosts(target.DRIVEN[scenario.drives])
+    capacity.check_sources(given.sources, targets)
     sources = capacity.sources(wanted, given.sources, targets, machine)
     run = Run(
         scenario=scenario,
@@ -132,6 +138,8 @@ def _lab(
     if superfluous := [name for name, value in others.items() if value]:
         raise BadInput(f"--lab says where the farm is: leave out {', '.join(superfluous)}")
     identities = 0 if scenario.drives == "users" else links * given.workers
+    if scenario.drives == "licenses":
+        identities = min(identities, LICENSE_IDENTITIES_MAX)
     farm, people = target.of_lab(folder.absolute(), scratch, identities)
     return farm, target.people_in(given.users_file) if given.users_file else people
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import signal
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
-from clients.load import thresholds
-from clients.load.assignment import Assignment, Credentials, Farm, Person
 from clients.load.checks import Asks, Checks
-from clients.load.coordinator import Coordinator
-from clients.load.results import Result
+from clients.load.measuring import thresholds
+from clients.load.measuring.results import Result
+from clients.load.measuring.totals import Glimpse, Totals
+from clients.load.processes.assignment import Assignment, Credentials, Farm, Person
+from clients.load.processes.coordinator import Coordinator
+from clients.load.processes.worker_process import WorkerFailed
 from clients.load.scenario import Drives, Scenario
-from clients.load.totals import Glimpse, Totals
-from clients.load.worker_process import WorkerFailed
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +67,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shows(Protocol):
-    """The part of `clients.load.progress.Progress` that is used here."""
+    """The part of `clients.load.report.progress.Progress` that is used here."""
 
     def show(self, glimpse: Glimpse) -> None: ...
     def line(self, text: str) -> None: ...
@@ -79,7 +80,9 @@ def perform(run: Run, administrator: Asks | None, progress: Shows) -> Outcome:
 
 async def _perform(run: Run, administrator: Asks | None, progress: Shows) -> Outcome:
     totals = Totals()
-    checks = Checks(administrator, run.farm.license_servers, run.farm.directory)
+    logs_on = run.scenario.drives == "users"
+    people = frozenset(person.name for person in run.people if logs_on)
+    checks = Checks(administrator, run.farm.license_servers, run.farm.directory, people)
     coordinator = Coordinator(run.assignments(), totals, show=progress.show, say=progress.line)
     failure = None
     async with checks.around():
@@ -89,27 +92,54 @@ async def _perform(run: Run, administrator: Asks | None, progress: Shows) -> Out
             if not totals.seconds:
                 raise
             failure = failed
+    if not await unless_interrupted(checks.look_again()):
+        checks.not_looked_again("given up with Ctrl-C")
+    asked = run.scenario.thresholds if totals.seconds else ()  # of nothing, nothing is judged
+    judged = [thresholds.judge(thresholds.parse(each), totals) for each in asked]
     result = totals.result(
         run.scenario,
         run.farm.name,
         coordinator.started_at,
         not coordinator.stopped_by and failure is None,
-        [thresholds.judge(thresholds.parse(each), totals) for each in run.scenario.thresholds],
-        checks.results(coordinator.violations, rules_of(run.scenario.drives)),
+        judged,
+        checks.results(coordinator.violations, evidence(run.scenario.drives, totals)),
+        run.seed,
     )
     return Outcome(result=result, totals=totals, stopped_by=coordinator.stopped_by, failure=failure)
 
 
-def rules_of(drives: Drives) -> Sequence[str]:
-    """The rules that the drivers watch themselves."""
+async def unless_interrupted(looking: Coroutine[Any, Any, None]) -> bool:
+    """False: Ctrl-C has ended it, which costs nothing that was measured."""
+    loop, task = asyncio.get_running_loop(), asyncio.create_task(looking)
+    loop.add_signal_handler(signal.SIGINT, task.cancel)
+    try:
+        await asyncio.wait((task,))
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+    return not task.cancelled() and task.result() is None
+
+
+def evidence(drives: Drives, totals: Totals) -> dict[str, int]:
+    """The rules that the driver watches itself, and how often each was looked at."""
+    every = max(totals.begun, totals.finished)  # some may have begun in the warm-up
+    counts = {name: step.count for name, step in totals.steps.items()}
+    return {
+        rule: sum(counts.get(step, 0) for step in steps) if steps else every
+        for rule, steps in _rules_of(drives).items()
+    }
+
+
+def _rules_of(drives: Drives) -> Mapping[str, Sequence[str]]:
     match drives:
         case "licenses":
-            from clients.load.licenses import RULES
-        case "directory":
-            from clients.load.directory import RULES
-        case _:
-            from clients.load.users import JOURNEYS_RUN, LOGGED_OFF
-            from clients.load.visitor import LICENSE_KEPT, SESSION_KEPT
+            from clients.load.drivers.licenses import RULES as of_licenses
 
-            return (SESSION_KEPT, LICENSE_KEPT, LOGGED_OFF, JOURNEYS_RUN)
-    return RULES
+            return of_licenses
+        case "directory":
+            from clients.load.drivers.directory import RULES as of_directory
+
+            return of_directory
+        case _:
+            from clients.load.drivers.users import RULES as of_users
+
+            return of_users

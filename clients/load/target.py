@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import ssl
 import time
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from clients.administrator import Administrator
-from clients.load.assignment import Credentials, Farm, Person
+from clients.load.processes.assignment import Credentials, Farm, Person
 from clients.load.scenario import Drives
 from clients.steps import Host
 from tsproto import identity, transport
@@ -29,6 +30,7 @@ OPTIONS = {
     Role.SESSION_DIRECTORY: "--directory",
 }
 PASSWORD_BYTES_MAX = 1024
+RUN_BYTES = 3
 
 
 class BadInput(TsfarmError):
@@ -105,8 +107,9 @@ def _load(folder: Path) -> Lab:
 def _issued(pki: Path, scratch: Path, count: int) -> list[Credentials]:
     authority, key = _content(pki / "authority.crt"), _content(pki / "authority.key")
     made = []
+    run = secrets.token_hex(RUN_BYTES)  # two runs at once are not taken for each other
     for number in range(count):
-        name = f"load-{number}"
+        name = f"load-{run}-{number}"
         own = Credentials(scratch / f"{name}.crt", scratch / f"{name}.key")
         certificate, own_key = identity.issue_certificate(
             authority, key, Role.TERMINAL_SERVER, name, time.time(), years=1

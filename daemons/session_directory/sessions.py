@@ -17,7 +17,9 @@ PREFERENCE = {SessionState.ACTIVE: 0, SessionState.CONNECTED: 1, SessionState.DI
 class Sessions:
     def __init__(self) -> None:
         self._by_host: dict[str, dict[int, SessionRow]] = {}
-        self._by_user: dict[str, dict[tuple[str, int], SessionRow]] = {}
+        # Nearly every user has one session: it stands alone, for a container would weigh as much as
+        # the row does.
+        self._by_user: dict[str, SessionRow | tuple[SessionRow, ...]] = {}
 
     def of_host(self, host: str) -> Mapping[int, SessionRow]:
         """The host's rows by their numbers."""
@@ -34,7 +36,8 @@ class Sessions:
         if known is not None:
             self._forget_user(known)
         self._by_host.setdefault(row.host, {})[row.session_id] = row
-        self._by_user.setdefault(row.user_name, {})[row.host, row.session_id] = row
+        others = self._of_user(row.user_name)
+        self._by_user[row.user_name] = (*others, row) if others else row
         return True
 
     def remove(self, host: str, session_id: int, placement: int) -> bool:
@@ -58,10 +61,7 @@ class Sessions:
 
         ACTIVE before DISCONNECTED; among those alike the one that began, or was left, last.
         """
-        rows = self._by_user.get(user_name)
-        if rows is None:
-            return []
-        found = [row for row in rows.values() if row.application == application]
+        found = [row for row in self._of_user(user_name) if row.application == application]
         if len(found) > 1:
             found.sort(key=_order)
         return found
@@ -77,8 +77,7 @@ class Sessions:
         return rows[:size], len(rows) > size
 
     def _of_user_by_host(self, user_name: str) -> Iterator[SessionRow]:
-        rows = self._by_user.get(user_name, {})
-        return (rows[key] for key in sorted(rows))
+        return iter(sorted(self._of_user(user_name), key=_place))
 
     def _from_host(self, first: str) -> Iterator[SessionRow]:
         for host in sorted(host for host in self._by_host if host >= first):
@@ -86,10 +85,19 @@ class Sessions:
             yield from (rows[session_id] for session_id in sorted(rows))
 
     def _forget_user(self, row: SessionRow) -> None:
-        rows = self._by_user[row.user_name]
-        del rows[row.host, row.session_id]
-        if not rows:
+        others = tuple(other for other in self._of_user(row.user_name) if other is not row)
+        if others:
+            self._by_user[row.user_name] = others if len(others) > 1 else others[0]
+        else:
             del self._by_user[row.user_name]
+
+    def _of_user(self, user_name: str) -> tuple[SessionRow, ...]:
+        found = self._by_user.get(user_name, ())
+        return found if isinstance(found, tuple) else (found,)
+
+
+def _place(row: SessionRow) -> tuple[str, int]:
+    return row.host, row.session_id
 
 
 def _order(row: SessionRow) -> tuple[int, int, int, str, int]:

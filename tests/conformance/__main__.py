@@ -1,108 +1,214 @@
-"""The suite from the command line.
+r"""Plays cases against a client or server, and says which requirements of PROTOCOL.md it breaks.
 
     python -m tests.conformance license-a --role license-server --lab ./lab
-    python -m tests.conformance 10.0.0.5:5602 --role session-directory --ca ca.crt --ca-key ca.key
-    python -m tests.conformance 10.0.0.5:5600 --role terminal-server --ca ca.crt --ca-key ca.key \\
-        --play license-server=10.0.0.9:5601 --play session-directory=10.0.0.9:5602 \\
+    python -m tests.conformance 10.0.0.5:5602 --role session-directory \
+        --ca farm.crt --ca-key farm.key
+    python -m tests.conformance 10.0.0.5:5600 --role terminal-server \
+        --ca farm.crt --ca-key farm.key --user user1 secret \
+        --play license-server=10.0.0.9:5601 --play session-directory=10.0.0.9:5602 \
         --fresh "ssh 10.0.0.5 start-anew"
+    python -m tests.conformance 127.0.0.1:5600 --role client \
+        --run "tsfarm connect {host}:{port} --ca {ca} --store {folder} --user user1
+               --password-file secret" --leave '\x1dd'
     python -m tests.conformance in-process --role session-directory
-    python -m tests.conformance 127.0.0.1:5600 --role client \\
-        --run "tsfarm connect {host}:{port} --ca {ca} --user user1 --password-file secret"
 
 A lab's daemon is tested as it is; for the cases in which the suite plays whom it dials, the lab's
 program is started once more beside it. Whoever tests another implementation starts that with a
 configuration in which the suite is whom it dials, and says where (--play): two runs, one without.
 
-Exits with 0 when everything passed, 1 when a case failed, 2 when the run could not be made.
+With the key of the farm's authority (--ca-key) the suite makes the certificates that it has to
+show. Without it, most cases need those that --identity gives, and some cannot be played.
+
+Exits with 0 when everything passed, 1 when a case failed, 2 when the run could not be made, 130
+when it was cut (Ctrl-C, SIGTERM): what was played until then is reported all the same.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import signal
 import sys
+import textwrap
 import tomllib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from daemons import lab
-from tests.conformance import report
+from tests.conformance import plan, report
+from tests.conformance.acting import NAMES
 from tests.conformance.at_address import add_options, settings_at_address, source_at_address
-from tests.conformance.case import Case
-from tests.conformance.catalogue import cases_for, pick
-from tests.conformance.coverage import BY_ID
+from tests.conformance.case import EVERYBODY, Case
+from tests.conformance.client_process import PLACEHOLDERS
 from tests.conformance.listening import Listening, OneClient
 from tests.conformance.over_sockets import Address, OverSockets, Settings
 from tests.conformance.own_daemons import InLab
-from tests.conformance.runner import InProcessSource, Result, Source, Verdict, play_all
-from tests.conformance.scenarios import NOT_BUILT
-from tests.conformance.stage import Unavailable, User
+from tests.conformance.picking import picked
+from tests.conformance.progress import Progress
+from tests.conformance.runner import InProcessSource, Result, Source, Verdict, play
+from tests.conformance.stage import Unavailable, User, word_of
 from tests.conformance.trust import Trust
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
-from tsproto.requirements import Level
 
-ROLES = {
-    role.name.lower().replace("_", "-"): role for role in Role if role is not Role.ADMINISTRATOR
-}
+ROLES = {word_of(role): role for role in EVERYBODY}
 IN_PROCESS = "in-process"
-PASSED, FAILED, UNUSABLE = 0, 1, 2
+PASSED, FAILED, UNUSABLE, CUT = 0, 1, 2, 130
+ANSWER_SECONDS = 5.0
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    role = ROLES[options.role]
-    cases = pick(_at_level(cases_for(role), options.strict), options.only, options.exclude)
-    if not cases:
-        print("no case has such an id", file=sys.stderr)
-        return UNUSABLE
-    if options.dry_run:
-        _print_plan(cases)
-        return PASSED
     try:
-        source = source_of(options, role)
-        results = _run(cases, source)
+        return run(options)
+    except BrokenPipeError:  # whoever read has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CUT
     except (TsfarmError, OSError, ValueError, Unavailable) as error:
         print(f"the suite cannot be run: {error}", file=sys.stderr)
         return UNUSABLE
-    print(report.summary(results))
+    except KeyboardInterrupt:  # before the first case, or while what was played is put away
+        return CUT
+
+
+def run(options: argparse.Namespace) -> int:
+    """Raises ValueError, OSError, TsfarmError or Unavailable, with one line, where there can be no
+    run."""
+    role = ROLES[options.role]
+    cases = picked(role, options.strict, options.only, options.exclude)
+    if options.dry_run:
+        longest_seconds = None if options.target == IN_PROCESS else options.timeout
+        print(*plan.listed(role, cases, longest_seconds), sep="\n")
+        return PASSED
+    for option in ("junit", "html"):
+        report.check_can_be_written(f"--{option}", getattr(options, option))
+    progress = Progress(len(cases), sys.stdout, sys.stderr)
+    results = play_on(source_of(options, role, progress.tell), cases, progress)
+    made = report.Run(options.target, role, results, len(cases))
+    print(report.summary(made))
     if options.junit:
-        report.write_junit(options.junit, results)
+        report.write_junit(options.junit, made)
     if options.html:
-        report.write_html(options.html, f"{options.target}: {options.role}", results)
+        report.write_html(options.html, made)
+    if made.is_cut:
+        return CUT
     return FAILED if any(r.verdict is Verdict.FAILED for r in results) else PASSED
+
+
+def play_on(source: Source, cases: Sequence[Case], progress: Progress) -> list[Result]:
+    """What came of each; of those before a KeyboardInterrupt, where one cuts the run."""
+    results: list[Result] = []
+    try:
+        for case in cases:
+            progress.begins(case.id)
+            results.append(play(case, source))
+            progress.came(results[-1])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        progress.ends()
+        source.stop()
+    return results
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m tests.conformance",
         description=__doc__,
+        epilog=_notes(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("target", help=f"HOST:PORT, the name of a lab's daemon, or {IN_PROCESS}")
-    made.add_argument("--role", required=True, choices=sorted(ROLES))
-    made.add_argument("--strict", action="store_true", help="play SHOULD and MAY as well")
-    made.add_argument("--only", nargs="+", action="extend", default=[], metavar="ID")
-    made.add_argument("--exclude", nargs="+", action="extend", default=[], metavar="ID")
-    made.add_argument("--dry-run", action="store_true", help="list the cases, play none")
-    made.add_argument("--junit", type=Path, metavar="FILE")
-    made.add_argument("--html", type=Path, metavar="FILE")
-    made.add_argument("--timeout", type=float, default=10.0, metavar="S", help="longest wait")
-    made.add_argument("--some-points", action="store_true", help="cut and split at some bytes")
-    made.add_argument("--lab", type=Path, metavar="DIR", help="the target runs in this lab")
-    made.add_argument("--run", default="", metavar="COMMAND", help="starts the client under test")
-    made.add_argument("--leave", default="", metavar="KEYS", help="typed to leave its session")
+    add = made.add_argument
+    where = f"HOST:PORT, the name of a lab's daemon, or {IN_PROCESS}; for a client, where to listen"
+    add("target", help=where)
+    add("--role", required=True, choices=sorted(ROLES), help="what the target is")
+    strict = "play what SHOULD and MAY be as well: what fails there counts as failed"
+    add("--strict", action="store_true", help=strict)
+    ids = "the ids of cases, of requirements or of chapters (REDIR-02, REDIR), or patterns with *"
+    add("--only", nargs="+", action="extend", default=[], metavar="ID", help=f"play {ids}")
+    add("--exclude", nargs="+", action="extend", default=[], metavar="ID", help="not these")
+    dry_run = "list the cases and say how long they wait, play none"
+    add("--dry-run", action="store_true", help=dry_run)
+    add("--junit", type=Path, metavar="FILE", help="write the results for a build server (XML)")
+    add("--html", type=Path, metavar="FILE", help="write the results as a page to look at")
+    timeout = (
+        "the longest that a case may wait for a deadline of the document (default: %(default)g);"
+        " slower cases are skipped, and say how long they take"
+    )
+    add("--timeout", type=_seconds, default=10.0, metavar="S", help=timeout)
+    some = "cut and split frames at some bytes, not at each"
+    add("--some-points", action="store_true", help=some)
+    add("--lab", type=Path, metavar="DIR", help="the target runs in this lab")
     add_options(made)
+    group = made.add_argument_group("a client")
+    group.add_argument("--run", default="", metavar="COMMAND", help="starts it, for each case anew")
+    leave = "typed to leave its session running; escapes as in Python: '\\x1dd' is Ctrl-] d"
+    group.add_argument("--leave", type=_keys, default=b"", metavar="KEYS", help=leave)
     return made
 
 
-def source_of(options: argparse.Namespace, role: Role) -> Source:
+def _notes() -> str:
+    """What --help says at its end: of certificates, and of the command of --run."""
+    names = {role: name for role, name in NAMES.items() if role is not Role.CLIENT}
+    return "\n".join(
+        [
+            "certificates for --identity: those of the roles that the target meets.",
+            *(f"  tsfarm://FARM/{word_of(role)}/{name}" for role, name in names.items()),
+            _wrapped(
+                "Cases in which the suite goes by further names are skipped without --ca-key."
+            ),
+            "",
+            _wrapped(
+                "the command of --run: it is split into words as a shell does it, but no shell"
+                " reads it. It runs on a terminal of its own, with these in its words:"
+            ),
+            *(_wrapped(f"{'{' + name + '}':8}  {what}") for name, what in PLACEHOLDERS.items()),
+            _wrapped(
+                "Where the client keeps its device key and its licenses is the command's affair:"
+                " without {folder} all cases share that place. Without --run the suite says for"
+                " each case when to start the client by hand."
+            ),
+        ]
+    )
+
+
+def _wrapped(text: str) -> str:
+    is_entry = text.startswith("{")
+    return textwrap.fill(
+        text,
+        80,
+        initial_indent="  " if is_entry else "",
+        subsequent_indent=" " * 12 if is_entry else "",
+        break_on_hyphens=False,
+    )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no time above 0")
+    return seconds
+
+
+def _keys(text: str) -> bytes:
+    try:
+        return text.encode().decode("unicode_escape").encode("latin-1")
+    except UnicodeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+
+
+def source_of(
+    options: argparse.Namespace, role: Role, say: Callable[[str], None] = print
+) -> Source:
+    """Where the target comes from; `say` tells the person who runs a client by hand what to do."""
     if options.target == IN_PROCESS:
         return InProcessSource(role, all_points=not options.some_points)
     if role is Role.CLIENT:
-        keys = options.leave.encode().decode("unicode_escape").encode("latin-1")
-        client = Listening(settings_of(options, role), command=options.run, leave_keys=keys)
+        settings = settings_of(options, role)
+        client = Listening(settings, command=options.run, leave_keys=options.leave, say=say)
         return OneClient(client)
     settings = settings_of(options, role)
     if settings.lab is None:
@@ -119,7 +225,7 @@ def settings_of(options: argparse.Namespace, role: Role) -> Settings:
         address=Address("", 0),
         farm=options.farm,
         users=users,
-        seconds=min(5.0, options.timeout),
+        seconds=min(ANSWER_SECONDS, options.timeout),
         longest_seconds=options.timeout,
         all_points=not options.some_points,
     )
@@ -131,7 +237,15 @@ def settings_of(options: argparse.Namespace, role: Role) -> Settings:
 def in_lab(common: Settings, folder: Path, name: str) -> Settings:
     """A daemon of a running lab; the lab's authority signs whatever the suite wants to be."""
     farm = lab.load(folder)
+    if ":" in name:
+        known = ", ".join(daemon.name for daemon in farm.daemons)
+        raise ValueError(
+            f"{name} is an address: a lab's daemon is called by its name ({known}); what runs at an"
+            " address needs --ca and --ca-key instead of --lab"
+        )
     daemon = farm.daemon(name)
+    if Role[daemon.role.upper()] is not common.role:
+        raise ValueError(f"{name} is a {word_of(Role[daemon.role.upper()])}: say so with --role")
     config = tomllib.loads((folder / name / "config.toml").read_text())
     where = config.get("discovery", {})
     scopes = {n: where.get(key, "") for n, key in ((1, "workgroup"), (2, "domain"), (3, "site"))}
@@ -150,29 +264,6 @@ def in_lab(common: Settings, folder: Path, name: str) -> Settings:
         scopes={number: scope for number, scope in scopes.items() if scope},
         lab=folder,
     )
-
-
-def _at_level(cases: list[Case], strict: bool) -> list[Case]:
-    return [case for case in cases if strict or BY_ID[case.requirement].level is Level.MUST]
-
-
-def _print_plan(cases: list[Case]) -> None:
-    for case in cases:
-        print(f"{BY_ID[case.requirement].level:7}{case.id}")
-    for id, what in NOT_BUILT.items():
-        print(f"not built yet: {id}: {what}")
-
-
-def _run(cases: list[Case], source: Source) -> list[Result]:
-    results = []
-    try:
-        for result in play_all(cases, source):
-            results.append(result)
-            if result.verdict is Verdict.FAILED:
-                print(report.explained(result), flush=True)
-    finally:
-        source.stop()
-    return results
 
 
 if __name__ == "__main__":

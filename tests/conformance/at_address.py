@@ -31,8 +31,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("a target at an address")
     add = group.add_argument
     add("--ca", type=Path, metavar="FILE", help="the farm's authority (PEM)")
-    add("--ca-key", type=Path, metavar="FILE", help="its key: the suite makes what it has to show")
-    names = ", ".join(name for role, name in NAMES.items() if role is not Role.CLIENT)
+    key = "its key: the suite makes the certificates that it has to show"
+    add("--ca-key", type=Path, metavar="FILE", help=key)
+    names = "without that key: a certificate with its key, for each name that is listed below"
     add(
         "--identity",
         nargs=2,
@@ -40,11 +41,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar=("CERT", "KEY"),
-        help=f"without that key: certificates with these names: {names}",
+        help=names,
     )
     add("--plain", action="store_true", help="TCP without TLS")
     add("--farm", default="farm", help="the farm's name where no --ca says it")
-    add("--user", nargs=2, action="append", default=[], metavar=("NAME", "PASSWORD"))
+    user = "an account of the target: some cases need two"
+    add("--user", nargs=2, action="append", default=[], metavar=("NAME", "PASSWORD"), help=user)
     applications = "applications that users may start"
     add("--application", nargs="+", action="extend", default=[], metavar="NAME", help=applications)
     broken = "an application whose program does not start"

@@ -3,59 +3,27 @@ client anew for each case, on a terminal of its own."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pty
 import shlex
-import subprocess
-import threading
+import socket
+import tempfile
+import time
 from collections.abc import Callable
 
 from tests.conformance.acting import NAMES
+from tests.conformance.client_process import ClientProcess, Command
 from tests.conformance.ears import Ear
 from tests.conformance.over_sockets import STRANGER, OverSockets, Settings, SocketLine
 from tests.conformance.stage import Cast, Line, Target, Unavailable, Unmet
 from tests.conformance.trust import Trust
 from tsproto.messages import Role
 
-KILL_SECONDS = 5.0
-
-
-class ClientProcess:
-    """The client, started by a command, as somebody at a terminal would."""
-
-    def __init__(self, command: str) -> None:
-        self._master, terminal = pty.openpty()
-        try:
-            self._process = subprocess.Popen(
-                shlex.split(command),
-                stdin=terminal,
-                stdout=terminal,
-                stderr=terminal,
-                start_new_session=True,
-            )
-        finally:
-            os.close(terminal)
-        threading.Thread(target=self._drain, daemon=True).start()
-
-    def type(self, keys: bytes) -> None:
-        os.write(self._master, keys)
-
-    def end(self) -> None:
-        self._process.kill()
-        self._process.wait(KILL_SECONDS)
-        os.close(self._master)
-
-    def _drain(self) -> None:
-        """What it shows interests nobody, but must be read."""
-        with contextlib.suppress(OSError):
-            while os.read(self._master, 65_536):
-                continue
+LOOK_SECONDS = 0.1  # between two looks whether the client is still there
 
 
 class Listening(OverSockets):
-    """`command` starts the client, with {host}, {port} and {ca} where it is to connect to, and
-    `leave_keys` make it leave its session. Without a command `wait` tells a person to start it."""
+    """`command` starts the client, with PLACEHOLDERS where it is to connect to, and `leave_keys`
+    make it leave its session. Without a command `say` tells a person to start it. Raises
+    ValueError for a command that cannot be started."""
 
     def __init__(
         self,
@@ -63,31 +31,46 @@ class Listening(OverSockets):
         *,
         command: str = "",
         leave_keys: bytes = b"",
-        wait: Callable[[str], None] = print,
+        say: Callable[[str], None] = print,
     ) -> None:
         super().__init__(settings)
-        self._command = command
+        self._command = Command(command) if command else None
         self._leave_keys = leave_keys
-        self._tell = wait
+        self._say = say
         self._trusted = settings.trust if settings.tls else None
         self._process: ClientProcess | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._ear = Ear(
             Role.TERMINAL_SERVER, NAMES[Role.TERMINAL_SERVER], settings.address, self._trusted
         )
 
+    def take_new_folder(self) -> None:
+        """The client's {folder} from now on; what is in the last one goes."""
+        self._end_client()
+        self._forget_folder()
+        if self._command is not None and "folder" in self._command.placeholders:
+            self._folder = tempfile.TemporaryDirectory(
+                prefix="conformance-client-", ignore_cleanup_errors=True
+            )
+
     def begin(self) -> None:
         self._end_client()
         self._ear.forget_callers()  # links of the client that was ended
-        host, port = self.accepting_at()
-        where = {"host": host, "port": port, "ca": self._authority()}
-        if self._command:
-            self._process = ClientProcess(self._command.format(**where))
-        else:
-            self._tell("connect the client: {host}:{port}, authority {ca}".format(**where))
+        if self._command is None:
+            host, port = self.accepting_at()
+            authority = f", authority {self._trusted.authority_file}" if self._trusted else ""
+            self._say(f"connect the client: {host}:{port}{authority}")
+            return
+        words = self._command.filled(self._where())
+        try:
+            self._process = ClientProcess(words)
+        except OSError as error:
+            raise Unmet(f"expected a client: {shlex.join(words)}: {error}") from None
 
     def stop(self) -> None:
         super().stop()
         self._end_client()
+        self._forget_folder()
         self._ear.close()
 
     def accept(self, role: Role, seconds: float) -> Line:
@@ -102,11 +85,22 @@ class Listening(OverSockets):
     def _accept(self, role: Role, seconds: float, trust: Trust | None) -> Line:
         if role is not Role.TERMINAL_SERVER:
             raise Unavailable("a client dials terminal servers alone")
-        link = self._ear.pick_up(seconds)
+        link = self._picked_up(seconds)
         if link is None:
-            raise Unmet(f"the client did not dial {self._ear.address}")
+            became = f"\n{self._process.described()}" if self._process else ""
+            raise Unmet(f"the client did not dial {self._ear.address}{became}")
         # Where it has hung up in the handshake, reading tells.
         return self._ear.secured(link, trust) or SocketLine(self._ear.name, link, bytes(32))
+
+    def _picked_up(self, seconds: float) -> socket.socket | None:
+        """The client's next link. One that has failed is not waited for."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            has_failed = self._process is not None and self._process.has_failed
+            link = self._ear.pick_up(0.0 if has_failed else min(left, LOOK_SECONDS))
+            if link is not None or has_failed:
+                return link
+        return self._ear.pick_up(0.0)
 
     def accepting_at(self) -> tuple[str, int]:
         return self._ear.address.host, self._ear.address.port
@@ -116,26 +110,35 @@ class Listening(OverSockets):
             raise Unavailable("nobody sits at the client (--run, --leave)")
         self._process.type(self._leave_keys)
 
-    def _authority(self) -> str:
-        return str(self._trusted.authority_file) if self._trusted else ""
+    def _where(self) -> dict[str, object]:
+        host, port = self.accepting_at()
+        authority = str(self._trusted.authority_file) if self._trusted else ""
+        folder = self._folder.name if self._folder else ""
+        return {"host": host, "port": port, "ca": authority, "folder": folder}
 
     def _end_client(self) -> None:
         if self._process is not None:
             self._process.end()
             self._process = None
 
+    def _forget_folder(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
 
 class OneClient:
     """The source of the client that there is once; whoever dials it is the suite anyway."""
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    def __init__(self, client: Listening) -> None:
+        self._client = client
 
     def target(self, cast: Cast, fresh: bool) -> Target:
-        return self._target
+        self._client.take_new_folder()
+        return self._client
 
     def done(self, target: Target, has_failed: bool) -> None:
         """It is started anew for the next case."""
 
     def stop(self) -> None:
-        self._target.stop()
+        self._client.stop()

@@ -16,7 +16,7 @@ from daemons import lab
 from daemons.config import is_loopback
 from tests.conformance import wire
 from tests.conformance.acting import hello
-from tests.conformance.stage import Issuer, Line, Unavailable, User
+from tests.conformance.stage import Issuer, Line, Unavailable, User, word_of
 from tests.conformance.trust import Files, Trust, fingerprint_of
 from tsproto.messages import Role
 
@@ -126,7 +126,7 @@ class OverSockets:
 
     def dial(self, role: Role, name: str, to: Role) -> Line:
         if to not in self._addresses:
-            raise Unavailable(f"needs a right {to.name.lower()} beside it (--lab, --beside)")
+            raise Unavailable(f"needs a right {word_of(to)} beside it (--lab, --beside)")
         context = self._context(role, name) if self._settings.tls else None
         return self._dial(self._addresses[to], name, context)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from daemons.config import is_loopback
 from tests.conformance.ears import Ear, first_caller
 from tests.conformance.over_sockets import NOT_PLAYED, Address, OverSockets, Settings
-from tests.conformance.stage import Line, Unavailable, Unmet
+from tests.conformance.stage import Line, Unavailable, Unmet, word_of
 from tsproto.messages import Role
 
 DATAGRAM_BYTES = 2048
@@ -45,9 +45,7 @@ class Playing(OverSockets):
     def accept(self, role: Role, seconds: float) -> Line:
         ears = [ear for ear in self._ears if ear.role is role]
         if not ears:
-            raise Unavailable(
-                f"nobody plays the {role.name.lower()} that the target dials (--play)"
-            )
+            raise Unavailable(f"nobody plays the {word_of(role)} that the target dials (--play)")
         line = first_caller(ears, seconds)
         if line is None:
             raise Unmet(f"the target did not dial {' or '.join(str(ear.address) for ear in ears)}")

@@ -8,15 +8,52 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+import msgspec
+
 from tests.conformance import wire
 from tests.conformance.coverage import BY_ID
 from tests.conformance.runner import Result, Verdict
-from tests.conformance.scenarios import NOT_BUILT
+from tests.conformance.scenarios import not_built
+from tests.conformance.stage import word_of
+from tsproto.messages import Role
 from tsproto.requirements import CHAPTERS
 
 HEX_BYTES = 128
 WHOLE_CHARACTERS = 4_096  # of a value in the last thing that was said or heard
-COLOURS = {Verdict.PASSED: "#cfc", Verdict.FAILED: "#fbb", Verdict.SKIPPED: "#eee"}
+FAILED = "FAILED"
+STYLE = """
+body{font:14px/1.4 sans-serif;max-width:75em;margin:1em auto;padding:0 1em}
+table{border-collapse:collapse}
+th{text-align:left;padding:1em .5em .25em}
+td{padding:3px .5em;vertical-align:top;border-top:1px solid #ddd}
+td.id{white-space:nowrap}td.cases{min-width:16em;line-height:1}
+a,i{display:inline-block;width:10px;height:14px;margin:1px}
+.passed{background:#7c7}.failed{background:#c22}.skipped{background:#ccc}
+summary{padding:2px 0;cursor:pointer}
+pre{background:#fee;padding:.5em;white-space:pre-wrap;overflow-wrap:anywhere}
+"""
+LEGEND = " ".join(f"<i class={v.value}></i> {v.value} " for v in Verdict) + "(one box a case)"
+
+
+class Run(msgspec.Struct, frozen=True):
+    """`cases` were to be played; there are fewer `results` where the run was cut."""
+
+    target: str
+    role: Role
+    results: Sequence[Result]
+    cases: int
+
+    @property
+    def is_cut(self) -> bool:
+        return len(self.results) < self.cases
+
+    @property
+    def word(self) -> str:
+        return word_of(self.role)
+
+    @property
+    def title(self) -> str:
+        return f"{self.target} as {self.word}"
 
 
 def explained(result: Result) -> str:
@@ -25,7 +62,7 @@ def explained(result: Result) -> str:
     sentence = requirement.text if requirement else ""
     return "\n".join(
         [
-            f"FAILED  {result.case.id}  ({result.case.role.name.lower().replace('_', ' ')})",
+            f"{FAILED}  {result.case.id}  ({result.case.role.name.lower().replace('_', ' ')})",
             f"  {sentence}",
             *(f"  {line}" for line in _transcript(result)),
             *(f"  {line}" for line in result.why.rstrip().splitlines()),
@@ -44,61 +81,92 @@ def _transcript(result: Result) -> Iterator[str]:
         yield f"target {arrow} {said.who}: {shown}{more}{what}"
 
 
-def summary(results: Sequence[Result]) -> str:
-    counts = Counter(result.verdict for result in results)
-    reasons = Counter(r.why for r in results if r.verdict is Verdict.SKIPPED)
+def summary(run: Run) -> str:
+    reasons = Counter(r.why for r in run.results if r.verdict is Verdict.SKIPPED)
     lines = [f"  {count} skipped: {why}" for why, count in reasons.most_common()]
+    return "\n".join([*lines, total(run)])
+
+
+def total(run: Run) -> str:
+    counts = Counter(result.verdict for result in run.results)
     total = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict)
-    return "\n".join([*lines, total])
+    left = run.cases - len(run.results)
+    return f"{total}; cut, {left} of {run.cases} not played" if run.is_cut else total
 
 
-def write_junit(file: Path, results: Sequence[Result]) -> None:
-    counts = Counter(result.verdict for result in results)
+def check_can_be_written(option: str, file: Path | None) -> None:
+    """Raises ValueError, which names the option. Nothing is left where there was no file."""
+    if file is None:
+        return
+    was_there = file.exists()
+    try:
+        file.open("ab").close()
+    except OSError as error:
+        raise ValueError(f"{option} {file}: {error.strerror}") from None
+    if not was_there:
+        file.unlink()
+
+
+def write_junit(file: Path, run: Run) -> None:
+    counts = Counter(result.verdict for result in run.results)
     suite = ElementTree.Element(
         "testsuite",
-        name="tsfarm conformance",
-        tests=str(len(results)),
+        name=f"tsfarm conformance: {run.title}",
+        tests=str(len(run.results)),
         failures=str(counts[Verdict.FAILED]),
+        errors="0",
         skipped=str(counts[Verdict.SKIPPED]),
-        time=f"{sum(result.seconds for result in results):.3f}",
+        time=f"{sum(result.seconds for result in run.results):.3f}",
     )
-    for result in results:
+    if run.is_cut:
+        properties = ElementTree.SubElement(suite, "properties")
+        ElementTree.SubElement(properties, "property", name="cut", value=total(run))
+    for result in run.results:
         case = ElementTree.SubElement(
             suite,
             "testcase",
-            classname=f"{result.case.role.name.lower()}.{result.case.requirement}",
+            classname=f"{run.word}.{result.case.requirement}",
             name=result.case.id,
             time=f"{result.seconds:.3f}",
         )
         if result.verdict is Verdict.FAILED:
-            failure = ElementTree.SubElement(case, "failure", message=_first_line(result.why))
+            failure = ElementTree.SubElement(case, "failure", message=_in_short(result.why))
             failure.text = _printable(explained(result))
         elif result.verdict is Verdict.SKIPPED:
-            ElementTree.SubElement(case, "skipped", message=result.why)
+            ElementTree.SubElement(case, "skipped", message=_in_short(result.why))
+    ElementTree.indent(suite)
     ElementTree.ElementTree(suite).write(file, encoding="utf-8", xml_declaration=True)
 
 
-def write_html(file: Path, title: str, results: Sequence[Result]) -> None:
-    """One row a requirement, one cell a case; every failure explained below."""
-    rows = "\n".join(_chapters(results))
-    failures = "\n".join(
-        f"<pre id='{html.escape(r.case.id)}'>{html.escape(explained(r))}</pre>"
-        for r in results
-        if r.verdict is Verdict.FAILED
-    )
-    missing = "\n".join(
-        f"<li>{html.escape(id)}: {html.escape(what)}</li>" for id, what in NOT_BUILT.items()
-    )
-    file.write_text(
-        f"<!doctype html><meta charset='utf-8'><title>{html.escape(title)}</title>"
-        "<style>body{font:14px sans-serif}td{padding:2px 6px;vertical-align:top}"
-        "a,span{display:inline-block;width:9px;height:14px;margin:1px}"
-        "pre{background:#fee;white-space:pre-wrap}</style>"
-        f"<h1>{html.escape(title)}</h1><p>{html.escape(summary(results).splitlines()[-1])}</p>"
-        f"<table>{rows}</table><h2>Failures</h2>{failures or '<p>none</p>'}"
-        f"<h2>Scenarios whose feature is not built yet</h2><ul>{missing}</ul>\n",
-        encoding="utf-8",
-    )
+def write_html(file: Path, run: Run) -> None:
+    """Every failure, to be unfolded; below it one row a requirement, one box a case."""
+    title = html.escape(run.title)
+    failures = "\n".join(_unfolding(r) for r in run.results if r.verdict is Verdict.FAILED)
+    skipped = Counter(r.why for r in run.results if r.verdict is Verdict.SKIPPED)
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8>",
+        f"<title>{title}</title><style>{STYLE}</style>",
+        f"<h1>{title}</h1><p>{html.escape(total(run))}</p>",
+        _list("Skipped", (f"{count}: {why}" for why, count in skipped.most_common())),
+        f"<h2>Failures</h2>{failures}" if failures else "",
+        f"<h2>Requirements</h2><p>{LEGEND}</p><table>",
+        *_chapters(run.results),
+        "</table>",
+        _list("Scenarios whose feature is not built yet", not_built(run.role)),
+    ]
+    file.write_text("\n".join(part for part in parts if part) + "\n", encoding="utf-8")
+
+
+def _unfolding(failure: Result) -> str:
+    id = html.escape(failure.case.id)
+    what = html.escape(_in_short(failure.why))
+    shown = html.escape(_printable(explained(failure)))
+    return f"<details><summary><b>{id}</b> {what}</summary><pre id='{id}'>{shown}</pre></details>"
+
+
+def _list(heading: str, lines: Iterable[str]) -> str:
+    items = "".join(f"<li>{html.escape(_printable(line))}</li>" for line in lines)
+    return f"<h2>{heading}</h2><ul>{items}</ul>" if items else ""
 
 
 def _chapters(results: Sequence[Result]) -> Iterator[str]:
@@ -108,24 +176,26 @@ def _chapters(results: Sequence[Result]) -> Iterator[str]:
     for prefix, chapter in CHAPTERS.items():
         ids = sorted(id for id in by_requirement if id.partition("-")[0] == prefix)
         if ids:
-            yield f"<tr><th colspan=3 align=left>{html.escape(chapter)}</th></tr>"
+            yield f"<tr><th colspan=3>{html.escape(chapter)}</th></tr>"
         for id in ids:
             text = html.escape(BY_ID[id].text)
             cells = "".join(_cells(by_requirement[id]))
-            yield f"<tr><td>{id}</td><td>{text}</td><td>{cells}</td></tr>"
+            yield f"<tr><td class=id>{id}</td><td>{text}</td><td class=cases>{cells}</td></tr>"
 
 
 def _cells(results: Iterable[Result]) -> Iterator[str]:
     for result in results:
-        id, colour = html.escape(result.case.id), COLOURS[result.verdict]
-        title = f"{id} {result.verdict.value} {html.escape(_first_line(result.why))}"
-        style = f"title=\"{title}\" style='background:{colour}'"
-        has_failed = result.verdict is Verdict.FAILED
-        yield f"<a href='#{id}' {style}></a>" if has_failed else f"<span {style}></span>"
+        id, verdict = html.escape(result.case.id), result.verdict
+        why = f": {html.escape(_in_short(result.why))}" if result.why else ""
+        attributes = f"class={verdict.value} title='{id} {verdict.value}{why}'"
+        is_failure = verdict is Verdict.FAILED
+        yield f"<a href='#{id}' {attributes}></a>" if is_failure else f"<i {attributes}></i>"
 
 
-def _first_line(text: str) -> str:
-    return _printable(text.strip().splitlines()[-1]) if text.strip() else ""
+def _in_short(why: str) -> str:
+    """One line: what was expected, or what was raised."""
+    lines = why.strip().splitlines() or [""]
+    return _printable(lines[-1] if lines[0].startswith("Traceback") else lines[0])
 
 
 def _printable(text: str) -> str:

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import msgspec
 
+from tsproto.messages import Role
+
 
 class Scenario(msgspec.Struct, frozen=True):
     """`told_by` are ids of cases, as `--only` takes them."""
 
     story: str
     told_by: tuple[str, ...]
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """`roles` are those of the targets that it takes."""
+
+    what: str
+    roles: tuple[Role, ...]
 
 
 SCENARIOS = {
@@ -152,12 +161,32 @@ SCENARIOS = {
 }
 
 NOT_BUILT = {
-    "forbidden-upgrade": "a license server that may be told not to give newer tokens to older"
-    " servers",
-    "revocation": "taking tokens back by hand, a fifth of a version at most",
-    "balance-by-weight": "placing users by weight and by sessions that are about to start",
-    "drain": "hosts that take reconnects and no new sessions",
-    "several-sessions": "several sessions of a user, with a choice",
-    "grace-by-broadcast-choice": "an even choice among license servers, shown over hundreds of"
-    " searches of one target",
+    "forbidden-upgrade": Missing(
+        "a license server that may be told not to give newer tokens to older servers",
+        (Role.LICENSE_SERVER,),
+    ),
+    "revocation": Missing(
+        "taking tokens back by hand, a fifth of a version at most", (Role.LICENSE_SERVER,)
+    ),
+    "balance-by-weight": Missing(
+        "placing users by weight and by sessions that are about to start",
+        (Role.SESSION_DIRECTORY,),
+    ),
+    "drain": Missing(
+        "hosts that take reconnects and no new sessions",
+        (Role.TERMINAL_SERVER, Role.SESSION_DIRECTORY),
+    ),
+    "several-sessions": Missing(
+        "several sessions of a user, with a choice",
+        (Role.CLIENT, Role.TERMINAL_SERVER, Role.SESSION_DIRECTORY),
+    ),
+    "grace-by-broadcast-choice": Missing(
+        "an even choice among license servers, shown over hundreds of searches of one target",
+        (Role.TERMINAL_SERVER,),
+    ),
 }
+
+
+def not_built(role: Role) -> list[str]:
+    """What a target of this role will have to show one day, a line each."""
+    return [f"{id}: {missing.what}" for id, missing in NOT_BUILT.items() if role in missing.roles]

@@ -15,6 +15,11 @@ import msgspec
 from tsproto.messages import Role
 
 
+def word_of(role: Role) -> str:
+    """As the command line and certificates call it: license-server."""
+    return role.name.lower().replace("_", "-")
+
+
 class Unmet(Exception):
     """What was expected did not come. The text says what was expected, and what came."""
 

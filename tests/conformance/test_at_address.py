@@ -8,9 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conformance.__main__ import main, parser, settings_of
+from tests.conformance.acting import NAMES
 from tests.conformance.at_address import AtAddress
 from tests.conformance.over_sockets import Address, OverSockets, Settings
 from tests.conformance.stage import Cast, Unavailable
+from tests.conformance.trust import Trust
 from tsproto.messages import Role
 
 TERMINAL_SERVER = ["--role", "terminal-server", "--plain", "--only", "LIC-16"]
@@ -101,3 +103,14 @@ def test_a_target_is_for_the_cases_of_its_cast_alone(cast: Cast) -> None:
     else:
         with pytest.raises(Unavailable, match=r"--(cast|play)"):
             source.target(cast, fresh=True)
+
+
+def test_a_certificate_that_is_missing_is_named() -> None:
+    farm = Trust.invented("at-address")
+    given = farm.files(Role.TERMINAL_SERVER, NAMES[Role.TERMINAL_SERVER])
+    trust = Trust(farm.authority_file, given=[given])
+    assert trust.files(Role.TERMINAL_SERVER, NAMES[Role.TERMINAL_SERVER]) is given
+    with pytest.raises(Unavailable, match=r"a certificate of administrator admin \(--identity\)"):
+        trust.files(Role.ADMINISTRATOR, NAMES[Role.ADMINISTRATOR])
+    with pytest.raises(Unavailable, match=r"the key of the farm's authority \(--ca-key"):
+        trust.files(Role.TERMINAL_SERVER, "another")

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 
-from tests.conformance.__main__ import main
+from daemons import lab
+from tests.conformance.__main__ import main, parser, play_on
 from tests.conformance.catalogue import cases_for, pick
+from tests.conformance.client_process import PLACEHOLDERS
+from tests.conformance.progress import Progress
+from tests.conformance.report import check_can_be_written
+from tests.conformance.runner import InProcessSource
+from tests.conformance.stage import Cast, Target
 from tests.conformance.wrong import FAULTS
 from tsproto.messages import Role
 
@@ -40,7 +49,129 @@ def test_should_and_may_are_for_strict_runs(capsys: pytest.CaptureFixture[str]) 
 
 def test_an_id_that_nobody_has_is_no_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*DIRECTORY, "--only", "NO-99"]) == 2
-    assert "no case has such an id" in capsys.readouterr().err
+    assert "--only NO-99: no case has such an id" in capsys.readouterr().err
+
+
+def test_the_help_says_what_a_stranger_has_to_know(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert ended.value.code == 0
+    for name in PLACEHOLDERS:
+        assert f" {{{name}}} " in said
+    assert "without {folder} all cases share that place" in said
+    assert "(default: 10); slower cases are skipped" in said
+    assert "tsfarm://FARM/terminal-server/conformance-ts tsfarm://FARM/license-server/" in said
+    assert r"'\x1dd' is Ctrl-] d" in said
+
+
+@pytest.mark.parametrize(
+    ("typed", "keys"),
+    [(r"\x1dd", b"\x1dd"), (r"\xff\n", b"\xff\n"), ("é", "é".encode()), ("~.", b"~.")],
+)
+def test_keys_to_leave_may_be_any_bytes(typed: str, keys: bytes) -> None:
+    options = parser().parse_args(["x:1", "--role", "client", "--leave", typed])
+    assert options.leave == keys
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "complaint"),
+    [
+        ("--leave", r"\x1", "truncated"),
+        ("--leave", r"\u20ac", "ordinal not in range(256)"),
+        ("--timeout", "0", "0 is no time above 0"),
+        ("--timeout", "nan", "nan is no time above 0"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(
+    option: str, value: str, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*DIRECTORY, option, value])
+    assert ended.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--junit", "--html"])
+def test_a_file_that_cannot_be_written_is_no_run(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "nowhere" / "file"
+    assert main([*DIRECTORY, "--only", "SYNC-04", option, str(nowhere)]) == 2
+    printed = capsys.readouterr()
+    assert f"{option} {nowhere}: No such file or directory" in printed.err
+    assert printed.out == ""  # nothing was played
+
+
+def test_looking_whether_a_file_can_be_written_leaves_it_as_it_is(tmp_path: Path) -> None:
+    there, new = tmp_path / "there", tmp_path / "new"
+    there.write_text("of before")
+    for file in (there, new):
+        check_can_be_written("--junit", file)
+    assert there.read_text() == "of before" and not new.exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "complaint"),
+    [
+        (
+            "127.0.0.1:5600",
+            "127.0.0.1:5600 is an address: a lab's daemon is called by its name (ts1); what runs"
+            " at an address needs --ca and --ca-key instead of --lab",
+        ),
+        ("ts1", "ts1 is a terminal-server: say so with --role"),
+        ("ts2", "the lab has no daemon 'ts2'; it has ts1"),
+    ],
+)
+def test_a_labs_daemon_is_called_by_its_name(
+    target: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon = lab.Daemon("ts1", "terminal_server", "127.0.0.1", 5600)
+    made = lab.Lab(farm="lab", net=1, daemons=(daemon,), users=())
+    (tmp_path / "lab.json").write_bytes(msgspec.json.encode(made))
+    assert main([target, "--role", "license-server", "--lab", str(tmp_path)]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_run_that_is_cut_keeps_what_was_played(capsys: pytest.CaptureFixture[str]) -> None:
+    class CutAtTheSecond(InProcessSource):
+        targets = 0
+        is_stopped = False
+
+        def target(self, cast: Cast, fresh: bool) -> Target:
+            self.targets += 1
+            if self.targets == 2:
+                raise KeyboardInterrupt
+            return super().target(cast, fresh)
+
+        def stop(self) -> None:
+            self.is_stopped = True
+            super().stop()
+
+    source = CutAtTheSecond(Role.SESSION_DIRECTORY)
+    cases = cases_for(Role.SESSION_DIRECTORY)[:3]
+    results = play_on(source, cases, Progress(3, sys.stdout, sys.stderr))
+    assert [result.case.id for result in results] == [cases[0].id]
+    assert source.is_stopped
+
+
+def test_a_run_that_is_cut_still_reports(tmp_path: Path) -> None:
+    junit, page = tmp_path / "junit.xml", tmp_path / "page.html"
+    files = ["--junit", str(junit), "--html", str(page)]
+    # Nobody connects: the first case fails when its short time is over, and the next one waits.
+    client = ["127.0.0.1:0", "--role", "client", "--plain", "--timeout", "0.2", *files]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.conformance", *client], stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None
+        while not run.stdout.readline().startswith("FAILED"):
+            assert run.poll() is None
+        run.terminate()
+        said, _ = run.communicate(timeout=30.0)
+    assert run.returncode == 130
+    assert "0 passed, " in said and " failed, 0 skipped; cut, " in said
+    assert int(ElementTree.parse(junit).getroot().get("failures", "0")) >= 1
+    assert "; cut, " in page.read_text()
 
 
 def test_an_address_without_trust_is_no_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -10,7 +12,7 @@ from tests.conformance import wire
 from tests.conformance.acting import Stage, session_row
 from tests.conformance.catalogue import cases_for
 from tests.conformance.in_process import InProcess
-from tests.conformance.report import explained
+from tests.conformance.report import Run, explained, summary, write_html, write_junit
 from tests.conformance.runner import InProcessSource, Result, Verdict, play
 from tests.conformance.stage import Cast, Said, Unmet
 from tests.conformance.wrong import FAULTS
@@ -78,3 +80,60 @@ def test_a_field_that_differs_is_named_with_both_values() -> None:
         " placement 7"
     )
     stage.expect_fields(placed(), host="ts1", session_id=3)
+
+
+SKIPPED = "needs <more> of \x1b it\nand more"
+
+
+def results() -> list[Result]:
+    cases = list(CASES.values())
+    why = "the client did not dial\n  | <last words> & 'more'"
+    raised = "Traceback (most recent call last):\n  File\nKeyError: 'x'\n"
+    return [
+        Result(cases[0], Verdict.PASSED, seconds=0.25),
+        Result(cases[1], Verdict.FAILED, why, seconds=1.0),
+        Result(cases[2], Verdict.FAILED, raised),
+        Result(cases[3], Verdict.SKIPPED, SKIPPED),
+    ]
+
+
+def test_a_build_server_is_told_what_failed_in_one_line_and_in_all(tmp_path: Path) -> None:
+    file = tmp_path / "junit.xml"
+    write_junit(file, Run("here:1", Role.SESSION_DIRECTORY, results(), 4))
+    suite = ElementTree.parse(file).getroot()
+    assert suite.get("name") == "tsfarm conformance: here:1 as session-directory"
+    counts = [suite.get(key) for key in ("tests", "failures", "errors", "skipped", "time")]
+    assert counts == ["4", "2", "0", "1", "1.250"]
+    messages = [failure.get("message") for failure in suite.iter("failure")]
+    assert messages == ["the client did not dial", "KeyError: 'x'"]
+    assert "<last words> & 'more'" in (next(suite.iter("failure")).text or "")
+    assert [skipped.get("message") for skipped in suite.iter("skipped")] == ["needs <more> of ? it"]
+    assert suite.find("properties") is None
+
+
+def test_the_page_unfolds_failures_and_has_one_box_a_case(tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    made = results()
+    write_html(file, Run("<here>:1", Role.SESSION_DIRECTORY, made, 4))
+    page = file.read_text()
+    assert (
+        "<h1>&lt;here&gt;:1 as session-directory</h1><p>1 passed, 2 failed, 1 skipped</p>" in page
+    )
+    id = made[1].case.id
+    assert f"<summary><b>{id}</b> the client did not dial</summary><pre id='{id}'>FAILED" in page
+    assert f"<a href='#{id}' class=failed title='{id} failed: the client did not dial'></a>" in page
+    assert "| &lt;last words&gt; &amp; &#x27;more&#x27;" in page
+    assert "<li>1: needs &lt;more&gt; of ? it" in page
+    assert page.count("<i class=passed title=") == page.count("<i class=skipped title=") == 1
+    assert "drain: hosts that take" in page and "revocation" not in page
+
+
+def test_a_run_that_was_cut_says_so_everywhere(tmp_path: Path) -> None:
+    cut = Run("here:1", Role.SESSION_DIRECTORY, results(), 9)
+    words = "1 passed, 2 failed, 1 skipped; cut, 5 of 9 not played"
+    write_html(tmp_path / "page.html", cut)
+    write_junit(tmp_path / "junit.xml", cut)
+    assert summary(cut).splitlines()[-1] == words
+    assert f"<p>{words}</p>" in (tmp_path / "page.html").read_text()
+    property = ElementTree.parse(tmp_path / "junit.xml").getroot().find("properties/property")
+    assert property is not None and (property.get("name"), property.get("value")) == ("cut", words)

@@ -22,10 +22,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from tests.conformance.stage import Issuer, Unavailable
+from tests.conformance.acting import NAMES
+from tests.conformance.stage import Issuer, Unavailable, word_of
 from tsproto import identity
 from tsproto.messages import Role
 
+NEEDS_KEY = "needs the key of the farm's authority (--ca-key, --lab)"
 YEAR_SECONDS = 365 * 86_400
 
 
@@ -124,6 +126,8 @@ class Trust:
         return context
 
     def _make(self, role: Role, name: str, expired: bool) -> Files:
+        if self._authority_key is None:
+            raise Unavailable(_missing(role, name))
         now = time.time() - (2 * YEAR_SECONDS if expired else 0)
         certificate, key = identity.issue_certificate(
             self.authority_pem, self._key_of_authority(), role, name, now, 1 if expired else 20
@@ -132,7 +136,7 @@ class Trust:
 
     def _key_of_authority(self) -> bytes:
         if self._authority_key is None:
-            raise Unavailable("needs another identity, or the authority's key (--ca-key, --lab)")
+            raise Unavailable(NEEDS_KEY)
         return self._authority_key.read_bytes()
 
     def _write(self, name: str, certificate: bytes, key: bytes) -> Files:
@@ -147,6 +151,13 @@ def fingerprint_of(link: ssl.SSLSocket) -> bytes:
     """SHA-256 of the certificate that the other end has shown."""
     der = link.getpeercert(binary_form=True)
     return hashlib.sha256(der).digest() if der else bytes(32)
+
+
+def _missing(role: Role, name: str) -> str:
+    """Names of one case alone are not told: nobody makes certificates for them by hand."""
+    if NAMES[role] != name:
+        return NEEDS_KEY
+    return f"needs a certificate of {word_of(role)} {name} (--identity), or the authority's key"
 
 
 def _context(protocol: ssl._SSLMethod) -> ssl.SSLContext:

@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from bench.trivial import Trivial
-from clients.load.assignment import Assignment, Ended, Farm, Measured, Ready, Report
-from clients.load.coordinator import Coordinator
+from clients.load.measuring.totals import Glimpse, Totals
+from clients.load.processes.assignment import Assignment, Ended, Farm, Measured, Ready, Report
+from clients.load.processes.coordinator import Coordinator
+from clients.load.processes.worker_process import WorkerFailed, WorkerProcess
 from clients.load.scenario import Act, Closed, Journey, Open, Scenario, Stage
-from clients.load.totals import Glimpse, Totals
-from clients.load.worker_process import WorkerFailed, WorkerProcess
 from clients.steps import Host
 from tsproto.messages import Role
 
@@ -153,4 +153,4 @@ async def test_a_worker_that_is_told_to_stop_before_it_runs_ends_in_good_order()
         process = WorkerProcess(given, reports.append, lambda line: None)
         process.stop(patience_seconds=20.0)
         await process.run()
-    assert [type(report) for report in reports] == [Ready, Ended]
+    assert [type(report) for report in reports] == [Ended]

@@ -7,19 +7,20 @@ import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
+import msgspec
 import pytest
 from hdrh.histogram import HdrHistogram
 
 from bench.trivial import Trivial
-from clients.load import requests
-from clients.load.assignment import Assignment, Farm
-from clients.load.directory import Directory
-from clients.load.driving import Driver
-from clients.load.licenses import Licenses
-from clients.load.line import JOURNEYS_MAX
-from clients.load.measures import Interval, Measures
+from clients.load.drivers import Driver, requests
+from clients.load.drivers.directory import Directory
+from clients.load.drivers.licenses import Licenses
+from clients.load.drivers.line import JOURNEYS_MAX
+from clients.load.measuring.measures import Interval, Measures
+from clients.load.processes.assignment import Assignment, Farm
 from clients.load.scenario import Act, Closed, Drives, Journey, Scenario
 from clients.steps import Host
 from tsproto import limits, transport
@@ -87,6 +88,13 @@ class Run:
 
     def taken(self) -> Interval:
         return self.measures.take(1.0, self.driver.in_flight)
+
+
+async def first_of(*waits: Coroutine[Any, Any, None]) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
 
 
 def counts(interval: Interval) -> dict[str, int]:
@@ -265,6 +273,7 @@ async def test_a_lost_link_fails_its_journeys_and_is_dialled_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(limits, "REJOIN_SECONDS", 0.01)
+    monkeypatch.setattr(requests, "SWEEP_SECONDS", 0.001)
     server = LicenseServer()
     async with server.listening() as port, Run(assignment("licenses", port, "issue")) as run:
         run.begin(3)
@@ -272,22 +281,67 @@ async def test_a_lost_link_fails_its_journeys_and_is_dialled_again(
         server.links[0].abort()
         await run.ends.reach(3)
         assert errors(run.taken()) == {"issue": {"CONNECTION_LOST": 3}}
-        assert run.begin(1) == 0
-        await server.reach_links(2)
-        for _ in range(100_000):  # until the new link has been welcomed
-            if run.begin(1):
-                break
-            await asyncio.sleep(0)
-        await server.reach(4)
+        while len(server.asked) < 4:  # until the new link has been welcomed
+            ended = run.ends.count
+            assert run.begin(1) == 1
+            await first_of(run.ends.reach(ended + 1), server.reach(4))
         server.answer(3)
-        await run.ends.reach(4)
+        while run.driver.in_flight:
+            await run.ends.reach(run.ends.count + 1)
         assert counts(run.taken()) == {"issue": 1}
+
+
+async def test_while_no_link_stands_journeys_fail_as_unreachable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(requests, "SWEEP_SECONDS", 0.01)
+    server = LicenseServer()
+    async with server.listening() as port, Run(assignment("licenses", port, "issue")) as run:
+        run.begin(1)
+        await server.reach(1)
+        server.links[0].abort()
+        await run.ends.reach(1)
+        assert run.begin(5) == 5
+        assert run.driver.in_flight == 5
+        await run.ends.reach(6)
+        assert errors(run.taken()) == {"issue": {"CONNECTION_LOST": 1, "UNREACHABLE": 5}}
+
+
+async def test_a_host_that_is_lost_and_comes_back_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(limits, "REJOIN_SECONDS", 0.01)
+    server = LicenseServer()
+    async with server.listening() as port:
+        async with Run(assignment("licenses", port, "issue", links=3)) as run:
+            run.begin(3)
+            await server.reach(3)
+            for link in server.links[:3]:
+                link.abort()
+            await run.ends.reach(3)
+            told = ""
+            while "is back" not in told:
+                await asyncio.sleep(0)
+                told += capsys.readouterr().err
+    lost = f"{HOST}:{port} was lost: the connection broke without a Goodbye"
+    assert told.splitlines() == [f"{lost}; its links are dialled again", f"{HOST}:{port} is back"]
+
+
+async def test_links_come_from_the_source_addresses_in_turn() -> None:
+    server = LicenseServer()
+    sources = ("127.0.0.7", "127.0.0.8")
+    async with server.listening() as port:
+        given = assignment("licenses", port, "issue", links=4)
+        async with Run(msgspec.structs.replace(given, sources=sources)) as run:
+            run.begin(4)
+            await server.reach(4)
+    assert sorted(link.host for link in server.links) == sorted(sources * 2)
 
 
 async def test_a_peer_of_another_role_is_told_before_the_run() -> None:
     async with trivial(Role.SESSION_DIRECTORY) as port:
         run = Run(assignment("licenses", port, "issue"))
-        with pytest.raises(TsfarmError):
+        with pytest.raises(TsfarmError, match="the license-server cannot be asked .*: see that it"):
             await run.driver.open()
         await run.driver.close()
 

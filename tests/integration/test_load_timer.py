@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from clients.load.timer import KernelTimer, LoopTimer, Timer, timer
+from clients.load.pacing.timer import KernelTimer, LoopTimer, Timer, timer
 
 KINDS: dict[str, Callable[[asyncio.AbstractEventLoop], Timer]] = {
     "kernel": KernelTimer,

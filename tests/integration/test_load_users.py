@@ -12,11 +12,11 @@ import pytest
 from hdrh.histogram import HdrHistogram
 
 from clients.administrator import Administrator, Daemon
-from clients.load import users
-from clients.load.assignment import Assignment, Farm, Person
-from clients.load.measures import Measures
+from clients.load.drivers import users
+from clients.load.drivers.users import Users
+from clients.load.measuring.measures import Measures
+from clients.load.processes.assignment import Assignment, Farm, Person
 from clients.load.scenario import Act, Closed, Journey, Scenario
-from clients.load.users import Users
 from clients.steps import Host
 from daemons import lab
 from tests.integration import scripted_server
@@ -38,6 +38,18 @@ EVERYTHING = (
 )
 
 
+class Chance:
+    """Counts how often it was drawn."""
+
+    def __init__(self) -> None:
+        self.drawn = 0
+        self._rng = random.Random(1)
+
+    def random(self) -> float:
+        self.drawn += 1
+        return self._rng.random()
+
+
 class Load:
     """A driver as a worker has it, and what it told."""
 
@@ -55,11 +67,12 @@ class Load:
         assignment = Assignment(
             share=0, shares=1, farm=farm, scenario=scenario, people=people, script=script, seed=1
         )
+        self.chance = Chance()
         self.driver = Users(
             assignment,
             self.measures,
             lambda rule, detail: self.violations.append((rule, detail)),
-            random.Random(1),
+            self.chance,
         )
         self.driver.on_finished = self._on_finished
 
@@ -201,6 +214,53 @@ async def test_a_person_is_on_one_journey_at_a_time(plain_farm: Farm) -> None:
     assert load.driver.in_flight == 0
 
 
+async def test_what_a_visitor_does_changes_nothing_for_those_who_come_later(
+    plain_farm: Farm,
+) -> None:
+    load = Load(plain_farm, TWO, Act("logon"), Act("disconnect"), Act("renew"))
+    await load.driver.open()
+    before = load.chance.drawn
+    await load.run(2)
+    assert load.chance.drawn == before + 2
+    await load.driver.close()
+
+
+async def test_a_farm_that_is_not_there_is_told_before_the_run() -> None:
+    nowhere = Farm(name="lab", terminal_servers=(Host("127.0.0.1", 1),))
+    with pytest.raises(TsfarmError, match="no host of the farm can be logged on to"):
+        await Load(nowhere, TWO, Act("logon")).driver.open()
+
+
+async def test_a_host_that_is_down_is_told_to_whoever_watches(
+    plain_farm: Farm, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hosts = (*plain_farm.terminal_servers, Host("127.0.0.1", 1))
+    load = Load(Farm(name="lab", terminal_servers=hosts), TWO, Act("logon"))
+    await load.driver.open()
+    await load.driver.close()
+    said = "a host cannot be logged on to: 127.0.0.1:1: Connection refused\n"
+    assert capsys.readouterr().err == said
+
+
+async def test_a_scenario_has_checks_of_its_own(plain_farm: Farm, tmp_path: Path) -> None:
+    file = tmp_path / "day.py"
+    file.write_text(
+        "from clients.load import Script\n"
+        "class Day(Script):\n"
+        "    async def journey(self, visitor):\n"
+        "        await visitor.logon()\n"
+        "        first = visitor.session\n"
+        "        await visitor.roam()\n"
+        "        visitor.check('the same', visitor.session == first)\n"
+        "        visitor.check('on ts9', first.server == 'ts9', f'it is on {first.server}')\n"
+    )
+    load = Load(plain_farm, TWO[:1], script=str(file))
+    await load.driver.open()
+    await load.run(1)
+    await load.driver.close()
+    assert load.violations == [("on ts9", "user1, it is on ts1")]
+
+
 async def test_what_is_under_way_is_logged_off_at_the_end(
     server: ScriptedShell, plain_farm: Farm
 ) -> None:
@@ -234,7 +294,7 @@ async def test_a_fault_in_a_scenarios_own_code_is_reported_with_its_line(
 ) -> None:
     file = tmp_path / "day.py"
     file.write_text(
-        "from clients.load.script import Script\n"
+        "from clients.load import Script\n"
         "class Day(Script):\n"
         "    async def journey(self, visitor):\n"
         "        await visitor.logon()\n"

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from hdrh.histogram import HdrHistogram
 
-from clients.load.assignment import Person
-from clients.load.devices import Devices
-from clients.load.measures import Measures
-from clients.load.shell import OUTPUT_LINE
-from clients.load.visitor import Desk, JourneyEnded, Surroundings, Visitor
+from clients.load.measuring.measures import Measures
+from clients.load.processes.assignment import Person
+from clients.load.visitors.devices import Devices
+from clients.load.visitors.shell import OUTPUT_LINE
+from clients.load.visitors.visitor import Desk, JourneyEnded, Surroundings, Visitor
 from clients.steps import Host
 from tests.integration.scripted_server import Farm
 from tests.integration.scripted_shell import ScriptedShell
@@ -40,13 +40,13 @@ class Run:
             devices=Devices(1, None),
             measures=self.measures,
             on_violation=lambda rule, detail: self.violations.append((rule, detail)),
-            rng=random.Random(1),
             sources=itertools.cycle(("127.0.0.9",)),
             patience_seconds=patience_seconds,
         )
 
     def visitor(self, due: float | None = None) -> Visitor:
-        return Visitor(self._around, self.desk, time.monotonic() if due is None else due)
+        due = time.monotonic() if due is None else due
+        return Visitor(self._around, self.desk, due, random.Random(1))
 
     def counts(self) -> dict[str, int]:
         """How often each step succeeded, and of those that failed their code."""

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bench.trivial import Trivial
-from clients.load import channel
-from clients.load.assignment import (
+from clients.load.processes import channel
+from clients.load.processes.assignment import (
     Assignment,
     Ended,
     Farm,
@@ -21,8 +21,8 @@ from clients.load.assignment import (
     Start,
     Violated,
 )
+from clients.load.processes.worker import VIOLATIONS_MAX, Worker
 from clients.load.scenario import Act, Closed, Drives, Journey, Open, Scenario, Stage
-from clients.load.worker import VIOLATIONS_MAX, Worker
 from clients.steps import Host
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
@@ -66,12 +66,15 @@ def commands(*starts: Start, end: bool = False) -> asyncio.StreamReader:
     return reader
 
 
-async def reports_of(port: int, given: Scenario, told: asyncio.StreamReader) -> list[Report]:
+def assignment(port: int, given: Scenario) -> Assignment:
     host = Host(HOST, port)
     farm = Farm(name="lab", license_servers=(host,), directory=host)
+    return Assignment(share=0, shares=1, farm=farm, scenario=given)
+
+
+async def reports_of(port: int, given: Scenario, told: asyncio.StreamReader) -> list[Report]:
     reports: list[Report] = []
-    assignment = Assignment(share=0, shares=1, farm=farm, scenario=given)
-    await Worker(assignment, reports.append).run(told)
+    await Worker(assignment(port, given), reports.append).run(told)
     return reports
 
 
@@ -89,8 +92,22 @@ async def test_it_is_ready_then_measures_then_ends() -> None:
 
 async def test_it_ends_without_a_start_when_it_is_told_to() -> None:
     async with trivial() as port:
-        reports = await reports_of(port, scenario(), commands(end=True))
+        told = commands()
+        reports: list[Report] = []
+
+        def on_report(report: Report) -> None:
+            reports.append(report)
+            if isinstance(report, Ready):
+                told.feed_eof()
+
+        await Worker(assignment(port, scenario()), on_report).run(told)
     assert [type(report) for report in reports] == [Ready, Ended]
+
+
+async def test_it_need_not_get_ready_for_a_run_that_was_given_up() -> None:
+    async with trivial() as port:
+        reports = await reports_of(port, scenario(), commands(end=True))
+    assert [type(report) for report in reports] == [Ended]
 
 
 async def test_it_stops_early_with_what_it_has_measured() -> None:
@@ -105,6 +122,25 @@ async def test_what_happens_in_the_warm_up_does_not_count() -> None:
         told = commands(Start(time.monotonic()))
         reports = await reports_of(port, once(warm_up_seconds=1_000.0), told)
     assert [type(report) for report in reports] == [Ready, Ended]
+
+
+async def test_what_getting_ready_took_is_no_part_of_the_run() -> None:
+    ready_at = 0.0
+    measured: list[float] = []
+
+    def on_report(report: Report) -> None:
+        nonlocal ready_at
+        if isinstance(report, Ready):
+            ready_at = time.process_time() + 0.05
+            while time.process_time() < ready_at:
+                pass  # as certificates and handshakes do
+        if isinstance(report, Measured):
+            measured.append(report.interval.cpu_seconds)
+
+    async with trivial() as port:
+        given = assignment(port, scenario())
+        await Worker(given, on_report).run(commands(Start(time.monotonic())))
+    assert 0 < sum(measured) <= time.process_time() - ready_at
 
 
 async def test_a_rule_that_is_broken_all_the_time_is_told_often_enough() -> None:

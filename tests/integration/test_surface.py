@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from clients.load.devices import Devices
-from clients.load.surface import Sitting, StepFailed
-from clients.load.watches import Text
+from clients.load.visitors.devices import Devices
+from clients.load.visitors.surface import Sitting, StepFailed
+from clients.load.visitors.watches import Text
 from clients.steps import Host
 from clients.trust import FarmDialler
 from tests.integration.scripted_server import Farm, ScriptedServer

@@ -100,6 +100,15 @@ def test_an_error_is_one_line_and_no_traceback(tmp_path: Path) -> None:
     ]
 
 
+def test_an_interrupt_is_status_130_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("clients.cli.held_licenses", interrupted)
+    done = run("license", "show")
+    assert (done.exit_code, done.output) == (ExitCode.CANCELLED, "")
+
+
 def test_a_password_file_that_others_may_read_is_told(tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text("secret\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from clients.load.measures import Interval, Latencies, StepInterval
+from clients.load.measuring.measures import Interval, Latencies, StepInterval
 
 
 def encoded(milliseconds: Sequence[float]) -> bytes:

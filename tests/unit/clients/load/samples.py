@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from clients.load.results import Generator, Latency, Point, PointOfStep, Result, StepResult
+from clients.load.measuring.results import (
+    Generator,
+    Latency,
+    Point,
+    PointOfStep,
+    Result,
+    StepResult,
+)
 
 NOTHING = Latency(mean=0, p50=0, p90=0, p99=0, p999=0, max=0)
 CURVE = [(0.0, 4.0), (50.0, 12.3), (90.0, 15.0), (99.0, 31.0), (99.9, 82.0), (100.0, 1250.0)]
@@ -45,6 +52,8 @@ def result(**fields: Any) -> Result:
         "farm": "lab",
         "started_at": 1_700_000_000.0,
         "seconds": 60.0,
+        "warm_up_seconds": 0.0,
+        "seed": 7,
         "complete": True,
         "begun": 6000,
         "finished": 5990,

@@ -6,11 +6,13 @@ from clients.load.capacity import (
     CapacityExceeded,
     Machine,
     check_descriptors,
+    check_sources,
     connections,
     sources,
     warning,
 )
 from clients.load.scenario import Closed, Open, Scenario, Stage
+from clients.load.target import BadInput
 from clients.steps import Host
 
 MACHINE = Machine(descriptors=1_064, ports=10_000)
@@ -114,3 +116,30 @@ def test_more_connections_than_daemons_accept_from_these_addresses_are_warned_of
     assert told.startswith("8,193 connections from 1 address to 2 daemons: each accepts 4,096")
     assert "--source" in told
     assert warning(8_193, ("192.0.2.1", "192.0.2.2"), FARM) == ""
+
+
+def test_more_connections_than_daemons_accept_at_all_are_told() -> None:
+    said = warning(40_000, [f"127.0.250.{n}" for n in range(1, 100)], LAB[:2])
+    assert said == "40,000 connections to 2 daemons: each accepts 16,384"
+
+
+# --- addresses to dial from -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("here", "--source here: expected an address of this machine, as 192.0.2.7"),
+        ("192.0.2.1", "--source 192.0.2.1: Cannot assign requested address: give an address of"),
+        ("::1", "--source ::1: the farm's addresses are IPv4: give one of these"),
+    ],
+)
+def test_an_address_that_nothing_can_be_dialled_from_is_told(source: str, said: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        check_sources(["127.0.0.1", source], LAB)
+    assert str(raised.value).startswith(said)
+
+
+def test_a_loopback_address_can_be_dialled_from() -> None:
+    check_sources(["127.0.0.1", "127.0.9.9"], LAB)
+    check_sources([], LAB)

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from clients.administrator import Daemon, QueryFailed
-from clients.load.checks import CONSERVED, ONE_SESSION, Checks, told
-from clients.load.results import CheckResult
+from clients.load.checks import CONSERVED, LOGGED_OFF, ONE_SESSION, Checks, told
+from clients.load.measuring.results import CheckResult
 from clients.steps import Host
 from tsproto.errors import ErrorCode
 from tsproto.messages import PoolRow, SessionRow, SessionState
@@ -67,7 +69,8 @@ async def result_of(
     checks = Checks(farm, [LICENSE_SERVER], directory)
     async with checks.around():
         pass
-    [found] = [check for check in checks.results((), ()) if check.rule == rule]
+    await checks.look_again()
+    [found] = [check for check in checks.results((), {}) if check.rule == rule]
     return found
 
 
@@ -145,11 +148,11 @@ async def test_a_daemon_that_does_not_answer_leaves_it_unknown() -> None:
 # --- what drivers have seen -----------------------------------------------------------------------
 
 
-def test_what_drivers_have_seen_broken_is_told_and_the_rest_was_kept() -> None:
+def test_what_drivers_have_seen_broken_is_told_and_what_they_looked_at_was_kept() -> None:
     checks = Checks(None, [], None)
-    found = checks.results([("b", "once"), ("b", "twice"), ("c", "odd")], ("a", "b"))
+    found = checks.results([("b", "once"), ("b", "twice"), ("c", "odd")], {"a": 3, "b": 0, "d": 0})
     assert {check.rule: (check.passed, check.detail) for check in found[2:]} == {
-        "a": (True, "looked at throughout"),
+        "a": (True, "looked at 3 times"),
         "b": (False, "once; twice"),
         "c": (False, "odd"),
     }
@@ -158,3 +161,38 @@ def test_what_drivers_have_seen_broken_is_told_and_the_rest_was_kept() -> None:
 def test_a_few_of_many_are_told() -> None:
     assert told(["1", "2", "3", "4", "5"]) == "1; 2; 3; and 2 more"
     assert told([]) == ""
+    assert told(["a", "a", "b", "a", "c", "d", "d"]) == "a (3 times); b; c; and 2 more"
+
+
+# --- what is left ---------------------------------------------------------------------------------
+
+
+async def after_a_run(*sessions: Sequence[SessionRow]) -> CheckResult:
+    checks = Checks(Farm(sessions=sessions), [], DIRECTORY, {"user1"})
+    async with checks.around():
+        pass
+    await checks.look_again()
+    [found] = [check for check in checks.results((), {LOGGED_OFF: 1}) if check.rule == LOGGED_OFF]
+    return found
+
+
+async def test_a_session_that_a_run_leaves_behind_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clients.load.checks.LEAVING_SECONDS", 0.0)
+    found = await after_a_run([], [session("ts1"), session("ts1", user="somebody else")])
+    assert (found.passed, found.detail) == (False, "user1 still has ts1:7")
+
+
+async def test_what_was_there_before_and_what_is_just_ending_is_not_left_behind() -> None:
+    ending = session("ts1", state=SessionState.RESET)
+    assert (await after_a_run([session("ts2")], [session("ts2"), ending])).passed is True
+
+
+async def test_a_session_may_take_a_moment_to_leave_the_directory() -> None:
+    there = [session("ts1")]
+    assert (await after_a_run([], there, there, [])).passed is True
+
+
+def test_a_look_that_was_given_up_leaves_it_unknown() -> None:
+    checks = Checks(Farm(), [LICENSE_SERVER], DIRECTORY)
+    checks.not_looked_again("given up")
+    assert [check.passed for check in checks.results((), {})] == [None, None]

@@ -49,10 +49,13 @@ FARM = ("--hosts", "127.0.0.1:1", "--plain", "--users-file", "users")
         (("storm", "--lab", ".", "--plain", "--hosts", "a"), "leave out --hosts, --plain"),
         (("mine.toml", *FARM), "3 users need an account each, and there are 2: give --users 2"),
         (("storm", *FARM, "--workers", "3"), "give --workers 2"),
-        (("storm", *FARM, "--rate", "0"), "rate: expected a number above 0"),
-        (("storm", *FARM, "--users", "0"), "in_flight_max"),
+        (("storm", *FARM, "--rate", "nan"), "--rate: expected a number above 0, found nan"),
+        (("storm", *FARM, "--duration", "0"), "--duration: expected a number above 0"),
+        (("storm", *FARM, "--source", "here"), "--source here: expected an address"),
+        (("storm", *FARM, "--source", "192.0.2.1"), "as `ip address` lists them"),
+        (("storm", *FARM, "--devices", "mine.toml/x"), "mine.toml/x cannot be used"),
         (("steady", *FARM, "--rate", "5"), "has a closed model and no rate"),
-        (("storm", *FARM, "--threshold", "fast"), "fast"),
+        (("storm", *FARM, "--threshold", "fast"), "--threshold fast: expected METRIC(STEP)"),
         (("storm", *FARM, "--threshold", "p99(login) < 1s"), "'login' is no step"),
         (("storm", *FARM, "--json", "nowhere/x.json"), "there is no folder nowhere"),
         (("storm", *FARM, "--html", "x", "--hdr", "x"), "x is named twice"),
@@ -77,6 +80,8 @@ def test_a_run_that_cannot_be_meant_is_one_line_and_status_2(
     [
         (),
         ("storm", "--workers", "0"),
+        ("storm", "--rate", "0"),
+        ("storm", "--users", "0"),
         ("storm", "--duration", "soon"),
         ("storm", "--ca", "nowhere"),
         ("storm", "--identity", "users"),
@@ -109,6 +114,14 @@ def test_the_built_in_scenarios_are_listed_with_what_they_are_for() -> None:
         "storm",
     ]
     assert "Eight in the morning" in lines[-1]
+
+
+def test_a_scenario_shows_its_file_to_begin_ones_own_with(here: Path) -> None:
+    shown = load("storm", "--show").stdout
+    assert shown.startswith("# Everybody at eight in the morning")
+    (here / "own.toml").write_text(shown)
+    assert "no users to log on" in load("own.toml", "--hosts", "127.0.0.1", "--plain").stderr
+    assert load("strom", "--show").exit_code == ExitCode.USAGE
 
 
 def test_a_farm_that_is_not_there_is_a_failure_and_not_a_result(here: Path) -> None:

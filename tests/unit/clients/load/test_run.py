@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clients.load.assignment import Credentials, Farm, Person
-from clients.load.checks import CONSERVED, ONE_SESSION, Checks
-from clients.load.run import Run, rules_of
+import pytest
+
+from clients.load.measuring.totals import Totals
+from clients.load.processes.assignment import Credentials, Farm, Person
+from clients.load.run import Run, evidence
 from clients.load.scenario import Closed, Drives, Scenario
+from tests.unit.clients.load.intervals import interval, step
 
 SCENARIO = Scenario(name="x", closed=Closed(users=5, seconds=1.0))
 PEOPLE = tuple(Person(f"user{number}", b"secret") for number in range(5))
@@ -46,9 +49,16 @@ def test_workers_share_a_certificate_where_there_is_only_one() -> None:
     assert [len(each.farm.as_terminal_servers) for each in given] == [1, 1]
 
 
-def test_every_rule_that_a_driver_watches_is_told() -> None:
-    kinds: tuple[Drives, ...] = ("users", "licenses", "directory")
-    for drives in kinds:
-        rules = [check.rule for check in Checks(None, [], None).results((), rules_of(drives))]
-        assert rules[:2] == [CONSERVED, ONE_SESSION]
-        assert len(set(rules)) == len(rules) > 4
+@pytest.mark.parametrize("drives", ["users", "licenses", "directory"])
+def test_a_driver_says_of_each_rule_how_often_it_was_looked_at(drives: Drives) -> None:
+    totals = Totals()
+    steps = dict.fromkeys(("roam", "logon", "issue", "upgrade", "place", "query"), step((1.0, 2.0)))
+    totals.add(interval(steps=steps, finished=5))
+    seen = evidence(drives, totals)
+    assert len(seen) > 2
+    assert seen.get("session kept", 2) == 2
+    assert seen.get("license kept", 4) == 4
+    assert seen.get("keys come back once and in order", 0) == 0
+    assert seen.get("sessions logged off", 5) == 5
+    assert seen.get("the same device gets the same token", 4) == 4
+    assert seen.get("a later placement has a higher number", 4) == 4

@@ -1,0 +1,141 @@
+"""Bare requests to license servers, as terminal servers make them for devices.
+
+Every device of a run is a new one: an id that no other run has had. Nobody proves a device to a
+license server, so it needs no key. What the servers must keep to is checked on every answer ("How
+Terminal Services Licensing Works", KB 287687).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from typing import Final
+
+from clients.load.drivers.line import Line, Move
+from clients.load.drivers.requests import Requests
+from clients.steps import Host
+from tsproto.messages import (
+    AcquireLicense,
+    LicenseIssued,
+    LicenseKind,
+    MarkValidated,
+    Message,
+    RenewLicense,
+    Role,
+)
+
+SAME_TOKEN: Final = "the same device gets the same token"
+FULL_AFTER_LOGON: Final = "no full token before a logon"
+NEVER_BACK: Final = "no temporary token after a full one"
+TOKENS_GIVEN = ("issue", "upgrade", "renew")
+RULES = dict.fromkeys((SAME_TOKEN, FULL_AFTER_LOGON, NEVER_BACK), TOKENS_GIVEN)
+"""Each with the steps that show whether it is kept."""
+
+PREFIX_BYTES = 24
+PRODUCT_VERSION = 1
+USER_NAME = "load"
+# Devices of a license server that a journey which does not begin with `issue` can go on with; the
+# oldest are forgotten.
+KNOWN_MAX = 100_000
+
+
+class Device:
+    """What a device was given so far. An id is empty while there is none. `kin` are the known
+    devices of its license server: another one would give it a token of its own."""
+
+    __slots__ = ("acquire", "full_id", "is_validated", "kin", "temporary_id")
+
+    def __init__(self, acquire: AcquireLicense, kin: deque[Device]) -> None:
+        self.acquire = acquire
+        self.kin = kin
+        self.temporary_id = b""
+        self.full_id = b""
+        self.is_validated = False
+
+
+class Licenses(Requests[Device]):
+    """A `Driver` for scenarios that drive `licenses`."""
+
+    asks = Role.LICENSE_SERVER
+
+    def moves(self) -> dict[str, Move[Device]]:
+        self._prefix = os.urandom(PREFIX_BYTES)
+        self._made = 0
+        self._known: dict[Host, deque[Device]] = {}
+        moves = (
+            Move("issue", _acquire, self._on_issued, self.measures.latencies("issue")),
+            Move("validate", _validate, _on_validated, self.measures.latencies("validate")),
+            Move("upgrade", _acquire, self._on_issued, self.measures.latencies("upgrade")),
+            Move("renew", _renew, self._on_issued, self.measures.latencies("renew")),
+        )
+        return {move.name: move for move in moves}
+
+    def subject(self, line: Line[Device], first: Move[Device]) -> Device:
+        """A new device; where the journey does not begin with its first token, one that has one,
+        if there is any yet."""
+        kin = self._known.get(line.host)
+        if kin is None:
+            kin = self._known[line.host] = deque(maxlen=KNOWN_MAX)
+        if kin and first.name != "issue":
+            return kin.popleft()
+        self._made += 1
+        device_id = self._prefix + self._made.to_bytes(8, "big")
+        acquire = AcquireLicense(
+            device_id=device_id,
+            device_name=f"load-{self._made}",
+            user_name=USER_NAME,
+            product=self.product,
+            product_version=PRODUCT_VERSION,
+        )
+        return Device(acquire, kin)
+
+    def release(self, subject: Device) -> None:
+        subject.kin.append(subject)
+
+    def _on_issued(self, device: Device, answer: Message) -> None:
+        assert isinstance(answer, LicenseIssued)
+        if answer.kind is LicenseKind.FULL:
+            if not device.is_validated:
+                self._broken(FULL_AFTER_LOGON, device, "was never validated")
+            if device.full_id and device.full_id != answer.license_id:
+                self._broken(SAME_TOKEN, device, "got a second full one")
+            device.full_id = answer.license_id
+            return
+        if device.full_id:
+            self._broken(NEVER_BACK, device, "has a full one")
+        if device.temporary_id and device.temporary_id != answer.license_id:
+            self._broken(SAME_TOKEN, device, "got a second temporary one")
+        device.temporary_id = answer.license_id
+
+    def _broken(self, rule: str, device: Device, detail: str) -> None:
+        self.on_violation(rule, f"device {device.acquire.device_id.hex()} {detail}")
+
+
+def _acquire(device: Device) -> Message:
+    return device.acquire
+
+
+def _validate(device: Device) -> Message:
+    asked = device.acquire
+    return MarkValidated(
+        device_id=asked.device_id,
+        product=asked.product,
+        product_version=asked.product_version,
+        user_name=asked.user_name,
+    )
+
+
+def _on_validated(device: Device, answer: Message) -> None:
+    device.is_validated = True
+
+
+def _renew(device: Device) -> Message:
+    asked = device.acquire
+    return RenewLicense(
+        license_id=device.full_id or device.temporary_id or bytes(16),
+        device_id=asked.device_id,
+        device_name=asked.device_name,
+        user_name=asked.user_name,
+        product=asked.product,
+        product_version=asked.product_version,
+    )

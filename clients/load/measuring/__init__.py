@@ -1,0 +1,1 @@
+"""What steps took, added up: from one worker's second to what a run found."""

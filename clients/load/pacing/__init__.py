@@ -1,0 +1,1 @@
+"""When journeys begin, and the timer that is as exact as that."""

@@ -1,0 +1,1 @@
+"""The coordinator, its workers, and what they tell each other."""

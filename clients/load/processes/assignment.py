@@ -1,0 +1,112 @@
+"""What a worker process is told: which farm, which share of the scenario, with which people.
+
+The coordinator writes an `Assignment` to a worker's standard input, once all workers are ready a
+`Start`, and closes it when the worker shall stop; the worker writes `Report`s to its standard
+output. All are MessagePack behind a length of four bytes, big-endian
+(`clients.load.processes.channel`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from clients.load.measuring.measures import Interval
+from clients.load.scenario import Scenario
+from clients.steps import Host
+from tsproto.messages import Role
+
+
+class Person(msgspec.Struct, frozen=True):
+    """A user of the farm, synthetic or real, and what proves it."""
+
+    name: str
+    password: bytes
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """A certificate of the farm's and its key, PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+class Farm(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the farm is. Without `authority` (PEM file) links are plain TCP.
+
+    `as_terminal_servers` is who the links of a license-only or directory-only worker pass for, in
+    turn; in a directory each link needs a name of its own. `administrator` is who checks the farm's
+    truth.
+    """
+
+    name: str
+    terminal_servers: tuple[Host, ...] = ()
+    license_servers: tuple[Host, ...] = ()
+    directory: Host | None = None
+    authority: Path | None = None
+    as_terminal_servers: tuple[Credentials, ...] = ()
+    administrator: Credentials | None = None
+
+    def hosts(self, role: Role) -> tuple[Host, ...]:
+        match role:
+            case Role.TERMINAL_SERVER:
+                return self.terminal_servers
+            case Role.LICENSE_SERVER:
+                return self.license_servers
+            case _:
+                return (self.directory,) if self.directory else ()
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker's part. `share` of `shares`: it takes every `shares`-th arrival, `share` is the
+    first of them. `script` names the file and class of a scenario written in Python. `devices` is
+    the folder where devices are kept, None for memory. `sources` are the addresses that it dials
+    from, in turn; none lets the system choose."""
+
+    share: int
+    shares: int
+    farm: Farm
+    scenario: Scenario
+    script: str = ""
+    people: tuple[Person, ...] = ()
+    product: str = "terminal-server"
+    links: int = 1
+    devices: Path | None = None
+    sources: tuple[str, ...] = ()
+    seed: int = 0
+    loop: str = "uvloop"
+
+
+class Start(msgspec.Struct, frozen=True):
+    """The run begins at this moment of CLOCK_MONOTONIC, which all processes of a machine share."""
+
+    at: float
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """All links stand; the run may begin."""
+
+
+class Measured(msgspec.Struct, frozen=True, tag=True):
+    interval: Interval
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The worker cannot go on; the text is for a person. The last report of its worker."""
+
+    detail: str
+
+
+class Violated(msgspec.Struct, frozen=True, tag=True):
+    """A rule of the farm's was seen broken, as by a second session of one user."""
+
+    rule: str
+    detail: str
+
+
+class Ended(msgspec.Struct, frozen=True, tag=True):
+    """The last report of a worker that has done its share or was told to stop."""
+
+
+Report = Ready | Measured | Failed | Violated | Ended

@@ -1,0 +1,194 @@
+"""One process of a load run, `python -m clients.load.processes.worker`: told over its standard
+input what to do (`clients.load.processes.assignment`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import uvloop
+
+from clients.load.drivers import Driver
+from clients.load.measuring.measures import Measures
+from clients.load.pacing.arrivals import arrivals, length
+from clients.load.pacing.pacer import ClosedPace, OpenPace, Pace, Pacer, first_begins
+from clients.load.pacing.timer import timer
+from clients.load.processes import channel
+from clients.load.processes.assignment import (
+    Assignment,
+    Ended,
+    Failed,
+    Measured,
+    Ready,
+    Report,
+    Start,
+    Violated,
+)
+from tsproto.errors import TsfarmError
+
+INTERVAL_SECONDS = 1.0
+# How long journeys that are under way at the end may go on.
+SETTLE_SECONDS = 30.0
+# Of one rule; a farm that breaks it all the time would fill the pipe.
+VIOLATIONS_MAX = 100
+STDIN, STDOUT, STDERR = 0, 1, 2
+
+
+class Worker:
+    """Does an assignment; `report` hands on what it says."""
+
+    def __init__(self, assignment: Assignment, report: Callable[[Report], None]) -> None:
+        self._assignment = assignment
+        self._report = report
+        self._measures = Measures(assignment.share)
+        self._violations: Counter[str] = Counter()
+        self._rng = random.Random(f"{assignment.seed} {assignment.share}")
+        self._driver = self._make_driver()
+
+    async def run(self, commands: asyncio.StreamReader) -> None:
+        """Until the share is done, or `commands` end. Raises TsfarmError when it cannot begin."""
+        start_or_end = channel.receive(commands, channel.STARTS)
+        told = asyncio.create_task(start_or_end)
+        try:
+            start = await self._get_ready(told)
+            if start is not None:
+                await self._run(start.at, commands)
+        finally:
+            told.cancel()
+            await asyncio.gather(told, return_exceptions=True)
+            await self._driver.close()
+        self._report(Ended())
+
+    async def _get_ready(self, told: asyncio.Task[Start | None]) -> Start | None:
+        """When the run begins, once all is ready for it; None where it is given up before."""
+        opening = asyncio.create_task(self._driver.open())
+        try:
+            await asyncio.wait((opening, told), return_when=asyncio.FIRST_COMPLETED)
+            if told.done() and told.result() is None:
+                return None
+            await opening
+            self._report(Ready())
+            return await told
+        finally:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
+
+    async def _run(self, starts_at: float, commands: asyncio.StreamReader) -> None:
+        gc.collect()
+        gc.freeze()  # what was made so far stays: no collection looks at it again
+        self._measures.forget()  # what it took to get ready is no part of the run
+        alarm = timer(asyncio.get_running_loop())
+        pacer = Pacer(self._pace(starts_at), self._driver, alarm)
+        pacer.start()
+        measuring = asyncio.create_task(self._measure(starts_at))
+        ends_at = starts_at + length(self._assignment.scenario)
+        over = asyncio.create_task(pacer.over.wait())
+        told_to_stop = asyncio.create_task(commands.read())
+        remaining = max(0.0, ends_at + SETTLE_SECONDS - time.monotonic())
+        try:
+            await asyncio.wait(
+                (over, told_to_stop, measuring),
+                timeout=remaining,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            pacer.stop()
+            alarm.close()
+            for task in (over, told_to_stop, measuring):
+                task.cancel()
+            self._hand_on(starts_at)
+        with contextlib.suppress(asyncio.CancelledError):
+            await measuring
+
+    def _pace(self, starts_at: float) -> Pace:
+        share, shares = self._assignment.share, self._assignment.shares
+        scenario = self._assignment.scenario
+        if scenario.open is not None:
+            due = arrivals(scenario.open, self._shared_chance(), share, shares)
+            in_flight_max = len(range(share, scenario.open.in_flight_max, shares))
+            return OpenPace(
+                (starts_at + at for at in due), in_flight_max, self._driver, self._measures
+            )
+        assert scenario.closed is not None
+        begins = [starts_at + at for at in first_begins(scenario.closed, share, shares)]
+        ends_at = starts_at + scenario.closed.seconds
+        think_seconds = scenario.closed.think_seconds
+        return ClosedPace(begins, think_seconds, ends_at, self._driver, self._measures)
+
+    def _shared_chance(self) -> random.Random:
+        """The same in all workers: each takes its part of the same arrivals."""
+        return random.Random(self._assignment.seed)
+
+    async def _measure(self, starts_at: float) -> None:
+        """Hand on an interval every second, once the warm-up is over."""
+        at = starts_at + self._assignment.scenario.warm_up_seconds
+        await asyncio.sleep(at - time.monotonic())
+        if at > starts_at:
+            self._measures.forget(time.monotonic() - starts_at)
+        while True:
+            at += INTERVAL_SECONDS
+            await asyncio.sleep(at - time.monotonic())
+            self._hand_on(starts_at)
+
+    def _hand_on(self, starts_at: float) -> None:
+        elapsed = time.monotonic() - starts_at
+        if elapsed > self._assignment.scenario.warm_up_seconds:
+            self._report(Measured(self._measures.take(elapsed, self._driver.in_flight)))
+
+    def _make_driver(self) -> Driver:
+        arguments = (self._assignment, self._measures, self._on_violation, self._rng)
+        match self._assignment.scenario.drives:
+            case "licenses":
+                from clients.load.drivers.licenses import Licenses
+
+                return Licenses(*arguments)
+            case "directory":
+                from clients.load.drivers.directory import Directory
+
+                return Directory(*arguments)
+            case _:
+                from clients.load.drivers.users import Users
+
+                return Users(*arguments)
+
+    def _on_violation(self, rule: str, detail: str) -> None:
+        self._violations[rule] += 1
+        if self._violations[rule] <= VIOLATIONS_MAX:
+            self._report(Violated(rule, detail))
+
+
+async def work(assignment: Assignment, reports: int) -> None:
+    sender = await channel.Sender().open(reports)
+    try:
+        async with channel.reading(STDIN) as commands:
+            await Worker(assignment, sender.send).run(commands)
+    except TsfarmError as error:
+        sender.send(Failed(str(error)))
+    finally:
+        await sender.close()
+
+
+def main() -> int:
+    """What anybody prints, as a scenario in Python may, goes to standard error."""
+    reports = os.dup(STDOUT)
+    os.dup2(STDERR, STDOUT)
+    assignment = channel.receive_now(STDIN, channel.ASSIGNMENTS)
+    if assignment is None:
+        print("a worker is told what to do by `tsfarm load`", file=sys.stderr)
+        return 2
+    loop_factory = uvloop.new_event_loop if assignment.loop == "uvloop" else asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(work(assignment, reports))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

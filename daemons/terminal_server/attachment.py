@@ -38,7 +38,7 @@ from daemons.terminal_server.keeper_client import (
     OutOfDescriptors,
 )
 from daemons.terminal_server.ring import Ring
-from daemons.terminal_server.screen import installed_emulator, open_screen
+from daemons.terminal_server.screen import Screen, installed_emulator
 from tsproto.errors import ErrorCode
 
 # Of a program whose keeper was killed nobody can learn how it ended.
@@ -286,7 +286,7 @@ class Sessions:
             raise
         os.close(held.ring)
         self._unreached.pop(session_id, None)
-        screen = open_screen(ring, columns, rows, self._emulator)
+        screen = Screen(ring, columns, rows, self._emulator)
         self._pumps[session_id] = Pump(
             held.master, screen, on_drained=lambda: self._on_drained(session_id), is_new=is_new
         )

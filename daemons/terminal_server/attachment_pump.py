@@ -18,6 +18,7 @@ from tsproto import limits
 from tsproto.errors import ErrorCode
 
 READ_BYTES = 64 * 1024  # a wake-up's share; Linux gives at most 4 KiB of a PTY at once
+LITTLE_BYTES = 256  # the echo of a key; who writes more is likely to be writing still
 # Input that the program does not read. Beyond the first byte the link is not read either, so only
 # what has already arrived can follow.
 INPUT_BYTES = 4 * limits.FRAME_BYTES
@@ -91,6 +92,8 @@ class Pump:
             self._primary_is_owed = self._screen.hides_primary
             if not self._screen.is_exact:
                 self._nudge()
+            if not self._primary_is_owed:
+                self._screen.rest()
         self.release()
 
     def detach(self) -> None:
@@ -99,6 +102,7 @@ class Pump:
             link.resume_reading()
         self._link_is_full = False
         self._primary_is_owed = False
+        self._screen.rest()
         self.release()
 
     def on_writable(self) -> None:
@@ -168,6 +172,8 @@ class Pump:
         return True
 
     def _read(self) -> bytes:
+        """What is there, but no more after a little: to be told that nothing is left takes as long
+        as to read it, and what is left wakes the loop again. At the program's end all is read."""
         chunks: list[bytes] = []
         room = READ_BYTES
         try:
@@ -177,6 +183,7 @@ class Pump:
                 room -= len(chunk)
                 if not chunk:
                     self._is_at_end = True
+                if not chunk or (len(chunk) <= LITTLE_BYTES and not self._is_ending):
                     break
         except BlockingIOError:
             pass
@@ -190,6 +197,7 @@ class Pump:
         if not self._screen.hides_primary and self._screen.is_between_sequences:
             self._primary_is_owed = False
             self._send(self._screen.restore())
+            self._screen.rest()
 
     # --- to the program ---
 

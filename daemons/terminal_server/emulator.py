@@ -18,9 +18,9 @@ from pyghostty.core import check, init_sized, read_buf, union_fn
 CONTINUATION_BYTES = 4096
 # Lines that have left the screen are of no use here. While a program prints much they are kept all
 # the same: without room for them the library gives memory back and takes it anew all the time, and
-# needs six times as long. It is much from a chunk of so many bytes on, until one of so few.
+# needs three to six times as long. How many are left must make no difference when the screen grows.
 HISTORY_LINES = 2000
-MUCH_BYTES, LITTLE_BYTES = 4096, 512
+MUCH_BYTES = 16 * 1024
 # Entering the alternate screen is the dump's first step; a frame's hold must not freeze a client.
 _NOT_REPEATED = re.compile(r"\x1b\[\?(?:47|1047|1049|2026)h")
 PEN = ("style", "hyperlink", "protection", "kitty_keyboard", "charsets")
@@ -55,17 +55,19 @@ class GhosttyEmulator:
     def feed(self, data: bytes) -> None:
         if len(data) >= MUCH_BYTES:
             self._keep_history(True)
-        elif len(data) <= LITTLE_BYTES:
-            self._keep_history(False)
         self._terminal.feed(data)
+
+    def give_back(self) -> None:
+        self._keep_history(False)
+
+    def resize(self, columns: int, rows: int) -> None:
+        self._keep_history(False)
+        self._terminal.resize(columns, rows)
 
     def _keep_history(self, keeps: bool) -> None:
         if keeps is not self._has_history:
             self._has_history = keeps
             self._set("SCROLLBACK_MAX_LINES", HISTORY_LINES if keeps else 0)
-
-    def resize(self, columns: int, rows: int) -> None:
-        self._terminal.resize(columns, rows)
 
     def dump(self) -> bytes:
         parts = ["\x1b[?1049h\x1b[H\x1b[2J" if self.is_alternate else "", *self._text()]

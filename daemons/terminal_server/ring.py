@@ -37,6 +37,21 @@ class Ring:
         self._is_feeding = header[_FEEDING] != 0
 
     @property
+    def capacity(self) -> int:
+        """In bytes."""
+        return self._capacity
+
+    @property
+    def end(self) -> int:
+        """Bytes written since the session began: the offset of the next one."""
+        return self._written
+
+    @property
+    def begin(self) -> int:
+        """The offset of the oldest byte that is still here."""
+        return max(0, self._written - self._capacity)
+
+    @property
     def is_whole(self) -> bool:
         """All output since the session began is still here."""
         return self._written <= self._capacity
@@ -66,12 +81,25 @@ class Ring:
         # Counted last: a crash in between loses the newest chunk, and damages at most the oldest.
         _WRITTEN.pack_into(self._map, 0, self._written)
 
+    def read(self, start: int, end: int) -> bytes:
+        """What was written from offset `start` to `end`, all of which must still be here."""
+        first = start % self._capacity
+        head = min(end - start, self._capacity - first)
+        tail = end - start - head
+        return (
+            self._map[HEADER_BYTES + first : HEADER_BYTES + first + head]
+            + self._map[HEADER_BYTES : HEADER_BYTES + tail]
+        )
+
     def contents(self) -> bytes:
         """What is kept, oldest first."""
+        return self.read(self.begin, self.end)
+
+    def first_line(self) -> int:
+        """The offset of what is kept; where its beginning is gone, of its first whole line."""
         if self.is_whole:
-            return self._map[HEADER_BYTES : HEADER_BYTES + self._written]
-        start = HEADER_BYTES + self._written % self._capacity
-        return self._map[start:] + self._map[HEADER_BYTES:start]
+            return 0
+        return self.begin + self.contents().find(b"\n") + 1
 
     def close(self) -> None:
         self._map.close()

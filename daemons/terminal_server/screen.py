@@ -7,9 +7,8 @@ has failed, the most recent output is replayed and the program has to be nudged 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
 
+from daemons.terminal_server.lazy_emulator import EmulatorFactory, LazyEmulator
 from daemons.terminal_server.ring import Ring
 
 # A dump takes about a microsecond a cell, in which no other session's bytes are moved. What larger
@@ -39,108 +38,72 @@ _QUERY = re.compile(
 )
 
 
-class Emulator(Protocol):
-    """A terminal without a display. It may raise anything: the screen then does without it."""
-
-    @property
-    def is_alternate(self) -> bool:
-        """The alternate screen is shown, which hides the primary one."""
-        ...
-
-    @property
-    def is_between_sequences(self) -> bool:
-        """The last byte fed ended a character or control sequence."""
-        ...
-
-    def feed(self, data: bytes) -> None: ...
-    def resize(self, columns: int, rows: int) -> None: ...
-    def dump(self) -> bytes:
-        """What makes a terminal of the same size, after RESET, show and do the same."""
-        ...
-
-
 class Screen:
-    """The output of one session, kept in `ring`; `emulator` starts blank, and is fed what the ring
-    holds from an earlier terminal server."""
+    """The output of one session, kept in `ring`, on a terminal of so many columns and rows.
 
-    def __init__(self, ring: Ring, emulator: Emulator | None = None) -> None:
+    `make` makes the emulator. It is shown first what the ring holds from an earlier terminal
+    server.
+    """
+
+    def __init__(
+        self, ring: Ring, columns: int, rows: int, make: EmulatorFactory | None = None
+    ) -> None:
         self._ring = ring
-        self._emulator = emulator
         # Sizes of the past are not in the ring, and its beginning may be gone.
-        self._complete = ring.is_empty
+        self._is_complete = ring.is_empty
         if ring.feeding:
-            self._emulator = None
+            make = None
             ring.feeding = False
-        elif not ring.is_empty:
-            self._feed_emulator(_from_a_line_on(ring))
+        if columns * rows > EMULATED_CELLS:
+            make = None
+        self._emulator = LazyEmulator(ring, columns, rows, make)
 
     @property
     def is_exact(self) -> bool:
         """`restore` shows what a client that had been there all along would see; otherwise the
         program should be nudged to draw anew."""
-        return self._emulator is not None and self._complete
+        return self._is_complete and self._emulator.ask(lambda _: True) is True
 
     @property
     def hides_primary(self) -> bool:
         """Leaving the alternate screen will show a primary screen that a client restored now has
         never been sent; send `restore()` then."""
-        try:
-            return self._emulator is not None and self._emulator.is_alternate
-        except Exception:
-            self._emulator = None
-            return False
+        return self._emulator.ask(lambda emulator: emulator.is_alternate) is True
 
     @property
     def is_between_sequences(self) -> bool:
         """Other output may be put in here."""
-        try:
-            return self._emulator is None or self._emulator.is_between_sequences
-        except Exception:
-            self._emulator = None
-            return True
+        return self._emulator.ask(lambda emulator: emulator.is_between_sequences) is not False
 
     def feed(self, data: bytes) -> None:
-        self._ring.write(data)
-        self._feed_emulator(data)
+        for start in range(0, len(data), self._ring.capacity):
+            piece = data[start : start + self._ring.capacity]
+            self._emulator.before_write(len(piece))
+            self._ring.write(piece)
 
     def resize(self, columns: int, rows: int) -> None:
         if columns * rows > EMULATED_CELLS:
-            self._emulator = None
-        if self._emulator is not None:
-            try:
-                self._emulator.resize(columns, rows)
-            except Exception:
-                self._emulator = None
+            self._emulator.give_up()
+        self._emulator.resize(columns, rows)
 
     def restore(self) -> bytes:
         """What makes a client's terminal, whatever it showed, show this screen."""
-        if self._emulator is not None:
-            try:
-                return RESET + self._emulator.dump()
-            except Exception:
-                self._emulator = None
-        return RESET + _QUERY.sub(b"", _from_a_line_on(self._ring))
+        dump = self._emulator.ask(lambda emulator: emulator.dump())
+        if dump is not None:
+            return RESET + dump
+        return RESET + _QUERY.sub(b"", self._ring.read(self._ring.first_line(), self._ring.end))
+
+    def rest(self) -> None:
+        """Nothing will be asked for a while: need as little memory as may be."""
+        self._emulator.rest()
 
     def output_so_far(self) -> bytes:
         """The plain output, as much as is kept."""
         return self._ring.contents()
 
     def close(self) -> None:
-        self._emulator = None
+        self._emulator.give_up()
         self._ring.close()
-
-    def _feed_emulator(self, data: bytes) -> None:
-        if self._emulator is None:
-            return
-        self._ring.feeding = True
-        try:
-            self._emulator.feed(data)
-        except Exception:
-            self._emulator = None
-        self._ring.feeding = False
-
-
-EmulatorFactory: TypeAlias = Callable[[int, int], Emulator]
 
 
 def installed_emulator() -> EmulatorFactory | None:
@@ -151,20 +114,3 @@ def installed_emulator() -> EmulatorFactory | None:
     except Exception:
         return None
     return GhosttyEmulator
-
-
-def open_screen(ring: Ring, columns: int, rows: int, make: EmulatorFactory | None) -> Screen:
-    if make is None or columns * rows > EMULATED_CELLS:
-        return Screen(ring)
-    try:
-        return Screen(ring, make(columns, rows))
-    except Exception:  # no memory for an emulator: the ring is enough
-        return Screen(ring)
-
-
-def _from_a_line_on(ring: Ring) -> bytes:
-    """What the ring holds; where its beginning is gone, from the first whole line on."""
-    contents = ring.contents()
-    if ring.is_whole:
-        return contents
-    return contents[contents.find(b"\n") + 1 :]

@@ -26,13 +26,19 @@ class Picture:
     is_between_sequences = True
 
     def __init__(self) -> None:
-        self.fed = b""
         self.size = (0, 0)
-        self.was_fed = asyncio.Event()
+        self.made = 0
+
+    def make(self, columns: int, rows: int) -> Picture:
+        self.size = (columns, rows)
+        self.made += 1
+        return self
 
     def feed(self, data: bytes) -> None:
-        self.fed += data
-        self.was_fed.set()
+        pass
+
+    def give_back(self) -> None:
+        pass
 
     def resize(self, columns: int, rows: int) -> None:
         self.size = (columns, rows)
@@ -41,19 +47,31 @@ class Picture:
         return PICTURE
 
 
+class WatchedRing(Ring):
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor)
+        self.output = b""
+        self.was_written = asyncio.Event()
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self.output += data
+        self.was_written.set()
+
+
 class Rig:
     def __init__(self, *, is_new: bool = False, has_emulator: bool = True) -> None:
         master, self.slave = os.openpty()
         tty.setraw(self.slave)
         os.set_blocking(master, False)
         descriptor = create_ring(4096)
-        self.ring = Ring(descriptor)
+        self.ring = WatchedRing(descriptor)
         os.close(descriptor)
         self.emulator = Picture()
         self.drained = asyncio.Event()
         self.pump = Pump(
             master,
-            Screen(self.ring, self.emulator if has_emulator else None),
+            Screen(self.ring, 10, 10, self.emulator.make if has_emulator else None),
             on_drained=self.drained.set,
             is_new=is_new,
         )
@@ -81,7 +99,7 @@ async def test_output_that_nobody_sees_is_kept(rig: Rig) -> None:
     rig.attach(first)
     rig.pump.detach()
     rig.write(b"unseen")
-    await rig.emulator.was_fed.wait()
+    await rig.ring.was_written.wait()
     rig.attach(second)
     assert first.received == second.received == RESET + PICTURE
 
@@ -91,7 +109,7 @@ async def test_a_new_programs_output_waits_for_its_client() -> None:
     rig.write(b"\x1b[c exact")
     for _ in range(10):
         await asyncio.sleep(0)
-    assert rig.emulator.fed == b""
+    assert rig.ring.output == b""
     client = Client(1)
     rig.attach(client, fresh=True)
     await client.until(b"\x1b[c exact")
@@ -118,7 +136,7 @@ async def test_it_waits_for_nobody_who_will_not_come(
     rig = Rig(is_new=True)
     rig.write(b"unseen")
     nobody_comes(rig.pump)
-    await rig.emulator.was_fed.wait()
+    await rig.ring.was_written.wait()
     rig.close()
 
 
@@ -157,6 +175,25 @@ async def test_it_is_sent_into_no_sequence(rig: Rig) -> None:
     rig.emulator.is_between_sequences = True
     rig.write(b"1m")
     await client.until(b"1m" + RESET + PICTURE)
+
+
+async def test_as_long_as_it_is_owed_the_emulator_is_kept(rig: Rig) -> None:
+    rig.emulator.is_alternate = True
+    client = Client(1)
+    rig.attach(client)
+    for key in (b"first", b"second"):
+        rig.write(key)
+        await client.until(key)
+    assert rig.emulator.made == 1
+    rig.pump.detach()
+    rig.attach(Client(2))
+    assert rig.emulator.made == 2
+
+
+async def test_once_the_screen_is_shown_the_emulator_is_not_kept(rig: Rig) -> None:
+    rig.attach(Client(1))
+    rig.attach(Client(2))
+    assert rig.emulator.made == 2
 
 
 async def test_an_exact_picture_needs_no_nudge(rig: Rig) -> None:
@@ -203,7 +240,7 @@ async def test_an_end_of_file_ends_the_wait_at_once() -> None:
     rig.pump.on_program_ended()
     rig.pump.on_program_ended()
     await rig.drained.wait()
-    assert rig.emulator.fed == b"last words"
+    assert rig.ring.output == b"last words"
     rig.close()
 
 
@@ -214,7 +251,7 @@ async def test_an_unattended_program_ends_with_its_terminals_use() -> None:
     os.close(rig.slave)
     rig.slave = os.open(os.devnull, os.O_RDONLY)
     await rig.drained.wait()
-    assert rig.emulator.fed == b"last words"
+    assert rig.ring.output == b"last words"
     rig.close()
 
 

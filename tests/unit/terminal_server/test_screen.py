@@ -8,7 +8,7 @@ import pytest
 
 from daemons.terminal_server.emulator import GhosttyEmulator
 from daemons.terminal_server.ring import Ring, create_ring
-from daemons.terminal_server.screen import RESET, Screen, installed_emulator, open_screen
+from daemons.terminal_server.screen import RESET, Screen, installed_emulator
 
 COLUMNS, ROWS = 20, 6
 
@@ -47,12 +47,19 @@ class Dead:
         self._do("feed")
         self.fed += data
 
+    def give_back(self) -> None:
+        self._do("give_back")
+
     def resize(self, columns: int, rows: int) -> None:
         self._do("resize")
 
     def dump(self) -> bytes:
         self._do("dump")
         return b"the picture"
+
+
+def screen_of(ring: Ring, emulator: Dead | None = None) -> Screen:
+    return Screen(ring, COLUMNS, ROWS, (lambda *_: emulator) if emulator else None)
 
 
 def shown(data: bytes) -> list[str]:
@@ -63,14 +70,14 @@ def shown(data: bytes) -> list[str]:
 
 
 def test_without_an_emulator_the_output_is_replayed(ring: Ring) -> None:
-    screen = Screen(ring)
+    screen = screen_of(ring)
     screen.feed(b"one\r\ntwo")
     assert screen.restore() == RESET + b"one\r\ntwo"
     assert not screen.is_exact
 
 
 def test_a_replay_begins_with_a_whole_line(ring: Ring) -> None:
-    screen = Screen(ring)
+    screen = screen_of(ring)
     for number in range(50):
         screen.feed(b"line %d\r\n" % number)
     first, *_, last = screen.restore().removeprefix(RESET).split(b"\r\n")
@@ -98,7 +105,7 @@ def test_a_replay_begins_with_a_whole_line(ring: Ring) -> None:
     ],
 )
 def test_a_replay_asks_the_terminal_nothing(ring: Ring, query: bytes) -> None:
-    screen = Screen(ring)
+    screen = screen_of(ring)
     screen.feed(b"a" + query + b"b")
     assert screen.restore() == RESET + b"ab"
     assert screen.output_so_far() == b"a" + query + b"b"
@@ -108,13 +115,13 @@ def test_a_replay_asks_the_terminal_nothing(ring: Ring, query: bytes) -> None:
     "kept", [b"\x1b[31m", b"\x1b[4 q", b"\x1b[u", b"\x1b[8;24;80t", b"\x1b[5n"[:2]]
 )
 def test_a_replay_keeps_what_is_no_query(ring: Ring, kept: bytes) -> None:
-    screen = Screen(ring)
+    screen = screen_of(ring)
     screen.feed(b"a" + kept)
     assert screen.restore() == RESET + b"a" + kept
 
 
 def test_an_emulator_gives_the_picture(ring: Ring) -> None:
-    screen = Screen(ring, Dead())
+    screen = screen_of(ring, Dead())
     screen.feed(b"x")
     assert (screen.is_exact, screen.hides_primary, screen.is_between_sequences) == (
         True,
@@ -128,7 +135,7 @@ def test_an_emulator_gives_the_picture(ring: Ring) -> None:
     "fails", ["feed", "resize", "dump", "is_alternate", "is_between_sequences"]
 )
 def test_a_failed_emulator_leaves_the_replay(ring: Ring, fails: str) -> None:
-    screen = Screen(ring, Dead(fails))
+    screen = screen_of(ring, Dead(fails))
     screen.feed(b"x")
     screen.resize(10, 10)
     assert isinstance(screen.hides_primary, bool)
@@ -144,8 +151,9 @@ def test_a_failed_emulator_leaves_the_replay(ring: Ring, fails: str) -> None:
 def test_a_new_emulator_is_fed_what_was_kept_but_is_not_exact(ring: Ring) -> None:
     ring.write(b"before")
     emulator = Dead()
-    screen = Screen(ring, emulator)
+    screen = screen_of(ring, emulator)
     screen.feed(b"after")
+    screen.restore()
     assert emulator.fed == b"beforeafter"
     assert ring.contents() == b"beforeafter"
     assert not screen.is_exact
@@ -155,21 +163,25 @@ def test_output_that_ended_a_terminal_server_is_fed_to_no_emulator(ring: Ring) -
     ring.write(b"deadly")
     ring.feeding = True
     emulator = Dead()
-    screen = Screen(ring, emulator)
-    assert emulator.fed == b""
+    screen = screen_of(ring, emulator)
     assert screen.restore() == RESET + b"deadly"
+    assert emulator.fed == b""
     assert not ring.feeding
 
 
-def test_feeding_is_marked_only_while_it_lasts(ring: Ring) -> None:
-    marks: list[bool] = []
+def test_the_emulators_work_is_marked_only_while_it_lasts(ring: Ring) -> None:
+    marks: dict[str, bool] = {}
 
     class Watching(Dead):
-        def feed(self, data: bytes) -> None:
-            marks.append(ring.feeding)
+        def _do(self, name: str) -> None:
+            marks[name] = ring.feeding
 
-    Screen(ring, Watching()).feed(b"x")
-    assert marks == [True]
+    screen = screen_of(ring, Watching())
+    screen.feed(b"x")
+    assert not ring.feeding
+    screen.resize(10, 10)
+    screen.restore()
+    assert marks == {"feed": True, "resize": True, "dump": True}
     assert not ring.feeding
 
 
@@ -177,7 +189,7 @@ def test_an_emulator_that_cannot_be_made_is_done_without(ring: Ring) -> None:
     def make(columns: int, rows: int) -> Dead:
         raise MemoryError
 
-    assert not open_screen(ring, COLUMNS, ROWS, make).is_exact
+    assert not Screen(ring, COLUMNS, ROWS, make).is_exact
 
 
 def test_the_installed_emulator_is_the_native_one() -> None:
@@ -196,19 +208,19 @@ def test_the_installed_emulator_is_the_native_one() -> None:
     ],
 )
 def test_the_restored_screen_is_what_another_terminal_shows(ring: Ring, output: bytes) -> None:
-    screen = open_screen(ring, COLUMNS, ROWS, GhosttyEmulator)
+    screen = Screen(ring, COLUMNS, ROWS, GhosttyEmulator)
     screen.feed(output)
     dump = screen.restore().removeprefix(RESET)
     assert shown(dump) == shown(output)
 
 
 def test_the_picture_of_a_vast_screen_is_not_drawn(ring: Ring) -> None:
-    assert open_screen(ring, 400, 250, lambda *_: Dead()).is_exact
-    assert not open_screen(ring, 401, 250, lambda *_: Dead()).is_exact
+    assert Screen(ring, 400, 250, lambda *_: Dead()).is_exact
+    assert not Screen(ring, 401, 250, lambda *_: Dead()).is_exact
 
 
 def test_a_screen_that_grows_vast_is_replayed(ring: Ring) -> None:
-    screen = Screen(ring, Dead())
+    screen = screen_of(ring, Dead())
     screen.resize(1000, 1000)
     screen.feed(b"x")
     assert screen.restore() == RESET + b"x"

@@ -137,7 +137,8 @@ async def _measure(
     await asyncio.sleep(course.seconds(IDLE_SECONDS))
     idle = (_cpu_of(servers) - cpu) / (time.perf_counter() - idle_since)
     programs = [pid for server in servers for pid in descendants(server.keeper)][:100]
-    found = {name: (after[name] - before[name]) / grown for name in before}
+    # Of what a keeper shares with other processes less is its own, the more of them there are.
+    found = {name: max(0.0, after[name] - before[name]) / grown for name in before}
     found["program"] = sum(map(resident_bytes, programs)) / len(programs)
     await _end(viewers)
     return {**found, "rate": grown / took, "idle": idle}

@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from daemons import descriptors, logs, memory
+from daemons import descriptors, logs
 from daemons.clock import Clock, ClockFileError
 from daemons.config import ConfigError, read_settings
 from daemons.effects import Record
@@ -80,7 +80,6 @@ def run(
 
     0 clean, 1 the store failed, 2 something must be configured otherwise, 70 a fault of our own.
     """
-    memory.map_large_blocks()
     try:
         _stop_by_signal()
         settings = read_settings(config, kind)

@@ -27,7 +27,7 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -35,7 +35,7 @@ import msgspec
 
 from daemons.terminal_server import keeper_messages as km
 from daemons.terminal_server.keeper_address import unix_address
-from daemons.terminal_server.kept_session import Session
+from daemons.terminal_server.kept_session import Session, signal_all, with_processes
 from daemons.terminal_server.launch import LaunchFailure, load_name_services
 from tsproto.errors import ErrorCode
 
@@ -113,15 +113,14 @@ class Keeper:
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
-        for session in list(self._sessions.values()):
-            if session.kill_at is None:
-                continue
-            is_overdue = session.kill_at <= now
-            if is_overdue:
-                session.signal_all(signal.SIGKILL)
-            if is_overdue or not (session.is_running or session.has_processes()):
-                session.kill_at = None
-                self._remove_if_done(session)
+        hung_up = {s: s.kill_at for s in self._sessions.values() if s.kill_at is not None}
+        overdue = [session for session, kill_at in hung_up.items() if kill_at <= now]
+        ended = [s for s, kill_at in hung_up.items() if kill_at > now and not s.is_running]
+        signal_all(overdue, signal.SIGKILL)
+        alive = dict.fromkeys(with_processes(ended))
+        for session in overdue + [session for session in ended if session not in alive]:
+            session.kill_at = None
+            self._remove_if_done(session)
 
     # --- the client ---
 
@@ -157,7 +156,8 @@ class Keeper:
             case km.FetchSession() as request:
                 self._fetch(request)
             case km.HangUp(session_id):
-                self._hang_up(session_id)
+                if session := self._sessions.get(session_id):
+                    self._hang_up([session])
             case km.Forget(session_id):
                 self._forget(session_id)
 
@@ -234,12 +234,12 @@ class Keeper:
             return
         self._send(km.Descriptors(request.request_id, session.pid), (session.master, session.ring))
 
-    def _hang_up(self, session_id: int) -> None:
-        session = self._sessions.get(session_id)
-        if session is None or session.kill_at is not None:
-            return
-        if session.is_running or session.has_processes():
-            session.signal_all(signal.SIGHUP)
+    def _hang_up(self, sessions: Collection[Session]) -> None:
+        idle = [session for session in sessions if session.kill_at is None]
+        ended = [session for session in idle if not session.is_running]
+        alive = [session for session in idle if session.is_running] + with_processes(ended)
+        signal_all(alive, signal.SIGHUP)
+        for session in alive:
             session.kill_at = time.monotonic() + KILL_AFTER_SECONDS
 
     def _forget(self, session_id: int) -> None:
@@ -286,8 +286,8 @@ class Keeper:
     def _stop(self) -> None:
         self._wake.recv(64)
         self._is_stopping = True
+        self._hang_up(self._sessions.values())
         for session_id in list(self._sessions):
-            self._hang_up(session_id)
             self._forget(session_id)
 
     def _watch(self, file: int | socket.socket, action: Callable[[], None]) -> None:

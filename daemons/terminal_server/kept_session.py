@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import termios
+from collections.abc import Collection
 
 from daemons.terminal_server.keeper_messages import KeptSession, Program
 from daemons.terminal_server.launch import launch
@@ -122,25 +123,6 @@ class Session:
         self._close("pidfd")
         return self.exit_status
 
-    def signal_all(self, number: signal.Signals) -> None:
-        """To every process group of the session, stopped ones included.
-
-        A child that is being launched has no session of its own yet; it acts on anything but
-        SIGKILL once it is about to run the program.
-        """
-        if self.is_starting:
-            os.kill(self.pid, number)
-        for group in _groups_of(self.pid):
-            for each in (number, signal.SIGCONT):
-                try:
-                    os.killpg(group, each)
-                except (ProcessLookupError, PermissionError):
-                    break
-
-    def has_processes(self) -> bool:
-        """Anything of it runs, be it in the background."""
-        return bool(_groups_of(self.pid))
-
     def close_terminal(self) -> None:
         """What still runs loses its terminal."""
         for name in ("master", "slave", "ring"):
@@ -158,18 +140,43 @@ class Session:
             os.close(descriptor)
 
 
-def _groups_of(session: int) -> list[int]:
-    """The process groups of a kernel session that are not only zombies.
+def signal_all(sessions: Collection[Session], number: signal.Signals) -> None:
+    """To every process group of these sessions, stopped ones included.
 
-    Every process is looked at, in a microsecond each: to read the files of all of them would take
-    a busy host's keeper most of its time.
+    A child that is being launched has no session of its own yet; it acts on anything but SIGKILL
+    once it is about to run the program.
     """
-    groups: dict[int, None] = {}
-    for name in os.listdir("/proc"):
+    for session in sessions:
+        if session.is_starting:
+            os.kill(session.pid, number)
+    for groups in _groups_of(sessions).values():
+        for group in groups:
+            for each in (number, signal.SIGCONT):
+                try:
+                    os.killpg(group, each)
+                except (ProcessLookupError, PermissionError):
+                    break
+
+
+def with_processes(sessions: Collection[Session]) -> list[Session]:
+    """Those of which anything runs, be it in the background."""
+    groups = _groups_of(sessions)
+    return [session for session in sessions if groups[session.pid]]
+
+
+def _groups_of(sessions: Collection[Session]) -> dict[int, dict[int, None]]:
+    """By the process that began a session, the process groups of it that are not only zombies.
+
+    Every process is looked at, in a microsecond each and once for all sessions: to read the files
+    of all of them would take a busy host's keeper most of its time.
+    """
+    groups: dict[int, dict[int, None]] = {session.pid: {} for session in sessions}
+    for name in os.listdir("/proc") if sessions else ():
         if not name.isdigit():
             continue
         try:
-            if os.getsid(int(name)) != session:
+            found = groups.get(os.getsid(int(name)))
+            if found is None:
                 continue
             with open(f"/proc/{name}/stat", "rb") as file:
                 # After the name, which may hold anything but ends with the last parenthesis.
@@ -177,5 +184,5 @@ def _groups_of(session: int) -> list[int]:
         except OSError:
             continue  # it has just ended
         if state not in (b"Z", b"X"):
-            groups[int(group)] = None
-    return list(groups)
+            found[int(group)] = None
+    return groups

@@ -14,6 +14,7 @@ from daemons.terminal_server.ring import Ring
 # What an emulator may be behind. To catch up takes about a millisecond for lines of text, in which
 # no other session's bytes are moved.
 BEHIND_BYTES = 256 * 1024
+EARLIER_BYTES = 4 * 1024 * 1024  # of an earlier terminal server's output, all before a first answer
 PIECE_BYTES = 64 * 1024  # copied out of the ring at once
 LITTLE_BYTES = 512  # a program that writes so little is not printing much
 SIZES_MAX = 64  # remembered of a session; who drags a window's corner brings dozens
@@ -61,7 +62,7 @@ class LazyEmulator:
         self._make = make
         self._emulator: Emulator | None = None
         self._first_size = self._size = (columns, rows)
-        self._begin = self._fed = ring.first_line()
+        self._begin = self._fed = ring.line_from(max(ring.begin, ring.end - EARLIER_BYTES))
         # From `begin` on: each with the offset of the output before which it came.
         self._sizes: list[tuple[int, int, int]] = []
         self._sizes_fed = 0
@@ -92,7 +93,7 @@ class LazyEmulator:
 
     def rest(self) -> None:
         """Do without the emulator until the next question, if the ring can bring it back."""
-        if self._can_begin_again and self._begin >= self._ring.begin:
+        if self._can_begin_again and self._ring.end - self._begin <= self._behind_max:
             self._emulator = None
             self._fed = self._begin
             self._sizes_fed = 0

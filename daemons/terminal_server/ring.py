@@ -95,11 +95,11 @@ class Ring:
         """What is kept, oldest first."""
         return self.read(self.begin, self.end)
 
-    def first_line(self) -> int:
-        """The offset of what is kept; where its beginning is gone, of its first whole line."""
-        if self.is_whole:
+    def line_from(self, offset: int) -> int:
+        """Where the first whole line from `offset` on begins; `offset` when no line ends there."""
+        if offset == 0:
             return 0
-        return self.begin + self.contents().find(b"\n") + 1
+        return offset + self.read(offset, self.end).find(b"\n") + 1
 
     def close(self) -> None:
         self._map.close()

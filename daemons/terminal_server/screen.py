@@ -91,7 +91,8 @@ class Screen:
         dump = self._emulator.ask(lambda emulator: emulator.dump())
         if dump is not None:
             return RESET + dump
-        return RESET + _QUERY.sub(b"", self._ring.read(self._ring.first_line(), self._ring.end))
+        ring = self._ring
+        return RESET + _QUERY.sub(b"", ring.read(ring.line_from(ring.begin), ring.end))
 
     def rest(self) -> None:
         """Nothing will be asked for a while: need as little memory as may be."""

@@ -23,7 +23,7 @@ import pytest
 
 from daemons.terminal_server import launch
 from daemons.terminal_server.keeper_client import HeldProgram
-from daemons.terminal_server.kept_session import Session
+from daemons.terminal_server.kept_session import Session, signal_all, with_processes
 from tests.integration.keepers import RING_BYTES, Terminal, is_readable, program
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -43,7 +43,7 @@ class Started:
     def close(self) -> None:
         self.terminal.close()
         if self.session.is_running:
-            self.session.signal_all(signal.SIGKILL)
+            signal_all([self.session], signal.SIGKILL)
             self.session.note_end()
         self.session.close()
 
@@ -223,7 +223,7 @@ def test_hanging_up_ends_foreground_and_background(shell: Started) -> None:
     shell.terminal.until(b"job ")
     job = int(shell.terminal.until(b"."))
     gone = os.pidfd_open(job)
-    shell.session.signal_all(signal.SIGHUP)
+    signal_all([shell.session], signal.SIGHUP)
     assert select.select([gone], [], [], 20)[0]
     os.close(gone)
     assert shell.wait_for_end() == 128 + signal.SIGHUP
@@ -235,9 +235,29 @@ def test_a_stopped_job_is_ended_too(shell: Started) -> None:
     gone = os.pidfd_open(job)
     shell.terminal.type(b"\x1a")
     shell.terminal.until(b"Stopped")
-    shell.session.signal_all(signal.SIGHUP)
+    signal_all([shell.session], signal.SIGHUP)
     assert select.select([gone], [], [], 20)[0]
     os.close(gone)
+
+
+def test_of_several_sessions_each_is_ended_after_one_look_at_the_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[str] = []
+    usual = os.listdir
+
+    def listdir(path: str) -> list[str]:
+        looks.append(path)
+        return usual(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    with session(command="exec sleep 1000") as one, session(command="exec sleep 1000") as two:
+        with session(command="read key") as other:
+            signal_all([one.session, two.session], signal.SIGHUP)
+            assert looks == ["/proc"]
+            assert {one.wait_for_end(), two.wait_for_end()} == {128 + signal.SIGHUP}
+            of_all = [one.session, two.session, other.session]
+            assert with_processes(of_all) == [other.session]
 
 
 def test_a_program_that_cannot_be_executed_says_why() -> None:

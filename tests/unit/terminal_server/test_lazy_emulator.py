@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from daemons.terminal_server.emulator import MUCH_BYTES, GhosttyEmulator
 from daemons.terminal_server.lazy_emulator import (
     BEHIND_BYTES,
+    EARLIER_BYTES,
     LITTLE_BYTES,
     SIZES_MAX,
     LazyEmulator,
@@ -166,7 +167,7 @@ def test_what_the_ring_cannot_bring_back_does_not_rest() -> None:
     with new_rig() as rig:
         rig.write(b"lost")
         rig.ask()
-        rig.write(b"x" * CAPACITY)
+        rig.write(b"x" * (CAPACITY - 3))
         rig.lazy.rest()
         rig.ask()
         assert (rig.journal.made, rig.journal.told[1]) == (1, b"lost")
@@ -179,6 +180,14 @@ def test_it_begins_with_the_first_whole_line_of_an_earlier_terminal_server() -> 
         rig.write(b"more")
         rig.ask()
         assert rig.journal.told == [(20, 6), b"the rest\r\nmore"]
+
+
+def test_of_a_large_ring_it_is_fed_the_last_part() -> None:
+    with new_ring(2 * EARLIER_BYTES) as ring:
+        ring.write(b"lost\n" + b"x" * EARLIER_BYTES + b"\nthe rest")
+        rig = Rig(ring)
+        rig.ask()
+        assert rig.journal.told == [(20, 6), b"the rest"]
 
 
 def test_what_failed_once_is_not_asked_again() -> None:

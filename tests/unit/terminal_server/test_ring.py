@@ -51,6 +51,19 @@ def test_chunks_of_every_length_keep_the_last_bytes(descriptor: int, length: int
     assert filled(descriptor, *chunks).contents() == stream[-CAPACITY:]
 
 
+def test_any_part_that_is_kept_can_be_read(descriptor: int) -> None:
+    ring = filled(descriptor, b"0123456789", b"abcdefghij")
+    assert (ring.begin, ring.end, ring.capacity) == (4, 20, CAPACITY)
+    assert ring.read(4, 20) == b"456789abcdefghij"
+    assert (ring.read(5, 7), ring.read(14, 18), ring.read(17, 19)) == (b"56", b"efgh", b"hi")
+    assert ring.read(9, 9) == b""
+
+
+def test_a_line_begins_after_the_end_of_the_one_before(descriptor: int) -> None:
+    ring = filled(descriptor, b"one\ntwo\nthree")
+    assert [ring.line_from(offset) for offset in (0, 1, 4, 7, 8)] == [0, 4, 8, 8, 8]
+
+
 def test_another_mapping_sees_what_was_written(descriptor: int) -> None:
     first = filled(descriptor, b"0123456789", b"abcdefgh")
     second = Ring(descriptor)

@@ -19,8 +19,10 @@ FIGURES = {
     "echo": {("server CPU a request", "bare uvloop"), ("requests", "bare uvloop")},
     "directory": {("server CPU an operation", "Redis"), ("memory a row", "Redis")},
     "licenses": {("operations", "PostgreSQL"), ("server CPU an operation", "PostgreSQL")},
+    "generator": {("requests for a second of its CPU", "wrk"), ("requests", "")},
+    "storm": {("CPU of the farm a journey", "3 users"), ("first visit, p99", "")},
 }
-NEEDS = {"directory": "redis-server", "licenses": "initdb"}
+NEEDS = {"directory": "redis-server", "licenses": "initdb", "generator": "wrk"}
 
 
 @pytest.mark.parametrize("name", sorted(FIGURES))

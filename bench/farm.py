@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from clients.steps import Host
 from daemons import accounts, lab
 from daemons.lab import making, processes
 from daemons.lab.plan import Lab, Plan
+from daemons.lab.toml import toml
 
 PASSWORD = b"bench"
 
@@ -90,17 +90,3 @@ def laid_over(tables: Tables, changes: Tables) -> dict[str, Any]:
         is_table = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
         result[key] = laid_over(result[key], value) if is_table else value
     return result
-
-
-def toml(tables: Tables) -> str:
-    """A line for every key; JSON's strings, numbers and booleans are TOML's as well."""
-    return "".join(f"{json.dumps(key)} = {_inline(value)}\n" for key, value in tables.items())
-
-
-def _inline(value: object) -> str:
-    if isinstance(value, Mapping):
-        pairs = (f"{json.dumps(key)} = {_inline(each)}" for key, each in value.items())
-        return f"{{{', '.join(pairs)}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_inline, value))}]"
-    return json.dumps(value)

@@ -3,7 +3,6 @@ daemons that it dials are the suite's, or the lab's right ones."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from daemons.lab.toml import toml
 from daemons.settings import (
     Application,
     DaemonSettings,
@@ -52,7 +52,7 @@ class Configuration:
 
     def as_toml(self) -> str:
         keys: dict[str, Any] = msgspec.to_builtins(self.settings())
-        return "".join(f"{k} = {_value(value)}\n" for k, value in keys.items() if value is not None)
+        return toml({key: value for key, value in keys.items() if value is not None})
 
     def settings(self) -> DaemonSettings:
         match self._own.role:
@@ -129,13 +129,3 @@ class Configuration:
 
     def _serves(self) -> tuple[str, ...]:
         return (SERVED,) if self._cast is Cast.CHOOSY else ()
-
-
-def _value(value: Any) -> str:
-    """JSON's strings, numbers and booleans are TOML's as well; its objects become inline tables."""
-    if isinstance(value, Mapping):
-        pairs = (f"{key} = {_value(inner)}" for key, inner in value.items())
-        return f"{{{', '.join(pairs)}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_value, value))}]"
-    return json.dumps(value)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tomllib
 from typing import Any
 
-from bench.farm import laid_over, toml
+from bench.farm import laid_over
+from daemons.lab.toml import toml
 
 TABLES: dict[str, Any] = {
     "farm": "lab",

@@ -41,7 +41,7 @@ from tsproto.messages import (
     SyncSessions,
     UpdateSession,
 )
-from tsproto.tls import FarmContext, daemon_tls
+from tsproto.transport.tls import FarmContext, daemon_tls
 
 LINKS = 50
 DEPTHS = (1, 16, 64)

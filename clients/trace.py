@@ -28,8 +28,8 @@ from clients import tty
 from tsproto import codec, limits
 from tsproto.codec import HEADER, SESSION_KIND
 from tsproto.errors import ProtocolError, TsfarmError
-from tsproto.link import Link
 from tsproto.messages import LogonAccepted, LogonRequest, Message, Redirect
+from tsproto.transport.link import Link
 
 VERSION = 1
 HEADING = b'{"trace": "tsfarm", '

@@ -67,6 +67,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     key: ClassVar[tuple[str, ...]]
 
 
+class Durable(msgspec.Struct, frozen=True):
+    """What a core would still know if it were killed now: its rows, and what follows from them."""
+
+    rows: frozenset[Record]
+    derived: tuple[object, ...] = ()
+    counters: tuple[int, ...] = ()
+    """A successor may be ahead of these, and never behind: numbers given out."""
+
+
 # --- effects ----------------------------------------------------------------------------------
 
 
@@ -163,7 +172,7 @@ class SendDatagram(Effect, frozen=True, gc=False):
     datagram: bytes
 
 
-# The terminal server's own effects, performed by its sessions (daemons.terminal_server.attachment).
+# The terminal server's own effects, performed by its sessions (daemons.program_runner).
 
 
 class StartProgram(Effect, frozen=True, gc=False):
@@ -283,6 +292,7 @@ class EffectQueue:
         self._waiting: deque[Effect] = deque()
         self._behind_commit: list[Effect] = []
         self._committing = False
+        self.is_idle = True
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._behind_commit)
@@ -295,6 +305,7 @@ class EffectQueue:
         for index, effect in enumerate(effects):
             if isinstance(effect, Persist):
                 self._waiting.extend(effects[index:])
+                self.is_idle = False
                 return effects[:index]
         return effects
 
@@ -319,4 +330,5 @@ class EffectQueue:
         self._behind_commit = []
         while self._waiting and not isinstance(self._waiting[0], Persist):
             ready.append(self._waiting.popleft())
+        self.is_idle = not self._waiting
         return ready

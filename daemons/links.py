@@ -17,9 +17,9 @@ from daemons.effects import Answer, Ask, Caller, Close, Dial, Endpoint, Failed, 
 from tsproto import limits
 from tsproto.connection import Answered, Closed, Event, Opened, Received, SessionBytes
 from tsproto.errors import ErrorCode, TooManyRequests
-from tsproto.faults import words_of
 from tsproto.messages import LinkState, Message, Role
 from tsproto.transport import DialFailed, Link, Listener, dial, listen
+from tsproto.transport.error_text import words_of
 
 
 class Inbox(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -43,30 +43,18 @@ OUTSIDE_WORLD = (
 )
 LIBRARIES_OF_TSPROTO = ("cryptography", "msgspec", "tsproto")
 
-# The only files of tsproto and of the daemons' folders that touch the outside world.
-IMPURE = {
-    "tsproto/transport.py": "asyncio is here and nowhere else in tsproto",
-    "tsproto/link.py": "one open connection of the transport",
-    "tsproto/tls.py": "the transport's TLS contexts",
-    "tsproto/handshakes.py": "the transport's places for unfinished handshakes",
-    "tsproto/faults.py": "words for what sockets and TLS raise",
-    "daemons/terminal_server/programs.py": "looks whether configured programs are there",
-    "daemons/*/__main__.py": "starts a daemon, and may see everything",
-    "daemons/terminal_server/keeper*.py": "the process that opens PTYs and starts programs",
-    "daemons/terminal_server/kept_session.py": "a PTY and its program, in the keeper",
-    "daemons/terminal_server/launch*.py": "becomes the user, then the user's program",
-    "daemons/terminal_server/attachment*.py": "pumps bytes between a PTY and a link",
-    "daemons/terminal_server/screen.py": "chooses how a screen is restored",
-    "daemons/terminal_server/lazy_emulator.py": "follows a ring",
-    "daemons/terminal_server/emulator.py": "a library's terminal",
-    "daemons/terminal_server/ring.py": "a file of recent output",
-    "daemons/store/*": "files and databases",
-    "daemons/lab/*": "starts processes, as an operator would",
-}
-# Pure as well, though they stand beside files that are not.
-PURE_BESIDE = (
+# Purity is a property of a path. A daemon's folder holds what decides; its `__main__` may see
+# everything.
+PURE = (
+    "tsproto/*",
+    "daemons/license_server/*",
+    "daemons/session_directory/*",
+    "daemons/terminal_server/*",
     "daemons/effects.py",
+    "daemons/events.py",
+    "daemons/procedures.py",
     "daemons/settings.py",
+    "daemons/switchboard.py",
     "clients/load/pacing/arrivals.py",
     "clients/load/measuring/percentiles.py",
     "clients/load/measuring/results.py",
@@ -76,6 +64,7 @@ PURE_BESIDE = (
     "clients/route.py",
     "clients/steps.py",
 )
+IMPURE = ("tsproto/transport/*", "daemons/*/__main__.py")
 
 # A command line starts daemons. It may import what does so, inside the function that needs it, so
 # that `tsfarm connect` loads no daemon.
@@ -90,7 +79,7 @@ EXEMPT_FROM_TESTS = {
     "tsproto/limits.py": "numbers; each is asserted on both sides where it counts",
     "daemons/store/memory.py": "test_store.py runs the contract's tests on every store",
     "daemons/settings.py": "keys and bounds, read and refused in test_config.py",
-    "tsproto/handshakes.py": "test_transport.py fills its places with real connections",
+    "tsproto/transport/handshakes.py": "test_transport.py fills its places with real connections",
     "daemons/lab/*.py": "tests/integration/test_lab.py drives a whole lab",
 }
 WAIT_IN_REAL_TIME = {
@@ -163,15 +152,12 @@ def _is_in(target: str, modules: tuple[str, ...]) -> bool:
     return any(target == module or target.startswith(module + ".") for module in modules)
 
 
-def _matches(path: str, patterns: dict[str, str]) -> bool:
+def _matches(path: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch(path, pattern) for pattern in patterns)
 
 
 def is_pure(path: str) -> bool:
-    if path in PURE_BESIDE:
-        return True
-    in_daemon = path.startswith("daemons/") and path.count("/") > 1
-    return (path.startswith("tsproto/") or in_daemon) and not _matches(path, IMPURE)
+    return _matches(path, PURE) and not _matches(path, IMPURE)
 
 
 Rule = Callable[[File], list[str]]

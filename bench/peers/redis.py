@@ -10,7 +10,7 @@ from pathlib import Path
 from bench import packages
 from bench.peers.ports import READY_SECONDS, free_port, wait_until_it_listens
 from bench.pipelining import Server
-from tsproto.tls import FarmContext
+from tsproto.transport.tls import FarmContext
 
 
 @contextlib.contextmanager

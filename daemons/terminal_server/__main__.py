@@ -8,11 +8,11 @@ from pathlib import Path
 from daemons import startup
 from daemons.accounts import Accounts, AccountsError
 from daemons.config import ConfigError
+from daemons.keeper.programs import check_programs
+from daemons.program_runner import Sessions
 from daemons.settings import TerminalServerSettings
 from daemons.shell import Shell
-from daemons.terminal_server.attachment import Sessions
 from daemons.terminal_server.core import TerminalServerCore
-from daemons.terminal_server.programs import check_programs
 from daemons.terminal_server.records import RECORDS
 from tsproto.license_token import Verifier
 from tsproto.messages import Role

@@ -11,7 +11,6 @@ from typing import Any
 from tsproto import limits
 from tsproto.codec import FrameReader, decode_message, encode
 from tsproto.errors import ErrorCode
-from tsproto.link import Link
 from tsproto.messages import (
     AnnounceInventory,
     Goodbye,
@@ -25,6 +24,7 @@ from tsproto.transport import (
     dial,
     listen,
 )
+from tsproto.transport.link import Link
 
 HOST = "127.0.0.1"
 TS, LS, ADMIN, CLIENT = (

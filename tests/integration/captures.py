@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 
 from tsproto import dissector
-from tsproto.link import Link
+from tsproto.transport.link import Link
 
 LOOPBACK = b"\x7f\x00\x00\x01"
 RAW_IP = 101  # the link type of packets that begin with their IP header

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tsproto import identity
 from tsproto.connection import Closed, Event, Opened, Received
-from tsproto.link import Link
 from tsproto.messages import Pools, QueryPools, Role
-from tsproto.tls import FarmContext, client_tls, daemon_tls, server_tls
+from tsproto.transport.link import Link
+from tsproto.transport.tls import FarmContext, client_tls, daemon_tls, server_tls
 
 NOW = 1_700_000_000.0
 

@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from daemons.effects import ProgramFailed
-from daemons.terminal_server.keeper_client import HeldProgram, KeeperClient
-from daemons.terminal_server.keeper_messages import Program
+from daemons.keeper.client import HeldProgram, KeeperClient
+from daemons.keeper.messages import Program
 
 DASH = ("/bin/dash",)  # unlike bash it opens no terminal by itself
 RING_BYTES = 4096

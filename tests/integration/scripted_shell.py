@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from tests.integration.scripted_server import COOKIE, Farm, ScriptedServer
 from tsproto.connection import Event, SessionBytes
-from tsproto.link import Link
 from tsproto.messages import LogonAccepted, LogonRequest
+from tsproto.transport.link import Link
 
 _PRINTF = re.compile(rb"printf '%s-%d:%s\\n' (\w+) (\d+)( \"\$TSFARM_LOAD\")?")
 _HEAD = re.compile(rb"head -c (\d+)")

@@ -18,7 +18,7 @@ from daemons.effects import (
     Resize,
     StartProgram,
 )
-from daemons.terminal_server.attachment import Sessions
+from daemons.program_runner import Sessions
 from tests.integration.keepers import DASH
 from tsproto.errors import ErrorCode
 from tsproto.messages import Role

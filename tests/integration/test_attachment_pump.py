@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from daemons.terminal_server import attachment_pump
-from daemons.terminal_server.attachment_pump import DRAIN_SECONDS, QUIET_SECONDS, Pump
-from daemons.terminal_server.ring import Ring, create_ring
-from daemons.terminal_server.screen import RESET, Screen
+from daemons import attachment_pump
+from daemons.attachment_pump import DRAIN_SECONDS, QUIET_SECONDS, Pump
+from daemons.screen.ring import Ring, create_ring
+from daemons.screen.screen import RESET, Screen
 from tests.integration.sessions import Client
 
 PICTURE = b"<picture>"

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from daemons.effects import ProgramFailed
-from daemons.terminal_server import keeper_messages as km
-from daemons.terminal_server.keeper_address import unix_address
+from daemons.keeper import messages as km
+from daemons.keeper.address import unix_address
 from tests.integration.keepers import (
     RING_BYTES,
     Keeping,
@@ -267,7 +267,7 @@ def answer_to_nobody(folder: Path) -> bytes:
 
 
 def start_keeper(folder: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "daemons.terminal_server.keeper", "--detach", *options]
+    command = [sys.executable, "-m", "daemons.keeper", "--detach", *options]
     command += ["--socket", str(folder / "keeper.sock"), "--pid-file", str(folder / "keeper.pid")]
     return subprocess.run(command, stderr=subprocess.PIPE)
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from daemons.effects import ProgramFailed
-from daemons.terminal_server.keeper_client import (
+from daemons.keeper.client import (
     HeldProgram,
     KeeperError,
     KeeperLost,
     OutOfDescriptors,
 )
-from daemons.terminal_server.ring import Ring
+from daemons.screen.ring import Ring
 from tests.integration.keepers import (
     RING_BYTES,
     Keeping,

@@ -26,8 +26,8 @@ from clients.steps import Host
 from tsproto import limits, transport
 from tsproto.connection import Event, Received
 from tsproto.errors import ErrorCode, TsfarmError
-from tsproto.link import Link
 from tsproto.messages import AcquireLicense, LicenseIssued, LicenseKind, Refused, Role
+from tsproto.transport.link import Link
 
 HOST = "127.0.0.1"
 

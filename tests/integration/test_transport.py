@@ -29,7 +29,6 @@ from tsproto import identity, limits
 from tsproto.codec import FrameReader, decode_message, encode
 from tsproto.connection import Answered, Closed, Event, Opened, SessionBytes
 from tsproto.errors import ErrorCode
-from tsproto.link import Link
 from tsproto.messages import (
     Goodbye,
     LicenseAccepted,
@@ -48,6 +47,7 @@ from tsproto.transport import (
     dial,
     listen,
 )
+from tsproto.transport.link import Link
 
 
 @pytest.fixture

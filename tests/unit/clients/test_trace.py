@@ -15,7 +15,6 @@ import pytest
 from clients.trace import SECRETS, Trace, recording, redacted
 from tsproto import codec
 from tsproto.errors import TsfarmError
-from tsproto.link import Link
 from tsproto.messages import (
     TABLE,
     Credential,
@@ -26,6 +25,7 @@ from tsproto.messages import (
     ResizeSession,
     Role,
 )
+from tsproto.transport.link import Link
 
 NOW = 1_700_000_000.0
 PASSWORD = b"open sesame"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from daemons.terminal_server.lazy_emulator import EmulatorFactory, LazyEmulator
-from daemons.terminal_server.ring import Ring
+from daemons.screen.lazy_emulator import EmulatorFactory, LazyEmulator
+from daemons.screen.ring import Ring
 
 # A dump takes about a microsecond a cell, in which no other session's bytes are moved. What larger
 # screens showed, many times the largest in use, is replayed.
@@ -111,7 +111,7 @@ def installed_emulator() -> EmulatorFactory | None:
     """Makes an emulator of so many columns and rows; None when none is installed, or when its
     library does not load on this machine. The first call takes a fifth of a second."""
     try:
-        from daemons.terminal_server.emulator import GhosttyEmulator
+        from daemons.screen.emulator import GhosttyEmulator
     except Exception:
         return None
     return GhosttyEmulator

@@ -15,7 +15,7 @@ from pyghostty import Terminal
 
 from daemons import settings
 from daemons.effects import ProgramFailed, ProgramStarted
-from daemons.terminal_server.attachment import STATUS_UNKNOWN
+from daemons.program_runner import STATUS_UNKNOWN
 from tests.integration.keepers import (
     end_process,
     folder_with_keeper,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeAlias, TypeVar
 
-from daemons.terminal_server.ring import Ring
+from daemons.screen.ring import Ring
 
 # What an emulator may be behind. To catch up takes about a millisecond for lines of text, in which
 # no other session's bytes are moved.

@@ -18,11 +18,11 @@ from typing import Any
 
 from tsproto import limits
 from tsproto.errors import ErrorCode, TsfarmError
-from tsproto.faults import refuses_our_certificate, words_of
-from tsproto.handshakes import Handshakes
-from tsproto.link import Link, LinkOwner, LocalEnd, Observer
 from tsproto.messages import LinkState, Role
-from tsproto.tls import client_tls, client_tls_unverified, daemon_tls, server_tls
+from tsproto.transport.error_text import refuses_our_certificate, words_of
+from tsproto.transport.handshakes import Handshakes
+from tsproto.transport.link import Link, LinkOwner, LocalEnd, Observer
+from tsproto.transport.tls import client_tls, client_tls_unverified, daemon_tls, server_tls
 
 __all__ = [
     "DialFailed",

@@ -10,16 +10,16 @@ from typing import TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemons.terminal_server.emulator import MUCH_BYTES, GhosttyEmulator
-from daemons.terminal_server.lazy_emulator import (
+from daemons.screen.emulator import MUCH_BYTES, GhosttyEmulator
+from daemons.screen.lazy_emulator import (
     BEHIND_BYTES,
     EARLIER_BYTES,
     LITTLE_BYTES,
     SIZES_MAX,
     LazyEmulator,
 )
-from daemons.terminal_server.ring import Ring, create_ring
-from tests.unit.terminal_server.test_emulator import PARTS
+from daemons.screen.ring import Ring, create_ring
+from tests.unit.screen.test_emulator import PARTS
 
 COLUMNS, ROWS = 20, 6
 CAPACITY = 16

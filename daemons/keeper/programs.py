@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from daemons.config import ConfigError
+from daemons.keeper.launch import PATH, ROOT_PATH
 from daemons.settings import Sessions
-from daemons.terminal_server.launch import PATH, ROOT_PATH
 
 
 def check_programs(sessions: Sessions) -> None:

@@ -22,8 +22,8 @@ import msgspec
 
 import daemons
 from daemons.effects import ProgramFailed
-from daemons.terminal_server import keeper_messages as km
-from daemons.terminal_server.keeper_address import unix_address
+from daemons.keeper import messages as km
+from daemons.keeper.address import unix_address
 from tsproto.errors import TsfarmError
 
 ANSWER_SECONDS = 10.0  # a start waits for the user's home on a slow file server
@@ -181,7 +181,7 @@ class KeeperClient:
     def _start_keeper(self) -> None:
         """Blocks until the keeper listens. It has its own kernel session and its own files, so
         that neither a signal to our group nor our end reaches it."""
-        command = [sys.executable, "-m", "daemons.terminal_server.keeper", "--detach"]
+        command = [sys.executable, "-m", "daemons.keeper", "--detach"]
         command += ["--socket", str(self._socket_path)]
         command += ["--pid-file", str(self._folder / "keeper.pid")]
         if self._idle_seconds is not None:

@@ -21,9 +21,9 @@ from typing import Any
 
 import pytest
 
-from daemons.terminal_server import launch
-from daemons.terminal_server.keeper_client import HeldProgram
-from daemons.terminal_server.kept_session import Session, signal_all, with_processes
+from daemons.keeper import launch
+from daemons.keeper.client import HeldProgram
+from daemons.keeper.kept_program import Session, signal_all, with_processes
 from tests.integration.keepers import RING_BYTES, Terminal, is_readable, program
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -111,7 +111,7 @@ def test_no_descriptor_but_three_is_open() -> None:
 
 
 def test_what_looks_up_users_is_loaded_once_and_not_by_each_child() -> None:
-    load = "from daemons.terminal_server.launch import load_name_services as load; load()"
+    load = "from daemons.keeper.launch import load_name_services as load; load()"
     look_up = "pwd.getpwnam('root'); os.getgrouplist('root', 0)"
     mapped = "{line.split()[-1] for line in open('/proc/self/maps')}"
     lines = ["import os, pwd", load, f"before = {mapped}", look_up, f"print({mapped} - before)"]

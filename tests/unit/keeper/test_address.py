@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from daemons.terminal_server.keeper_address import unix_address
+from daemons.keeper.address import unix_address
 
 
 def test_a_path_of_any_length_can_be_bound_and_dialled(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from daemons import settings
+from daemons.attachment_pump import Pump, SessionLink
 from daemons.effects import (
     Attach,
     Detach,
@@ -28,17 +29,16 @@ from daemons.effects import (
     Resize,
     StartProgram,
 )
-from daemons.terminal_server import keeper_messages as km
-from daemons.terminal_server.attachment_pump import Pump, SessionLink
-from daemons.terminal_server.keeper_client import (
+from daemons.keeper import messages as km
+from daemons.keeper.client import (
     HeldProgram,
     KeeperClient,
     KeeperError,
     KeeperLost,
     OutOfDescriptors,
 )
-from daemons.terminal_server.ring import Ring
-from daemons.terminal_server.screen import Screen, installed_emulator
+from daemons.screen.ring import Ring
+from daemons.screen.screen import Screen, installed_emulator
 from tsproto.errors import ErrorCode
 
 # Of a program whose keeper was killed nobody can learn how it ended.

@@ -5,7 +5,7 @@ its one client is the terminal server, on a Unix socket, and of the same user or
 read the PTYs either; it holds a duplicate of each descriptor. It is single-threaded, because it
 forks.
 
-    python -m daemons.terminal_server.keeper --socket PATH --pid-file PATH [--detach]
+    python -m daemons.keeper --socket PATH --pid-file PATH [--detach]
 
 A terminal server starts its keeper itself, as its own user. To have sessions of many users and no
 terminal server that runs as root, start the keeper as root, in a folder that only root can write,
@@ -24,7 +24,6 @@ import selectors
 import signal
 import socket
 import struct
-import sys
 import time
 import traceback
 from collections.abc import Callable, Collection
@@ -33,10 +32,10 @@ from typing import Protocol
 
 import msgspec
 
-from daemons.terminal_server import keeper_messages as km
-from daemons.terminal_server.keeper_address import unix_address
-from daemons.terminal_server.kept_session import Session, signal_all, with_processes
-from daemons.terminal_server.launch import LaunchFailure, load_name_services
+from daemons.keeper import messages as km
+from daemons.keeper.address import unix_address
+from daemons.keeper.kept_program import Session, signal_all, with_processes
+from daemons.keeper.launch import LaunchFailure, load_name_services
 from tsproto.errors import ErrorCode
 
 KILL_AFTER_SECONDS = 5.0  # from SIGHUP to SIGKILL: an editor saves its recovery file
@@ -420,7 +419,3 @@ def _detach(log: Path, lock: int) -> None:
         os.dup2(target, standard)
     os.close(null)
     os.close(descriptor)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -13,7 +13,7 @@ import termios
 from collections.abc import Callable
 from typing import Protocol
 
-from daemons.terminal_server.screen import Screen
+from daemons.screen.screen import Screen
 from tsproto import limits
 from tsproto.errors import ErrorCode
 

@@ -7,9 +7,9 @@ import signal
 import termios
 from collections.abc import Collection
 
-from daemons.terminal_server.keeper_messages import KeptSession, Program
-from daemons.terminal_server.launch import launch
-from daemons.terminal_server.ring import create_ring
+from daemons.keeper.launch import launch
+from daemons.keeper.messages import KeptSession, Program
+from daemons.screen.ring import create_ring
 
 _IFLAG, _OFLAG, _LFLAG = 0, 1, 3  # places in what tcgetattr gives
 _IUTF8 = 0o40000  # Linux: erasing in line mode takes a whole character

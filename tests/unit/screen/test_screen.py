@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pyte
 import pytest
 
-from daemons.terminal_server.emulator import GhosttyEmulator
-from daemons.terminal_server.ring import Ring, create_ring
-from daemons.terminal_server.screen import RESET, Screen, installed_emulator
+from daemons.screen.emulator import GhosttyEmulator
+from daemons.screen.ring import Ring, create_ring
+from daemons.screen.screen import RESET, Screen, installed_emulator
 
 COLUMNS, ROWS = 20, 6
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from daemons.terminal_server import keeper_messages as km
+from daemons.keeper import messages as km
 from tsproto.errors import ErrorCode
 
 PROGRAM = km.Program(session_id=1, system_user="ada", allow_root=False, command="x" * 32_768)

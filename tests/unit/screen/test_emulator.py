@@ -9,8 +9,8 @@ import pytest
 from pyghostty import Terminal, ffi, lib
 from pyghostty.core import check
 
-from daemons.terminal_server.emulator import MUCH_BYTES, GhosttyEmulator
-from daemons.terminal_server.screen import RESET
+from daemons.screen.emulator import MUCH_BYTES, GhosttyEmulator
+from daemons.screen.screen import RESET
 
 COLUMNS, ROWS = 20, 6
 MODES = (1, 6, 7, 25, 66, 1000, 1006, 2004)

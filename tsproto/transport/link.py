@@ -20,10 +20,10 @@ import msgspec
 from tsproto import identity, limits
 from tsproto.connection import Connection, Event
 from tsproto.errors import ErrorCode
-from tsproto.faults import refuses_our_certificate, words_of
 from tsproto.lawful import role_words
 from tsproto.messages import LinkState, Message, Role
-from tsproto.tls import PLAIN_FINGERPRINT, FarmContext
+from tsproto.transport.error_text import refuses_our_certificate, words_of
+from tsproto.transport.tls import PLAIN_FINGERPRINT, FarmContext
 
 _link_ids = itertools.count(1)
 

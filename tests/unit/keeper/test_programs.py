@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from daemons.config import ConfigError
+from daemons.keeper.launch import PATH
+from daemons.keeper.programs import check_programs
 from daemons.settings import Application, Sessions
-from daemons.terminal_server.launch import PATH
-from daemons.terminal_server.programs import check_programs
 
 
 def fault_of(sessions: Sessions) -> str:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tsproto.errors import ErrorCode
-from tsproto.faults import refuses_our_certificate, words_of
 from tsproto.identity import create_authority, issue_certificate
 from tsproto.messages import Role
-from tsproto.tls import client_tls, daemon_tls
+from tsproto.transport.error_text import refuses_our_certificate, words_of
+from tsproto.transport.tls import client_tls, daemon_tls
 
 TWO_ADDRESSES = (
     "Multiple exceptions: [Errno 111] Connect call failed ('::1', 5600, 0, 0),"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from daemons.terminal_server.ring import Ring, create_ring
+from daemons.screen.ring import Ring, create_ring
 
 CAPACITY = 16
 

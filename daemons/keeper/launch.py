@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import msgspec
 
-from daemons.terminal_server.keeper_messages import Program
+from daemons.keeper.messages import Program
 from tsproto.errors import ErrorCode, TsfarmError
 
 PATH = "/usr/local/bin:/usr/bin:/bin"

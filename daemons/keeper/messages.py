@@ -22,7 +22,7 @@ class Packet(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Program(msgspec.Struct, array_like=True, frozen=True, gc=False, kw_only=True):
-    """What is to run, and as whom; `daemons.terminal_server.launch` gives it its meaning.
+    """What is to run, and as whom; `daemons.keeper.launch` gives it its meaning.
 
     `shell` empty means the account's own. `arguments` are an application's, and empty for a shell;
     `command` is run by the shell on a PTY that changes no byte of its output.

@@ -5,8 +5,7 @@ import pwd
 
 import pytest
 
-from daemons.terminal_server.keeper_messages import Program
-from daemons.terminal_server.launch import (
+from daemons.keeper.launch import (
     PATH,
     ROOT_PATH,
     Account,
@@ -15,6 +14,7 @@ from daemons.terminal_server.launch import (
     argv_of,
     environment_of,
 )
+from daemons.keeper.messages import Program
 
 ADA = Account(name="ada", uid=1000, gid=1000, home="/home/ada", shell="/bin/zsh")
 ROOT = Account(name="root", uid=0, gid=0, home="/root", shell="/bin/bash")

@@ -17,6 +17,7 @@ from daemons.effects import (
     Answer,
     Caller,
     Close,
+    Durable,
     Effect,
     Note,
     Outcome,
@@ -166,6 +167,18 @@ class LicenseServerCore:
 
     def on_deadline(self, now: float) -> list[Effect]:
         return self._told([*self._sweep(now), *self._peers.on_deadline(now)], now)
+
+    def durable(self) -> Durable:
+        """Equal to that of a core made anew from the disk, whenever nothing waits to be durable."""
+        ledger = self._ledger
+        return Durable(
+            frozenset(ledger.rows()),
+            (
+                ledger.sequence,
+                ledger.latest,
+                *(r for r in ledger.pools.rows() if r.total or r.temporary),
+            ),
+        )
 
     def _decide(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         is_for_a_device = isinstance(message, AcquireLicense | RenewLicense | MarkValidated)

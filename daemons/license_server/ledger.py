@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -104,6 +104,13 @@ class Ledger:
     def next_expiry(self) -> int | None:
         """When the next full token ends, or a little earlier: a renewed one's old date counts."""
         return self._expiries[0][0] if self._expiries else None
+
+    def rows(self) -> Iterator[Record]:
+        """What the store holds once everything is committed, the journal left out."""
+        yield from self.pools.records()
+        yield from self._licenses.values()
+        for loans in self._loans.values():
+            yield from loans
 
     # --- changes ------------------------------------------------------------------------------
 

@@ -166,6 +166,9 @@ class Pools:
     def rows(self) -> list[PoolRow]:
         return [self._pools[key].row() for key in sorted(self._pools)]
 
+    def records(self) -> list[KeyPackRecord]:
+        return [pack.record for pack in self._packs.values()]
+
     def inventory(self) -> list[InventoryRow]:
         """What peers are told: every pool that has tokens at all."""
         return [

@@ -13,6 +13,7 @@ from daemons.effects import (
     Answer,
     Caller,
     Close,
+    Durable,
     Effect,
     Endpoint,
     Note,
@@ -22,11 +23,12 @@ from daemons.effects import (
     Record,
     earliest,
 )
+from daemons.procedures import Procedure, Procedures
 from daemons.settings import TerminalServerSettings
 from daemons.terminal_server.directory import DirectoryLink
 from daemons.terminal_server.host import Host
 from daemons.terminal_server.license_servers import LicenseServers
-from daemons.terminal_server.licensing import LicensedDevice, LicensingParts, LicensingPhase
+from daemons.terminal_server.licensing import LicensingParts, LicensingPhase, out_of_order
 from daemons.terminal_server.lifecycle import Lifecycle
 from daemons.terminal_server.logon import LogonParts, LogonPhase
 from daemons.terminal_server.records import HostRecord, SessionRecord
@@ -38,17 +40,14 @@ from tsproto.errors import ErrorCode
 from tsproto.license_token import Verifier
 from tsproto.messages import (
     Authority,
-    DisconnectSession,
     JoinFarm,
     LicenseInfo,
     LicenseStored,
-    LogoffSession,
     LogonRequest,
     Message,
     QueryAuthority,
     QueryLicenseServers,
     QuerySessions,
-    ResizeSession,
     Role,
     Sessions,
 )
@@ -84,7 +83,8 @@ class TerminalServerCore:
         self._records = _of_type(SessionRecord, records)
         self._running = frozenset(running)
         self._clients: dict[int, LicensingPhase | LogonPhase] = {}
-        self._tickets = Tickets()
+        self._procedures = Procedures()
+        self._tickets = Tickets(self._procedures)
         self._table = SessionTable()
         hosts = _of_type(HostRecord, records)
         self._host = Host(
@@ -93,7 +93,11 @@ class TerminalServerCore:
             [*(record.session_id for record in self._records), *sorted(running)],
         )
         self._servers = LicenseServers(
-            settings.farm, settings.discovery, tickets=self._tickets, rng=rng
+            settings.farm,
+            settings.discovery,
+            procedures=self._procedures,
+            tickets=self._tickets,
+            rng=rng,
         )
         self._directory = DirectoryLink(
             _directory_of(settings),
@@ -106,6 +110,7 @@ class TerminalServerCore:
             ),
             name=name,
             table=self._table,
+            procedures=self._procedures,
             tickets=self._tickets,
             rng=rng,
         )
@@ -114,7 +119,7 @@ class TerminalServerCore:
             table=self._table,
             host=self._host,
             directory=self._directory,
-            tickets=self._tickets,
+            procedures=self._procedures,
             rng=rng,
             sessions_max=settings.sessions.sessions_max,
         )
@@ -123,17 +128,17 @@ class TerminalServerCore:
             settings=settings,
             verifier=verifier,
             rng=rng,
-            tickets=self._tickets,
+            procedures=self._procedures,
             servers=self._servers,
             host=self._host,
         )
         self._logon = LogonParts(
             name=name,
             settings=settings,
-            tickets=self._tickets,
+            procedures=self._procedures,
             directory=self._directory,
             lifecycle=self._lifecycle,
-            validations=Validations(settings.product, self._servers, self._tickets),
+            validations=Validations(settings.product, self._servers, self._procedures),
         )
 
     def on_start(self, now: float) -> list[Effect]:
@@ -147,42 +152,51 @@ class TerminalServerCore:
     def on_peer_opened(self, peer: Peer, now: float) -> list[Effect]:
         if peer.dialled is not None:
             self._directory.on_peer_opened(peer)
-            return self._settled(self._servers.on_peer_opened(peer, now))
+            return self._settled(self._servers.on_peer_opened(peer, now), now)
         if peer.role is not Role.CLIENT:
             return []
         if len(self._clients) >= limits.CONNECTIONS_MAX:
             detail = f"{self._name} has as many clients as it may; try another terminal server"
             return [Close(peer, ErrorCode.TOO_MANY_CONNECTIONS, detail)]
         trace_id = self._rng.randbytes(TRACE_ID_BYTES).hex()
-        phase = LicensingPhase(peer, trace_id, self._licensing, self._let_in)
-        self._clients[peer.link] = phase
+        phase = self._clients[peer.link] = LicensingPhase(peer, trace_id, self._licensing)
         opened = Note("client.opened", {"trace_id": trace_id, "host": peer.host})
-        return [opened, *phase.begin()]
+        return [opened, *self._procedures.start(peer, self._serve(peer, phase), now)]
 
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
-        return self._settled(self._on_message(caller, message, now))
+        return self._settled(self._on_message(caller, message, now), now)
 
     def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
-        return self._settled(self._tickets.close(ticket, outcome, now))
+        return self._settled(self._tickets.close(ticket, outcome, now), now)
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:
         if peer.dialled is not None:
-            return self._settled(self._on_dialled_lost(peer, now))
-        phase = self._clients.pop(peer.link, None)
-        return self._settled(phase.on_lost(now)) if phase else []
+            return self._settled(self._on_dialled_lost(peer, now), now)
+        self._clients.pop(peer.link, None)
+        return self._settled(self._procedures.stop(peer, now), now)
 
     def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> list[Effect]:
-        return self._settled(self._servers.on_datagram(host, port, datagram, now))
+        return self._settled(self._servers.on_datagram(host, port, datagram, now), now)
 
     def on_program_ended(self, session_id: int, exit_status: int, now: float) -> list[Effect]:
         """The keeper reports that a session's program ended, and all its output was read."""
-        return self._settled(self._lifecycle.on_program_ended(session_id, exit_status, now))
+        return self._settled(self._lifecycle.on_program_ended(session_id, exit_status, now), now)
 
     def next_deadline(self) -> float | None:
         return earliest(self._servers.next_deadline(), self._directory.next_deadline())
 
     def on_deadline(self, now: float) -> list[Effect]:
-        return self._settled([*self._servers.on_deadline(now), *self._directory.on_deadline(now)])
+        return self._settled(
+            [*self._servers.on_deadline(now), *self._directory.on_deadline(now)], now
+        )
+
+    def durable(self) -> Durable:
+        """As of a core made anew from the disk; a size reaches it with the next transition, and a
+        session that is being logged off ends there as it is."""
+        return Durable(
+            frozenset([*self._host.rows(), *self._table.rows()]),
+            counters=(self._host.next_session_id,),
+        )
 
     # --- messages -----------------------------------------------------------------------------
 
@@ -202,45 +216,37 @@ class TerminalServerCore:
 
     def _on_client_message(self, peer: Peer, message: Message, now: float) -> list[Effect]:
         phase = self._clients.get(peer.link)
+        if phase is None:
+            return []  # its Close is on its way
+        expected = phase.inbox.take(message)
+        if expected is not None:
+            return self._procedures.settle(expected, message, now)
         match message, phase:
-            case _, None:
-                return []  # its Close is on its way
             case LicenseInfo() | LicenseStored(), LicensingPhase():
-                return phase.on_message(message, now)
+                detail = f"{type(message).__name__} does not come now in the licensing phase"
+                return self._procedures.interrupt(peer, out_of_order(detail), now)
             case LogonRequest(), LogonPhase():
-                return phase.on_logon_request(message, now)
-            case ResizeSession() | DisconnectSession() | LogoffSession(), LogonPhase():
-                return self._on_session_message(peer, phase, message, now)
+                detail = "an earlier LogonRequest is not answered yet"
+                close = Close(peer, ErrorCode.OUT_OF_ORDER, detail, phase.trace_id)
             case _:
-                return [*phase.on_lost(now), _out_of_order(peer, message, phase.trace_id)]
-
-    def _on_session_message(
-        self, peer: Peer, phase: LogonPhase, message: Message, now: float
-    ) -> list[Effect]:
-        session = self._table.shown_to(peer)
-        match message:
-            case _ if session is None:
-                return [*phase.on_lost(now), _out_of_order(peer, message, phase.trace_id)]
-            case ResizeSession():
-                return self._lifecycle.resize(session, message.columns, message.rows)
-            case LogoffSession():
-                return self._lifecycle.log_off(session)
-            case _:
-                detail = "disconnected; the session goes on"
-                code = ErrorCode.DISCONNECTED_BY_USER
-                return [*phase.on_lost(now), Close(peer, code, detail, phase.trace_id)]
+                close = _out_of_order(peer, message, phase.trace_id)
+        return [*self._procedures.stop(peer, now), close]
 
     def _on_dialled_lost(self, peer: Peer, now: float) -> list[Effect]:
         return [*self._servers.on_peer_lost(peer, now), *self._directory.on_peer_lost(peer, now)]
 
-    def _let_in(self, peer: Peer, device: LicensedDevice) -> None:
-        self._clients[peer.link] = LogonPhase(peer, device, self._logon)
+    def _serve(self, peer: Peer, licensing: LicensingPhase) -> Procedure[None]:
+        device = yield from licensing.run()
+        if device is not None:
+            logon = self._clients[peer.link] = LogonPhase(peer, device, self._logon)
+            yield from logon.run()
 
-    def _settled(self, effects: list[Effect]) -> list[Effect]:
+    def _settled(self, effects: list[Effect], now: float) -> list[Effect]:
         """Forget the links that are being closed: nothing more is heard of them."""
         for effect in effects:
             if isinstance(effect, Close):
                 self._clients.pop(effect.peer.link, None)
+                effects = effects + self._procedures.stop(effect.peer, now)
         return effects
 
     # --- what administrators ask ----------------------------------------------------------------

@@ -6,12 +6,12 @@ link is joined anew and the whole list is sent; changes during that are held bac
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeVar
 
 import msgspec
 
-from daemons.effects import Ask, Effect, Endpoint, Note, Outcome, Peer, Randomness, Tell
+from daemons.effects import Ask, Effect, Endpoint, Failed, Note, Outcome, Peer, Randomness, Tell
+from daemons.procedures import Procedure, Procedures, Promise, ask, outcome_of
 from daemons.terminal_server.sessions import Session, SessionTable
 from daemons.terminal_server.tickets import Tickets
 from tsproto import limits
@@ -32,7 +32,7 @@ from tsproto.messages import (
 # list is out of date, and is sent anew.
 HELD_BACK_MAX = 4_096
 
-AfterJoining: TypeAlias = Callable[[float], list[Effect]]
+M = TypeVar("M", bound=Message)
 
 
 class DirectoryLink:
@@ -45,6 +45,7 @@ class DirectoryLink:
         *,
         name: str,
         table: SessionTable,
+        procedures: Procedures,
         tickets: Tickets,
         rng: Randomness,
     ) -> None:
@@ -52,6 +53,7 @@ class DirectoryLink:
         self._join = join
         self._name = name
         self._table = table
+        self._procedures = procedures
         self._tickets = tickets
         self._rng = rng
         self._peer: Peer | None = None
@@ -61,7 +63,7 @@ class DirectoryLink:
         self._unsent: list[SessionRow] = []
         self._is_synchronizing = False
         self._held_back: list[Message] = []
-        self._waiting: list[AfterJoining] = []
+        self._joined: Promise[None] = Promise()
         self.is_ready = False
 
     def on_start(self) -> list[Effect]:
@@ -90,19 +92,37 @@ class DirectoryLink:
             return []
         return self._rejoin_later(code, 0, now)
 
-    def rejoin_then(self, after: AfterJoining, now: float) -> list[Effect]:
-        """The directory says NOT_JOINED to somebody who waits: join again without a pause, and call
-        `after` when that has succeeded or failed; at once where it has just failed."""
+    @property
+    def is_asked(self) -> bool:
+        return self.endpoint is not None and self.is_ready
+
+    def ask(
+        self, question: Message, answer: type[M], seconds: float
+    ) -> Procedure[M | Refused | Failed]:
+        """Ask; where it says NOT_JOINED, join without a pause and ask once more."""
+        away = Failed(ErrorCode.DIRECTORY_UNAVAILABLE, "the session directory is away")
+        if self.endpoint is None or not self.is_ready:
+            return away
+        outcome = yield from ask(self.endpoint, question, answer, seconds)
+        if isinstance(outcome, Refused) and outcome.code is ErrorCode.NOT_JOINED:
+            yield from self._rejoined()
+            if not self.is_ready:
+                return away
+            again = msgspec.structs.replace(question, request_id=0)
+            outcome = yield from ask(self.endpoint, again, answer, seconds)
+        self._procedures.do(*self.on_no_help(outcome, self._procedures.now))
+        return outcome
+
+    def _rejoined(self) -> Procedure[None]:
+        """Wait until it was joined again, or that has failed; not where it has just failed."""
         if self._rejoin_at is not None:
-            return after(now)
-        self._waiting.append(after)
-        if not self.is_ready:
-            return []
-        self.is_ready = False
-        return [
-            Note("directory.not_joined", {"code": ErrorCode.NOT_JOINED.name, "pause_seconds": 0}),
-            *self._ask_to_join(),
-        ]
+            return
+        joined = self._joined
+        if self.is_ready:
+            self.is_ready = False
+            fields = {"code": ErrorCode.NOT_JOINED.name, "pause_seconds": 0}
+            self._procedures.do(Note("directory.not_joined", fields), *self._ask_to_join())
+        yield from outcome_of(joined)
 
     def next_deadline(self) -> float | None:
         return self._rejoin_at
@@ -199,5 +219,5 @@ class DirectoryLink:
         return [note, *self._after_joining(now)]
 
     def _after_joining(self, now: float) -> list[Effect]:
-        waiting, self._waiting = self._waiting, []
-        return [effect for after in waiting for effect in after(now)]
+        joined, self._joined = self._joined, Promise()
+        return self._procedures.settle(joined, None, now)

@@ -26,6 +26,14 @@ class Host:
         self._next_id = max([record.next_session_id, *(used + 1 for used in used_ids)])
 
     @property
+    def next_session_id(self) -> int:
+        return self._next_id
+
+    def rows(self) -> list[HostRecord]:
+        """None for a host to which nothing has happened yet."""
+        return [] if self._record == HostRecord(name=self._record.name) else [self._record]
+
+    @property
     def grace_ends_at(self) -> int:
         """Unix seconds; 0 when there is no grace period, it has not begun, or a full token ended
         it."""

@@ -9,14 +9,13 @@ that a search under way may still find.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import TypeAlias
+from typing import Generic, TypeVar
 
 import msgspec
 
-from daemons.effects import Ask, Effect, Failed, Note, Outcome
+from daemons.effects import Failed, Note
+from daemons.procedures import Procedure, Procedures, ask
 from daemons.terminal_server.license_servers import KnownServer, LicenseServers
-from daemons.terminal_server.tickets import Tickets
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import AcquireLicense, MarkValidated, Message, Refused, RenewLicense
@@ -27,12 +26,14 @@ ASKING_SECONDS = limits.LICENSING_SECONDS - 2 * limits.REQUEST_SECONDS
 
 DECISIONS = (ErrorCode.NO_LICENSE,)
 
+M = TypeVar("M", bound=Message)
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+
+class Verdict(msgspec.Struct, Generic[M], frozen=True, kw_only=True):
     """What came of an inquiry: an `answer`, or a `refusal`, the decisive one if there was one, else
     the last; or neither, when nobody answered. `asked` names the servers in their order."""
 
-    answer: Message | None = None
+    answer: M | None = None
     refusal: Refused | None = None
     asked: tuple[str, ...] = ()
 
@@ -41,99 +42,61 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         return self.refusal is not None and self.refusal.code in DECISIONS
 
 
-Check: TypeAlias = Callable[[Message, float], str]
-Finish: TypeAlias = Callable[[Verdict, float], list[Effect]]
+def inquire(
+    question: AcquireLicense | RenewLicense | MarkValidated,
+    answer: type[M],
+    *,
+    issuer: str,
+    fault_of: Callable[[M], str],
+    servers: LicenseServers,
+    procedures: Procedures,
+) -> Procedure[Verdict[M]]:
+    """`fault_of` says what is wrong with an answer, or nothing. `issuer` is the license server that
+    knows the device, if any."""
+    ends_at = procedures.now + ASKING_SECONDS
+    asked: list[str] = []
+    refused_by: dict[str, Refused] = {}
+    has_searched = False
 
-
-class Inquiry:
-    """`check` says what is wrong with an answer, or nothing; `finish` is called once, unless the
-    inquiry was `abandoned`. `issuer` is the license server that knows the device, if any."""
-
-    def __init__(
-        self,
-        question: AcquireLicense | RenewLicense | MarkValidated,
-        *,
-        servers: LicenseServers,
-        tickets: Tickets,
-        issuer: str,
-        check: Check,
-        finish: Finish,
-    ) -> None:
-        self.abandoned = False
-        self._question = question
-        self._servers = servers
-        self._tickets = tickets
-        self._issuer = issuer
-        self._check = check
-        self._finish = finish
-        self._began_at = 0.0
-        self._queue: list[KnownServer] = []
-        self._asked: list[str] = []
-        self._refused_by: dict[str, Refused] = {}
-        self._has_searched = False
-
-    def begin(self, now: float) -> list[Effect]:
-        self._began_at = now
-        self._queue = self._servers.in_order(self._issuer)
-        return self._ask_next(now)
-
-    def _ask_next(self, now: float) -> list[Effect]:
-        in_time = now < self._began_at + ASKING_SECONDS
-        if self._queue and in_time:
-            return self._ask(self._queue.pop(0))
-        may_search = not self._refused_by and not self._has_searched
-        if in_time and (may_search or self._servers.may_find_more):
-            self._has_searched = True
-            return self._servers.search_then(self._on_searched, now)
-        return self._end(Verdict(refusal=self._last_refusal(), asked=tuple(self._asked)), now)
-
-    def _ask(self, server: KnownServer) -> list[Effect]:
-        self._asked.append(server.name)
-        ticket = self._tickets.open(partial(self._on_answer, server))
-        question = msgspec.structs.replace(self._question)
-        return [Ask(server.endpoint, question, ticket, limits.REQUEST_SECONDS)]
-
-    def _on_searched(self, now: float) -> list[Effect]:
-        if self.abandoned:
-            return []
-        known = self._servers.in_order(self._issuer)
-        self._queue = [server for server in known if server.name not in self._refused_by]
-        return self._ask_next(now)
-
-    def _on_answer(self, server: KnownServer, outcome: Outcome, now: float) -> list[Effect]:
-        if self.abandoned:
-            return []
-        if isinstance(outcome, Refused):
-            return self._on_refused(server, outcome, now)
-        if isinstance(outcome, Failed):
-            self._servers.on_failed(server.endpoint)
-            return [self._note("unanswered", server, outcome.code.name), *self._ask_next(now)]
-        assert isinstance(outcome, Message), outcome
-        fault = self._check(outcome, now)
-        if fault:
-            return [self._note("answer_unusable", server, fault), *self._ask_next(now)]
-        return self._end(Verdict(answer=outcome, asked=tuple(self._asked)), now)
-
-    def _on_refused(self, server: KnownServer, refused: Refused, now: float) -> list[Effect]:
-        self._refused_by[server.name] = refused
-        note = self._note("refused", server, refused.code.name)
-        if refused.code in DECISIONS:
-            verdict = Verdict(refusal=refused, asked=tuple(self._asked))
-            return [note, *self._end(verdict, now)]
-        return [note, *self._ask_next(now)]
-
-    def _end(self, verdict: Verdict, now: float) -> list[Effect]:
-        self.abandoned = True
-        return self._finish(verdict, now)
-
-    def _last_refusal(self) -> Refused | None:
-        return [*self._refused_by.values()][-1] if self._refused_by else None
-
-    def _note(self, what: str, server: KnownServer, why: str) -> Note:
+    def note(what: str, server: KnownServer, why: str) -> None:
         fields = {
-            "trace_id": self._question.trace_id,
-            "question": type(self._question).__name__,
+            "trace_id": question.trace_id,
+            "question": type(question).__name__,
             "server": server.name,
             "why": why,
         }
-        return Note(f"license_request.{what}", fields)
+        procedures.do(Note(f"license_request.{what}", fields))
+
+    unasked = servers.in_order(issuer)
+    while procedures.now < ends_at:
+        if not unasked:
+            may_search = not refused_by and not has_searched
+            if not may_search and not servers.may_find_more:
+                break
+            has_searched = True
+            yield from servers.searched()
+            unasked = [s for s in servers.in_order(issuer) if s.name not in refused_by]
+            if not unasked:
+                continue
+        if procedures.now >= ends_at:
+            break
+        server = unasked.pop(0)
+        asked.append(server.name)
+        copy = msgspec.structs.replace(question)
+        outcome = yield from ask(server.endpoint, copy, answer, limits.REQUEST_SECONDS)
+        match outcome:
+            case Refused():
+                refused_by[server.name] = outcome
+                note("refused", server, outcome.code.name)
+                if outcome.code in DECISIONS:
+                    return Verdict(refusal=outcome, asked=tuple(asked))
+            case Failed():
+                servers.on_failed(server.endpoint)
+                note("unanswered", server, outcome.code.name)
+            case _:
+                fault = fault_of(outcome)
+                if not fault:
+                    return Verdict(answer=outcome, asked=tuple(asked))
+                note("answer_unusable", server, fault)
+    last = [*refused_by.values()][-1] if refused_by else None
+    return Verdict(refusal=last, asked=tuple(asked))

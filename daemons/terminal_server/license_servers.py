@@ -13,14 +13,13 @@ chosen: so devices wait for an answer, and not for the time in which all may com
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum
 from functools import partial
-from typing import TypeAlias
 
 import msgspec
 
 from daemons.effects import Broadcast, Dial, Effect, Endpoint, Note, Outcome, Peer, Randomness
+from daemons.procedures import Procedure, Procedures, Promise, outcome_of
 from daemons.settings import Discovery
 from daemons.terminal_server.tickets import Tickets
 from tsproto import limits
@@ -31,8 +30,6 @@ from tsproto.messages import LicenseServerRow, Role
 NONCE_BYTES = 16
 # All candidates are dialled at once; one that is silent for so long is not there.
 REACH_SECONDS = limits.DIAL_SECONDS + limits.OPENING_SECONDS
-
-AfterSearch: TypeAlias = Callable[[float], list[Effect]]
 
 
 class KnownServer(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,8 +49,15 @@ class _Reach(Enum):
 
 class LicenseServers:
     def __init__(
-        self, farm: str, discovery: Discovery, *, tickets: Tickets, rng: Randomness
+        self,
+        farm: str,
+        discovery: Discovery,
+        *,
+        procedures: Procedures,
+        tickets: Tickets,
+        rng: Randomness,
     ) -> None:
+        self._procedures = procedures
         self._discovery = discovery
         self._tickets = tickets
         self._rng = rng
@@ -68,7 +72,7 @@ class LicenseServers:
         self._untried: dict[Endpoint, Candidate] = {}  # of those: not dialled in this search
         self._dials: dict[Endpoint, int] = {}
         self._links: dict[Endpoint, Peer] = {}
-        self._waiting: list[AfterSearch] = []
+        self._searched: Promise[None] = Promise()
         self._due_at: float | None = None  # to verify the chosen one, to search again, to give up
 
     def on_start(self, now: float) -> list[Effect]:
@@ -106,11 +110,12 @@ class LicenseServers:
 
     # --- searching ----------------------------------------------------------------------------
 
-    def search_then(self, after: AfterSearch, now: float) -> list[Effect]:
-        """Call `after` once the search under way, or a new one, has ended, or has brought a first
-        server into use."""
-        self._waiting.append(after)
-        return self.search(now)
+    def searched(self) -> Procedure[None]:
+        """Wait until the search under way, or a new one, has ended, or has brought a first server
+        into use."""
+        searched = self._searched
+        self._procedures.do(*self.search(self._procedures.now))
+        yield from outcome_of(searched)
 
     def search(self, now: float) -> list[Effect]:
         """Begin a search unless one is under way."""
@@ -208,8 +213,8 @@ class LicenseServers:
 
     def _resume(self, now: float) -> list[Effect]:
         """Whoever waited for a license server asks whom this host knows now."""
-        waiting, self._waiting = self._waiting, []
-        return [effect for after in waiting for effect in after(now)]
+        searched, self._searched = self._searched, Promise()
+        return self._procedures.settle(searched, None, now)
 
     def _search_further(self, now: float) -> list[Effect] | None:
         """Nobody was reached: try the scopes that are left, then whom this host knew before; None

@@ -8,17 +8,16 @@ lasts ([MS-RDPELE] 3.2.5.5).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum, auto
 
 import msgspec
 
-from daemons.effects import Close, Effect, Note, Peer, Randomness, Tell
+from daemons.effects import Close, Note, Peer, Randomness, Tell
+from daemons.procedures import Inbox, Procedure, Procedures
 from daemons.settings import TerminalServerSettings
 from daemons.terminal_server.host import Host
-from daemons.terminal_server.inquiry import Inquiry, Verdict
+from daemons.terminal_server.inquiry import Verdict, inquire
 from daemons.terminal_server.license_servers import LicenseServers
-from daemons.terminal_server.tickets import Tickets
 from tsproto import limits
 from tsproto.errors import ErrorCode, LicenseError, LicenseExpired, LicenseOutdated
 from tsproto.identity import verify_device_proof
@@ -31,7 +30,6 @@ from tsproto.messages import (
     LicenseKind,
     LicenseRequest,
     LicenseStored,
-    Message,
     NewLicense,
     RenewLicense,
 )
@@ -59,18 +57,9 @@ class LicensingParts(msgspec.Struct, frozen=True, kw_only=True):
     settings: TerminalServerSettings
     verifier: Verifier
     rng: Randomness
-    tickets: Tickets
+    procedures: Procedures
     servers: LicenseServers
     host: Host
-
-
-class Step(Enum):
-    """What this phase waits for."""
-
-    INFO = auto()
-    LICENSE_SERVER = auto()
-    STORED = auto()
-    NOTHING = auto()
 
 
 class Need(Enum):
@@ -79,6 +68,15 @@ class Need(Enum):
     NOTHING = auto()
     ACQUIRE = auto()
     RENEW = auto()
+
+
+class Sent(Exception):
+    """The device does not come in; `detail` says why to its user."""
+
+    def __init__(self, code: ErrorCode, detail: str, wait_seconds: int = 0) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.wait_seconds = wait_seconds
 
 
 def need_of(held: Claims | None, now: float) -> Need:
@@ -92,86 +90,60 @@ def need_of(held: Claims | None, now: float) -> Need:
 
 
 class LicensingPhase:
-    """`accept` is told of the device once it is let in."""
+    """`inbox` is what the client says while the phase lasts."""
 
-    def __init__(
-        self,
-        peer: Peer,
-        trace_id: str,
-        parts: LicensingParts,
-        accept: Callable[[Peer, LicensedDevice], None],
-    ) -> None:
-        self._peer = peer
+    def __init__(self, peer: Peer, trace_id: str, parts: LicensingParts) -> None:
         self.trace_id = trace_id
+        self.inbox = Inbox()
+        self._peer = peer
         self._parts = parts
-        self._accept = accept
-        self._step = Step.NOTHING
-        self._nonce = b""
+        self._do = parts.procedures.do
         self._info: LicenseInfo
         self._device_id = b""
         self._held: Claims | None = None
         self._lapse: LicenseExpired | None = None  # why the token shown does not count any more
-        self._pushed: Claims
-        self._inquiry: Inquiry | None = None
 
-    def begin(self) -> list[Effect]:
-        self._step = Step.INFO
-        self._nonce = self._parts.rng.randbytes(NONCE_BYTES)
-        settings = self._parts.settings
-        request = LicenseRequest(
-            nonce=self._nonce,
-            product=settings.product,
-            product_version=settings.product_version,
-        )
-        return [Tell(self._peer, request)]
-
-    def on_message(self, message: Message, now: float) -> list[Effect]:
-        match message:
-            case LicenseInfo() if self._step is Step.INFO:
-                return self._on_info(message, now)
-            case LicenseStored() if self._step is Step.STORED:
-                return self._on_stored(message, now)
-            case _:
-                return self._refuse(
-                    ErrorCode.OUT_OF_ORDER,
-                    f"{type(message).__name__} does not come now in the licensing phase",
-                )
-
-    def on_lost(self, now: float) -> list[Effect]:
-        """What a license server issues from now on reaches the device at its next connection."""
-        self._step = Step.NOTHING
-        if self._inquiry:
-            self._inquiry.abandoned = True
-        return []
+    def run(self) -> Procedure[LicensedDevice | None]:
+        """The device that was let in; None when it was sent away."""
+        try:
+            yield from self._prove()
+            need = need_of(self._held, self._parts.procedures.now)
+            if need is Need.NOTHING:
+                assert self._held is not None
+                return self._let_in(self._held, "")
+            verdict = yield from self._inquire(need)
+            if verdict.answer is not None:
+                claims = yield from self._push(verdict.answer)
+                return self._let_in(claims, "")
+            return self._without_answer(verdict)
+        except LicenseError as error:
+            self._refuse(Sent(error.code, f"{error}; trace {self.trace_id}"))
+        except Sent as sent:
+            self._refuse(sent)
+        return None
 
     # --- the token that the device holds ------------------------------------------------------
 
-    def _on_info(self, info: LicenseInfo, now: float) -> list[Effect]:
-        self._info = info
-        try:
-            self._device_id = verify_device_proof(
-                info.public_key, info.signature, self._nonce, self._peer.certificate
-            )
-            self._held = self._read_held(info, now)
-        except LicenseError as error:
-            return self._refuse(error.code, f"{error}; trace {self.trace_id}")
-        effects = self._seen(self._held)
-        need = need_of(self._held, now)
-        if need is Need.NOTHING:
-            assert self._held is not None
-            return [*effects, *self._let_in(self._held, "", now)]
-        return [*effects, *self._inquire(need, now)]
+    def _prove(self) -> Procedure[None]:
+        """Learn which device this is, and what it holds."""
+        parts, settings = self._parts, self._parts.settings
+        nonce = parts.rng.randbytes(NONCE_BYTES)
+        request = LicenseRequest(
+            nonce=nonce, product=settings.product, product_version=settings.product_version
+        )
+        self._do(Tell(self._peer, request))
+        info = self._info = yield from self.inbox.hear(LicenseInfo)
+        self._device_id = verify_device_proof(
+            info.public_key, info.signature, nonce, self._peer.certificate
+        )
+        if info.token:
+            try:
+                self._held = self._verify(info.token, info.issuer_certificate)
+            except LicenseExpired as lapse:
+                self._lapse = lapse
+        self._see(self._held)
 
-    def _read_held(self, info: LicenseInfo, now: float) -> Claims | None:
-        if not info.token:
-            return None
-        try:
-            return self._verify(info.token, info.issuer_certificate, now)
-        except LicenseExpired as lapse:
-            self._lapse = lapse
-            return None
-
-    def _verify(self, token: bytes, issuer_certificate: bytes, now: float) -> Claims:
+    def _verify(self, token: bytes, issuer_certificate: bytes) -> Claims:
         settings = self._parts.settings
         return self._parts.verifier.verify(
             token,
@@ -179,25 +151,28 @@ class LicensingPhase:
             device_id=self._device_id,
             product=settings.product,
             product_version=settings.product_version,
-            now=now,
+            now=self._parts.procedures.now,
         )
+
+    def _see(self, claims: Claims | None) -> None:
+        if claims is not None and claims.kind is LicenseKind.FULL:
+            self._do(*self._parts.host.on_full_token())
 
     # --- a license server ---------------------------------------------------------------------
 
-    def _inquire(self, need: Need, now: float) -> list[Effect]:
-        self._step = Step.LICENSE_SERVER
+    def _inquire(self, need: Need) -> Procedure[Verdict[LicenseIssued]]:
         # An expired or outdated token is authentic too: these are looked at last.
         shown = read_claims(self._info.token) if self._held or self._lapse else None
-        self._inquiry = Inquiry(
-            self._renewal(self._held) if need is Need.RENEW else self._acquisition(),
-            servers=self._parts.servers,
-            tickets=self._parts.tickets,
-            issuer=shown.issuer if shown else "",
-            check=self._fault_of,
-            finish=self._on_verdict,
-        )
         fields = {**self._fields(), "need": need.name, "lapse": str(self._lapse or "")}
-        return [Note("license.asked", fields), *self._inquiry.begin(now)]
+        self._do(Note("license.asked", fields))
+        return inquire(
+            self._renewal(self._held) if need is Need.RENEW else self._acquisition(),
+            LicenseIssued,
+            issuer=shown.issuer if shown else "",
+            fault_of=self._fault_of,
+            servers=self._parts.servers,
+            procedures=self._parts.procedures,
+        )
 
     def _acquisition(self) -> AcquireLicense:
         settings = self._parts.settings
@@ -222,35 +197,20 @@ class LicensingPhase:
             trace_id=self.trace_id,
         )
 
-    def _fault_of(self, answer: Message, now: float) -> str:
+    def _fault_of(self, answer: LicenseIssued) -> str:
         """A license server's token is looked at like anybody's before it reaches a device."""
-        if not isinstance(answer, LicenseIssued):
-            return f"{type(answer).__name__} answers no question of this kind"
         try:
-            self._verify(answer.token, answer.issuer_certificate, now)
+            self._verify(answer.token, answer.issuer_certificate)
         except LicenseError as error:
             return f"{error.code.name}: {error}"
         return ""
 
-    def _on_verdict(self, verdict: Verdict, now: float) -> list[Effect]:
-        if isinstance(verdict.answer, LicenseIssued):
-            return self._on_issued(verdict.answer, now)
-        if self._held is not None and now < self._held.expires_at:
-            return self._let_in(self._held, self._kept_notice(verdict), now)
-        if verdict.is_decided:
-            return self._refuse_device(verdict)
-        if self._parts.host.grace_left_until(now):
-            return self._let_in_under_grace(verdict, now)
-        return [*self._parts.host.end_grace_in_time(now), *self._refuse_without_server(verdict)]
-
-    def _on_issued(self, issued: LicenseIssued, now: float) -> list[Effect]:
+    def _push(self, issued: LicenseIssued) -> Procedure[Claims]:
+        """Let the device store what is new to it."""
         claims = read_claims(issued.token)
-        effects = self._seen(claims)
+        self._see(claims)
         if issued.token == self._info.token:
-            return [*effects, *self._let_in(claims, "", now)]
-        self._step = Step.STORED
-        self._pushed = claims
-        pushed = NewLicense(token=issued.token, issuer_certificate=issued.issuer_certificate)
+            return claims
         fields = {
             **self._fields(),
             "license_id": claims.license_id.hex(),
@@ -258,48 +218,52 @@ class LicensingPhase:
             "issuer": claims.issuer,
             "lender": issued.lender,
         }
-        return [*effects, Tell(self._peer, pushed), Note("license.pushed", fields)]
+        pushed = NewLicense(token=issued.token, issuer_certificate=issued.issuer_certificate)
+        self._do(Tell(self._peer, pushed), Note("license.pushed", fields))
+        stored = yield from self.inbox.hear(LicenseStored)
+        if stored.license_id != claims.license_id:
+            raise out_of_order("the device stored another license than the one pushed")
+        return claims
 
-    def _on_stored(self, stored: LicenseStored, now: float) -> list[Effect]:
-        if stored.license_id != self._pushed.license_id:
-            return self._refuse(
-                ErrorCode.OUT_OF_ORDER, "the device stored another license than the one pushed"
-            )
-        return self._let_in(self._pushed, "", now)
-
-    def _seen(self, claims: Claims | None) -> list[Effect]:
-        is_full = claims is not None and claims.kind is LicenseKind.FULL
-        return self._parts.host.on_full_token() if is_full else []
+    def _without_answer(self, verdict: Verdict[LicenseIssued]) -> LicensedDevice:
+        """By what it holds, or under grace; else raise Sent."""
+        parts, now = self._parts, self._parts.procedures.now
+        if self._held is not None and now < self._held.expires_at:
+            return self._let_in(self._held, self._kept_notice(verdict))
+        if verdict.is_decided:
+            raise self._device_refused(verdict)
+        if parts.host.grace_left_until(now):
+            return self._let_in_under_grace(verdict)
+        self._do(*parts.host.end_grace_in_time(now))
+        raise self._no_server_left(verdict)
 
     # --- the end of the phase -----------------------------------------------------------------
 
-    def _let_in(self, claims: Claims, notice: str, now: float) -> list[Effect]:
+    def _let_in(self, claims: Claims, notice: str) -> LicensedDevice:
         device = self._device(claims.kind, claims.issuer, claims.product_version)
-        return self._accepted(device, claims.expires_at, notice, now)
+        return self._accepted(device, claims.expires_at, notice)
 
-    def _let_in_under_grace(self, verdict: Verdict, now: float) -> list[Effect]:
+    def _let_in_under_grace(self, verdict: Verdict[LicenseIssued]) -> LicensedDevice:
+        now = self._parts.procedures.now
         ends_at = self._parts.host.grace_left_until(now)
         left = -(-(ends_at - int(now)) // limits.DAY_SECONDS)
         notice = (
             f"{_no_server(verdict)}; {self._parts.name} lets every device in for"
             f" {left} more days, and none without a license afterwards"
         )
-        return self._accepted(self._device(LicenseKind.GRACE), ends_at, notice, now)
+        return self._accepted(self._device(LicenseKind.GRACE), ends_at, notice)
 
-    def _accepted(
-        self, device: LicensedDevice, expires_at: int, notice: str, now: float
-    ) -> list[Effect]:
-        self._step = Step.NOTHING
-        self._accept(self._peer, device)
+    def _accepted(self, device: LicensedDevice, expires_at: int, notice: str) -> LicensedDevice:
         accepted = LicenseAccepted(
             kind=device.kind, expires_at=expires_at, notice=notice[:DETAIL_CHARACTERS]
         )
         fields = {**self._fields(), "kind": device.kind.name, "expires_at": expires_at}
-        return [
-            *self._parts.host.on_connection_accepted(now),
+        self._do(
+            *self._parts.host.on_connection_accepted(self._parts.procedures.now),
             Tell(self._peer, accepted),
             Note("license.accepted", fields),
-        ]
+        )
+        return device
 
     def _device(
         self, kind: LicenseKind, issuer: str = "", product_version: int = 1
@@ -313,7 +277,7 @@ class LicensingPhase:
             trace_id=self.trace_id,
         )
 
-    def _kept_notice(self, verdict: Verdict) -> str:
+    def _kept_notice(self, verdict: Verdict[LicenseIssued]) -> str:
         """Only whoever waits for a renewal need worry: a temporary license just goes on."""
         assert self._held is not None
         if self._held.kind is LicenseKind.TEMPORARY:
@@ -321,7 +285,7 @@ class LicensingPhase:
         why = verdict.refusal.detail if verdict.refusal else _no_server(verdict)
         return f"the license could not be renewed and will expire: {why}; trace {self.trace_id}"
 
-    def _refuse_device(self, verdict: Verdict) -> list[Effect]:
+    def _device_refused(self, verdict: Verdict[LicenseIssued]) -> Sent:
         assert verdict.refusal is not None
         is_expired = self._lapse is not None and not isinstance(self._lapse, LicenseOutdated)
         code = ErrorCode.LICENSE_EXPIRED if is_expired else ErrorCode.NO_LICENSE
@@ -330,16 +294,16 @@ class LicensingPhase:
             f"this device cannot come in: {self._holding()}, and license server"
             f" {verdict.asked[-1]} gives it none: {why}; trace {self.trace_id}"
         )
-        return self._refuse(code, detail, verdict.refusal.retry_after_seconds)
+        return Sent(code, detail, verdict.refusal.retry_after_seconds)
 
-    def _refuse_without_server(self, verdict: Verdict) -> list[Effect]:
+    def _no_server_left(self, verdict: Verdict[LicenseIssued]) -> Sent:
         detail = (
             f"this device needs a license server: {self._holding()}, {_no_server(verdict)}, and"
             f" {self._parts.name} has no grace period any more; ask the administrator to start a"
             f" license server, then connect again; trace {self.trace_id}"
         )
         wait = verdict.refusal.retry_after_seconds if verdict.refusal else 0
-        return self._refuse(ErrorCode.NO_LICENSE_SERVER, detail, wait)
+        return Sent(ErrorCode.NO_LICENSE_SERVER, detail, wait)
 
     def _holding(self) -> str:
         """What a device without a live license has, in words that go inside a sentence."""
@@ -351,20 +315,22 @@ class LicensingPhase:
             case _:
                 return "its license has expired"
 
-    def _refuse(self, code: ErrorCode, detail: str, wait_seconds: int = 0) -> list[Effect]:
-        self._step = Step.NOTHING
-        if self._inquiry:
-            self._inquiry.abandoned = True
-        return [
+    def _refuse(self, sent: Sent) -> None:
+        code, detail = sent.code, str(sent)
+        self._do(
             Note("license.refused", {**self._fields(), "code": code.name, "detail": detail}),
-            Close(self._peer, code, detail[:DETAIL_CHARACTERS], self.trace_id, wait_seconds),
-        ]
+            Close(self._peer, code, detail[:DETAIL_CHARACTERS], self.trace_id, sent.wait_seconds),
+        )
 
     def _fields(self) -> dict[str, object]:
         return {"trace_id": self.trace_id, "device_id": self._device_id.hex()}
 
 
-def _no_server(verdict: Verdict) -> str:
+def out_of_order(detail: str) -> Sent:
+    return Sent(ErrorCode.OUT_OF_ORDER, detail)
+
+
+def _no_server(verdict: Verdict[LicenseIssued]) -> str:
     """Why no license server helped, in words that go inside a sentence."""
     asked = ", ".join(verdict.asked)
     if verdict.refusal:

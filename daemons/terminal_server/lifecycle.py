@@ -7,7 +7,6 @@ for it, its first client is lost, its program ends before its start was reported
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import partial
 
 from daemons.effects import (
     Attach,
@@ -16,24 +15,42 @@ from daemons.effects import (
     Effect,
     EndProgram,
     Note,
-    Outcome,
     Persist,
     ProgramFailed,
-    ProgramStarted,
     Randomness,
     Resize,
     StartProgram,
     Tell,
 )
+from daemons.procedures import Procedure, Procedures, outcome_of, start_program
 from daemons.terminal_server.directory import DirectoryLink
 from daemons.terminal_server.host import Host
 from daemons.terminal_server.records import SessionRecord
 from daemons.terminal_server.sessions import Session, SessionTable, Viewer, restored
-from daemons.terminal_server.tickets import Tickets
 from tsproto.errors import ErrorCode
 from tsproto.messages import LogonAccepted, LogonRequest, SessionEnded
 
 COOKIE_BYTES = 32  # a random secret of full strength; [MS-RDPBCGR] has 16
+
+
+class NotShown(Exception):
+    """The client gets no session now; the text says why to its user, `why` to the log.
+    `is_ours`: the trace id is added to it."""
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        detail: str,
+        *,
+        retry_seconds: int = 0,
+        why: str = "",
+        is_ours: bool = False,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.retry_seconds = retry_seconds
+        self.why = why
+        self.is_ours = is_ours
 
 
 class Lifecycle:
@@ -44,7 +61,7 @@ class Lifecycle:
         table: SessionTable,
         host: Host,
         directory: DirectoryLink,
-        tickets: Tickets,
+        procedures: Procedures,
         rng: Randomness,
         sessions_max: int,
     ) -> None:
@@ -52,7 +69,8 @@ class Lifecycle:
         self._name = name
         self._host = host
         self._directory = directory
-        self._tickets = tickets
+        self._procedures = procedures
+        self._do = procedures.do
         self._rng = rng
         self._sessions_max = sessions_max
 
@@ -79,26 +97,16 @@ class Lifecycle:
                 effects.append(EndProgram(session_id))
         return effects
 
-    def start(
-        self,
-        request: LogonRequest,
-        viewer: Viewer,
-        *,
-        system_user: str,
-        placement: int,
-        now: float,
-    ) -> list[Effect]:
-        """Start a session for this client, who is refused when there are `sessions_max`."""
+    def start(self, request: LogonRequest, *, system_user: str, placement: int) -> Session:
+        """Begin a session; raises NotShown when there are `sessions_max`."""
         if len(self.table) >= self._sessions_max:
-            return [
-                *self._directory.remove(0, placement, request.user_name),
-                *viewer.on_not_started(
-                    ErrorCode.TOO_MANY_SESSIONS,
-                    f"{self._name} has {self._sessions_max} sessions, as many as it may; try"
-                    " another terminal server, or later",
-                    now,
-                ),
-            ]
+            self._do(*self._directory.remove(0, placement, request.user_name))
+            raise NotShown(
+                ErrorCode.TOO_MANY_SESSIONS,
+                f"{self._name} has {self._sessions_max} sessions, as many as it may; try"
+                " another terminal server, or later",
+                is_ours=True,
+            )
         session_id, reserved = self._host.take_session_id()
         session = Session(
             session_id=session_id,
@@ -106,36 +114,31 @@ class Lifecycle:
             system_user=system_user,
             application=request.application,
             command=request.command,
-            created_at=int(now),
+            created_at=int(self._procedures.now),
             placement=placement,
             columns=request.columns,
             rows=request.rows,
-            waiting=[viewer],
         )
-        viewer.session = session
         self.table.add(session)
-        start = StartProgram(
-            session_id=session_id,
-            user_name=request.user_name,
-            system_user=system_user,
-            application=request.application,
-            command=request.command,
-            columns=request.columns,
-            rows=request.rows,
-            terminal=request.terminal,
-            ticket=self._tickets.open(partial(self._on_started, session)),
-        )
-        return [*reserved, start]
+        self._do(*reserved)
+        # Its own, and not its first client's, which may be lost before it has started.
+        starting = self._starting(session, request.terminal)
+        self._procedures.start(("session", session_id), starting, self._procedures.now)
+        return session
 
-    def show(self, session: Session, viewer: Viewer, placement: int, now: float) -> list[Effect]:
+    def show(self, session: Session, viewer: Viewer, placement: int) -> Procedure[Session]:
         """Show a session of this host to a client, at once or when it has started; whoever shows it
-        already is sent away. `placement` is the decision that led here, 0 for none."""
+        already is sent away. `placement` is the decision that led here, 0 for none. Raises NotShown
+        when it does not start."""
         session.placement = max(session.placement, placement)
         viewer.session = session
         if session.is_starting:
             session.waiting.append(viewer)
-            return []
-        return self._attach(session, viewer, fresh=False, now=now)
+            started = yield from outcome_of(session.started)
+            if isinstance(started, ProgramFailed):
+                raise NotShown(started.code, started.detail, is_ours=True)
+        self._attach(session, viewer, fresh=session.is_starting)
+        return session
 
     def leave(self, session: Session, viewer: Viewer, now: float) -> list[Effect]:
         """This client no longer shows, or waits for, the session: it asked to, or is lost."""
@@ -176,30 +179,34 @@ class Lifecycle:
             effects += self._directory.remove(session_id, session.placement, session.user_name)
         return [*effects, self._note("session.ended", session, exit_status=exit_status)]
 
-    def _on_started(self, session: Session, outcome: Outcome, now: float) -> list[Effect]:
-        viewers, session.waiting = session.waiting, []
-        if not isinstance(outcome, ProgramStarted):
-            return self._not_started(session, viewers, outcome, now)
-        if session.exit_status is not None:
-            return self._ended_at_once(session, viewers, session.exit_status)
-        started = self._note("session.started", session, pid=outcome.pid)
-        if not viewers:
-            return [started, *self._started_unseen(session, now)]
-        first, *others = viewers
-        effects = [started, *self._attach(session, first, fresh=True, now=now)]
-        for viewer in others:
-            effects += self._attach(session, viewer, fresh=False, now=now)
-        return effects
-
-    def _not_started(
-        self, session: Session, viewers: list[Viewer], outcome: Outcome, now: float
-    ) -> list[Effect]:
-        assert isinstance(outcome, ProgramFailed), outcome
-        self.table.remove(session)
-        effects = self._came_to_nothing(session)
-        for viewer in viewers:
-            effects += viewer.on_not_started(outcome.code, outcome.detail, now)
-        return [*effects, self._note("session.not_started", session, detail=outcome.detail)]
+    def _starting(self, session: Session, terminal: str) -> Procedure[None]:
+        started = yield from start_program(
+            lambda ticket: StartProgram(
+                session_id=session.session_id,
+                user_name=session.user_name,
+                system_user=session.system_user,
+                application=session.application,
+                command=session.command,
+                columns=session.columns,
+                rows=session.rows,
+                terminal=terminal,
+                ticket=ticket,
+            )
+        )
+        now, viewers = self._procedures.now, session.waiting
+        session.waiting = []
+        if isinstance(started, ProgramFailed):
+            self.table.remove(session)
+            self._do(*self._came_to_nothing(session))
+            self._do(self._note("session.not_started", session, detail=started.detail))
+        elif session.exit_status is not None:
+            self._do(*self._ended_at_once(session, viewers, session.exit_status))
+            return
+        else:
+            self._do(self._note("session.started", session, pid=started.pid))
+            if not viewers:
+                self._do(*self._started_unseen(session, now))
+        self._procedures.settle(session.started, started, now)
 
     def _ended_at_once(
         self, session: Session, viewers: list[Viewer], exit_status: int
@@ -221,8 +228,8 @@ class Lifecycle:
             return self._log_off(session)
         return [Detach(session.session_id), *self._changed(session)]
 
-    def _attach(self, session: Session, viewer: Viewer, *, fresh: bool, now: float) -> list[Effect]:
-        effects = self._send_away(session)
+    def _attach(self, session: Session, viewer: Viewer, *, fresh: bool) -> None:
+        self._do(*self._send_away(session))
         cookie = self._rng.randbytes(COOKIE_BYTES) if session.is_shared else b""
         self.table.show(session, viewer, cookie)
         accepted = LogonAccepted(
@@ -233,19 +240,18 @@ class Lifecycle:
             created_at=session.created_at,
             cookie=cookie,
         )
-        return [
-            *effects,
+        self._do(
             *(self._changed(session) if session.is_shared else []),
             Tell(viewer.peer, accepted),
             Attach(viewer.peer, session.session_id, viewer.columns, viewer.rows, fresh),
-            *viewer.on_shown(session, now),
             self._note("session.shown", session, trace_id=viewer.trace_id, fresh=fresh),
-        ]
+        )
 
     def _send_away(self, session: Session) -> list[Effect]:
         viewer = session.viewer
         if viewer is None:
             return []
+        viewer.session = None
         return [
             Detach(session.session_id),
             Close(
@@ -277,6 +283,7 @@ class Lifecycle:
 def _ended(viewers: list[Viewer], exit_status: int) -> list[Effect]:
     effects: list[Effect] = []
     for viewer in viewers:
+        viewer.session = None  # its procedure, closed by the Close, has nothing to give back
         effects.append(Tell(viewer.peer, SessionEnded(exit_status=exit_status)))
         effects.append(
             Close(viewer.peer, ErrorCode.LOGGED_OFF, "the session has ended", viewer.trace_id)

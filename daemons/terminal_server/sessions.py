@@ -12,9 +12,9 @@ from typing import Protocol
 
 import msgspec
 
-from daemons.effects import Effect, Peer
+from daemons.effects import Peer, ProgramFailed, ProgramStarted
+from daemons.procedures import Promise
 from daemons.terminal_server.records import SessionRecord
-from tsproto.errors import ErrorCode
 from tsproto.messages import SessionRow, SessionState
 
 
@@ -35,9 +35,6 @@ class Viewer(Protocol):
     def columns(self) -> int: ...
     @property
     def rows(self) -> int: ...
-
-    def on_shown(self, session: Session, now: float) -> list[Effect]: ...
-    def on_not_started(self, code: ErrorCode, detail: str, now: float) -> list[Effect]: ...
 
 
 class Session(msgspec.Struct, kw_only=True, eq=False):
@@ -63,6 +60,7 @@ class Session(msgspec.Struct, kw_only=True, eq=False):
     cookie_hash: bytes = b""
     viewer: Viewer | None = None
     waiting: list[Viewer] = []
+    started: Promise[ProgramStarted | ProgramFailed] = msgspec.field(default_factory=Promise)
     exit_status: int | None = None
 
     @property
@@ -162,6 +160,9 @@ class SessionTable:
 
     def __len__(self) -> int:
         return len(self._by_id)
+
+    def rows(self) -> list[SessionRecord]:
+        return [s.record() for s in self._by_id.values() if s.is_shared and not s.is_starting]
 
     def get(self, session_id: int) -> Session | None:
         return self._by_id.get(session_id)

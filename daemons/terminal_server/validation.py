@@ -3,14 +3,12 @@ full one. Only now, for an interrupted logon validates nothing (KB 287687)."""
 
 from __future__ import annotations
 
-from functools import partial
-
 from daemons.effects import Effect, Note
-from daemons.terminal_server.inquiry import Inquiry, Verdict
+from daemons.procedures import Procedure, Procedures
+from daemons.terminal_server.inquiry import inquire
 from daemons.terminal_server.license_servers import LicenseServers
 from daemons.terminal_server.licensing import LicensedDevice
-from daemons.terminal_server.tickets import Tickets
-from tsproto.messages import Done, LicenseKind, MarkValidated, Message
+from tsproto.messages import Done, LicenseKind, MarkValidated
 
 # Beyond it a device is validated at its next logon: license servers that are so slow need rest.
 VALIDATIONS_MAX = 1_024
@@ -19,11 +17,11 @@ VALIDATIONS_MAX = 1_024
 class Validations:
     """Nobody waits for these: one that fails everywhere is made up for at the next logon."""
 
-    def __init__(self, product: str, servers: LicenseServers, tickets: Tickets) -> None:
+    def __init__(self, product: str, servers: LicenseServers, procedures: Procedures) -> None:
         self._product = product
         self._servers = servers
-        self._tickets = tickets
-        self._running: dict[bytes, Inquiry] = {}
+        self._procedures = procedures
+        self._running: set[bytes] = set()
 
     def on_logon(self, device: LicensedDevice, user_name: str, now: float) -> list[Effect]:
         """One at a time for a device, and only for a temporary license."""
@@ -31,6 +29,9 @@ class Validations:
             return []
         if len(self._running) >= VALIDATIONS_MAX:
             return [Note("license.not_validated", {"trace_id": device.trace_id, "why": "BUSY"})]
+        return self._procedures.start(device.device_id, self._validate(device, user_name), now)
+
+    def _validate(self, device: LicensedDevice, user_name: str) -> Procedure[None]:
         question = MarkValidated(
             device_id=device.device_id,
             product=self._product,
@@ -38,22 +39,16 @@ class Validations:
             user_name=user_name,
             trace_id=device.trace_id,
         )
-        inquiry = Inquiry(
+        self._running.add(device.device_id)
+        verdict = yield from inquire(
             question,
-            servers=self._servers,
-            tickets=self._tickets,
+            Done,
             issuer=device.issuer,
-            check=_fault_of,
-            finish=partial(self._on_verdict, device),
+            fault_of=lambda done: "",
+            servers=self._servers,
+            procedures=self._procedures,
         )
-        self._running[device.device_id] = inquiry
-        return inquiry.begin(now)
-
-    def _on_verdict(self, device: LicensedDevice, verdict: Verdict, now: float) -> list[Effect]:
-        del self._running[device.device_id]
+        self._running.discard(device.device_id)
         event = "license.validated" if verdict.answer else "license.not_validated"
-        return [Note(event, {"trace_id": device.trace_id, "asked": list(verdict.asked)})]
-
-
-def _fault_of(answer: Message, now: float) -> str:
-    return "" if isinstance(answer, Done) else f"{type(answer).__name__} is no answer to this"
+        fields = {"trace_id": device.trace_id, "asked": list(verdict.asked)}
+        self._procedures.do(Note(event, fields))

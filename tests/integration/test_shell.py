@@ -20,12 +20,12 @@ from daemons.effects import (
     Verify,
 )
 from daemons.shell import (
-    EFFECTS_WAITING_MAX,
     EXIT_BROKEN,
     EXIT_STOPPED,
     EXIT_STORE,
 )
 from daemons.store import StoreError
+from daemons.switchboard import EFFECTS_WAITING_MAX
 from tests.integration.scripted import (
     DIRECTORY,
     PERSIST,

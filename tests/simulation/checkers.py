@@ -4,12 +4,16 @@ see: disks, programs, tokens on devices, answers to an administrator's questions
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from daemons.effects import Answer, Caller, Effect, Peer
-from daemons.license_server.records import KeyPackRecord, LicenseRecord
+import msgspec
+
+from daemons.effects import Answer, Caller, Effect, Peer, Record
+from daemons.license_server.records import JournalRecord, KeyPackRecord, LicenseRecord
+from daemons.terminal_server.records import SessionRecord
 from tests.simulation.device import Device
 from tests.simulation.node import Node
 from tsproto.license_token import Claims
@@ -21,6 +25,7 @@ from tsproto.messages import (
     QuerySessions,
     Role,
     Sessions,
+    SessionState,
 )
 
 if TYPE_CHECKING:
@@ -75,6 +80,47 @@ def devices_hold_no_more_than_was_bought(farm: Farm) -> None:
     held = sum(token.kind is LicenseKind.FULL and token.expires_at > now for token in tokens)
     if held > farm.tokens:
         raise Violation(f"{held} live full tokens on devices, {farm.tokens} were bought")
+
+
+def disks_hold_what_is_known(farm: Farm) -> None:
+    """Whenever nothing waits to be durable, a disk holds all that its core would go on with."""
+    for node in farm.nodes:
+        durable = getattr(node.core, "durable", None) if node.alive else None
+        if durable is None or not node.switchboard.queue.is_idle:
+            continue
+        known, disk = durable().rows, node.disk.rows(JournalRecord)
+        known = frozenset(map(_settled, known))
+        disk = frozenset(map(_settled, disk))
+        if known != disk:
+            raise Violation(
+                f"{node.name}: known and not on its disk {list(known - disk)[:2]}, on its disk and"
+                f" not known {list(disk - known)[:2]}"
+            )
+
+
+def successors_are_not_behind(farm: Farm) -> None:
+    """A core made anew from the disk gives out no number again."""
+    for node in farm.nodes:
+        durable = getattr(node.core, "durable", None) if node.alive else None
+        if durable is None or not node.switchboard.queue.is_idle:
+            continue
+        rng, node.rng = node.rng, random.Random(1)
+        anew = node.kind.make_core(node).durable()  # type: ignore[attr-defined]
+        node.rng = rng
+        known = durable()
+        if any(one < other for one, other in zip(anew.counters, known.counters, strict=True)):
+            raise Violation(f"{node.name}: {anew.counters} made anew, {known.counters} running")
+        if known.derived != anew.derived:
+            raise Violation(f"{node.name}: {anew.derived} made anew, {known.derived} running")
+
+
+def _settled(record: Record) -> Record:
+    """What reaches the disk with the next transition only."""
+    if isinstance(record, SessionRecord):
+        return msgspec.structs.replace(
+            record, columns=0, rows=0, placement=0, state=SessionState.ACTIVE
+        )
+    return record
 
 
 def token_is_durable(farm: Farm, device: Device, claims: Claims) -> None:

@@ -129,6 +129,9 @@ class Farm:
     def _check_now_and_then(self) -> None:
         if self.world.events % EVENTS_BETWEEN_CHECKS == 0:
             checkers.tokens_are_conserved(self)
+            checkers.disks_hold_what_is_known(self)
+            if self.world.events % 400 == 0:
+                checkers.successors_are_not_behind(self)
             checkers.disks_hold_no_more_than_was_bought(self)
             checkers.devices_hold_no_more_than_was_bought(self)
         if self.is_calm:

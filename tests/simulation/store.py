@@ -24,6 +24,10 @@ class DurableRows:
             for record in change.delete:
                 self._tables.get(type(record), {}).pop(_key(record), None)
 
+    def rows(self, *left_out: type[Record]) -> frozenset[Record]:
+        tables = self._tables.items()
+        return frozenset(r for kind, rows in tables if kind not in left_out for r in rows.values())
+
     def row(self, kind: type[R], *key: object) -> R | None:
         found = self._tables.get(kind, {}).get(key)
         return found if isinstance(found, kind) else None

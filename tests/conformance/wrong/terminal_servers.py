@@ -197,7 +197,7 @@ FAULTS = (
     _fault(
         "pushes whatever a license server issues",
         "LIC-21.what-a-license-server-issues-is-looked-at",
-        plant=replaced(LicensingPhase, "_fault_of", lambda self, answer, now: ""),
+        plant=replaced(LicensingPhase, "_fault_of", lambda self, answer: ""),
     ),
     _fault(
         "never validates a device",

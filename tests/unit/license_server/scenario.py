@@ -161,6 +161,12 @@ class Server:
 
     def restart(self) -> list[Effect]:
         """Forget everything but the rows."""
+        self.core = self._made_anew()
+        self.links: dict[str, Peer] = {}
+        self.started = self.take(self.core.on_start(self.now))
+        return self.started
+
+    def _made_anew(self) -> LicenseServerCore:
         settings = LicenseServerSettings(
             farm="farm",
             listen=Listen(port=5601),
@@ -170,7 +176,7 @@ class Server:
             key_packs=self.key_packs,
             serves=self.serves,
         )
-        self.core = LicenseServerCore(
+        return LicenseServerCore(
             settings,
             name=self.name,
             port=5601,
@@ -180,9 +186,6 @@ class Server:
             rng=self.rng,
             instance=self.name.encode().ljust(16, b"."),
         )
-        self.links: dict[str, Peer] = {}
-        self.started = self.take(self.core.on_start(self.now))
-        return self.started
 
     def take(self, effects: list[Effect]) -> list[Effect]:
         for persist in found(effects, Persist):
@@ -190,6 +193,9 @@ class Server:
                 self.rows[type(record)][_key(record)] = record
             for record in persist.delete:
                 self.rows[type(record)].pop(_key(record), None)
+        anew, running = self._made_anew().durable(), self.core.durable()
+        assert anew.rows == running.rows
+        assert anew.derived == running.derived
         return effects
 
     # --- what others do -------------------------------------------------------------------------

@@ -7,6 +7,8 @@ import random
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+import msgspec
+
 from daemons.effects import (
     Ask,
     Caller,
@@ -52,6 +54,7 @@ from tsproto.messages import (
     LogonRequest,
     Message,
     Role,
+    SessionState,
 )
 
 FARM = "lab"
@@ -262,6 +265,8 @@ class Scene:
                 self._store(effect)
             elif isinstance(effect, Ask | Dial | Verify | LookUp | StartProgram):
                 self._open.append(effect)
+        known = {settled(row) for row in self.core.durable().rows}
+        assert known == {settled(row) for row in self.stored.values()}
         return effects
 
     def start(self) -> list[Effect]:
@@ -368,6 +373,15 @@ class Scene:
     def _peer(self, role: Role, name: str, host: str, dialled: Endpoint | None) -> Peer:
         self._links += 1
         return Peer(self._links, role, name, host, 40_000, dialled, CERTIFICATE)
+
+
+def settled(record: Record) -> Record:
+    """What reaches the disk with the next transition only."""
+    if not isinstance(record, SessionRecord):
+        return record
+    return msgspec.structs.replace(
+        record, columns=0, rows=0, placement=0, state=SessionState.ACTIVE
+    )
 
 
 def questions(effects: Sequence[Effect]) -> list[Message]:

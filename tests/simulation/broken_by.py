@@ -1,0 +1,45 @@
+"""Laws that today's product breaks: each is written and checked all the same, and off by name in a
+run in which a certain fault has struck, or a certain work is done, with the reason. The change that
+mends it deletes its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+_OUTAGES = (
+    "broken links",
+    "clock apart",
+    "clock drifts",
+    "clock steps",
+    "commit error",
+    "crash",
+    "cut",
+    "full disk",
+    "one-way cut",
+    "restored ledger",
+    "slow disk",
+    "stand-still",
+    "weeks asleep",
+)
+_DOUBLED = "who logs on while a session is out of the directory's reach gets another one"
+_RESTORED = "a ledger that was put back gives out its tokens again: it has no epoch yet"
+_FULL = "a full disk ends the daemon in place of a refusal"
+_IN_DOUBT = "a lender that may have lent for another version is not asked again for a day"
+
+OFF: dict[str, dict[str, str]] = {
+    "a user has one session": dict.fromkeys(_OUTAGES, _DOUBLED),
+    "devices hold no more than was bought": {"restored ledger": _RESTORED},
+    "a device's tokens follow each other": {"restored ledger": _RESTORED},
+    "a row has one life": {"restored ledger": _RESTORED},
+    "an answer given is an answer kept": {"restored ledger": _RESTORED},
+    "a device comes in by a token of its own": {"restored ledger": _RESTORED},
+    "a validated device holds a full token while there are any": {"two versions": _IN_DOUBT},
+    "a full disk does not end a daemon": {"full disk": _FULL},
+}
+
+
+def reason_off(law: str, present: Set[str]) -> str:
+    """Why the law is off where these faults have struck, and this work is done; empty when on."""
+    reasons = OFF.get(law, {})
+    return next((reasons[what] for what in sorted(present) if what in reasons), "")

@@ -10,6 +10,7 @@ from daemons.license_server.core import LicenseServerCore
 from daemons.license_server.records import RECORDS as LICENSE_RECORDS
 from daemons.session_directory.core import SessionDirectoryCore
 from daemons.settings import (
+    Application,
     Discovery,
     IdentityFiles,
     KeyPack,
@@ -17,6 +18,7 @@ from daemons.settings import (
     Listen,
     ServerAddress,
     SessionDirectorySettings,
+    Sessions,
     TerminalServerSettings,
 )
 from daemons.terminal_server.core import TerminalServerCore
@@ -31,6 +33,7 @@ FARM = "sim"
 SITE = "site"
 WORKGROUP = "farm"
 PORT = 5600
+APPLICATIONS = ("editor",)
 HANGUP_STATUS = 129
 CHECK_SECONDS = 0.05  # a password check
 START_SECONDS = 0.003  # a program on a PTY
@@ -51,9 +54,21 @@ class Authority:
 class LicenseServerKind:
     role = Role.LICENSE_SERVER
 
-    def __init__(self, authority: Authority, name: str, workgroup: str, tokens: int) -> None:
+    def __init__(
+        self,
+        authority: Authority,
+        name: str,
+        workgroup: str,
+        tokens: dict[int, int],
+        serves: tuple[str, ...] = (),
+    ) -> None:
+        """`tokens` are those bought, by product version."""
         self._workgroup = workgroup
-        self._packs = (KeyPack(key_pack=f"{name}-1", tokens=tokens),) if tokens else ()
+        self._serves = serves
+        self._packs = tuple(
+            KeyPack(key_pack=f"{name}-{version}", product_version=version, tokens=bought)
+            for version, bought in tokens.items()
+        )
         certificate, key = authority.issue(self.role, name)
         self._certificate = identity.certificate_der(certificate)
         self._key = identity.load_key(key)
@@ -66,6 +81,7 @@ class LicenseServerKind:
             state="-",
             discovery=Discovery(workgroup=self._workgroup, site=SITE),
             key_packs=self._packs,
+            serves=self._serves,
         )
         return LicenseServerCore(
             settings,
@@ -115,8 +131,18 @@ class TerminalServerKind:
     role = Role.TERMINAL_SERVER
 
     def __init__(
-        self, authority: Authority, directory: ServerAddress, passwords: dict[str, bytes]
+        self,
+        authority: Authority,
+        directory: ServerAddress,
+        passwords: dict[str, bytes],
+        *,
+        product_version: int = 1,
+        grace_days: int = 0,
+        sessions_max: int = 1_000,
     ) -> None:
+        self.product_version = product_version
+        self.grace_days = grace_days
+        self.sessions_max = sessions_max
         self._authority = authority
         self._directory = directory
         self._passwords = passwords
@@ -132,7 +158,12 @@ class TerminalServerKind:
             accounts="-",
             discovery=Discovery(workgroup=WORKGROUP),
             directory=self._directory,
-            grace_days=0,
+            product_version=self.product_version,
+            grace_days=self.grace_days,
+            sessions=Sessions(
+                applications={name: Application(command=(name,)) for name in APPLICATIONS},
+                sessions_max=self.sessions_max,
+            ),
         )
         return TerminalServerCore(
             settings,
@@ -187,6 +218,6 @@ class TerminalServerKind:
         if self.programs.pop(session_id, None) is None:
             return
         self.shown.pop(session_id, None)
-        core = node.core
-        if node.alive and isinstance(core, TerminalServerCore):
+        core: TerminalServerCore = node.core  # type: ignore[assignment]
+        if node.alive:
             node.feed(lambda now: core.on_program_ended(session_id, status, now))

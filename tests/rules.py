@@ -68,7 +68,7 @@ IMPURE = ("tsproto/transport/*", "daemons/*/__main__.py")
 
 # A command line starts daemons. It may import what does so, inside the function that needs it, so
 # that `tsfarm connect` loads no daemon.
-STARTS_DAEMONS = ("clients/cli.py", "clients/lab.py")
+STARTS_DAEMONS = ("clients/cli.py", "clients/lab.py", "clients/conformance/in_lab.py")
 STARTERS = ("daemons.lab", "daemons.*.__main__")
 
 EXEMPT_FROM_TESTS = {
@@ -80,11 +80,12 @@ EXEMPT_FROM_TESTS = {
     "daemons/store/memory.py": "test_store.py runs the contract's tests on every store",
     "daemons/settings.py": "keys and bounds, read and refused in test_config.py",
     "tsproto/transport/handshakes.py": "test_transport.py fills its places with real connections",
+    "clients/conformance/*": "tests/conformance plays it on right and on planted wrong targets",
     "daemons/lab/*.py": "tests/integration/test_lab.py drives a whole lab",
 }
 WAIT_IN_REAL_TIME = {
     "tests/demo/*": "no test: it watches a farm from outside, as a person does, until a deadline",
-    "tests/conformance/over_sockets.py": "somebody else's server has somebody else's clock",
+    "clients/conformance/over_sockets.py": "somebody else's server has somebody else's clock",
 }
 EXEMPT_FROM_LENGTH = {
     "tsproto/messages.py": "the table: every message stands in one place",

@@ -16,8 +16,8 @@ from clients.conformance import wire
 from clients.conformance.acting import hello
 from clients.conformance.stage import Issuer, Line, Unavailable, User, word_of
 from clients.conformance.trust import Files, Trust, fingerprint_of
-from daemons.config import is_loopback
 from tsproto.messages import Role
+from tsproto.transport import is_loopback
 
 READ_BYTES = 256 * 1024
 WRITE_SECONDS = 10.0

@@ -676,7 +676,6 @@ class JoinRefused(Event, frozen=True, kw_only=True, tag="join.refused"):
     server: ServerName
     code: Code
     detail: Told
-    next_step: NextStep
 
 
 class ServerReady(Event, frozen=True, kw_only=True, tag="server.ready"):

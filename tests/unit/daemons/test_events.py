@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from typing import get_args, get_type_hints
+from typing import get_type_hints
 
-import msgspec
 import pytest
 
 from daemons.events import Event, next_step
+from daemons.reference import meaning_of, sections
 from tsproto.errors import ErrorCode
 
 NAME = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*\Z")
 WRITTEN_BY_THE_LOG = {"timestamp", "level", "event", "event_id"}
 
-
-def kinds(kind: type[Event] = Event) -> Iterator[type[Event]]:
-    """The events, in the order of the table; what others inherit from is no event."""
-    for below in kind.__subclasses__():
-        if below.__subclasses__():
-            yield from kinds(below)
-        else:
-            yield below
-
-
-EVENTS = list(kinds())
+EVENTS = [kind for _, kinds in sections() for kind in kinds]
 
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
@@ -36,8 +25,15 @@ def test_an_event_has_a_name_a_meaning_and_fields_with_meanings(kind: type[Event
     assert not WRITTEN_BY_THE_LOG & {*kind.__struct_fields__}
     for name, hint in get_type_hints(kind, include_extras=True).items():
         if name in kind.__struct_fields__:
-            metas = [found for found in get_args(hint) if isinstance(found, msgspec.Meta)]
-            assert metas and metas[-1].description, f"{kind.__name__}.{name} needs a Meta"
+            assert meaning_of(hint), f"{kind.__name__}.{name} needs a Meta with a description"
+
+
+def test_every_event_stands_in_the_reference() -> None:
+    def leaves(kind: type[Event]) -> list[type[Event]]:
+        below = [leaf for child in kind.__subclasses__() for leaf in leaves(child)]
+        return below or [kind]
+
+    assert {*leaves(Event)} == {*EVENTS}
 
 
 def test_no_two_events_have_one_name() -> None:

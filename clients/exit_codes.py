@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from clients.administrator import QueryFailed
+from clients.ask import AskFailed
 from clients.steps import Finished, Outcome
 from clients.trust import UntrustedFarm
 from tsproto.errors import TsfarmError
@@ -53,7 +53,7 @@ def exit_status(finished: Finished, signal: int) -> int:
 def exit_code_of(error: TsfarmError) -> ExitCode:
     if isinstance(error, UntrustedFarm):
         return ExitCode.UNTRUSTED
-    if isinstance(error, (QueryFailed, DialFailed)) and error.code.may_retry:
+    if isinstance(error, (AskFailed, DialFailed)) and error.code.may_retry:
         return ExitCode.UNREACHABLE
     return ExitCode.FAILED
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from clients.labs import warp
 from daemons import lab
 from daemons.config import is_loopback
 from tests.conformance import wire
@@ -249,7 +250,7 @@ class OverSockets:
         time.sleep(seconds)
 
     def move_clock(self, seconds: float) -> None:
-        lab.warp(self._lab("to move the clock"), seconds)
+        warp(self._lab("to move the clock"), seconds)
 
     def start_anew(self, command: str) -> None:
         """Run this command, which starts the target, and wait until somebody is there; raises

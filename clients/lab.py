@@ -13,8 +13,9 @@ from typing import Any
 
 import click
 
+from clients.examples import example
 from clients.labs import warp
-from clients.options import Duration, example
+from clients.options import Duration
 from tsproto.limits import DAY_SECONDS
 
 FOLDER = Path(".lab")

@@ -11,9 +11,10 @@ import msgspec
 
 from clients.administrator import Administrator, Daemon
 from clients.ask import AskFailed
+from clients.examples import example
 from clients.exit_codes import exit_code_of
 from clients.labs import KnownLab, lab_in
-from clients.options import Hosts, Text, example, printed_json
+from clients.options import Hosts, Text, printed_json
 from clients.steps import Host
 from clients.tables import Row, plain_row, print_rows
 from tsproto import identity, limits

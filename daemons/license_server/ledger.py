@@ -64,12 +64,14 @@ class Ledger:
         self, device_id: bytes, product: str, product_version: int
     ) -> LicenseRecord | None:
         """The device's full token that this version accepts, the nearest version first."""
-        fit = [
-            license
-            for license in self._of_device(device_id, product, LicenseKind.FULL)
-            if license.product_version >= product_version and not license.ended
-        ]
-        return min(fit, key=lambda license: license.product_version, default=None)
+        nearest: LicenseRecord | None = None
+        for license in self._by_device.get(device_id, ()):
+            is_full = license.kind is LicenseKind.FULL and license.product == product
+            is_usable = is_full and license.product_version >= product_version
+            is_nearer = nearest is None or license.product_version < nearest.product_version
+            if is_usable and is_nearer and not license.ended:
+                nearest = license
+        return nearest
 
     def temporary_token(self, device_id: bytes, product: str) -> LicenseRecord | None:
         """The device's one temporary token, whether it has expired or not."""
@@ -177,16 +179,14 @@ class Ledger:
         self._put(validated)
         return self._change("license.validated", validated, now, user_name=user_name)
 
-    def raise_temporary(
-        self, license: LicenseRecord, product_version: int, now: float
-    ) -> tuple[LicenseRecord, Persist]:
+    def raise_temporary(self, license: LicenseRecord, product_version: int, now: float) -> Persist:
         """A newer terminal server was met: the device's one temporary token, with its id and its
         end, counts for that version from now on. Raises LedgerFull at POOLS_MAX."""
         self.pools.pool(license.product, product_version)
         raised = replace(license, product_version=product_version)
         self._put(raised)
         detail = f"version {license.product_version} to {product_version}"
-        return raised, self._change("license.raised", raised, now, detail=detail)
+        return self._change("license.raised", raised, now, detail=detail)
 
     def renew(
         self, license: LicenseRecord, user_name: str, now: float

@@ -7,7 +7,7 @@ lender's own answer decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -60,14 +60,14 @@ class Peers:
         farm: str,
         name: str,
         pools: Pools,
-        tickets: Iterator[int],
+        next_ticket: Callable[[], int],
         rng: Randomness,
         instance: bytes,
     ) -> None:
         self._settings = settings
         self._name = name
         self._pools = pools
-        self._tickets = tickets
+        self._next_ticket = next_ticket
         self._rng = rng
         self._search = Search(
             farm,
@@ -280,7 +280,7 @@ class Peers:
         for known in self._known.values():
             if known.dial_at is not None and known.dial_at <= now:
                 known.dial_at = None
-                ticket = next(self._tickets)
+                ticket = self._next_ticket()
                 self._dialling[ticket] = known.endpoint
                 effects.append(Dial(known.endpoint, ticket))
         return effects

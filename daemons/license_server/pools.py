@@ -7,10 +7,10 @@ holds at every instant by construction; what must be watched is that no pack is 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 import msgspec
 
+from daemons.license_server.explanation import Refusal
 from daemons.license_server.records import KeyPackRecord, LicenseRecord
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import InventoryRow, PoolRow
@@ -23,18 +23,14 @@ class LedgerInconsistent(TsfarmError):
     """What the store holds contradicts itself: issuing from it would be guessing."""
 
 
-class LedgerRefusal(TsfarmError):
-    """The ledger cannot take this in; `code` is what the asker is told."""
-
-    code: ClassVar[ErrorCode]
-
-
-class KeyPackConflict(LedgerRefusal):
-    code = ErrorCode.KEY_PACK_CONFLICT
+class KeyPackConflict(Refusal):
+    def __init__(self, detail: str) -> None:
+        super().__init__(ErrorCode.KEY_PACK_CONFLICT, detail)
 
 
-class LedgerFull(LedgerRefusal):
-    code = ErrorCode.LEDGER_FULL
+class LedgerFull(Refusal):
+    def __init__(self, detail: str) -> None:
+        super().__init__(ErrorCode.LEDGER_FULL, detail)
 
 
 class Pack(msgspec.Struct, gc=False):

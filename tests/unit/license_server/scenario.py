@@ -287,6 +287,23 @@ def lender_answers(lender: Server, ask: Ask, asker: str = "a") -> Message:
     return lender.asked(msgspec.structs.replace(ask.message), peer(asker, Role.LICENSE_SERVER))
 
 
+def asker(*lenders: str, seed: int = 1) -> Server:
+    """A license server without tokens; each lender claims one, and a user logged on from LAPTOP."""
+    server = Server("a", lists=lenders, seed=seed)
+    for name in lenders:
+        server.told(server.linked(name), 1)
+    server.logs_on(LAPTOP)
+    return server
+
+
+def borrowed(server: Server, lender: Server) -> LicenseIssued:
+    """LAPTOP's full token, lent by the real core of `lender`."""
+    ask = one_ask(server.hears(acquire()))
+    (answer,) = found(server.answers(ask.ticket, lender_answers(lender, ask)), Answer)
+    assert isinstance(answer.message, LicenseIssued)
+    return answer.message
+
+
 def claims(issued: LicenseIssued) -> Claims:
     return license_token.read_claims(issued.token)
 

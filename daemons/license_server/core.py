@@ -192,16 +192,10 @@ class LicenseServerCore:
         return self._with_announcements([*self._sweep(now), *self._peers.on_deadline(now)], now)
 
     def durable(self) -> Durable:
-        """Equal to that of a core made anew from the disk, whenever nothing waits to be durable."""
+        """The journal is left out of the rows: its sequence stands for it."""
         ledger = self._ledger
-        return Durable(
-            frozenset(ledger.rows()),
-            (
-                ledger.sequence,
-                ledger.latest,
-                *(r for r in ledger.pools.rows() if r.total or r.temporary),
-            ),
-        )
+        derived = (ledger.sequence, ledger.latest, *ledger.pools.rows())
+        return Durable(frozenset(ledger.rows()), derived)
 
     def _decide(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         if isinstance(message, FOR_DEVICES) and not self._serves(caller.peer):

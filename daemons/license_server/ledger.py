@@ -292,7 +292,7 @@ class Ledger:
 
     def _count(self, license: LicenseRecord, change: int) -> None:
         if license.kind is LicenseKind.TEMPORARY:
-            self.pools.pool(license.product, license.product_version).temporary += change
+            self.pools.count_temporary(license, change)
         elif not license.ended and not license.lender:
             if change > 0:
                 self.pools.take(license)

@@ -41,7 +41,7 @@ class Pack(msgspec.Struct, gc=False):
 
 
 class Pool(msgspec.Struct):
-    """The packs of one product and version."""
+    """The packs of one product and version, and what is out of it."""
 
     product: str
     product_version: int
@@ -132,6 +132,13 @@ class Pools:
             if pool.available:
                 return next(pack.record for pack in pool.packs if pack.used < pack.record.tokens)
         return None
+
+    def count_temporary(self, license: LicenseRecord, change: int) -> None:
+        """Count a temporary token in or out; a pool without packs goes with its last one."""
+        pool = self.pool(license.product, license.product_version)
+        pool.temporary += change
+        if not pool.packs and not pool.temporary:
+            del self._pools[pool.product, pool.product_version]
 
     def take(self, license: LicenseRecord) -> None:
         """Count a full token of ours as out. Raises LedgerInconsistent when its pack is unknown,

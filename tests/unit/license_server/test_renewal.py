@@ -111,6 +111,7 @@ def test_a_borrowed_token_is_renewed_by_its_lender() -> None:
     assert answer.message.expires_at > token.expires_at
     (row,) = (row for row in server.licenses() if row.kind is FULL)
     assert (row.issued_at, row.expires_at) == (int(START), answer.message.expires_at)
+    server.restart()
     assert server.issued(acquire()) == answer.message
     assert lender.pool().lent == 1
 

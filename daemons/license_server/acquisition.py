@@ -29,6 +29,7 @@ from daemons.license_server.waiting import Waiter, WaitingRoom
 from daemons.procedures import Procedure, Procedures
 from tsproto import limits
 from tsproto.errors import ErrorCode
+from tsproto.license_token import holder_of
 from tsproto.messages import AcquireLicense
 
 
@@ -54,12 +55,12 @@ class Acquisitions(msgspec.Struct, frozen=True, kw_only=True):
 
         None when another request of the device waits already: both are answered together.
         """
-        device = request.device_id, request.product
-        full = self.ledger.full_token(*device, request.product_version)
+        holder, product = holder_of(request), request.product
+        full = self.ledger.full_token(holder, product, request.product_version)
         if full is not None:
             return full
-        temporary = self.ledger.temporary_token(*device)
-        was_licensed = self.ledger.was_licensed(*device)
+        temporary = self.ledger.temporary_token(holder, product)
+        was_licensed = self.ledger.was_licensed(holder, product)
         if temporary is None and not was_licensed:
             return self._issue_temporary(waiters[0], request)
         upgrade = Upgrade(request, waiters, self.procedures.now)
@@ -117,14 +118,14 @@ class Acquisitions(msgspec.Struct, frozen=True, kw_only=True):
 
     def _is_waiting_for_a_lender(self, request: AcquireLicense) -> bool:
         now = self.procedures.now
-        temporary = self.ledger.temporary_token(request.device_id, request.product)
+        temporary = self.ledger.temporary_token(holder_of(request), request.product)
         can_wait = temporary is not None and temporary.expires_at > now
         return can_wait and self.lending.is_in_doubt(request, now)
 
     def _go_on_without(self, upgrade: Upgrade, reason: Reason) -> LicenseRecord:
         """The temporary token until it expires, for it never comes again; then a refusal."""
         request = upgrade.request
-        temporary = self.ledger.temporary_token(request.device_id, request.product)
+        temporary = self.ledger.temporary_token(holder_of(request), request.product)
         if temporary is None or temporary.expires_at <= self.procedures.now:
             raise no_license(self.name, self._evidence(upgrade, reason))
         if temporary.validated:

@@ -33,13 +33,14 @@ from daemons.license_server.ledger import Ledger
 from daemons.license_server.lending import Lending
 from daemons.license_server.newcomers import Newcomers
 from daemons.license_server.peers import Peers
-from daemons.license_server.records import KeyPackRecord, LicenseRecord
+from daemons.license_server.records import KeyPackRecord
 from daemons.license_server.renewal import Renewals
 from daemons.license_server.waiting import Waiter, WaitingRoom
 from daemons.procedures import Procedure, Procedures
 from daemons.settings import KeyPack, LicenseServerSettings
 from tsproto import discovery, limits
 from tsproto.errors import ErrorCode
+from tsproto.license_token import holder_of
 from tsproto.messages import (
     AcquireLicense,
     AddKeyPack,
@@ -201,16 +202,9 @@ class LicenseServerCore:
         if isinstance(message, FOR_DEVICES) and not self._serves(caller.peer):
             raise self._not_served(caller.peer)
         match message:
-            case AcquireLicense():
-                waiters = [Waiter(caller, message.trace_id)]
-                procedure = self._answered(
-                    waiters, message, self._acquisitions.acquire(waiters, message)
-                )
-                return self._procedures.start(waiters[0], procedure, now)
-            case RenewLicense():
-                waiters = [Waiter(caller, message.trace_id)]
-                procedure = self._answered(waiters, message, self._renewals.renew(waiters, message))
-                return self._procedures.start(waiters[0], procedure, now)
+            case AcquireLicense() | RenewLicense():
+                waiter = Waiter(caller, message.trace_id)
+                return self._procedures.start(waiter, self._licensed([waiter], message), now)
             case MarkValidated():
                 return self._mark_validated(caller, message, now)
             case AnnounceInventory():
@@ -234,30 +228,28 @@ class LicenseServerCore:
         effects += self._peers.announcements(now)
         return effects
 
-    def _answered(
-        self, waiters: list[Waiter], request: Message, license: Procedure[LicenseRecord | None]
+    def _licensed(
+        self, waiters: list[Waiter], request: AcquireLicense | RenewLicense
     ) -> Procedure[None]:
-        """Answer every request that waits for this license, or refuse it."""
+        """Answer every request that waits for the license with it, or with a refusal."""
+        do = self._procedures.do
         try:
-            found = yield from license
+            if isinstance(request, AcquireLicense):
+                license = yield from self._acquisitions.acquire(waiters, request)
+            else:
+                license = yield from self._renewals.renew(waiters, request)
         except Refusal as refusal:
             for waiter in waiters:
-                effects = refuse(waiter.caller, waiter.trace_id, request, refusal)
-                if (
-                    isinstance(request, RenewLicense)
-                    and refusal.code is not ErrorCode.UNKNOWN_LICENSE
-                ):
-                    effects = effects[1:]
-                self._procedures.do(*effects)
+                do(*refuse(waiter.caller, waiter.trace_id, request, refusal))
             return
-        if found is not None:
+        if license is not None:
             for waiter in waiters:
-                self._procedures.do(Answer(waiter.caller, self._issuer.issued(found)))
+                do(Answer(waiter.caller, self._issuer.issued(license)))
 
     def _mark_validated(self, caller: Caller, request: MarkValidated, now: float) -> list[Effect]:
-        device = request.device_id, request.product
-        temporary = self._ledger.temporary_token(*device)
-        if temporary is None and not self._ledger.was_licensed(*device):
+        holder, product = holder_of(request), request.product
+        temporary = self._ledger.temporary_token(holder, product)
+        if temporary is None and not self._ledger.was_licensed(holder, product):
             detail = f"license server {self._name} gave this device no token"
             raise Refusal(ErrorCode.UNKNOWN_LICENSE, detail)
         if temporary is None or temporary.validated:
@@ -294,7 +286,7 @@ class LicenseServerCore:
         return effects
 
     def _query_licenses(self, caller: Caller, query: QueryLicenses) -> list[Effect]:
-        licenses, more = self._ledger.licenses_after(query.after, query.device_id)
+        licenses, more = self._ledger.licenses_after(query.after, holder_of(query))
         rows = [license_row(license) for license in licenses]
         return [Answer(caller, Licenses(licenses=rows, more=more))]
 

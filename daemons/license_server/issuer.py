@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from daemons.license_server.records import LicenseRecord
 from tsproto import license_token
 from tsproto.errors import LicenseError, TsfarmError
-from tsproto.license_token import Claims
+from tsproto.license_token import Claims, holder_of
 from tsproto.messages import (
     AcquireLicense,
     LicenseIssued,
@@ -66,7 +66,7 @@ class Issuer:
             claims.kind is LicenseKind.FULL
             and (claims.farm, claims.issuer) == (self._farm, lender)
             and lender != self._name
-            and (claims.device_id, claims.product) == (request.device_id, request.product)
+            and (holder_of(claims), claims.product) == (holder_of(request), request.product)
             and claims.product_version >= request.product_version
             and (claims.license_id, claims.expires_at) == (answer.license_id, answer.expires_at)
         )

@@ -22,6 +22,7 @@ from daemons.license_server.records import (
     LoanRecord,
 )
 from tsproto import limits
+from tsproto.license_token import Holder, holder_of
 from tsproto.messages import AcquireLicense, LendLicense, LicenseKind
 
 R = TypeVar("R", bound=Record)
@@ -39,11 +40,11 @@ class Ledger:
         self._rng = rng
         self.pools = Pools()
         self._licenses: dict[bytes, LicenseRecord] = {}
-        self._by_device: dict[bytes, tuple[LicenseRecord, ...]] = {}
+        self._by_holder: dict[Holder, tuple[LicenseRecord, ...]] = {}
         self._ids: list[bytes] = []
         self._ids_sorted = True
         self._expiries: list[tuple[int, bytes]] = []
-        self._loans: dict[tuple[bytes, str], tuple[LoanRecord, ...]] = {}
+        self._loans: dict[tuple[Holder, str], tuple[LoanRecord, ...]] = {}
         self.sequence = 0
         self.latest = 0
         for pack in _of(records, KeyPackRecord):
@@ -61,11 +62,11 @@ class Ledger:
         return self._licenses.get(license_id)
 
     def full_token(
-        self, device_id: bytes, product: str, product_version: int
+        self, holder: Holder, product: str, product_version: int
     ) -> LicenseRecord | None:
-        """The device's full token that this version accepts, the nearest version first."""
+        """The holder's full token that this version accepts, the nearest version first."""
         nearest: LicenseRecord | None = None
-        for license in self._by_device.get(device_id, ()):
+        for license in self._by_holder.get(holder, ()):
             is_full = license.kind is LicenseKind.FULL and license.product == product
             is_usable = is_full and license.product_version >= product_version
             is_nearer = nearest is None or license.product_version < nearest.product_version
@@ -73,21 +74,21 @@ class Ledger:
                 nearest = license
         return nearest
 
-    def temporary_token(self, device_id: bytes, product: str) -> LicenseRecord | None:
-        """The device's one temporary token, whether it has expired or not."""
-        return next(iter(self._of_device(device_id, product, LicenseKind.TEMPORARY)), None)
+    def temporary_token(self, holder: Holder, product: str) -> LicenseRecord | None:
+        """The holder's one temporary token, whether it has expired or not."""
+        return next(iter(self._held_by(holder, product, LicenseKind.TEMPORARY)), None)
 
-    def was_licensed(self, device_id: bytes, product: str) -> bool:
-        """Whether the device has, or had, a full token of the product."""
-        return bool(self._of_device(device_id, product, LicenseKind.FULL))
+    def was_licensed(self, holder: Holder, product: str) -> bool:
+        """Whether the holder has, or had, a full token of the product."""
+        return bool(self._held_by(holder, product, LicenseKind.FULL))
 
-    def licenses_after(self, after: bytes, device_id: bytes) -> tuple[list[LicenseRecord], bool]:
+    def licenses_after(self, after: bytes, holder: Holder) -> tuple[list[LicenseRecord], bool]:
         """At most PAGE_ROWS licenses in the order of their ids, and whether there are more.
 
         Full tokens that were taken back are left out; the journal has them.
         """
-        if device_id:
-            ids = sorted(license.license_id for license in self._by_device.get(device_id, ()))
+        if holder:
+            ids = sorted(license.license_id for license in self._by_holder.get(holder, ()))
         else:
             ids = self._sorted_ids()
         page: list[LicenseRecord] = []
@@ -100,8 +101,8 @@ class Ledger:
             page.append(license)
         return page, False
 
-    def open_loans(self, device_id: bytes, product: str) -> tuple[LoanRecord, ...]:
-        return self._loans.get((device_id, product), ())
+    def open_loans(self, holder: Holder, product: str) -> tuple[LoanRecord, ...]:
+        return self._loans.get((holder, product), ())
 
     def next_expiry(self) -> int | None:
         """When the next full token ends, or a little earlier: a renewed one's old date counts."""
@@ -126,7 +127,7 @@ class Ledger:
 
     def issue_temporary(self, request: AcquireLicense, now: float) -> tuple[LicenseRecord, Persist]:
         """Raises LedgerFull when no more devices, or no more pools, can be kept."""
-        self._check_room(request.device_id)
+        self._check_room(holder_of(request))
         self.pools.pool(request.product, request.product_version)
         license = LicenseRecord(
             license_id=self._rng.randbytes(LICENSE_ID_BYTES),
@@ -153,7 +154,7 @@ class Ledger:
 
         Raises LedgerFull when a device that is new here is one too many.
         """
-        self._check_room(request.device_id)
+        self._check_room(holder_of(request))
         license = LicenseRecord(
             license_id=self._rng.randbytes(LICENSE_ID_BYTES),
             kind=LicenseKind.FULL,
@@ -199,7 +200,7 @@ class Ledger:
 
     def borrow(self, license: LicenseRecord, now: float) -> Persist:
         """Record a token that a peer issued for us, and settle the device's open loans."""
-        loans = self._loans.pop((license.device_id, license.product), ())
+        loans = self._loans.pop((holder_of(license), license.product), ())
         replaced = self._replace_ended(license)
         return self._change(
             "license.borrowed",
@@ -221,7 +222,7 @@ class Ledger:
 
     def close_loan(self, loan: LoanRecord) -> Persist:
         """The lender has not issued a token for this loan, and will not."""
-        key = loan.device_id, loan.product
+        key = holder_of(loan), loan.product
         others = tuple(o for o in self._loans.get(key, ()) if o.loan_id != loan.loan_id)
         if others:
             self._loans[key] = others
@@ -268,22 +269,22 @@ class Ledger:
             self._count(license, +1)
         self._licenses[license.license_id] = license
         others = self._others(license)
-        self._by_device[license.device_id] = (*others, license)
+        self._by_holder[holder_of(license)] = (*others, license)
         if license.kind is LicenseKind.FULL and not license.ended:
             heapq.heappush(self._expiries, (license.expires_at, license.license_id))
 
     def _remove(self, license: LicenseRecord) -> None:
         self._count(license, -1)
         del self._licenses[license.license_id]
-        self._by_device[license.device_id] = self._others(license)
+        self._by_holder[holder_of(license)] = self._others(license)
 
     def _others(self, license: LicenseRecord) -> tuple[LicenseRecord, ...]:
-        held = self._by_device.get(license.device_id, ())
+        held = self._by_holder.get(holder_of(license), ())
         return tuple(other for other in held if other.license_id != license.license_id)
 
     def _replace_ended(self, license: LicenseRecord) -> tuple[LicenseRecord, ...]:
         """Put a full token, and forget those of its device and product that have ended."""
-        held = self._of_device(license.device_id, license.product, LicenseKind.FULL)
+        held = self._held_by(holder_of(license), license.product, LicenseKind.FULL)
         replaced = tuple(o for o in held if o.ended and o.license_id != license.license_id)
         self._put(license)
         for ended in replaced:
@@ -299,12 +300,12 @@ class Ledger:
             else:
                 self.pools.give_back(license)
 
-    def _of_device(self, device_id: bytes, product: str, kind: LicenseKind) -> list[LicenseRecord]:
-        held = self._by_device.get(device_id, ())
+    def _held_by(self, holder: Holder, product: str, kind: LicenseKind) -> list[LicenseRecord]:
+        held = self._by_holder.get(holder, ())
         return [o for o in held if o.product == product and o.kind is kind]
 
-    def _check_room(self, device_id: bytes) -> None:
-        if device_id not in self._by_device and len(self._by_device) >= limits.DEVICES_MAX:
+    def _check_room(self, holder: Holder) -> None:
+        if holder not in self._by_holder and len(self._by_holder) >= limits.DEVICES_MAX:
             raise LedgerFull(f"a license server keeps at most {limits.DEVICES_MAX} devices")
 
     def _sorted_ids(self) -> list[bytes]:
@@ -316,7 +317,7 @@ class Ledger:
         return self._ids
 
     def _remember_loan(self, loan: LoanRecord) -> None:
-        key = loan.device_id, loan.product
+        key = holder_of(loan), loan.product
         self._loans[key] = (*self._loans.get(key, ()), loan)
 
     # --- the journal --------------------------------------------------------------------------
@@ -361,7 +362,7 @@ class Ledger:
     def _load(self, license: LicenseRecord) -> None:
         if license.license_id in self._licenses:
             raise LedgerInconsistent(f"license {license.license_id.hex()} is there twice")
-        for other in self._of_device(license.device_id, license.product, license.kind):
+        for other in self._held_by(holder_of(license), license.product, license.kind):
             if _excludes(other, license):
                 raise LedgerInconsistent(
                     f"device {license.device_id.hex()} has two {license.kind.name.lower()} tokens"

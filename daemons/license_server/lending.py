@@ -18,6 +18,7 @@ from daemons.license_server.waiting import Waiter, WaitingRoom
 from daemons.procedures import Procedure, Procedures
 from tsproto import limits
 from tsproto.errors import ErrorCode
+from tsproto.license_token import Holder, holder_of
 from tsproto.messages import AcquireLicense, LendLicense, Refused
 
 # For all peers together: the terminal server waits REQUEST_SECONDS for the outcome.
@@ -40,9 +41,9 @@ class Upgrade(msgspec.Struct):
     tried: dict[str, str] = {}
 
     @property
-    def key(self) -> tuple[bytes, str, int]:
+    def key(self) -> tuple[Holder, str, int]:
         request = self.request
-        return request.device_id, request.product, request.product_version
+        return holder_of(request), request.product, request.product_version
 
 
 class Lending(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +61,7 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_in_doubt(self, request: AcquireLicense, now: float) -> bool:
         """Whether a peer may have issued a token to this device, and may yet say so."""
-        loans = self.ledger.open_loans(request.device_id, request.product)
+        loans = self.ledger.open_loans(holder_of(request), request.product)
         return any(now < loan.asked_at + DOUBT_SECONDS for loan in loans)
 
     def lender_in_doubt(self, upgrade: Upgrade) -> str | None:
@@ -68,7 +69,7 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
         request = upgrade.request
         in_doubt = [
             loan.lender
-            for loan in self.ledger.open_loans(request.device_id, request.product)
+            for loan in self.ledger.open_loans(holder_of(request), request.product)
             if loan.product_version == request.product_version and self.peers.is_linked(loan.lender)
         ]
         return self._first_to_ask(upgrade, in_doubt)
@@ -117,8 +118,8 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
         except UnusableAnswer as error:
             self._give_up(upgrade, loan, str(error), ledger.close_loan(loan))
             return None
-        device = request.device_id, license.product, license.product_version
-        if held := ledger.full_token(*device):
+        holder = holder_of(license)
+        if held := ledger.full_token(holder, license.product, license.product_version):
             # Another loan was quicker; the second token returns to its lender when it expires.
             self.procedures.do(ledger.close_loan(loan))
             return held
@@ -128,7 +129,7 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
 
     def _loan(self, request: AcquireLicense, lender: str) -> tuple[LoanRecord, bool]:
         """The open loan of this device and lender, or a new one; and whether it is new."""
-        for loan in self.ledger.open_loans(request.device_id, request.product):
+        for loan in self.ledger.open_loans(holder_of(request), request.product):
             if (loan.lender, loan.product_version) == (lender, request.product_version):
                 return loan, False
         loan = LoanRecord(
@@ -162,8 +163,8 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
         The peer vouches, by its certificate, that the device was validated. One loan always names
         the same device and product, and these always get the same token.
         """
-        device = request.device_id, request.product, request.product_version
-        full = self.ledger.full_token(*device)
+        holder = holder_of(request)
+        full = self.ledger.full_token(holder, request.product, request.product_version)
         if full is not None:
             return [Answer(caller, self.issuer.issued(full))]
         pack = self.ledger.pools.choose(request.product, request.product_version)

@@ -15,6 +15,7 @@ from daemons.license_server.waiting import Waiter, WaitingRoom, busy
 from daemons.procedures import Procedure, Procedures
 from tsproto import limits
 from tsproto.errors import ErrorCode
+from tsproto.license_token import holder_of
 from tsproto.messages import LicenseKind, Refused, RenewLicense, Role
 
 RENEWAL_SECONDS = limits.RENEWAL_DAYS * limits.DAY_SECONDS
@@ -57,20 +58,20 @@ class Renewals(msgspec.Struct, frozen=True, kw_only=True):
         """The license that is named, else another live one of the device. For a peer only a full
         token that was issued here: a renewal is passed on once, to the lender, and never further.
         """
-        device = request.device_id, request.product
+        holder, product = holder_of(request), request.product
         candidates = [
             self.ledger.license(request.license_id),
-            self.ledger.full_token(*device, request.product_version),
-            self.ledger.temporary_token(*device),
+            self.ledger.full_token(holder, product, request.product_version),
+            self.ledger.temporary_token(holder, product),
         ]
         for license in candidates:
             if license is None or license.ended or license.expires_at <= now:
                 continue
-            is_the_devices = (license.device_id, license.product) == device
+            is_the_holders = (holder_of(license), license.product) == (holder, product)
             is_new_enough = license.product_version >= request.product_version
             is_issued_here = license.kind is LicenseKind.FULL and not license.lender
             is_for_peers = peer.role is not Role.LICENSE_SERVER or is_issued_here
-            if is_the_devices and is_new_enough and is_for_peers:
+            if is_the_holders and is_new_enough and is_for_peers:
                 return license
         detail = f"license server {self.name} knows no such token of this device"
         raise Refusal(ErrorCode.UNKNOWN_LICENSE, detail)
@@ -115,8 +116,8 @@ class Renewals(msgspec.Struct, frozen=True, kw_only=True):
             persist = self.ledger.renew_borrowed(renewed, request.user_name, now)
             self.procedures.do(persist, license_note("license.renewed", renewed, trace_id=trace_id))
             return renewed
-        device = renewed.device_id, renewed.product, renewed.product_version
-        if other := self.ledger.full_token(*device):
+        holder, version = holder_of(renewed), renewed.product_version
+        if other := self.ledger.full_token(holder, renewed.product, version):
             return other
         persist = self.ledger.borrow(renewed, now)
         self.procedures.do(persist, license_note("license.borrowed", renewed, trace_id=trace_id))

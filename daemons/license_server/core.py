@@ -1,8 +1,8 @@
 """Decides which device gets which license token.
 
-Implements "How Terminal Services Licensing Works", per device: a temporary token first, a full one
-once a user has logged on from the device, a fresh expiry near the end, and back into the pool what
-was not renewed.
+Implements per-device licensing of "How Terminal Services Licensing Works": first a temporary token,
+a full one after a user has logged on from the device, a renewal near its end; a token that is not
+renewed returns to its pool when it expires.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ TRACED = (*FOR_DEVICES, LendLicense)
 
 
 class LicenseServerCore:
-    """One license server. `records` is all that its store holds; `certificate` (DER) belongs to
-    `key`; `instance` tells this process's own broadcasts from others.
+    """One license server.
 
-    Raises LedgerInconsistent when the records contradict each other, KeyPackConflict or LedgerFull
-    when the configuration's key packs do not go with them: the daemon must not start.
+    `records` are all rows of its store; `certificate` (DER) belongs to `key`; `instance` marks the
+    broadcasts of this process. The daemon must not start on LedgerInconsistent (contradicting
+    records), nor on KeyPackConflict or LedgerFull (key packs of the configuration do not fit them).
     """
 
     def __init__(
@@ -278,7 +278,7 @@ class LicenseServerCore:
         return self._take_back(now)
 
     def _take_back(self, now: float) -> list[Effect]:
-        """Done before every decision, so that no token is out that has expired."""
+        """End expired tokens; called before each decision, so that none is out."""
         ended, effects = self._ledger.end_expired(now)
         for license in ended:
             event = "license.expired" if license.lender else "license.reclaimed"
@@ -291,8 +291,8 @@ class LicenseServerCore:
         return [Answer(caller, Licenses(licenses=rows, more=more))]
 
     def _serves(self, peer: Peer) -> bool:
-        """Whether the peer is one of those that the configuration lets in ("License server
-        security group" policy); other license servers are not subject to it."""
+        """Whether the configuration lets this terminal server ask ("License server security group"
+        policy); other license servers always may."""
         is_peer = peer.role is Role.LICENSE_SERVER
         return is_peer or not self._settings.serves or peer.name in self._settings.serves
 

@@ -1,7 +1,7 @@
-"""Who holds which token, as it stands in the store: every change gives the Persist that keeps it.
+"""Licenses, loans and the journal, equal in memory and store: each change returns its Persist.
 
-A full token is out until `end_expired` has taken it back; the clock alone frees nothing, so memory
-and store agree at every instant. Nothing here decides who is to get a token.
+A full token is out until `end_expired` takes it back; time alone frees nothing. Decisions about who
+gets a token are made elsewhere.
 """
 
 from __future__ import annotations
@@ -105,11 +105,11 @@ class Ledger:
         return self._loans.get((holder, product), ())
 
     def next_expiry(self) -> int | None:
-        """When the next full token ends, or a little earlier: a renewed one's old date counts."""
+        """When the next full token ends; earlier if a renewed token's former end comes first."""
         return self._expiries[0][0] if self._expiries else None
 
     def rows(self) -> Iterator[Record]:
-        """What the store holds once everything is committed, the journal left out."""
+        """The rows of the store once everything is committed, without the journal."""
         yield from self.pools.records()
         yield from self._licenses.values()
         for loans in self._loans.values():
@@ -118,7 +118,7 @@ class Ledger:
     # --- changes ------------------------------------------------------------------------------
 
     def add_pack(self, pack: KeyPackRecord) -> Persist | None:
-        """None when this very pack was added before; raises what Pools.add raises."""
+        """None when the same pack was added before. Raises KeyPackConflict, LedgerFull."""
         if not self.pools.add(pack):
             return None
         detail = f"{pack.key_pack}: {pack.tokens} of {pack.product} {pack.product_version}"
@@ -126,7 +126,7 @@ class Ledger:
         return Persist(put=(pack, entry))
 
     def issue_temporary(self, request: AcquireLicense, now: float) -> tuple[LicenseRecord, Persist]:
-        """Raises LedgerFull when no more devices, or no more pools, can be kept."""
+        """Raises LedgerFull at DEVICES_MAX or POOLS_MAX."""
         self._check_room(holder_of(request))
         self.pools.pool(request.product, request.product_version)
         license = LicenseRecord(
@@ -152,7 +152,7 @@ class Ledger:
     ) -> tuple[LicenseRecord, Persist]:
         """Take a token from `pack`; `through` is the peer that asked for it.
 
-        Raises LedgerFull when a device that is new here is one too many.
+        Raises LedgerFull at DEVICES_MAX.
         """
         self._check_room(holder_of(request))
         license = LicenseRecord(
@@ -181,8 +181,10 @@ class Ledger:
         return self._change("license.validated", validated, now, user_name=user_name)
 
     def raise_temporary(self, license: LicenseRecord, product_version: int, now: float) -> Persist:
-        """A newer terminal server was met: the device's one temporary token, with its id and its
-        end, counts for that version from now on. Raises LedgerFull at POOLS_MAX."""
+        """Let a temporary token count for a newer version; its id and end stay the same.
+
+        Raises LedgerFull at POOLS_MAX.
+        """
         self.pools.pool(license.product, product_version)
         raised = replace(license, product_version=product_version)
         self._put(raised)
@@ -192,14 +194,14 @@ class Ledger:
     def renew(
         self, license: LicenseRecord, user_name: str, now: float
     ) -> tuple[LicenseRecord, Persist]:
-        """Draw a fresh end for a token issued here; no pool is touched."""
+        """Draw a new end for a token issued here; the pool does not change."""
         renewed = replace(license, renewed_at=int(now), expires_at=self._draw_expiry(now))
         self._put(renewed)
         change = self._change("license.renewed", renewed, now, user_name=user_name)
         return renewed, change
 
     def borrow(self, license: LicenseRecord, now: float) -> Persist:
-        """Record a token that a peer issued for us, and settle the device's open loans."""
+        """Record a token that a peer issued for us, and close the holder's open loans."""
         loans = self._loans.pop((holder_of(license), license.product), ())
         replaced = self._replace_ended(license)
         return self._change(
@@ -211,7 +213,7 @@ class Ledger:
         )
 
     def renew_borrowed(self, renewed: LicenseRecord, user_name: str, now: float) -> Persist:
-        """The lender has renewed: keep its new token in place of the old one."""
+        """Replace a borrowed token by the one that its lender renewed."""
         self._put(renewed)
         detail = f"lent by {renewed.lender}"
         return self._change("license.renewed", renewed, now, detail=detail, user_name=user_name)
@@ -221,7 +223,7 @@ class Ledger:
         return Persist(put=(loan,))
 
     def close_loan(self, loan: LoanRecord) -> Persist:
-        """The lender has not issued a token for this loan, and will not."""
+        """The lender has issued no token for this loan, and will not."""
         key = holder_of(loan), loan.product
         others = tuple(o for o in self._loans.get(key, ()) if o.loan_id != loan.loan_id)
         if others:
@@ -231,9 +233,9 @@ class Ledger:
         return Persist(delete=(loan,))
 
     def end_expired(self, now: float) -> tuple[list[LicenseRecord], list[Effect]]:
-        """Take back every full token with `expires_at <= now`; give those of our own pools first.
+        """End every full token with `expires_at <= now`; tokens of our pools are available again.
 
-        How Terminal Services Licensing Works: the expiry recovers tokens of lost devices.
+        Source: "How Terminal Services Licensing Works": expiry recovers tokens of lost devices.
         """
         ended: list[LicenseRecord] = []
         put: list[Record] = []
@@ -252,13 +254,13 @@ class Ledger:
     # --- keeping memory in step ---------------------------------------------------------------
 
     def _draw_expiry(self, now: float) -> int:
-        """FULL_DAYS_MIN to FULL_DAYS_MAX whole days from now, every number as likely as another:
-        tokens issued on one day must not all come back on one day."""
+        """FULL_DAYS_MIN to FULL_DAYS_MAX whole days from now, evenly distributed: tokens issued on
+        one day must not all be renewed on one day."""
         days = self._rng.randrange(limits.FULL_DAYS_MIN, limits.FULL_DAYS_MAX + 1)
         return int(now) + days * limits.DAY_SECONDS
 
     def _put(self, license: LicenseRecord) -> None:
-        """Put a license in place of its older state, and count it where it counts now."""
+        """Replace a license's older state, and move it to the pool that it now counts in."""
         older = self._licenses.get(license.license_id)
         if older is None:
             self._ids.append(license.license_id)
@@ -283,7 +285,7 @@ class Ledger:
         return tuple(other for other in held if other.license_id != license.license_id)
 
     def _replace_ended(self, license: LicenseRecord) -> tuple[LicenseRecord, ...]:
-        """Put a full token, and forget those of its device and product that have ended."""
+        """Put a full token, and remove the ended ones of its holder and product."""
         held = self._held_by(holder_of(license), license.product, LicenseKind.FULL)
         replaced = tuple(o for o in held if o.ended and o.license_id != license.license_id)
         self._put(license)
@@ -386,8 +388,8 @@ def _counts_as(license: LicenseRecord) -> tuple[int, bool]:
 
 
 def _excludes(one: LicenseRecord, other: LicenseRecord) -> bool:
-    """Whether a device may not have both: it has one temporary token, and one full token of each
-    version, for an ended one makes way for its successor."""
+    """Whether a holder may not have both: it has at most one temporary token, and one full token of
+    each version."""
     is_temporary = one.kind is LicenseKind.TEMPORARY
     return is_temporary or one.product_version == other.product_version
 

@@ -145,7 +145,7 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
     def _give_up(self, upgrade: Upgrade, loan: LoanRecord, why: str, *closed: Persist) -> None:
         """The lender gave none. Without `closed` it may have issued one all the same."""
         upgrade.tried[loan.lender] = why
-        self.peers.disbelieve(loan.lender)
+        self.peers.forget_claims(loan.lender)
         fields = {
             "peer": loan.lender,
             "why": why,

@@ -41,6 +41,10 @@ class Promise(Generic[T]):
         self.is_settled = False
         self.waiting: list[_Running] = []
 
+    @property
+    def is_awaited(self) -> bool:
+        return bool(self.waiting)
+
 
 class Question(Promise[T]):
     """A promise that the outcome of an effect settles. The effect is decided when a procedure first

@@ -146,6 +146,9 @@ for command in (
     admin.user,
     lab,
     ImportedWhenRun("load", "clients.load.command", "Load a farm, and measure it."),
+    ImportedWhenRun(
+        "conformance", "clients.conformance.command", "Hold a server or client against PROTOCOL.md."
+    ),
     daemon_command("license-server", "license_server", "Run a license server."),
     daemon_command("terminal-server", "terminal_server", "Run a terminal server."),
     daemon_command("session-directory", "session_directory", "Run a session directory."),

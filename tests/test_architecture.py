@@ -83,7 +83,9 @@ def test_no_pty_is_forked() -> None:
 
 
 def test_every_source_file_has_its_test_file() -> None:
-    tests = files_in("tests/unit", "tests/integration", "tests/simulation", "tests/fuzz")
+    tests = files_in(
+        "tests/unit", "tests/conformance", "tests/integration", "tests/simulation", "tests/fuzz"
+    )
     imported = [found.target for file in tests for found in file.imports()]
     missing = files_without_tests(files_in(*PRODUCT), [test.path for test in tests], imported)
     assert not missing, "\n" + "\n".join(missing)

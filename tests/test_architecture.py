@@ -33,6 +33,7 @@ from tests.rules import (
     tsproto_knows_nobody,
     used_again,
 )
+from tsproto.errors import RETIRED_CODES, ErrorCode
 from tsproto.messages import RETIRED, AnyMessage
 
 
@@ -100,6 +101,10 @@ def test_every_exception_is_still_needed() -> None:
 def test_message_numbers_are_never_used_again() -> None:
     numbers = [cls.__struct_config__.tag for cls in AnyMessage.__args__]
     assert not (again := used_again(numbers, RETIRED)), f"numbers {again} mean two messages"
+
+
+def test_error_codes_are_never_used_again() -> None:
+    assert not used_again([*ErrorCode], tuple(RETIRED_CODES))
 
 
 def test_requirements_name_no_host() -> None:

@@ -54,6 +54,7 @@ PURE = (
     "daemons/effects.py",
     "daemons/events.py",
     "daemons/procedures.py",
+    "daemons/routes.py",
     "daemons/settings.py",
     "daemons/switchboard.py",
     "clients/load/pacing/arrivals.py",

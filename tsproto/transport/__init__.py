@@ -13,7 +13,7 @@ import ipaddress
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from tsproto import limits
@@ -179,7 +179,6 @@ async def listen(
     farm: str,
     tls: ssl.SSLContext | None,
     plain_anywhere: bool = False,
-    capabilities: Sequence[str] = (),
     connections_max: int = limits.CONNECTIONS_MAX,
     connections_per_address_max: int = limits.CONNECTIONS_PER_ADDRESS_MAX,
     handshakes_max: int = limits.HANDSHAKES_MAX,
@@ -198,7 +197,6 @@ async def listen(
         farm=farm,
         tls=tls,
         dialling=False,
-        capabilities=tuple(capabilities),
     )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -227,7 +225,6 @@ async def dial(
     expect_name: str = "",
     timeout_seconds: float = limits.DIAL_SECONDS,
     plain_anywhere: bool = False,
-    capabilities: Sequence[str] = (),
     observer: Observer | None = None,
     source: str = "",
 ) -> Link:
@@ -247,7 +244,6 @@ async def dial(
         farm=farm,
         tls=tls,
         dialling=True,
-        capabilities=tuple(capabilities),
         expect_role=expect_role,
         expect_name=expect_name,
     )

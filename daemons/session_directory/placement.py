@@ -1,8 +1,8 @@
-"""Where a user's session belongs: decided, reserved, and proved to the host it is on.
+"""Which terminal server has, or will start, a user's session: decided and reserved in one step.
 
-The terminal server that a user landed on asks after authentication, as in "How Session Directory
-Works"; here the question also reserves, so that two logons in the same instant get one answer.
-A user without a session stays where they landed.
+A terminal server asks after it has authenticated the user, as in "How Session Directory Works".
+Because the question also reserves, two logons in the same instant get one answer. `policy` chooses
+the terminal server of a new session.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from daemons.effects import Answer, Caller, Effect, Note, Peer
+from daemons import events
+from daemons.effects import Answer, Caller, Effect, Peer
 from daemons.session_directory import records
 from daemons.session_directory.farm import Farm
-from daemons.session_directory.placements import Placements
+from daemons.session_directory.policy import stay_where_landed
 from daemons.session_directory.records import Server, Ticket
-from daemons.session_directory.sessions import PREFERENCE, Sessions
+from daemons.session_directory.reservations import Reservations
+from daemons.session_directory.session_index import PREFERENCE, SessionIndex
 from daemons.session_directory.tickets import Tickets
 from tsproto import limits
 from tsproto.errors import ErrorCode
@@ -31,35 +33,38 @@ from tsproto.messages import (
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
-    """Where a user's session is, or (`session_id` 0) is to be."""
+    """The terminal server of a user's session; `session_id` 0 means that it has yet to start."""
 
     server: Server
     session_id: int
     placement: int
 
 
-class Placing:
-    """Until `unsure_until` a placement may miss a session, and its note says so."""
+class Placement:
+    """Answers PlaceSession and RedeemTicket.
+
+    Before `unsure_until` a terminal server with a session of the user may not have joined yet.
+    """
 
     def __init__(
-        self, farm: Farm, sessions: Sessions, placements: Placements, tickets: Tickets
+        self, farm: Farm, sessions: SessionIndex, reservations: Reservations, tickets: Tickets
     ) -> None:
         self.unsure_until = 0.0
         self._farm = farm
         self._sessions = sessions
-        self._placements = placements
+        self._reservations = reservations
         self._tickets = tickets
 
     def place(self, caller: Caller, request: PlaceSession, now: float) -> list[Effect]:
-        """Answer where this user's session is or will be, reserved; elsewhere with a ticket.
+        """Answer with the place of the user's session, reserved; elsewhere with a ticket.
 
-        Refused(NOT_JOINED) while the asking host is not READY, Refused(TOO_MANY_SESSIONS) when it
-        is full, Refused(BUSY) when the directory can remember no more.
+        Refused(NOT_JOINED) while the asking terminal server is not READY,
+        Refused(TOO_MANY_SESSIONS) when it is full, Refused(BUSY) when the directory is full.
         """
         asking = self._asking(caller.peer)
         if asking is None:
             return [_not_joined(caller)]
-        # The client says which host it could not reach; this one it evidently reached.
+        # The client says which terminal server it could not reach; it has reached the asking one.
         avoid = "" if request.avoid == asking.name else request.avoid
         sessions = self._sessions.of_user(request.user_name, request.application)
         offered = self._offered(sessions, avoid)
@@ -80,24 +85,25 @@ class Placing:
         effects: list[Effect] = [Answer(caller, answer)]
         if len(offered) > 1:
             effects.append(_several(request, offered))
-        # That a session is where it is asked for is the common case, and decides nothing.
+        # The common case, a session on the asking terminal server, decides nothing: no event.
         if not offered or place.server is not asking:
-            effects.append(_placed(request, asking, place, not offered and now < self.unsure_until))
+            is_unsure = not offered and now < self.unsure_until
+            effects.append(_placed(request, asking, place, is_unsure))
         return effects
 
     def redeem(self, caller: Caller, request: RedeemTicket, now: float) -> list[Effect]:
-        """Say who shows this ticket and which session is theirs, once.
+        """Answer with the user and session of a ticket, once.
 
-        The session may have started or ended since the ticket was issued: one that is not there any
-        more is placed anew. Refused(NOT_JOINED) leaves the ticket as it is; every other failure is
-        Refused(TICKET_INVALID), and only the log knows which.
+        The session may have started or ended since the ticket was issued: one that has ended is
+        placed anew. Refused(NOT_JOINED) leaves the ticket valid; every other failure is
+        Refused(TICKET_INVALID), and only the log says which check failed.
         """
         server = self._asking(caller.peer)
         if server is None:
             return [_not_joined(caller)]
         ticket = self._tickets.redeem(
             request.ticket,
-            host=server.name,
+            server=server.name,
             device_id=request.device_id,
             user_name=request.user_name,
             now=now,
@@ -118,11 +124,11 @@ class Placing:
         return [Answer(caller, answer)]
 
     def _asking(self, peer: Peer) -> Server | None:
-        server = self._farm.standing(peer)
+        server = self._farm.joined_over(peer)
         return None if server is None else self._farm.ready(server.name)
 
     def _offered(self, sessions: Sequence[SessionRow], avoid: str) -> list[SessionRow]:
-        """Those that the user can be led to now, the best one first."""
+        """The sessions that the user can reconnect to now, the best one first."""
         return [
             row
             for row in sessions
@@ -138,32 +144,35 @@ class Placing:
         avoid: str,
         now: float,
     ) -> Place | Refused:
+        """The user's session, else the reservation for it, else a new reservation."""
         if offered:
             server = self._farm.ready(offered[0].host)
             assert server is not None
             return Place(server, offered[0].session_id, offered[0].placement)
-        reserved = self._placements.find(user_name, application)
-        if reserved is not None and reserved.host != avoid:
-            server = self._farm.ready(reserved.host)
+        reserved = self._reservations.find(user_name, application)
+        if reserved is not None and reserved.server != avoid:
+            server = self._farm.ready(reserved.server)
             if server is not None:
-                self._placements.renew(reserved, now)
+                self._reservations.renew(reserved, now)
                 return Place(server, 0, reserved.placement)
-        pending = self._placements.pending(asking.name)
-        if self._sessions.count(asking.name) + pending >= asking.sessions_max:
+        name = stay_where_landed(self._farm.load(asking), avoid, self._farm.loads)
+        server = None if name is None else self._farm.ready(name)
+        if server is None:
             return Refused(
                 code=ErrorCode.TOO_MANY_SESSIONS,
                 detail=f"{asking.name} has {asking.sessions_max} sessions, and may have no more",
                 retry_after_seconds=records.FULL_RETRY_SECONDS,
             )
-        if self._placements.has_no_number() or (reserved is None and self._placements.is_full()):
+        is_new = reserved is None
+        if self._reservations.has_no_number() or (is_new and self._reservations.is_full()):
             return _full("placements")
-        number = self._placements.reserve(user_name, application, asking.name, now).placement
-        return Place(asking, 0, number)
+        number = self._reservations.reserve(user_name, application, server.name, now).placement
+        return Place(server, 0, number)
 
     def _place_of_ticket(self, ticket: Ticket, server: Server, now: float) -> Place | Refused:
         sessions = self._sessions.of_user(ticket.user_name, ticket.application)
         offered = self._offered(sessions, "")
-        promised = [row for row in offered if _is_at(row, ticket.host, ticket.session_id)]
+        promised = [row for row in offered if _is_at(row, ticket.server, ticket.session_id)]
         return self._decide(
             ticket.user_name, ticket.application, promised or offered, server, "", now
         )
@@ -173,19 +182,19 @@ class Placing:
             user_name=request.user_name,
             application=request.application,
             device_id=request.device_id,
-            host=place.server.name,
+            server=place.server.name,
             session_id=place.session_id,
             placement=place.placement,
             now=now,
         )
 
 
-def _is_at(row: SessionRow, host: str, session_id: int) -> bool:
-    return row.host == host and row.session_id == session_id
+def _is_at(row: SessionRow, server: str, session_id: int) -> bool:
+    return row.host == server and row.session_id == session_id
 
 
 def _others(sessions: Sequence[SessionRow], place: Place) -> list[SessionRow]:
-    """What else the user owns, wherever it is: as many as one message holds."""
+    """The user's other sessions, whether they can be reached or not; at most one message holds."""
     others = [row for row in sessions if not _is_at(row, place.server.name, place.session_id)]
     return others[: limits.SESSIONS_PER_MESSAGE]
 
@@ -193,7 +202,7 @@ def _others(sessions: Sequence[SessionRow], place: Place) -> list[SessionRow]:
 def _not_joined(caller: Caller) -> Answer:
     refused = Refused(
         code=ErrorCode.NOT_JOINED,
-        detail=f"{caller.peer.name} has not told the session directory all its sessions yet",
+        detail=f"{caller.peer.name} has not sent all its sessions to the session directory yet",
         retry_after_seconds=records.JOIN_RETRY_SECONDS,
     )
     return Answer(caller, refused)
@@ -209,35 +218,34 @@ def _full(what: str) -> Refused:
 
 def _invalid(caller: Caller, request: RedeemTicket, reason: str) -> list[Effect]:
     detail = "the ticket was used, is too old, or is for somebody else: log on with a password"
-    fields = {"host": caller.peer.name, "user": request.user_name, "reason": reason}
-    refused = Refused(code=ErrorCode.TICKET_INVALID, detail=detail)
-    return [Answer(caller, refused), Note("ticket.refused", fields)]
+    event = events.TicketRefused(
+        server=caller.peer.name, user_name=request.user_name, reason=reason
+    )
+    return [Answer(caller, Refused(code=ErrorCode.TICKET_INVALID, detail=detail)), event]
 
 
-def _refused(request: PlaceSession, asking: Server, refused: Refused) -> Note:
-    fields = {
-        "user": request.user_name,
-        "asking": asking.name,
-        "code": refused.code.name,
-        "trace_id": request.trace_id,
-    }
-    return Note("placement.refused", fields)
+def _refused(request: PlaceSession, asking: Server, refused: Refused) -> events.PlacementRefused:
+    return events.PlacementRefused(
+        user_name=request.user_name,
+        asking=asking.name,
+        code=refused.code,
+        trace_id=request.trace_id,
+    )
 
 
-def _placed(request: PlaceSession, asking: Server, place: Place, unsure: bool) -> Note:
-    fields = {
-        "user": request.user_name,
-        "application": request.application,
-        "asking": asking.name,
-        "host": place.server.name,
-        "session_id": place.session_id,
-        "placement": place.placement,
-        "unsure": unsure,
-        "trace_id": request.trace_id,
-    }
-    return Note("session.placed", fields)
+def _placed(request: PlaceSession, asking: Server, place: Place, is_unsure: bool) -> events.Placed:
+    kind = events.SessionPlacedUnsure if is_unsure else events.SessionPlaced
+    return kind(
+        user_name=request.user_name,
+        application=request.application,
+        asking=asking.name,
+        server=place.server.name,
+        session_id=place.session_id,
+        placement=place.placement,
+        trace_id=request.trace_id,
+    )
 
 
-def _several(request: PlaceSession, offered: Sequence[SessionRow]) -> Note:
+def _several(request: PlaceSession, offered: Sequence[SessionRow]) -> events.SessionSeveral:
     named = [f"{row.host}:{row.session_id}" for row in offered[: limits.SESSIONS_PER_MESSAGE]]
-    return Note("session.several", {"user": request.user_name, "sessions": named})
+    return events.SessionSeveral(user_name=request.user_name, sessions=named)

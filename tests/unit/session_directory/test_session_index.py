@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from daemons.session_directory.sessions import Sessions
+from daemons.session_directory.session_index import SessionIndex
 from tests.unit.session_directory.scenario import ACTIVE, DISCONNECTED, row
 from tsproto.messages import SessionRow, SessionState
 
 
-def sessions(*rows: SessionRow) -> Sessions:
-    found = Sessions()
+def sessions(*rows: SessionRow) -> SessionIndex:
+    found = SessionIndex()
     for one in rows:
         found.put(one)
     return found

@@ -1,7 +1,7 @@
-"""Reservations: sessions that are to come, and the numbers that order the directory's decisions.
+"""Reservations: sessions that are to start, and the numbers that order the directory's decisions.
 
-A number is the time in microseconds, or one more than the last: so numbers rise across restarts of
-the directory, which remembers nothing, as long as its clock does.
+A number is the time in microseconds, or one more than the last number. So numbers rise across
+restarts of the directory, which remembers nothing, as long as its clock does.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from daemons.session_directory.records import Reservation
 from tsproto.messages import SessionRow
 
 
-class Placements:
+class Reservations:
     """At most one reservation for a user and application; each lasts `reservation_seconds`."""
 
     def __init__(self, reservation_seconds: float) -> None:
         self._reservation_seconds = reservation_seconds
         self._last = 0
-        # In the order of expiry: all last equally long, and a renewed one goes to the end.
+        # In order of expiry: all last equally long, and a renewed one goes to the end.
         self._by_number: dict[int, Reservation] = {}
         self._by_user: dict[tuple[str, str], int] = {}
         self._pending: dict[str, int] = {}
@@ -28,23 +28,23 @@ class Placements:
         return len(self._by_number) >= records.RESERVATIONS_MAX
 
     def has_no_number(self) -> bool:
-        """Whether a number was reported that none which may be reported can follow."""
+        """Whether the highest number that may be reported was reported: none can follow it."""
         return self._last >= records.PLACEMENT_MAX
 
-    def pending(self, host: str) -> int:
-        """How many sessions are to come on this host."""
-        return self._pending.get(host, 0)
+    def pending(self, server: str) -> int:
+        """How many sessions are reserved on this terminal server."""
+        return self._pending.get(server, 0)
 
     def find(self, user_name: str, application: str) -> Reservation | None:
         number = self._by_user.get((user_name, application))
         return None if number is None else self._by_number[number]
 
     def reported(self, placement: int) -> None:
-        """An earlier directory gave this number: none that follows is below it."""
+        """Give only numbers above this one, which an earlier directory gave."""
         self._last = max(self._last, placement)
 
-    def reserve(self, user_name: str, application: str, host: str, now: float) -> Reservation:
-        """Reserve on `host` under a new number, in place of what was reserved elsewhere."""
+    def reserve(self, user_name: str, application: str, server: str, now: float) -> Reservation:
+        """Reserve on `server` under a new number, in place of the user's other reservation."""
         superseded = self.find(user_name, application)
         if superseded is not None:
             self._drop(superseded)
@@ -52,7 +52,7 @@ class Placements:
         reservation = Reservation(
             user_name=user_name,
             application=application,
-            host=host,
+            server=server,
             placement=self._last,
             expires_at=now + self._reservation_seconds,
         )
@@ -60,29 +60,29 @@ class Placements:
         return reservation
 
     def renew(self, reservation: Reservation, now: float) -> None:
-        """Somebody else of the same user comes for this session: wait for it once more."""
+        """Another logon of the same user waits for this session: keep it as long as a new one."""
         self._drop(reservation)
         expires_at = now + self._reservation_seconds
         self._keep(msgspec.structs.replace(reservation, expires_at=expires_at))
 
     def fulfil(self, row: SessionRow) -> None:
-        """The session that was reserved is there."""
+        """Drop the reservation that this session was started under."""
         reservation = self._by_number.get(row.placement)
-        if reservation is None or reservation.host != row.host:
+        if reservation is None or reservation.server != row.host:
             return
         if (reservation.user_name, reservation.application) == (row.user_name, row.application):
             self._drop(reservation)
 
-    def cancel(self, host: str, placement: int) -> bool:
-        """The host could not start it; False when this is not its reservation (any more)."""
+    def cancel(self, server: str, placement: int) -> bool:
+        """Drop a reservation that its server gives up; False when it has none of this number."""
         reservation = self._by_number.get(placement)
-        if reservation is None or reservation.host != host:
+        if reservation is None or reservation.server != server:
             return False
         self._drop(reservation)
         return True
 
-    def forget_host(self, host: str) -> None:
-        for reservation in [r for r in self._by_number.values() if r.host == host]:
+    def forget_server(self, server: str) -> None:
+        for reservation in [r for r in self._by_number.values() if r.server == server]:
             self._drop(reservation)
 
     def next_deadline(self) -> float | None:
@@ -91,7 +91,7 @@ class Placements:
         return None
 
     def expire(self, now: float) -> list[Reservation]:
-        """Drop and give back those whose time is over."""
+        """Drop and return the expired ones."""
         expired = []
         for reservation in self._by_number.values():
             if reservation.expires_at > now:
@@ -104,11 +104,11 @@ class Placements:
     def _keep(self, reservation: Reservation) -> None:
         self._by_number[reservation.placement] = reservation
         self._by_user[reservation.user_name, reservation.application] = reservation.placement
-        self._pending[reservation.host] = self.pending(reservation.host) + 1
+        self._pending[reservation.server] = self.pending(reservation.server) + 1
 
     def _drop(self, reservation: Reservation) -> None:
         del self._by_number[reservation.placement]
         del self._by_user[reservation.user_name, reservation.application]
-        self._pending[reservation.host] -= 1
-        if not self._pending[reservation.host]:
-            del self._pending[reservation.host]
+        self._pending[reservation.server] -= 1
+        if not self._pending[reservation.server]:
+            del self._pending[reservation.server]

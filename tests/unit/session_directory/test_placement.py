@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from daemons import events
 from daemons.session_directory import records
 from tests.unit.session_directory.scenario import (
     ACTIVE,
@@ -14,7 +15,7 @@ from tests.unit.session_directory.scenario import (
     Directory,
     answer,
     link,
-    notes,
+    logged,
     refusal,
     row,
 )
@@ -110,7 +111,7 @@ def test_a_reservation_expires(seconds: int, host: str) -> None:
     directory.places(ts1)
     assert directory.core.next_deadline() == START + RESERVATION_SECONDS
     effects = directory.passes(RESERVATION_SECONDS + seconds)
-    assert bool(notes(effects, "reservation.expired")) is (host == "ts2")
+    assert bool(logged(effects, events.ReservationExpired)) is (host == "ts2")
     assert directory.places(ts2).host == host
 
 
@@ -152,8 +153,8 @@ def test_the_newest_active_session_comes_first_and_the_others_are_listed() -> No
     placed = directory.places(ts3)
     assert (placed.host, placed.session_id) == ("ts3", 1)
     assert [(other.host, other.session_id) for other in placed.others] == [("ts2", 1), ("ts1", 1)]
-    [note] = notes(effects, "session.several")
-    assert note.fields == {"user": "user1", "sessions": ["ts3:1", "ts2:1", "ts1:1"]}
+    [event] = logged(effects, events.SessionSeveral)
+    assert (event.user_name, event.sessions) == ("user1", ["ts3:1", "ts2:1", "ts1:1"])
 
 
 def test_without_an_active_session_the_one_left_last_comes_first() -> None:
@@ -185,14 +186,13 @@ def test_no_more_others_are_listed_than_a_message_holds() -> None:
     assert len(directory.places(ts1).others) == limits.SESSIONS_PER_MESSAGE
 
 
-def test_a_placement_is_noted_under_its_trace_id() -> None:
+def test_a_placement_is_logged_under_its_trace_id() -> None:
     directory = Directory()
     directory.joined("ts1", row("ts1", 7, placement=5))
-    effects = directory.asked_to_place(directory.joined("ts2"))
-    [note] = notes(effects, "session.placed")
-    assert (note.fields["asking"], note.fields["host"]) == ("ts2", "ts1")
-    assert "trace_id" in note.fields
-    assert "ticket" not in note.fields
+    effects = directory.asked_to_place(directory.joined("ts2"), trace_id="t1")
+    [event] = logged(effects, events.SessionPlaced)
+    assert (event.asking, event.server) == ("ts2", "ts1")
+    assert event.trace_id == "t1"
 
 
 # --- a host that could not be reached -------------------------------------------------------------
@@ -310,28 +310,28 @@ def test_after_a_restart_numbers_are_above_all_that_were_reported() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "unsure"), [(0, True), (9, True), (10, False)])
-def test_logons_go_on_while_sessions_may_be_missing_and_the_note_says_so(
+def test_logons_go_on_while_sessions_may_be_missing_and_the_event_says_so(
     seconds: int, unsure: bool
 ) -> None:
     directory = Directory()
     ts2 = directory.joined("ts2", row("ts2", 1, "user2"))
     directory.passes(seconds)
-    [note] = notes(directory.asked_to_place(ts2), "session.placed")
-    assert note.fields["unsure"] is unsure
+    [event] = logged(directory.asked_to_place(ts2), events.Placed)
+    assert isinstance(event, events.SessionPlacedUnsure) is unsure
 
 
-def test_a_redirect_is_noted_and_sure() -> None:
+def test_a_redirect_is_logged_as_sure() -> None:
     directory = Directory()
     directory.joined("ts2", row("ts2", 1, "user2"))
     ts1 = directory.joined("ts1")
-    [note] = notes(directory.asked_to_place(ts1, "user2"), "session.placed")
-    assert (note.fields["host"], note.fields["unsure"]) == ("ts2", False)
+    [event] = logged(directory.asked_to_place(ts1, "user2"), events.SessionPlaced)
+    assert (event.server, event.session_id) == ("ts2", 1)
 
 
 def test_a_session_that_is_where_it_is_asked_for_is_not_noted() -> None:
     directory = Directory()
     ts2 = directory.joined("ts2", row("ts2", 1, "user2"))
-    assert notes(directory.asked_to_place(ts2, "user2"), "session.placed") == []
+    assert logged(directory.asked_to_place(ts2, "user2"), events.SessionPlaced) == []
 
 
 # --- limits ---------------------------------------------------------------------------------------
@@ -355,7 +355,7 @@ def test_reservations_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     directory.places(ts1)
     effects = directory.asked_to_place(ts1, "user2")
     assert refusal(effects) is ErrorCode.BUSY
-    assert notes(effects, "placement.refused")
+    assert logged(effects, events.PlacementRefused)
     assert directory.places(ts2, avoid="ts1").host == "ts2"
 
 

@@ -67,9 +67,8 @@ PURE = (
 )
 IMPURE = ("tsproto/transport/*", "daemons/*/__main__.py")
 
-# A command line starts daemons. It may import what does so, inside the function that needs it, so
-# that `tsfarm connect` loads no daemon.
-STARTS_DAEMONS = ("clients/cli.py", "clients/lab.py", "clients/conformance/in_lab.py")
+# A client may start daemons, and a lab. It imports what does so inside the function that needs it,
+# so that `tsfarm connect` loads no daemon.
 STARTERS = ("daemons.lab", "daemons.*.__main__")
 
 EXEMPT_FROM_TESTS = {
@@ -239,7 +238,7 @@ def daemons_and_clients_meet_only_in_messages(file: File) -> list[str]:
     if other is None:
         return []
     crossing = [found for found in file.imports() if _is_in(found.target, (other,))]
-    if file.path in STARTS_DAEMONS:
+    if other == "daemons":
         crossing = [found for found in crossing if not _starts_a_daemon(found)]
     return _found(file, crossing, "they meet only in messages")
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import pytest
 
 from daemons.effects import Answer, Ask, Failed, Persist
-from daemons.license_server import borrower
-from daemons.license_server.records import LicenseRecord, LoanRecord
+from daemons.license_server.records import LoanRecord
 from tests.unit.license_server.scenario import (
     DAY,
     FULL,
     LAPTOP,
     PHONE,
-    PRODUCT,
     START,
     TEMPORARY,
     Server,
     acquire,
+    asker,
+    borrowed,
     claims,
     found,
+    lend,
     lender_answers,
     notes,
     one_ask,
@@ -30,34 +31,14 @@ from tests.unit.license_server.scenario import (
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
-    AddKeyPack,
     LendLicense,
     LicenseIssued,
-    Message,
     Refused,
-    RenewLicense,
     Role,
 )
 
 UNREACHABLE = Failed(ErrorCode.UNREACHABLE)
 UNANSWERED = Failed(ErrorCode.UNANSWERED)
-
-
-def asker(*lenders: str, seed: int = 1) -> Server:
-    """A license server without tokens; each lender claims one, and a user logged on from LAPTOP."""
-    server = Server("a", lists=lenders, seed=seed)
-    for name in lenders:
-        server.told(server.linked(name), 1)
-    server.logs_on(LAPTOP)
-    return server
-
-
-def borrowed(server: Server, lender: Server) -> LicenseIssued:
-    """LAPTOP's full token, lent by the real core of `lender`."""
-    ask = one_ask(server.hears(acquire()))
-    (answer,) = found(server.answers(ask.ticket, lender_answers(lender, ask)), Answer)
-    assert isinstance(answer.message, LicenseIssued)
-    return answer.message
 
 
 # --- asking -------------------------------------------------------------------------------------
@@ -246,145 +227,33 @@ def test_a_device_that_would_be_refused_does_not_wait_for_the_lender_in_doubt() 
     assert one_ask(server.answers(ask.ticket, UNANSWERED)).endpoint.name == "c"
 
 
-# --- many at once -------------------------------------------------------------------------------
+# --- the lender's side --------------------------------------------------------------------------
 
 
-def test_requests_for_one_device_share_one_loan_and_are_all_answered() -> None:
-    server, lender = asker("b"), Server("b", pack(2))
-    ask = one_ask(server.hears(acquire(trace_id="t1")))
-    for _ in range(4):
-        assert server.hears(acquire(trace_id="t2")) == []
-    answers = found(server.answers(ask.ticket, lender_answers(lender, ask)), Answer)
-    assert len({answer.caller.request_id for answer in answers}) == 5
-    tokens = [a.message.token for a in answers if isinstance(a.message, LicenseIssued)]
-    assert len(tokens) == 5 and len(set(tokens)) == 1
-    assert lender.pool().lent == 1
+def test_a_token_lent_is_counted_as_lent_and_given_again_for_the_same_device() -> None:
+    server = Server("b", pack(2))
+    asker = peer("a", Role.LICENSE_SERVER)
+    lent = server.issued(lend(LAPTOP), asker)
+    assert (lent.kind, claims(lent).issuer) == (FULL, "b")
+    assert (server.pool().available, server.pool().issued, server.pool().lent) == (1, 0, 1)
+    assert server.issued(lend(LAPTOP), asker) == lent
+    assert server.issued(lend(LAPTOP, loan_id=b"another".ljust(16)), asker) == lent
+    assert server.issued(acquire(LAPTOP)) == lent
+    (row,) = server.licenses()
+    assert row.through == "a"
 
 
-def test_too_many_waiting_are_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(borrower, "WAITING_MAX", 2)
-    server = asker("b")
-    server.hears(acquire())
-    assert server.hears(acquire()) == []
-    assert refusal(server.hears(acquire())) is ErrorCode.BUSY
+def test_a_lender_without_tokens_refuses() -> None:
+    refused = Server("b").refused(lend(), peer("a", Role.LICENSE_SERVER))
+    assert refused.code is ErrorCode.NO_LICENSE
 
 
-# --- renewing what was lent ---------------------------------------------------------------------
-
-
-def lent(server: Server, lender: Server, *, days_left: float) -> LicenseIssued:
-    """A borrowed token, and the time when it has `days_left`."""
-    token = borrowed(server, lender)
-    server.now = lender.now = token.expires_at - days_left * DAY
-    return token
-
-
-def test_a_borrowed_token_is_renewed_by_its_lender() -> None:
-    server, lender = asker("b"), Server("b", pack(1))
-    token = lent(server, lender, days_left=7)
-    effects = server.hears(renew(token.license_id))
-    ask = one_ask(effects)
-    assert isinstance(ask.message, RenewLicense) and ask.endpoint.name == "b"
-    (answer,) = found(server.answers(ask.ticket, lender_answers(lender, ask)), Answer)
-    assert isinstance(answer.message, LicenseIssued)
-    assert (answer.message.license_id, answer.message.lender) == (token.license_id, "b")
-    assert answer.message.expires_at > token.expires_at
-    (row,) = (row for row in server.licenses() if row.kind is FULL)
-    assert (row.issued_at, row.expires_at) == (int(START), answer.message.expires_at)
-    assert server.issued(acquire()) == answer.message
-    assert lender.pool().lent == 1
-
-
-def test_before_its_last_week_a_borrowed_token_is_given_again_without_asking() -> None:
-    server = asker("b")
-    token = lent(server, Server("b", pack(1)), days_left=8)
-    assert server.issued(renew(token.license_id)) == token
-
-
-def test_twenty_renewals_at_once_are_forwarded_once() -> None:
-    server, lender = asker("b"), Server("b", pack(1))
-    token = lent(server, lender, days_left=3)
-    ask = one_ask(server.hears(renew(token.license_id)))
-    for _ in range(19):
-        assert server.hears(renew(token.license_id)) == []
-    answers = found(server.answers(ask.ticket, lender_answers(lender, ask)), Answer)
-    assert len(answers) == 20
-
-
-@pytest.mark.parametrize("outcome", [UNREACHABLE, UNANSWERED])
-def test_a_lender_that_does_not_answer_renews_nothing_and_the_old_token_stays(
-    outcome: Failed,
-) -> None:
-    server = asker("b")
-    token = lent(server, Server("b", pack(1)), days_left=3)
-    ask = one_ask(server.hears(renew(token.license_id)))
-    assert refusal(server.answers(ask.ticket, outcome)) is ErrorCode.LENDER_UNREACHABLE
-    assert server.issued(acquire()) == token
-
-
-def test_a_lender_whose_place_is_not_known_is_unreachable() -> None:
-    server = asker("b")
-    token = lent(server, Server("b", pack(1)), days_left=3)
-    server.restart()
-    assert server.refused(renew(token.license_id)).code is ErrorCode.LENDER_UNREACHABLE
-
-
-def test_a_lenders_refusal_is_passed_on() -> None:
-    server = asker("b")
-    token = lent(server, Server("b", pack(1)), days_left=3)
-    ask = one_ask(server.hears(renew(token.license_id)))
-    effects = server.answers(ask.ticket, Refused(code=ErrorCode.UNKNOWN_LICENSE))
-    assert refusal(effects) is ErrorCode.UNKNOWN_LICENSE
-
-
-def renewed_too_late(server: Server) -> tuple[Ask, Message]:
-    """A renewal that is asked for just before its token ends, and the lender's answer to it."""
-    lender = Server("b", pack(1))
-    token = lent(server, lender, days_left=1 / DAY)
-    ask = one_ask(server.hears(renew(token.license_id)))
-    answer = lender_answers(lender, ask)
-    server.now += 2
-    return ask, answer
-
-
-def test_a_renewal_that_comes_after_the_device_got_another_token_changes_nothing() -> None:
-    server = asker("b")
-    ask, late = renewed_too_late(server)
-    key_pack = AddKeyPack(key_pack="p", product=PRODUCT, product_version=1, tokens=1)
-    server.asked(key_pack, server.administrator)
-    other = server.issued(acquire())
-    effects = server.answers(ask.ticket, late)
-    assert [answer.message for answer in found(effects, Answer)] == [other]
-    assert found(effects, Persist) == []
-    server.restart()
-    assert server.issued(acquire()) == other
-
-
-def test_a_renewal_that_comes_after_the_token_ended_is_taken_as_lent_anew() -> None:
-    server = asker("b")
-    ask, late = renewed_too_late(server)
-    assert len(notes(server.deadline(server.now), "license.expired")) == 1
-    (answer,) = found(server.answers(ask.ticket, late), Answer)
-    assert isinstance(late, LicenseIssued) and isinstance(answer.message, LicenseIssued)
-    assert answer.message.token == late.token
-    server.restart()
-    assert server.issued(acquire()) == answer.message
-
-
-def test_a_peers_renewal_is_never_passed_on() -> None:
-    server = asker("b")
-    token = lent(server, Server("b", pack(1)), days_left=3)
-    refused = server.refused(renew(token.license_id), peer("c", Role.LICENSE_SERVER))
-    assert refused.code is ErrorCode.UNKNOWN_LICENSE
-
-
-def test_a_borrowed_token_that_expired_is_forgotten_and_asked_for_anew() -> None:
-    server = asker("b")
-    token = lent(server, Server("b", pack(1)), days_left=0)
-    effects = server.hears(acquire())
-    assert len(notes(effects, "license.expired")) == 1
-    assert one_ask(effects).endpoint.name == "b"
-    (kept,) = (r for r in server.table(LicenseRecord) if r.license_id == token.license_id)
-    assert (kept.ended, kept.token) == (True, b"")
-    assert server.pool().total == 0
-    assert PRODUCT == kept.product
+def test_a_token_lent_is_renewed_for_the_asker_and_returns_when_it_expires() -> None:
+    server = Server("b", pack(1))
+    asker = peer("a", Role.LICENSE_SERVER)
+    lent = server.issued(lend(), asker)
+    server.now = lent.expires_at - 1.0
+    renewed = server.issued(renew(lent.license_id), asker)
+    assert renewed.expires_at > lent.expires_at
+    server.now = float(renewed.expires_at)
+    assert (server.pool().available, server.pool().lent) == (1, 0)

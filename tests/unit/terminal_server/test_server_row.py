@@ -7,8 +7,13 @@ from typing import Any
 import pytest
 
 from daemons.effects import Ask, Persist, Record, StartProgram
-from daemons.terminal_server.host import SESSION_IDS_RESERVED, Host
-from daemons.terminal_server.records import HostRecord
+from daemons.terminal_server.records import ServerRecord
+from daemons.terminal_server.server_row import (
+    SESSION_IDS_RESERVED,
+    GracePeriod,
+    ServerRow,
+    SessionIds,
+)
 from tests.unit.terminal_server.scenario import (
     DAY,
     NAME,
@@ -33,14 +38,14 @@ def in_grace(**fields: Any) -> Scene:
 
 
 def begun(**fields: Any) -> dict[type[Record], list[Any]]:
-    return {HostRecord: [HostRecord(name=NAME, grace_started_at=NOW, **fields)]}
+    return {ServerRecord: [ServerRecord(name=NAME, grace_started_at=NOW, **fields)]}
 
 
 def test_the_first_accepted_connection_begins_the_grace_period() -> None:
     scene = in_grace()
     client = scene.connect()
     effects = client.show()
-    assert of(Persist, effects)[0].put == (HostRecord(name=NAME, grace_started_at=NOW),)
+    assert of(Persist, effects)[0].put == (ServerRecord(name=NAME, grace_started_at=NOW),)
     accepted = client.last(LicenseAccepted)
     assert accepted.kind is LicenseKind.GRACE
     assert accepted.expires_at == NOW + GRACE_DAYS * DAY
@@ -62,7 +67,7 @@ def test_a_connection_with_a_temporary_license_begins_it_too() -> None:
     client.show()
     scene.answer(Ask, issued(token(LicenseKind.TEMPORARY)))
     client.store()
-    assert list(scene.stored.values()) == [HostRecord(name=NAME, grace_started_at=NOW)]
+    assert list(scene.stored.values()) == [ServerRecord(name=NAME, grace_started_at=NOW)]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +90,7 @@ def test_the_first_full_token_that_is_shown_ends_the_grace_period() -> None:
     client.show()
     assert client.code is ErrorCode.NO_LICENSE_SERVER
     assert list(scene.stored.values()) == [
-        HostRecord(name=NAME, grace_started_at=NOW, grace_over=True)
+        ServerRecord(name=NAME, grace_started_at=NOW, grace_over=True)
     ]
 
 
@@ -96,7 +101,7 @@ def test_the_first_full_token_that_is_issued_here_ends_it_even_if_its_device_is_
     scene.answer(Ask, issued(token(LicenseKind.FULL, number=2)))
     client.lose()
     assert list(scene.stored.values()) == [
-        HostRecord(name=NAME, grace_started_at=NOW, grace_over=True)
+        ServerRecord(name=NAME, grace_started_at=NOW, grace_over=True)
     ]
 
 
@@ -127,14 +132,14 @@ def test_a_clock_that_is_set_back_does_not_bring_the_grace_period_back() -> None
 def test_a_start_remembers_a_grace_period_that_is_over() -> None:
     scene = in_grace(records=begun(), now=NOW + GRACE_DAYS * DAY)
     assert list(scene.stored.values()) == [
-        HostRecord(name=NAME, grace_started_at=NOW, grace_over=True)
+        ServerRecord(name=NAME, grace_started_at=NOW, grace_over=True)
     ]
 
 
 def test_a_host_without_a_grace_period_leaves_the_one_that_may_be_configured() -> None:
     scene = Scene(license_servers=(), grace_days=0, records=begun(), now=NOW + DAY)
     scene.start()
-    assert list(scene.stored.values()) == [HostRecord(name=NAME, grace_started_at=NOW)]
+    assert list(scene.stored.values()) == [ServerRecord(name=NAME, grace_started_at=NOW)]
 
 
 def test_grace_days_0_means_no_grace_period() -> None:
@@ -162,19 +167,18 @@ def test_a_license_server_that_does_not_serve_this_host_is_like_none() -> None:
 
 
 def test_the_end_of_the_grace_period_is_known_only_while_it_runs() -> None:
-    before = Host(HostRecord(name=NAME), GRACE_DAYS, [])
-    during = Host(HostRecord(name=NAME, grace_started_at=NOW), GRACE_DAYS, [])
-    after = Host(HostRecord(name=NAME, grace_started_at=NOW, grace_over=True), GRACE_DAYS, [])
-    assert [host.grace_ends_at for host in (before, during, after)] == [
-        0,
-        NOW + GRACE_DAYS * DAY,
-        0,
+    records = [
+        ServerRecord(name=NAME),
+        ServerRecord(name=NAME, grace_started_at=NOW),
+        ServerRecord(name=NAME, grace_started_at=NOW, grace_over=True),
     ]
+    ends = [GracePeriod(ServerRow(record), GRACE_DAYS).ends_at for record in records]
+    assert ends == [0, NOW + GRACE_DAYS * DAY, 0]
 
 
 def test_session_ids_are_reserved_in_blocks() -> None:
-    host = Host(HostRecord(name=NAME), 0, [])
-    taken = [host.take_session_id() for _ in range(SESSION_IDS_RESERVED + 1)]
+    ids = SessionIds(ServerRow(ServerRecord(name=NAME)), [])
+    taken = [ids.take() for _ in range(SESSION_IDS_RESERVED + 1)]
     assert [session_id for session_id, _ in taken] == list(range(1, SESSION_IDS_RESERVED + 2))
     assert [bool(effects) for _, effects in taken] == [
         True,
@@ -193,5 +197,5 @@ def test_no_session_id_is_given_out_again_after_a_crash() -> None:
 
 
 def test_no_session_id_is_given_out_that_the_keeper_still_runs() -> None:
-    host = Host(HostRecord(name=NAME), 0, [4, 9])
-    assert host.take_session_id()[0] == 10
+    ids = SessionIds(ServerRow(ServerRecord(name=NAME)), [4, 9])
+    assert ids.take()[0] == 10

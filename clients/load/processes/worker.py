@@ -18,11 +18,10 @@ from typing import TypeAlias
 
 import uvloop
 
-from clients.load.drivers import Driver
 from clients.load.measuring.measures import Measures
+from clients.load.pacing import Driver
 from clients.load.pacing.arrivals import arrivals, length
 from clients.load.pacing.pacer import ClosedPace, OpenPace, Pace, Pacer, first_begins
-from clients.load.pacing.timer import timer
 from clients.load.processes.assignment import (
     Assignment,
     Ended,
@@ -35,6 +34,7 @@ from clients.load.processes.assignment import (
     Violated,
 )
 from clients.load.processes.channel import receive
+from clients.load.processes.timer import timer
 from tsproto.errors import TsfarmError
 
 INTERVAL_SECONDS = 1.0
@@ -52,7 +52,7 @@ class Worker:
     def __init__(self, assignment: Assignment, report: Callable[[Report], None]) -> None:
         self._assignment = assignment
         self._report = report
-        self._measures = Measures(assignment.share)
+        self._measures = Measures(assignment.share, time.process_time)
         self._violations: Counter[str] = Counter()
         self._rng = random.Random(f"{assignment.seed} {assignment.share}")
         self._driver = self._make_driver()
@@ -91,23 +91,24 @@ class Worker:
         gc.freeze()  # what was made so far stays: no collection looks at it again
         self._measures.forget()  # what it took to get ready is no part of the run
         alarm = timer(asyncio.get_running_loop())
-        pacer = Pacer(self._pace(starts_at), self._driver, alarm)
+        over = asyncio.Event()
+        pacer = Pacer(self._pace(starts_at), self._driver, alarm, time.monotonic, over.set)
         pacer.start()
         measuring = asyncio.create_task(self._measure(starts_at))
         ends_at = starts_at + length(self._assignment.scenario)
-        over = asyncio.create_task(pacer.over.wait())
+        all_done = asyncio.create_task(over.wait())
         told_to_stop = asyncio.create_task(receive(commands))
         remaining = max(0.0, ends_at + SETTLE_SECONDS - time.monotonic())
         try:
             await asyncio.wait(
-                (over, told_to_stop, measuring),
+                (all_done, told_to_stop, measuring),
                 timeout=remaining,
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
             pacer.stop()
             alarm.close()
-            for task in (over, told_to_stop, measuring):
+            for task in (all_done, told_to_stop, measuring):
                 task.cancel()
             self._hand_on(starts_at)
         with contextlib.suppress(asyncio.CancelledError):

@@ -9,8 +9,12 @@ from clients.load.report.tables import failures, steps_table
 
 def shown(part: RenderableType, columns: int, colour: bool = False) -> str:
     written = io.StringIO()
-    system = "standard" if colour else None
-    console = Console(file=written, width=columns, force_terminal=colour, color_system=system)
+    console = Console(
+        file=written,
+        width=columns,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+    )
     console.print(part)
     return written.getvalue()
 

@@ -36,7 +36,7 @@ bench: $(STAMP)  ## the product beside its peers; make bench ONLY="directory ech
 
 generate: $(STAMP)  ## write what is derived: PROTOCOL.md, tsfarm.lua, EVENTS.md, test vectors
 	$(BIN)/python -m tsproto.reference
-	$(BIN)/python -m daemons.reference --write
+	$(BIN)/python -m daemons.reference
 	$(BIN)/python -m tests.conformance.vectors
 
 lock: $(STAMP)  ## resolve requirements.txt anew

@@ -37,6 +37,7 @@ __all__ = [
     "client_tls_unverified",
     "daemon_tls",
     "dial",
+    "is_loopback",
     "listen",
     "server_tls",
 ]
@@ -214,7 +215,7 @@ async def listen(
 
 def bind(host: str, port: int, local: LocalIdentity) -> socket.socket:
     """A socket for a Listener. Clients may connect at once, and wait for it. Raises as `listen`."""
-    if local.listen_tls is None and not local.plain_anywhere and not _is_loopback(host):
+    if local.listen_tls is None and not local.plain_anywhere and not is_loopback(host):
         raise PlainRefused(f"{host} is no loopback address: listen with TLS, or allow plain TCP")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -248,7 +249,7 @@ async def dial(
     DialFailed.
     """
     where = f"{host}:{port} from {source}" if source else f"{host}:{port}"
-    if tls is None and not plain_anywhere and not _is_loopback(host):
+    if tls is None and not plain_anywhere and not is_loopback(host):
         raise DialFailed(ErrorCode.NOT_PERMITTED, f"{where} is no loopback address: TLS is needed")
     local = LocalIdentity(
         role=role, name=name, farm=farm, dial_tls=tls, capabilities=tuple(capabilities)
@@ -301,7 +302,7 @@ def _source_options(source: str) -> dict[str, Any]:
     return {"local_addr": (source, 0)}
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

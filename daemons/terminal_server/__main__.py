@@ -9,7 +9,7 @@ from daemons import startup
 from daemons.accounts import Accounts, AccountsError
 from daemons.config import ConfigError
 from daemons.keeper.programs import check_programs
-from daemons.program_runner import Sessions
+from daemons.program_runner import ProgramRunner
 from daemons.settings import TerminalServerSettings
 from daemons.shell import Shell
 from daemons.terminal_server.core import TerminalServerCore
@@ -52,7 +52,7 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
     accounts = _accounts(Path(settings.accounts))
     discovery = settings.discovery
     shell = Shell(start.station, start.store, start.clock, accounts=accounts, discovery=discovery)
-    shell.traffic = sessions = Sessions(
+    shell.traffic = sessions = ProgramRunner(
         settings.sessions,
         Path(settings.state),
         link_of=shell.link_of,

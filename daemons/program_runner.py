@@ -15,9 +15,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
-import structlog
-
-from daemons import settings
+from daemons import events, settings
 from daemons.attachment_pump import Pump, SessionLink
 from daemons.effects import (
     Attach,
@@ -38,6 +36,7 @@ from daemons.keeper.client import (
     KeeperLost,
     OutOfDescriptors,
 )
+from daemons.logs import log
 from daemons.screen.ring import Ring
 from daemons.screen.screen import Screen, installed_emulator
 from tsproto.errors import ErrorCode
@@ -111,7 +110,6 @@ class ProgramRunner:
         self._is_searching = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
-        self._log = structlog.get_logger()
 
     @property
     def performers(self) -> dict[type[Effect], Callable[[Any], None]]:
@@ -275,7 +273,7 @@ class ProgramRunner:
         program.exit_status = session.exit_status
         self._programs[session.session_id] = program
         if detail := await self._reach(program):
-            self._log.error("session.unreachable", session_id=session.session_id, detail=detail)
+            log(events.SessionUnreachable(session_id=session.session_id, detail=detail))
             self._spawn(self._reach_later(program))
 
     async def _reach(self, program: _Program) -> str:
@@ -348,7 +346,7 @@ class ProgramRunner:
         if not self._is_closed and not self._is_searching:
             self._is_searching = True
             pumped = [each for each in self._programs.values() if each.pump is not None]
-            self._log.warning("keeper.lost", sessions=len(pumped))
+            log(events.KeeperLost(sessions=len(pumped)))
             self._spawn(self._find_keeper_again())
 
     async def _find_keeper_again(self) -> None:
@@ -360,7 +358,7 @@ class ProgramRunner:
                 held = [each for each in programs if each.state is not State.STARTING]
                 kept = await self._keeper.sessions()
             except KeeperError as error:
-                self._log.error("keeper.unreachable", detail=str(error))
+                log(events.KeeperUnreachable(detail=str(error)))
                 await asyncio.sleep(RECONNECT_SECONDS)
             else:
                 self._is_searching = False

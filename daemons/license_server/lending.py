@@ -60,8 +60,9 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
 
     # --- the borrower's side ------------------------------------------------------------------
 
-    def is_in_doubt(self, request: AcquireLicense, now: float) -> bool:
+    def is_in_doubt(self, request: AcquireLicense) -> bool:
         """Whether a peer may have issued a token to this device, and may yet say so."""
+        now = self.procedures.now
         loans = self.ledger.open_loans(holder_of(request), request.product)
         return any(now < loan.asked_at + DOUBT_SECONDS for loan in loans)
 

@@ -29,6 +29,7 @@ from clients.conformance.playing import Playing
 from clients.conformance.reach import fully_licensed
 from clients.conformance.stage import DIALS_THE_SUITE, Cast, Target, User, word_of
 from clients.conformance.trust import Trust
+from clients.labs import warp
 from tsproto import limits
 from tsproto.messages import Role
 
@@ -50,9 +51,7 @@ class DaemonOfALab(OverSockets):
         return time.time() + lab.clock_offset(self._lab())
 
     def move_clock(self, seconds: float) -> None:
-        from daemons import lab
-
-        lab.warp(self._lab(), seconds)
+        warp(self._lab(), seconds)
 
     def restart(self) -> None:
         from daemons import lab

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from clients.examples import example
 from clients.exit_codes import ExitCode
 from clients.load import target
 from clients.load.capacity import CapacityExceeded
@@ -22,16 +23,14 @@ from clients.load.measuring.thresholds import ThresholdError
 from clients.load.pacing.arrivals import length
 from clients.load.preparing import LINKS, SEED_MAX, STDOUT, Options, prepare
 from clients.load.report import writing
-from clients.load.report.progress import Progress, coloured
-from clients.load.report.summary import summary
 from clients.load.report.writing import NotWritten
 from clients.load.run import Outcome, perform
 from clients.load.scenario import IN_FLIGHT_MAX, RATE_MAX, reading
 from clients.load.scenario.reading import ScenarioError
 from clients.load.target import BadInput
-from clients.options import Duration, Hosts, example
+from clients.options import Duration, Hosts
+from clients.say import printable
 from clients.tables import Row, print_rows
-from clients.tty import printable
 from tsproto import limits
 
 LINKS_MAX = 65_536  # four times what a daemon accepts
@@ -148,7 +147,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--html", "html_file", type=_WRITTEN, help="Write a page with plots.")
 @click.option("--hdr", "hdr_file", type=_WRITTEN, help="Write an HdrHistogram log.")
 def load(scenario: str | None, list_only: bool, show: bool, **options: Any) -> None:
-    """Load a farm with users, or its servers with bare requests, and measure.
+    """Load a farm, and measure it.
+
+    The load is users who log on, or bare requests to one kind of server.
 
     SCENARIO is the name of a built-in one, or a FILE.toml or FILE.py[:CLASS]. It says who arrives
     when, what they do, and which thresholds are good enough: a missed one is status 7.
@@ -170,10 +171,12 @@ def load(scenario: str | None, list_only: bool, show: bool, **options: Any) -> N
         seconds = length(run.scenario)
         warm_up_seconds = run.scenario.warm_up_seconds
         name = run.scenario.name
-        with Progress(name, seconds, sys.stderr, warm_up_seconds=warm_up_seconds) as progress:
+        from clients.load.report.progress import progress
+
+        with progress(name, seconds, sys.stderr, warm_up_seconds=warm_up_seconds) as shown:
             if notice:
-                progress.line(notice)
-            outcome = perform(run, administrator, progress)
+                shown.line(notice)
+            outcome = perform(run, administrator, shown)
     unwritten = write_files(outcome, given)
     print_summary(outcome, given)
     for fault in unwritten:
@@ -213,7 +216,10 @@ def _contents(outcome: Outcome, given: Options) -> Iterator[tuple[Path, bytes]]:
 
 
 def print_summary(outcome: Outcome, given: Options) -> None:
-    """On standard output, or where JSON is printed there, beside it."""
+    """On standard output; on standard error where JSON is printed on standard output."""
+    from clients.load.report.progress import coloured
+    from clients.load.report.summary import summary
+
     result = outcome.result
     json_printed = given.json_file == STDOUT
     stream = sys.stderr if json_printed else sys.stdout

@@ -83,7 +83,7 @@ class Acquisitions(msgspec.Struct, frozen=True, kw_only=True):
             )
             raise Refusal(ErrorCode.TOO_MANY_DEVICES, detail, retry_after_seconds=wait)
         license, persist = self.ledger.issue_temporary(request, now)
-        event = license_event(events.LicenseIssued, license, trace_id=request.trace_id)
+        event = license_event(events.LicenseIssued, license, request.trace_id)
         self.procedures.do(persist, event)
         return license
 
@@ -122,7 +122,7 @@ class Acquisitions(msgspec.Struct, frozen=True, kw_only=True):
 
     def _issue_full(self, request: AcquireLicense, pack: KeyPackRecord) -> LicenseRecord:
         license, persist = self.ledger.issue_full(request, pack, self.procedures.now)
-        event = license_event(events.LicenseIssued, license, trace_id=request.trace_id)
+        event = license_event(events.LicenseIssued, license, request.trace_id)
         self.procedures.do(persist, event)
         return license
 

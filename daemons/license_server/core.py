@@ -199,7 +199,8 @@ class LicenseServerCore:
         return Durable(frozenset(ledger.rows()), derived)
 
     def _decide(self, caller: Caller, message: Message, now: float) -> list[Effect]:
-        if isinstance(message, FOR_DEVICES) and not self._serves(caller.peer):
+        is_restricted = self._settings.serves and isinstance(message, FOR_DEVICES)
+        if is_restricted and not self._serves(caller.peer):
             raise self._not_served(caller.peer)
         match message:
             case AcquireLicense() | RenewLicense():
@@ -256,7 +257,7 @@ class LicenseServerCore:
             return [Answer(caller, Done())]
         persist = self._ledger.validate(temporary, request.user_name, now)
         by = replace(temporary, user_name=request.user_name)
-        event = license_event(events.LicenseValidated, by, trace_id=request.trace_id)
+        event = license_event(events.LicenseValidated, by, request.trace_id)
         return [persist, event, Answer(caller, Done())]
 
     # --- packs, expiry, administration ---------------------------------------------------------
@@ -293,8 +294,7 @@ class LicenseServerCore:
     def _serves(self, peer: Peer) -> bool:
         """Whether the configuration lets this terminal server ask ("License server security group"
         policy); other license servers always may."""
-        is_peer = peer.role is Role.LICENSE_SERVER
-        return is_peer or not self._settings.serves or peer.name in self._settings.serves
+        return peer.role is Role.LICENSE_SERVER or peer.name in self._settings.serves
 
     def _not_served(self, peer: Peer) -> Refusal:
         detail = (

@@ -87,7 +87,7 @@ def refuse(caller: Caller, trace_id: str, request: Message, refusal: Refusal) ->
 
 
 def license_event(
-    kind: type[events.LicenseChanged], license: LicenseRecord, *, trace_id: str = ""
+    kind: type[events.LicenseChanged], license: LicenseRecord, trace_id: str = ""
 ) -> events.LicenseChanged:
     return kind(
         license_id=license.license_id,

@@ -125,7 +125,7 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
             # Another loan was quicker; the second token returns to its lender when it expires.
             self.procedures.do(ledger.close_loan(loan))
             return held
-        event = license_event(events.LicenseBorrowed, license, trace_id=request.trace_id)
+        event = license_event(events.LicenseBorrowed, license, request.trace_id)
         self.procedures.do(ledger.borrow(license, now), event)
         return license
 
@@ -173,7 +173,7 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
             detail = f"license server {self.name} has no token of {request.product} left"
             raise Refusal(ErrorCode.NO_LICENSE, detail)
         license, persist = self.ledger.issue_full(request, pack, now, through=caller.peer.name)
-        event = license_event(events.LicenseLent, license, trace_id=request.trace_id)
+        event = license_event(events.LicenseLent, license, request.trace_id)
         return [persist, event, Answer(caller, self.issuer.issued(license))]
 
 

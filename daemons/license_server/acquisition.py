@@ -12,7 +12,12 @@ from typing import TypeVar
 import msgspec
 
 from daemons import events
-from daemons.license_server.explanation import (
+from daemons.license_server.ledger import Ledger
+from daemons.license_server.lending import Lending, Upgrade
+from daemons.license_server.newcomers import Newcomers
+from daemons.license_server.peers import Peers
+from daemons.license_server.records import KeyPackRecord, LicenseRecord
+from daemons.license_server.refusal import (
     LENDER_SILENT,
     NO_LOGON,
     NO_TOKEN_LEFT,
@@ -21,11 +26,6 @@ from daemons.license_server.explanation import (
     license_event,
     no_license,
 )
-from daemons.license_server.ledger import Ledger
-from daemons.license_server.lending import Lending, Upgrade
-from daemons.license_server.newcomers import Newcomers
-from daemons.license_server.peers import Peers
-from daemons.license_server.records import KeyPackRecord, LicenseRecord
 from daemons.license_server.waiting import Waiter, WaitingRoom
 from daemons.procedures import Procedure, Procedures
 from tsproto import limits

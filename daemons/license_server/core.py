@@ -27,13 +27,13 @@ from daemons.effects import (
     earliest,
 )
 from daemons.license_server.acquisition import Acquisitions
-from daemons.license_server.explanation import Refusal, license_event, refuse
 from daemons.license_server.issuer import Issuer, license_row
 from daemons.license_server.ledger import Ledger
 from daemons.license_server.lending import Lending
 from daemons.license_server.newcomers import Newcomers
 from daemons.license_server.peers import Peers
 from daemons.license_server.records import KeyPackRecord
+from daemons.license_server.refusal import Refusal, license_event, refuse
 from daemons.license_server.renewal import Renewals
 from daemons.license_server.waiting import Waiter, WaitingRoom
 from daemons.procedures import Procedure, Procedures

@@ -10,11 +10,11 @@ import msgspec
 
 from daemons import events
 from daemons.effects import Answer, Caller, Effect, Failed, Persist, Randomness
-from daemons.license_server.explanation import Refusal, license_event
 from daemons.license_server.issuer import Issuer, UnusableAnswer
 from daemons.license_server.ledger import Ledger
 from daemons.license_server.peers import Peers
 from daemons.license_server.records import LicenseRecord, LoanRecord
+from daemons.license_server.refusal import Refusal, license_event
 from daemons.license_server.waiting import Waiter, WaitingRoom
 from daemons.procedures import Procedure, Procedures
 from tsproto import limits

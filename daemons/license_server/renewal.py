@@ -7,11 +7,11 @@ from msgspec.structs import replace
 
 from daemons import events
 from daemons.effects import Failed, Peer
-from daemons.license_server.explanation import Refusal, license_event
 from daemons.license_server.issuer import Issuer, UnusableAnswer
 from daemons.license_server.ledger import Ledger
 from daemons.license_server.peers import Peers
 from daemons.license_server.records import LicenseRecord
+from daemons.license_server.refusal import Refusal, license_event
 from daemons.license_server.waiting import Waiter, WaitingRoom, busy
 from daemons.procedures import Procedure, Procedures
 from tsproto import limits

@@ -1,4 +1,4 @@
-"""Refusals, and what they tell the user and the log.
+"""Refusals, their reasons, and the events of license tokens.
 
 A refusal carries the trace id of its request; under that id the log names the pools and the license
 servers that could have helped, and what each of them held or answered.

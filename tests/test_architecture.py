@@ -10,7 +10,6 @@ from fnmatch import fnmatch
 import pytest
 
 from tests.rules import (
-    EXEMPT_FROM_LENGTH,
     EXEMPT_FROM_TESTS,
     FILE_LINES_MAX,
     IMPURE,
@@ -33,7 +32,8 @@ from tests.rules import (
     tsproto_knows_nobody,
     used_again,
 )
-from tsproto.messages import RETIRED, AnyMessage
+from tsproto.errors import RETIRED_CODES, ErrorCode
+from tsproto.messages import RETIRED, Message, number_of
 
 
 def assert_kept(rule: Rule, *folders: str) -> None:
@@ -92,14 +92,18 @@ def test_every_source_file_has_its_test_file() -> None:
 
 def test_every_exception_is_still_needed() -> None:
     paths = [file.path for file in files_in(*PRODUCT)]
-    for exceptions in (PURE, IMPURE, EXEMPT_FROM_TESTS, EXEMPT_FROM_LENGTH):
+    for exceptions in (PURE, IMPURE, EXEMPT_FROM_TESTS):
         stale = [p for p in exceptions if not any(fnmatch(path, p) for path in paths)]
         assert not stale, f"no file is called {stale} any more"
 
 
 def test_message_numbers_are_never_used_again() -> None:
-    numbers = [cls.__struct_config__.tag for cls in AnyMessage.__args__]
+    numbers = [number_of(message) for message in Message.__subclasses__()]
     assert not (again := used_again(numbers, RETIRED)), f"numbers {again} mean two messages"
+
+
+def test_error_codes_are_never_used_again() -> None:
+    assert not used_again([*ErrorCode], tuple(RETIRED_CODES))
 
 
 def test_requirements_name_no_host() -> None:

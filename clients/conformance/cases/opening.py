@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from clients.conformance.acting import Stage, ask_for_license, hello
+from clients.conformance.acting import Stage, hello
 from clients.conformance.case import (
     CLIENT,
     DAEMONS,
@@ -82,19 +82,6 @@ def a_version_that_was_not_offered(stage: Stage) -> None:
         stage.begin_again()
         if stage.target.role is not CLIENT:
             return
-
-
-@chapter.case("HELLO-08", *DAEMONS)
-def unknown_capabilities_are_ignored(stage: Stage) -> None:
-    say_hello(stage, capabilities=["x-unheard-of"] * 32).hear(Welcome)
-
-
-@chapter.case("HELLO-08", CLIENT)
-def a_server_with_unknown_capabilities(stage: Stage) -> None:
-    peer = dialled(stage)
-    peer.hear(Hello)
-    peer.say(msgspec.structs.replace(stage.welcome(TERMINAL_SERVER), capabilities=["x-new"]))
-    ask_for_license(stage, peer)
 
 
 @chapter.case("HELLO-09", *DAEMONS)
@@ -226,12 +213,6 @@ def nothing_is_shown_to_a_stranger(stage: Stage) -> None:
     while message is not None:
         stage.check(not isinstance(message, LicenseInfo), "no LicenseInfo")
         message = peer.next()
-
-
-@chapter.case("GROW-03", *DAEMONS)
-def capabilities_are_names(stage: Stage) -> None:
-    welcome = say_hello(stage).hear(Welcome)
-    stage.check(len(set(welcome.capabilities)) == len(welcome.capabilities), "each name once")
 
 
 def cases() -> list[Case]:

@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 import pytest
 
 from tests.rules import (
+    EXEMPT_FROM_LENGTH,
     EXEMPT_FROM_TESTS,
     FILE_LINES_MAX,
     IMPURE,
@@ -92,7 +93,7 @@ def test_every_source_file_has_its_test_file() -> None:
 
 def test_every_exception_is_still_needed() -> None:
     paths = [file.path for file in files_in(*PRODUCT)]
-    for exceptions in (PURE, IMPURE, EXEMPT_FROM_TESTS):
+    for exceptions in (PURE, IMPURE, EXEMPT_FROM_TESTS, EXEMPT_FROM_LENGTH):
         stale = [p for p in exceptions if not any(fnmatch(path, p) for path in paths)]
         assert not stale, f"no file is called {stale} any more"
 

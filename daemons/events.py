@@ -141,7 +141,7 @@ class FaultTraced(Event, frozen=True, kw_only=True, tag="fault.traced"):
     """The Python traceback of the `daemon.broken` before it."""
 
     level: ClassVar[Level] = Level.DEBUG
-    traceback: Annotated[str, Meta(description="several lines of text")]
+    exception: Annotated[str, Meta(description="several lines of text")]
 
 
 class StoreFailed(Event, frozen=True, kw_only=True, tag="store.failed"):

@@ -1,4 +1,4 @@
-"""What a line of the log looks like."""
+"""Lines of the log."""
 
 from __future__ import annotations
 

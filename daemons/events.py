@@ -179,7 +179,7 @@ class ClockJumped(Event, frozen=True, kw_only=True, tag="clock.jumped"):
 
     level: ClassVar[Level] = Level.ERROR
     seconds: Annotated[int, Meta(description="how far it was set; negative: back")]
-    advice: NextStep
+    next_step: NextStep
 
 
 class ClockWarped(Event, frozen=True, kw_only=True, tag="clock.warped"):

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from clients.load.measuring.results import Result
 from clients.load.report import figures, findings
 from clients.load.report.charts import charts
-from clients.tty import printable
+from clients.say import printable
 
 
 def page(result: Result) -> str:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clients.load.report import figures
-from clients.tty import printable
+from clients.say import printable
 
 
 def steps_table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:

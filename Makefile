@@ -34,8 +34,9 @@ check: $(STAMP)  ## style, types, architecture
 bench: $(STAMP)  ## the product beside its peers; make bench ONLY="directory echo" for some
 	$(BIN)/python -m bench $(ONLY) --json bench.json
 
-generate: $(STAMP)  ## write what is derived: PROTOCOL.md, tsfarm.lua, test vectors
+generate: $(STAMP)  ## write what is derived: PROTOCOL.md, tsfarm.lua, EVENTS.md, test vectors
 	$(BIN)/python -m tsproto.reference
+	$(BIN)/python -m daemons.reference
 	$(BIN)/python -m tests.conformance.vectors
 
 lock: $(STAMP)  ## resolve requirements.txt anew

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from clients.options import example
+from clients.examples import example
 from tsproto import identity
 from tsproto.errors import TsfarmError
 

@@ -15,10 +15,12 @@ import click
 from clients import tty
 from clients.client import Client
 from clients.device import Device, default_folder
-from clients.exit_codes import exit_status
-from clients.options import Hosts, Text, example
+from clients.examples import example
+from clients.exit_codes import ExitCode
+from clients.options import Hosts, Text
 from clients.pipe import Pipe
 from clients.prompts import PASSWORD_BYTES_MAX, Prompts
+from clients.say import printable, say
 from clients.steps import Finished, Host, Outcome, Plan
 from clients.terminal import Terminal, check_is_terminal
 from clients.trace import recording
@@ -117,10 +119,30 @@ def connect(
         finished, signal = asyncio.run(_run(plan, device, dialler, surface))
     report(finished, is_interactive=not command)
     if finished.code in WORTHLESS_LICENSE:
-        tty.say(f"to begin anew as another device, delete {device.folder / 'licenses'}")
+        say(f"to begin anew as another device, delete {device.folder / 'licenses'}")
     if surface.output_error:
         raise TsfarmError(f"standard output: {surface.output_error}")
     raise click.exceptions.Exit(exit_status(finished, signal))
+
+
+_OUTCOMES = {
+    Outcome.DISCONNECTED: ExitCode.OK,
+    Outcome.NO_LICENSE: ExitCode.NO_LICENSE,
+    Outcome.LOGON_FAILED: ExitCode.LOGON_FAILED,
+    Outcome.UNREACHABLE: ExitCode.UNREACHABLE,
+    Outcome.CANCELLED: ExitCode.CANCELLED,
+    Outcome.FAILED: ExitCode.FAILED,
+}
+
+
+def exit_status(finished: Finished, signal: int) -> int:
+    """A session that has ended gives the status of its program; else an ExitCode, or 128 + the
+    `signal` that cancelled."""
+    if finished.outcome is Outcome.CANCELLED and signal:
+        return 128 + signal
+    if finished.outcome is Outcome.ENDED:
+        return finished.exit_status
+    return _OUTCOMES[finished.outcome]
 
 
 def _command_line(words: tuple[str, ...], app: str) -> str:
@@ -150,12 +172,12 @@ def report(finished: Finished, is_interactive: bool) -> None:
     code, detail = finished.code, finished.detail
     if finished.outcome is Outcome.DISCONNECTED:
         by_user = code is ErrorCode.DISCONNECTED_BY_USER
-        tty.say("disconnected; the session goes on" if by_user else f"disconnected: {code.meaning}")
+        say("disconnected; the session goes on" if by_user else f"disconnected: {code.meaning}")
     elif finished.outcome is Outcome.ENDED:
         if is_interactive:
-            tty.say("the session has ended")
+            say("the session has ended")
     elif finished.outcome is not Outcome.CANCELLED:
-        click.echo(f"tsfarm: {tty.printable(_why(code, detail))}", err=True)
+        click.echo(f"tsfarm: {printable(_why(code, detail))}", err=True)
 
 
 def _why(code: ErrorCode, detail: str) -> str:
@@ -170,7 +192,7 @@ def read_password(file: Path) -> bytes:
     """The first line of a file; raises TsfarmError when that is no password."""
     try:
         if file.stat().st_mode & 0o077 and file.is_file():
-            tty.say(f"others may read {file}: run `chmod 600 {file}`")
+            say(f"others may read {file}: run `chmod 600 {file}`")
         with open(file, "rb") as opened:
             password = opened.readline(PASSWORD_BYTES_MAX + 2).rstrip(b"\r\n")
     except OSError as error:

@@ -24,7 +24,7 @@ import click
 import msgpack
 import msgspec
 
-from clients import tty
+from clients.say import say
 from tsproto import codec, limits
 from tsproto.codec import HEADER, SESSION_KIND
 from tsproto.errors import ProtocolError, TsfarmError
@@ -126,7 +126,7 @@ def recording(
     finally:
         trace.close()
         held = f"{'with' if with_secrets else 'without'} passwords and input"
-        tty.say(f"trace in {file}, {f'not whole: {trace.error}' if trace.error else held}")
+        say(f"trace in {file}, {f'not whole: {trace.error}' if trace.error else held}")
 
 
 class _Stream:

@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
-from clients.administrator import Daemon, QueryFailed
+from clients.administrator import Daemon
+from clients.ask import AskFailed
 from clients.load.measuring.results import CheckResult
 from clients.load.report import figures
 from clients.steps import Host
@@ -138,7 +139,7 @@ class Checks:
         for daemon in self._license_servers:
             try:
                 rows = await self._administrator.pools(daemon)
-            except QueryFailed as failed:
+            except AskFailed as failed:
                 self._unknown[CONSERVED] = str(failed)
                 return
             for row in rows:
@@ -184,7 +185,7 @@ class Checks:
             return []
         try:
             rows = await self._administrator.sessions(self._directory)
-        except QueryFailed as failed:
+        except AskFailed as failed:
             self._unknown[ONE_SESSION] = str(failed)
             return []
         self._samples += 1

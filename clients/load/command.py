@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from clients.examples import example
 from clients.exit_codes import ExitCode
 from clients.load import target
 from clients.load.capacity import CapacityExceeded
@@ -29,9 +30,9 @@ from clients.load.run import Outcome, perform
 from clients.load.scenario import IN_FLIGHT_MAX, RATE_MAX, reading
 from clients.load.scenario.reading import ScenarioError
 from clients.load.target import BadInput
-from clients.options import Duration, Hosts, example
+from clients.options import Duration, Hosts
+from clients.say import printable
 from clients.tables import Row, print_rows
-from clients.tty import printable
 from tsproto import limits
 
 LINKS_MAX = 65_536  # four times what a daemon accepts
@@ -148,7 +149,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--html", "html_file", type=_WRITTEN, help="Write a page with plots.")
 @click.option("--hdr", "hdr_file", type=_WRITTEN, help="Write an HdrHistogram log.")
 def load(scenario: str | None, list_only: bool, show: bool, **options: Any) -> None:
-    """Load a farm with users, or its servers with bare requests, and measure.
+    """Load a farm, and measure it.
+
+    The load is users who log on, or bare requests to one kind of server.
 
     SCENARIO is the name of a built-in one, or a FILE.toml or FILE.py[:CLASS]. It says who arrives
     when, what they do, and which thresholds are good enough: a missed one is status 7.

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from clients.administrator import Administrator
+from clients.labs import KnownLab, lab_in
 from clients.load.processes.assignment import Credentials, Farm, Person
 from clients.load.scenario import Drives
 from clients.steps import Host
@@ -40,33 +41,11 @@ class BadInput(TsfarmError):
 # --- a lab ----------------------------------------------------------------------------------------
 
 
-class LabDaemon(msgspec.Struct, frozen=True):
-    name: str
-    role: str
-    host: str
-    port: int
-
-    @property
-    def where(self) -> Host:
-        return Host(self.host, self.port, self.name)
-
-
-class Lab(msgspec.Struct, frozen=True):
-    """The part of a lab's `lab.json` that a run needs."""
-
-    farm: str
-    daemons: tuple[LabDaemon, ...]
-    tls: bool = True
-    load_users: int = 0
-
-    def hosts(self, role: Role) -> tuple[Host, ...]:
-        return tuple(each.where for each in self.daemons if each.role == role.name.lower())
-
-
 def of_lab(folder: Path, scratch: Path, identities: int) -> tuple[Farm, tuple[Person, ...]]:
     """The lab's farm and its synthetic users. With the lab's authority so many certificates of
     terminal servers are made, in `scratch`, which only this user may read. Raises BadInput."""
-    lab = _load(folder)
+    with _bad_input():
+        lab = lab_in(folder)
     directories = lab.hosts(Role.SESSION_DIRECTORY)
     farm = Farm(
         name=lab.farm,
@@ -85,7 +64,7 @@ def of_lab(folder: Path, scratch: Path, identities: int) -> tuple[Farm, tuple[Pe
     return farm, _people_of(folder, lab)
 
 
-def _people_of(folder: Path, lab: Lab) -> tuple[Person, ...]:
+def _people_of(folder: Path, lab: KnownLab) -> tuple[Person, ...]:
     """Those that `tsfarm lab up --load-users` made, who share a password; the others are people's,
     and a run would log their sessions off."""
     if not lab.load_users:
@@ -93,15 +72,6 @@ def _people_of(folder: Path, lab: Lab) -> tuple[Person, ...]:
     password = _first_line(folder / "users" / "load")
     numbers = range(1, lab.load_users + 1)
     return tuple(Person(f"load{number:05}", password) for number in numbers)
-
-
-def _load(folder: Path) -> Lab:
-    try:
-        return msgspec.json.decode((folder / "lab.json").read_bytes(), type=Lab)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise BadInput(
-            f"no lab in {folder} ({error}): make one with `tsfarm lab up --dir {folder}`"
-        ) from None
 
 
 def _issued(pki: Path, scratch: Path, count: int) -> list[Credentials]:

@@ -86,4 +86,7 @@ def load(folder: Path) -> Lab:
             f"no lab in {folder}: make one with `tsfarm lab up --dir {folder}`"
         ) from None
     except (msgspec.MsgspecError, OSError) as error:
-        raise LabError(f"{folder / 'lab.json'} cannot be read: {error}") from None
+        raise LabError(
+            f"{folder / 'lab.json'} cannot be read ({error}): make another lab with"
+            " `tsfarm lab up --dir DIR`"
+        ) from None

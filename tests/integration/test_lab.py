@@ -21,6 +21,7 @@ import msgpack
 import pytest
 from msgspec.structs import replace
 
+from clients.labs import warp
 from daemons import lab
 from tsproto import limits
 from tsproto.codec import FrameReader, decode_message, encode
@@ -216,9 +217,9 @@ def test_output_that_cannot_be_written_is_a_failure(farm: Path, tmp_path: Path) 
 
 def test_the_clock_only_goes_forward(farm: Path) -> None:
     before = lab.clock_offset(farm)
-    assert lab.warp(farm, 3600.0) == before + 3600.0
+    assert warp(farm, 3600.0) == before + 3600.0
     with pytest.raises(lab.LabError, match="only goes forward"):
-        lab.warp(farm, -1.0)
+        warp(farm, -1.0)
 
 
 def test_a_lab_that_is_there_gets_no_synthetic_users(farm: Path) -> None:
@@ -258,7 +259,7 @@ def test_a_plain_lab_is_asked_without_certificates(plain: Path) -> None:
     command: list[str | Path] = [tsfarm, "query", "server", "--lab", plain, "--json"]
     done = subprocess.run(command, capture_output=True, timeout=SECONDS)
     assert [row["name"] for row in json.loads(done.stdout)] == ["ts1"], done.stderr
-    assert lab.warp(plain, 3600.0) == 3600.0
+    assert warp(plain, 3600.0) == 3600.0
 
 
 def test_a_plain_lab_stays_one(plain: Path) -> None:

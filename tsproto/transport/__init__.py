@@ -35,6 +35,7 @@ __all__ = [
     "client_tls_unverified",
     "daemon_tls",
     "dial",
+    "is_loopback",
     "listen",
     "server_tls",
 ]
@@ -188,7 +189,7 @@ async def listen(
     Raises OSError when the address cannot be had, and PlainRefused for plain TCP on an address that
     is not loopback, unless `plain_anywhere`.
     """
-    if tls is None and not plain_anywhere and not _is_loopback(host):
+    if tls is None and not plain_anywhere and not is_loopback(host):
         raise PlainRefused(f"{host} is no loopback address: listen with TLS, or allow plain TCP")
     end = LocalEnd(
         role=role,
@@ -235,7 +236,7 @@ async def dial(
     DialFailed.
     """
     where = f"{host}:{port} from {source}" if source else f"{host}:{port}"
-    if tls is None and not plain_anywhere and not _is_loopback(host):
+    if tls is None and not plain_anywhere and not is_loopback(host):
         raise DialFailed(ErrorCode.NOT_PERMITTED, f"{where} is no loopback address: TLS is needed")
     end = LocalEnd(
         role=role,
@@ -294,7 +295,7 @@ def _source_options(source: str) -> dict[str, Any]:
     return {"local_addr": (source, 0)}
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

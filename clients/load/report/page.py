@@ -9,7 +9,7 @@ from html import escape
 from clients.load.measuring.results import Result, StepResult
 from clients.load.report import figures, findings, plots
 from clients.load.report.stylesheet import stylesheet
-from clients.tty import printable
+from clients.say import printable
 
 # The browser is held to it, whatever a name of the run's might say.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"

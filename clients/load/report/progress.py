@@ -20,7 +20,7 @@ from rich.text import Text
 
 from clients.load.measuring.totals import Glimpse, GlimpseOfStep
 from clients.load.report import figures
-from clients.tty import printable
+from clients.say import printable
 
 REDRAW_SECONDS = 0.25
 LINE_SECONDS = 5.0  # of the run: a log of an hour has 720 lines

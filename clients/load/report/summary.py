@@ -10,7 +10,7 @@ import click
 
 from clients.load.measuring.results import Result, StepResult
 from clients.load.report import figures, findings
-from clients.tty import printable
+from clients.say import printable
 
 COLUMNS = 100
 STEP_COLUMNS_MIN = 8

@@ -11,7 +11,7 @@ from html import escape
 import msgspec
 
 from clients.load.report.axes import Scale
-from clients.tty import printable
+from clients.say import printable
 
 WIDTH, HEIGHT = 880, 320
 LEFT, RIGHT, TOP, BOTTOM = 84, 32, 14, 44

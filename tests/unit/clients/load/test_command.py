@@ -133,7 +133,9 @@ def test_a_farm_that_is_not_there_is_a_failure_and_not_a_result(here: Path) -> N
 
 def test_a_lab_that_is_missing_its_files_is_told(here: Path) -> None:
     daemons = [{"name": "license-a", "role": "license_server", "host": "127.0.9.31", "port": 1}]
-    (here / "lab.json").write_text(json.dumps({"farm": "lab", "daemons": daemons}))
+    (here / "lab.json").write_text(
+        json.dumps({"farm": "lab", "net": 9, "users": [], "daemons": daemons})
+    )
     done = load("license-only", "--lab", ".")
     assert done.exit_code == ExitCode.USAGE
     assert "authority.crt: No such file" in done.stderr

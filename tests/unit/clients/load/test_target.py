@@ -90,7 +90,7 @@ def test_a_folder_that_is_no_lab_is_told_with_its_remedy(
 ) -> None:
     if content is not None:
         (tmp_path / "lab.json").write_text(content)
-    with pytest.raises(BadInput, match=f"no lab in {tmp_path} .*`tsfarm lab up --dir"):
+    with pytest.raises(BadInput, match=f"{tmp_path}.*`tsfarm lab up --dir"):
         of_lab(tmp_path, tmp_path, identities=0)
 
 

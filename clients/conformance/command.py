@@ -64,7 +64,7 @@ SourceOf: TypeAlias = Callable[[argparse.Namespace, Role, Callable[[str], None]]
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def conformance(arguments: tuple[str, ...]) -> None:
-    """Hold a server or client, anybody's, against PROTOCOL.md."""
+    """Test a server or client, anybody's, against PROTOCOL.md."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended
     raise click.exceptions.Exit(main(arguments))
 

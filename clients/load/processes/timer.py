@@ -1,8 +1,8 @@
-"""One timer of a loop that is as exact as the system's own.
+"""A timer of microseconds for an event loop.
 
-A loop's timers count in whole milliseconds, and an arrival that is begun half of one late seems to
-have been served half of one later. Linux' timerfd wakes a loop through a descriptor instead, some
-tens of microseconds after the moment. It is asked through ctypes: Python has it from 3.13 on.
+A loop's own timers count whole milliseconds, and an arrival that begins half a millisecond late
+seems to be served half a millisecond later. Linux' timerfd wakes the loop through a descriptor some
+tens of microseconds after the moment. It is called through ctypes: Python has it from 3.13 on.
 """
 
 from __future__ import annotations
@@ -13,35 +13,25 @@ import ctypes
 import os
 import time
 from collections.abc import Callable
-from typing import Protocol
+
+from clients.load.pacing.pacer import Timer
 
 # From <sys/timerfd.h> and <time.h>, the same on all of Linux' architectures.
 CLOCK_MONOTONIC = 1
 TFD_TIMER_ABSTIME = 1
 NANOSECONDS = 1_000_000_000
-# A moment of 0 would disarm it.
-SOONEST = 1e-9
-
-
-class Timer(Protocol):
-    """Calls back once, at a moment of `time.monotonic()`. A new moment replaces the last one."""
-
-    def set(self, at: float, callback: Callable[[], None]) -> None: ...
-    def cancel(self) -> None: ...
-    def close(self) -> None:
-        """Nothing is called back any more."""
-        ...
+SOONEST = 1e-9  # a moment of 0 would disarm the timer
 
 
 def timer(loop: asyncio.AbstractEventLoop) -> Timer:
-    """The most exact one that this system has."""
+    """A timerfd, or the loop's own timer where the system has none."""
     with contextlib.suppress(AttributeError, OSError):
         return KernelTimer(loop)
     return LoopTimer(loop)
 
 
 class LoopTimer:
-    """The loop's own, anywhere."""
+    """The loop's own timer, on any system."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -64,7 +54,7 @@ class Moment(ctypes.Structure):
 
 
 class Setting(ctypes.Structure):
-    """`struct itimerspec`: it comes again after `interval`, which stays 0."""
+    """`struct itimerspec`; an `interval` of 0 means once."""
 
     _fields_ = (("interval", Moment), ("value", Moment))
 
@@ -102,7 +92,7 @@ class KernelTimer:
     def _on_readable(self) -> None:
         try:
             os.read(self._descriptor, 8)
-        except BlockingIOError:  # it had come, and was set anew before anybody looked
+        except BlockingIOError:  # it fired, and was set anew before the loop read it
             return
         callback, self._callback = self._callback, None
         if callback is not None:

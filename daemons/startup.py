@@ -166,7 +166,7 @@ async def _run(
     log = structlog.get_logger()
     _cancel_by_signal()
     try:
-        await store.open(credentials.name, records)
+        await store.open(records)
         loaded: dict[type[Record], Sequence[Record]] = {}
         for record in records:
             loaded[record] = await store.load(record)

@@ -164,7 +164,7 @@ async def _run(
     store: Store = SqliteStore(Path(settings.state, LEDGER_FILE)) if records else MemoryStore()
     _cancel_by_signal()
     try:
-        await store.open(credentials.name, records)
+        await store.open(records)
         loaded: dict[type[Record], Sequence[Record]] = {}
         for record in records:
             loaded[record] = await store.load(record)

@@ -10,6 +10,7 @@ host that shows another one later is somebody else, until the user deletes its l
 from __future__ import annotations
 
 import re
+import ssl
 from pathlib import Path
 
 from clients import files
@@ -47,7 +48,7 @@ class KnownFarms:
 
         A host that is known with another authority stays as it is.
         """
-        fingerprint = identity.fingerprint(identity.certificate_der(authority))
+        fingerprint = _fingerprint(authority)
         with files.explained(self.file), files.locked(self._folder):
             if self.authority(fingerprint) is None:
                 path = self._authority_file(fingerprint)
@@ -80,8 +81,8 @@ def _authority(path: Path) -> bytes | None:
     if pem is None:
         return None
     try:
-        fingerprint = identity.fingerprint(identity.certificate_der(pem))
-    except identity.IdentityError:
+        fingerprint = _fingerprint(pem)
+    except ValueError:
         fingerprint = b""
     if fingerprint.hex() != path.stem:
         raise DeviceStoreError(
@@ -89,6 +90,11 @@ def _authority(path: Path) -> bytes | None:
             " connection"
         )
     return pem
+
+
+def _fingerprint(authority: bytes) -> bytes:
+    """Raises ValueError where this is no certificate in PEM form."""
+    return identity.fingerprint(ssl.PEM_cert_to_DER_cert(authority.decode("ascii")))
 
 
 def _where(host: str, port: int) -> str:

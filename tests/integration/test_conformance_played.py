@@ -20,7 +20,7 @@ from tests.conformance.__main__ import main, parser, source_of
 from tests.conformance.catalogue import cases_for, pick
 from tests.conformance.runner import InProcessSource, Verdict, play, play_all
 from tests.conformance.wrong import FAULTS, Fault
-from tsproto import identity
+from tsproto import certificates
 from tsproto.messages import Role
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,8 +90,10 @@ class Operator:
         self._folder = folder
         self._ports = _free_ports(3)
         now = time.time()
-        certificate, key = identity.create_authority("own", now)
-        own_certificate, own_key = identity.issue_certificate(certificate, key, role, "mine", now)
+        certificate, key = certificates.create_authority("own", now)
+        own_certificate, own_key = certificates.issue_certificate(
+            certificate, key, role, "mine", now
+        )
         contents = {"ca.crt": certificate, "ca.key": key, "my.crt": own_certificate}
         for name, content in {**contents, "my.key": own_key}.items():
             (folder / name).write_bytes(content)

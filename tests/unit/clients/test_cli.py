@@ -114,6 +114,7 @@ def test_a_command_imports_what_it_needs(arguments: list[str], unneeded: set[str
         ("connect",),
         ("connect", "ts1:0", "--", "true"),
         ("connect", "ts1", "--password-file", "/nonexistent", "--", "true"),
+        ("connect", "ts1", "--trace-secrets", "--", "true"),
         ("lab", "warp", "soon"),
         ("pki", "issue", "client", "laptop1"),
         ("query", "session"),

@@ -15,7 +15,7 @@ from daemons.links import Station
 from daemons.settings import DaemonSettings, IdentityFiles, Listen
 from daemons.startup import Credentials, Start, config_argument, load_credentials
 from daemons.store.memory import MemoryStore
-from tsproto.identity import certificate_der, create_authority, issue_certificate
+from tsproto.certificates import certificate_der, create_authority, issue_certificate
 from tsproto.messages import Role
 
 NOW = time.time()  # certificates are checked against the system's clock, as TLS does

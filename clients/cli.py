@@ -17,6 +17,10 @@ from tsproto.errors import TsfarmError
 
 # Each command: where it is declared, and its line in the help of `tsfarm`.
 COMMANDS = {
+    "conformance": (
+        "clients.conformance.command:conformance",
+        "Test a server or client, anybody's, against PROTOCOL.md.",
+    ),
     "connect": ("clients.connect:connect", "Connect to a farm."),
     "decode": ("clients.decode:decode", "Show the frames in a file."),
     "lab": ("clients.lab:lab", "Run a whole farm on this machine."),

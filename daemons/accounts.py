@@ -20,9 +20,10 @@ from pathlib import Path
 
 import argon2
 import msgspec
-import structlog
 
+from daemons import events
 from daemons.effects import Verified
+from daemons.logs import log
 from tsproto import limits
 from tsproto.errors import TsfarmError
 from tsproto.messages import UserName
@@ -69,7 +70,6 @@ class Accounts:
         self._matches = matches
         # An unknown user is checked against this, and takes as long as one that `add` made.
         self._nobodys_hash = argon2.PasswordHasher().hash(os.urandom(16))
-        self._log = structlog.get_logger()
         self._version: tuple[int, int, int] | None = None
         self._accounts: dict[str, Account] = {}
 
@@ -110,7 +110,7 @@ class Accounts:
             try:
                 self.check()
             except AccountsError as error:
-                self._log.error("accounts.unreadable", detail=str(error))
+                log(events.AccountsUnreadable(detail=str(error)))
         return self._accounts
 
 

@@ -33,6 +33,7 @@ from tests.rules import (
     tsproto_knows_nobody,
     used_again,
 )
+from tsproto.errors import RETIRED_CODES, ErrorCode
 from tsproto.messages import RETIRED, AnyMessage
 
 
@@ -82,7 +83,9 @@ def test_no_pty_is_forked() -> None:
 
 
 def test_every_source_file_has_its_test_file() -> None:
-    tests = files_in("tests/unit", "tests/integration", "tests/simulation", "tests/fuzz")
+    tests = files_in(
+        "tests/unit", "tests/conformance", "tests/integration", "tests/simulation", "tests/fuzz"
+    )
     imported = [found.target for file in tests for found in file.imports()]
     missing = files_without_tests(files_in(*PRODUCT), [test.path for test in tests], imported)
     assert not missing, "\n" + "\n".join(missing)
@@ -98,6 +101,10 @@ def test_every_exception_is_still_needed() -> None:
 def test_message_numbers_are_never_used_again() -> None:
     numbers = [cls.__struct_config__.tag for cls in AnyMessage.__args__]
     assert not (again := used_again(numbers, RETIRED)), f"numbers {again} mean two messages"
+
+
+def test_error_codes_are_never_used_again() -> None:
+    assert not used_again([*ErrorCode], tuple(RETIRED_CODES))
 
 
 def test_requirements_name_no_host() -> None:

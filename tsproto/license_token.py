@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Generic, Literal, NewType, Protocol, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -52,6 +52,21 @@ ISSUERS_REMEMBERED = 256
 TOKEN_KINDS = (LicenseKind.TEMPORARY, LicenseKind.FULL)
 
 Value = TypeVar("Value")
+
+# Holds license tokens: today always a device, by its id of 32 bytes.
+Holder = NewType("Holder", bytes)
+
+
+class NamesHolder(Protocol):
+    """A message, a token's claims or a record of one license token."""
+
+    @property
+    def device_id(self) -> bytes: ...
+
+
+def holder_of(named: NamesHolder) -> Holder:
+    """The one place that says who holds, or is to hold, the token."""
+    return Holder(named.device_id)
 
 
 class Claims(msgspec.Struct, array_like=True, kw_only=True, frozen=True, gc=False):

@@ -335,8 +335,6 @@ class Hello(Message, tag=1, kw_only=True):
     version_max: Annotated[int, Meta(ge=0, le=65_535)]
     role: Role
     name: Annotated[str, Meta(max_length=104, description="name of the daemon, device or person")]
-    software: Annotated[str, Meta(max_length=64)] = ""
-    capabilities: Annotated[list[OptionalName], Meta(max_length=32)] = []
 
 
 class Welcome(Message, tag=2, kw_only=True):
@@ -349,8 +347,6 @@ class Welcome(Message, tag=2, kw_only=True):
     role: Role
     name: Name
     farm: OptionalName = ""
-    software: Annotated[str, Meta(max_length=64)] = ""
-    capabilities: Annotated[list[OptionalName], Meta(max_length=32)] = []
 
 
 class Heartbeat(Message, tag=3, kw_only=True):

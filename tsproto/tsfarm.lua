@@ -116,10 +116,8 @@ enum.ErrorCode = {
   [400] = "DISCONNECTED_BY_USER",
   [401] = "DISCONNECTED_BY_OTHER",
   [402] = "LOGGED_OFF",
-  [403] = "DISCONNECTED_BY_ADMINISTRATOR",
   [500] = "DIRECTORY_UNAVAILABLE",
   [501] = "NOT_JOINED",
-  [502] = "DIRECTORY_REBUILDING",
   [600] = "NOT_PERMITTED",
   [601] = "UNREACHABLE",
   [602] = "UNANSWERED",
@@ -249,8 +247,6 @@ messages[1].places = {
   integer("hello.version_max", "version max"),
   enumeration("hello.role", "role", enum.Role),
   text("hello.name", "name", "name of the daemon, device or person"),
-  text("hello.software", "software"),
-  list_of("hello.capabilities", "capabilities", text("hello.capabilities.item", "item", "a name, or empty")),
 }
 message_names[2] = "Welcome"
 messages[2] = { name = message_names[2] }
@@ -260,8 +256,6 @@ messages[2].places = {
   enumeration("welcome.role", "role", enum.Role),
   text("welcome.name", "name", "name of a daemon, farm, key pack or product"),
   text("welcome.farm", "farm", "a name, or empty"),
-  text("welcome.software", "software"),
-  list_of("welcome.capabilities", "capabilities", text("welcome.capabilities.item", "item", "a name, or empty")),
 }
 message_names[3] = "Heartbeat"
 messages[3] = { name = message_names[3] }

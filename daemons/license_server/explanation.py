@@ -1,7 +1,7 @@
-"""What a refusal tells the user and the log, so that every no can be explained.
+"""Refusals, and what they tell the user and the log.
 
-A refusal carries the trace id of its request; under that id the log says which pools and which
-other license servers were looked at, and what each of them held or answered.
+A refusal carries the trace id of its request; under that id the log names the pools and the license
+servers that could have helped, and what each of them held or answered.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from daemons.effects import Answer, Caller, Effect, Note
 from daemons.license_server.records import LicenseRecord
-from tsproto.errors import ErrorCode
+from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import AcquireLicense, Message, Refused
 
 DETAIL_CHARACTERS = 1024  # messages.Detail
@@ -21,7 +21,7 @@ EVENT_NO_TOKEN_LEFT = 21  # "no permanent licenses left of type %2 for terminal 
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """Why a device gets no full token, and what its user can do once it has no live one."""
+    """Why a device gets no full token, and what its user can do when its temporary one is over."""
 
     text: str
     next_step: str
@@ -38,83 +38,64 @@ NO_LOGON = Reason(
 LENDER_SILENT = Reason("a lender has not answered yet", "try again later")
 
 
-class Waiting(msgspec.Struct, frozen=True, gc=False):
-    """One request that waits for a peer."""
+class Evidence(msgspec.Struct, frozen=True):
+    """The pools and license servers that could have helped, each with what it held or answered."""
 
-    caller: Caller
-    trace_id: str
-
-
-class Wanted(msgspec.Struct):
-    """A device that is to get a full token, and everybody who asked for it meanwhile.
-
-    `tried` says what came of each peer that was asked.
-    """
-
-    request: AcquireLicense
-    waiting: list[Waiting]
-    since: float
-    tried: dict[str, str] = {}
-
-
-class LookedAt(msgspec.Struct, frozen=True):
-    """Which pools and peers could have helped, each with what it held, claimed or answered."""
-
-    server: str
+    reason: Reason
     pools: list[str]
     peers: list[str]
 
 
-def refuse(
-    caller: Caller,
-    message: Message,
-    code: ErrorCode,
-    detail: str,
-    *,
-    retry_after_seconds: int = 0,
-) -> list[Effect]:
-    trace_id: str = getattr(message, "trace_id", "")
-    fields = {
-        "code": code.name,
-        "request": type(message).__name__,
-        "peer": caller.peer.name,
-        "detail": detail,
-        "trace_id": trace_id,
-    }
-    refused = Refused(
-        code=code,
-        detail=clipped(detail),
-        retry_after_seconds=retry_after_seconds,
-        trace_id=trace_id,
-    )
-    return [Note("license.refused", fields), Answer(caller, refused)]
+class Refusal(TsfarmError):
+    """A lawful no: the request is answered with Refused and this text."""
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        detail: str,
+        *,
+        retry_after_seconds: int = 0,
+        evidence: Evidence | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.retry_after_seconds = retry_after_seconds
+        self.evidence = evidence
 
 
-def refuse_license(wanted: Wanted, looked_at: LookedAt, reason: Reason) -> list[Effect]:
-    """NO_LICENSE to all who wait for this device, with the reason and what can be done about it."""
+def no_license(server: str, evidence: Evidence) -> Refusal:
+    reason = evidence.reason
     detail = (
         f"the device has no live token, and {reason.text}; {reason.next_step};"
-        f" pools of {looked_at.server}: {_listed(looked_at.pools)};"
-        f" other license servers: {_listed(looked_at.peers)}"
+        f" pools of {server}: {_listed(evidence.pools)};"
+        f" other license servers: {_listed(evidence.peers)}"
     )
-    fields = {**_fields(wanted, looked_at), "code": "NO_LICENSE", "reason": reason.text}
-    effects: list[Effect] = []
-    for each in wanted.waiting:
-        effects.append(Note("license.refused", fields | {"trace_id": each.trace_id}))
-        effects += refuse_all([each], ErrorCode.NO_LICENSE, detail)
-    return effects
+    return Refusal(ErrorCode.NO_LICENSE, detail, evidence=evidence)
 
 
-def refuse_all(waiting: Sequence[Waiting], code: ErrorCode, detail: str) -> list[Effect]:
-    return [
-        Answer(each.caller, Refused(code=code, detail=clipped(detail), trace_id=each.trace_id))
-        for each in waiting
-    ]
+def refuse(caller: Caller, trace_id: str, request: Message, refusal: Refusal) -> list[Effect]:
+    answer = Refused(
+        code=refusal.code,
+        detail=clipped(str(refusal)),
+        retry_after_seconds=refusal.retry_after_seconds,
+        trace_id=trace_id,
+    )
+    fields = {"code": refusal.code.name, "trace_id": trace_id}
+    if refusal.evidence and isinstance(request, AcquireLicense):
+        fields = _looked_at(request, refusal.evidence) | fields
+    else:
+        fields |= {
+            "request": type(request).__name__,
+            "peer": caller.peer.name,
+            "detail": str(refusal),
+        }
+    return [Note("license.refused", fields), Answer(caller, answer)]
 
 
-def not_upgraded(wanted: Wanted, looked_at: LookedAt, reason: Reason) -> Note:
+def not_upgraded(request: AcquireLicense, evidence: Evidence) -> Note:
     """A validated device stays on its temporary token."""
-    return Note("license.not_upgraded", {**_fields(wanted, looked_at), "reason": reason.text})
+    fields = _looked_at(request, evidence) | {"trace_id": request.trace_id}
+    return Note("license.not_upgraded", fields)
 
 
 def license_note(event: str, license: LicenseRecord, *, trace_id: str = "") -> Note:
@@ -133,21 +114,20 @@ def license_note(event: str, license: LicenseRecord, *, trace_id: str = "") -> N
 
 
 def clipped(detail: str) -> str:
-    """As much of a text for a person as a message may carry."""
+    """The text, cut to the length that a message may carry."""
     return detail if len(detail) <= DETAIL_CHARACTERS else detail[: DETAIL_CHARACTERS - 1] + "…"
 
 
-def _fields(wanted: Wanted, looked_at: LookedAt) -> dict[str, Any]:
-    request = wanted.request
+def _looked_at(request: AcquireLicense, evidence: Evidence) -> dict[str, Any]:
     return {
         "device_id": request.device_id.hex(),
         "device_name": request.device_name,
         "product": request.product,
         "product_version": request.product_version,
-        "pools": looked_at.pools,
-        "peers": looked_at.peers,
-        "trace_id": request.trace_id,
+        "pools": evidence.pools,
+        "peers": evidence.peers,
         "event_id": EVENT_NO_TOKEN_LEFT,
+        "reason": evidence.reason.text,
     }
 
 

@@ -6,6 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+import msgspec
+
+from clients.conformance.own_configuration import BROKEN, SCOPES, SERVED, STARTED, TOKENS
+from clients.conformance.stage import Cast, Issuer
 from daemons import effects
 from daemons.effects import Answer, Caller, Core, Effect, ProgramFailed, Verified
 from daemons.license_server.core import LicenseServerCore
@@ -25,7 +29,6 @@ from daemons.settings import (
 )
 from daemons.terminal_server.core import TerminalServerCore
 from daemons.terminal_server.records import RECORDS as TERMINAL_RECORDS
-from tests.conformance.stage import Cast, Issuer
 from tests.simulation.kinds import HANGUP_STATUS, START_SECONDS, TerminalServerKind
 from tests.simulation.node import Node
 from tests.simulation.world import START
@@ -37,13 +40,8 @@ from tsproto.messages import Message, Refused, Role, WarpClock
 
 FARM = "conformance"
 PORT = 5600
-TOKENS = 2
-SERVED = "served"
-BROKEN = "broken"
-STARTED = tuple(f"app{number}" for number in range(40))
 APPLICATIONS = (BROKEN, *STARTED)
 YEAR_SECONDS = 365 * DAY_SECONDS
-SCOPES = Discovery(workgroup="Conformance", domain="conformance.example", site="bench")
 NO_FILES = IdentityFiles(certificate="-", key="-", authority="-")
 
 Wrap: TypeAlias = Callable[[Core], Core]
@@ -104,7 +102,7 @@ def _listed(address: Address) -> ServerAddress:
 
 def _discovery(license_servers: Sequence[Address]) -> Discovery:
     listed = tuple(_listed(address) for address in license_servers)
-    return Discovery(servers=listed) if listed else SCOPES
+    return msgspec.convert({"servers": listed} if listed else SCOPES, Discovery)
 
 
 class LicenseServerUnderTest:

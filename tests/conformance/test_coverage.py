@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance import coverage
-from tests.conformance.case import EVERYBODY
-from tests.conformance.cases.generated_silence import SILENCE
-from tests.conformance.catalogue import cases_for, generated_for, is_named
-from tests.conformance.reach import QUESTIONS, TABLE_BY_NAME, UNASKED, spots
-from tests.conformance.scenarios import NOT_BUILT, SCENARIOS
+from clients.conformance import coverage
+from clients.conformance.case import EVERYBODY
+from clients.conformance.cases.generated_silence import SILENCE
+from clients.conformance.catalogue import cases_for, generated_for, is_named
+from clients.conformance.reach import QUESTIONS, TABLE_BY_NAME, UNASKED, spots
+from clients.conformance.scenarios import NOT_BUILT, SCENARIOS
 from tsproto.messages import TABLE, Kind, LinkState, Message, Role
 from tsproto.requirements import NOT_TESTABLE, RETIRED, Level
 

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.conformance.ears import Ear, first_caller
-from tests.conformance.over_sockets import Address
-from tests.conformance.trust import Trust
+from clients.conformance.ears import Ear, first_caller
+from clients.conformance.over_sockets import Address
+from clients.conformance.trust import Trust
 from tsproto import certificates
 from tsproto.messages import Role
 

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from clients.conformance import report
+from clients.conformance.catalogue import cases_for, pick
+from clients.conformance.command import main, named_source, parser
+from clients.conformance.runner import Verdict, play, play_all
 from daemons import accounts, lab
-from tests.conformance import report
-from tests.conformance.__main__ import main, parser, source_of
-from tests.conformance.catalogue import cases_for, pick
-from tests.conformance.runner import InProcessSource, Verdict, play, play_all
+from tests.conformance.in_process_source import InProcessSource
 from tests.conformance.wrong import FAULTS, Fault
 from tsproto import certificates
 from tsproto.messages import Role
@@ -72,7 +73,7 @@ def test_a_labs_program_passes_where_the_suite_is_whom_it_dials(
     offset = lab.clock_offset(farm)
     word = role.name.lower().replace("_", "-")
     options = parser().parse_args([name, "--role", word, "--lab", str(farm), "--timeout", "4"])
-    source = source_of(options, role)
+    source = named_source(options, role, print)
     results = list(play_all(pick(cases_for(role), only, ()), source))
     source.stop()
     missed = [result for result in results if result.verdict is not Verdict.PASSED]

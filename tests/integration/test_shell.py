@@ -19,6 +19,7 @@ from daemons.effects import (
     Verified,
     Verify,
 )
+from daemons.events import DaemonBroken
 from daemons.shell import (
     EXIT_BROKEN,
     EXIT_STOPPED,
@@ -234,9 +235,9 @@ async def test_a_fault_of_the_core_stops_the_daemon() -> None:
             who.request(QueryServers())
             assert (await who.closed()).code is ErrorCode.SHUTTING_DOWN
             assert await running.running == EXIT_BROKEN
-    (line,) = [line for line in lines if line["event"] == "daemon.broken"]
-    assert line["error"] == "KeyError: 'a fault'"
-    assert line["at"][-1].endswith(" broken")
+    (found,) = [e for line in lines if isinstance(e := line["event"], DaemonBroken)]
+    assert found.error == "KeyError: 'a fault'"
+    assert found.at[-1].endswith(" broken")
 
 
 async def test_a_fault_beside_the_core_stops_the_daemon_too() -> None:

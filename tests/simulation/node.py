@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from daemons import effects
+from daemons import effects, events
 from daemons.effects import Core, Effect, EffectQueue, Endpoint, Failed, Persist
 from daemons.switchboard import Switchboard
 from tests.simulation.network import End, LinkTimer, Network
@@ -139,7 +139,7 @@ class Node:
         self.numbers = 0
         self.core: Core
         self.switchboard: Switchboard
-        self.notes: Callable[[Node, effects.Note], None] = lambda node, note: None
+        self.notes: Callable[[Node, effects.Note | events.Event], None] = lambda node, note: None
         self.commit_first = True  # False is a planted bug: answers leave before the commit
         self.crash_after_answer = 0.0
         self.crash_in_commit = 0.0
@@ -236,7 +236,7 @@ class Node:
 
     def perform(self, effect: Effect) -> None:
         match effect:
-            case effects.Note():
+            case effects.Note() | events.Event():
                 self.world.trace(f"{self.name} {effect.event}")
                 self.notes(self, effect)
             case effects.Broadcast(datagram):

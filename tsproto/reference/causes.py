@@ -39,7 +39,6 @@ class Cause(msgspec.Struct, frozen=True):
 _GOODBYE, _REFUSED = Carrier.GOODBYE, Carrier.REFUSED
 _LOGON_REFUSED, _NONE = Carrier.LOGON_REFUSED, Carrier.NONE
 _FOR_A_DEVICE = ("AcquireLicense", "RenewLicense", "MarkValidated")
-_RESERVED = "reserved: nobody sends it in version 1"
 
 CAUSES: tuple[Cause, ...] = (
     Cause(ErrorCode.NORMAL, _GOODBYE, EVERYBODY, "it has all that it wanted, or was redirected"),
@@ -286,8 +285,12 @@ CAUSES: tuple[Cause, ...] = (
         "the session's program has ended; SessionEnded came before",
         ("LogoffSession",),
     ),
-    Cause(ErrorCode.DISCONNECTED_BY_ADMINISTRATOR, _NONE, TERMINAL_SERVER, _RESERVED),
-    Cause(ErrorCode.DIRECTORY_UNAVAILABLE, _NONE, TERMINAL_SERVER, _RESERVED),
+    Cause(
+        ErrorCode.DIRECTORY_UNAVAILABLE,
+        _NONE,
+        TERMINAL_SERVER,
+        "what a terminal server calls it that cannot ask its directory",
+    ),
     Cause(
         ErrorCode.NOT_JOINED,
         _REFUSED,
@@ -302,7 +305,6 @@ CAUSES: tuple[Cause, ...] = (
         SESSION_DIRECTORY,
         "the same terminal server, by name, address and port, has joined over a newer connection",
     ),
-    Cause(ErrorCode.DIRECTORY_REBUILDING, _NONE, SESSION_DIRECTORY, _RESERVED),
     Cause(
         ErrorCode.NOT_PERMITTED,
         _REFUSED,

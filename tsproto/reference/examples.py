@@ -72,9 +72,7 @@ _CERTIFICATE = bytes.fromhex("308201a8308201" + "5aa003020102021413") + bytes(41
 # Each with its request id.
 EXAMPLES: tuple[tuple[Message, int], ...] = (
     (
-        messages.Hello(
-            version_min=1, version_max=1, role=Role.CLIENT, name="laptop", software="tsfarm 0.1"
-        ),
+        messages.Hello(version_min=1, version_max=1, role=Role.CLIENT, name="laptop"),
         0,
     ),
     (messages.Welcome(version=1, role=Role.TERMINAL_SERVER, name="ts1", farm="lab"), 0),

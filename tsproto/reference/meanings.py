@@ -81,16 +81,12 @@ MEANINGS: dict[str, dict[str, str]] = {
         "version_max": "highest version that the sender speaks",
         "role": "what the sender is",
         "name": "name of the daemon or administrator as in its certificate, or of the device",
-        "software": "program and version, for people to read",
-        "capabilities": "names of additions that the sender understands",
     },
     "Welcome": {
         "version": "the version that both speak from now on",
         "role": "what the sender is",
         "name": "name of the daemon, as in its certificate",
         "farm": "name of the farm; in TLS the certificate's counts, and this one is not compared",
-        "software": "program and version, for people to read",
-        "capabilities": "names of additions that the sender understands",
     },
     "Goodbye": {
         "code": "why the connection ends",

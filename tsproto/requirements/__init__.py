@@ -37,7 +37,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
 )
 
 # Ids that once were, never to be used again.
-RETIRED: tuple[str, ...] = ()
+RETIRED: tuple[str, ...] = ("GROW-03", "HELLO-08")
 
 # SHOULD and MAY that one target cannot show, with the reason.
 NOT_TESTABLE: dict[str, str] = {

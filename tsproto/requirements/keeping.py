@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tsproto.errors import ErrorCode
 from tsproto.messages import CLIENT, DAEMONS, EVERYBODY, TERMINAL_SERVER
-from tsproto.requirements.requirement import may, must, should
+from tsproto.requirements.requirement import must, should
 
 HEARTBEAT = (
     must(
@@ -217,11 +217,6 @@ GROWTH = (
         DAEMONS,
         "An end MUST accept a Hello that offers versions it does not know beside one that it"
         " knows.",
-    ),
-    may(
-        "GROW-03",
-        EVERYBODY,
-        "An end MAY name capabilities of its own, for additions that a peer is free to ignore.",
     ),
 )
 

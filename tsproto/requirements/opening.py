@@ -54,11 +54,6 @@ HELLO = (
         ErrorCode.VERSION_UNSUPPORTED,
     ),
     must(
-        "HELLO-08",
-        EVERYBODY,
-        "An end MUST ignore capabilities that it does not know.",
-    ),
-    must(
         "HELLO-09",
         DAEMONS,
         "The end that listens MUST send nothing before Welcome but a Goodbye.",

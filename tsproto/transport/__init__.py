@@ -13,7 +13,7 @@ import ipaddress
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from tsproto import limits
@@ -35,6 +35,7 @@ __all__ = [
     "client_tls_unverified",
     "daemon_tls",
     "dial",
+    "is_loopback",
     "listen",
     "server_tls",
 ]
@@ -178,7 +179,6 @@ async def listen(
     farm: str,
     tls: ssl.SSLContext | None,
     plain_anywhere: bool = False,
-    capabilities: Sequence[str] = (),
     connections_max: int = limits.CONNECTIONS_MAX,
     connections_per_address_max: int = limits.CONNECTIONS_PER_ADDRESS_MAX,
     handshakes_max: int = limits.HANDSHAKES_MAX,
@@ -189,7 +189,7 @@ async def listen(
     Raises OSError when the address cannot be had, and PlainRefused for plain TCP on an address that
     is not loopback, unless `plain_anywhere`.
     """
-    if tls is None and not plain_anywhere and not _is_loopback(host):
+    if tls is None and not plain_anywhere and not is_loopback(host):
         raise PlainRefused(f"{host} is no loopback address: listen with TLS, or allow plain TCP")
     end = LocalEnd(
         role=role,
@@ -197,7 +197,6 @@ async def listen(
         farm=farm,
         tls=tls,
         dialling=False,
-        capabilities=tuple(capabilities),
     )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -226,7 +225,6 @@ async def dial(
     expect_name: str = "",
     timeout_seconds: float = limits.DIAL_SECONDS,
     plain_anywhere: bool = False,
-    capabilities: Sequence[str] = (),
     observer: Observer | None = None,
     source: str = "",
 ) -> Link:
@@ -238,7 +236,7 @@ async def dial(
     DialFailed.
     """
     where = f"{host}:{port} from {source}" if source else f"{host}:{port}"
-    if tls is None and not plain_anywhere and not _is_loopback(host):
+    if tls is None and not plain_anywhere and not is_loopback(host):
         raise DialFailed(ErrorCode.NOT_PERMITTED, f"{where} is no loopback address: TLS is needed")
     end = LocalEnd(
         role=role,
@@ -246,7 +244,6 @@ async def dial(
         farm=farm,
         tls=tls,
         dialling=True,
-        capabilities=tuple(capabilities),
         expect_role=expect_role,
         expect_name=expect_name,
     )
@@ -298,7 +295,7 @@ def _source_options(source: str) -> dict[str, Any]:
     return {"local_addr": (source, 0)}
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

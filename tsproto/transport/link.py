@@ -63,7 +63,6 @@ class LocalEnd(msgspec.Struct, frozen=True, kw_only=True):
     farm: str
     tls: ssl.SSLContext | None
     dialling: bool
-    capabilities: tuple[str, ...] = ()
     expect_role: Role | None = None
     expect_name: str = ""
 
@@ -80,7 +79,6 @@ class LocalEnd(msgspec.Struct, frozen=True, kw_only=True):
             farm=self.farm,
             certified=certified,
             trusted=self.tls is None,
-            capabilities=self.capabilities,
             expect_role=self.expect_role,
             expect_name=self.expect_name,
         )

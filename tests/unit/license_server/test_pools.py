@@ -22,6 +22,8 @@ from tsproto.errors import ErrorCode
 from tsproto.messages import (
     AddKeyPack,
     Done,
+    Pools,
+    QueryPools,
 )
 
 
@@ -52,7 +54,19 @@ def test_a_newer_terminal_server_takes_over_the_one_temporary_token() -> None:
     assert (raised.license_id, raised.expires_at) == (first.license_id, first.expires_at)
     assert claims(raised).product_version == 2
     assert server.issued(acquire(version=1)) == raised
-    assert (server.pool(1).temporary, server.pool(2).temporary) == (0, 1)
+    assert server.pool(2).temporary == 1
+
+
+def test_a_pool_without_packs_and_tokens_is_neither_shown_nor_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pools, "POOLS_MAX", 2)
+    server = Server("a")
+    for version in (1, 2, 3):
+        assert claims(server.issued(acquire(version=version))).product_version == version
+    shown = server.asked(QueryPools(), server.administrator)
+    assert isinstance(shown, Pools)
+    assert [(row.product_version, row.temporary) for row in shown.pools] == [(3, 1)]
 
 
 def test_a_key_pack_counts_once_and_another_with_its_id_is_refused() -> None:

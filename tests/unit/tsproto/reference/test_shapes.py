@@ -2,7 +2,7 @@ import msgspec
 
 from tsproto.discovery import Answer, Query
 from tsproto.license_token import Claims
-from tsproto.messages import TABLE, Hello, LogonRequest, ServerRow
+from tsproto.messages import TABLE, LogonRequest, ServerRow
 from tsproto.reference import shapes
 from tsproto.reference.meanings import MEANINGS
 from tsproto.reference.shapes import ROWS
@@ -42,13 +42,6 @@ def test_a_pattern_is_shown_bare() -> None:
     assert "| text, `Name` | 1 to 64 characters, `[A-Za-z0-9][A-Za-z0-9._-]*` |" in shapes.fields(
         ServerRow, first=0
     )
-
-
-def test_a_list_of_text_says_its_bounds_and_those_of_each() -> None:
-    assert (
-        "| 7 | `capabilities` | list of text, `OptionalName` |"
-        " 0 to 32 rows, each 0 to 64 characters, `[A-Za-z0-9._-]*` | empty |"
-    ) in shapes.fields(Hello, first=2)
 
 
 def test_enumerations_and_named_types_are_listed() -> None:

@@ -1,0 +1,65 @@
+"""Which requirements have cases, for targets of which roles, and which have none."""
+
+from __future__ import annotations
+
+import msgspec
+
+from clients.conformance.case import EVERYBODY, Case
+from clients.conformance.catalogue import cases_for
+from tsproto.messages import Role
+from tsproto.requirements import NOT_TESTABLE, REQUIREMENTS, Level, Requirement
+
+BY_ID: dict[str, Requirement] = {requirement.id: requirement for requirement in REQUIREMENTS}
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One requirement: how many cases it has for a target of each role that it binds."""
+
+    requirement: Requirement
+    cases: dict[Role, int]
+
+    @property
+    def is_covered(self) -> bool:
+        return any(self.cases.values())
+
+    @property
+    def why_not(self) -> str:
+        """Why there need be no case: SHOULD and MAY may be listed with a reason, and what binds
+        administrators alone binds no target of the suite."""
+        if not self.cases:
+            return "binds no role that the suite tests"
+        is_must = self.requirement.level is Level.MUST
+        return "" if is_must else NOT_TESTABLE.get(self.requirement.id, "")
+
+
+def table() -> list[Line]:
+    cases = {role: cases_for(role) for role in EVERYBODY}
+    return [
+        Line(
+            requirement,
+            {
+                role: _count(cases[role], requirement)
+                for role in EVERYBODY
+                if role in requirement.subject
+            },
+        )
+        for requirement in REQUIREMENTS
+    ]
+
+
+def _count(cases: list[Case], requirement: Requirement) -> int:
+    return sum(requirement.id in case.requirements for case in cases)
+
+
+def printed() -> str:
+    """The table, for a person."""
+    lines = []
+    for line in table():
+        counts = ", ".join(f"{role.name.lower()} {n}" for role, n in line.cases.items() if n)
+        id, level = line.requirement.id, line.requirement.level
+        lines.append(f"{id:10}{level:8}{counts or line.why_not or 'NO CASE'}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(printed())

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from clients import files
 from clients.files import DeviceStoreError
+from daemons.files import durable
 from tsproto import identity
 
 KNOWN_FARMS_BYTES_MAX = 4 * 1024 * 1024  # some 50,000 hosts
@@ -49,16 +50,16 @@ class KnownFarms:
         A host that is known with another authority stays as it is.
         """
         fingerprint = _fingerprint(authority)
-        with files.explained(self.file), files.locked(self._folder):
+        with files.explained(self.file), durable.locked(self._folder / "lock"):
             if self.authority(fingerprint) is None:
                 path = self._authority_file(fingerprint)
-                files.make_folder(path.parent)
-                files.replace(path, authority)
+                durable.make_folder(path.parent)
+                durable.replace(path, authority)
             hosts = self._hosts()
             if _where(host, port) not in hosts:
                 hosts[_where(host, port)] = identity.show_fingerprint(fingerprint)
                 lines = "".join(f"{where} {shown}\n" for where, shown in hosts.items())
-                files.replace(self.file, lines.encode())
+                durable.replace(self.file, lines.encode())
 
     def _authority_file(self, fingerprint: bytes) -> Path:
         return self._folder / "authorities" / f"{fingerprint.hex()}.pem"

@@ -27,6 +27,7 @@ from tests.rules import (
     names_say_something,
     no_terminal_is_inherited,
     no_test_sleeps,
+    the_neutral_imports_neither,
     the_pure_imports_the_pure,
     the_pure_touches_nothing,
     the_store_knows_no_core,
@@ -60,6 +61,10 @@ def test_one_daemon_never_imports_another() -> None:
 
 def test_daemons_and_clients_never_import_each_other() -> None:
     assert_kept(daemons_and_clients_meet_only_in_messages, "daemons", "clients")
+
+
+def test_what_daemons_and_clients_share_imports_neither() -> None:
+    assert_kept(the_neutral_imports_neither, "daemons")
 
 
 def test_the_store_never_imports_a_core() -> None:
@@ -154,6 +159,8 @@ CORE = "daemons/session_directory/core.py"
             "def f():\n    import daemons.license_server.core",
             "core",
         ),
+        (the_neutral_imports_neither, "daemons/files/x.py", "import daemons.config", "config"),
+        (the_neutral_imports_neither, "daemons/files/x.py", "import clients.files", "clients"),
         (
             the_store_knows_no_core,
             "daemons/store/sqlite.py",
@@ -201,6 +208,16 @@ def test_a_broken_rule_is_named_with_its_file(
             daemons_and_clients_meet_only_in_messages,
             "clients/lab.py",
             "def f():\n    from daemons import lab",
+        ),
+        (
+            daemons_and_clients_meet_only_in_messages,
+            "clients/device.py",
+            "from daemons.files import durable",
+        ),
+        (
+            the_neutral_imports_neither,
+            "daemons/files/x.py",
+            "from tsproto.errors import TsfarmError",
         ),
         (the_store_knows_no_core, "daemons/store/x.py", "from daemons.effects import Record"),
         (names_say_something, "daemons/session_directory/placements.py", ""),

@@ -36,6 +36,7 @@ __all__ = [
     "daemon_tls",
     "dial",
     "is_loopback",
+    "is_loopback",
     "listen",
     "server_tls",
 ]
@@ -296,6 +297,7 @@ def _source_options(source: str) -> dict[str, Any]:
 
 
 def is_loopback(host: str) -> bool:
+    """Whether this address or name is of this machine alone, where plain TCP is allowed."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

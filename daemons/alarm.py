@@ -1,4 +1,4 @@
-"""One timer for the next deadline of a core, touched only when that deadline moved."""
+"""One timer for the next of many deadlines, set anew only when a deadline comes nearer."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ TIMER_SECONDS_MAX = 60.0
 
 
 class Alarm:
-    """Calls `ring` when a deadline may be due; it may ring early, never late by more than that."""
+    """Calls `ring` when a deadline may be over. It may ring early, or for one that is gone; never
+    later than TIMER_SECONDS_MAX after a clock was set."""
 
     def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring
         self._timer: asyncio.TimerHandle | None = None
-        self._set_for: float | None = None
+        self._set_for = 0.0
 
     def set(self, deadline: float | None, now: float) -> None:
-        """Ring at `deadline`, Unix seconds as `now` is; None means never."""
-        if deadline == self._set_for:
+        """Ring at `deadline`, in the same seconds as `now`; None means never."""
+        if deadline is None or (self._timer is not None and self._set_for <= deadline):
             return
         self.cancel()
-        if deadline is not None:
-            delay = min(max(deadline - now, 0.0), TIMER_SECONDS_MAX)
-            self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
-            self._set_for = deadline
+        delay = min(max(deadline - now, 0.0), TIMER_SECONDS_MAX)
+        self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+        self._set_for = deadline
 
     def cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._set_for = None
+            self._timer = None
 
     def _on_timer(self) -> None:
-        self._timer = self._set_for = None
+        self._timer = None
         self._ring()

@@ -63,9 +63,12 @@ class Clock:
     def reload(self) -> None:
         """Take the offset that the clock file holds now; a missing file is an offset of 0.
 
-        Raises ClockFileError when it holds no number, or one that leads back in time.
+        Raises ClockFileError when it holds no number, or one that leads back in time, and where
+        there is no such file: only a lab's clock can be warped.
         """
-        assert self.file is not None
+        if self.file is None:
+            detail = "only a lab's clock can be warped: the configuration names no clock_file"
+            raise ClockFileError(detail)
         offset = _read_offset(self.file)
         if offset < self._offset:
             raise ClockFileError(

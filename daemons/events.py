@@ -567,7 +567,7 @@ class LicenseBorrowed(LicenseChanged, frozen=True, kw_only=True, tag="license.bo
 
 
 class LicenseReclaimed(LicenseChanged, frozen=True, kw_only=True, tag="license.reclaimed"):
-    """A token expired and is back in its pool; a temporary one ended."""
+    """A full token expired and is back in its pool."""
 
 
 class LicenseExpired(LicenseChanged, frozen=True, kw_only=True, tag="license.expired"):

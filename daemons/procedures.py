@@ -48,16 +48,15 @@ class Promise(Generic[T]):
 
 class Question(Promise[T]):
     """A promise that the outcome of an effect settles. The effect is decided when a procedure first
-    waits for it; that procedure alone may wait, for the question is withdrawn with it."""
+    waits for it."""
 
-    __slots__ = ("asker", "effect", "read", "ticket")
+    __slots__ = ("effect", "read", "ticket")
 
     def __init__(self, effect: Callable[[int], Effect], read: Callable[[Outcome], T]) -> None:
         super().__init__()
         self.effect = effect
         self.read = read
         self.ticket = 0
-        self.asker: _Running | None = None
 
 
 Wait: TypeAlias = tuple[Promise[Any], ...]
@@ -65,14 +64,13 @@ Procedure: TypeAlias = Generator[Wait, None, T]
 
 
 class _Running:
-    __slots__ = ("generator", "interruption", "is_ready", "owner", "questions", "waits_for")
+    __slots__ = ("generator", "interruption", "is_ready", "owner", "waits_for")
 
     def __init__(self, owner: Hashable, generator: Procedure[None]) -> None:
         self.owner = owner
         self.generator = generator
         self.interruption: Exception | None = None
         self.is_ready = False
-        self.questions: tuple[Question[Any], ...] = ()
         self.waits_for: Wait = ()
 
 
@@ -119,13 +117,9 @@ class Procedures:
         return self._run(now)
 
     def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
-        """Nothing follows for a question whose asker has ended or was stopped."""
+        """Nothing follows when the procedures that asked have ended or were stopped."""
         question = self._questions.pop(ticket, None)
-        if question is None:
-            return []
-        assert question.asker is not None
-        question.asker.questions = tuple(q for q in question.asker.questions if q is not question)
-        return self.settle(question, question.read(outcome), now)
+        return [] if question is None else self.settle(question, question.read(outcome), now)
 
     def interrupt(self, owner: Hashable, why: Exception, now: float) -> list[Effect]:
         """Raise this where the owner's procedure waits; nothing follows when it has none."""
@@ -162,7 +156,7 @@ class Procedures:
             self._is_running = True
         try:
             if stopped is not None:
-                self._end(stopped)
+                stopped.generator.close()
             while is_outermost and self._ready:
                 self._current = self._ready.popleft()
                 self._step(self._current)
@@ -189,12 +183,11 @@ class Procedures:
         except StopIteration:
             if self._is_wanted(running):
                 del self._running[running.owner]
-            self._withdraw(running)
             return
         if self._is_wanted(running):
             self._wait(running, waits)
         else:
-            self._end(running)
+            running.generator.close()
 
     def _is_wanted(self, running: _Running) -> bool:
         return self._running.get(running.owner) is running
@@ -203,17 +196,10 @@ class Procedures:
         running.waits_for = waits
         for promise in waits:
             promise.waiting.append(running)
-            if isinstance(promise, Question):
-                self._ask(running, promise)
-
-    def _ask(self, running: _Running, question: Question[Any]) -> None:
-        if question.asker is None:
-            question.asker = running
-            question.ticket = self.next_ticket()
-            self._questions[question.ticket] = question
-            running.questions = (*running.questions, question)
-            self._decided.append(question.effect(question.ticket))
-        assert question.asker is running, "a question has one asker; a promise may have more"
+            if isinstance(promise, Question) and not promise.ticket:
+                promise.ticket = self.next_ticket()
+                self._questions[promise.ticket] = promise
+                self._decided.append(promise.effect(promise.ticket))
 
     def _wake(self, running: _Running) -> None:
         self._leave(running)
@@ -225,14 +211,6 @@ class Procedures:
         for promise in running.waits_for:
             promise.waiting.remove(running)
         running.waits_for = ()
-
-    def _end(self, running: _Running) -> None:
-        running.generator.close()
-        self._withdraw(running)
-
-    def _withdraw(self, running: _Running) -> None:
-        for question in running.questions:
-            self._questions.pop(question.ticket, None)
 
 
 def _frames(procedure: Procedure[None]) -> list[str]:
@@ -248,15 +226,13 @@ def _frames(procedure: Procedure[None]) -> list[str]:
 
 
 def outcome_of(promise: Promise[T]) -> Procedure[T]:
-    if not promise.is_settled:
-        yield (promise,)
+    yield (promise,)
     return promise.outcome
 
 
 def either(*promises: Promise[Any]) -> Procedure[None]:
     """Wait until one of these is settled; the others stay open, and questions among them asked."""
-    if not any(promise.is_settled for promise in promises):
-        yield promises
+    yield promises
 
 
 def question(

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import secrets
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ from daemons import descriptors, logs
 from daemons.clock import Clock, ClockFileError
 from daemons.config import ConfigError, read_settings
 from daemons.effects import Record
-from daemons.links import Station
+from daemons.links import bound
 from daemons.settings import DaemonSettings, IdentityFiles, TerminalServerSettings
 from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS
 from daemons.store import Store, StoreError
@@ -35,6 +36,7 @@ from tsproto import certificates, identity, limits, transport
 from tsproto.errors import TsfarmError
 from tsproto.identity import ROLE_WORDS, IdentityError
 from tsproto.messages import Role
+from tsproto.transport import LocalIdentity
 
 S = TypeVar("S", bound=DaemonSettings)
 
@@ -52,16 +54,24 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Start(msgspec.Struct, Generic[S], frozen=True):
-    """What a daemon is started with. `records` is what its store held, by kind, until a core has
-    taken it."""
+    """What a daemon is started with. `listening` is bound, and accepts nobody yet. `records` is
+    what the store held, by kind, until a core has taken it."""
 
     settings: S
     credentials: Credentials
-    station: Station
+    identity: LocalIdentity
+    listening: socket.socket
+    connections_max: int
     store: Store
     records: dict[type[Record], Sequence[Record]]
     clock: Clock
     rng: secrets.SystemRandom
+
+    @property
+    def port(self) -> int:
+        """That it listens on."""
+        port: int = self.listening.getsockname()[1]
+        return port
 
     def take_records(self) -> Mapping[type[Record], Sequence[Record]]:
         """Once: a license server's journal is long, and is not to stay in memory."""
@@ -157,16 +167,23 @@ async def _run(
     _cancel_by_signal()
     try:
         await store.open(credentials.name, records)
-        start = Start(
-            settings=settings,
-            credentials=credentials,
-            station=_station(settings, credentials, role),
-            store=store,
-            records={record: await store.load(record) for record in records},
-            clock=clock,
-            rng=secrets.SystemRandom(),
-        )
-        return await serve(start)
+        loaded: dict[type[Record], Sequence[Record]] = {}
+        for record in records:
+            loaded[record] = await store.load(record)
+        local = _local_identity(settings, credentials, role)
+        with bound(settings.listen, local) as listening:
+            start = Start(
+                settings=settings,
+                credentials=credentials,
+                identity=local,
+                listening=listening,
+                connections_max=_connections_max(settings),
+                store=store,
+                records=loaded,
+                clock=clock,
+                rng=secrets.SystemRandom(),
+            )
+            return await serve(start)
     except asyncio.CancelledError:
         log.info("daemon.stopping", name=credentials.name)
         return EXIT_STOPPED
@@ -251,17 +268,18 @@ def _check_signed(
         )
 
 
-def _station(settings: DaemonSettings, credentials: Credentials, role: Role) -> Station:
+def _local_identity(
+    settings: DaemonSettings, credentials: Credentials, role: Role
+) -> LocalIdentity:
     listen, files = settings.listen, settings.identity
     paths = Path(files.certificate), Path(files.key), Path(files.authority)
-    return Station(
+    return LocalIdentity(
         role=role,
         name=credentials.name,
         farm=settings.farm,
         listen_tls=transport.server_tls(*paths) if listen.tls else None,
         dial_tls=transport.daemon_tls(*paths) if listen.tls else None,
         plain_anywhere=listen.plain_anywhere,
-        connections_max=_connections_max(settings),
     )
 
 

@@ -1,20 +1,18 @@
-"""Carries what happens to a core, and what it decides to links, dials and commits: one object under
-the asyncio shell and under the simulator.
+"""Connects a core with its peers, its disk and its effects: one object under the asyncio shell and
+under the simulator.
 
-Everything that happens is a step, a call of the core that lacks only `now`. Steps wait in one list
-and run in one wake-up after the other, so a core is never called while it is being called, and all
-that one wake-up says to a peer leaves in one write. Whatever becomes of an Ask, its ticket comes
-back once. Nothing here waits, or reads a clock: `now` is the core's time, which a lab may warp,
-`ticks` a clock that only ever runs, for time-outs.
+What happens becomes a step, a call of the core that lacks only `now`. Steps wait in one list and
+run one after the other in a turn, so a core is never called while it is being called, and each
+peer gets in one write what one turn tells it. Nothing here waits or reads a clock. A turn is told
+two times: `now` is the core's, which a lab may warp; `ticks` counts seconds for time-outs.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
 
 from daemons.effects import (
     Answer,
@@ -31,345 +29,253 @@ from daemons.effects import (
     Peer,
     Persist,
     Tell,
+    Warp,
 )
+from daemons.routes import L, Routes
 from tsproto.connection import Answered, Closed, Event, Opened, Received
-from tsproto.errors import ErrorCode, TooManyRequests
-from tsproto.messages import Message, Refused, Role
+from tsproto.errors import ErrorCode
+from tsproto.messages import Message, Refused, Role, WarpClock
 
 Step = Callable[[float], list[Effect]]
 
-# A commit takes milliseconds. When this much waits for one, the disk stalls, and new requests are
-# better told so than kept.
+# A commit takes milliseconds. When this many effects wait for one, the disk stalls: new requests
+# are refused rather than kept.
 EFFECTS_WAITING_MAX = 8_192
 BUSY_RETRY_SECONDS = 1
 
 
-class Line(Protocol):
-    """One connection, in somebody's hands: its bytes, timers and TLS are theirs."""
-
-    @property
-    def id(self) -> int: ...
-    @property
-    def host(self) -> str: ...
-    @property
-    def port(self) -> int: ...
-    @property
-    def own_certificate(self) -> bytes: ...
-
-    def send(self, message: Message, request_id: int = 0) -> None: ...
-    def request(self, message: Message) -> int: ...
-    def give_up(self, request_id: int) -> None: ...
-    def flush(self) -> None: ...
-    def close(
-        self, code: ErrorCode, detail: str = "", trace_id: str = "", retry_after_seconds: int = 0
-    ) -> None: ...
-
-
 class Hands(Protocol):
-    """What is done outside. `dial` comes back as `dialled` or `dial_failed`, `commit` as
-    `committed`; `perform` is for every effect that the switchboard does not know."""
+    """What a switchboard has done for it. `dialled` or `dial_failed` follows `dial`; `committed`
+    follows `commit`, not from within it. `perform` takes all effects that are not about links."""
 
     def dial(self, endpoint: Endpoint) -> None: ...
     def commit(self, batch: list[Persist]) -> None: ...
     def perform(self, effect: Effect) -> None: ...
 
 
-class _OpenAsk:
-    """A request whose answer is awaited; before the link is open it has no `request_id`."""
+class _Link(Generic[L]):
+    """An open link, until its core has been told of its loss or has had it closed."""
 
-    __slots__ = ("message", "request_id", "route", "ticket")
+    __slots__ = ("is_closing", "line", "peer")
 
-    def __init__(self, route: _Route, message: Message, ticket: int) -> None:
-        self.route = route
-        self.message = message
-        self.ticket = ticket
-        self.request_id = 0
-
-
-class _Route:
-    """The way to one endpoint: being dialled while `line` is None."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-        self.line: Line | None = None
-        self.dial_tickets: list[int] = []
-        self.waiting: dict[int, _OpenAsk] = {}  # by ticket, until the link is open
-        self.asked: dict[int, _OpenAsk] = {}  # by request id
+    def __init__(self, line: L, peer: Peer) -> None:
+        self.line: L | None = line  # None once it is lost
+        self.peer = peer
+        self.is_closing = False  # its Close was decided: the core hears nothing more of it
 
 
-class Switchboard:
+class Switchboard(Generic[L]):
     def __init__(self, core: Core, hands: Hands) -> None:
-        self.now = 0.0
-        self.core = core
         self.queue = EffectQueue()
-        self.is_over = False
+        self.is_turning = False
+        self.is_halted = False
+        self._core = core
         self._hands = hands
-        self._lines: dict[int, Line] = {}
-        self._peers: dict[int, Peer] = {}
-        self._routes: dict[Endpoint, _Route] = {}
-        self._dialled: dict[int, _Route] = {}
-        self._asks: dict[int, _OpenAsk] = {}  # by ticket
-        self._timeouts: list[tuple[float, int]] = []
-        self._ticks = 0.0
-        self._unflushed: dict[int, Line] = {}
+        self._links: dict[int, _Link[L]] = {}
+        self._routes: Routes[L] = Routes(hands.dial, self.answer)
         self._steps: deque[Step] = deque()
-        self._hung_up: set[int] = set()  # links whose Close was decided: the core knows no more
-        self.is_awake = False
-        self.performers: dict[type[Effect], Callable[[Any], None]] = {
+        self._unflushed: dict[int, L] = {}
+        self._decides = True
+        self._now = self._ticks = 0.0
+        self._performers: dict[type[Effect], Callable[[Any], None]] = {
             Answer: self._answer,
             Ask: self._ask,
-            Dial: self._dial,
+            Close: self._close,
+            Dial: self._routes.dial,
             Tell: self._tell,
-            Close: self._hang_up,
         }
 
-    # --- what happens -----------------------------------------------------------------------------
+    # --- what happens: the next turn tells the core -----------------------------------------------
 
     def add(self, step: Step) -> None:
-        """To be run at the next wake-up."""
         self._steps.append(step)
 
     def answer(self, ticket: int, outcome: Outcome) -> None:
-        self._steps.append(partial(self.core.on_answer, ticket, outcome))
+        self._steps.append(partial(self._core.on_answer, ticket, outcome))
 
-    def dialled(self, endpoint: Endpoint, line: Line) -> None:
-        """A line to this endpoint came about; its Opened follows."""
-        self._lines[line.id] = line
-        self._dialled[line.id] = self._routes[endpoint]
+    def run_deadline(self) -> None:
+        """The core's next deadline may be over."""
+        self._steps.append(self._run_deadline)
+
+    def dialled(self, endpoint: Endpoint, line: L) -> None:
+        """A line to this endpoint stands; its Opened or Closed follows."""
+        self._routes.dialled(endpoint, line)
 
     def dial_failed(self, endpoint: Endpoint, failure: Failed) -> None:
-        self._end_route(self._routes[endpoint], failure)
+        self._routes.dial_failed(endpoint, failure)
 
-    def happened(self, line: Line, event: Event) -> None:
+    def happened(self, line: L, event: Event) -> None:
+        """An event of a line. None counts after its Closed, or after a Close was performed."""
         # In the order of how often they come; class patterns would cost a third more.
         if type(event) is Received:
-            message = event.message
-            caller = Caller(self._peers[line.id], message.request_id)
-            self._steps.append(partial(self._on_message, caller, message))
+            if link := self._links.get(line.id):
+                self._steps.append(partial(self._on_message, link, event.message))
         elif type(event) is Answered:
-            ask = self._dialled[line.id].asked.pop(event.message.request_id)
-            self._settle(ask, event.message)
+            self._routes.answered(line, event.message)
         elif type(event) is Opened:
             self._on_opened(line, event)
         elif type(event) is Closed:
             self._on_closed(line, event)
 
-    def line_of(self, peer: Peer) -> Line | None:
+    def line_of(self, peer: Peer) -> L | None:
         """None once the peer is gone."""
-        return self._lines.get(peer.link)
+        link = self._links.get(peer.link)
+        return None if link is None else link.line
 
-    def peer_of(self, line: Line) -> Peer | None:
-        return self._peers.get(line.id)
+    def peer_of(self, line: L) -> Peer | None:
+        """None before the link is open, and once it is lost."""
+        link = self._links.get(line.id)
+        return None if link is None or link.line is None else link.peer
 
-    def lines_dialled(self) -> list[Line]:
-        return [self._lines[link] for link in self._dialled]
+    @property
+    def has_steps(self) -> bool:
+        return bool(self._steps)
 
-    # --- one wake-up ------------------------------------------------------------------------------
+    def dialled_lines(self) -> Iterator[L]:
+        return self._routes.lines()
+
+    # --- a turn -----------------------------------------------------------------------------------
+
+    def turn(self, now: float, ticks: float) -> None:
+        """Run the steps that wait, and those that they lead to; nothing while a turn runs."""
+        self._turn(now, ticks, ())
 
     def committed(self, now: float, ticks: float) -> None:
-        """The commit is durable."""
-        self.turn(now, ticks, self.queue.committed())
+        """The batch is durable: perform what waited for it, then run a turn."""
+        self._turn(now, ticks, self.queue.committed())
 
-    def turn(self, now: float, ticks: float, ready: Sequence[Effect] = ()) -> None:
-        """Run the steps that wait, unless that is being done."""
-        if self.is_awake or self.is_over:
+    def next_timeout(self) -> float | None:
+        """When the next turn is due at the latest, in ticks; None for never."""
+        return self._routes.next_timeout
+
+    def stop_deciding(self) -> None:
+        """No step runs any more; what was decided is still committed, and then performed."""
+        self._decides = False
+
+    def halt(self) -> None:
+        """Nothing is decided, committed or performed any more."""
+        self.is_halted = True
+
+    def _turn(self, now: float, ticks: float, ready: Sequence[Effect]) -> None:
+        if self.is_turning or self.is_halted:
             return
-        self.is_awake = True
-        self.now, self._ticks = now, ticks
+        self.is_turning = True
+        self._now, self._ticks = now, ticks
         try:
-            if self._timeouts and self._timeouts[0][0] <= ticks:
-                self._give_up(ticks)
+            self._routes.give_up(ticks)
             if ready:
                 self._perform(ready)
-            steps, queue = self._steps, self.queue
-            while steps:
-                effects = steps.popleft()(self.now)
-                if len(effects) == 1 and type(effects[0]) is Answer and queue.is_idle:
-                    self._answer(effects[0])  # the most common of all
-                    continue
-                for effect in effects:
-                    if type(effect) is Close and effect.peer.link in self._lines:
-                        self._hung_up.add(effect.peer.link)
-                self._perform(queue.add(effects))
+            if self._decides:
+                self._run_steps()
+            else:
+                self._steps.clear()
             for line in self._unflushed.values():
                 line.flush()
             self._unflushed.clear()
-            if not queue.is_idle:
-                batch = queue.commit()
-                if batch:
-                    self._hands.commit(batch)
+            if not (self.queue.is_idle or self.is_halted) and (batch := self.queue.commit()):
+                self._hands.commit(batch)
         finally:
-            self.is_awake = False
+            self.is_turning = False
 
-    def drop_steps(self) -> None:
-        self._steps.clear()
-
-    def run_deadline(self) -> None:
-        """The core's next deadline may be due."""
-        self._steps.append(self._run_deadline)
-
-    @property
-    def may_time_out(self) -> bool:
-        return bool(self._timeouts)
-
-    def next_timeout(self) -> float | None:
-        """In ticks."""
-        while self._timeouts and self._timeouts[0][1] not in self._asks:
-            heapq.heappop(self._timeouts)
-        return self._timeouts[0][0] if self._timeouts else None
-
-    def _run_deadline(self, now: float) -> list[Effect]:
-        deadline = self.core.next_deadline()
-        is_due = deadline is not None and deadline <= now
-        return self.core.on_deadline(now) if is_due else []
+    def _run_steps(self) -> None:
+        steps, queue, now = self._steps, self.queue, self._now
+        while steps and not self.is_halted:
+            effects = steps.popleft()(now)
+            # The most common decision, without its way through the queue.
+            if len(effects) == 1 and queue.is_idle and type(effects[0]) is Answer:
+                self._answer(effects[0])
+                continue
+            for effect in effects:
+                if type(effect) is Close and (link := self._links.get(effect.peer.link)):
+                    link.is_closing = True
+            self._perform(queue.add(effects))
 
     def _perform(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
-            if self.is_over:
+            if self.is_halted:
                 return
-            perform = self.performers.get(type(effect))
-            if perform is None:
-                self._hands.perform(effect)
-            else:
-                perform(effect)
+            perform = self._performers.get(type(effect), self._hands.perform)
+            perform(effect)
 
-    def _on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
-        link = caller.peer.link
-        if link in self._hung_up or link not in self._lines:
+    # --- steps ------------------------------------------------------------------------------------
+
+    def _run_deadline(self, now: float) -> list[Effect]:
+        deadline = self._core.next_deadline()
+        is_due = deadline is not None and deadline <= now
+        return self._core.on_deadline(now) if is_due else []
+
+    def _on_message(self, link: _Link[L], message: Message, now: float) -> list[Effect]:
+        if link.is_closing or link.line is None:
             return []
+        caller = Caller(link.peer, message.request_id)
         if len(self.queue) > EFFECTS_WAITING_MAX:
             if caller.request_id:
                 self._answer(Answer(caller, _busy()))
                 return []
-            if caller.peer.role is Role.CLIENT:
-                self._hang_up(
-                    Close(caller.peer, ErrorCode.BUSY, retry_after_seconds=BUSY_RETRY_SECONDS)
+            if link.peer.role is Role.CLIENT:
+                self._close(
+                    Close(link.peer, ErrorCode.BUSY, retry_after_seconds=BUSY_RETRY_SECONDS)
                 )
-                return self.core.on_peer_lost(caller.peer, now)
-        return self.core.on_message(caller, message, now)
+                return self._core.on_peer_lost(link.peer, now)
+        if type(message) is WarpClock:
+            return [Warp(caller)]
+        return self._core.on_message(caller, message, now)
 
-    def _on_lost(self, peer: Peer, now: float) -> list[Effect]:
-        if peer.link in self._hung_up:
-            self._hung_up.discard(peer.link)
-            return []
-        return self.core.on_peer_lost(peer, now)
+    def _on_lost(self, link: _Link[L], now: float) -> list[Effect]:
+        self._links.pop(link.peer.link, None)
+        return [] if link.is_closing else self._core.on_peer_lost(link.peer, now)
 
-    # --- what a core wants ------------------------------------------------------------------------
+    # --- effects on links -------------------------------------------------------------------------
 
     def _answer(self, effect: Answer) -> None:
-        self._send(effect.caller.peer, effect.message, effect.caller.request_id)
+        caller = effect.caller
+        self._send(caller.peer, effect.message, caller.request_id)
 
     def _tell(self, effect: Tell) -> None:
         self._send(effect.peer, effect.message, 0)
 
     def _send(self, peer: Peer, message: Message, request_id: int) -> None:
-        line = self._lines.get(peer.link)
-        if line is not None:
+        link = self._links.get(peer.link)
+        if link is not None and (line := link.line) is not None:
             line.send(message, request_id)
-            self._unflushed[line.id] = line
-
-    def _hang_up(self, effect: Close) -> None:
-        self._hung_up.discard(effect.peer.link)
-        line = self._forget(effect.peer.link, Failed(ErrorCode.CONNECTION_LOST, "we hung up"))
-        if line is not None:
-            line.close(effect.code, effect.detail, effect.trace_id, effect.retry_after_seconds)
+            self._unflushed[peer.link] = line
 
     def _ask(self, effect: Ask) -> None:
-        route = self._route_to(effect.endpoint)
-        ask = _OpenAsk(route, effect.message, effect.ticket)
-        self._asks[effect.ticket] = ask
-        heapq.heappush(self._timeouts, (self._ticks + effect.timeout_seconds, effect.ticket))
-        if route.line is None:
-            route.waiting[effect.ticket] = ask
-        else:
-            self._request(route.line, ask)
+        if line := self._routes.ask(effect, self._ticks):
+            self._unflushed[line.id] = line
 
-    def _dial(self, effect: Dial) -> None:
-        route = self._route_to(effect.endpoint)
-        if route.line is None:
-            route.dial_tickets.append(effect.ticket)
-
-    def _route_to(self, endpoint: Endpoint) -> _Route:
-        route = self._routes.get(endpoint)
-        if route is None:
-            route = self._routes[endpoint] = _Route(endpoint)
-            self._hands.dial(endpoint)
-        return route
-
-    # --- questions --------------------------------------------------------------------------------
-
-    def _request(self, line: Line, ask: _OpenAsk) -> None:
-        try:
-            ask.request_id = line.request(ask.message)
-        except TooManyRequests as error:
-            self._settle(ask, Failed(ErrorCode.BUSY, str(error)))
+    def _close(self, effect: Close) -> None:
+        link = self._links.pop(effect.peer.link, None)
+        if link is None or link.line is None:
             return
-        if not ask.request_id:  # the link has just ended, and its Closed is on its way to us
-            self._settle(ask, Failed(ErrorCode.CONNECTION_LOST))
-            return
-        ask.route.asked[ask.request_id] = ask
-        self._unflushed[line.id] = line
+        link.is_closing = True
+        self._routes.ended(effect.peer.link, Failed(ErrorCode.CONNECTION_LOST, "we hung up"))
+        self._unflushed.pop(effect.peer.link, None)
+        link.line.close(effect.code, effect.detail, effect.trace_id, effect.retry_after_seconds)
 
-    def _give_up(self, ticks: float) -> None:
-        while self._timeouts and self._timeouts[0][0] <= ticks:
-            _, ticket = heapq.heappop(self._timeouts)
-            ask = self._asks.get(ticket)
-            if ask is None:
-                continue
-            if ask.route.waiting.pop(ticket, None):
-                self._settle(ask, Failed(ErrorCode.UNREACHABLE, "no link came about in time"))
-                continue
-            del ask.route.asked[ask.request_id]
-            if ask.route.line is not None:
-                ask.route.line.give_up(ask.request_id)
-            self._settle(ask, Failed(ErrorCode.UNANSWERED, "no answer came in time"))
+    # --- events of lines --------------------------------------------------------------------------
 
-    def _settle(self, ask: _OpenAsk, outcome: Outcome) -> None:
-        del self._asks[ask.ticket]
-        self.answer(ask.ticket, outcome)
-
-    def _end_route(self, route: _Route, failure: Failed) -> None:
-        del self._routes[route.endpoint]
-        for ask in (*route.asked.values(), *route.waiting.values()):
-            self._settle(ask, failure)
-        for ticket in route.dial_tickets:
-            self.answer(ticket, failure)
-
-    # --- links ------------------------------------------------------------------------------------
-
-    def _on_opened(self, line: Line, opened: Opened) -> None:
-        route = self._dialled.get(line.id)
-        peer = self._peers[line.id] = Peer(
+    def _on_opened(self, line: L, opened: Opened) -> None:
+        peer = Peer(
             link=line.id,
             role=opened.role,
             name=opened.name,
             host=line.host,
             port=line.port,
-            dialled=None if route is None else route.endpoint,
+            dialled=self._routes.opened(line),
             certificate=line.own_certificate,
         )
-        self._lines[line.id] = line
-        self._steps.append(partial(self.core.on_peer_opened, peer))
-        if route is not None:
-            route.line = line
-            route.dial_tickets.clear()
-            for ask in route.waiting.values():
-                self._request(line, ask)
-            route.waiting.clear()
+        self._links[line.id] = _Link(line, peer)
+        self._unflushed[line.id] = line
+        self._steps.append(partial(self._core.on_peer_opened, peer))
 
-    def _on_closed(self, line: Line, closed: Closed) -> None:
-        peer = self._peers.get(line.id)
-        self._forget(line.id, Failed(closed.code, closed.detail))
-        if peer is not None:
-            self._steps.append(partial(self._on_lost, peer))
-
-    def _forget(self, link: int, failure: Failed) -> Line | None:
-        line = self._lines.pop(link, None)
-        self._peers.pop(link, None)
-        self._unflushed.pop(link, None)
-        if route := self._dialled.pop(link, None):
-            self._end_route(route, failure)
-        return line
+    def _on_closed(self, line: L, closed: Closed) -> None:
+        self._routes.ended(line.id, Failed(closed.code, closed.detail))
+        self._unflushed.pop(line.id, None)
+        link = self._links.get(line.id)
+        if link is not None and link.line is not None:
+            link.line = None
+            self._steps.append(partial(self._on_lost, link))
 
 
 def _busy() -> Refused:

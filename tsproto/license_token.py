@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Generic, Literal, NewType, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, NewType, Protocol, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from msgspec import Meta
 
 from tsproto import limits
 from tsproto.errors import (
@@ -73,19 +72,19 @@ class Claims(msgspec.Struct, array_like=True, kw_only=True, frozen=True, gc=Fals
     """What the signature covers. New fields go last, with a default; readers of an older version
     ignore them. A change that they must not ignore takes a new `version`."""
 
-    version: Literal[1] = 1
-    farm: Name
-    issuer: Annotated[Name, Meta(description="name of the license server that signed")]
-    kind: LicenseKind
-    license_id: Id16
-    product: Name
-    product_version: ProductVersion
-    device_id: DeviceId
+    version: Literal[1] = 1  # of the claims
+    farm: Name  # farm that the license counts in
+    issuer: Name  # license server that signed, as in its certificate
+    kind: LicenseKind  # TEMPORARY or FULL
+    license_id: Id16  # random, the same when the license is renewed
+    product: Name  # what the license is for
+    product_version: ProductVersion  # highest version that the license is good for
+    device_id: DeviceId  # the device that it was issued to
     device_name: DeviceName
-    user_name: UserName
-    issued_at: Seconds
-    expires_at: Seconds
-    key_pack: OptionalName = ""
+    user_name: UserName  # who used the device then, at most 256 bytes of UTF-8
+    issued_at: Seconds  # when this token was signed: the issue, or the last renewal
+    expires_at: Seconds  # when it ends: it is expired from this second on
+    key_pack: OptionalName = ""  # key pack that a full token is of; empty for a temporary one
 
 
 _claims_decoder = msgspec.msgpack.Decoder(Claims)

@@ -16,7 +16,7 @@ from clients.conformance.runner import Result, Verdict
 from clients.conformance.scenarios import not_built
 from clients.conformance.stage import word_of
 from tsproto.messages import Role
-from tsproto.requirements import CHAPTERS
+from tsproto.requirements import REQUIREMENTS
 
 HEX_BYTES = 128
 WHOLE_CHARACTERS = 4_096  # of a value in the last thing that was said or heard
@@ -173,8 +173,8 @@ def _chapters(results: Sequence[Result]) -> Iterator[str]:
     by_requirement: dict[str, list[Result]] = {}
     for result in results:
         by_requirement.setdefault(result.case.requirement, []).append(result)
-    for prefix, chapter in CHAPTERS.items():
-        ids = sorted(id for id in by_requirement if id.partition("-")[0] == prefix)
+    for chapter in dict.fromkeys(requirement.chapter for requirement in REQUIREMENTS):
+        ids = sorted(id for id in by_requirement if BY_ID[id].chapter == chapter)
         if ids:
             yield f"<tr><th colspan=3>{html.escape(chapter)}</th></tr>"
         for id in ids:

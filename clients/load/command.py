@@ -23,8 +23,6 @@ from clients.load.measuring.thresholds import ThresholdError
 from clients.load.pacing.arrivals import length
 from clients.load.preparing import LINKS, SEED_MAX, STDOUT, Options, prepare
 from clients.load.report import writing
-from clients.load.report.progress import Progress, coloured
-from clients.load.report.summary import summary
 from clients.load.report.writing import NotWritten
 from clients.load.run import Outcome, perform
 from clients.load.scenario import IN_FLIGHT_MAX, RATE_MAX, reading
@@ -173,10 +171,12 @@ def load(scenario: str | None, list_only: bool, show: bool, **options: Any) -> N
         seconds = length(run.scenario)
         warm_up_seconds = run.scenario.warm_up_seconds
         name = run.scenario.name
-        with Progress(name, seconds, sys.stderr, warm_up_seconds=warm_up_seconds) as progress:
+        from clients.load.report.progress import progress
+
+        with progress(name, seconds, sys.stderr, warm_up_seconds=warm_up_seconds) as shown:
             if notice:
-                progress.line(notice)
-            outcome = perform(run, administrator, progress)
+                shown.line(notice)
+            outcome = perform(run, administrator, shown)
     unwritten = write_files(outcome, given)
     print_summary(outcome, given)
     for fault in unwritten:
@@ -216,7 +216,10 @@ def _contents(outcome: Outcome, given: Options) -> Iterator[tuple[Path, bytes]]:
 
 
 def print_summary(outcome: Outcome, given: Options) -> None:
-    """On standard output, or where JSON is printed there, beside it."""
+    """On standard output; on standard error where JSON is printed on standard output."""
+    from clients.load.report.progress import coloured
+    from clients.load.report.summary import summary
+
     result = outcome.result
     json_printed = given.json_file == STDOUT
     stream = sys.stderr if json_printed else sys.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import secrets
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def prepare(scenario_name: str, given: Options, scratch: Path) -> tuple[Run, str
     """The run, and a notice for whoever starts it, which may be empty. `scratch` is a folder for
     keys that this user alone may read. Raises BadInput, ScenarioError, ThresholdError,
     CapacityExceeded or NotWritten."""
+    _check_installed(given)
     read = reading.read(scenario_name)
     scenario = reading.adjusted(
         read.scenario,
@@ -90,6 +92,13 @@ def prepare(scenario_name: str, given: Options, scratch: Path) -> tuple[Run, str
         seed=secrets.randbelow(SEED_MAX + 1) if given.seed is None else given.seed,
     )
     return run, capacity.warning(wanted, sources, targets)
+
+
+def _check_installed(given: Options) -> None:
+    """They are imported late: a missing one must not cost a run that is over."""
+    needed = ("rich", *(("jinja2", "matplotlib") if given.html_file else ()))
+    if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
+        raise BadInput(f"a run needs {' and '.join(missing)}: install `tsfarm[load]`")
 
 
 def _links(given: Options, scenario: Scenario) -> int:

@@ -67,7 +67,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shows(Protocol):
-    """The part of `clients.load.report.progress.Progress` that is used here."""
+    """The part of `clients.load.report.progress.Progress` that `perform` uses."""
 
     def show(self, glimpse: Glimpse) -> None: ...
     def line(self, text: str) -> None: ...

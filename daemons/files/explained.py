@@ -55,10 +55,9 @@ def _explain(complaint: str, raw: Any, kind: type[msgspec.Struct]) -> str:
         return f"{_join(key, unknown[1])}: unknown key; {_known(unknown[1], expected)}"
     if missing := MISSING.match(complaint):
         return f"{_join(key, missing[1])}: missing; expected {_words(_step(expected, missing[1]))}"
-    if place and place[1] and isinstance(expected, inspect.DictType):
-        return (
-            f"{key}: expected as each key {_words(expected.key_type)}, found {_show(list(found))}"
-        )
+    table = _bare(expected)
+    if place and place[1] and isinstance(table, inspect.DictType):
+        return f"{key}: expected as each key {_words(table.key_type)}, found {_show(list(found))}"
     return f"{key}: expected {_words(expected)}, found {_show(found)}"
 
 

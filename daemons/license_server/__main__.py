@@ -21,24 +21,29 @@ def main(config: Path) -> int:
 
 
 async def serve(start: startup.Start[LicenseServerSettings]) -> int:
-    def make_core(port: int) -> LicenseServerCore:
-        try:
-            return LicenseServerCore(
-                start.settings,
-                name=start.credentials.name,
-                port=port,
-                key=start.credentials.key,
-                certificate=start.credentials.certificate,
-                records=start.take_records(),
-                rng=start.rng,
-                instance=start.rng.randbytes(16),
-            )
-        except KeyPackConflict as error:
-            raise ConfigError(f"key_packs: {error}") from None
-
-    discovery = start.settings.discovery
-    shell = Shell(start.station, start.store, start.clock, discovery=discovery)
-    return await shell.run(start.settings.listen, make_core)
+    try:
+        core = LicenseServerCore(
+            start.settings,
+            name=start.credentials.name,
+            port=start.port,
+            key=start.credentials.key,
+            certificate=start.credentials.certificate,
+            records=start.take_records(),
+            rng=start.rng,
+            instance=start.rng.randbytes(16),
+        )
+    except KeyPackConflict as error:
+        raise ConfigError(f"key_packs: {error}") from None
+    shell = Shell(
+        core,
+        identity=start.identity,
+        listening=start.listening,
+        connections_max=start.connections_max,
+        store=start.store,
+        clock=start.clock,
+        discovery=start.settings.discovery,
+    )
+    return await shell.run()
 
 
 if __name__ == "__main__":

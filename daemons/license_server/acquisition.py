@@ -7,18 +7,19 @@ the temporary one has expired unvalidated: else invented devices could drain the
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 
+from daemons import events
 from daemons.license_server.explanation import (
     LENDER_SILENT,
     NO_LOGON,
     NO_TOKEN_LEFT,
-    Evidence,
     Reason,
     Refusal,
-    license_note,
+    license_event,
     no_license,
-    not_upgraded,
 )
 from daemons.license_server.ledger import Ledger
 from daemons.license_server.lending import Lending, Upgrade
@@ -31,6 +32,8 @@ from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.license_token import holder_of
 from tsproto.messages import AcquireLicense
+
+S = TypeVar("S", bound=events.Shortage)
 
 
 class Acquisitions(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +84,7 @@ class Acquisitions(msgspec.Struct, frozen=True, kw_only=True):
             raise Refusal(ErrorCode.TOO_MANY_DEVICES, detail, retry_after_seconds=wait)
         license, persist = self.ledger.issue_temporary(request, now)
         self.procedures.do(
-            persist, license_note("license.issued", license, trace_id=request.trace_id)
+            persist, license_event(events.LicenseIssued, license, trace_id=request.trace_id)
         )
         return license
 
@@ -106,8 +109,8 @@ class Acquisitions(msgspec.Struct, frozen=True, kw_only=True):
                 pack = self.ledger.pools.choose(request.product, request.product_version)
                 if pack is not None:
                     license, persist = self.ledger.issue_full(request, pack, self.procedures.now)
-                    note = license_note("license.issued", license, trace_id=request.trace_id)
-                    self.procedures.do(persist, note)
+                    event = license_event(events.LicenseIssued, license, trace_id=request.trace_id)
+                    self.procedures.do(persist, event)
                     return license
                 lender = self.lending.lender_with_tokens(upgrade)
             if lender is None:
@@ -127,19 +130,27 @@ class Acquisitions(msgspec.Struct, frozen=True, kw_only=True):
         request = upgrade.request
         temporary = self.ledger.temporary_token(holder_of(request), request.product)
         if temporary is None or temporary.expires_at <= self.procedures.now:
-            raise no_license(self.name, self._evidence(upgrade, reason))
+            shortage = self._shortage(events.LicenseRefused, upgrade, reason)
+            raise no_license(self.name, reason, shortage)
         if temporary.validated:
-            self.procedures.do(not_upgraded(request, self._evidence(upgrade, reason)))
+            self.procedures.do(self._shortage(events.LicenseNotUpgraded, upgrade, reason))
         return temporary
 
-    def _evidence(self, upgrade: Upgrade, reason: Reason) -> Evidence:
+    def _shortage(self, kind: type[S], upgrade: Upgrade, reason: Reason) -> S:
+        """Every pool and peer that could have helped, with what it held, claimed or answered."""
         request = upgrade.request
+        pools = self.ledger.pools.serving(request.product, request.product_version)
         peers = self.peers.claims_of(request.product) | upgrade.tried
-        return Evidence(
-            reason=reason,
+        return kind(
+            device_id=request.device_id,
+            device_name=request.device_name,
+            product=request.product,
+            product_version=request.product_version,
             pools=[
                 f"{pool.product} {pool.product_version}: {pool.available} of {pool.total} available"
-                for pool in self.ledger.pools.serving(request.product, request.product_version)
+                for pool in pools
             ],
             peers=[f"{name}: {what}" for name, what in peers.items()],
+            reason=reason.text,
+            trace_id=request.trace_id,
         )

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
+from daemons import events
 from daemons.effects import (
     Answer,
     Caller,
     Close,
     Durable,
     Effect,
-    Note,
     Outcome,
     Peer,
     Randomness,
@@ -27,7 +27,7 @@ from daemons.effects import (
     earliest,
 )
 from daemons.license_server.acquisition import Acquisitions
-from daemons.license_server.explanation import Refusal, license_note, refuse
+from daemons.license_server.explanation import Refusal, license_event, refuse
 from daemons.license_server.issuer import Issuer, license_row
 from daemons.license_server.ledger import Ledger
 from daemons.license_server.lending import Lending
@@ -138,7 +138,7 @@ class LicenseServerCore:
         effects: list[Effect] = []
         if self._ledger.latest > now:
             behind = self._ledger.latest - int(now)
-            effects.append(Note("clock.set_back", {"seconds": behind}))
+            effects.append(events.ClockSetBack(seconds=behind))
         for pack in self._settings.key_packs:
             effects += self._add_pack(_pack(pack, now))
         return [*effects, *self._sweep(now), *self._peers.start(now)]
@@ -256,8 +256,8 @@ class LicenseServerCore:
             return [Answer(caller, Done())]
         persist = self._ledger.validate(temporary, request.user_name, now)
         by = replace(temporary, user_name=request.user_name)
-        note = license_note("license.validated", by, trace_id=request.trace_id)
-        return [persist, note, Answer(caller, Done())]
+        event = license_event(events.LicenseValidated, by, trace_id=request.trace_id)
+        return [persist, event, Answer(caller, Done())]
 
     # --- packs, expiry, administration ---------------------------------------------------------
 
@@ -265,13 +265,13 @@ class LicenseServerCore:
         persist = self._ledger.add_pack(pack)
         if persist is None:
             return []
-        fields = {
-            "key_pack": pack.key_pack,
-            "product": pack.product,
-            "product_version": pack.product_version,
-            "tokens": pack.tokens,
-        }
-        return [persist, Note("pack.added", fields)]
+        added = events.PackAdded(
+            key_pack=pack.key_pack,
+            product=pack.product,
+            product_version=pack.product_version,
+            tokens=pack.tokens,
+        )
+        return [persist, added]
 
     def _sweep(self, now: float) -> list[Effect]:
         self._swept_at = now
@@ -281,8 +281,8 @@ class LicenseServerCore:
         """End expired tokens; called before each decision, so that none is out."""
         ended, effects = self._ledger.end_expired(now)
         for license in ended:
-            event = "license.expired" if license.lender else "license.reclaimed"
-            effects.append(license_note(event, license))
+            kind = events.LicenseExpired if license.lender else events.LicenseReclaimed
+            effects.append(license_event(kind, license))
         return effects
 
     def _query_licenses(self, caller: Caller, query: QueryLicenses) -> list[Effect]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
-from daemons.effects import Answer, Caller, Effect, Failed, Note, Persist, Randomness
-from daemons.license_server.explanation import Refusal, license_note
+from daemons import events
+from daemons.effects import Answer, Caller, Effect, Failed, Persist, Randomness
+from daemons.license_server.explanation import Refusal, license_event
 from daemons.license_server.issuer import Issuer, UnusableAnswer
 from daemons.license_server.ledger import Ledger
 from daemons.license_server.peers import Peers
@@ -123,8 +124,8 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
             # Another loan was quicker; the second token returns to its lender when it expires.
             self.procedures.do(ledger.close_loan(loan))
             return held
-        note = license_note("license.borrowed", license, trace_id=request.trace_id)
-        self.procedures.do(ledger.borrow(license, now), note)
+        event = license_event(events.LicenseBorrowed, license, trace_id=request.trace_id)
+        self.procedures.do(ledger.borrow(license, now), event)
         return license
 
     def _loan(self, request: AcquireLicense, lender: str) -> tuple[LoanRecord, bool]:
@@ -146,14 +147,13 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
         """The lender gave none. Without `closed` it may have issued one all the same."""
         upgrade.tried[loan.lender] = why
         self.peers.forget_claims(loan.lender)
-        fields = {
-            "peer": loan.lender,
-            "why": why,
-            "device_id": loan.device_id.hex(),
-            "trace_id": upgrade.request.trace_id,
-            "event_id": 8,
-        }
-        self.procedures.do(*closed, Note("loan.failed", fields))
+        failed = events.LoanFailed(
+            peer=loan.lender,
+            reason=why,
+            device_id=loan.device_id,
+            trace_id=upgrade.request.trace_id,
+        )
+        self.procedures.do(*closed, failed)
 
     # --- the lender's side --------------------------------------------------------------------
 
@@ -172,8 +172,8 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
             detail = f"license server {self.name} has no token of {request.product} left"
             raise Refusal(ErrorCode.NO_LICENSE, detail)
         license, persist = self.ledger.issue_full(request, pack, now, through=caller.peer.name)
-        note = license_note("license.lent", license, trace_id=request.trace_id)
-        return [persist, note, Answer(caller, self.issuer.issued(license))]
+        event = license_event(events.LicenseLent, license, trace_id=request.trace_id)
+        return [persist, event, Answer(caller, self.issuer.issued(license))]
 
 
 def _question(request: AcquireLicense, loan_id: bytes) -> LendLicense:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from daemons import events
 from daemons.effects import (
     Broadcast,
     Close,
@@ -17,7 +18,6 @@ from daemons.effects import (
     Effect,
     Endpoint,
     Failed,
-    Note,
     Outcome,
     Peer,
     Randomness,
@@ -166,9 +166,7 @@ class Peers:
             self.search_soon(now)
         return [
             Tell(peer, AnnounceInventory(inventory=self._pools.inventory())),
-            Note(
-                "peer.linked", {"peer": peer.name, "found": known.found if known else "dialled us"}
-            ),
+            events.PeerLinked(peer=peer.name, found=known.found if known else "dialled us"),
         ]
 
     def on_lost(self, peer: Peer, now: float) -> list[Effect]:
@@ -179,7 +177,7 @@ class Peers:
         known = self._known.get(peer.dialled) if peer.dialled else None
         if known is not None and known.link == peer.link:
             known.link, known.dial_at = None, now + known.pause
-        return [Note("peer.lost", {"peer": peer.name})]
+        return [events.PeerLost(peer=peer.name)]
 
     def on_inventory(self, peer: Peer, inventory: Sequence[InventoryRow]) -> None:
         self._claims[peer.name] = inventory
@@ -200,15 +198,15 @@ class Peers:
             known.dial_at = now + known.pause
             known.pause = min(2 * known.pause, limits.INVENTORY_SECONDS)
         why = outcome if isinstance(outcome, Failed) else Failed(ErrorCode.UNREACHABLE)
-        fields = {
-            "peer": known.name or known.endpoint.name,
-            "host": known.endpoint.host,
-            "port": known.endpoint.port,
-            "code": why.code.name,
-            "detail": why.detail,
-            "event_id": 8,
-        }
-        return [Note("peer.unreachable", fields)]
+        unreachable = events.PeerUnreachable(
+            peer=known.name or known.endpoint.name,
+            address=known.endpoint.host,
+            port=known.endpoint.port,
+            code=why.code,
+            detail=why.detail,
+            next_step=events.next_step(why.code),
+        )
+        return [unreachable]
 
     def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> None:
         self._search.on_datagram(host, port, datagram, now)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from daemons.effects import Failed, Note, Peer
-from daemons.license_server.explanation import Refusal, license_note
+from daemons import events
+from daemons.effects import Failed, Peer
+from daemons.license_server.explanation import Refusal, license_event
 from daemons.license_server.issuer import Issuer, UnusableAnswer
 from daemons.license_server.ledger import Ledger
 from daemons.license_server.peers import Peers
@@ -46,7 +47,7 @@ class Renewals(msgspec.Struct, frozen=True, kw_only=True):
         if not license.lender:
             renewed, persist = self.ledger.renew(license, request.user_name, now)
             self.procedures.do(
-                persist, license_note("license.renewed", renewed, trace_id=request.trace_id)
+                persist, license_event(events.LicenseRenewed, renewed, trace_id=request.trace_id)
             )
             return renewed
         if self.room.join(license.license_id, waiters[0]):
@@ -114,26 +115,30 @@ class Renewals(msgspec.Struct, frozen=True, kw_only=True):
         held = self.ledger.license(renewed.license_id)
         if held is not None and not held.ended:
             persist = self.ledger.renew_borrowed(renewed, request.user_name, now)
-            self.procedures.do(persist, license_note("license.renewed", renewed, trace_id=trace_id))
+            self.procedures.do(
+                persist, license_event(events.LicenseRenewed, renewed, trace_id=trace_id)
+            )
             return renewed
         holder, version = holder_of(renewed), renewed.product_version
         if other := self.ledger.full_token(holder, renewed.product, version):
             return other
         persist = self.ledger.borrow(renewed, now)
-        self.procedures.do(persist, license_note("license.borrowed", renewed, trace_id=trace_id))
+        self.procedures.do(
+            persist, license_event(events.LicenseBorrowed, renewed, trace_id=trace_id)
+        )
         return renewed
 
     def _not_renewed(
         self, request: RenewLicense, license: LicenseRecord, code: ErrorCode, why: str
     ) -> Refusal:
-        fields = {
-            "peer": license.lender,
-            "code": code.name,
-            "license_id": license.license_id.hex(),
-            "trace_id": request.trace_id,
-            "event_id": 8,
-        }
-        self.procedures.do(Note("license.not_renewed", fields))
+        not_renewed = events.LicenseNotRenewed(
+            peer=license.lender,
+            code=code,
+            detail=why,
+            license_id=license.license_id,
+            trace_id=request.trace_id,
+        )
+        self.procedures.do(not_renewed)
         detail = (
             f"license server {license.lender}, which lent the token, did not renew it:"
             f" {why or code.meaning}"

@@ -20,11 +20,16 @@ def main(config: Path) -> int:
 
 
 async def serve(start: startup.Start[SessionDirectorySettings]) -> int:
-    def make_core(port: int) -> SessionDirectoryCore:
-        return SessionDirectoryCore(start.settings, name=start.credentials.name, rng=start.rng)
-
-    shell = Shell(start.station, start.store, start.clock)
-    return await shell.run(start.settings.listen, make_core)
+    core = SessionDirectoryCore(start.settings, name=start.credentials.name, rng=start.rng)
+    shell = Shell(
+        core,
+        identity=start.identity,
+        listening=start.listening,
+        connections_max=start.connections_max,
+        store=start.store,
+        clock=start.clock,
+    )
+    return await shell.run()
 
 
 if __name__ == "__main__":

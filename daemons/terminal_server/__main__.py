@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 
 from daemons import startup
+from daemons.account_checks import AccountChecks
 from daemons.accounts import Accounts, AccountsError
 from daemons.config import ConfigError
+from daemons.effects import Outcome
 from daemons.keeper.programs import check_programs
 from daemons.program_runner import Sessions
 from daemons.settings import TerminalServerSettings
 from daemons.shell import Shell
+from daemons.switchboard import Step
 from daemons.terminal_server.core import TerminalServerCore
 from daemons.terminal_server.records import RECORDS
 from tsproto.license_token import Verifier
@@ -28,14 +33,30 @@ def main(config: Path) -> int:
 
 async def serve(start: startup.Start[TerminalServerSettings]) -> int:
     settings, credentials = start.settings, start.credentials
-    core: TerminalServerCore
+    reports: asyncio.Queue[Step] = asyncio.Queue()
 
-    def make_core(port: int) -> TerminalServerCore:
-        nonlocal core
+    def on_outcome(ticket: int, outcome: Outcome) -> None:
+        reports.put_nowait(partial(core.on_answer, ticket, outcome))
+
+    def on_program_ended(session_id: int, exit_status: int) -> None:
+        reports.put_nowait(lambda now: core.on_program_ended(session_id, exit_status, now))
+
+    check_programs(settings.sessions)
+    accounts = _accounts(Path(settings.accounts))
+    checks = AccountChecks(accounts, on_outcome)
+    sessions = Sessions(
+        settings.sessions,
+        Path(settings.state),
+        link_of=lambda peer: shell.link_of(peer),
+        on_started=on_outcome,
+        on_ended=on_program_ended,
+    )
+    try:
+        running = await sessions.adopt()
         core = TerminalServerCore(
             settings,
             name=credentials.name,
-            port=port,
+            port=start.port,
             verifier=Verifier(credentials.authority, settings.farm),
             rng=start.rng,
             incarnation=start.rng.randbytes(16),
@@ -43,27 +64,21 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
             running=running,
             authority=credentials.authority,
         )
-        return core
-
-    def on_program_ended(session_id: int, exit_status: int) -> None:
-        shell.call(lambda now: core.on_program_ended(session_id, exit_status, now))
-
-    check_programs(settings.sessions)
-    accounts = _accounts(Path(settings.accounts))
-    discovery = settings.discovery
-    shell = Shell(start.station, start.store, start.clock, accounts=accounts, discovery=discovery)
-    shell.traffic = sessions = Sessions(
-        settings.sessions,
-        Path(settings.state),
-        link_of=shell.link_of,
-        on_started=shell.answer,
-        on_ended=on_program_ended,
-    )
-    shell.performers.update(sessions.performers)
-    try:
-        running = await sessions.adopt()
-        return await shell.run(settings.listen, make_core)
+        shell = Shell(
+            core,
+            identity=start.identity,
+            listening=start.listening,
+            connections_max=start.connections_max,
+            store=start.store,
+            clock=start.clock,
+            discovery=settings.discovery,
+            performers={**sessions.performers, **checks.performers},
+            traffic=sessions,
+            reports=reports,
+        )
+        return await shell.run()
     finally:
+        checks.close()
         await sessions.close()
         accounts.close()
 

@@ -4,14 +4,14 @@ for the machine around them."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
 from clients.conformance.own_configuration import BROKEN, SCOPES, SERVED, STARTED, TOKENS
 from clients.conformance.stage import Cast, Issuer
 from daemons import effects
-from daemons.effects import Answer, Caller, Core, Effect, ProgramFailed, Verified
+from daemons.effects import Answer, Core, Effect, ProgramFailed, Verified
 from daemons.license_server.core import LicenseServerCore
 from daemons.license_server.records import RECORDS as LICENSE_RECORDS
 from daemons.session_directory.core import SessionDirectoryCore
@@ -36,7 +36,7 @@ from tsproto import certificates, identity, limits
 from tsproto.errors import ErrorCode
 from tsproto.license_token import Verifier
 from tsproto.limits import DAY_SECONDS
-from tsproto.messages import Message, Refused, Role, WarpClock
+from tsproto.messages import Refused, Role
 
 FARM = "conformance"
 PORT = 5600
@@ -53,19 +53,9 @@ def unwrapped(core: Core) -> Core:
     return core
 
 
-class OutsideALab:
-    """Around a core: answers WarpClock as the shell does, which lets no core see it."""
-
-    def __init__(self, core: Core) -> None:
-        self._core = core
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._core, name)
-
-    def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
-        if isinstance(message, WarpClock):
-            return [Answer(caller, Refused(code=ErrorCode.NOT_PERMITTED))]
-        return self._core.on_message(caller, message, now)
+def refuse_to_warp(node: Node, warp: effects.Warp) -> None:
+    """Outside a lab no daemon's clock can be moved."""
+    node.switchboard.add(lambda now: [Answer(warp.caller, Refused(code=ErrorCode.NOT_PERMITTED))])
 
 
 class Authority:
@@ -136,10 +126,11 @@ class LicenseServerUnderTest:
             rng=node.rng,
             instance=node.rng.randbytes(16),
         )
-        return self._wrap(OutsideALab(core))
+        return self._wrap(core)
 
     def perform(self, node: Node, effect: Effect) -> None:
-        raise AssertionError(f"a license server does not ask for {effect}")
+        assert isinstance(effect, effects.Warp), effect
+        refuse_to_warp(node, effect)
 
     def on_crash(self, node: Node) -> None:
         """Its disk is all that outlives it."""
@@ -160,10 +151,11 @@ class SessionDirectoryUnderTest:
             state="-",
             serves=self._serves,
         )
-        return self._wrap(OutsideALab(SessionDirectoryCore(settings, name=node.name, rng=node.rng)))
+        return self._wrap(SessionDirectoryCore(settings, name=node.name, rng=node.rng))
 
     def perform(self, node: Node, effect: Effect) -> None:
-        raise AssertionError(f"a session directory does not ask for {effect}")
+        assert isinstance(effect, effects.Warp), effect
+        refuse_to_warp(node, effect)
 
     def on_crash(self, node: Node) -> None:
         """Nothing of it outlives it."""
@@ -218,10 +210,12 @@ class TerminalServerUnderTest(TerminalServerKind):
             running=frozenset(self.programs),
             authority=authority,
         )
-        return self._wrap(OutsideALab(core))
+        return self._wrap(core)
 
     def perform(self, node: Node, effect: Effect) -> None:
         match effect:
+            case effects.Warp():
+                refuse_to_warp(node, effect)
             case effects.Verify(_, _, ticket) if self._cast is Cast.BUSY:
                 node.later(0.0, lambda: node.answer(ticket, Verified(False, busy=True)))
             case effects.StartProgram(application=application) if application == BROKEN:

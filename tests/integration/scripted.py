@@ -18,23 +18,23 @@ from daemons.effects import (
     Persist,
     Record,
 )
-from daemons.links import Station
+from daemons.links import bound
 from daemons.settings import Listen
-from daemons.shell import (
-    Shell,
-)
+from daemons.shell import Shell
 from daemons.store import StoreError
 from daemons.store.memory import MemoryStore
+from daemons.switchboard import Step
 from tests.integration.far_end import FarEnd, dialled
 from tsproto.messages import (
     Message,
     Role,
     Servers,
 )
+from tsproto.transport import LocalIdentity
 
 HOST = "127.0.0.1"
-DIRECTORY = Station(role=Role.SESSION_DIRECTORY, name="sd", farm="north")
-TERMINAL_SERVER = Station(role=Role.TERMINAL_SERVER, name="ts1", farm="north")
+DIRECTORY = LocalIdentity(role=Role.SESSION_DIRECTORY, name="sd", farm="north")
+TERMINAL_SERVER = LocalIdentity(role=Role.TERMINAL_SERVER, name="ts1", farm="north")
 Reply = Callable[[Caller, Message], list[Effect]]
 
 
@@ -106,32 +106,37 @@ class HeldStore(MemoryStore):
 
 
 class Daemon:
-    """A shell that runs as a task of the test."""
+    """A shell that runs as a task of the test. `reports` is what performers report to it."""
 
-    def __init__(self, station: Station, reply: Reply, **options: Any) -> None:
+    def __init__(self, identity: LocalIdentity, reply: Reply, **options: Any) -> None:
         self.core = ScriptedCore(reply)
         self.store = HeldStore()
         self.clock: Clock = options.pop("clock", Clock())
-        self.shell = Shell(station, self.store, self.clock, **options)
-        self.listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.reports: asyncio.Queue[Step] = asyncio.Queue()
+        listening = bound(Listen(port=0), identity)
+        self.port: int = listening.getsockname()[1]
+        self.shell = Shell(
+            self.core,
+            identity=identity,
+            listening=listening,
+            store=self.store,
+            clock=self.clock,
+            reports=self.reports,
+            **options,
+        )
         self.running = asyncio.create_task(self._run())
 
     async def _run(self) -> int:
         await self.store.open("test", [Row])
-        return await self.shell.run(Listen(port=0), self._make_core)
+        return await self.shell.run()
 
-    def _make_core(self, port: int) -> ScriptedCore:
-        self.listening.set_result(port)
-        return self.core
-
-    async def endpoint(self) -> Endpoint:
-        role = Role.SESSION_DIRECTORY
-        return Endpoint(role=role, host=HOST, port=await self.listening)
+    def endpoint(self) -> Endpoint:
+        return Endpoint(role=Role.SESSION_DIRECTORY, host=HOST, port=self.port)
 
 
 @asynccontextmanager
-async def daemon(station: Station, reply: Reply, **options: Any) -> AsyncIterator[Daemon]:
-    running = Daemon(station, reply, **options)
+async def daemon(identity: LocalIdentity, reply: Reply, **options: Any) -> AsyncIterator[Daemon]:
+    running = Daemon(identity, reply, **options)
     try:
         yield running
     finally:
@@ -142,7 +147,7 @@ async def daemon(station: Station, reply: Reply, **options: Any) -> AsyncIterato
 
 @asynccontextmanager
 async def administrator(running: Daemon) -> AsyncIterator[FarEnd]:
-    async with dialled(await running.listening) as who:
+    async with dialled(running.port) as who:
         yield who
 
 

@@ -36,10 +36,18 @@ async def test_after_it_rang_the_same_deadline_can_be_set_again() -> None:
         bell.rung.clear()
 
 
-async def test_it_does_not_ring_for_a_deadline_that_is_gone() -> None:
+async def test_a_deadline_that_moves_away_or_goes_leaves_the_timer_alone() -> None:
+    bell = Bell()
+    bell.alarm.set(NOW + 0.01, NOW)
+    bell.alarm.set(NOW + 5000, NOW)
+    bell.alarm.set(None, NOW)
+    await bell.rung.wait()
+
+
+async def test_it_does_not_ring_after_it_was_cancelled() -> None:
     silent, later = Bell(), Bell()
     silent.alarm.set(NOW + 0.01, NOW)
-    silent.alarm.set(None, NOW)
+    silent.alarm.cancel()
     later.alarm.set(NOW + 0.02, NOW)
     await later.rung.wait()
     assert not silent.rung.is_set()

@@ -65,10 +65,9 @@ def show_session(peer: Peer) -> list[Effect]:
 
 
 async def test_bytes_of_a_session_go_past_the_core() -> None:
-    async with daemon(TERMINAL_SERVER, silence) as running:
-        running.shell.traffic = Echo()
+    async with daemon(TERMINAL_SERVER, silence, traffic=Echo()) as running:
         running.core.welcome = show_session
-        async with dialled(await running.listening, role=Role.CLIENT) as client:
+        async with dialled(running.port, role=Role.CLIENT) as client:
             for _ in range(2):
                 await client.next(Received)
             client.link.send_session_bytes(b"hello")
@@ -99,7 +98,7 @@ def joined(caller: Caller, message: Message) -> list[Effect]:
 
 async def test_an_ask_dials_once_and_its_answers_come_back_with_their_tickets() -> None:
     async with daemon(DIRECTORY, joined) as directory:
-        endpoint = await directory.endpoint()
+        endpoint = directory.endpoint()
         async with (
             daemon(TERMINAL_SERVER, asking(endpoint)) as running,
             administrator(running) as who,
@@ -113,7 +112,7 @@ async def test_an_ask_dials_once_and_its_answers_come_back_with_their_tickets() 
 
 async def test_the_core_is_told_of_a_link_that_it_dialled() -> None:
     async with daemon(DIRECTORY, joined) as directory:
-        endpoint = await directory.endpoint()
+        endpoint = directory.endpoint()
         reply: Reply = lambda caller, message: [Dial(endpoint, 6)]  # noqa: E731
         async with daemon(TERMINAL_SERVER, reply) as running, administrator(running) as who:
             await told(running, "opened")
@@ -133,7 +132,7 @@ async def test_an_endpoint_where_nobody_listens_is_unreachable() -> None:
 
 async def test_a_daemon_of_another_name_is_not_asked() -> None:
     async with daemon(DIRECTORY, joined) as directory:
-        endpoint = msgspec.structs.replace(await directory.endpoint(), name="other")
+        endpoint = msgspec.structs.replace(directory.endpoint(), name="other")
         async with (
             daemon(TERMINAL_SERVER, asking(endpoint)) as running,
             administrator(running) as who,
@@ -145,7 +144,7 @@ async def test_a_daemon_of_another_name_is_not_asked() -> None:
 
 async def test_an_ask_that_is_not_answered_in_time_fails() -> None:
     async with daemon(DIRECTORY, silence) as directory:
-        ask = asking(await directory.endpoint(), timeout_seconds=0.1)
+        ask = asking(directory.endpoint(), timeout_seconds=0.1)
         async with daemon(TERMINAL_SERVER, ask) as running, administrator(running) as who:
             who.request(QuerySessions())
             assert await told(running, 5) == Failed(ErrorCode.UNANSWERED, "no answer came in time")
@@ -153,7 +152,7 @@ async def test_an_ask_that_is_not_answered_in_time_fails() -> None:
 
 async def test_an_ask_that_was_answered_does_not_fail_later() -> None:
     async with daemon(DIRECTORY, joined) as directory:
-        ask = asking(await directory.endpoint(), timeout_seconds=0.1)
+        ask = asking(directory.endpoint(), timeout_seconds=0.1)
         async with daemon(TERMINAL_SERVER, ask) as running, administrator(running) as who:
             who.request(QuerySessions())
             assert isinstance(await told(running, 5), Joined)
@@ -167,7 +166,7 @@ async def test_when_a_link_is_lost_its_asks_fail_and_then_the_peer_is_lost() -> 
         return [Close(caller.peer, ErrorCode.NOT_PERMITTED, "not you")]
 
     async with daemon(DIRECTORY, hang_up) as directory:
-        endpoint = await directory.endpoint()
+        endpoint = directory.endpoint()
         async with (
             daemon(TERMINAL_SERVER, asking(endpoint)) as running,
             administrator(running) as who,

@@ -31,7 +31,7 @@ class Run:
     """One person's visits to a farm, and what was recorded of them."""
 
     def __init__(self, *servers: ScriptedShell, patience_seconds: float = 20.0) -> None:
-        self.measures = Measures()
+        self.measures = Measures(0, lambda: 0.0)
         self.violations: list[tuple[str, str]] = []
         self.desk = Desk(Person("user1", b"secret"))
         self._around = Surroundings(

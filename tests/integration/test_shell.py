@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,6 @@ from daemons.effects import (
     Caller,
     Close,
     Effect,
-    LookUp,
     Note,
     Verified,
     Verify,
@@ -86,24 +87,21 @@ async def test_a_deadline_is_kept() -> None:
         assert await told(running, "deadline") >= due
 
 
-class OneAccount:
-    async def verify(self, user_name: str, password: bytes) -> Verified:
-        if user_name != "ann":
-            raise RuntimeError("no such account")
-        return Verified(accepted=password == b"pw", system_user="lab")
-
-    async def look_up(self, user_name: str) -> Verified:
-        return Verified(accepted=user_name == "ann", system_user="lab")
+async def test_what_a_performer_reports_reaches_the_core() -> None:
+    async with daemon(DIRECTORY, servers()) as running:
+        outcome = Verified(accepted=True, system_user="lab")
+        running.reports.put_nowait(partial(running.core.on_answer, 7, outcome))
+        assert await told(running, 7) == outcome
 
 
-@pytest.mark.parametrize("check", [Verify("ann", b"pw", 7), LookUp("ann", 7)])
-async def test_who_a_user_is_comes_back_with_its_ticket(check: Effect) -> None:
+async def test_an_effect_of_one_kind_of_daemon_goes_to_its_performer() -> None:
+    verify, performed = Verify("ann", b"pw", 7), asyncio.Queue[Effect]()
     async with (
-        daemon(DIRECTORY, servers(check), accounts=OneAccount()) as running,
+        daemon(DIRECTORY, servers(verify), performers={Verify: performed.put_nowait}) as running,
         administrator(running) as who,
     ):
         who.request(QueryServers())
-        assert await told(running, 7) == Verified(accepted=True, system_user="lab")
+        assert await performed.get() == verify
 
 
 async def test_a_stalled_disk_makes_new_requests_busy() -> None:
@@ -241,10 +239,29 @@ async def test_a_fault_of_the_core_stops_the_daemon() -> None:
 
 
 async def test_a_fault_beside_the_core_stops_the_daemon_too() -> None:
-    reply = servers(Verify("bob", b"pw", 7))
+    def broken() -> None:
+        raise RuntimeError("a fault")
+
+    async with daemon(DIRECTORY, servers()) as running, administrator(running):
+        asyncio.get_running_loop().call_soon(broken)
+        assert await running.running == EXIT_BROKEN
+
+
+async def test_an_effect_that_nobody_performs_stops_the_daemon() -> None:
     async with (
-        daemon(DIRECTORY, reply, accounts=OneAccount()) as running,
+        daemon(DIRECTORY, servers(Verify("ann", b"pw", 7))) as running,
         administrator(running) as who,
     ):
         who.request(QueryServers())
         assert await running.running == EXIT_BROKEN
+
+
+async def test_a_store_that_fails_while_the_daemon_stops_ends_it_without_a_promise() -> None:
+    async with daemon(DIRECTORY, servers(PERSIST)) as running, administrator(running) as who:
+        who.request(QueryServers())
+        await running.store.begun.get()
+        running.shell.stop()
+        running.store.failure = StoreError("the disk is full")
+        running.store.released.set()
+        assert (await who.closed()).code is ErrorCode.SHUTTING_DOWN
+        assert await running.running == EXIT_STOPPED

@@ -16,6 +16,7 @@ from daemons.license_server.records import JournalRecord, KeyPackRecord, License
 from daemons.terminal_server.records import SessionRecord
 from tests.simulation.device import Device
 from tests.simulation.node import Node
+from tests.simulation.world import Violation
 from tsproto.license_token import Claims
 from tsproto.messages import (
     LicenseKind,
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
 
 ADMINISTRATOR = Caller(Peer(0, Role.ADMINISTRATOR, "checker", "", 0), 1)
 ON_ITS_WAY_SECONDS = 1.0
-
-
-class Violation(Exception):
-    """A law was broken; the text says which and how."""
 
 
 def tokens_are_conserved(farm: Farm) -> None:

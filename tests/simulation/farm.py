@@ -10,7 +10,6 @@ import msgspec
 from clients.steps import Host
 from daemons.settings import ServerAddress
 from tests.simulation import checkers
-from tests.simulation.checkers import Violation
 from tests.simulation.device import Device, Visit
 from tests.simulation.kinds import (
     FARM,
@@ -23,7 +22,7 @@ from tests.simulation.kinds import (
 )
 from tests.simulation.network import Network
 from tests.simulation.node import Kind, Node
-from tests.simulation.world import World
+from tests.simulation.world import Violation, World
 from tsproto.license_token import Claims
 
 TOGETHER = "dora"  # logs on from several devices in one instant, and hardly ever else

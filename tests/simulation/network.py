@@ -121,7 +121,7 @@ class Network:
         self._hosts: dict[str, Host] = {}
         self._hearing: list[str] = []  # where broadcasts are heard: at every daemon's
         self._identities: dict[str, Identity] = {}
-        self._cuts: set[frozenset[str]] = set()
+        self._cuts: set[tuple[str, str]] = set()  # from, to
         self._held: dict[frozenset[str], list[Callable[[], None]]] = {}
 
     def add(self, host: Host, identity: Identity | None = None) -> None:
@@ -163,8 +163,10 @@ class Network:
 
         def arrive() -> None:
             host = self._hosts.get(target)
-            if host is not None and self.is_cut(owner, host.name):
-                return  # a lost SYN: the time-out answers
+            if host is not None and (
+                self.is_cut(owner, host.name) or self.is_cut(host.name, owner)
+            ):
+                return  # a lost SYN, or a lost answer to it: the time-out settles it
             ours, theirs = self._pair(owner, address, host)
             if host is None or not host.on_connection(theirs):
                 settle(failed)
@@ -197,17 +199,20 @@ class Network:
 
         self.world.after(self.delay(), arrive)
 
-    def cut(self, one: str, other: str) -> None:
-        self._cuts.add(frozenset((one, other)))
+    def cut(self, sender: str, receiver: str, *, one_way: bool = False) -> None:
+        """What the sender sends waits until `heal`; unless `one_way`, the other way too."""
+        self._cuts.add((sender, receiver))
+        if not one_way:
+            self._cuts.add((receiver, sender))
 
     def heal(self, one: str, other: str) -> None:
-        pair = frozenset((one, other))
-        self._cuts.discard(pair)
-        for action in self._held.pop(pair, []):
+        """Both ways."""
+        self._cuts -= {(one, other), (other, one)}
+        for action in self._held.pop(frozenset((one, other)), []):
             self.world.after(0.0, action)
 
-    def is_cut(self, one: str, other: str) -> bool:
-        return bool(self._cuts) and frozenset((one, other)) in self._cuts
+    def is_cut(self, sender: str, receiver: str) -> bool:
+        return bool(self._cuts) and (sender, receiver) in self._cuts
 
     def hold(self, one: str, other: str, action: Callable[[], None]) -> None:
         self._held.setdefault(frozenset((one, other)), []).append(action)

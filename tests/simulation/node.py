@@ -1,5 +1,5 @@
 """A daemon in the simulation: a real core on the real switchboard, with real connections, under
-virtual time. Here is only what the machine does: wires, timers, a disk that takes time, death.
+virtual time. Here is only what its machine does: wires, timers, a clock, a disk, death.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from functools import partial
 from typing import Protocol
 
 from daemons import effects, events
-from daemons.effects import Core, Effect, EffectQueue, Endpoint, Failed, Persist
-from daemons.switchboard import Switchboard
+from daemons.effects import Core, Effect, Endpoint, Failed, Outcome, Persist
+from daemons.switchboard import Step, Switchboard
+from tests.simulation.clock import NodeClock
 from tests.simulation.network import End, LinkTimer, Network
-from tests.simulation.store import DurableRows
+from tests.simulation.store import Disk
 from tests.simulation.witness import Witness
 from tests.simulation.world import Timer, World
 from tsproto import limits
@@ -22,7 +23,7 @@ from tsproto.errors import ErrorCode
 from tsproto.identity import Identity
 from tsproto.messages import LinkState, Message, Role
 
-COMMIT_SECONDS = (0.0002, 0.02)
+RESTART_SECONDS = 1.0
 
 
 class Kind(Protocol):
@@ -35,27 +36,21 @@ class Kind(Protocol):
     def on_crash(self, node: Node) -> None: ...
 
 
-class Hasty(EffectQueue):
-    """A planted bug: nothing waits for a commit."""
-
-    def add(self, effects: list[Effect]) -> list[Effect]:
-        super().add([effect for effect in effects if isinstance(effect, Persist)])
-        return [effect for effect in effects if not isinstance(effect, Persist)]
-
-
 class SimulatedLine:
-    """A connection and its end of the wire, of one life of a node."""
+    """A connection of one process of a node, on its end of the wire."""
 
     port = 5600
     own_certificate = bytes(32)
 
     def __init__(self, node: Node, end: End, dialled: Endpoint | None) -> None:
-        node.numbers += 1
-        self.id = node.numbers
+        node.lines_made += 1
+        self.id = node.lines_made
         self.host = end.other.address
         self.end = end
+        self._dialled = dialled
         self._node = node
         self._switchboard = node.switchboard
+        self._witness = node.witness
         self._world = node.world
         self._connection = Connection(
             node.kind.role,
@@ -66,21 +61,22 @@ class SimulatedLine:
             certified=node.network.identity_of(end.other.owner),
             trusted=False,
         )
-        self.timer = LinkTimer(self._world, self._connection, self._on_timer)
-        end.receive = lambda data: self._report(
-            self._connection.receive_data(data, self._world.now)
-        )
-        end.lost = lambda: self._report(self._connection.receive_eof(self._world.now))
+        self._timer = LinkTimer(self._world, self._connection, partial(self._notice, self._on_time))
+        end.receive = lambda data: self._notice(partial(self._on_data, data))
+        end.lost = lambda: self._notice(self._on_lost)
 
     # --- for the switchboard ----------------------------------------------------------------------
 
     def send(self, message: Message, request_id: int = 0) -> None:
+        self._witness.sent(self.id, message)
         self._connection.tell_time(self._world.now)
         self._connection.send(message, request_id)
         if request_id:
             self._node.maybe_crash(self)
 
     def request(self, message: Message) -> int:
+        assert self._dialled is not None
+        self._witness.requested(self.id, self._dialled, message)
         return self._connection.request(message)
 
     def give_up(self, request_id: int) -> None:
@@ -90,25 +86,41 @@ class SimulatedLine:
         self.end.write(self._connection.data_to_send())
         if self._connection.state is LinkState.CLOSED:
             self.end.close()
-            self.timer.cancel()
+            self._timer.cancel()
         else:
-            self.timer.set()
+            self._timer.set()
 
     def close(
         self, code: ErrorCode, detail: str = "", trace_id: str = "", retry_after_seconds: int = 0
     ) -> None:
+        self._witness.closed(self.id)
         self._connection.close(code, detail, trace_id, retry_after_seconds)
         self.flush()
 
     # --- for the wire -----------------------------------------------------------------------------
 
-    def _on_timer(self) -> None:
+    def die(self, *, silently: bool) -> None:
+        """Its process is killed; silently, when the whole machine is without power."""
+        self._timer.cancel()
+        if silently:
+            self.end.vanish()
+        else:
+            self.end.close()
+
+    def _notice(self, action: Callable[[], None]) -> None:
+        self._node.notice(self._switchboard, action)
+
+    def _on_data(self, data: bytes) -> None:
+        self._report(self._connection.receive_data(data, self._world.now))
+
+    def _on_lost(self) -> None:
+        self._report(self._connection.receive_eof(self._world.now))
+
+    def _on_time(self) -> None:
         self._report(self._connection.on_deadline(self._world.now))
 
     def _report(self, events: list[Event]) -> None:
         node = self._node
-        if self._switchboard.is_over:
-            return
         for event in events:
             self._world.messages += 1
             if isinstance(event, Received):
@@ -119,11 +131,17 @@ class SimulatedLine:
             if isinstance(event, Closed):
                 node.lines.pop(self.id, None)
         node.turn()
-        if not self._switchboard.is_over:
+        if not self._switchboard.is_halted:
             self.flush()
 
 
 class Node:
+    """A machine with its disk, and the process that runs on it, one after another.
+
+    Faults act on `clock`, `disk`, `stand_still`, `crash`, `crash_after_answer`, `crash_in_commit`;
+    a wrong switchboard is planted in `make_switchboard`.
+    """
+
     def __init__(self, world: World, network: Network, farm: str, name: str, host: str, kind: Kind):
         self.world = world
         self.network = network
@@ -132,17 +150,19 @@ class Node:
         self.host = host
         self.port = 5600
         self.kind = kind
-        self.disk = DurableRows()
+        self.clock = NodeClock(world)
+        self.disk = Disk()
         self.rng = random.Random(f"{world.seed}/{name}")
         self.alive = False
         self.life = 0
-        self.numbers = 0
         self.core: Core
-        self.switchboard: Switchboard
+        self.switchboard: Switchboard[SimulatedLine]
+        self.make_switchboard: type[Switchboard[SimulatedLine]] = Switchboard
         self.notes: Callable[[Node, effects.Note | events.Event], None] = lambda node, note: None
-        self.commit_first = True  # False is a planted bug: answers leave before the commit
         self.crash_after_answer = 0.0
         self.crash_in_commit = 0.0
+        self.lines_made = 0
+        self._missed: list[Callable[[], None]] | None = None  # while the process stands still
         network.add(self, Identity(farm, kind.role, name))
 
     # --- life and death -----------------------------------------------------------------------
@@ -151,15 +171,13 @@ class Node:
         self.alive = True
         self.life += 1
         self.lines: dict[int, SimulatedLine] = {}
-        self._deadlines: list[Timer | None] = [None, None]
+        self._deadline: Timer | None = None
+        self._timeout: Timer | None = None
         self.world.trace(f"{self.name} starts")
         self.core = self.kind.make_core(self)
-        witness = Witness(self.core, self.world, self.name)
-        self._seen = witness.seen
-        self.switchboard = Switchboard(witness, self)
-        if not self.commit_first:
-            self.switchboard.queue = Hasty()
-        self.switchboard.add(witness.on_start)
+        self.witness = Witness(self.core, self.world, self.name)
+        self.switchboard = self.make_switchboard(self.witness, self)
+        self.switchboard.add(self.witness.on_start)
         self.turn()
 
     def crash(self, *, silently: bool = False) -> None:
@@ -167,16 +185,13 @@ class Node:
         self.world.trace(f"{self.name} crashes")
         self.world.saw("crash")
         self.alive = False
-        self.switchboard.is_over = True
+        self.switchboard.halt()
+        self._missed = None
         for line in self.lines.values():
-            if silently:
-                line.end.vanish()
-            else:
-                line.end.close()
-            line.timer.cancel()
+            line.die(silently=silently)
         self.lines.clear()
         self.kind.on_crash(self)
-        for timer in self._deadlines:
+        for timer in (self._deadline, self._timeout):
             if timer:
                 timer.cancel()
 
@@ -189,52 +204,86 @@ class Node:
     def _crash_and_return(self, life: int) -> None:
         if self.alive and self.life == life:
             self.crash()
-            self.world.after(1.0, lambda: None if self.alive else self.start())
+            self.world.after(RESTART_SECONDS, lambda: None if self.alive else self.start())
 
-    # --- one wake-up ----------------------------------------------------------------------------
+    # --- what the process notices ---------------------------------------------------------------
 
-    def feed(self, step: Callable[[float], list[Effect]]) -> None:
-        self.switchboard.add(lambda now: self._seen(step(now)))
+    def notice(self, switchboard: Switchboard[SimulatedLine], action: Callable[[], None]) -> None:
+        """Something happens to the process of this switchboard: it acts now, or when it runs on;
+        never when it is dead."""
+        if switchboard.is_halted:
+            return
+        if self._missed is None:
+            action()
+        else:
+            self._missed.append(partial(self.notice, switchboard, action))
+
+    def stand_still(self, seconds: float) -> None:
+        """Stop the process, as SIGSTOP does: what happens meanwhile it notices afterwards."""
+        if self.alive and self._missed is None:
+            self._missed = []
+            self.world.after(seconds, partial(self._run_on, self.switchboard))
+
+    def _run_on(self, switchboard: Switchboard[SimulatedLine]) -> None:
+        if not switchboard.is_halted:
+            self.witness.forgive_lateness()
+            missed, self._missed = self._missed or [], None
+            for action in missed:
+                action()
+
+    def later(self, seconds: float, action: Callable[[], None]) -> Timer:
+        """Do something after a while, unless this process has died by then."""
+        return self._at(self.world.now + seconds, action)
+
+    def _at(self, when: float, action: Callable[[], None]) -> Timer:
+        return self.world.at(when, partial(self.notice, self.switchboard, action))
+
+    # --- one turn -------------------------------------------------------------------------------
+
+    def feed(self, step: Step) -> None:
+        self.switchboard.add(lambda now: self.witness.decided(step(now)))
         self.turn()
 
-    def answer(self, ticket: int, outcome: effects.Outcome) -> None:
+    def answer(self, ticket: int, outcome: Outcome) -> None:
         self.switchboard.answer(ticket, outcome)
         self.turn()
 
     def turn(self) -> None:
-        self.switchboard.turn(self.world.now, self.world.now)
-        if self.alive:
-            self._arm(0, self.core.next_deadline(), self.switchboard.run_deadline)
-            self._arm(1, self.switchboard.next_timeout(), lambda: None)
+        self.switchboard.turn(self.clock.now(), self.world.now)
+        self._arm()
 
-    def _arm(self, which: int, when: float | None, what: Callable[[], None]) -> None:
-        timer = self._deadlines[which]
-        if timer and (when is None or timer.at != max(when, self.world.now)):
+    def _arm(self) -> None:
+        if not self.alive:
+            return
+        when = self.core.next_deadline()
+        when = None if when is None else self.clock.world_time(when)
+        self._deadline = self._rearmed(self._deadline, when, self._on_deadline)
+        self._timeout = self._rearmed(
+            self._timeout, self.switchboard.next_timeout(), self._on_timeout
+        )
+
+    def _rearmed(
+        self, timer: Timer | None, when: float | None, due: Callable[[], None]
+    ) -> Timer | None:
+        if timer is not None:
+            if when is not None and timer.at == max(when, self.world.now):
+                return timer
             timer.cancel()
-            timer = None
-        if when is not None and timer is None:
+        return None if when is None else self._at(when, due)
 
-            def due() -> None:
-                self._deadlines[which] = None
-                what()
-                self.turn()
+    def _on_deadline(self) -> None:
+        self._deadline = None
+        self.switchboard.run_deadline()
+        self.turn()
 
-            timer = self.later(max(0.0, when - self.world.now), due, at=when)
-        self._deadlines[which] = timer
-
-    def later(self, seconds: float, action: Callable[[], None], at: float | None = None) -> Timer:
-        """Do something after a while, unless this life has ended by then."""
-        life = self.life
-
-        def act() -> None:
-            if self.alive and self.life == life:
-                action()
-
-        return self.world.at(self.world.now + seconds if at is None else at, act)
+    def _on_timeout(self) -> None:
+        self._timeout = None
+        self.turn()
 
     # --- the switchboard's hands ----------------------------------------------------------------
 
     def perform(self, effect: Effect) -> None:
+        self.witness.performed(effect)
         match effect:
             case effects.Note() | events.Event():
                 self.world.trace(f"{self.name} {effect.event}")
@@ -250,14 +299,17 @@ class Node:
 
     def commit(self, batch: list[Persist]) -> None:
         life, switchboard = self.life, self.switchboard
-        low, high = COMMIT_SECONDS
-        seconds = low + (high - low) * self.world.rng.random()
+        seconds = self.disk.draw_seconds(self.world.rng)
+
+        def durable() -> None:
+            self.disk.apply(batch)
+            self.witness.committed(batch)
+            switchboard.committed(self.clock.now(), self.world.now)
+            self._arm()
 
         def done() -> None:
-            if not switchboard.is_over:
-                self.disk.apply(batch)
-                switchboard.committed(self.world.now, self.world.now)
-                self.turn()
+            if not switchboard.is_halted:
+                self.notice(switchboard, durable)
             elif self.world.rng.random() < 0.5:
                 self.disk.apply(batch)  # the write had reached the disk before the process died
                 self.world.saw("committed, never acknowledged")
@@ -271,18 +323,23 @@ class Node:
     def dial(self, endpoint: Endpoint) -> None:
         switchboard = self.switchboard
 
+        def stands(end: End) -> None:
+            line = self._line(end, endpoint)
+            switchboard.dialled(endpoint, line)
+            line.flush()
+
         def opened(end: End) -> None:
-            if switchboard.is_over:
+            if switchboard.is_halted:
                 end.close()
             else:
-                line = self._line(end, endpoint)
-                switchboard.dialled(endpoint, line)
-                line.flush()
+                self.notice(switchboard, partial(stands, end))
+
+        def has_failed() -> None:
+            switchboard.dial_failed(endpoint, Failed(ErrorCode.UNREACHABLE))
+            self.turn()
 
         def failed() -> None:
-            if not switchboard.is_over:
-                switchboard.dial_failed(endpoint, Failed(ErrorCode.UNREACHABLE))
-                self.turn()
+            self.notice(switchboard, has_failed)
 
         self.network.dial(self.name, self.host, endpoint.host, opened, failed, limits.DIAL_SECONDS)
 
@@ -290,9 +347,15 @@ class Node:
 
     def on_datagram(self, host: str, port: int, datagram: bytes) -> None:
         if self.alive:
-            self.feed(partial(self.core.on_datagram, host, port, datagram))
+            hear = partial(self.witness.on_datagram, host, port, datagram)
+            self.notice(self.switchboard, lambda: self._hear(hear))
+
+    def _hear(self, step: Step) -> None:
+        self.switchboard.add(step)
+        self.turn()
 
     def on_connection(self, end: End) -> bool:
+        """The kernel accepts, also while the process stands still."""
         if self.alive:
             self._line(end, None).flush()
         return self.alive

@@ -11,6 +11,7 @@ from daemons.effects import Answer, Caller, Core, Effect
 from daemons.license_server.records import LicenseRecord
 from tests.simulation.farm import Farm
 from tests.simulation.node import Kind, Node
+from tests.simulation.planted_switchboard import HastySwitchboard
 from tsproto.messages import (
     AcquireLicense,
     LicenseIssued,
@@ -25,7 +26,7 @@ from tsproto.messages import (
 
 def answers_before_the_commit(farm: Farm) -> None:
     for node in farm.license_servers:
-        node.commit_first = False
+        node.make_switchboard = HastySwitchboard
 
 
 def looks_up_then_registers(farm: Farm) -> None:

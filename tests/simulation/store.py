@@ -1,21 +1,31 @@
-"""A store whose process can die: what was committed stays, everything else is forgotten."""
+"""A disk whose process can die: what was committed stays, everything else is forgotten."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import TypeVar
 
 from daemons.effects import Persist, Record
 
+COMMIT_SECONDS = (0.0002, 0.02)
+
 Key = tuple[object, ...]
 R = TypeVar("R", bound=Record)
 
 
-class DurableRows:
-    """The disk of one node; it outlives the node's process."""
+class Disk:
+    """The rows of one node; they outlive its processes. A commit takes a time between the two of
+    `commit_seconds`."""
 
     def __init__(self) -> None:
+        self.commit_seconds = COMMIT_SECONDS
         self._tables: dict[type[Record], dict[Key, Record]] = {}
+
+    def draw_seconds(self, rng: random.Random) -> float:
+        """How long the next commit takes."""
+        low, high = self.commit_seconds
+        return low + (high - low) * rng.random()
 
     def apply(self, changes: Sequence[Persist]) -> None:
         for change in changes:
@@ -34,6 +44,16 @@ class DurableRows:
 
     def load(self, records: Sequence[type[Record]]) -> dict[type[Record], list[Record]]:
         return {kind: list(self._tables.get(kind, {}).values()) for kind in records}
+
+    def backup(self) -> Tables:
+        """What an administrator copies, and may `restore` later."""
+        return {kind: dict(rows) for kind, rows in self._tables.items()}
+
+    def restore(self, backup: Tables) -> None:
+        self._tables = {kind: dict(rows) for kind, rows in backup.items()}
+
+
+Tables = dict[type[Record], dict[Key, Record]]
 
 
 def _key(record: Record) -> Key:

@@ -29,5 +29,5 @@ def test_a_law_that_is_broken_ends_them() -> None:
     months = Months(DEVICES)
     answers_before_the_commit(months.farm)
     lived = months.live(40)
-    assert "has not on its disk" in lived.violation
+    assert "is performed before its commit" in lived.violation
     assert lived.visits < DEVICES

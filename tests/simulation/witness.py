@@ -1,76 +1,189 @@
-"""What a core may rely on, checked around each core: the switchboard's half of the contract."""
+"""Stands between a simulated core and its switchboard, and checks what a core may rely on:
+
+- every ticket has one outcome, in time;
+- nothing comes from a link that was not opened, was lost, or whose Close was decided;
+- nothing is performed before the Persists decided earlier are on the disk.
+"""
 
 from __future__ import annotations
 
-from daemons.effects import Ask, Caller, Close, Core, Dial, Effect, Endpoint, Outcome, Peer
-from tests.simulation.world import World
+from collections import defaultdict
+
+from daemons.effects import (
+    Answer,
+    Ask,
+    Caller,
+    Close,
+    Core,
+    Dial,
+    Effect,
+    Endpoint,
+    Failed,
+    LookUp,
+    Outcome,
+    Peer,
+    Persist,
+    StartProgram,
+    Tell,
+    Verify,
+)
+from tests.simulation.world import Violation, World
 from tsproto import limits
+from tsproto.errors import ErrorCode
 from tsproto.messages import Message
 
-SLACK_SECONDS = 1.0
+SLACK_SECONDS = 1.0  # for turns and commits; after a jump of time or a stand-still, too
 DIAL_SECONDS = limits.DIAL_SECONDS + limits.OPENING_SECONDS
+MACHINE_SECONDS = 5.0  # a password check, or the start of a program
 
-
-class ContractBroken(AssertionError):
-    """The switchboard did what no core need be prepared for."""
+# Names what is performed: the endpoint or link it goes to, and the identity of message or effect.
+Target = tuple[Endpoint | int | None, int]
 
 
 class Witness:
+    """A core to the switchboard. The node's hands and lines report what was performed."""
+
     def __init__(self, core: Core, world: World, name: str) -> None:
         self._core = core
         self._world = world
         self._name = name
-        self._peers: set[int] = set()
-        self._open: dict[int, float] = {}
-        self._dials: dict[int, Endpoint] = {}
+        self._links: set[int] = set()  # that the core knows
+        self._due: dict[int, float] = {}  # by ticket: the latest time of its outcome
+        self._dials: dict[int, Endpoint] = {}  # by ticket
+        self._asks: dict[int, tuple[Ask, float]] = {}  # by ticket; with the time of its decision
+        self._sent_on: dict[int, int] = {}  # the link by the ticket of an Ask
+        self._decided = self._durable = 0  # numbers of Persists
+        self._behind: dict[Target, list[tuple[int, Effect]]] = defaultdict(list)
+        self._lenient_until = 0.0
         self.next_deadline = core.next_deadline
 
+    # --- what the switchboard tells the core ------------------------------------------------------
+
     def on_start(self, now: float) -> list[Effect]:
-        return self.seen(self._core.on_start(now))
+        return self.decided(self._core.on_start(now))
 
     def on_peer_opened(self, peer: Peer, now: float) -> list[Effect]:
-        self._check(peer.link not in self._peers, f"link {peer.link} opened twice")
-        self._peers.add(peer.link)
+        self._check(peer.link not in self._links, f"link {peer.link} is opened twice")
+        self._links.add(peer.link)
         for ticket in [t for t, endpoint in self._dials.items() if endpoint == peer.dialled]:
-            del self._dials[ticket], self._open[ticket]
-        return self.seen(self._core.on_peer_opened(peer, now))
+            self._settle(ticket)
+        return self.decided(self._core.on_peer_opened(peer, now))
 
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
-        self._check(caller.peer.link in self._peers, f"{message} from a link that is gone")
-        return self.seen(self._core.on_message(caller, message, now))
+        known = caller.peer.link in self._links
+        self._check(known, f"{type(message).__name__} comes from a link that is gone")
+        return self.decided(self._core.on_message(caller, message, now))
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:
-        self._check(peer.link in self._peers, f"link {peer.link} lost that was gone")
-        self._peers.discard(peer.link)
-        return self.seen(self._core.on_peer_lost(peer, now))
+        self._check(peer.link in self._links, f"link {peer.link} is lost after its end")
+        self._links.discard(peer.link)
+        for ticket, link in self._sent_on.items():
+            self._check(link != peer.link, f"ticket {ticket} outlives its link")
+        return self.decided(self._core.on_peer_lost(peer, now))
 
     def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
-        if ticket in self._open:
-            del self._open[ticket]
-            self._dials.pop(ticket, None)
-        return self.seen(self._core.on_answer(ticket, outcome, now))
+        self._check(ticket in self._due, f"ticket {ticket} has a second outcome: {outcome}")
+        if isinstance(outcome, Failed) and outcome.code is ErrorCode.UNANSWERED:
+            ask, began_at = self._asks[ticket]
+            is_over = began_at + ask.timeout_seconds <= self._world.now
+            self._check(is_over, f"ticket {ticket} is given up before its time")
+        self._settle(ticket)
+        return self.decided(self._core.on_answer(ticket, outcome, now))
 
     def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> list[Effect]:
-        return self.seen(self._core.on_datagram(host, port, datagram, now))
+        return self.decided(self._core.on_datagram(host, port, datagram, now))
 
     def on_deadline(self, now: float) -> list[Effect]:
-        return self.seen(self._core.on_deadline(now))
+        return self.decided(self._core.on_deadline(now))
 
-    def seen(self, effects: list[Effect]) -> list[Effect]:
-        now = self._world.now
+    # --- what the core decides --------------------------------------------------------------------
+
+    def decided(self, effects: list[Effect]) -> list[Effect]:
         for effect in effects:
-            if isinstance(effect, Ask):
-                self._open[effect.ticket] = now + effect.timeout_seconds
-            elif isinstance(effect, Dial):
-                self._open[effect.ticket] = now + DIAL_SECONDS
-                self._dials[effect.ticket] = effect.endpoint
-            elif isinstance(effect, Close):
-                self._peers.discard(effect.peer.link)
-        if self._world.woke_at + SLACK_SECONDS < now:
-            for ticket, due in self._open.items():
-                self._check(now < due + SLACK_SECONDS, f"ticket {ticket} has no outcome")
+            if isinstance(effect, Persist):
+                self._decided += 1
+                continue
+            if self._durable < self._decided:
+                self._behind[_target(effect)].append((self._decided, effect))
+            if isinstance(effect, Close):
+                self._links.discard(effect.peer.link)
+            elif isinstance(effect, Ask | Dial | Verify | LookUp | StartProgram):
+                self._expect(effect)
+        self.check_tickets()
         return effects
+
+    def _expect(self, effect: Ask | Dial | Verify | LookUp | StartProgram) -> None:
+        now, seconds = self._world.now, MACHINE_SECONDS
+        if isinstance(effect, Ask):
+            seconds = effect.timeout_seconds
+            self._asks[effect.ticket] = (effect, now)
+        elif isinstance(effect, Dial):
+            seconds = DIAL_SECONDS
+            self._dials[effect.ticket] = effect.endpoint
+        self._due[effect.ticket] = now + seconds
+
+    def check_tickets(self) -> None:
+        """Every ticket whose time is over has had its outcome."""
+        now = self._world.now
+        if now < max(self._world.woke_at, self._lenient_until) + SLACK_SECONDS:
+            return
+        for ticket, due in self._due.items():
+            self._check(now < due + SLACK_SECONDS, f"ticket {ticket} has no outcome")
+
+    def forgive_lateness(self) -> None:
+        """The process did not run until now."""
+        self._lenient_until = self._world.now
+
+    def _settle(self, ticket: int) -> None:
+        for found in (self._due, self._dials, self._asks, self._sent_on):
+            found.pop(ticket, None)
+
+    # --- what is performed ------------------------------------------------------------------------
+
+    def sent(self, link: int, message: Message) -> None:
+        self._perform((link, id(message)))
+
+    def requested(self, link: int, endpoint: Endpoint, message: Message) -> None:
+        self._perform((endpoint, id(message)))
+        for ticket, (ask, _) in self._asks.items():
+            is_this = ask.endpoint == endpoint and ask.message is message
+            if is_this and ticket not in self._sent_on:
+                self._sent_on[ticket] = link
+                break
+
+    def closed(self, link: int) -> None:
+        """Questions on this link fail at once."""
+        self._perform((link, 0))
+        for ticket, sent_on in self._sent_on.items():
+            if sent_on == link:
+                self._due[ticket] = self._world.now
+
+    def performed(self, effect: Effect) -> None:
+        self._perform((None, id(effect)))
+
+    def committed(self, batch: list[Persist]) -> None:
+        self._durable += len(batch)
+        if self._durable == self._decided:
+            self._behind.clear()
+
+    def _perform(self, target: Target) -> None:
+        if waiting := self._behind.get(target):
+            number, effect = waiting.pop(0)
+            kind = type(effect).__name__
+            self._check(number <= self._durable, f"{kind} is performed before its commit")
 
     def _check(self, holds: bool, text: str) -> None:
         if not holds:
-            raise ContractBroken(f"{self._name}: {text}")
+            raise Violation(f"{self._name}: {text}")
+
+
+def _target(effect: Effect) -> Target:
+    if isinstance(effect, Answer):
+        return effect.caller.peer.link, id(effect.message)
+    if isinstance(effect, Tell):
+        return effect.peer.link, id(effect.message)
+    if isinstance(effect, Ask):
+        return effect.endpoint, id(effect.message)
+    if isinstance(effect, Close):
+        return effect.peer.link, 0
+    return None, id(effect)

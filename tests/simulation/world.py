@@ -16,6 +16,10 @@ START = 1_700_000_000.0  # a day in November 2023; any would do
 TRACE_LINES_KEPT = 400
 
 
+class Violation(Exception):
+    """A law was broken; the text says which and how."""
+
+
 class Timer:
     """Something scheduled; `cancel` makes it never happen."""
 

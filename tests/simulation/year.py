@@ -14,9 +14,9 @@ from functools import partial
 import msgspec
 
 from tests.simulation import checkers
-from tests.simulation.checkers import Violation
 from tests.simulation.device import LOG_OFF, Device
 from tests.simulation.farm import DAY, Farm, Size
+from tests.simulation.world import Violation
 
 PAUSE_DAYS = (25, 35)
 REJOIN_SECONDS = 5.0  # the daemons find each other again
@@ -50,10 +50,10 @@ class Months:
 
     def live(self, days: int) -> Lived:
         world = self.farm.world
-        for node in self.farm.nodes:
-            node.start()
         gc.freeze()  # the devices live to the end: no collection need look at them
         try:
+            for node in self.farm.nodes:
+                node.start()
             for day in range(days):
                 self._live_one(day)
             self._check_everything()

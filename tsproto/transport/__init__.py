@@ -13,7 +13,7 @@ import ipaddress
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from tsproto import limits
@@ -21,7 +21,7 @@ from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import LinkState, Role
 from tsproto.transport.error_text import refuses_our_certificate, words_of
 from tsproto.transport.handshakes import Handshakes
-from tsproto.transport.link import Link, LinkOwner, LocalEnd, Observer
+from tsproto.transport.link import Link, LinkOwner, LocalIdentity, Observer
 from tsproto.transport.tls import client_tls, client_tls_unverified, daemon_tls, server_tls
 
 __all__ = [
@@ -29,13 +29,14 @@ __all__ = [
     "Link",
     "LinkOwner",
     "Listener",
+    "LocalIdentity",
     "Observer",
     "PlainRefused",
+    "bind",
     "client_tls",
     "client_tls_unverified",
     "daemon_tls",
     "dial",
-    "is_loopback",
     "is_loopback",
     "listen",
     "server_tls",
@@ -73,20 +74,22 @@ class Listener:
     def __init__(
         self,
         listening: socket.socket,
-        make_link: Callable[[Listener], Link],
-        tls: ssl.SSLContext | None,
-        connections_max: int,
-        connections_per_address_max: int,
-        handshakes: Handshakes,
+        owner: LinkOwner,
+        local: LocalIdentity,
+        *,
+        connections_max: int = limits.CONNECTIONS_MAX,
+        connections_per_address_max: int = limits.CONNECTIONS_PER_ADDRESS_MAX,
+        handshakes_max: int = limits.HANDSHAKES_MAX,
+        handshakes_per_address_max: int = limits.HANDSHAKES_PER_ADDRESS_MAX,
     ) -> None:
         self.port: int = listening.getsockname()[1]
         self.links: dict[int, Link] = {}
         self._listening = listening
-        self._make_link = make_link
-        self._tls = tls
+        self._owner = owner
+        self._local = local
         self._connections_max = connections_max
         self._connections_per_address_max = connections_per_address_max
-        self._handshakes = handshakes
+        self._handshakes = Handshakes(handshakes_max, handshakes_per_address_max)
         self._refused: dict[int, Link] = {}
         self._per_address: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -154,9 +157,9 @@ class Listener:
                 async with self._handshakes.turn(host, patience_seconds=2 * seconds):
                     unused.pop_all()
                     await asyncio.get_running_loop().connect_accepted_socket(
-                        lambda: self._make_link(self),
+                        lambda: Link(self._owner, self._local, self),
                         accepted,
-                        **_tls_options(self._tls, seconds),
+                        **_tls_options(self._local.listen_tls, seconds),
                     )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -190,26 +193,32 @@ async def listen(
     Raises OSError when the address cannot be had, and PlainRefused for plain TCP on an address that
     is not loopback, unless `plain_anywhere`.
     """
-    if tls is None and not plain_anywhere and not is_loopback(host):
-        raise PlainRefused(f"{host} is no loopback address: listen with TLS, or allow plain TCP")
-    end = LocalEnd(
+    local = LocalIdentity(
         role=role,
         name=name,
         farm=farm,
-        tls=tls,
-        dialling=False,
+        listen_tls=tls,
+        plain_anywhere=plain_anywhere,
     )
+    return Listener(
+        bind(host, port, local),
+        owner,
+        local,
+        connections_max=connections_max,
+        connections_per_address_max=connections_per_address_max,
+        handshakes_max=handshakes_max,
+        handshakes_per_address_max=handshakes_per_address_max,
+    )
+
+
+def bind(host: str, port: int, local: LocalIdentity) -> socket.socket:
+    """A socket for a Listener. Clients may connect at once, and wait for it. Raises as `listen`."""
+    if local.listen_tls is None and not local.plain_anywhere and not is_loopback(host):
+        raise PlainRefused(f"{host} is no loopback address: listen with TLS, or allow plain TCP")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
     listening.setblocking(False)
-    return Listener(
-        listening,
-        lambda listener: Link(owner, end, listener),
-        tls,
-        connections_max,
-        connections_per_address_max,
-        Handshakes(handshakes_max, handshakes_per_address_max),
-    )
+    return listening
 
 
 async def dial(
@@ -239,16 +248,8 @@ async def dial(
     where = f"{host}:{port} from {source}" if source else f"{host}:{port}"
     if tls is None and not plain_anywhere and not is_loopback(host):
         raise DialFailed(ErrorCode.NOT_PERMITTED, f"{where} is no loopback address: TLS is needed")
-    end = LocalEnd(
-        role=role,
-        name=name,
-        farm=farm,
-        tls=tls,
-        dialling=True,
-        expect_role=expect_role,
-        expect_name=expect_name,
-    )
-    link = Link(owner, end, observer=observer)
+    local = LocalIdentity(role=role, name=name, farm=farm, dial_tls=tls)
+    link = Link(owner, local, observer=observer, expect_role=expect_role, expect_name=expect_name)
     options = {**_tls_options(tls, timeout_seconds), **_source_options(source)}
     if tls is not None:
         options["server_hostname"] = server_hostname or host

@@ -55,33 +55,16 @@ class Gate(Protocol):
     def forget(self, link: Link) -> None: ...
 
 
-class LocalEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """What all links of one listener, or one dialled link, have in common at this end."""
+class LocalIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who this process is to its peers. A TLS context of None means plain TCP, which is for
+    loopback addresses alone unless `plain_anywhere`."""
 
     role: Role
     name: str
-    farm: str
-    tls: ssl.SSLContext | None
-    dialling: bool
-    expect_role: Role | None = None
-    expect_name: str = ""
-
-    @property
-    def certificate(self) -> bytes:
-        return self.tls.fingerprint if isinstance(self.tls, FarmContext) else PLAIN_FINGERPRINT
-
-    def connection(self, certified: identity.Identity | None, now: float) -> Connection:
-        return Connection(
-            self.role,
-            self.name,
-            dialling=self.dialling,
-            now=now,
-            farm=self.farm,
-            certified=certified,
-            trusted=self.tls is None,
-            expect_role=self.expect_role,
-            expect_name=self.expect_name,
-        )
+    farm: str = ""
+    listen_tls: ssl.SSLContext | None = None
+    dial_tls: ssl.SSLContext | None = None
+    plain_anywhere: bool = False
 
 
 class Link(asyncio.Protocol):
@@ -97,20 +80,28 @@ class Link(asyncio.Protocol):
     def __init__(
         self,
         owner: LinkOwner,
-        end: LocalEnd,
+        local: LocalIdentity,
         gate: Gate | None = None,
         observer: Observer | None = None,
+        *,
+        expect_role: Role | None = None,
+        expect_name: str = "",
     ) -> None:
         self.id = next(_link_ids)
         self.host = ""
         self.port = 0
-        self.own_certificate = end.certificate
+        self._tls = tls = local.dial_tls if gate is None else local.listen_tls
+        self.own_certificate = (
+            tls.fingerprint if isinstance(tls, FarmContext) else PLAIN_FINGERPRINT
+        )
         self.peer_certificate_der = b""
         self.certificate_fault = ""
         self.peer_identity: identity.Identity | None = None
         self._owner = owner
-        self._end = end
+        self._local = local
         self._gate = gate
+        self._expect_role = expect_role
+        self._expect_name = expect_name
         self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -188,7 +179,17 @@ class Link(asyncio.Protocol):
         )
         self.host, self.port = (transport.get_extra_info("peername") or ("", 0))[:2]
         _set_socket_options(transport.get_extra_info("socket"))
-        self.connection = self._end.connection(self._certified(), self._loop.time())
+        self.connection = Connection(
+            self._local.role,
+            self._local.name,
+            dialling=self._gate is None,
+            now=self._loop.time(),
+            farm=self._local.farm,
+            certified=self._certified(),
+            trusted=self._tls is None,
+            expect_role=self._expect_role,
+            expect_name=self._expect_name,
+        )
         if self._gate is None:
             self._transport.pause_reading()  # until `dial` has given the link to its caller
             return
@@ -251,8 +252,8 @@ class Link(asyncio.Protocol):
             self.certificate_fault = str(error)
             return None
         self.peer_identity = found
-        wanted_role = self._end.expect_role or found.role
-        wanted_name = self._end.expect_name or found.name
+        wanted_role = self._expect_role or found.role
+        wanted_name = self._expect_name or found.name
         if (found.role, found.name) != (wanted_role, wanted_name):
             self.certificate_fault = (
                 f"its certificate is of {role_words(found.role)} {found.name!r}, wanted was"

@@ -1,9 +1,7 @@
-"""What a worker process is told: which farm, which share of the scenario, with which people.
+"""The messages between the coordinator of a run and its worker processes.
 
-The coordinator writes an `Assignment` to a worker's standard input, once all workers are ready a
-`Start`, and closes it when the worker shall stop; the worker writes `Report`s to its standard
-output. All are MessagePack behind a length of four bytes, big-endian
-(`clients.load.processes.channel`).
+The coordinator sends an `Assignment`, a `Start` once all workers are ready, and a `Stop` to end the
+run early. The worker sends `Report`s, the last of them `Failed` or `Ended`.
 """
 
 from __future__ import annotations
@@ -84,28 +82,32 @@ class Start(msgspec.Struct, frozen=True):
     at: float
 
 
-class Ready(msgspec.Struct, frozen=True, tag=True):
+class Stop(msgspec.Struct, frozen=True):
+    """Begin no further journey, log users off, and end."""
+
+
+class Ready(msgspec.Struct, frozen=True):
     """All links stand; the run may begin."""
 
 
-class Measured(msgspec.Struct, frozen=True, tag=True):
+class Measured(msgspec.Struct, frozen=True):
     interval: Interval
 
 
-class Failed(msgspec.Struct, frozen=True, tag=True):
+class Failed(msgspec.Struct, frozen=True):
     """The worker cannot go on; the text is for a person. The last report of its worker."""
 
     detail: str
 
 
-class Violated(msgspec.Struct, frozen=True, tag=True):
+class Violated(msgspec.Struct, frozen=True):
     """A rule of the farm's was seen broken, as by a second session of one user."""
 
     rule: str
     detail: str
 
 
-class Ended(msgspec.Struct, frozen=True, tag=True):
+class Ended(msgspec.Struct, frozen=True):
     """The last report of a worker that has done its share or was told to stop."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 import time
 from pathlib import Path
 
@@ -11,12 +12,12 @@ import pytest
 from daemons.clock import Clock
 from daemons.config import ConfigError
 from daemons.license_server.records import KeyPackRecord
-from daemons.links import Station
 from daemons.settings import DaemonSettings, IdentityFiles, Listen
 from daemons.startup import Credentials, Start, config_argument, load_credentials
 from daemons.store.memory import MemoryStore
 from tsproto.certificates import certificate_der, create_authority, issue_certificate
 from tsproto.messages import Role
+from tsproto.transport import LocalIdentity
 
 NOW = time.time()  # certificates are checked against the system's clock, as TLS does
 AUTHORITY, AUTHORITY_KEY = create_authority("north", NOW)
@@ -127,19 +128,22 @@ def test_without_its_argument_a_daemon_ends_with_the_status_of_a_usage_error() -
 
 def test_what_the_store_held_is_not_kept_beside_the_core_that_took_it(tmp_path: Path) -> None:
     pack = KeyPackRecord(key_pack="p", product="x", product_version=1, tokens=1, added_at=0)
-    start = Start(
-        settings=DaemonSettings(
-            farm="north",
-            listen=Listen(port=0),
-            identity=IdentityFiles(certificate="c", key="k", authority="a"),
-            state="state",
-        ),
-        credentials=load(tmp_path),
-        station=Station(role=Role.LICENSE_SERVER, name="ls1", farm="north"),
-        store=MemoryStore(),
-        records={KeyPackRecord: [pack]},
-        clock=Clock(),
-        rng=secrets.SystemRandom(),
-    )
+    with socket.socket() as listening:
+        start = Start(
+            settings=DaemonSettings(
+                farm="north",
+                listen=Listen(port=0),
+                identity=IdentityFiles(certificate="c", key="k", authority="a"),
+                state="state",
+            ),
+            credentials=load(tmp_path),
+            identity=LocalIdentity(role=Role.LICENSE_SERVER, name="ls1", farm="north"),
+            listening=listening,
+            connections_max=1,
+            store=MemoryStore(),
+            records={KeyPackRecord: [pack]},
+            clock=Clock(),
+            rng=secrets.SystemRandom(),
+        )
     assert start.take_records() == {KeyPackRecord: [pack]}
     assert start.records == {}

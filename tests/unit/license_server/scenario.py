@@ -17,7 +17,6 @@ from daemons.effects import (
     Dial,
     Effect,
     Endpoint,
-    Note,
     Outcome,
     Peer,
     Persist,
@@ -127,10 +126,6 @@ def lend(
 
 def found(effects: Sequence[Effect], kind: type[E]) -> list[E]:
     return [effect for effect in effects if isinstance(effect, kind)]
-
-
-def notes(effects: Sequence[Effect], event: str) -> list[Note]:
-    return [note for note in found(effects, Note) if note.event == event]
 
 
 class Server:

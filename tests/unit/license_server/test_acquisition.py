@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from daemons import events
 from daemons.effects import Answer, Persist
 from tests.unit.license_server.scenario import (
     DAY,
@@ -18,7 +19,6 @@ from tests.unit.license_server.scenario import (
     claims,
     device,
     found,
-    notes,
     pack,
     validated,
 )
@@ -76,7 +76,7 @@ def test_a_logon_validates_once_and_leaves_the_token_as_it_is() -> None:
     server = Server("a")
     first = server.issued(acquire())
     effects = server.hears(validated())
-    assert [note.fields["user_name"] for note in notes(effects, "license.validated")] == ["ann"]
+    assert [event.user_name for event in found(effects, events.LicenseValidated)] == ["ann"]
     assert [answer.message for answer in found(effects, Answer)] == [Done()]
     assert found(server.hears(validated()), Persist) == []
     again = server.issued(acquire())
@@ -93,7 +93,7 @@ def test_the_next_visit_after_a_logon_brings_a_full_token_out_of_the_pool() -> N
     effects = server.hears(acquire())
     persist, note, answer = effects
     assert isinstance(persist, Persist)
-    assert notes([note], "license.issued")
+    assert found([note], events.LicenseIssued)
     assert isinstance(answer, Answer) and isinstance(answer.message, LicenseIssued)
     assert answer.message.kind is FULL
     assert (server.pool().available, server.pool().issued) == (1, 1)
@@ -128,7 +128,7 @@ def test_an_empty_pool_leaves_a_validated_device_on_its_temporary_token_until_it
     effects = server.hears(acquire(LAPTOP))
     (answer,) = found(effects, Answer)
     assert isinstance(answer.message, LicenseIssued) and answer.message.kind is TEMPORARY
-    assert [n.fields["event_id"] for n in notes(effects, "license.not_upgraded")] == [21]
+    assert len(found(effects, events.LicenseNotUpgraded)) == 1
 
 
 def test_an_expired_temporary_token_is_followed_by_a_full_one_or_by_none() -> None:

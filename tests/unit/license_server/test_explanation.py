@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from daemons import events
 from daemons.effects import Answer
 from daemons.license_server.explanation import clipped
 from tests.unit.license_server.scenario import (
@@ -14,7 +15,6 @@ from tests.unit.license_server.scenario import (
     Server,
     acquire,
     found,
-    notes,
     one_ask,
     pack,
 )
@@ -32,9 +32,9 @@ def test_a_refusal_says_which_pools_were_looked_at() -> None:
     server.logs_on(TABLET)
     server.issued(acquire(TABLET))
     effects = server.hears(acquire(LAPTOP, trace_id="t1"))
-    (note,) = notes(effects, "license.refused")
-    assert note.fields["pools"] == [f"{PRODUCT} 1: 0 of 1 available"]
-    assert note.fields["trace_id"] == "t1"
+    (refused,) = found(effects, events.LicenseRefused)
+    assert refused.pools == [f"{PRODUCT} 1: 0 of 1 available"]
+    assert refused.trace_id == "t1"
     (answer,) = found(effects, Answer)
     assert isinstance(answer.message, Refused)
     assert f"{PRODUCT} 1: 0 of 1 available" in answer.message.detail
@@ -56,4 +56,4 @@ def test_everybody_who_waits_is_refused_under_their_own_trace() -> None:
     effects = server.answers(ask.ticket, Refused(code=ErrorCode.NO_LICENSE))
     answers = [answer.message for answer in found(effects, Answer)]
     assert [a.trace_id for a in answers if isinstance(a, Refused)] == ["t1", "t2"]
-    assert [note.fields["trace_id"] for note in notes(effects, "license.refused")] == ["t1", "t2"]
+    assert [event.trace_id for event in found(effects, events.LicenseRefused)] == ["t1", "t2"]

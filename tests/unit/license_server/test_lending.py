@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from daemons import events
 from daemons.effects import Answer, Ask, Failed, Persist
 from daemons.license_server.records import LoanRecord
 from tests.unit.license_server.scenario import (
@@ -21,7 +22,6 @@ from tests.unit.license_server.scenario import (
     found,
     lend,
     lender_answers,
-    notes,
     one_ask,
     pack,
     peer,
@@ -137,8 +137,8 @@ def test_when_no_peer_gives_one_the_temporary_token_goes_on() -> None:
     effects = server.answers(ask.ticket, UNREACHABLE)
     (answer,) = found(effects, Answer)
     assert isinstance(answer.message, LicenseIssued) and answer.message.kind is TEMPORARY
-    (failed,) = notes(effects, "loan.failed")
-    assert (failed.fields["peer"], failed.fields["event_id"]) == ("b", 8)
+    (failed,) = found(effects, events.LoanFailed)
+    assert (failed.peer, failed.reason) == ("b", "UNREACHABLE")
     assert server.table(LoanRecord) == []
 
 
@@ -149,8 +149,8 @@ def test_a_refusal_says_what_came_of_each_peer() -> None:
     effects = server.answers(one_ask(effects).ticket, UNREACHABLE)
     effects = server.answers(one_ask(effects).ticket, Refused(code=ErrorCode.NO_LICENSE))
     assert refusal(effects) is ErrorCode.NO_LICENSE
-    (note,) = notes(effects, "license.refused")
-    assert note.fields["peers"] == ["b: UNREACHABLE", "c: NO_LICENSE"]
+    (refused,) = found(effects, events.LicenseRefused)
+    assert refused.peers == ["b: UNREACHABLE", "c: NO_LICENSE"]
 
 
 def test_a_peer_that_did_not_give_what_it_claimed_is_asked_again_after_it_claims_anew() -> None:

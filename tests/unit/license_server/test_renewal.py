@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from daemons import events
 from daemons.effects import Answer, Ask, Failed, Persist
 from daemons.license_server.records import LicenseRecord
 from tests.unit.license_server.scenario import (
@@ -19,7 +20,6 @@ from tests.unit.license_server.scenario import (
     borrowed,
     found,
     lender_answers,
-    notes,
     one_ask,
     pack,
     peer,
@@ -69,7 +69,7 @@ def test_a_renewed_token_is_not_taken_back_at_its_old_end() -> None:
     full = server.full()
     server.now = full.expires_at - 1.0
     server.issued(renew(full.license_id))
-    assert notes(server.deadline(full.expires_at), "license.reclaimed") == []
+    assert found(server.deadline(full.expires_at), events.LicenseReclaimed) == []
     assert server.pool().available == 0
 
 
@@ -139,7 +139,10 @@ def test_a_lender_that_does_not_answer_renews_nothing_and_the_old_token_stays(
     server = asker("b")
     token = lent(server, Server("b", pack(1)), days_left=3)
     ask = one_ask(server.hears(renew(token.license_id)))
-    assert refusal(server.answers(ask.ticket, outcome)) is ErrorCode.LENDER_UNREACHABLE
+    effects = server.answers(ask.ticket, outcome)
+    assert refusal(effects) is ErrorCode.LENDER_UNREACHABLE
+    (not_renewed,) = found(effects, events.LicenseNotRenewed)
+    assert (not_renewed.peer, not_renewed.code) == ("b", outcome.code)
     assert server.issued(acquire()) == token
 
 
@@ -156,6 +159,8 @@ def test_a_lenders_refusal_is_passed_on() -> None:
     ask = one_ask(server.hears(renew(token.license_id)))
     effects = server.answers(ask.ticket, Refused(code=ErrorCode.UNKNOWN_LICENSE))
     assert refusal(effects) is ErrorCode.UNKNOWN_LICENSE
+    (refused,) = found(effects, events.RequestRefused)
+    assert (refused.request, refused.code) == ("RenewLicense", ErrorCode.UNKNOWN_LICENSE)
 
 
 def renewed_too_late(server: Server) -> tuple[Ask, Message]:
@@ -184,7 +189,7 @@ def test_a_renewal_that_comes_after_the_device_got_another_token_changes_nothing
 def test_a_renewal_that_comes_after_the_token_ended_is_taken_as_lent_anew() -> None:
     server = asker("b")
     ask, late = renewed_too_late(server)
-    assert len(notes(server.deadline(server.now), "license.expired")) == 1
+    assert len(found(server.deadline(server.now), events.LicenseExpired)) == 1
     (answer,) = found(server.answers(ask.ticket, late), Answer)
     assert isinstance(late, LicenseIssued) and isinstance(answer.message, LicenseIssued)
     assert answer.message.token == late.token
@@ -203,7 +208,7 @@ def test_a_borrowed_token_that_expired_is_forgotten_and_asked_for_anew() -> None
     server = asker("b")
     token = lent(server, Server("b", pack(1)), days_left=0)
     effects = server.hears(acquire())
-    assert len(notes(effects, "license.expired")) == 1
+    assert len(found(effects, events.LicenseExpired)) == 1
     assert one_ask(effects).endpoint.name == "b"
     (kept,) = (r for r in server.table(LicenseRecord) if r.license_id == token.license_id)
     assert (kept.ended, kept.token) == (True, b"")

@@ -40,7 +40,10 @@ class Seen:
             share=0, shares=1, farm=Farm(name="lab", license_servers=HOSTS), scenario=SCENARIO
         )
         self.driver = Licenses(
-            assignment, Measures(), lambda rule, _: self.rules.append(rule), random.Random(1)
+            assignment,
+            Measures(0, lambda: 0.0),
+            lambda rule, _: self.rules.append(rule),
+            random.Random(1),
         )
         self.moves = self.driver.moves()
 
@@ -134,6 +137,8 @@ def test_a_known_device_comes_again_at_the_license_server_that_knows_it() -> Non
 
 async def test_a_farm_without_license_servers_is_told() -> None:
     assignment = Assignment(share=0, shares=1, farm=Farm(name="lab"), scenario=SCENARIO)
-    driver = Licenses(assignment, Measures(), lambda rule, detail: None, random.Random(1))
+    driver = Licenses(
+        assignment, Measures(0, lambda: 0.0), lambda rule, detail: None, random.Random(1)
+    )
     with pytest.raises(TsfarmError, match="has no license-server"):
         await driver.open()

@@ -34,6 +34,11 @@ check: $(STAMP)  ## style, types, architecture
 bench: $(STAMP)  ## the product beside its peers; make bench ONLY="directory echo" for some
 	$(BIN)/python -m bench $(ONLY) --json bench.json
 
+generate: $(STAMP)  ## write what is derived: PROTOCOL.md, tsfarm.lua, EVENTS.md, test vectors
+	$(BIN)/python -m tsproto.reference
+	$(BIN)/python -m daemons.reference
+	$(BIN)/python -m tests.conformance.vectors
+
 lock: $(STAMP)  ## resolve requirements.txt anew
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --group bench --generate-hashes --universal --python-version 3.11 --no-header --quiet -o requirements.txt
@@ -41,4 +46,4 @@ lock: $(STAMP)  ## resolve requirements.txt anew
 clean:  ## remove what make made
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help venv demo lab test check bench lock clean
+.PHONY: help venv demo lab test check generate bench lock clean

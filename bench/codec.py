@@ -21,8 +21,7 @@ from bench.course import Course, Figures, take_turns
 from bench.results import Row, beside
 from tsproto.codec import HEADER, FrameReader, decode_message, encode
 from tsproto.limits import FRAME_BYTES
-from tsproto.messages import Message
-from tsproto.reference.examples import EXAMPLES
+from tsproto.messages import TABLE, Message
 
 Found: TypeAlias = dict[str, dict[str, list[float]]]
 
@@ -34,9 +33,9 @@ PEERS = ("msgpack", "JSON")
 
 def run(course: Course) -> Iterator[Row]:
     found: dict[str, dict[str, list[float]]] = {}
-    for message, _ in EXAMPLES:
-        name = type(message).__name__
-        one = _measured(course, message)
+    for kind in TABLE.values():
+        name = kind.__name__
+        one = _measured(course, kind(**kind.example))
         yield from _rows(name, one, is_detail=name not in SHOWN)
         for who, figures in one.items():
             for what, values in figures.items():
@@ -45,7 +44,7 @@ def run(course: Course) -> Iterator[Row]:
         who: {what: [statistics.mean(values)] for what, values in figures.items()}
         for who, figures in found.items()
     }
-    yield from _rows(f"mean of {len(EXAMPLES)} messages", means, is_detail=False)
+    yield from _rows(f"mean of {len(TABLE)} messages", means, is_detail=False)
 
 
 def _rows(case: str, found: Found, is_detail: bool) -> Iterator[Row]:

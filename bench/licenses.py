@@ -34,6 +34,7 @@ from bench.peers.postgresql import postgresql, server_pid
 from bench.pipelining import Frames, Kept, Load, Pipeline, Server, connect
 from bench.processes import descendants
 from bench.results import Aim, Row, alone, beside
+from clients.labs import warp
 from daemons import lab
 from tsproto import limits
 from tsproto.codec import FrameReader, decode_message, encode
@@ -131,7 +132,7 @@ def _ours(folder: Path, count: int, depth: int) -> Figures:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             pipeline = runner.run(_greeted(server))
             figures, issued = runner.run(_made_full(server, pipeline, count, depth))
-            lab.warp(folder, WARP_DAYS * limits.DAY_SECONDS)
+            warp(folder, WARP_DAYS * limits.DAY_SECONDS)
             figures |= runner.run(_renewed(server, pipeline, issued, depth))
             runner.run(pipeline.close())
     return figures

@@ -1,45 +1,75 @@
-"""The one command, `tsfarm`, and its sub-commands.
+"""The command `tsfarm` and its sub-commands, each imported when it runs.
 
-An error that a user may see is one line on standard error and an exit status; a traceback is a
-fault of ours.
+An error is one line on standard error and an exit status; a traceback is a bug of tsfarm.
 """
 
 from __future__ import annotations
 
 import importlib
-import time
 from pathlib import Path
-from typing import Any
 
 import click
 
-from clients import admin, exit_codes
-from clients.connect import connect
-from clients.decode import decode
-from clients.device import default_folder, held_licenses
-from clients.lab import lab
-from clients.licenses import License
-from clients.options import example, printed_json
-from clients.query import query
-from clients.tables import Row, plain_row, print_rows
-from clients.tty import printable
+from clients import exit_codes
+from clients.examples import example
+from clients.say import printable
 from tsproto.errors import TsfarmError
-from tsproto.limits import DAY_SECONDS
 
-LICENSE_COLUMNS = {
-    "farm": "FARM",
-    "product": "PRODUCT",
-    "product_version": "VERSION",
-    "kind": "KIND",
-    "issuer": "ISSUER",
-    "device_name": "DEVICE",
-    "expires_at": "EXPIRES",
-    "days_left": "DAYS LEFT",
+# Each command: where it is declared, and its line in the help of `tsfarm`.
+COMMANDS = {
+    "conformance": (
+        "clients.conformance.command:conformance",
+        "Test a server or client, anybody's, against PROTOCOL.md.",
+    ),
+    "connect": ("clients.connect:connect", "Connect to a farm."),
+    "decode": ("clients.decode:decode", "Show the frames in a file."),
+    "lab": ("clients.lab:lab", "Run a whole farm on this machine."),
+    "license": (
+        "clients.license_show:license_group",
+        "Look at the licenses of this device.",
+    ),
+    "load": ("clients.load.command:load", "Load a farm, and measure it."),
+    "pki": ("clients.admin:pki", "Make the certificates of a farm."),
+    "query": ("clients.query:query", "Ask the daemons of a farm what they know."),
+    "user": ("clients.admin:user", "Keep the password file of a terminal server."),
 }
+DAEMONS = {
+    "license-server": "Run a license server.",
+    "session-directory": "Run a session directory.",
+    "terminal-server": "Run a terminal server.",
+}
+EXTRAS = ("load",)  # commands whose libraries are an extra of the package, of the same name
 
 
-class ErrorsInOneLine(click.Group):
-    """Ends with a line and a status where a sub-command raised TsfarmError or OSError."""
+class LazyGroup(click.Group):
+    """Imports a command when it is asked for; its help lists them without importing any.
+
+    A TsfarmError or OSError of a command becomes one line and an exit status.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*COMMANDS, *DAEMONS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in DAEMONS:
+            return daemon_command(cmd_name, DAEMONS[cmd_name])
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        try:
+            found: click.Command = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as missing:
+            if cmd_name not in EXTRAS:
+                raise
+            raise TsfarmError(
+                f"`tsfarm {cmd_name}` needs {missing.name}: install `tsfarm[{cmd_name}]`"
+            ) from None
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        shorts = {**{name: short for name, (_, short) in COMMANDS.items()}, **DAEMONS}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, shorts[name]) for name in self.list_commands(ctx)])
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -49,7 +79,7 @@ class ErrorsInOneLine(click.Group):
         except KeyboardInterrupt:
             raise click.exceptions.Exit(exit_codes.ExitCode.CANCELLED) from None
         except BrokenPipeError:
-            raise  # click ends in silence: whoever read our output has had enough
+            raise  # the reader of our output has closed it: click ends silently
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             text = f"{where}{error.strerror or error}"
@@ -61,7 +91,7 @@ class ErrorsInOneLine(click.Group):
 
 @click.group(
     "tsfarm",
-    cls=ErrorsInOneLine,
+    cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=example("tsfarm lab up", "tsfarm connect ts1.example --user user1")
     + "\n\n\b\n"
@@ -72,32 +102,9 @@ def main() -> None:
     """A farm of terminal servers: sessions that go on, on licensed devices."""
 
 
-@main.group("license", epilog=example("tsfarm license show"))
-def license_group() -> None:
-    """Look at the licenses of this device."""
-
-
-@license_group.command("show", epilog=example("tsfarm license show --store DIR --json"))
-@click.option("--store", type=click.Path(path_type=Path), help="The device's folder.")
-@printed_json
-def license_show(store: Path | None, as_json: bool) -> None:
-    """The licenses that this device holds, and how long they last."""
-    folder = store or default_folder()
-    rows = [license_row(held, time.time()) for held in held_licenses(folder)]
-    if not rows and not as_json:
-        click.echo(f"no license in {folder}")
-        return
-    print_rows(rows, LICENSE_COLUMNS, as_json)
-
-
-def license_row(held: License, now: float) -> Row:
-    """What a license says, and the whole days that it still counts; negative after its end."""
-    row = plain_row(held.claims)
-    return {**row, "days_left": int((held.claims.expires_at - now) // DAY_SECONDS)}
-
-
-def daemon_command(name: str, package: str, short: str) -> click.Command:
-    """A command that runs a daemon in this process; its package is loaded only then."""
+def daemon_command(name: str, short: str) -> click.Command:
+    """A command that runs a daemon in this process."""
+    package = name.replace("-", "_")
 
     @click.command(name, help=short, epilog=example(f"tsfarm {name} --config {package}.toml"))
     @click.option(
@@ -111,43 +118,3 @@ def daemon_command(name: str, package: str, short: str) -> click.Command:
         raise click.exceptions.Exit(status)
 
     return run
-
-
-class ImportedWhenRun(click.Command):
-    """Stands for the command `name` of a module that is imported only when it is asked for: what it
-    needs takes longer to import than all the rest."""
-
-    def __init__(self, name: str, module: str, short: str) -> None:
-        super().__init__(name, help=short)
-        self._module = module
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,
-    ) -> click.Context:
-        assert self.name is not None
-        try:
-            found: click.Command = getattr(importlib.import_module(self._module), self.name)
-        except ModuleNotFoundError as missing:
-            raise TsfarmError(
-                f"`tsfarm {self.name}` needs {missing.name}: install `tsfarm[{self.name}]`"
-            ) from None
-        return found.make_context(info_name, args, parent, **extra)
-
-
-for command in (
-    connect,
-    query,
-    decode,
-    admin.pki,
-    admin.user,
-    lab,
-    ImportedWhenRun("load", "clients.load.command", "Load a farm, and measure it."),
-    daemon_command("license-server", "license_server", "Run a license server."),
-    daemon_command("terminal-server", "terminal_server", "Run a terminal server."),
-    daemon_command("session-directory", "session_directory", "Run a session directory."),
-):
-    main.add_command(command)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import os
 import re
 import secrets
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
@@ -15,16 +17,18 @@ import click
 from clients import tty
 from clients.client import Client
 from clients.device import Device, default_folder
-from clients.exit_codes import exit_status
-from clients.options import Hosts, Text, example
+from clients.examples import example
+from clients.exit_codes import ExitCode
+from clients.options import Hosts, Text
 from clients.pipe import Pipe
 from clients.prompts import PASSWORD_BYTES_MAX, Prompts
+from clients.say import printable, say
 from clients.steps import Finished, Host, Outcome, Plan
 from clients.terminal import Terminal, check_is_terminal
-from clients.trace import recording
 from clients.trust import Dialler
 from tsproto import limits
 from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.transport import Observer
 
 _TERM = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -89,6 +93,8 @@ def connect(
     the farm it is. The words of COMMAND are joined by spaces, and a shell there reads them.
     """
     line = _command_line(command, app)
+    if trace_secrets and trace is None:
+        raise click.UsageError("--trace-secrets needs --trace FILE")
     if not command:
         check_is_terminal()
     prompts = Prompts(None if password_file is None else read_password(password_file), accept_new)
@@ -105,7 +111,7 @@ def connect(
         password_attempts=limits.LOGON_ATTEMPTS if password_file is None else 1,
     )
     surface = Pipe(prompts) if command else Terminal(prompts)
-    with recording(trace, time.time, trace_secrets) as observer:
+    with _traced(trace, trace_secrets) as observer:
         dialler = Dialler(
             device.known_farms,
             device.name,
@@ -117,10 +123,30 @@ def connect(
         finished, signal = asyncio.run(_run(plan, device, dialler, surface))
     report(finished, is_interactive=not command)
     if finished.code in WORTHLESS_LICENSE:
-        tty.say(f"to begin anew as another device, delete {device.folder / 'licenses'}")
+        say(f"to begin anew as another device, delete {device.folder / 'licenses'}")
     if surface.output_error:
         raise TsfarmError(f"standard output: {surface.output_error}")
     raise click.exceptions.Exit(exit_status(finished, signal))
+
+
+_OUTCOMES = {
+    Outcome.DISCONNECTED: ExitCode.OK,
+    Outcome.NO_LICENSE: ExitCode.NO_LICENSE,
+    Outcome.LOGON_FAILED: ExitCode.LOGON_FAILED,
+    Outcome.UNREACHABLE: ExitCode.UNREACHABLE,
+    Outcome.CANCELLED: ExitCode.CANCELLED,
+    Outcome.FAILED: ExitCode.FAILED,
+}
+
+
+def exit_status(finished: Finished, signal: int) -> int:
+    """A session that has ended gives the status of its program; else an ExitCode, or 128 + the
+    `signal` that cancelled."""
+    if finished.outcome is Outcome.CANCELLED and signal:
+        return 128 + signal
+    if finished.outcome is Outcome.ENDED:
+        return finished.exit_status
+    return _OUTCOMES[finished.outcome]
 
 
 def _command_line(words: tuple[str, ...], app: str) -> str:
@@ -138,6 +164,14 @@ def _command_line(words: tuple[str, ...], app: str) -> str:
     return line
 
 
+def _traced(file: Path | None, with_secrets: bool) -> AbstractContextManager[Observer | None]:
+    if file is None:
+        return contextlib.nullcontext()
+    from clients.trace import recording  # and msgpack, for those who trace
+
+    return recording(file, time.time, with_secrets)
+
+
 async def _run(
     plan: Plan, device: Device, dialler: Dialler, surface: Pipe | Terminal
 ) -> tuple[Finished, int]:
@@ -150,12 +184,12 @@ def report(finished: Finished, is_interactive: bool) -> None:
     code, detail = finished.code, finished.detail
     if finished.outcome is Outcome.DISCONNECTED:
         by_user = code is ErrorCode.DISCONNECTED_BY_USER
-        tty.say("disconnected; the session goes on" if by_user else f"disconnected: {code.meaning}")
+        say("disconnected; the session goes on" if by_user else f"disconnected: {code.meaning}")
     elif finished.outcome is Outcome.ENDED:
         if is_interactive:
-            tty.say("the session has ended")
+            say("the session has ended")
     elif finished.outcome is not Outcome.CANCELLED:
-        click.echo(f"tsfarm: {tty.printable(_why(code, detail))}", err=True)
+        click.echo(f"tsfarm: {printable(_why(code, detail))}", err=True)
 
 
 def _why(code: ErrorCode, detail: str) -> str:
@@ -170,7 +204,7 @@ def read_password(file: Path) -> bytes:
     """The first line of a file; raises TsfarmError when that is no password."""
     try:
         if file.stat().st_mode & 0o077 and file.is_file():
-            tty.say(f"others may read {file}: run `chmod 600 {file}`")
+            say(f"others may read {file}: run `chmod 600 {file}`")
         with open(file, "rb") as opened:
             password = opened.readline(PASSWORD_BYTES_MAX + 2).rstrip(b"\r\n")
     except OSError as error:

@@ -10,11 +10,11 @@ from typing import Any, BinaryIO, TypeVar
 import click
 import msgspec
 
+from clients.examples import example
 from clients.exit_codes import ExitCode
-from clients.options import example
+from clients.say import printable
 from clients.tables import plain_row
 from clients.trace import HEADING, VERSION
-from clients.tty import printable
 from tsproto import codec, limits
 from tsproto.codec import HEADER, SESSION_KIND
 from tsproto.errors import ErrorCode, ProtocolError, TsfarmError

@@ -1,14 +1,10 @@
-"""The exit statuses of `tsfarm`, told in its help and relied on by scripts."""
+"""The exit statuses of `tsfarm`: its help lists them, and scripts rely on them."""
 
 from __future__ import annotations
 
 from enum import IntEnum
 
-from clients.administrator import QueryFailed
-from clients.steps import Finished, Outcome
-from clients.trust import UntrustedFarm
 from tsproto.errors import TsfarmError
-from tsproto.transport import DialFailed
 
 
 class ExitCode(IntEnum):
@@ -31,34 +27,20 @@ class ExitCode(IntEnum):
     CANCELLED = 130, "given up with Ctrl-C; 128 + n after signal n"
 
 
-_OUTCOMES = {
-    Outcome.DISCONNECTED: ExitCode.OK,
-    Outcome.NO_LICENSE: ExitCode.NO_LICENSE,
-    Outcome.LOGON_FAILED: ExitCode.LOGON_FAILED,
-    Outcome.UNREACHABLE: ExitCode.UNREACHABLE,
-    Outcome.CANCELLED: ExitCode.CANCELLED,
-    Outcome.FAILED: ExitCode.FAILED,
-}
-
-
-def exit_status(finished: Finished, signal: int) -> int:
-    """What `tsfarm connect` ends with; a session that has ended hands on its program's status."""
-    if finished.outcome is Outcome.CANCELLED and signal:
-        return 128 + signal
-    if finished.outcome is Outcome.ENDED:
-        return finished.exit_status
-    return _OUTCOMES[finished.outcome]
-
-
 def exit_code_of(error: TsfarmError) -> ExitCode:
+    # Imported by the command that raised it: `tsfarm --version` needs neither.
+    from clients.ask import AskFailed
+    from clients.trust import UntrustedFarm
+    from tsproto.transport import DialFailed
+
     if isinstance(error, UntrustedFarm):
         return ExitCode.UNTRUSTED
-    if isinstance(error, (QueryFailed, DialFailed)) and error.code.may_retry:
+    if isinstance(error, AskFailed | DialFailed) and error.code.may_retry:
         return ExitCode.UNREACHABLE
     return ExitCode.FAILED
 
 
 def table() -> str:
-    """The statuses, one a line; after a session `connect` ends with its program's."""
+    """One status a line, as an epilog."""
     lines = [f"  {code.value:>3}  {code.meaning}" for code in ExitCode]
     return "\n".join(["Exit status:", *lines, "  otherwise, that of the session's program"])

@@ -13,7 +13,10 @@ from typing import Any
 
 import click
 
-from clients.options import Duration, example
+from clients.examples import example
+from clients.labs import warp
+from clients.options import Duration
+from tsproto.limits import DAY_SECONDS
 
 FOLDER = Path(".lab")
 LOAD_USERS_MAX = 99_999  # their names have five digits
@@ -75,7 +78,7 @@ def lab_status(folder: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(status, indent=2))
         return
-    days = status["clock_offset_seconds"] / 86_400
+    days = status["clock_offset_seconds"] / DAY_SECONDS
     click.echo(f"farm {status['farm']} in {status['folder']}, clock {days:g} days ahead")
     for daemon in status["daemons"]:
         pid = daemon["pid"] or "-"
@@ -118,4 +121,4 @@ def lab_down(folder: Path) -> None:
 @in_folder
 def lab_warp(folder: Path, duration: float) -> None:
     """Move the clock of the lab's daemons forward, by 60d, 12h or 30s."""
-    click.echo(f"the lab's clock is {_lab().warp(folder, duration) / 86_400:g} days ahead")
+    click.echo(f"the lab's clock is {warp(folder, duration) / DAY_SECONDS:g} days ahead")

@@ -78,11 +78,6 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
-def example(*lines: str) -> str:
-    """The epilog of a command's help: examples, kept as they are."""
-    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
-
-
 def printed_json(command: click.decorators.FC) -> click.decorators.FC:
     return click.option(
         "--json", "as_json", is_flag=True, help="Print JSON for programs instead of a table."

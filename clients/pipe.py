@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from clients import tty
 from clients.client import Client
 from clients.prompts import Prompts
+from clients.say import say
 from clients.steps import Attached, Finished
 from clients.terminal import READ_BYTES, Signals
 
@@ -88,7 +89,7 @@ class Pipe:
         return await self._prompts.password(user_name, host, again)
 
     def say(self, text: str) -> None:
-        tty.say(text)
+        say(text)
 
     def on_attached(self, attached: Attached) -> None:
         self.on_input_wanted()

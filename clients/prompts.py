@@ -8,6 +8,7 @@ import os
 import sys
 
 from clients import tty
+from clients.say import say
 from clients.trust import Stranger, UntrustedFarm
 from tsproto.errors import TsfarmError
 
@@ -44,7 +45,7 @@ class Prompts:
                 "standard input is no terminal to ask for a password on: give --password-file FILE"
             )
         if again:
-            tty.say("wrong; try again")
+            say("wrong; try again")
         with tty.silent(self._descriptor):
             _ask(f"{user_name}'s password at {host}: ")
             self._is_asking = True

@@ -9,9 +9,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from clients.administrator import Administrator, Daemon, QueryFailed
+from clients.administrator import Administrator, Daemon
+from clients.ask import AskFailed
+from clients.examples import example
 from clients.exit_codes import exit_code_of
-from clients.options import Hosts, Text, example, printed_json
+from clients.labs import KnownLab, lab_in
+from clients.options import Hosts, Text, printed_json
 from clients.steps import Host
 from clients.tables import Row, plain_row, print_rows
 from tsproto import identity, limits
@@ -83,68 +86,36 @@ LICENSE_SERVER_COLUMNS = {
 }
 
 
-class _LabDaemon(msgspec.Struct, frozen=True):
-    name: str
-    role: str
-    host: str
-    port: int
-
-
-class _Lab(msgspec.Struct, frozen=True):
-    """The part of a lab's `lab.json` that tells whom to ask."""
-
-    daemons: tuple[_LabDaemon, ...]
-    tls: bool = True
-
-
 class Target(msgspec.Struct, frozen=True):
-    """Whom a query asks, and as whom: a lab's daemons, or those that are named."""
+    """Whom a query asks, and as whom: a lab's daemons, or those that the command line names."""
 
     identity: tuple[Path, Path] | None
     authority: Path | None
-    lab: Path | None
+    lab: KnownLab | None
     hosts: tuple[Host, ...]
 
     def administrator(self) -> Administrator:
-        """Raises TsfarmError when the files are missing or unusable."""
+        """Raises TsfarmError when the certificate's files are missing or unusable."""
         if self.lab is not None:
-            if not _load_lab(self.lab).tls:
-                return Administrator("admin", None)
-            pki = self.lab / "pki"
-            return Administrator.certified(
-                pki / "admin.crt", pki / "admin.key", pki / "authority.crt"
-            )
+            return self.lab.administrator()
         if self.identity is None or self.authority is None:
             raise click.UsageError("give --identity CERT KEY with --ca FILE, or --lab DIR")
         return Administrator.certified(*self.identity, self.authority)
 
     def daemons(self, role: Role) -> list[Daemon]:
-        """Those of this role that are to be asked; raises TsfarmError when there are none."""
+        """The daemons of this role to ask. Raises TsfarmError when there are none."""
         if self.hosts:
             return [Daemon(role, self._with_port(host, role)) for host in self.hosts]
         if self.lab is None:
             raise click.UsageError("give --server HOST[:PORT], or --lab DIR")
-        found = [
-            Daemon(role, Host(daemon.host, daemon.port, daemon.name))
-            for daemon in _load_lab(self.lab).daemons
-            if daemon.role == role.name.lower()
-        ]
+        found = [daemon for daemon in self.lab.daemons if daemon.role is role]
         if not found:
-            raise TsfarmError(f"the lab in {self.lab} has no {identity.ROLE_WORDS[role]}")
+            raise TsfarmError(f"the lab in {self.lab.folder} has no {identity.ROLE_WORDS[role]}")
         return found
 
     @staticmethod
     def _with_port(host: Host, role: Role) -> Host:
         return host if host.port else Host(host.address, PORTS[role])
-
-
-def _load_lab(folder: Path) -> _Lab:
-    try:
-        return msgspec.json.decode((folder / "lab.json").read_bytes(), type=_Lab)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise TsfarmError(
-            f"no lab in {folder} ({error}): make one with `tsfarm lab up --dir {folder}`"
-        ) from None
 
 
 def asking(command: Callable[..., None]) -> Callable[..., None]:
@@ -158,7 +129,8 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
         **others: object,
     ) -> None:
         hosts = tuple(host for group in servers for host in group)
-        command(target=Target(identity_files, authority, lab, hosts), **others)
+        known = None if lab is None else lab_in(lab)
+        command(target=Target(identity_files, authority, known, hosts), **others)
 
     with_target.__doc__ = command.__doc__
     with_target.__name__ = command.__name__
@@ -196,17 +168,17 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
 
 def gather(
     daemons: Iterable[Daemon], rows_of: Callable[[Daemon], Awaitable[list[Row]]]
-) -> tuple[list[Row], QueryFailed | None]:
+) -> tuple[list[Row], AskFailed | None]:
     """The rows of all daemons. One that fails is told of on standard error, and given back, so that
     the others' rows are seen."""
 
-    async def ask_all() -> tuple[list[Row], QueryFailed | None]:
+    async def ask_all() -> tuple[list[Row], AskFailed | None]:
         rows: list[Row] = []
         failure = None
         for daemon in daemons:
             try:
                 rows += await rows_of(daemon)
-            except QueryFailed as failed:
+            except AskFailed as failed:
                 failure = failed
                 click.echo(f"tsfarm: {failed}", err=True)
         return rows, failure

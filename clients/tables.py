@@ -11,7 +11,7 @@ from typing import Any
 import click
 import msgspec
 
-from clients.tty import printable
+from clients.say import printable
 
 Row = dict[str, Any]
 

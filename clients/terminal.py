@@ -16,6 +16,7 @@ from types import TracebackType
 from clients import tty
 from clients.client import Client
 from clients.prompts import Prompts
+from clients.say import say
 from clients.scanners import Command, EscapeScanner, ModeTracker
 from clients.steps import Attached, Finished
 from tsproto.errors import TsfarmError
@@ -94,7 +95,7 @@ class Terminal:
             return await self._prompts.password(user_name, host, again)
 
     def say(self, text: str) -> None:
-        tty.say(text, raw=self._raw.is_raw)
+        say(text, raw=self._raw.is_raw)
 
     def on_attached(self, attached: Attached) -> None:
         if self._was_attached and not attached.reattached:

@@ -7,21 +7,17 @@ counts for nothing: after a yes the host is dialled again, and verified.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import functools
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding
 
+from clients.ask import AskFailed, asking_through
 from clients.known_farms import KnownFarms
 from clients.steps import Host
 from tsproto import identity, limits, transport
-from tsproto.connection import Answered, Closed, Event, Opened
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import Authority, QueryAuthority, Role
 
@@ -133,7 +129,8 @@ class Dialler(FarmDialler):
                     raise
                 refusal = failed
             else:
-                self._remember(host, link, trusted, redirected)
+                if shown is None and not redirected:
+                    self._remember(host, link, trusted)
                 return link
         if redirected:
             raise UntrustedFarm(
@@ -150,14 +147,12 @@ class Dialler(FarmDialler):
         pem = self._known_farms.authority(base64.b64decode(padded))
         return [] if pem is None else [pem]
 
-    def _remember(
-        self, host: Host, link: transport.Link, trusted: Sequence[bytes], redirected: bool
-    ) -> None:
-        if redirected:
-            return
+    def _remember(self, host: Host, link: transport.Link, trusted: Sequence[bytes]) -> None:
+        from tsproto import certificates  # slow to import, and only new hosts need it
+
         certificate = link.peer_certificate_der
         for pem in trusted:
-            if _is_issued_by(certificate, identity.certificate_der(pem)):
+            if certificates.is_issued_by(certificate, certificates.certificate_der(pem)):
                 self._known_farms.remember(host.address, host.port, pem)
                 return
 
@@ -184,55 +179,28 @@ class Dialler(FarmDialler):
 
     async def _look_at(self, host: Host) -> Stranger:
         """The authority that the host's farm shows, if it has issued the host's certificate."""
-        visit = _Visit()
-        link = await self._dial(host, visit, transport.client_tls_unverified())
+        from tsproto import certificates
+
+        async def dial(owner: transport.LinkOwner) -> transport.Link:
+            return await self._dial(host, owner, transport.client_tls_unverified())
+
         try:
-            async with asyncio.timeout(limits.LICENSING_SECONDS):
-                authority = await visit.authority
-        except TimeoutError:
-            detail = f"{host} does not say which farm it is of"
-            raise transport.DialFailed(ErrorCode.UNREACHABLE, detail) from None
-        finally:
-            link.close(ErrorCode.NORMAL)
-        own = identity.identity_of(link.peer_certificate_der)
+            async with asking_through(dial, host) as ask:
+                answer = await ask(QueryAuthority(), Authority, limits.LICENSING_SECONDS)
+                certificate = ask.link.peer_certificate_der
+        except AskFailed as failed:
+            raise transport.DialFailed(failed.code, failed.detail) from None
+        authority = answer.certificate
+        own = certificates.identity_of(certificate)
         try:
-            farm = identity.farm_of(authority)
+            farm = certificates.farm_of(authority)
         except identity.IdentityError:
             farm = ""
-        if farm != own.farm or not _is_issued_by(link.peer_certificate_der, authority):
+        if farm != own.farm or not certificates.is_issued_by(certificate, authority):
             raise UntrustedFarm(f"{host} shows an authority that has not issued its certificate")
         fingerprint = identity.show_fingerprint(identity.fingerprint(authority))
-        pem = x509.load_der_x509_certificate(authority).public_bytes(Encoding.PEM)
+        pem = ssl.DER_cert_to_PEM_cert(authority).encode("ascii")
         return Stranger(host, farm, fingerprint, pem)
-
-
-class _Visit:
-    """Owner of a link that asks for the authority and nothing else."""
-
-    def __init__(self) -> None:
-        self.authority: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    def on_events(self, link: transport.Link, events: list[Event]) -> None:
-        for event in events:
-            if self.authority.done():
-                return
-            match event:
-                case Opened():
-                    link.request(QueryAuthority())
-                case Answered(Authority() as answer):
-                    self.authority.set_result(answer.certificate)
-                case Answered():
-                    self._fail(ErrorCode.NOT_PERMITTED, "it does not say which farm it is of")
-                case Closed():
-                    self._fail(event.code, event.detail or event.code.meaning)
-                case _:
-                    pass  # the host begins with its licensing phase, which is for later
-
-    def on_writable(self, link: transport.Link) -> None:
-        """A visit sends one message."""
-
-    def _fail(self, code: ErrorCode, detail: str) -> None:
-        self.authority.set_exception(transport.DialFailed(code, detail))
 
 
 @functools.lru_cache(maxsize=16)  # to make one takes as long as half a handshake
@@ -241,12 +209,3 @@ def _tls(*authorities: bytes) -> ssl.SSLContext:
         return transport.client_tls(authorities)
     except ssl.SSLError as error:
         raise UntrustedFarm(f"the farm's authority is no usable certificate: {error}") from None
-
-
-def _is_issued_by(certificate_der: bytes, authority_der: bytes) -> bool:
-    try:
-        authority = x509.load_der_x509_certificate(authority_der)
-        x509.load_der_x509_certificate(certificate_der).verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True

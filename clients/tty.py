@@ -12,7 +12,6 @@ import contextlib
 import errno
 import os
 import stat
-import sys
 import termios
 import tty
 from collections import deque
@@ -181,16 +180,3 @@ def size_of(descriptor: int) -> tuple[int, int]:
     except OSError:
         return 80, 24
     return found.columns or 80, found.lines or 24
-
-
-def say(text: str, *, raw: bool = False) -> None:
-    """A line of the client's own on standard error."""
-    end = "\r\n" if raw else "\n"
-    with contextlib.suppress(OSError):
-        sys.stderr.write(f"[tsfarm] {printable(text)}{end}")
-        sys.stderr.flush()
-
-
-def printable(text: str) -> str:
-    """Without control characters: what a host says must not command the terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)

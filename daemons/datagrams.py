@@ -1,8 +1,8 @@
 """The UDP sockets of discovery.
 
-Every daemon speaks and listens on a socket of its own, with a port that the system chose: answers
-come back to where a query came from. A license server hears queries on a second one, which it
-shares with the other license servers of the machine.
+Every daemon sends from a socket of its own, with a port that the system chose, and gets answers
+there. A license server gets queries on a second socket, which it shares with the other license
+servers of the machine.
 """
 
 from __future__ import annotations
@@ -12,20 +12,19 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-import structlog
-
-from daemons.config import ConfigError, is_loopback
+from daemons import events
+from daemons.config import ConfigError
+from daemons.logs import log
 from daemons.settings import Discovery
 from tsproto import limits
+from tsproto.transport import is_loopback
 
 Heard = Callable[[str, int, bytes], None]
 ANY_ADDRESS = "0.0.0.0"
 
-_log = structlog.get_logger()
-
 
 class Datagrams:
-    """`heard` is called with host, port and datagram, for answers and for queries alike."""
+    """`heard` is called with the sender's host and port, and the datagram."""
 
     def __init__(self, settings: Discovery, heard: Heard) -> None:
         self._settings = settings
@@ -33,8 +32,8 @@ class Datagrams:
         self._transports: list[asyncio.DatagramTransport] = []
 
     async def open(self, hears_queries: bool, listens_on: str = ANY_ADDRESS) -> None:
-        """Speak from the configured source, or else from `listens_on`: whoever hears an answer
-        dials where it came from. Raises ConfigError when an address cannot be had."""
+        """Send from the configured source, else from `listens_on`: the receiver of an answer dials
+        the address it came from. Raises ConfigError when an address cannot be bound."""
         settings = self._settings
         if settings.source:
             own = _bound("discovery", settings.source, 0)
@@ -51,11 +50,11 @@ class Datagrams:
         self.send(self._settings.broadcast, self._settings.port, datagram)
 
     def send(self, host: str, port: int, datagram: bytes) -> None:
-        """A datagram that cannot leave is lost, as it may be on its way."""
+        """A datagram that cannot be sent is lost, as any datagram may be."""
         try:
             self._transports[0].sendto(datagram, (host, port))
         except OSError as error:
-            _log.debug("datagram.unsent", host=host, port=port, error=str(error))
+            log(events.DatagramUnsent(address=host, port=port, error=str(error)))
 
     def close(self) -> None:
         for transport in self._transports:
@@ -64,12 +63,12 @@ class Datagrams:
 
     async def _listen(self, bound: socket.socket) -> None:
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _Ear(self._heard), sock=bound
+            lambda: _Receiver(self._heard), sock=bound
         )
         self._transports.append(transport)
 
 
-class _Ear(asyncio.DatagramProtocol):
+class _Receiver(asyncio.DatagramProtocol):
     def __init__(self, heard: Heard) -> None:
         self._heard = heard
 
@@ -78,7 +77,7 @@ class _Ear(asyncio.DatagramProtocol):
             self._heard(addr[0], addr[1], data)
 
     def error_received(self, exc: Exception) -> None:
-        _log.debug("datagram.unsent", error=str(exc))
+        log(events.DatagramUnsent(error=str(exc)))
 
 
 def _bound(section: str, host: str, port: int) -> socket.socket:

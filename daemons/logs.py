@@ -1,4 +1,4 @@
-"""Sets up the log: one JSON object a line, or coloured text on a terminal."""
+"""Writes events to the log: one JSON object a line, or coloured text on a terminal."""
 
 from __future__ import annotations
 
@@ -12,82 +12,149 @@ from enum import Enum
 from io import FileIO
 from logging import getLevelNamesMapping
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast, get_type_hints
 
 import msgspec
 import structlog
 
+from daemons import events
 from daemons.config import ConfigError
+from daemons.events import Event
 from daemons.settings import Log
 
 EventDict = MutableMapping[str, Any]
+Shown = Callable[[Any], object]
 
-_PLAIN = frozenset({str, int, float, bool, list, type(None)})
 _encoder = msgspec.json.Encoder(enc_hook=repr)
+_logger = structlog.get_logger()
+
+
+def log(event: Event) -> None:
+    """Write an event, unless its level is below the configured one."""
+    _logger.log(event.level, event)
+
+
+def report_fault(error: BaseException) -> None:
+    """Log a fault of tsfarm itself in one line, and its traceback at level debug."""
+    frames = traceback.extract_tb(error.__traceback__)
+    log(
+        events.DaemonBroken(
+            error=f"{type(error).__name__}: {error}",
+            at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+        )
+    )
+    log(events.FaultTraced(exception="".join(traceback.format_exception(error))))
 
 
 @contextmanager
-def configured(log: Log) -> Iterator[None]:
-    """Meanwhile everything that is logged goes where `log` says; raises ConfigError."""
-    with _open(log.file) as output:
-        _configure(log, output)
-        yield
+def configured(settings: Log) -> Iterator[None]:
+    """Send the log to the file and in the format of `settings` while the block runs.
+
+    Raises ConfigError when the file cannot be written.
+    """
+    global _logger
+    with _open(settings.file) as output:
+        _configure(settings, output)
+        before, _logger = _logger, structlog.get_logger().bind()
+        try:
+            yield
+        finally:
+            _logger = before
 
 
-def _configure(log: Log, output: FileIO) -> None:
-    is_text = log.format == "text" or (log.format == "auto" and output.isatty())
-    level = getLevelNamesMapping()[log.level.upper()]
-    shared: list[structlog.typing.Processor] = [
-        structlog.processors.add_log_level,
-        _Stamp(time.time),
-        _tracebacks_shown if log.level == "debug" else _tracebacks_left_out,
-    ]
-    if is_text:
-        renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer(
-            colors=output.isatty(), sort_keys=False
-        )
-        processors = [*shared, _show_values, renderer, _encode_text]
-    else:
-        processors = [*shared, _encode_json]
+def _configure(settings: Log, output: FileIO) -> None:
+    is_text = settings.format == "text" or (settings.format == "auto" and output.isatty())
+    renderer = structlog.dev.ConsoleRenderer(colors=output.isatty(), sort_keys=False)
     structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[_Line(time.time), *((renderer, _encode_text) if is_text else (_encode_json,))],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            getLevelNamesMapping()[settings.level.upper()]
+        ),
         logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, _Lossy(output))),
         cache_logger_on_first_use=False,
     )
 
 
-def report_fault(error: BaseException) -> None:
-    """Log a fault of our own, and the way to it, in one line."""
-    frames = traceback.extract_tb(error.__traceback__)
-    structlog.get_logger().critical(
-        "daemon.broken",
-        error=f"{type(error).__name__}: {error}",
-        at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
-        exc_info=error,
-    )
+class _Plan:
+    """How the fields of one class of events are shown, found out once.
+
+    Bytes are shown as hexadecimal digits and codes by their names, as the commands show them.
+    """
+
+    def __init__(self, kind: type[Event]) -> None:
+        hints = get_type_hints(kind)
+        self.name = str(kind.__struct_config__.tag)
+        self.fields = [
+            (field.encode_name, field.default, _shown_as(hints[field.name]))
+            for field in msgspec.structs.fields(kind)
+        ]
 
 
-class _Stamp:
-    """Adds the time in UTC, to the microsecond, as ISO 8601 writes it. The date and the second are
-    written once a second: a daemon under load notes thousands of lines in it."""
+def _shown_as(kind: object) -> Shown | None:
+    if kind is bytes:
+        return bytes.hex
+    return _name_of if isinstance(kind, type) and issubclass(kind, Enum) else None
+
+
+def _name_of(member: Enum) -> str:
+    return member.name
+
+
+class _Line:
+    """Makes the dictionary of one line: timestamp, level, event, then the event's fields.
+
+    The timestamp is UTC to the microsecond as ISO 8601 writes it. Its date and second are formatted
+    once a second: a daemon under load logs thousands of lines in it.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._second = -1
         self._prefix = ""
+        self._plans: dict[type[Event], _Plan] = {}
 
-    def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
+    def __call__(self, logger: Any, level: str, given: EventDict) -> EventDict:
+        event = given.pop("event")
+        line: dict[str, object] = {"timestamp": self._timestamp(), "level": level}
+        if not isinstance(event, Event):
+            return {**line, "event": event, **{k: _shown(v) for k, v in given.items()}}
+        kind = type(event)
+        plan = self._plans.get(kind)
+        if plan is None:
+            plan = self._plans[kind] = _Plan(kind)
+        line["event"] = plan.name
+        if kind.number:
+            line["event_id"] = kind.number
+        for name, default, shown in plan.fields:
+            value = getattr(event, name)
+            if value != default:
+                line[name] = value if shown is None else shown(value)
+        return line
+
+    def _timestamp(self) -> str:
         second, microsecond = divmod(int(self._clock() * 1_000_000), 1_000_000)
         if second != self._second:
             self._second = second
             self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        event["timestamp"] = f"{self._prefix}.{microsecond:06}Z"
-        return event
+        return f"{self._prefix}.{microsecond:06}Z"
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.name if isinstance(value, Enum) else value
+
+
+def _encode_json(logger: Any, level: str, line: EventDict) -> bytes:
+    return _encoder.encode(line)
+
+
+def _encode_text(logger: Any, level: str, line: Any) -> bytes:
+    return str(line).encode("utf-8", "backslashreplace")
 
 
 class _Lossy:
-    """A log that cannot be written must not stop a daemon: a line is lost instead."""
+    """Loses lines that cannot be written: a full disk under the log must not stop a daemon."""
 
     def __init__(self, output: FileIO) -> None:
         self._output = output
@@ -97,7 +164,7 @@ class _Lossy:
             self._output.write(line)
 
     def flush(self) -> None:
-        """Nothing is kept back: `output` has no buffer, in which a failed line would stay."""
+        """`output` has no buffer, in which a failed line would stay."""
 
 
 def _open(file: str) -> FileIO:
@@ -108,35 +175,3 @@ def _open(file: str) -> FileIO:
         return FileIO(file, "ab")
     except OSError as error:
         raise ConfigError(f"log.file: {file}: cannot be written: {error.strerror}") from None
-
-
-def _tracebacks_shown(logger: Any, method: str, event: EventDict) -> EventDict:
-    return structlog.processors.format_exc_info(logger, method, event)
-
-
-def _tracebacks_left_out(logger: Any, method: str, event: EventDict) -> EventDict:
-    """A traceback is for whoever looks for a fault of ours, and has set the level to debug."""
-    event.pop("exc_info", None)
-    return event
-
-
-def _show_values(logger: Any, method: str, event: EventDict) -> EventDict:
-    return {key: _shown(value) for key, value in event.items()}
-
-
-def _shown(value: object) -> object:
-    """Ids as hexadecimal digits and codes by their names, as the commands show them."""
-    if isinstance(value, bytes):
-        return value.hex()
-    return value.name if isinstance(value, Enum) else value
-
-
-def _encode_json(logger: Any, method: str, event: EventDict) -> bytes:
-    line = {key: event.pop(key) for key in ("timestamp", "level", "event")}
-    for key, value in event.items():
-        line[key] = value if type(value) in _PLAIN else _shown(value)
-    return _encoder.encode(line)
-
-
-def _encode_text(logger: Any, method: str, event: Any) -> bytes:
-    return str(event).encode("utf-8", "backslashreplace")

@@ -1,8 +1,7 @@
-"""A decision that waits, told from top to bottom by one generator.
+"""Runs decisions that wait: each is one generator, a procedure, that reads from top to bottom.
 
-`yield` means one thing: wait here, and the world may have moved on when it returns. What is to be
-done is not yielded but handed to `do`, so that a `finally` may still do something when the
-generator is closed, and so that whoever reads sees each point where others may run.
+A `yield` only waits, and the world may have changed when it returns. Effects are not yielded but
+handed to `do`, so that a `finally` may still decide when its procedure is stopped.
 """
 
 from __future__ import annotations
@@ -32,27 +31,24 @@ M = TypeVar("M", bound=Message)
 
 
 class Promise(Generic[T]):
-    """Something that has not happened yet; any number of procedures may wait for it."""
+    """An outcome that is still to come. Any number of procedures may wait for it; `outcome` is
+    there once `is_settled`, see `Procedures.settle`."""
 
-    __slots__ = ("_outcome", "is_settled", "waiting")
-    _outcome: T
+    __slots__ = ("is_settled", "outcome", "waiting")
+    outcome: T
 
     def __init__(self) -> None:
         self.is_settled = False
         self.waiting: list[_Running] = []
 
     @property
-    def outcome(self) -> T:
-        return self._outcome
-
-    def keep(self, outcome: T) -> None:
-        """It has happened; `Procedures.settle` also goes on with whoever waits."""
-        self._outcome = outcome
-        self.is_settled = True
+    def is_awaited(self) -> bool:
+        return bool(self.waiting)
 
 
 class Question(Promise[T]):
-    """A promise that an effect fulfils: it is asked when somebody first waits for it."""
+    """A promise that the outcome of an effect settles. The effect is decided when a procedure first
+    waits for it."""
 
     __slots__ = ("effect", "read", "ticket")
 
@@ -68,21 +64,27 @@ Procedure: TypeAlias = Generator[Wait, None, T]
 
 
 class _Running:
-    __slots__ = ("generator", "interruption", "owner", "questions", "waits_for")
+    __slots__ = ("generator", "interruption", "is_ready", "owner", "waits_for")
 
     def __init__(self, owner: Hashable, generator: Procedure[None]) -> None:
         self.owner = owner
         self.generator = generator
         self.interruption: Exception | None = None
-        self.questions: list[Question[Any]] = []
+        self.is_ready = False
         self.waits_for: Wait = ()
 
 
 class Procedures:
-    """Runs the procedures of one core. Each has an owner, a link or a session: one at a time."""
+    """The procedures of one core. Each has an owner, and each owner one procedure at a time.
+
+    A call from inside a procedure (`start`, `settle`, `interrupt`, `stop`) only queues and returns
+    no effects: a generator cannot be resumed while it runs. The outermost call runs all that is
+    ready and returns everything decided meanwhile, in order.
+    """
 
     def __init__(self) -> None:
         self.now = 0.0
+        """Unix seconds. Ask again after each wait: procedures keep deadlines, never `now`."""
         self._last_ticket = 0
         self._questions: dict[int, Question[Any]] = {}
         self._running: dict[Hashable, _Running] = {}
@@ -91,13 +93,10 @@ class Procedures:
         self._is_running = False
         self._current: _Running | None = None
 
-    def __len__(self) -> int:
-        return len(self._running)
-
     # --- for procedures -----------------------------------------------------------------------
 
     def do(self, *effects: Effect) -> None:
-        """Decided, in this order. Only while a procedure runs."""
+        """Decide these, in this order. Only for procedures: other code returns its effects."""
         self._decided += effects
 
     # --- for the core -------------------------------------------------------------------------
@@ -105,136 +104,142 @@ class Procedures:
     def start(self, owner: Hashable, generator: Procedure[None], now: float) -> list[Effect]:
         assert owner not in self._running, owner
         running = self._running[owner] = _Running(owner, generator)
-        self._ready.append(running)
-        return self.go_on(now)
+        self._wake(running)
+        return self._run(now)
 
     def settle(self, promise: Promise[T], outcome: T, now: float) -> list[Effect]:
-        """It has happened: go on with all who wait for it, in the order in which they came."""
-        promise.keep(outcome)
+        """Go on with the procedures that wait for this, in the order in which they came."""
+        assert not promise.is_settled
+        promise.outcome = outcome
+        promise.is_settled = True
         for running in promise.waiting[:]:
             self._wake(running)
-        return self.go_on(now)
+        return self._run(now)
 
     def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
-        """Nothing follows for a question whose asker was stopped."""
+        """Nothing follows when the procedures that asked have ended or were stopped."""
         question = self._questions.pop(ticket, None)
         return [] if question is None else self.settle(question, question.read(outcome), now)
 
     def interrupt(self, owner: Hashable, why: Exception, now: float) -> list[Effect]:
-        """Raise this where the procedure waits."""
+        """Raise this where the owner's procedure waits; nothing follows when it has none."""
         if running := self._running.get(owner):
             running.interruption = why
             self._wake(running)
-        return self.go_on(now)
+        return self._run(now)
 
     def stop(self, owner: Hashable, now: float) -> list[Effect]:
-        """Its client is lost: what it took is given back by its `finally` clauses."""
+        """End the owner's procedure where it waits: its `finally` clauses give back what it took.
+
+        A procedure that stops itself goes on to its next wait, and ends there.
+        """
         running = self._running.pop(owner, None)
-        if running is None or running is self._current:  # it hangs up itself, and ends
+        if running is None or running is self._current:
             return []
         self._leave(running)
-        self.now = now
-        running.generator.close()
-        self._withdraw(running)
-        return self.go_on(now)
-
-    def go_on(self, now: float) -> list[Effect]:
-        """Run who is ready. Inside a procedure nothing comes of this: the outermost call runs all,
-        for a generator cannot be resumed while it runs."""
-        if self._is_running:
-            return []
-        self.now = now
-        self._is_running = True
-        try:
-            while self._ready:
-                self._current = self._ready.popleft()
-                self._step(self._current)
-        finally:
-            self._is_running = False
-            self._current = None
-        decided, self._decided = self._decided, []
-        return decided
+        return self._run(now, stopped=running)
 
     def next_ticket(self) -> int:
         self._last_ticket += 1
         return self._last_ticket
 
     def whereabouts(self) -> dict[Hashable, list[str]]:
-        """Where each procedure waits, the outermost first: for whoever looks for a fault."""
+        """The function and line at which each procedure waits, with its callers before it."""
         return {running.owner: _frames(running.generator) for running in self._running.values()}
 
-    # --- within -------------------------------------------------------------------------------
+    # --- running ------------------------------------------------------------------------------
+
+    def _run(self, now: float, stopped: _Running | None = None) -> list[Effect]:
+        is_outermost = not self._is_running
+        if is_outermost:
+            self.now = now
+            self._is_running = True
+        try:
+            if stopped is not None:
+                stopped.generator.close()
+            while is_outermost and self._ready:
+                self._current = self._ready.popleft()
+                self._step(self._current)
+                self._current = None
+        finally:
+            if is_outermost:
+                self._is_running = False
+        if not is_outermost:
+            return []
+        decided, self._decided = self._decided, []
+        return decided
 
     def _step(self, running: _Running) -> None:
-        if self._running.get(running.owner) is not running:
+        """Resume it, and let it run to its next wait or its end."""
+        running.is_ready = False
+        if not self._is_wanted(running):
             return  # stopped while it was ready
+        self._leave(running)
         try:
             why, running.interruption = running.interruption, None
             waits = running.generator.throw(why) if why else next(running.generator)
-            while any(promise.is_settled for promise in waits):
+            while self._is_wanted(running) and any(promise.is_settled for promise in waits):
                 waits = next(running.generator)
         except StopIteration:
-            if self._running.get(running.owner) is running:
+            if self._is_wanted(running):
                 del self._running[running.owner]
-            self._withdraw(running)
             return
-        if self._running.get(running.owner) is not running:
-            # It was stopped by what it did itself, and waits all the same.
+        if self._is_wanted(running):
+            self._wait(running, waits)
+        else:
             running.generator.close()
-            self._withdraw(running)
-            return
-        for promise in waits:
-            if isinstance(promise, Question) and not promise.ticket:
-                self._ask(running, promise)
-            promise.waiting.append(running)
-        running.waits_for = waits
 
-    def _ask(self, running: _Running, question: Question[Any]) -> None:
-        question.ticket = self.next_ticket()
-        self._questions[question.ticket] = question
-        running.questions.append(question)
-        self._decided.append(question.effect(question.ticket))
+    def _is_wanted(self, running: _Running) -> bool:
+        return self._running.get(running.owner) is running
+
+    def _wait(self, running: _Running, waits: Wait) -> None:
+        running.waits_for = waits
+        for promise in waits:
+            promise.waiting.append(running)
+            if isinstance(promise, Question) and not promise.ticket:
+                promise.ticket = self.next_ticket()
+                self._questions[promise.ticket] = promise
+                self._decided.append(promise.effect(promise.ticket))
 
     def _wake(self, running: _Running) -> None:
         self._leave(running)
-        self._ready.append(running)
+        if not running.is_ready:
+            running.is_ready = True
+            self._ready.append(running)
 
     def _leave(self, running: _Running) -> None:
         for promise in running.waits_for:
             promise.waiting.remove(running)
         running.waits_for = ()
 
-    def _withdraw(self, running: _Running) -> None:
-        for question in running.questions:
-            self._questions.pop(question.ticket, None)
 
-
-def _frames(generator: Any) -> list[str]:
-    found: list[str] = []
-    while generator is not None and getattr(generator, "gi_frame", None) is not None:
-        found.append(f"{generator.gi_code.co_qualname}:{generator.gi_frame.f_lineno}")
-        generator = generator.gi_yieldfrom
-    return found
+def _frames(procedure: Procedure[None]) -> list[str]:
+    frames: list[str] = []
+    waiting: Any = procedure  # a generator, or what it yields from
+    while (frame := getattr(waiting, "gi_frame", None)) is not None:
+        frames.append(f"{waiting.gi_code.co_qualname}:{frame.f_lineno}")
+        waiting = waiting.gi_yieldfrom
+    return frames
 
 
 # --- what procedures wait for -----------------------------------------------------------------
 
 
 def outcome_of(promise: Promise[T]) -> Procedure[T]:
-    if not promise.is_settled:
-        yield (promise,)
+    yield (promise,)
     return promise.outcome
 
 
 def either(*promises: Promise[Any]) -> Procedure[None]:
-    """Wait until one of these is settled; what else was asked stays asked."""
-    if not any(promise.is_settled for promise in promises):
-        yield promises
+    """Wait until one of these is settled; the others stay open, and questions among them asked."""
+    yield promises
 
 
 def question(
     endpoint: Endpoint, message: Message, answer: type[M], seconds: float
 ) -> Question[M | Refused | Failed]:
+    """For `either`. An answer of another type counts as Failed(UNANSWERED)."""
+
     def read(outcome: Outcome) -> M | Refused | Failed:
         if isinstance(outcome, answer | Refused | Failed):
             return outcome
@@ -274,7 +279,8 @@ def _started(outcome: Outcome) -> ProgramStarted | ProgramFailed:
 
 
 class Inbox:
-    """What a procedure expects of its client. What it does not expect is out of order."""
+    """The one message that a procedure expects of its client now. Messages that come unexpected are
+    not kept: the core treats them as out of order."""
 
     def __init__(self) -> None:
         self._kind: type[Message] | None = None
@@ -289,7 +295,7 @@ class Inbox:
         return outcome_of(self.expect(kind))
 
     def take(self, message: Message) -> Promise[Any] | None:
-        """The promise that this message fulfils; None when it is not expected now."""
+        """The promise that this message settles; None when it is not expected now."""
         if self._kind is None or not isinstance(message, self._kind):
             return None
         self._kind = None

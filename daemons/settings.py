@@ -1,12 +1,13 @@
-"""What an operator may set: one struct a daemon, its fields the keys of its TOML file.
+"""The settings of each daemon: one struct a daemon, its fields the keys of its TOML file.
 
-Every key has a type, a bound, and a default where one makes sense; `daemons.config` reads files
-into these and names file, key and expectation when one is wrong. Paths are relative to the file.
+Every key has a type, a bound, and a default where one makes sense. `daemons.config` reads a file
+into these, and names file, key and expectation when one is wrong. Paths are relative to the file.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from collections.abc import Iterator
+from typing import Annotated, Literal, TypeAlias, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -18,9 +19,12 @@ Path: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096)]
 PortOrAny: TypeAlias = Annotated[int, Meta(ge=0, le=65_535)]
 PositiveSeconds: TypeAlias = Annotated[float, Meta(gt=0, le=366 * 86_400)]
 
+# Marks a key whose new value a running daemon can take over; any other needs a restart.
+REREAD = Meta(extra={"reread": True})
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A section of a configuration file; an unknown key is an error, not a surprise."""
+    """A section of a configuration file; an unknown key is an error."""
 
 
 class Listen(Settings, frozen=True, kw_only=True):
@@ -38,7 +42,7 @@ class Listen(Settings, frozen=True, kw_only=True):
 
 
 class IdentityFiles(Settings, frozen=True, kw_only=True):
-    """PEM files made by `tsfarm pki`; the name and role of a daemon stand in its certificate."""
+    """PEM files made by `tsfarm pki`. A daemon's certificate holds its name and role."""
 
     certificate: Path
     key: Path
@@ -46,7 +50,7 @@ class IdentityFiles(Settings, frozen=True, kw_only=True):
 
 
 class ServerAddress(Settings, frozen=True, kw_only=True):
-    """Another daemon of the farm; `name` is demanded of its certificate unless empty."""
+    """Another daemon of the farm. Its certificate must have this `name`, unless that is empty."""
 
     host: Host
     port: Port
@@ -54,7 +58,7 @@ class ServerAddress(Settings, frozen=True, kw_only=True):
 
 
 class Discovery(Settings, frozen=True, kw_only=True):
-    """How license servers find and are found.
+    """How daemons find license servers.
 
     A daemon searches the scopes that are set, in the order workgroup, domain, site; a license
     server answers to the scopes that are set. With `servers` given no broadcast is ever sent.
@@ -83,23 +87,23 @@ class Log(Settings, frozen=True, kw_only=True):
 
 
 class DaemonSettings(Settings, frozen=True, kw_only=True):
-    """What all daemons share. `state` is a folder of the daemon's own, made when missing.
+    """The settings of every daemon. `state` is a folder of the daemon's own, made when missing.
 
-    `clock_file` belongs to labs: it holds an offset in seconds that is added to the clock, and
-    makes WarpClock lawful. `loop` names the event loop.
+    `clock_file` is for labs: it holds an offset in seconds that is added to the clock, and permits
+    WarpClock. `loop` names the event loop.
     """
 
     farm: Name
     listen: Listen
-    identity: IdentityFiles
+    identity: Annotated[IdentityFiles, REREAD]
     state: Path
-    log: Log = Log()
+    log: Annotated[Log, REREAD] = Log()
     clock_file: Annotated[str, Meta(max_length=4096)] = ""
     loop: Literal["uvloop", "asyncio"] = "uvloop"
 
 
 class KeyPack(Settings, frozen=True, kw_only=True):
-    """Tokens bought together; `key_pack` identifies them: however often read, counted once."""
+    """Tokens bought together. Each `key_pack` is counted once, however often it is read."""
 
     key_pack: Name
     product: Name = "terminal-server"
@@ -109,19 +113,19 @@ class KeyPack(Settings, frozen=True, kw_only=True):
 
 class LicenseServerSettings(DaemonSettings, frozen=True, kw_only=True):
     """`serves` lists the terminal servers that may ask for licenses; empty means every one whose
-    certificate the farm's authority signed. `sweep_seconds` is how often expired tokens are looked
-    for when nobody asks."""
+    certificate the farm's authority signed. `sweep_seconds` is the time between two searches for
+    expired tokens while no request comes."""
 
     discovery: Discovery = Discovery()
-    key_packs: tuple[KeyPack, ...] = ()
-    serves: tuple[Name, ...] = ()
+    key_packs: Annotated[tuple[KeyPack, ...], REREAD] = ()
+    serves: Annotated[tuple[Name, ...], REREAD] = ()
     sweep_seconds: PositiveSeconds = 3600.0
 
 
 class SessionDirectorySettings(DaemonSettings, frozen=True, kw_only=True):
     """`serves` lists the terminal servers that may join; empty means every one of the farm."""
 
-    serves: tuple[Name, ...] = ()
+    serves: Annotated[tuple[Name, ...], REREAD] = ()
     server_lost_seconds: PositiveSeconds = limits.SERVER_LOST_SECONDS
     reservation_seconds: PositiveSeconds = limits.RESERVATION_SECONDS
     ticket_seconds: PositiveSeconds = limits.TICKET_SECONDS
@@ -135,11 +139,11 @@ class Application(Settings, frozen=True, kw_only=True):
 
 
 class Sessions(Settings, frozen=True, kw_only=True):
-    """`shell` empty means the system user's own. As root, sessions run as the system user that the
-    account names, and as root only with `allow_root = true`."""
+    """`shell` empty means the system user's own. A terminal server that runs as root starts
+    sessions as the account's system user, and as root only with `allow_root = true`."""
 
-    shell: tuple[str, ...] = ()
-    applications: dict[Name, Application] = {}
+    shell: Annotated[tuple[str, ...], REREAD] = ()
+    applications: Annotated[dict[Name, Application], REREAD] = {}
     sessions_max: Annotated[int, Meta(ge=1, le=100_000)] = limits.SESSIONS_PER_SERVER_MAX
     replay_bytes: Annotated[int, Meta(ge=4096, le=64 * 1024 * 1024)] = limits.REPLAY_BYTES
     screen: bool = True
@@ -147,7 +151,7 @@ class Sessions(Settings, frozen=True, kw_only=True):
 
 
 class TerminalServerSettings(DaemonSettings, frozen=True, kw_only=True):
-    """`grace_days` 0 means no grace period. `directory` absent means a farm of one."""
+    """`grace_days` 0 means no grace period. Without `directory` the farm is one terminal server."""
 
     discovery: Discovery = Discovery()
     directory: ServerAddress | None = None
@@ -157,3 +161,36 @@ class TerminalServerSettings(DaemonSettings, frozen=True, kw_only=True):
     grace_days: Annotated[int, Meta(ge=0, le=limits.GRACE_DAYS)] = limits.GRACE_DAYS
     weight: Annotated[int, Meta(ge=1, le=10_000)] = 100
     sessions: Sessions = Sessions()
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """Keys whose values differ, written as in a TOML file: `log.level`."""
+
+    reread: tuple[str, ...]
+    """A running daemon can take these over."""
+    restart: tuple[str, ...]
+    """These count after a restart."""
+
+
+def changes(old: Settings, new: Settings) -> Changes:
+    """The keys that differ between two readings of one daemon's file."""
+    found = [*_changed(old, new, "", can_reread=False)]
+    return Changes(
+        reread=tuple(key for key, can_reread in found if can_reread),
+        restart=tuple(key for key, can_reread in found if not can_reread),
+    )
+
+
+def _changed(
+    old: Settings, new: Settings, section: str, *, can_reread: bool
+) -> Iterator[tuple[str, bool]]:
+    hints = get_type_hints(type(old), include_extras=True)
+    for name in old.__struct_fields__:
+        before, after = getattr(old, name), getattr(new, name)
+        is_marked = can_reread or REREAD in get_args(hints[name])
+        if before == after:
+            continue
+        if isinstance(before, Settings) and isinstance(after, Settings):
+            yield from _changed(before, after, f"{section}{name}.", can_reread=is_marked)
+        else:
+            yield f"{section}{name}", is_marked

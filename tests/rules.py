@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -56,9 +57,8 @@ PURE = (
     "daemons/routes.py",
     "daemons/settings.py",
     "daemons/switchboard.py",
-    "clients/load/pacing/arrivals.py",
-    "clients/load/measuring/percentiles.py",
-    "clients/load/measuring/results.py",
+    "clients/load/pacing/*",
+    "clients/load/measuring/*",
     "clients/load/scenario/__init__.py",
     "clients/load/visitors/watches.py",
     "clients/logon.py",
@@ -67,9 +67,11 @@ PURE = (
 )
 IMPURE = ("tsproto/transport/*", "daemons/*/__main__.py")
 
-# A command line starts daemons. It may import what does so, inside the function that needs it, so
-# that `tsfarm connect` loads no daemon.
-STARTS_DAEMONS = ("clients/cli.py", "clients/lab.py")
+# What daemons and clients share: it imports neither.
+NEUTRAL = "daemons.files"
+
+# A client may start daemons, and a lab. It imports what does so inside the function that needs it,
+# so that `tsfarm connect` loads no daemon.
 STARTERS = ("daemons.lab", "daemons.*.__main__")
 
 EXEMPT_FROM_TESTS = {
@@ -77,18 +79,20 @@ EXEMPT_FROM_TESTS = {
     "daemons/*/__main__.py": "wiring: tests/integration and the demo start the real processes",
     "daemons/*/records.py": "rows without behaviour, asserted on wherever they are decided",
     "tsproto/errors.py": "codes and their meanings; each is asserted where it is given",
+    "tsproto/messages/*.py": "declarations, which test_messages.py holds to their rules",
     "tsproto/limits.py": "numbers; each is asserted on both sides where it counts",
     "daemons/store/memory.py": "test_store.py runs the contract's tests on every store",
     "daemons/settings.py": "keys and bounds, read and refused in test_config.py",
     "tsproto/transport/handshakes.py": "test_transport.py fills its places with real connections",
+    "clients/conformance/*": "tests/conformance plays it on right and on planted wrong targets",
     "daemons/lab/*.py": "tests/integration/test_lab.py drives a whole lab",
 }
 WAIT_IN_REAL_TIME = {
     "tests/demo/*": "no test: it watches a farm from outside, as a person does, until a deadline",
-    "tests/conformance/over_sockets.py": "somebody else's server has somebody else's clock",
+    "clients/conformance/over_sockets.py": "somebody else's server has somebody else's clock",
 }
 EXEMPT_FROM_LENGTH = {
-    "tsproto/messages.py": "the table: every message stands in one place",
+    "daemons/events.py": "the table: every event stands in one place",
 }
 EMPTY_NAMES = ("base", "common", "helper", "manager", "misc", "util")
 
@@ -120,7 +124,17 @@ class File(msgspec.Struct, frozen=True):
         return ""
 
     def imports(self) -> list[Import]:
-        return list(_imports(ast.parse(self.source), self, False))
+        return _imports_of(self)
+
+
+@cache
+def _parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+@cache
+def _imports_of(file: File) -> list[Import]:
+    return list(_imports(_parsed(file.source), file, False))
 
 
 def _imports(node: ast.AST, file: File, inside: bool) -> Iterator[Import]:
@@ -131,8 +145,10 @@ def _imports(node: ast.AST, file: File, inside: bool) -> Iterator[Import]:
             case ast.ImportFrom(names=names, lineno=line):
                 origin = _origin(child, file)
                 yield from (Import(f"{origin}.{alias.name}", line, inside) for alias in names)
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
                 yield from _imports(child, file, True)
+            case ast.expr():
+                continue
             case _:
                 yield from _imports(child, file, inside)
 
@@ -144,6 +160,7 @@ def _origin(node: ast.ImportFrom, file: File) -> str:
     return ".".join([*package, node.module] if node.module else package)
 
 
+@cache
 def files_in(*folders: str) -> list[File]:
     paths = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
     return [File(p.relative_to(ROOT).as_posix(), p.read_text(encoding="utf-8")) for p in paths]
@@ -223,10 +240,25 @@ def daemons_and_clients_meet_only_in_messages(file: File) -> list[str]:
     other = {"daemons": "clients", "clients": "daemons"}.get(file.path.split("/")[0])
     if other is None:
         return []
-    crossing = [found for found in file.imports() if _is_in(found.target, (other,))]
-    if file.path in STARTS_DAEMONS:
+    crossing = [
+        found
+        for found in file.imports()
+        if _is_in(found.target, (other,)) and not _is_in(found.target, (NEUTRAL,))
+    ]
+    if other == "daemons":
         crossing = [found for found in crossing if not _starts_a_daemon(found)]
     return _found(file, crossing, "they meet only in messages")
+
+
+def the_neutral_imports_neither(file: File) -> list[str]:
+    if not file.path.startswith(NEUTRAL.replace(".", "/") + "/"):
+        return []
+    sides = [
+        found
+        for found in file.imports()
+        if _is_in(found.target, ("daemons", "clients")) and not _is_in(found.target, (NEUTRAL,))
+    ]
+    return _found(file, sides, "daemons and clients share it")
 
 
 def _starts_a_daemon(found: Import) -> bool:
@@ -274,12 +306,139 @@ def no_terminal_is_inherited(file: File) -> list[str]:
     return _uses(file, ("pty.fork", "os.forkpty"), why)
 
 
+def nothing_decided_is_dropped(file: File) -> list[str]:
+    """A forgotten `do(…)` or `yield from` is silent otherwise."""
+    if not file.path.startswith("daemons/"):
+        return []
+    declared = _declared(file)
+    return [line for call in _calls_in(file) for line in _dropped(call, declared, file.path)]
+
+
+def _dropped(call: _Call, declared: _Declared, path: str) -> list[str]:
+    result, name = declared.result_of(call), ast.unparse(call.node.func)
+    match call.use, result:
+        case "statement", "effects":
+            why = "returns effects that are dropped: return them, or hand them to do(*…)"
+        case "statement", "procedure":
+            why = "is a procedure that is never run: yield from it"
+        case "yield from", "effects":
+            why = "returns effects and waits for nothing: hand them to do(*…)"
+        case _:
+            return []
+    return [f"{path}:{call.node.lineno} {name} {why}"]
+
+
+class _Call(msgspec.Struct):
+    """A call that stands alone as a statement, or after `yield from`, in a method of `owner`."""
+
+    node: ast.Call
+    use: str
+    owner: str
+
+
+class _Declared:
+    """What the daemons' functions return, as far as their annotations and names tell."""
+
+    def __init__(self) -> None:
+        self.results: dict[str, set[str]] = {}  # by name, over all functions and methods
+        self.methods: dict[tuple[str, str], str] = {}  # by class and name
+        self.attributes: dict[tuple[str, str], str] = {}  # their classes, by class and name
+
+    def add(self, file: File) -> None:
+        for node in ast.walk(_parsed(file.source)):
+            match node:
+                case ast.FunctionDef() | ast.AsyncFunctionDef():
+                    self.results.setdefault(node.name, set()).add(_result(node))
+                case ast.ClassDef():
+                    self._add_class(node)
+
+    def _add_class(self, cls: ast.ClassDef) -> None:
+        for method in cls.body:
+            if not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            self.methods[cls.name, method.name] = _result(method)
+            arguments = [*method.args.args, *method.args.kwonlyargs]
+            classes = {a.arg: ast.unparse(a.annotation) for a in arguments if a.annotation}
+            for node in ast.walk(method):
+                match node:
+                    case ast.Assign(
+                        targets=[ast.Attribute(value=ast.Name("self"), attr=attribute)],
+                        value=ast.Name(name) | ast.Call(func=ast.Name(name)),
+                    ):
+                        self.attributes[cls.name, attribute] = classes.get(name, name)
+
+    def result_of(self, call: _Call) -> str:
+        """`effects`, `procedure`, or `other`, which also stands for what cannot be told."""
+        owner = ""
+        match call.node.func:
+            case ast.Attribute(value=ast.Name("self"), attr=name):
+                if (call.owner, name) in self.attributes:
+                    return "other"  # a callable that was handed in
+                owner = call.owner
+            case ast.Attribute(value=ast.Attribute(ast.Name("self"), attribute), attr=name):
+                owner = self.attributes.get((call.owner, attribute), "")
+            case ast.Attribute(attr=name) | ast.Name(name):
+                pass
+            case _:
+                return "other"
+        if (owner, name) in self.methods:
+            return self.methods[owner, name]
+        results = self.results.get(name, set())
+        return next(iter(results)) if len(results) == 1 else "other"
+
+
+def _result(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    returns = ast.unparse(function.returns) if function.returns else ""
+    if returns == "list[Effect]":
+        return "effects"
+    return "procedure" if returns.startswith("Procedure[") else "other"
+
+
+def _declared(file: File) -> _Declared:
+    known = _declared_by_daemons()
+    if file in files_in("daemons"):
+        return known
+    declared = _Declared()
+    declared.results = {name: set(results) for name, results in known.results.items()}
+    declared.methods, declared.attributes = dict(known.methods), dict(known.attributes)
+    declared.add(file)
+    return declared
+
+
+@cache
+def _declared_by_daemons() -> _Declared:
+    declared = _Declared()
+    for file in files_in("daemons"):
+        declared.add(file)
+    return declared
+
+
+def _calls_in(file: File) -> list[_Call]:
+    calls = []
+
+    def visit(node: ast.AST, owner: str) -> None:
+        match node:
+            case ast.ClassDef():
+                owner = node.name
+            case ast.Expr(value=ast.Call() as call):
+                calls.append(_Call(call, "statement", owner))
+            case ast.YieldFrom(value=ast.Call() as call):
+                calls.append(_Call(call, "yield from", owner))
+        for child in ast.iter_child_nodes(node):
+            visit(child, owner)
+
+    visit(_parsed(file.source), "")
+    return calls
+
+
 def _uses(file: File, forbidden: tuple[str, ...], why: str) -> list[str]:
     """Uses of `module.name`, whether the module or the name was imported."""
+    if not any(name.rsplit(".", 1)[-1] in file.source for name in forbidden):
+        return []  # quicker than a walk, and most files end here
     imported = [(found.target, found.line) for found in file.imports()]
     attributes = [
         (ast.unparse(node), node.lineno)
-        for node in ast.walk(ast.parse(file.source))
+        for node in ast.walk(_parsed(file.source))
         if isinstance(node, ast.Attribute)
     ]
     uses = sorted({(line, name) for name, line in imported + attributes if name in forbidden})

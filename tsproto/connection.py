@@ -9,7 +9,6 @@ comes from the table. The peer's faults never raise: each becomes a Goodbye with
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -48,7 +47,6 @@ class Opened(Event, frozen=True, gc=False):
     role: Role
     name: str
     version: int
-    capabilities: tuple[str, ...]
     farm: str
 
 
@@ -96,7 +94,6 @@ class Connection:
         farm: str = "",
         certified: Identity | None = None,
         trusted: bool = True,
-        capabilities: Sequence[str] = (),
         expect_role: Role | None = None,
         expect_name: str = "",
     ) -> None:
@@ -105,9 +102,7 @@ class Connection:
         self.peer_role: Role | None = None
         self.peer_name = ""
         self._dialling = dialling
-        self._opening = Opening(
-            role, name, farm, capabilities, certified, trusted, expect_role, expect_name
-        )
+        self._opening = Opening(role, name, farm, certified, trusted, expect_role, expect_name)
         self._requests = Requests()
         self._reader = FrameReader(limits.FRAME_BYTES_BEFORE_LOGON)
         self._sendable = self._receivable = NOBODY
@@ -199,9 +194,7 @@ class Connection:
         else:
             first = "Welcome" if self._dialling else "Hello"
             raise OutOfOrder(f"{_name(message)} where {first} comes first")
-        return Opened(
-            message.role, message.name, welcome.version, tuple(message.capabilities), farm
-        )
+        return Opened(message.role, message.name, welcome.version, farm)
 
     def _on_goodbye(self, goodbye: Goodbye) -> Closed:
         self._drop_outbox()

@@ -35,27 +35,29 @@ class Query(msgspec.Struct, array_like=True, kw_only=True, frozen=True, gc=False
     `instance` is the asker's own id, so that a license server knows its own broadcast.
     """
 
-    magic: Literal["tsfarm"] = "tsfarm"
-    version: Literal[1] = 1
-    kind: Literal[1] = 1
-    farm: Name
-    scope: Scope
-    scope_name: Name
-    nonce: Id16
+    magic: Literal["tsfarm"] = "tsfarm"  # tells the datagram from those of other protocols
+    version: Literal[1] = 1  # of the datagrams
+    kind: Literal[1] = 1  # a query
+    farm: Name  # only license servers of this farm answer
+    scope: Scope  # which kind of scope is searched
+    scope_name: Name  # name of the workgroup, domain or site, in lower case
+    nonce: Id16  # random, of this query alone
+    # an asking license server's own id of this run; empty from a terminal server
     instance: OptionalId16 = b""
+    # zero bytes, as many as make the datagram DATAGRAM_BYTES long
     padding: Annotated[bytes, Meta(max_length=limits.DATAGRAM_BYTES)] = b""
 
 
 class Answer(msgspec.Struct, array_like=True, kw_only=True, frozen=True, gc=False):
     """A license server listens on this port of the address that this came from."""
 
-    magic: Literal["tsfarm"] = "tsfarm"
-    version: Literal[1] = 1
-    kind: Literal[2] = 2
-    farm: Name
-    name: Name
-    port: Port
-    nonce: Annotated[Id16, Meta(description="the query's")]
+    magic: Literal["tsfarm"] = "tsfarm"  # tells the datagram from those of other protocols
+    version: Literal[1] = 1  # of the datagrams
+    kind: Literal[2] = 2  # an answer
+    farm: Name  # the query's
+    name: Name  # the license server, as in its certificate
+    port: Port  # TCP port that it listens on, at the address that the answer came from
+    nonce: Id16  # the query's
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):

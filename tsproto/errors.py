@@ -68,17 +68,19 @@ class ErrorCode(IntEnum):
     DISCONNECTED_BY_USER = 400, False, "the user disconnected; the session goes on"
     DISCONNECTED_BY_OTHER = 401, False, "the user's session is now shown by another client"
     LOGGED_OFF = 402, False, "the session has ended"
-    DISCONNECTED_BY_ADMINISTRATOR = 403, False, "an administrator disconnected the client"
 
     DIRECTORY_UNAVAILABLE = 500, True, "the session directory does not answer"
     NOT_JOINED = 501, True, "this terminal server has not joined the session directory"
-    DIRECTORY_REBUILDING = 502, True, "the session directory does not know every session yet"
 
     NOT_PERMITTED = 600, False, "not allowed here"
     UNREACHABLE = 601, True, "the peer could not be reached"
     UNANSWERED = 602, True, "the request was not answered in time"
     SHUTTING_DOWN = 603, True, "the daemon is stopping"
     BUSY = 604, True, "too much is waiting; try again later"
+
+
+# Codes that no longer exist; their numbers are never used again.
+RETIRED_CODES = {403: "DISCONNECTED_BY_ADMINISTRATOR", 502: "DIRECTORY_REBUILDING"}
 
 
 class TsfarmError(Exception):

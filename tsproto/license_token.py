@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, NewType, Protocol, TypeVar
 
 import msgspec
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from msgspec import Meta
 
 from tsproto import limits
 from tsproto.errors import (
@@ -28,7 +26,7 @@ from tsproto.errors import (
     LicenseOutdated,
     LicenseTampered,
 )
-from tsproto.identity import IdentityError, identity_in, parse_certificate
+from tsproto.identity import IdentityError
 from tsproto.messages import (
     DeviceId,
     DeviceName,
@@ -42,6 +40,9 @@ from tsproto.messages import (
     UserName,
 )
 
+if TYPE_CHECKING:
+    from cryptography import x509
+
 TOKEN_DOMAIN = b"tsfarm license token 1\0"
 # A user name of 104 four-byte characters would carry a token beyond TOKEN_BYTES.
 USER_NAME_BYTES = 256
@@ -51,24 +52,39 @@ TOKEN_KINDS = (LicenseKind.TEMPORARY, LicenseKind.FULL)
 
 Value = TypeVar("Value")
 
+# Holds license tokens: today always a device, by its id of 32 bytes.
+Holder = NewType("Holder", bytes)
+
+
+class NamesHolder(Protocol):
+    """A message, a token's claims or a record of one license token."""
+
+    @property
+    def device_id(self) -> bytes: ...
+
+
+def holder_of(named: NamesHolder) -> Holder:
+    """The one place that says who holds, or is to hold, the token."""
+    return Holder(named.device_id)
+
 
 class Claims(msgspec.Struct, array_like=True, kw_only=True, frozen=True, gc=False):
     """What the signature covers. New fields go last, with a default; readers of an older version
     ignore them. A change that they must not ignore takes a new `version`."""
 
-    version: Literal[1] = 1
-    farm: Name
-    issuer: Annotated[Name, Meta(description="name of the license server that signed")]
-    kind: LicenseKind
-    license_id: Id16
-    product: Name
-    product_version: ProductVersion
-    device_id: DeviceId
+    version: Literal[1] = 1  # of the claims
+    farm: Name  # farm that the license counts in
+    issuer: Name  # license server that signed, as in its certificate
+    kind: LicenseKind  # TEMPORARY or FULL
+    license_id: Id16  # random, the same when the license is renewed
+    product: Name  # what the license is for
+    product_version: ProductVersion  # highest version that the license is good for
+    device_id: DeviceId  # the device that it was issued to
     device_name: DeviceName
-    user_name: UserName
-    issued_at: Seconds
-    expires_at: Seconds
-    key_pack: OptionalName = ""
+    user_name: UserName  # who used the device then, at most 256 bytes of UTF-8
+    issued_at: Seconds  # when this token was signed: the issue, or the last renewal
+    expires_at: Seconds  # when it ends: it is expired from this second on
+    key_pack: OptionalName = ""  # key pack that a full token is of; empty for a temporary one
 
 
 _claims_decoder = msgspec.msgpack.Decoder(Claims)
@@ -100,6 +116,8 @@ class Verifier:
     them forgotten first."""
 
     def __init__(self, authority_der: bytes, farm: str, remembered: int = 65_536) -> None:
+        from tsproto.certificates import parse_certificate
+
         self._authority = parse_certificate(authority_der)
         self._farm = farm
         self._issuers: _Remembered[_Issuer] = _Remembered(ISSUERS_REMEMBERED)
@@ -151,6 +169,8 @@ class Verifier:
         return claims
 
     def _issuer(self, certificate_der: bytes) -> _Issuer:
+        from tsproto.certificates import identity_in
+
         certificate = _certificate(certificate_der)
         try:
             certificate.verify_directly_issued_by(self._authority)
@@ -237,6 +257,8 @@ def _claims(encoded: bytes) -> Claims:
 
 
 def _certificate(der: bytes) -> x509.Certificate:
+    from tsproto.certificates import parse_certificate
+
     try:
         return parse_certificate(der)
     except IdentityError:

@@ -5,7 +5,6 @@ A certificate decides; what a peer says of itself must only not contradict it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tsproto import limits
@@ -25,7 +24,6 @@ class Opening:
         role: Role,
         name: str,
         farm: str,
-        capabilities: Sequence[str],
         certified: Identity | None,
         trusted: bool,
         expect_role: Role | None,
@@ -34,7 +32,6 @@ class Opening:
         self._role = role
         self._name = name
         self._farm = farm
-        self._capabilities = list(capabilities)
         self._certified = certified
         self._trusted = trusted
         self._expect_role = expect_role
@@ -50,7 +47,6 @@ class Opening:
             version_max=limits.PROTOCOL_VERSION_MAX,
             role=self._role,
             name=self._name,
-            capabilities=self._capabilities,
         )
 
     def welcome(self, hello: Hello) -> Welcome:
@@ -65,13 +61,7 @@ class Opening:
         version = min(hello.version_max, limits.PROTOCOL_VERSION_MAX)
         if version < max(hello.version_min, limits.PROTOCOL_VERSION_MIN):
             raise _unspoken(f"{hello.version_min} to {hello.version_max}")
-        return Welcome(
-            version=version,
-            role=self._role,
-            name=self._name,
-            farm=self._farm,
-            capabilities=self._capabilities,
-        )
+        return Welcome(version=version, role=self._role, name=self._name, farm=self._farm)
 
     def check_welcome(self, welcome: Welcome) -> None:
         """Raises WrongRole or VersionUnsupported."""

@@ -1,5 +1,5 @@
--- The tsfarm protocol in Wireshark and tshark. Written by `python -m tsproto.dissector --write`
--- from the table in tsproto/messages.py: change it there.
+-- The tsfarm protocol in Wireshark and tshark. Written by `make generate` from the
+-- table in tsproto/messages: change it there.
 --
 --     tshark -X lua_script:tsfarm.lua -r capture.pcapng -O tsfarm
 --
@@ -76,6 +76,28 @@ local request_id = integer("request_id", "request id")
 
 local enum, row, datagrams, messages, message_names = {}, {}, {}, {}, {}
 
+enum.LicenseKind = {
+  [0] = "NONE",
+  [1] = "TEMPORARY",
+  [2] = "FULL",
+  [3] = "GRACE",
+}
+enum.ServerState = {
+  [1] = "SYNCHRONIZING",
+  [2] = "READY",
+  [3] = "LOST",
+}
+enum.SessionState = {
+  [0] = "ACTIVE",
+  [1] = "CONNECTED",
+  [4] = "DISCONNECTED",
+  [7] = "RESET",
+}
+enum.Credential = {
+  [1] = "PASSWORD",
+  [2] = "TICKET",
+  [3] = "RECONNECT",
+}
 enum.ErrorCode = {
   [0] = "NORMAL",
   [100] = "MALFORMED_FRAME",
@@ -116,10 +138,8 @@ enum.ErrorCode = {
   [400] = "DISCONNECTED_BY_USER",
   [401] = "DISCONNECTED_BY_OTHER",
   [402] = "LOGGED_OFF",
-  [403] = "DISCONNECTED_BY_ADMINISTRATOR",
   [500] = "DIRECTORY_UNAVAILABLE",
   [501] = "NOT_JOINED",
-  [502] = "DIRECTORY_REBUILDING",
   [600] = "NOT_PERMITTED",
   [601] = "UNREACHABLE",
   [602] = "UNANSWERED",
@@ -133,135 +153,109 @@ enum.Role = {
   [4] = "SESSION_DIRECTORY",
   [5] = "ADMINISTRATOR",
 }
-enum.LicenseKind = {
-  [0] = "NONE",
-  [1] = "TEMPORARY",
-  [2] = "FULL",
-  [3] = "GRACE",
-}
-enum.SessionState = {
-  [0] = "ACTIVE",
-  [1] = "CONNECTED",
-  [4] = "DISCONNECTED",
-  [7] = "RESET",
-}
-enum.Credential = {
-  [1] = "PASSWORD",
-  [2] = "TICKET",
-  [3] = "RECONNECT",
-}
-enum.ServerState = {
-  [1] = "SYNCHRONIZING",
-  [2] = "READY",
-  [3] = "LOST",
-}
 enum.Scope = {
   [1] = "WORKGROUP",
   [2] = "DOMAIN",
   [3] = "SITE",
 }
 row.SessionRow = {
-  text("session_row.host", "host", "name of a daemon, farm, key pack or product"),
-  integer("session_row.session_id", "session id", "number of a session on its host; 0 means none yet"),
-  text("session_row.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
-  text("session_row.application", "application", "a name, or empty"),
+  text("session_row.host", "host", "terminal server that the session runs on"),
+  integer("session_row.session_id", "session id", "number of the session on its host, never 0"),
+  text("session_row.user_name", "user name", "whose session it is"),
+  text("session_row.application", "application", "which application it runs; empty for a shell"),
   enumeration("session_row.state", "state", enum.SessionState),
-  moment("session_row.created_at", "created at", "Unix time in whole seconds; 0 means none"),
-  moment("session_row.disconnected_at", "disconnected at", "Unix time in whole seconds; 0 means none"),
-  integer("session_row.placement", "placement", "number of a directory's reservation, above all earlier ones; it stays with the session that came of it; 0 means placed without the directory"),
+  moment("session_row.created_at", "created at", "when it began"),
+  moment("session_row.disconnected_at", "disconnected at", "since when no client shows it; 0 while one does"),
+  integer("session_row.placement", "placement", "the highest placement that led to it; 0 for none"),
   integer("session_row.columns", "columns", "width of the terminal in cells"),
   integer("session_row.rows", "rows", "height of the terminal in cells"),
-  text("session_row.device_name", "device name", "what the device calls itself; no control characters"),
-}
-row.ServerRow = {
-  text("server_row.name", "name", "name of a daemon, farm, key pack or product"),
-  text("server_row.address", "address", "IP address or host name that clients can reach"),
-  integer("server_row.port", "port", "TCP port"),
-  enumeration("server_row.state", "state", enum.ServerState),
-  integer("server_row.weight", "weight", "share of new sessions"),
-  integer("server_row.sessions", "sessions", "a number of things"),
-  integer("server_row.pending", "pending", "a number of things"),
-  moment("server_row.joined_at", "joined at", "Unix time in whole seconds; 0 means none"),
-}
-row.PoolRow = {
-  text("pool_row.product", "product", "name of a daemon, farm, key pack or product"),
-  integer("pool_row.product_version", "product version", "product version"),
-  integer("pool_row.total", "total", "a number of things"),
-  integer("pool_row.available", "available", "a number of things"),
-  integer("pool_row.issued", "issued", "a number of things"),
-  integer("pool_row.lent", "lent", "a number of things"),
-  integer("pool_row.temporary", "temporary", "a number of things"),
+  text("session_row.device_name", "device name", "device that shows it, or showed it last"),
 }
 row.InventoryRow = {
-  text("inventory_row.product", "product", "name of a daemon, farm, key pack or product"),
-  integer("inventory_row.product_version", "product version", "product version"),
-  integer("inventory_row.available", "available", "a number of things"),
+  text("inventory_row.product", "product", "what the license is for"),
+  integer("inventory_row.product_version", "product version", "version that the tokens are for"),
+  integer("inventory_row.available", "available", "tokens that may be lent, at the moment of sending"),
+}
+row.ServerRow = {
+  text("server_row.name", "name", "the terminal server"),
+  text("server_row.address", "address", "where clients reach it"),
+  integer("server_row.port", "port", "TCP port there"),
+  enumeration("server_row.state", "state", enum.ServerState),
+  integer("server_row.weight", "weight", "share of new sessions; informative in version 1"),
+  integer("server_row.sessions", "sessions", "how many of its sessions the directory knows"),
+  integer("server_row.pending", "pending", "how many sessions are reserved on it"),
+  moment("server_row.joined_at", "joined at", "when it joined"),
+}
+row.PoolRow = {
+  text("pool_row.product", "product", "what the license is for"),
+  integer("pool_row.product_version", "product version", "version that the tokens are for"),
+  integer("pool_row.total", "total", "tokens of all key packs"),
+  integer("pool_row.available", "available", "tokens that may be issued"),
+  integer("pool_row.issued", "issued", "full tokens held by devices that asked here"),
+  integer("pool_row.lent", "lent", "full tokens held by devices that asked other license servers"),
+  integer("pool_row.temporary", "temporary", "temporary licenses, which use no token"),
 }
 row.LicenseRow = {
-  bytes("license_row.license_id", "license id", "random id"),
+  bytes("license_row.license_id", "license id", "the license"),
   enumeration("license_row.kind", "kind", enum.LicenseKind),
-  text("license_row.product", "product", "name of a daemon, farm, key pack or product"),
-  integer("license_row.product_version", "product version", "product version"),
-  bytes("license_row.device_id", "device id", "SHA-256 of the device's public key"),
-  text("license_row.device_name", "device name", "what the device calls itself; no control characters"),
-  text("license_row.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
-  moment("license_row.issued_at", "issued at", "Unix time in whole seconds; 0 means none"),
-  moment("license_row.expires_at", "expires at", "Unix time in whole seconds; 0 means none"),
-  boolean("license_row.validated", "validated"),
-  text("license_row.key_pack", "key pack", "a name, or empty"),
-  text("license_row.lender", "lender", "a name, or empty"),
-  text("license_row.through", "through", "a name, or empty"),
+  text("license_row.product", "product", "what the license is for"),
+  integer("license_row.product_version", "product version", "version that the token is for"),
+  bytes("license_row.device_id", "device id", "the device that holds it"),
+  text("license_row.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("license_row.user_name", "user name", "who used the device when the token was issued"),
+  moment("license_row.issued_at", "issued at", "when it was first issued"),
+  moment("license_row.expires_at", "expires at", "when it ends"),
+  boolean("license_row.validated", "validated", "whether a user has logged on from the device"),
+  text("license_row.key_pack", "key pack", "key pack that a full token is of; empty for a temporary one"),
+  text("license_row.lender", "lender", "license server that lent it to this one; empty for its own"),
+  text("license_row.through", "through", "license server that asked for it; empty for a device that asked here"),
 }
 row.LicenseServerRow = {
-  text("license_server_row.name", "name", "a name, or empty"),
-  text("license_server_row.address", "address", "IP address or host name that clients can reach"),
-  integer("license_server_row.port", "port", "TCP port"),
-  text("license_server_row.found", "found"),
-  moment("license_server_row.verified_at", "verified at", "Unix time in whole seconds; 0 means none"),
-  boolean("license_server_row.chosen", "chosen"),
+  text("license_server_row.name", "name", "name in its certificate, or the one it answered with; empty if not known yet"),
+  text("license_server_row.address", "address", "where it listens"),
+  integer("license_server_row.port", "port", "TCP port there"),
+  text("license_server_row.found", "found", "`list`, `workgroup`, `domain` or `site`"),
+  moment("license_server_row.verified_at", "verified at", "when its certificate was last seen there; 0 for never"),
+  boolean("license_server_row.chosen", "chosen", "whether the answering terminal server asks it first"),
   list_of("license_server_row.inventory", "inventory", row_of("license_server_row.inventory.item", "item", row.InventoryRow)),
 }
 datagrams.Query = {
-  text("query.magic", "magic"),
-  integer("query.version", "version"),
-  integer("query.kind", "kind"),
-  text("query.farm", "farm", "name of a daemon, farm, key pack or product"),
+  text("query.magic", "magic", "tells the datagram from those of other protocols"),
+  integer("query.version", "version", "of the datagrams"),
+  integer("query.kind", "kind", "a query"),
+  text("query.farm", "farm", "only license servers of this farm answer"),
   enumeration("query.scope", "scope", enum.Scope),
-  text("query.scope_name", "scope name", "name of a daemon, farm, key pack or product"),
-  bytes("query.nonce", "nonce", "random id"),
-  bytes("query.instance", "instance", "an id, or empty"),
-  bytes("query.padding", "padding"),
+  text("query.scope_name", "scope name", "name of the workgroup, domain or site, in lower case"),
+  bytes("query.nonce", "nonce", "random, of this query alone"),
+  bytes("query.instance", "instance", "an asking license server's own id of this run; empty from a terminal server"),
+  bytes("query.padding", "padding", "zero bytes, as many as make the datagram DATAGRAM_BYTES long"),
 }
 datagrams.Answer = {
-  text("answer.magic", "magic"),
-  integer("answer.version", "version"),
-  integer("answer.kind", "kind"),
-  text("answer.farm", "farm", "name of a daemon, farm, key pack or product"),
-  text("answer.name", "name", "name of a daemon, farm, key pack or product"),
-  integer("answer.port", "port", "TCP port"),
-  bytes("answer.nonce", "nonce", "random id; the query's"),
+  text("answer.magic", "magic", "tells the datagram from those of other protocols"),
+  integer("answer.version", "version", "of the datagrams"),
+  integer("answer.kind", "kind", "an answer"),
+  text("answer.farm", "farm", "the query's"),
+  text("answer.name", "name", "the license server, as in its certificate"),
+  integer("answer.port", "port", "TCP port that it listens on, at the address that the answer came from"),
+  bytes("answer.nonce", "nonce", "the query's"),
 }
 message_names[1] = "Hello"
 messages[1] = { name = message_names[1] }
 messages[1].places = {
   request_id,
-  integer("hello.version_min", "version min"),
-  integer("hello.version_max", "version max"),
+  integer("hello.version_min", "version min", "lowest version that the sender speaks"),
+  integer("hello.version_max", "version max", "highest version that the sender speaks"),
   enumeration("hello.role", "role", enum.Role),
-  text("hello.name", "name", "name of the daemon, device or person"),
-  text("hello.software", "software"),
-  list_of("hello.capabilities", "capabilities", text("hello.capabilities.item", "item", "a name, or empty")),
+  text("hello.name", "name", "name of the daemon or administrator as in its certificate, or of the device"),
 }
 message_names[2] = "Welcome"
 messages[2] = { name = message_names[2] }
 messages[2].places = {
   request_id,
-  integer("welcome.version", "version"),
+  integer("welcome.version", "version", "the version that both speak from now on"),
   enumeration("welcome.role", "role", enum.Role),
-  text("welcome.name", "name", "name of a daemon, farm, key pack or product"),
-  text("welcome.farm", "farm", "a name, or empty"),
-  text("welcome.software", "software"),
-  list_of("welcome.capabilities", "capabilities", text("welcome.capabilities.item", "item", "a name, or empty")),
+  text("welcome.name", "name", "name of the daemon, as in its certificate"),
+  text("welcome.farm", "farm", "name of the farm; in TLS the certificate's counts, and this one is not compared"),
 }
 message_names[3] = "Heartbeat"
 messages[3] = { name = message_names[3] }
@@ -275,7 +269,7 @@ messages[4].places = {
   enumeration("goodbye.code", "code", enum.ErrorCode),
   text("goodbye.detail", "detail", "cause and next step, for a person to read"),
   integer("goodbye.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
-  text("goodbye.trace_id", "trace id", "id under which every log explains"),
+  text("goodbye.trace_id", "trace id", "id that every log line about this carries; empty for none"),
 }
 message_names[5] = "Refused"
 messages[5] = { name = message_names[5] }
@@ -284,7 +278,7 @@ messages[5].places = {
   enumeration("refused.code", "code", enum.ErrorCode),
   text("refused.detail", "detail", "cause and next step, for a person to read"),
   integer("refused.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
-  text("refused.trace_id", "trace id", "id under which every log explains"),
+  text("refused.trace_id", "trace id", "the request's, where it had one"),
 }
 message_names[6] = "Done"
 messages[6] = { name = message_names[6] }
@@ -300,62 +294,62 @@ message_names[8] = "Authority"
 messages[8] = { name = message_names[8] }
 messages[8].places = {
   request_id,
-  bytes("authority.certificate", "certificate", "X.509 certificate, DER, or empty"),
+  bytes("authority.certificate", "certificate", "the farm's authority, DER; empty where the server was given none"),
 }
 message_names[10] = "LicenseRequest"
 messages[10] = { name = message_names[10] }
 messages[10].places = {
   request_id,
-  bytes("license_request.nonce", "nonce"),
-  text("license_request.product", "product", "name of a daemon, farm, key pack or product"),
-  integer("license_request.product_version", "product version", "product version"),
+  bytes("license_request.nonce", "nonce", "random, of this connection alone"),
+  text("license_request.product", "product", "which product the device needs a license for"),
+  integer("license_request.product_version", "product version", "lowest version that will do"),
 }
 message_names[11] = "LicenseInfo"
 messages[11] = { name = message_names[11] }
 messages[11].places = {
   request_id,
-  bytes("license_info.public_key", "public key", "Ed25519"),
-  bytes("license_info.signature", "signature", "Ed25519"),
-  text("license_info.device_name", "device name", "what the device calls itself; no control characters"),
-  text("license_info.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
-  bytes("license_info.token", "token", "signed license token, or empty"),
-  bytes("license_info.issuer_certificate", "issuer certificate", "X.509 certificate, DER, or empty"),
+  bytes("license_info.public_key", "public key", "the device's Ed25519 public key"),
+  bytes("license_info.signature", "signature", "the device's Ed25519 signature over the device proof"),
+  text("license_info.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("license_info.user_name", "user name", "who will log on, for people to read; nothing is decided by it"),
+  bytes("license_info.token", "token", "token held for this farm and product; empty for none"),
+  bytes("license_info.issuer_certificate", "issuer certificate", "certificate that came with the token, DER; empty for none"),
 }
 message_names[12] = "NewLicense"
 messages[12] = { name = message_names[12] }
 messages[12].places = {
   request_id,
-  bytes("new_license.token", "token", "signed license token, or empty"),
-  bytes("new_license.issuer_certificate", "issuer certificate", "X.509 certificate, DER, or empty"),
+  bytes("new_license.token", "token", "the token to store"),
+  bytes("new_license.issuer_certificate", "issuer certificate", "its issuer's certificate, DER, to store with it"),
 }
 message_names[13] = "LicenseStored"
 messages[13] = { name = message_names[13] }
 messages[13].places = {
   request_id,
-  bytes("license_stored.license_id", "license id", "random id"),
+  bytes("license_stored.license_id", "license id", "`license_id` in the claims of the token that was stored"),
 }
 message_names[14] = "LicenseAccepted"
 messages[14] = { name = message_names[14] }
 messages[14].places = {
   request_id,
   enumeration("license_accepted.kind", "kind", enum.LicenseKind),
-  moment("license_accepted.expires_at", "expires at", "Unix time in whole seconds; 0 means none"),
-  text("license_accepted.notice", "notice", "cause and next step, for a person to read"),
+  moment("license_accepted.expires_at", "expires at", "when that ends"),
+  text("license_accepted.notice", "notice", "message to show to the user; empty for none"),
 }
 message_names[15] = "LogonRequest"
 messages[15] = { name = message_names[15] }
 messages[15].places = {
   request_id,
-  text("logon_request.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
+  text("logon_request.user_name", "user name", "who logs on"),
   enumeration("logon_request.credential_kind", "credential kind", enum.Credential),
-  bytes("logon_request.credential", "credential"),
-  integer("logon_request.session_id", "session id", "number of a session on its host; 0 means none yet"),
-  text("logon_request.application", "application", "a name, or empty"),
-  text("logon_request.command", "command"),
+  bytes("logon_request.credential", "credential", "password in UTF-8, ticket of a Redirect, or cookie"),
+  integer("logon_request.session_id", "session id", "the session that ticket or cookie is for; 0 with a password"),
+  text("logon_request.application", "application", "application to run; empty for the account's shell; ignored with ticket or cookie"),
+  text("logon_request.command", "command", "command line to run apart from the user's session; empty for none; ignored with ticket or cookie"),
   integer("logon_request.columns", "columns", "width of the terminal in cells"),
   integer("logon_request.rows", "rows", "height of the terminal in cells"),
-  text("logon_request.terminal", "terminal", "value of TERM"),
-  text("logon_request.unreachable_host", "unreachable host", "a name, or empty"),
+  text("logon_request.terminal", "terminal", "value of TERM for the session's program"),
+  text("logon_request.unreachable_host", "unreachable host", "host of a redirect that could not be followed; empty for none"),
 }
 message_names[16] = "LogonRefused"
 messages[16] = { name = message_names[16] }
@@ -363,30 +357,30 @@ messages[16].places = {
   request_id,
   enumeration("logon_refused.code", "code", enum.ErrorCode),
   text("logon_refused.detail", "detail", "cause and next step, for a person to read"),
-  integer("logon_refused.attempts_left", "attempts left", "a number of things"),
+  integer("logon_refused.attempts_left", "attempts left", "wrong passwords left; at 0 Goodbye follows"),
   integer("logon_refused.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
-  text("logon_refused.trace_id", "trace id", "id under which every log explains"),
+  text("logon_refused.trace_id", "trace id", "id that every log line about this carries; empty for none"),
 }
 message_names[17] = "Redirect"
 messages[17] = { name = message_names[17] }
 messages[17].places = {
   request_id,
-  text("redirect.host", "host", "name of a daemon, farm, key pack or product"),
-  text("redirect.address", "address", "IP address or host name that clients can reach"),
-  integer("redirect.port", "port", "TCP port"),
-  bytes("redirect.ticket", "ticket", "random id"),
-  integer("redirect.session_id", "session id", "number of a session on its host; 0 means none yet"),
+  text("redirect.host", "host", "name of the terminal server to dial, as in its certificate"),
+  text("redirect.address", "address", "where to dial it"),
+  integer("redirect.port", "port", "TCP port there"),
+  bytes("redirect.ticket", "ticket", "what to log on with there, within TICKET_SECONDS"),
+  integer("redirect.session_id", "session id", "to be sent with the ticket; 0 when the session is still to start"),
 }
 message_names[18] = "LogonAccepted"
 messages[18] = { name = message_names[18] }
 messages[18].places = {
   request_id,
-  text("logon_accepted.host", "host", "name of a daemon, farm, key pack or product"),
-  integer("logon_accepted.session_id", "session id", "number of a session on its host; 0 means none yet"),
-  text("logon_accepted.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
-  boolean("logon_accepted.reattached", "reattached"),
-  moment("logon_accepted.created_at", "created at", "Unix time in whole seconds; 0 means none"),
-  bytes("logon_accepted.cookie", "cookie", "proves the client attached last on a reconnect; used once"),
+  text("logon_accepted.host", "host", "terminal server that the session runs on"),
+  integer("logon_accepted.session_id", "session id", "number of the session"),
+  text("logon_accepted.user_name", "user name", "whose session it is"),
+  boolean("logon_accepted.reattached", "reattached", "whether the session ran before"),
+  moment("logon_accepted.created_at", "created at", "when it began"),
+  bytes("logon_accepted.cookie", "cookie", "credential to reconnect with, used once; empty for a session with a command"),
 }
 message_names[19] = "ResizeSession"
 messages[19] = { name = message_names[19] }
@@ -416,45 +410,45 @@ messages[30] = { name = message_names[30] }
 messages[30].places = {
   request_id,
   bytes("acquire_license.device_id", "device id", "SHA-256 of the device's public key"),
-  text("acquire_license.device_name", "device name", "what the device calls itself; no control characters"),
-  text("acquire_license.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
-  text("acquire_license.product", "product", "name of a daemon, farm, key pack or product"),
-  integer("acquire_license.product_version", "product version", "product version"),
-  text("acquire_license.trace_id", "trace id", "id under which every log explains"),
+  text("acquire_license.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("acquire_license.user_name", "user name", "who used the device last, for people to read"),
+  text("acquire_license.product", "product", "what the license is for"),
+  integer("acquire_license.product_version", "product version", "version of the product that the terminal server runs"),
+  text("acquire_license.trace_id", "trace id", "id that every log line about this carries; empty for none"),
 }
 message_names[31] = "RenewLicense"
 messages[31] = { name = message_names[31] }
 messages[31].places = {
   request_id,
-  bytes("renew_license.license_id", "license id", "random id"),
+  bytes("renew_license.license_id", "license id", "the license to renew"),
   bytes("renew_license.device_id", "device id", "SHA-256 of the device's public key"),
-  text("renew_license.device_name", "device name", "what the device calls itself; no control characters"),
-  text("renew_license.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
-  text("renew_license.product", "product", "name of a daemon, farm, key pack or product"),
-  integer("renew_license.product_version", "product version", "product version"),
-  text("renew_license.trace_id", "trace id", "id under which every log explains"),
+  text("renew_license.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("renew_license.user_name", "user name", "who used the device last, for people to read"),
+  text("renew_license.product", "product", "what the license is for"),
+  integer("renew_license.product_version", "product version", "lowest version that will do"),
+  text("renew_license.trace_id", "trace id", "id that every log line about this carries; empty for none"),
 }
 message_names[32] = "LicenseIssued"
 messages[32] = { name = message_names[32] }
 messages[32].places = {
   request_id,
-  bytes("license_issued.license_id", "license id", "random id"),
+  bytes("license_issued.license_id", "license id", "as in the token"),
   enumeration("license_issued.kind", "kind", enum.LicenseKind),
-  moment("license_issued.expires_at", "expires at", "Unix time in whole seconds; 0 means none"),
-  bytes("license_issued.token", "token", "signed license token, or empty"),
-  bytes("license_issued.issuer_certificate", "issuer certificate", "X.509 certificate, DER, or empty"),
-  boolean("license_issued.validated", "validated"),
-  text("license_issued.lender", "lender", "a name, or empty"),
+  moment("license_issued.expires_at", "expires at", "as in the token"),
+  bytes("license_issued.token", "token", "the token"),
+  bytes("license_issued.issuer_certificate", "issuer certificate", "certificate of the license server that signed it, DER"),
+  boolean("license_issued.validated", "validated", "whether a user has logged on from the device"),
+  text("license_issued.lender", "lender", "license server that lent the token; empty for the answering one's own"),
 }
 message_names[33] = "MarkValidated"
 messages[33] = { name = message_names[33] }
 messages[33].places = {
   request_id,
   bytes("mark_validated.device_id", "device id", "SHA-256 of the device's public key"),
-  text("mark_validated.product", "product", "name of a daemon, farm, key pack or product"),
-  integer("mark_validated.product_version", "product version", "product version"),
-  text("mark_validated.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
-  text("mark_validated.trace_id", "trace id", "id under which every log explains"),
+  text("mark_validated.product", "product", "what the license is for"),
+  integer("mark_validated.product_version", "product version", "version of the temporary token that let it in"),
+  text("mark_validated.user_name", "user name", "who has logged on"),
+  text("mark_validated.trace_id", "trace id", "id that every log line about this carries; empty for none"),
 }
 message_names[34] = "AnnounceInventory"
 messages[34] = { name = message_names[34] }
@@ -466,13 +460,13 @@ message_names[35] = "LendLicense"
 messages[35] = { name = message_names[35] }
 messages[35].places = {
   request_id,
-  bytes("lend_license.loan_id", "loan id", "random id"),
-  bytes("lend_license.device_id", "device id", "SHA-256 of the device's public key"),
-  text("lend_license.device_name", "device name", "what the device calls itself; no control characters"),
-  text("lend_license.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
-  text("lend_license.product", "product", "name of a daemon, farm, key pack or product"),
-  integer("lend_license.product_version", "product version", "product version"),
-  text("lend_license.trace_id", "trace id", "id under which every log explains"),
+  bytes("lend_license.loan_id", "loan id", "the asker's id of this loan, the same however often it asks"),
+  bytes("lend_license.device_id", "device id", "the device that the token is for"),
+  text("lend_license.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("lend_license.user_name", "user name", "who used the device last, for people to read"),
+  text("lend_license.product", "product", "what the license is for"),
+  integer("lend_license.product_version", "product version", "version of the product that the terminal server runs"),
+  text("lend_license.trace_id", "trace id", "id that every log line about this carries; empty for none"),
 }
 message_names[40] = "QueryPools"
 messages[40] = { name = message_names[40] }
@@ -489,24 +483,24 @@ message_names[42] = "QueryLicenses"
 messages[42] = { name = message_names[42] }
 messages[42].places = {
   request_id,
-  bytes("query_licenses.after", "after", "an id, or empty"),
-  bytes("query_licenses.device_id", "device id", "only this device's, or empty"),
+  bytes("query_licenses.after", "after", "license id after which the page begins; empty for the first page"),
+  bytes("query_licenses.device_id", "device id", "only this device's; empty for all"),
 }
 message_names[43] = "Licenses"
 messages[43] = { name = message_names[43] }
 messages[43].places = {
   request_id,
   list_of("licenses.licenses", "licenses", row_of("licenses.licenses.item", "item", row.LicenseRow)),
-  boolean("licenses.more", "more"),
+  boolean("licenses.more", "more", "whether more rows follow: ask for those after the last of these"),
 }
 message_names[44] = "AddKeyPack"
 messages[44] = { name = message_names[44] }
 messages[44].places = {
   request_id,
-  text("add_key_pack.key_pack", "key pack", "name of a daemon, farm, key pack or product"),
-  text("add_key_pack.product", "product", "name of a daemon, farm, key pack or product"),
-  integer("add_key_pack.product_version", "product version", "product version"),
-  integer("add_key_pack.tokens", "tokens"),
+  text("add_key_pack.key_pack", "key pack", "id of the key pack, for ever"),
+  text("add_key_pack.product", "product", "what the license is for"),
+  integer("add_key_pack.product_version", "product version", "version that its tokens are for"),
+  integer("add_key_pack.tokens", "tokens", "how many tokens it holds"),
 }
 message_names[45] = "QueryLicenseServers"
 messages[45] = { name = message_names[45] }
@@ -518,51 +512,51 @@ messages[46] = { name = message_names[46] }
 messages[46].places = {
   request_id,
   list_of("license_servers.servers", "servers", row_of("license_servers.servers.item", "item", row.LicenseServerRow)),
-  moment("license_servers.grace_ends_at", "grace ends at", "Unix time in whole seconds; 0 means none"),
+  moment("license_servers.grace_ends_at", "grace ends at", "when a terminal server's grace period ends; 0 for none running"),
 }
 message_names[50] = "JoinFarm"
 messages[50] = { name = message_names[50] }
 messages[50].places = {
   request_id,
-  text("join_farm.address", "address", "IP address or host name that clients can reach"),
-  integer("join_farm.port", "port", "TCP port"),
-  bytes("join_farm.incarnation", "incarnation", "random id"),
-  integer("join_farm.weight", "weight"),
-  integer("join_farm.sessions_max", "sessions max", "a number of things"),
+  text("join_farm.address", "address", "where clients reach the terminal server"),
+  integer("join_farm.port", "port", "TCP port there"),
+  bytes("join_farm.incarnation", "incarnation", "random, new with each start of the terminal server: tells a restart from a broken link, for people to read; nothing is decided by it"),
+  integer("join_farm.weight", "weight", "share of new sessions; informative in version 1"),
+  integer("join_farm.sessions_max", "sessions max", "how many sessions it may have; with 0 none is placed on it"),
 }
 message_names[51] = "Joined"
 messages[51] = { name = message_names[51] }
 messages[51].places = {
   request_id,
-  bytes("joined.generation", "generation", "random id"),
+  bytes("joined.generation", "generation", "random, new with each start of the directory"),
 }
 message_names[52] = "SyncSessions"
 messages[52] = { name = message_names[52] }
 messages[52].places = {
   request_id,
   list_of("sync_sessions.sessions", "sessions", row_of("sync_sessions.sessions.item", "item", row.SessionRow)),
-  boolean("sync_sessions.last", "last"),
+  boolean("sync_sessions.last", "last", "whether the list is complete with this part"),
 }
 message_names[53] = "PlaceSession"
 messages[53] = { name = message_names[53] }
 messages[53].places = {
   request_id,
-  text("place_session.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
-  text("place_session.application", "application", "a name, or empty"),
-  bytes("place_session.device_id", "device id", "SHA-256 of the device's public key"),
-  text("place_session.avoid", "avoid", "a name, or empty"),
-  text("place_session.trace_id", "trace id", "id under which every log explains"),
+  text("place_session.user_name", "user name", "who has logged on"),
+  text("place_session.application", "application", "what is to run; empty for a shell"),
+  bytes("place_session.device_id", "device id", "the device, for the ticket"),
+  text("place_session.avoid", "avoid", "host that the client could not reach, so that the user is placed anew; empty for none"),
+  text("place_session.trace_id", "trace id", "id that every log line about this carries; empty for none"),
 }
 message_names[54] = "SessionPlaced"
 messages[54] = { name = message_names[54] }
 messages[54].places = {
   request_id,
-  integer("session_placed.placement", "placement", "number of a directory's reservation, above all earlier ones; it stays with the session that came of it; 0 means placed without the directory"),
-  text("session_placed.host", "host", "name of a daemon, farm, key pack or product"),
-  text("session_placed.address", "address", "IP address or host name that clients can reach"),
-  integer("session_placed.port", "port", "TCP port"),
-  integer("session_placed.session_id", "session id", "number of a session on its host; 0 means none yet"),
-  bytes("session_placed.ticket", "ticket", "an id, or empty"),
+  integer("session_placed.placement", "placement", "for a session that is there its row's, which may be 0; else the reservation's, which goes into the session's row"),
+  text("session_placed.host", "host", "terminal server that the user belongs on"),
+  text("session_placed.address", "address", "where clients reach it"),
+  integer("session_placed.port", "port", "TCP port there"),
+  integer("session_placed.session_id", "session id", "the session there; 0 when it is still to start"),
+  bytes("session_placed.ticket", "ticket", "what the client shows there, 16 bytes; empty when it is the asking host"),
   list_of("session_placed.others", "others", row_of("session_placed.others.item", "item", row.SessionRow)),
 }
 message_names[55] = "UpdateSession"
@@ -575,41 +569,41 @@ message_names[56] = "RemoveSession"
 messages[56] = { name = message_names[56] }
 messages[56].places = {
   request_id,
-  integer("remove_session.session_id", "session id", "number of a session on its host; 0 means none yet"),
-  integer("remove_session.placement", "placement", "number of a directory's reservation, above all earlier ones; it stays with the session that came of it; 0 means placed without the directory"),
-  text("remove_session.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
+  integer("remove_session.session_id", "session id", "the session that has ended; 0 when a placement came to nothing"),
+  integer("remove_session.placement", "placement", "as in its row, or the placement that came to nothing"),
+  text("remove_session.user_name", "user name", "whose session it was, for people to read; it is not compared"),
 }
 message_names[57] = "RedeemTicket"
 messages[57] = { name = message_names[57] }
 messages[57].places = {
   request_id,
-  bytes("redeem_ticket.ticket", "ticket", "random id"),
-  bytes("redeem_ticket.device_id", "device id", "SHA-256 of the device's public key"),
-  text("redeem_ticket.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
+  bytes("redeem_ticket.ticket", "ticket", "what the client showed"),
+  bytes("redeem_ticket.device_id", "device id", "the device that has proved its key here"),
+  text("redeem_ticket.user_name", "user name", "who the client says logs on"),
 }
 message_names[58] = "TicketRedeemed"
 messages[58] = { name = message_names[58] }
 messages[58].places = {
   request_id,
-  text("ticket_redeemed.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
-  text("ticket_redeemed.application", "application", "a name, or empty"),
-  integer("ticket_redeemed.placement", "placement", "number of a directory's reservation, above all earlier ones; it stays with the session that came of it; 0 means placed without the directory"),
-  integer("ticket_redeemed.session_id", "session id", "number of a session on its host; 0 means none yet"),
+  text("ticket_redeemed.user_name", "user name", "whose session it is"),
+  text("ticket_redeemed.application", "application", "what it runs; empty for a shell"),
+  integer("ticket_redeemed.placement", "placement", "as in SessionPlaced"),
+  integer("ticket_redeemed.session_id", "session id", "the session; 0 when it is still to start"),
 }
 message_names[60] = "QuerySessions"
 messages[60] = { name = message_names[60] }
 messages[60].places = {
   request_id,
-  text("query_sessions.user_name", "user name", "user name, at most 104 characters as in [IWTSSBPlugin]; no control characters"),
-  text("query_sessions.after_host", "after host", "a name, or empty"),
-  integer("query_sessions.after_id", "after id", "number of a session on its host; 0 means none yet"),
+  text("query_sessions.user_name", "user name", "only this user's; empty for all"),
+  text("query_sessions.after_host", "after host", "host after which the page begins; empty for the first page"),
+  integer("query_sessions.after_id", "after id", "session on that host after which the page begins"),
 }
 message_names[61] = "Sessions"
 messages[61] = { name = message_names[61] }
 messages[61].places = {
   request_id,
   list_of("sessions.sessions", "sessions", row_of("sessions.sessions.item", "item", row.SessionRow)),
-  boolean("sessions.more", "more"),
+  boolean("sessions.more", "more", "whether more rows follow: ask for those after the last of these"),
 }
 message_names[62] = "QueryServers"
 messages[62] = { name = message_names[62] }

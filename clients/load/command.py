@@ -1,7 +1,7 @@
-"""`tsfarm load`: from the command line to a load run, its results, and an exit status.
+"""The command `tsfarm load`: options, files, exit status.
 
-Whatever is wrong with the command line, with a file that it names, or with what this machine can
-hold, is told in one line before anything starts.
+Errors in the command line, in a file that it names, or in this machine's capacity are one line
+before the run starts.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from clients.examples import example
 from clients.exit_codes import ExitCode
 from clients.load import target
 from clients.load.capacity import CapacityExceeded
@@ -22,16 +23,14 @@ from clients.load.measuring.thresholds import ThresholdError
 from clients.load.pacing.arrivals import length
 from clients.load.preparing import LINKS, SEED_MAX, STDOUT, Options, prepare
 from clients.load.report import writing
-from clients.load.report.progress import Progress, coloured
-from clients.load.report.summary import summary
 from clients.load.report.writing import NotWritten
 from clients.load.run import Outcome, perform
 from clients.load.scenario import IN_FLIGHT_MAX, RATE_MAX, reading
 from clients.load.scenario.reading import ScenarioError
 from clients.load.target import BadInput
-from clients.options import Duration, Hosts, example
+from clients.options import Duration, Hosts
+from clients.say import printable
 from clients.tables import Row, print_rows
-from clients.tty import printable
 from tsproto import limits
 
 LINKS_MAX = 65_536  # four times what a daemon accepts
@@ -58,8 +57,8 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 )
 @click.argument("scenario", required=False)
 @click.option("--list", "list_only", is_flag=True, help="List the built-in scenarios.")
-@click.option("--show", is_flag=True, help="Print a built-in one, to begin your own with.")
-@click.option("--lab", type=_FOLDER, help="Load the lab in this folder; it says all the rest.")
+@click.option("--show", is_flag=True, help="Print a built-in scenario, as a start for your own.")
+@click.option("--lab", type=_FOLDER, help="The lab to load; replaces the options below.")
 @click.option(
     "--hosts",
     "terminal_servers",
@@ -88,7 +87,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     nargs=2,
     multiple=True,
     metavar="CERT KEY",
-    help="Pass for this terminal server, license-only and directory-only; may be given again.",
+    help="Act as this terminal server (license-only, directory-only); may be given again.",
 )
 @click.option(
     "--admin",
@@ -98,7 +97,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     help="Check the farm's rules as this administrator.",
 )
 @click.option("--plain", is_flag=True, help="TCP without TLS, to loopback addresses.")
-@click.option("--users-file", type=_EXISTING, help="Who logs on: lines `name password`.")
+@click.option("--users-file", type=_EXISTING, help="The users to log on: lines `name password`.")
 @click.option(
     "--workers",
     type=click.IntRange(1, WORKERS_MAX),
@@ -111,29 +110,29 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     "--rate",
     type=click.FloatRange(0, RATE_MAX, min_open=True),
     metavar="R",
-    help="Journeys a second at the highest.",
+    help="Highest rate, in journeys a second.",
 )
 @click.option(
     "--users",
     type=click.IntRange(1, IN_FLIGHT_MAX),
     metavar="N",
-    help="How many are under way at the most.",
+    help="Largest number of users at one time.",
 )
-@click.option("--duration", type=Duration(), help="How long journeys begin: 30s, 5m.")
+@click.option("--duration", type=Duration(), help="Time in which journeys begin: 30s, 5m.")
 @click.option(
     "--threshold",
     "thresholds",
     multiple=True,
     metavar="EXPR",
-    help="`p99(logon) < 200ms`, in place of the scenario's own; may be given again.",
+    help="Replaces the scenario's thresholds: `p99(logon) < 200ms`; may be given again.",
 )
 @click.option(
     "--links",
     type=click.IntRange(1, LINKS_MAX),
     metavar="N",
-    help=f"Links of a worker, license-only and directory-only.  [default: {LINKS}]",
+    help=f"Links of each worker (license-only, directory-only).  [default: {LINKS}]",
 )
-@click.option("--devices", type=_FOLDER, help="Keep the devices here, not in memory.")
+@click.option("--devices", type=_FOLDER, help="Keep devices in this folder instead of memory.")
 @click.option(
     "--source",
     "sources",
@@ -142,16 +141,21 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     help="Dial from this address; may be given again.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, SEED_MAX), metavar="N", help="The same chances as that run."
+    "--seed",
+    type=click.IntRange(0, SEED_MAX),
+    metavar="N",
+    help="Repeat the random choices of an earlier run.",
 )
 @click.option("--json", "json_file", type=_WRITTEN, help="Write JSON for programs; - prints it.")
 @click.option("--html", "html_file", type=_WRITTEN, help="Write a page with plots.")
 @click.option("--hdr", "hdr_file", type=_WRITTEN, help="Write an HdrHistogram log.")
 def load(scenario: str | None, list_only: bool, show: bool, **options: Any) -> None:
-    """Load a farm with users, or its servers with bare requests, and measure.
+    """Load a farm, and measure it.
 
-    SCENARIO is the name of a built-in one, or a FILE.toml or FILE.py[:CLASS]. It says who arrives
-    when, what they do, and which thresholds are good enough: a missed one is status 7.
+    The load is users who log on, or bare requests to one kind of server.
+
+    SCENARIO is a built-in scenario's name, a FILE.toml, or a FILE.py[:CLASS]. It sets the arrivals,
+    the journeys, and the thresholds; a missed threshold gives exit status 7.
     """
     if list_only:
         list_built_in()
@@ -170,10 +174,12 @@ def load(scenario: str | None, list_only: bool, show: bool, **options: Any) -> N
         seconds = length(run.scenario)
         warm_up_seconds = run.scenario.warm_up_seconds
         name = run.scenario.name
-        with Progress(name, seconds, sys.stderr, warm_up_seconds=warm_up_seconds) as progress:
+        from clients.load.report.progress import progress
+
+        with progress(name, seconds, sys.stderr, warm_up_seconds=warm_up_seconds) as shown:
             if notice:
-                progress.line(notice)
-            outcome = perform(run, administrator, progress)
+                shown.line(notice)
+            outcome = perform(run, administrator, shown)
     unwritten = write_files(outcome, given)
     print_summary(outcome, given)
     for fault in unwritten:
@@ -190,7 +196,7 @@ def list_built_in() -> None:
 
 
 def write_files(outcome: Outcome, given: Options) -> list[str]:
-    """All that were asked for; gives why some could not be written."""
+    """Write each file that the options name; returns the errors."""
     faults = []
     for path, content in _contents(outcome, given):
         try:
@@ -213,7 +219,10 @@ def _contents(outcome: Outcome, given: Options) -> Iterator[tuple[Path, bytes]]:
 
 
 def print_summary(outcome: Outcome, given: Options) -> None:
-    """On standard output, or where JSON is printed there, beside it."""
+    """On standard output; on standard error where JSON is printed on standard output."""
+    from clients.load.report.progress import coloured
+    from clients.load.report.summary import summary
+
     result = outcome.result
     json_printed = given.json_file == STDOUT
     stream = sys.stderr if json_printed else sys.stdout

@@ -1,4 +1,4 @@
-"""A device's way to a full token: what it gets when it asks.
+"""A device's way to a full token.
 
 A device never takes a token from a pool before its temporary token was validated, not even when
 the temporary one has expired unvalidated: else invented devices could drain the pool by waiting
@@ -7,135 +7,156 @@ the temporary one has expired unvalidated: else invented devices could drain the
 
 from __future__ import annotations
 
-from daemons.effects import Answer, Caller, Effect
-from daemons.license_server.borrower import Borrower
-from daemons.license_server.explanation import (
+from typing import TypeVar
+
+import msgspec
+
+from daemons import events
+from daemons.license_server.ledger import Ledger
+from daemons.license_server.lending import Lending, Upgrade
+from daemons.license_server.newcomers import Newcomers
+from daemons.license_server.peers import Peers
+from daemons.license_server.records import KeyPackRecord, LicenseRecord
+from daemons.license_server.refusal import (
     LENDER_SILENT,
     NO_LOGON,
     NO_TOKEN_LEFT,
-    LookedAt,
     Reason,
-    Waiting,
-    Wanted,
-    license_note,
-    not_upgraded,
-    refuse,
-    refuse_license,
+    Refusal,
+    license_event,
+    no_license,
 )
-from daemons.license_server.issuer import Issuer
-from daemons.license_server.ledger import Ledger
-from daemons.license_server.newcomers import Newcomers
-from daemons.license_server.peers import Peers
-from daemons.license_server.records import LicenseRecord
+from daemons.license_server.waiting import Waiter, WaitingRoom
+from daemons.procedures import Procedure, Procedures
 from tsproto import limits
 from tsproto.errors import ErrorCode
+from tsproto.license_token import holder_of
 from tsproto.messages import AcquireLicense
 
+S = TypeVar("S", bound=events.Shortage)
 
-class Acquisitions:
+
+class Acquisitions(msgspec.Struct, frozen=True, kw_only=True):
     """Decides AcquireLicense for the license server `name`.
 
     A device that asks again gets what it has, bit for bit, and never a second one.
     """
 
-    def __init__(
-        self, name: str, ledger: Ledger, issuer: Issuer, peers: Peers, borrower: Borrower
-    ) -> None:
-        self._name = name
-        self._ledger = ledger
-        self._issuer = issuer
-        self._peers = peers
-        self._borrower = borrower
-        self._newcomers = Newcomers()
+    name: str
+    ledger: Ledger
+    peers: Peers
+    lending: Lending
+    room: WaitingRoom
+    procedures: Procedures
+    newcomers: Newcomers
 
-    def acquire(self, caller: Caller, request: AcquireLicense, now: float) -> list[Effect]:
-        """The device's live token; else its first, temporary one; else, once it was validated, a
-        full one: from a pool here, from a peer's, or the temporary one goes on."""
-        device = request.device_id, request.product
-        full = self._ledger.full_token(*device, request.product_version)
-        if full is not None:
-            return [Answer(caller, self._issuer.issued(full))]
-        temporary = self._ledger.temporary_token(*device)
-        was_licensed = self._ledger.was_licensed(*device)
-        if temporary is None and not was_licensed:
-            return self._issue_first(caller, request, now)
-        waiting = Waiting(caller, request.trace_id)
-        if under_way := self._borrower.under_way(request):
-            return self._borrower.join(waiting, under_way.waiting)
-        raised = self._raise_version(temporary, request.product_version, now)
-        wanted = Wanted(request, [waiting], now)
-        if was_licensed or (temporary is not None and temporary.validated):
-            return [*raised, *self.supply(wanted, now)]
-        return [*raised, *self._go_on_without(wanted, NO_LOGON, now)]
+    def acquire(
+        self, waiters: list[Waiter], request: AcquireLicense
+    ) -> Procedure[LicenseRecord | None]:
+        """The device's live full token; else its first, temporary one; else, once that was
+        validated, a full one from a pool here or from a peer's; else the temporary one goes on.
 
-    def supply(self, wanted: Wanted, now: float) -> list[Effect]:
-        """A full token for a device that may have one, from wherever there is one.
-
-        A lender that may have issued one already comes first: while it may still say so, and the
-        device's temporary token is good, no other token is touched.
+        None when another request of the device waits already: both are answered together.
         """
-        request = wanted.request
-        if asking := self._borrower.ask_again(wanted, now):
-            return asking
-        temporary = self._ledger.temporary_token(request.device_id, request.product)
-        can_wait = temporary is not None and temporary.expires_at > now
-        if can_wait and self._borrower.in_doubt(request, now):
-            return self._go_on_without(wanted, LENDER_SILENT, now)
-        pack = self._ledger.pools.choose(request.product, request.product_version)
-        if pack is not None:
-            license, persist = self._ledger.issue_full(request, pack, now)
-            note = license_note("license.issued", license, trace_id=request.trace_id)
-            answers = [Answer(each.caller, self._issuer.issued(license)) for each in wanted.waiting]
-            return [persist, note, *answers]
-        asking = self._borrower.ask(wanted, now)
-        return asking or self._go_on_without(wanted, NO_TOKEN_LEFT, now)
+        holder, product = holder_of(request), request.product
+        full = self.ledger.full_token(holder, product, request.product_version)
+        if full is not None:
+            return full
+        temporary = self.ledger.temporary_token(holder, product)
+        was_licensed = self.ledger.was_licensed(holder, product)
+        if temporary is None and not was_licensed:
+            return self._issue_temporary(waiters[0], request)
+        upgrade = Upgrade(request, waiters, self.procedures.now)
+        if self.room.join(upgrade.key, waiters[0]):
+            return None
+        self._raise_version(request)
+        is_validated = was_licensed or (temporary is not None and temporary.validated)
+        found = (yield from self._full_token(upgrade)) if is_validated else NO_LOGON
+        return self._go_on_without(upgrade, found) if isinstance(found, Reason) else found
 
-    def _issue_first(self, caller: Caller, request: AcquireLicense, now: float) -> list[Effect]:
-        if wait := self._newcomers.admit(caller.peer.name, now):
+    def _issue_temporary(self, waiter: Waiter, request: AcquireLicense) -> LicenseRecord:
+        now, server = self.procedures.now, waiter.caller.peer.name
+        if wait := self.newcomers.admit(server, now):
             detail = (
-                f"terminal server {caller.peer.name} brought"
+                f"terminal server {server} brought"
                 f" {limits.TEMPORARY_PER_SERVER_PER_MINUTE} new devices within a minute"
             )
-            code = ErrorCode.TOO_MANY_DEVICES
-            return refuse(caller, request, code, detail, retry_after_seconds=wait)
-        license, persist = self._ledger.issue_temporary(request, now)
-        return [
-            persist,
-            license_note("license.issued", license, trace_id=request.trace_id),
-            Answer(caller, self._issuer.issued(license)),
-        ]
+            raise Refusal(ErrorCode.TOO_MANY_DEVICES, detail, retry_after_seconds=wait)
+        license, persist = self.ledger.issue_temporary(request, now)
+        event = license_event(events.LicenseIssued, license, request.trace_id)
+        self.procedures.do(persist, event)
+        return license
 
-    def _go_on_without(self, wanted: Wanted, reason: Reason, now: float) -> list[Effect]:
-        """No full token: the temporary one goes on until it expires, and never comes again."""
-        request = wanted.request
-        temporary = self._ledger.temporary_token(request.device_id, request.product)
-        looked_at = self._looked_at(wanted)
-        if temporary is None or temporary.expires_at <= now:
-            return refuse_license(wanted, looked_at, reason)
-        effects: list[Effect] = []
+    def _raise_version(self, request: AcquireLicense) -> None:
+        temporary, version = self._live_temporary(request), request.product_version
+        if temporary is not None and temporary.product_version < version:
+            persist = self.ledger.raise_temporary(temporary, version, self.procedures.now)
+            self.procedures.do(persist)
+
+    def _full_token(self, upgrade: Upgrade) -> Procedure[LicenseRecord | Reason]:
+        """A full token for a validated device, or the reason why there is none.
+
+        A lender that may have issued one already is asked first. Until it has said so, no other
+        token is touched while the temporary one is good: a device must not tie up two.
+        """
+        request = upgrade.request
+        holder, product, version = upgrade.key
+        while True:
+            held = self.ledger.full_token(holder, product, version)
+            if held is not None:  # it came while a peer was asked
+                return held
+            lender = self.lending.lender_in_doubt(upgrade)
+            if lender is None:
+                can_wait = self._live_temporary(request) is not None
+                if can_wait and self.lending.is_in_doubt(request):
+                    return LENDER_SILENT
+                pack = self.ledger.pools.choose(product, version)
+                if pack is not None:
+                    return self._issue_full(request, pack)
+                lender = self.lending.lender_with_tokens(upgrade)
+            if lender is None:
+                return NO_TOKEN_LEFT
+            borrowed = yield from self.lending.borrow(upgrade, lender)
+            if borrowed is not None:
+                return borrowed
+
+    def _issue_full(self, request: AcquireLicense, pack: KeyPackRecord) -> LicenseRecord:
+        license, persist = self.ledger.issue_full(request, pack, self.procedures.now)
+        event = license_event(events.LicenseIssued, license, request.trace_id)
+        self.procedures.do(persist, event)
+        return license
+
+    def _go_on_without(self, upgrade: Upgrade, reason: Reason) -> LicenseRecord:
+        """The temporary token until it expires, for it never comes again; then a refusal."""
+        request = upgrade.request
+        temporary = self._live_temporary(request)
+        if temporary is None:
+            shortage = self._shortage(events.LicenseRefused, upgrade, reason)
+            raise no_license(self.name, reason, shortage)
         if temporary.validated:
-            effects.append(not_upgraded(wanted, looked_at, reason))
-        issued = [Answer(each.caller, self._issuer.issued(temporary)) for each in wanted.waiting]
-        return [*effects, *issued]
+            self.procedures.do(self._shortage(events.LicenseNotUpgraded, upgrade, reason))
+        return temporary
 
-    def _looked_at(self, wanted: Wanted) -> LookedAt:
-        request = wanted.request
-        claims = self._peers.claims_of(request.product)
-        return LookedAt(
-            server=self._name,
+    def _live_temporary(self, request: AcquireLicense) -> LicenseRecord | None:
+        temporary = self.ledger.temporary_token(holder_of(request), request.product)
+        is_live = temporary is not None and temporary.expires_at > self.procedures.now
+        return temporary if is_live else None
+
+    def _shortage(self, kind: type[S], upgrade: Upgrade, reason: Reason) -> S:
+        """Every pool and peer that could have helped, with what it held, claimed or answered."""
+        request = upgrade.request
+        pools = self.ledger.pools.serving(request.product, request.product_version)
+        peers = self.peers.claims_of(request.product) | upgrade.tried
+        return kind(
+            device_id=request.device_id,
+            device_name=request.device_name,
+            product=request.product,
+            product_version=request.product_version,
             pools=[
                 f"{pool.product} {pool.product_version}: {pool.available} of {pool.total} available"
-                for pool in self._ledger.pools.serving(request.product, request.product_version)
+                for pool in pools
             ],
-            peers=[f"{name}: {came}" for name, came in (claims | wanted.tried).items()],
+            peers=[f"{name}: {what}" for name, what in peers.items()],
+            reason=reason.text,
+            trace_id=request.trace_id,
         )
-
-    def _raise_version(
-        self, temporary: LicenseRecord | None, product_version: int, now: float
-    ) -> list[Effect]:
-        if temporary is None or temporary.expires_at <= now:
-            return []
-        if temporary.product_version >= product_version:
-            return []
-        _, persist = self._ledger.raise_temporary(temporary, product_version, now)
-        return [persist]

@@ -1,6 +1,6 @@
-"""Licenses as the tokens that devices hold: signed here, or read from a lender's answer.
+"""Turns license records into signed tokens, and a lender's answers into license records.
 
-Ed25519 is deterministic, so a license signed again gives the very token that was given out before.
+Ed25519 is deterministic: a license that is signed again gives the same token.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from daemons.license_server.records import LicenseRecord
 from tsproto import license_token
 from tsproto.errors import LicenseError, TsfarmError
-from tsproto.license_token import Claims
+from tsproto.license_token import Claims, holder_of
 from tsproto.messages import (
     AcquireLicense,
     LicenseIssued,
@@ -25,7 +25,7 @@ class UnusableAnswer(TsfarmError):
 
 
 class Issuer:
-    """Signs in the name of one license server, with the key of its certificate (DER)."""
+    """Signs for one license server; `certificate` (DER) belongs to `key`."""
 
     def __init__(self, farm: str, name: str, key: Ed25519PrivateKey, certificate: bytes) -> None:
         self._farm = farm
@@ -52,10 +52,10 @@ class Issuer:
         peer: str,
         now: float,
     ) -> LicenseRecord:
-        """The license in the answer of `peer`, which issued it itself or had it lent already.
+        """The license in the answer of `peer`, which issued or itself borrowed it.
 
-        Raises UnusableAnswer when it is not what was asked. The signature is the terminal server's
-        to verify, against the certificate beside it.
+        Raises UnusableAnswer when it does not fit the request. The signature is verified by the
+        terminal server, against the certificate in the answer.
         """
         lender = answer.lender or peer
         try:
@@ -66,7 +66,7 @@ class Issuer:
             claims.kind is LicenseKind.FULL
             and (claims.farm, claims.issuer) == (self._farm, lender)
             and lender != self._name
-            and (claims.device_id, claims.product) == (request.device_id, request.product)
+            and (holder_of(claims), claims.product) == (holder_of(request), request.product)
             and claims.product_version >= request.product_version
             and (claims.license_id, claims.expires_at) == (answer.license_id, answer.expires_at)
         )
@@ -108,7 +108,7 @@ class Issuer:
 
 
 def license_row(license: LicenseRecord) -> LicenseRow:
-    """What an administrator sees of a license."""
+    """The license as administrators see it."""
     return LicenseRow(
         license_id=license.license_id,
         kind=license.kind,

@@ -1,7 +1,7 @@
-"""Who holds which token, as it stands in the store: every change gives the Persist that keeps it.
+"""Licenses, loans and the journal, equal in memory and store: each change returns its Persist.
 
-A full token is out until `end_expired` has taken it back; the clock alone frees nothing, so memory
-and store agree at every instant. Nothing here decides who is to get a token.
+A full token is out until `end_expired` takes it back; time alone frees nothing. Decisions about who
+gets a token are made elsewhere.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from daemons.license_server.records import (
     LoanRecord,
 )
 from tsproto import limits
+from tsproto.license_token import Holder, holder_of
 from tsproto.messages import AcquireLicense, LendLicense, LicenseKind
 
 R = TypeVar("R", bound=Record)
@@ -39,11 +40,11 @@ class Ledger:
         self._rng = rng
         self.pools = Pools()
         self._licenses: dict[bytes, LicenseRecord] = {}
-        self._by_device: dict[bytes, tuple[LicenseRecord, ...]] = {}
+        self._by_holder: dict[Holder, tuple[LicenseRecord, ...]] = {}
         self._ids: list[bytes] = []
         self._ids_sorted = True
         self._expiries: list[tuple[int, bytes]] = []
-        self._loans: dict[tuple[bytes, str], tuple[LoanRecord, ...]] = {}
+        self._loans: dict[tuple[Holder, str], tuple[LoanRecord, ...]] = {}
         self.sequence = 0
         self.latest = 0
         for pack in _of(records, KeyPackRecord):
@@ -61,31 +62,33 @@ class Ledger:
         return self._licenses.get(license_id)
 
     def full_token(
-        self, device_id: bytes, product: str, product_version: int
+        self, holder: Holder, product: str, product_version: int
     ) -> LicenseRecord | None:
-        """The device's full token that this version accepts, the nearest version first."""
-        fit = [
-            license
-            for license in self._of_device(device_id, product, LicenseKind.FULL)
-            if license.product_version >= product_version and not license.ended
-        ]
-        return min(fit, key=lambda license: license.product_version, default=None)
+        """The holder's full token that this version accepts, the nearest version first."""
+        nearest: LicenseRecord | None = None
+        for license in self._by_holder.get(holder, ()):
+            is_full = license.kind is LicenseKind.FULL and license.product == product
+            is_usable = is_full and license.product_version >= product_version
+            is_nearer = nearest is None or license.product_version < nearest.product_version
+            if is_usable and is_nearer and not license.ended:
+                nearest = license
+        return nearest
 
-    def temporary_token(self, device_id: bytes, product: str) -> LicenseRecord | None:
-        """The device's one temporary token, whether it has expired or not."""
-        return next(iter(self._of_device(device_id, product, LicenseKind.TEMPORARY)), None)
+    def temporary_token(self, holder: Holder, product: str) -> LicenseRecord | None:
+        """The holder's one temporary token, whether it has expired or not."""
+        return next(iter(self._held_by(holder, product, LicenseKind.TEMPORARY)), None)
 
-    def was_licensed(self, device_id: bytes, product: str) -> bool:
-        """Whether the device has, or had, a full token of the product."""
-        return bool(self._of_device(device_id, product, LicenseKind.FULL))
+    def was_licensed(self, holder: Holder, product: str) -> bool:
+        """Whether the holder has, or had, a full token of the product."""
+        return bool(self._held_by(holder, product, LicenseKind.FULL))
 
-    def licenses_after(self, after: bytes, device_id: bytes) -> tuple[list[LicenseRecord], bool]:
+    def licenses_after(self, after: bytes, holder: Holder) -> tuple[list[LicenseRecord], bool]:
         """At most PAGE_ROWS licenses in the order of their ids, and whether there are more.
 
         Full tokens that were taken back are left out; the journal has them.
         """
-        if device_id:
-            ids = sorted(license.license_id for license in self._by_device.get(device_id, ()))
+        if holder:
+            ids = sorted(license.license_id for license in self._by_holder.get(holder, ()))
         else:
             ids = self._sorted_ids()
         page: list[LicenseRecord] = []
@@ -98,15 +101,15 @@ class Ledger:
             page.append(license)
         return page, False
 
-    def open_loans(self, device_id: bytes, product: str) -> tuple[LoanRecord, ...]:
-        return self._loans.get((device_id, product), ())
+    def open_loans(self, holder: Holder, product: str) -> tuple[LoanRecord, ...]:
+        return self._loans.get((holder, product), ())
 
     def next_expiry(self) -> int | None:
-        """When the next full token ends, or a little earlier: a renewed one's old date counts."""
+        """When the next full token ends; earlier if a renewed token's former end comes first."""
         return self._expiries[0][0] if self._expiries else None
 
     def rows(self) -> Iterator[Record]:
-        """What the store holds once everything is committed, the journal left out."""
+        """The rows of the store once everything is committed, without the journal."""
         yield from self.pools.records()
         yield from self._licenses.values()
         for loans in self._loans.values():
@@ -115,7 +118,7 @@ class Ledger:
     # --- changes ------------------------------------------------------------------------------
 
     def add_pack(self, pack: KeyPackRecord) -> Persist | None:
-        """None when this very pack was added before; raises what Pools.add raises."""
+        """None when the same pack was added before. Raises KeyPackConflict, LedgerFull."""
         if not self.pools.add(pack):
             return None
         detail = f"{pack.key_pack}: {pack.tokens} of {pack.product} {pack.product_version}"
@@ -123,8 +126,8 @@ class Ledger:
         return Persist(put=(pack, entry))
 
     def issue_temporary(self, request: AcquireLicense, now: float) -> tuple[LicenseRecord, Persist]:
-        """Raises LedgerFull when no more devices, or no more pools, can be kept."""
-        self._check_room(request.device_id)
+        """Raises LedgerFull at DEVICES_MAX or POOLS_MAX."""
+        self._check_room(holder_of(request))
         self.pools.pool(request.product, request.product_version)
         license = LicenseRecord(
             license_id=self._rng.randbytes(LICENSE_ID_BYTES),
@@ -149,9 +152,9 @@ class Ledger:
     ) -> tuple[LicenseRecord, Persist]:
         """Take a token from `pack`; `through` is the peer that asked for it.
 
-        Raises LedgerFull when a device that is new here is one too many.
+        Raises LedgerFull at DEVICES_MAX.
         """
-        self._check_room(request.device_id)
+        self._check_room(holder_of(request))
         license = LicenseRecord(
             license_id=self._rng.randbytes(LICENSE_ID_BYTES),
             kind=LicenseKind.FULL,
@@ -177,29 +180,29 @@ class Ledger:
         self._put(validated)
         return self._change("license.validated", validated, now, user_name=user_name)
 
-    def raise_temporary(
-        self, license: LicenseRecord, product_version: int, now: float
-    ) -> tuple[LicenseRecord, Persist]:
-        """A newer terminal server was met: the device's one temporary token, with its id and its
-        end, counts for that version from now on. Raises LedgerFull at POOLS_MAX."""
+    def raise_temporary(self, license: LicenseRecord, product_version: int, now: float) -> Persist:
+        """Let a temporary token count for a newer version; its id and end stay the same.
+
+        Raises LedgerFull at POOLS_MAX.
+        """
         self.pools.pool(license.product, product_version)
         raised = replace(license, product_version=product_version)
         self._put(raised)
         detail = f"version {license.product_version} to {product_version}"
-        return raised, self._change("license.raised", raised, now, detail=detail)
+        return self._change("license.raised", raised, now, detail=detail)
 
     def renew(
         self, license: LicenseRecord, user_name: str, now: float
     ) -> tuple[LicenseRecord, Persist]:
-        """Draw a fresh end for a token issued here; no pool is touched."""
+        """Draw a new end for a token issued here; the pool does not change."""
         renewed = replace(license, renewed_at=int(now), expires_at=self._draw_expiry(now))
         self._put(renewed)
         change = self._change("license.renewed", renewed, now, user_name=user_name)
         return renewed, change
 
     def borrow(self, license: LicenseRecord, now: float) -> Persist:
-        """Record a token that a peer issued for us, and settle the device's open loans."""
-        loans = self._loans.pop((license.device_id, license.product), ())
+        """Record a token that a peer issued for us, and close the holder's open loans."""
+        loans = self._loans.pop((holder_of(license), license.product), ())
         replaced = self._replace_ended(license)
         return self._change(
             "license.borrowed",
@@ -210,7 +213,7 @@ class Ledger:
         )
 
     def renew_borrowed(self, renewed: LicenseRecord, user_name: str, now: float) -> Persist:
-        """The lender has renewed: keep its new token in place of the old one."""
+        """Replace a borrowed token by the one that its lender renewed."""
         self._put(renewed)
         detail = f"lent by {renewed.lender}"
         return self._change("license.renewed", renewed, now, detail=detail, user_name=user_name)
@@ -220,8 +223,8 @@ class Ledger:
         return Persist(put=(loan,))
 
     def close_loan(self, loan: LoanRecord) -> Persist:
-        """The lender has not issued a token for this loan, and will not."""
-        key = loan.device_id, loan.product
+        """The lender has issued no token for this loan, and will not."""
+        key = holder_of(loan), loan.product
         others = tuple(o for o in self._loans.get(key, ()) if o.loan_id != loan.loan_id)
         if others:
             self._loans[key] = others
@@ -230,9 +233,9 @@ class Ledger:
         return Persist(delete=(loan,))
 
     def end_expired(self, now: float) -> tuple[list[LicenseRecord], list[Effect]]:
-        """Take back every full token with `expires_at <= now`; give those of our own pools first.
+        """End every full token with `expires_at <= now`; tokens of our pools are available again.
 
-        How Terminal Services Licensing Works: the expiry recovers tokens of lost devices.
+        Source: "How Terminal Services Licensing Works": expiry recovers tokens of lost devices.
         """
         ended: list[LicenseRecord] = []
         put: list[Record] = []
@@ -251,13 +254,13 @@ class Ledger:
     # --- keeping memory in step ---------------------------------------------------------------
 
     def _draw_expiry(self, now: float) -> int:
-        """FULL_DAYS_MIN to FULL_DAYS_MAX whole days from now, every number as likely as another:
-        tokens issued on one day must not all come back on one day."""
+        """FULL_DAYS_MIN to FULL_DAYS_MAX whole days from now, evenly distributed: tokens issued on
+        one day must not all be renewed on one day."""
         days = self._rng.randrange(limits.FULL_DAYS_MIN, limits.FULL_DAYS_MAX + 1)
         return int(now) + days * limits.DAY_SECONDS
 
     def _put(self, license: LicenseRecord) -> None:
-        """Put a license in place of its older state, and count it where it counts now."""
+        """Replace a license's older state, and move it to the pool that it now counts in."""
         older = self._licenses.get(license.license_id)
         if older is None:
             self._ids.append(license.license_id)
@@ -268,22 +271,22 @@ class Ledger:
             self._count(license, +1)
         self._licenses[license.license_id] = license
         others = self._others(license)
-        self._by_device[license.device_id] = (*others, license)
+        self._by_holder[holder_of(license)] = (*others, license)
         if license.kind is LicenseKind.FULL and not license.ended:
             heapq.heappush(self._expiries, (license.expires_at, license.license_id))
 
     def _remove(self, license: LicenseRecord) -> None:
         self._count(license, -1)
         del self._licenses[license.license_id]
-        self._by_device[license.device_id] = self._others(license)
+        self._by_holder[holder_of(license)] = self._others(license)
 
     def _others(self, license: LicenseRecord) -> tuple[LicenseRecord, ...]:
-        held = self._by_device.get(license.device_id, ())
+        held = self._by_holder.get(holder_of(license), ())
         return tuple(other for other in held if other.license_id != license.license_id)
 
     def _replace_ended(self, license: LicenseRecord) -> tuple[LicenseRecord, ...]:
-        """Put a full token, and forget those of its device and product that have ended."""
-        held = self._of_device(license.device_id, license.product, LicenseKind.FULL)
+        """Put a full token, and remove the ended ones of its holder and product."""
+        held = self._held_by(holder_of(license), license.product, LicenseKind.FULL)
         replaced = tuple(o for o in held if o.ended and o.license_id != license.license_id)
         self._put(license)
         for ended in replaced:
@@ -292,19 +295,19 @@ class Ledger:
 
     def _count(self, license: LicenseRecord, change: int) -> None:
         if license.kind is LicenseKind.TEMPORARY:
-            self.pools.pool(license.product, license.product_version).temporary += change
+            self.pools.count_temporary(license, change)
         elif not license.ended and not license.lender:
             if change > 0:
                 self.pools.take(license)
             else:
                 self.pools.give_back(license)
 
-    def _of_device(self, device_id: bytes, product: str, kind: LicenseKind) -> list[LicenseRecord]:
-        held = self._by_device.get(device_id, ())
+    def _held_by(self, holder: Holder, product: str, kind: LicenseKind) -> list[LicenseRecord]:
+        held = self._by_holder.get(holder, ())
         return [o for o in held if o.product == product and o.kind is kind]
 
-    def _check_room(self, device_id: bytes) -> None:
-        if device_id not in self._by_device and len(self._by_device) >= limits.DEVICES_MAX:
+    def _check_room(self, holder: Holder) -> None:
+        if holder not in self._by_holder and len(self._by_holder) >= limits.DEVICES_MAX:
             raise LedgerFull(f"a license server keeps at most {limits.DEVICES_MAX} devices")
 
     def _sorted_ids(self) -> list[bytes]:
@@ -316,7 +319,7 @@ class Ledger:
         return self._ids
 
     def _remember_loan(self, loan: LoanRecord) -> None:
-        key = loan.device_id, loan.product
+        key = holder_of(loan), loan.product
         self._loans[key] = (*self._loans.get(key, ()), loan)
 
     # --- the journal --------------------------------------------------------------------------
@@ -361,7 +364,7 @@ class Ledger:
     def _load(self, license: LicenseRecord) -> None:
         if license.license_id in self._licenses:
             raise LedgerInconsistent(f"license {license.license_id.hex()} is there twice")
-        for other in self._of_device(license.device_id, license.product, license.kind):
+        for other in self._held_by(holder_of(license), license.product, license.kind):
             if _excludes(other, license):
                 raise LedgerInconsistent(
                     f"device {license.device_id.hex()} has two {license.kind.name.lower()} tokens"
@@ -385,8 +388,8 @@ def _counts_as(license: LicenseRecord) -> tuple[int, bool]:
 
 
 def _excludes(one: LicenseRecord, other: LicenseRecord) -> bool:
-    """Whether a device may not have both: it has one temporary token, and one full token of each
-    version, for an ended one makes way for its successor."""
+    """Whether a holder may not have both: it has at most one temporary token, and one full token of
+    each version."""
     is_temporary = one.kind is LicenseKind.TEMPORARY
     return is_temporary or one.product_version == other.product_version
 

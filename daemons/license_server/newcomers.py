@@ -1,6 +1,6 @@
-"""How fast a terminal server may bring devices that were never seen before.
+"""Limits how many new devices a terminal server may bring in a minute.
 
-Every one of them takes a place for ever, so a terminal server gone wild must not fill the ledger.
+Each new device takes room in the ledger for ever: one faulty terminal server must not fill it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Newcomers:
         self._windows: dict[str, _Window] = {}
 
     def admit(self, terminal_server: str, now: float) -> int:
-        """Count one more device; 0, or the whole seconds after which one may come again."""
+        """Count one more device: 0, or at the limit the whole seconds until one may come again."""
         window = self._windows.get(terminal_server)
         if window is None or now >= window.began_at + WINDOW_SECONDS:
             self._forget_old(now)

@@ -1,16 +1,16 @@
-"""What a license server knows of the others: where they are, which are linked, what they claim.
+"""The other license servers: their addresses, links and inventories.
 
-A broadcast answer is a candidate and no more: a server counts once it was dialled and its
-certificate gave its role and name. Inventories are claims that may be out of date; only the
-lender's own answer decides.
+A server that answered a broadcast is a candidate until it was dialled and its certificate gave its
+role and name. An inventory may be out of date: only the lender's answer to a request decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from daemons import events
 from daemons.effects import (
     Broadcast,
     Close,
@@ -18,7 +18,6 @@ from daemons.effects import (
     Effect,
     Endpoint,
     Failed,
-    Note,
     Outcome,
     Peer,
     Randomness,
@@ -32,14 +31,17 @@ from tsproto.errors import ErrorCode
 from tsproto.messages import AnnounceInventory, InventoryRow, LicenseServerRow, Role
 
 ANNOUNCE_PAUSE_SECONDS = 1.0  # a burst of issues is told to peers in one message
-SEARCH_PAUSE_SECONDS = 5.0  # strangers that dial us make us search, but not without end
-KNOWN_MAX = 256  # LicenseServers shows at most so many
+SEARCH_PAUSE_SECONDS = 5.0  # unknown servers that dial us cannot make us search more often
+KNOWN_MAX = 256  # bound of LicenseServers.servers
 NONCE_BYTES = 16
 
 
-class Known(msgspec.Struct):
-    """A place where a license server is, or may be. `name` is its certificate's, empty until it
-    was dialled; `dial_at` is None while it is linked or being dialled."""
+class KnownServer(msgspec.Struct):
+    """The address of a license server or of a candidate.
+
+    `name` is its certificate's, empty until it was dialled; `dial_at` is None while it is linked or
+    being dialled. `found` is "list" or the scope that it answered in.
+    """
 
     endpoint: Endpoint
     found: str
@@ -51,7 +53,8 @@ class Known(msgspec.Struct):
 
 
 class Peers:
-    """The other license servers of the farm, as far as the scopes or the list of `settings` go."""
+    """Finds the license servers of the list, or else of the scopes, dials them, and tells them our
+    inventory."""
 
     def __init__(
         self,
@@ -60,14 +63,14 @@ class Peers:
         farm: str,
         name: str,
         pools: Pools,
-        tickets: Iterator[int],
+        next_ticket: Callable[[], int],
         rng: Randomness,
         instance: bytes,
     ) -> None:
         self._settings = settings
         self._name = name
         self._pools = pools
-        self._tickets = tickets
+        self._next_ticket = next_ticket
         self._rng = rng
         self._search = Search(
             farm,
@@ -78,18 +81,18 @@ class Peers:
         )
         self._search_at: float | None = None
         self._searched_at = 0.0
-        self._known: dict[Endpoint, Known] = {}
+        self._known: dict[Endpoint, KnownServer] = {}
         self._dialling: dict[int, Endpoint] = {}
         self._links: dict[int, Peer] = {}
         self._claims: dict[str, Sequence[InventoryRow]] = {}
-        self._told_at = 0.0
-        self._told_revision = -1
+        self._announced_at = 0.0
+        self._announced_revision = -1
 
     # --- what is known ------------------------------------------------------------------------
 
     def claiming(self, product: str, product_version: int) -> list[str]:
-        """Linked peers that say they have a token this version accepts: the nearest version
-        first, then whoever has most."""
+        """Linked peers that claim a token which this version accepts: the nearest version first,
+        then the peer with most."""
         ranked = [
             (row.product_version, -row.available, name)
             for name, rows in self._claims.items()
@@ -100,7 +103,7 @@ class Peers:
         return [name for name in names if self.endpoint(name)]
 
     def endpoint(self, name: str) -> Endpoint | None:
-        """Where to ask the peer of this name; None unless it was verified there."""
+        """Where to ask the peer of this name; None unless its certificate was seen there."""
         places = [known for known in self._known.values() if known.name == name]
         best = min(places, key=lambda known: known.link is None, default=None)
         return best.endpoint if best else None
@@ -109,7 +112,7 @@ class Peers:
         return any(peer.name == name for peer in self._links.values())
 
     def claims_of(self, product: str) -> dict[str, str]:
-        """Every linked peer, with what it claims of a product, for a person to read."""
+        """The claims of every linked peer to tokens of a product, as text."""
         names = dict.fromkeys(peer.name for peer in self._links.values())
         return {name: self._claim(name, product) for name in names}
 
@@ -137,22 +140,22 @@ class Peers:
         for server in listed:
             if server.name != self._name:
                 endpoint = Endpoint(Role.LICENSE_SERVER, server.host, server.port, server.name)
-                self._known[endpoint] = Known(endpoint, "list", dial_at=now)
+                self._known[endpoint] = KnownServer(endpoint, "list", dial_at=now)
         return self._dial_due(now) if listed else self._begin_search(now)
 
     def search_soon(self, now: float) -> None:
-        """Somebody is out there whose place is not known: search, but for pauses at once."""
+        """Search now, or SEARCH_PAUSE_SECONDS after the last search. A list is never searched."""
         if self._settings.servers:
             return
         soon = max(now, self._searched_at + SEARCH_PAUSE_SECONDS)
         self._search_at = soon if self._search_at is None else min(self._search_at, soon)
 
     def on_opened(self, peer: Peer, now: float) -> list[Effect]:
-        """A link to another license server is open, whoever dialled."""
+        """A link to another license server is open; either side may have dialled."""
         if peer.name == self._name:
             return self._forget_self(peer)
         if not self._links:
-            self._told_at, self._told_revision = now, self._pools.revision
+            self._announced_at, self._announced_revision = now, self._pools.revision
         self._links[peer.link] = peer
         known = self._known.get(peer.dialled) if peer.dialled else None
         if known is not None:
@@ -163,9 +166,7 @@ class Peers:
             self.search_soon(now)
         return [
             Tell(peer, AnnounceInventory(inventory=self._pools.inventory())),
-            Note(
-                "peer.linked", {"peer": peer.name, "found": known.found if known else "dialled us"}
-            ),
+            events.PeerLinked(peer=peer.name, found=known.found if known else "dialled us"),
         ]
 
     def on_lost(self, peer: Peer, now: float) -> list[Effect]:
@@ -176,18 +177,18 @@ class Peers:
         known = self._known.get(peer.dialled) if peer.dialled else None
         if known is not None and known.link == peer.link:
             known.link, known.dial_at = None, now + known.pause
-        return [Note("peer.lost", {"peer": peer.name})]
+        return [events.PeerLost(peer=peer.name)]
 
     def on_inventory(self, peer: Peer, inventory: Sequence[InventoryRow]) -> None:
         self._claims[peer.name] = inventory
 
-    def disbelieve(self, name: str) -> None:
-        """The peer did not give what it claimed: nothing is asked of it until it claims anew."""
+    def forget_claims(self, name: str) -> None:
+        """The peer gave no token: it is not asked again until its next inventory."""
         self._claims.pop(name, None)
 
     def on_dial_failed(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
-        """A listed or once verified server is dialled again, after pauses that double up to
-        INVENTORY_SECONDS; a mere candidate is forgotten."""
+        """A listed or once linked server is dialled again, after pauses that double up to
+        INVENTORY_SECONDS; a candidate is forgotten."""
         known = self._known.get(self._dialling.pop(ticket))
         if known is None:
             return []
@@ -197,15 +198,15 @@ class Peers:
             known.dial_at = now + known.pause
             known.pause = min(2 * known.pause, limits.INVENTORY_SECONDS)
         why = outcome if isinstance(outcome, Failed) else Failed(ErrorCode.UNREACHABLE)
-        fields = {
-            "peer": known.name or known.endpoint.name,
-            "host": known.endpoint.host,
-            "port": known.endpoint.port,
-            "code": why.code.name,
-            "detail": why.detail,
-            "event_id": 8,
-        }
-        return [Note("peer.unreachable", fields)]
+        unreachable = events.PeerUnreachable(
+            peer=known.name or known.endpoint.name,
+            address=known.endpoint.host,
+            port=known.endpoint.port,
+            code=why.code,
+            detail=why.detail,
+            next_step=events.next_step(why.code),
+        )
+        return [unreachable]
 
     def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> None:
         self._search.on_datagram(host, port, datagram, now)
@@ -222,16 +223,17 @@ class Peers:
     def on_deadline(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
         if self._search.searching:
-            effects += self._go_on_searching(now)
+            effects += self._next_scope(now)
         elif self._search_at is not None and self._search_at <= now:
             effects += self._begin_search(now)
         return effects + self._dial_due(now)
 
     def announcements(self, now: float) -> list[Effect]:
-        """Tell every linked peer what is here: after a change, and every INVENTORY_SECONDS."""
+        """This server's inventory for every linked peer: ANNOUNCE_PAUSE_SECONDS after a change, and
+        every INVENTORY_SECONDS."""
         if not self._links or now < self._announce_at():
             return []
-        self._told_at, self._told_revision = now, self._pools.revision
+        self._announced_at, self._announced_revision = now, self._pools.revision
         one_link_each = {peer.name: peer for peer in self._links.values()}
         return [
             Tell(peer, AnnounceInventory(inventory=self._pools.inventory()))
@@ -239,8 +241,10 @@ class Peers:
         ]
 
     def _announce_at(self) -> float:
-        changed = self._pools.revision != self._told_revision
-        return self._told_at + (ANNOUNCE_PAUSE_SECONDS if changed else limits.INVENTORY_SECONDS)
+        changed = self._pools.revision != self._announced_revision
+        return self._announced_at + (
+            ANNOUNCE_PAUSE_SECONDS if changed else limits.INVENTORY_SECONDS
+        )
 
     # --- searching and dialling ---------------------------------------------------------------
 
@@ -249,7 +253,7 @@ class Peers:
         query = self._search.start(now, self._rng.randbytes(NONCE_BYTES))
         return [Broadcast(query)] if query else []
 
-    def _go_on_searching(self, now: float) -> list[Effect]:
+    def _next_scope(self, now: float) -> list[Effect]:
         query = self._search.on_deadline(now, self._rng.randbytes(NONCE_BYTES))
         if query:
             return [Broadcast(query)]
@@ -258,8 +262,8 @@ class Peers:
         return []
 
     def _take_candidates(self, now: float) -> None:
-        """Keep the servers that are linked, being dialled, or about to be after their link broke,
-        and those just found; search again by the clock."""
+        """Keep servers that are linked, being dialled, or to be dialled again, and add the
+        candidates of this search; plan the next one."""
         dialling = list(self._dialling.values())
         self._known = {
             endpoint: known
@@ -270,7 +274,7 @@ class Peers:
             endpoint = Endpoint(Role.LICENSE_SERVER, candidate.host, candidate.port, candidate.name)
             is_new = candidate.name != self._name and endpoint not in self._known
             if is_new and len(self._known) < KNOWN_MAX:
-                self._known[endpoint] = Known(endpoint, candidate.found, dial_at=now)
+                self._known[endpoint] = KnownServer(endpoint, candidate.found, dial_at=now)
         wait = self._settings.verify_seconds if self._known else self._settings.retry_seconds
         planned = now + wait
         self._search_at = planned if self._search_at is None else min(self._search_at, planned)
@@ -280,7 +284,7 @@ class Peers:
         for known in self._known.values():
             if known.dial_at is not None and known.dial_at <= now:
                 known.dial_at = None
-                ticket = next(self._tickets)
+                ticket = self._next_ticket()
                 self._dialling[ticket] = known.endpoint
                 effects.append(Dial(known.endpoint, ticket))
         return effects
@@ -289,7 +293,7 @@ class Peers:
         return any(name in (known.name, known.endpoint.name) for known in self._known.values())
 
     def _forget_self(self, peer: Peer) -> list[Effect]:
-        """A list without names may name ourselves: the end that dialled hangs up."""
+        """A list without names may hold our own address: the end that dialled hangs up."""
         if peer.dialled is None:
             return []
         self._known.pop(peer.dialled, None)
@@ -302,8 +306,8 @@ class Peers:
         )
 
 
-def _is_awaited(known: Known) -> bool:
-    """It was verified, its link has just broken, and no dial has yet failed: that one search lost
-    its answer does not mean that it is gone."""
+def _is_awaited(known: KnownServer) -> bool:
+    """Whether its link broke and no dial has failed since: a search that missed its answer must not
+    drop it."""
     is_due = known.dial_at is not None
     return is_due and known.name != "" and known.pause == limits.REJOIN_SECONDS

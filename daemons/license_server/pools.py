@@ -1,40 +1,35 @@
-"""The arithmetic of key packs: which pool has a token, and what stands against it.
+"""Pools of tokens: the key packs of one product and version, and how many tokens are out.
 
-`available` is a difference, never a number of its own, so `available + issued + lent = total`
-holds at every instant by construction; what must be watched is that no pack is overdrawn.
+`available` is computed as `total - issued - lent`; a pack is never overdrawn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 import msgspec
 
 from daemons.license_server.records import KeyPackRecord, LicenseRecord
+from daemons.license_server.refusal import Refusal
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import InventoryRow, PoolRow
 
-POOLS_MAX = 256  # AnnounceInventory names at most so many
-KEY_PACKS_MAX = 4_096  # a pack is looked for one by one when a token is issued
+POOLS_MAX = 256  # bound of AnnounceInventory.inventory
+KEY_PACKS_MAX = 4_096  # issuing a token searches its pool's packs one by one
 
 
 class LedgerInconsistent(TsfarmError):
-    """What the store holds contradicts itself: issuing from it would be guessing."""
+    """The records contradict each other, so that no token may be issued from them."""
 
 
-class LedgerRefusal(TsfarmError):
-    """The ledger cannot take this in; `code` is what the asker is told."""
-
-    code: ClassVar[ErrorCode]
-
-
-class KeyPackConflict(LedgerRefusal):
-    code = ErrorCode.KEY_PACK_CONFLICT
+class KeyPackConflict(Refusal):
+    def __init__(self, detail: str) -> None:
+        super().__init__(ErrorCode.KEY_PACK_CONFLICT, detail)
 
 
-class LedgerFull(LedgerRefusal):
-    code = ErrorCode.LEDGER_FULL
+class LedgerFull(Refusal):
+    def __init__(self, detail: str) -> None:
+        super().__init__(ErrorCode.LEDGER_FULL, detail)
 
 
 class Pack(msgspec.Struct, gc=False):
@@ -45,7 +40,7 @@ class Pack(msgspec.Struct, gc=False):
 
 
 class Pool(msgspec.Struct):
-    """The packs of one product and version."""
+    """The packs of one product and version, and how many tokens are out."""
 
     product: str
     product_version: int
@@ -72,7 +67,7 @@ class Pool(msgspec.Struct):
 
 
 class Pools:
-    """Every pool of one license server. `revision` changes whenever something available does."""
+    """All pools of one license server. `revision` changes with each number that peers are told."""
 
     def __init__(self) -> None:
         self.revision = 0
@@ -102,13 +97,13 @@ class Pools:
         return True
 
     def check(self, records: Iterable[KeyPackRecord]) -> None:
-        """Raise what adding all of these would raise."""
+        """Raise the KeyPackConflict or LedgerFull that adding all of these would raise."""
         trial = Pools()
         for record in (*(pack.record for pack in self._packs.values()), *records):
             trial.add(record)
 
     def pool(self, product: str, product_version: int) -> Pool:
-        """The pool, made when it is new; raises LedgerFull at POOLS_MAX."""
+        """The pool, created if there is none; raises LedgerFull at POOLS_MAX."""
         key = product, product_version
         if found := self._pools.get(key):
             return found
@@ -136,6 +131,13 @@ class Pools:
             if pool.available:
                 return next(pack.record for pack in pool.packs if pack.used < pack.record.tokens)
         return None
+
+    def count_temporary(self, license: LicenseRecord, change: int) -> None:
+        """Count a temporary token in or out; a pool without packs goes with its last one."""
+        pool = self.pool(license.product, license.product_version)
+        pool.temporary += change
+        if not pool.packs and not pool.temporary:
+            del self._pools[pool.product, pool.product_version]
 
     def take(self, license: LicenseRecord) -> None:
         """Count a full token of ours as out. Raises LedgerInconsistent when its pack is unknown,
@@ -170,7 +172,7 @@ class Pools:
         return [pack.record for pack in self._packs.values()]
 
     def inventory(self) -> list[InventoryRow]:
-        """What peers are told: every pool that has tokens at all."""
+        """The pools with key packs, as peers are told of them."""
         return [
             InventoryRow(
                 product=pool.product,

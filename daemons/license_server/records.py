@@ -1,6 +1,6 @@
-"""What a license server remembers: key packs, licenses, loans it asked for, and its journal.
+"""Durable rows of a license server: key packs, licenses, loans that it asked for, journal.
 
-What is available is nowhere written: it follows from packs and licenses.
+The number of available tokens is not stored: it follows from packs and licenses.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class KeyPackRecord(Record, frozen=True, kw_only=True, gc=False):
 class LicenseRecord(Record, frozen=True, kw_only=True, gc=False):
     """A token and its device ([Win32_TSIssuedLicense]).
 
-    A token issued here is not kept but signed anew, which gives the same bytes; one that `lender`
-    issued is kept as it came, with the lender's certificate. `through` names the peer that asked
-    for a token of ours with `loan_id`. An ended full token stays with `ended` set until its device
-    gets another: it says that the device was licensed. A temporary one stays for ever, for a
-    device gets one only once (KB 813052).
+    `token` and `issuer_certificate` are stored for a token that `lender` issued; one issued here is
+    signed again when asked for, which gives the same bytes. `through` names the peer that asked for
+    a token of ours with `loan_id`. An ended full token stays, with `ended` set, until its device
+    gets another: it shows that the device was licensed. A temporary one stays for ever, because a
+    device gets only one (KB 813052).
     """
 
     table: ClassVar[str] = "licenses"
@@ -58,8 +58,8 @@ class LicenseRecord(Record, frozen=True, kw_only=True, gc=False):
 
 
 class LoanRecord(Record, frozen=True, kw_only=True, gc=False):
-    """A token was asked of `lender`, and whether it was issued is not known yet: the lender is
-    asked again with the same `loan_id` when the device comes back."""
+    """A token asked of `lender`, until it is known whether it was issued: when the device comes
+    back, the lender is asked again with the same `loan_id`."""
 
     table: ClassVar[str] = "loans"
     key: ClassVar[tuple[str, ...]] = ("loan_id",)
@@ -73,7 +73,7 @@ class LoanRecord(Record, frozen=True, kw_only=True, gc=False):
 
 
 class JournalRecord(Record, frozen=True, kw_only=True, gc=False):
-    """One change and its reason, committed together with it. Sequences run from 1, without gap."""
+    """One change and its reason, in one commit with it. Sequences run from 1, without gap."""
 
     table: ClassVar[str] = "journal"
     key: ClassVar[tuple[str, ...]] = ("sequence",)

@@ -1,1 +1,1 @@
-"""The session directory: which host a user's session is on, or is to be on."""
+"""The session directory knows, and decides, which terminal server has a user's session."""

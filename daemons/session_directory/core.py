@@ -1,31 +1,30 @@
-"""The session directory as a core: every message goes to what decides about it.
+"""The session directory as a core: `farm` lets terminal servers join and takes their sessions,
+`placement` says where a user's session is.
 
-`farm` decides who stands in the farm and takes its rows, `placing` where a user belongs.
-
-After a start nothing is known, and logons go on all the same: a user whose terminal server has not
-synchronised yet is placed as if there were no session. A refusal would only send the asking host to
-its own fallback, which does the same without a reservation. Such placements are noted as unsure for
-`server_lost_seconds`; a user who then owns two sessions is led to the newest active one. So is one
-whose host is LOST or SYNCHRONIZING meanwhile.
+After a start the directory knows no session, and logons go on all the same: a user whose terminal
+server has not sent its sessions yet is placed as if there were none. A refusal would only make the
+asking terminal server do the same without a reservation. Such placements are logged as unsure for
+`server_lost_seconds`. A user who then owns two sessions is led to the newest active one. The same
+holds for a user whose terminal server is LOST or SYNCHRONIZING.
 """
 
 from __future__ import annotations
 
+from daemons import events
 from daemons.effects import (
     Answer,
     Caller,
     Close,
     Effect,
-    Note,
     Outcome,
     Peer,
     Randomness,
     earliest,
 )
 from daemons.session_directory.farm import Farm
-from daemons.session_directory.placements import Placements
-from daemons.session_directory.placing import Placing
-from daemons.session_directory.sessions import Sessions
+from daemons.session_directory.placement import Placement
+from daemons.session_directory.reservations import Reservations
+from daemons.session_directory.session_index import SessionIndex
 from daemons.session_directory.tickets import Tickets
 from daemons.settings import SessionDirectorySettings
 from tsproto import limits, messages
@@ -34,27 +33,27 @@ from tsproto.messages import Message
 
 
 class SessionDirectoryCore:
-    """One directory from its start to its end; `generation` is new with each."""
+    """One process of the directory; `generation` is new with each."""
 
     def __init__(self, settings: SessionDirectorySettings, *, name: str, rng: Randomness) -> None:
         self.name = name
         self.generation = rng.randbytes(16)
         self._unsure_seconds = settings.server_lost_seconds
-        self._sessions = Sessions()
-        self._placements = Placements(settings.reservation_seconds)
+        self._sessions = SessionIndex()
+        self._reservations = Reservations(settings.reservation_seconds)
         self._tickets = Tickets(settings.ticket_seconds, rng)
-        self._farm = Farm(settings, self.generation, self._sessions, self._placements)
-        self._placing = Placing(self._farm, self._sessions, self._placements, self._tickets)
+        self._farm = Farm(settings, self.generation, self._sessions, self._reservations)
+        self._placement = Placement(self._farm, self._sessions, self._reservations, self._tickets)
 
     def on_start(self, now: float) -> list[Effect]:
-        self._placing.unsure_until = now + self._unsure_seconds
+        self._placement.unsure_until = now + self._unsure_seconds
         return []
 
     def on_peer_opened(self, peer: Peer, now: float) -> list[Effect]:
         return []
 
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
-        # What is over is over before anything is decided, also when the timer is late.
+        # The timer may be late: what has expired is removed before anything is decided.
         due = self.next_deadline()
         if due is not None and due <= now:
             return [*self.on_deadline(now), *self._on_message(caller, message, now)]
@@ -63,7 +62,7 @@ class SessionDirectoryCore:
     def _on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         match message:
             case messages.PlaceSession():
-                return self._placing.place(caller, message, now)
+                return self._placement.place(caller, message, now)
             case messages.UpdateSession():
                 return self._farm.update(caller.peer, message.session)
             case messages.JoinFarm():
@@ -73,7 +72,7 @@ class SessionDirectoryCore:
             case messages.RemoveSession():
                 return self._farm.remove(caller.peer, message)
             case messages.RedeemTicket():
-                return self._placing.redeem(caller, message, now)
+                return self._placement.redeem(caller, message, now)
             case messages.QuerySessions():
                 return self._query_sessions(caller, message)
             case messages.QueryServers():
@@ -93,18 +92,21 @@ class SessionDirectoryCore:
     def next_deadline(self) -> float | None:
         return earliest(
             self._farm.next_deadline(),
-            self._placements.next_deadline(),
+            self._reservations.next_deadline(),
             self._tickets.next_deadline(),
         )
 
     def on_deadline(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
-        for host in self._farm.expire(now):
-            self._tickets.forget_host(host)
-            effects.append(Note("server.removed", {"host": host}))
-        for reservation in self._placements.expire(now):
-            fields = {"host": reservation.host, "user": reservation.user_name}
-            effects.append(Note("reservation.expired", fields))
+        for name in self._farm.expire(now):
+            self._tickets.forget_server(name)
+            effects.append(events.ServerRemoved(server=name))
+        for reservation in self._reservations.expire(now):
+            effects.append(
+                events.ReservationExpired(
+                    server=reservation.server, user_name=reservation.user_name
+                )
+            )
         self._tickets.expire(now)
         return effects
 

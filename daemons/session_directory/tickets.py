@@ -1,6 +1,6 @@
 """One-time tickets: a redirected user is not asked for the password again.
 
-A ticket is 16 random bytes that stand for what the directory remembers; there is nothing to forge.
+A ticket is 16 random bytes, the key of an entry in the directory's memory: it cannot be forged.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ TICKET_BYTES = 16
 
 
 class Tickets:
-    """Tickets that were issued and not yet shown; each lasts `ticket_seconds`."""
+    """Issued tickets that nobody has shown yet; each lasts `ticket_seconds`."""
 
     def __init__(self, ticket_seconds: float, rng: Randomness) -> None:
         self._ticket_seconds = ticket_seconds
         self._rng = rng
-        # In the order of expiry: all last equally long.
+        # In order of expiry: all last equally long.
         self._issued: dict[bytes, Ticket] = {}
 
     def is_full(self) -> bool:
@@ -30,7 +30,7 @@ class Tickets:
         user_name: str,
         application: str,
         device_id: bytes,
-        host: str,
+        server: str,
         session_id: int,
         placement: int,
         now: float,
@@ -40,7 +40,7 @@ class Tickets:
             user_name=user_name,
             application=application,
             device_id=device_id,
-            host=host,
+            server=server,
             session_id=session_id,
             placement=placement,
             expires_at=now + self._ticket_seconds,
@@ -48,28 +48,28 @@ class Tickets:
         return secret
 
     def redeem(
-        self, secret: bytes, *, host: str, device_id: bytes, user_name: str, now: float
+        self, secret: bytes, *, server: str, device_id: bytes, user_name: str, now: float
     ) -> Ticket | str:
-        """The ticket, or which check it failed: for the log, never for the one who asks.
+        """The ticket, or which check it failed: for the log, never for the client.
 
-        Any attempt uses the ticket up. One that is shown by the wrong device, or at the wrong host,
-        has leaked, and its owner has a password.
+        Any attempt uses the ticket up: if another device or server shows it, it has leaked, and its
+        owner can log on with the password.
         """
         ticket = self._issued.pop(secret, None)
         if ticket is None:
             return "unknown or used"
         if ticket.expires_at <= now:
             return "expired"
-        if ticket.host != host:
-            return "for another host"
+        if ticket.server != server:
+            return "for another terminal server"
         if ticket.device_id != device_id:
             return "for another device"
         if ticket.user_name != user_name:
             return "for another user"
         return ticket
 
-    def forget_host(self, host: str) -> None:
-        self._issued = {secret: t for secret, t in self._issued.items() if t.host != host}
+    def forget_server(self, server: str) -> None:
+        self._issued = {secret: t for secret, t in self._issued.items() if t.server != server}
 
     def next_deadline(self) -> float | None:
         for first in self._issued.values():

@@ -1,4 +1,4 @@
-"""Decides for one terminal server: hands each event to the part that it is for.
+"""Decides for one terminal server: hands each event to the part that decides about it.
 
 A client's link is in its licensing phase, then in its logon phase, and then shows a session. Links
 to license servers and to the session directory are dialled; administrators only ask.
@@ -6,9 +6,10 @@ to license servers and to the session directory are dialled; administrators only
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import TypeVar
 
+from daemons import events
 from daemons.effects import (
     Answer,
     Caller,
@@ -16,38 +17,42 @@ from daemons.effects import (
     Durable,
     Effect,
     Endpoint,
-    Note,
+    Failed,
     Outcome,
     Peer,
     Randomness,
     Record,
     earliest,
 )
-from daemons.procedures import Procedure, Procedures
+from daemons.procedures import Inbox, Procedure, Procedures
 from daemons.settings import TerminalServerSettings
+from daemons.terminal_server.client import Client, Refusal
 from daemons.terminal_server.directory import DirectoryLink
-from daemons.terminal_server.host import Host
 from daemons.terminal_server.license_servers import LicenseServers
-from daemons.terminal_server.licensing import LicensingParts, LicensingPhase, out_of_order
+from daemons.terminal_server.licensing import Licensing
 from daemons.terminal_server.lifecycle import Lifecycle
-from daemons.terminal_server.logon import LogonParts, LogonPhase
-from daemons.terminal_server.records import HostRecord, SessionRecord
-from daemons.terminal_server.sessions import SessionTable
-from daemons.terminal_server.tickets import Tickets
+from daemons.terminal_server.logon import Logon
+from daemons.terminal_server.placement import Placement
+from daemons.terminal_server.records import ServerRecord, SessionRecord
+from daemons.terminal_server.server_row import GracePeriod, ServerRow, SessionIds
+from daemons.terminal_server.sessions import Session, SessionTable
 from daemons.terminal_server.validation import Validations
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.license_token import Verifier
 from tsproto.messages import (
     Authority,
+    DisconnectSession,
     JoinFarm,
     LicenseInfo,
     LicenseStored,
+    LogoffSession,
     LogonRequest,
     Message,
     QueryAuthority,
     QueryLicenseServers,
     QuerySessions,
+    ResizeSession,
     Role,
     Sessions,
 )
@@ -82,22 +87,16 @@ class TerminalServerCore:
         self._authority = authority
         self._records = _of_type(SessionRecord, records)
         self._running = frozenset(running)
-        self._clients: dict[int, LicensingPhase | LogonPhase] = {}
-        self._procedures = Procedures()
-        self._tickets = Tickets(self._procedures)
+        self._clients: dict[int, Client] = {}  # by link
+        self._procedures = procedures = Procedures()
         self._table = SessionTable()
-        hosts = _of_type(HostRecord, records)
-        self._host = Host(
-            hosts[0] if hosts else HostRecord(name=name),
-            settings.grace_days,
-            [*(record.session_id for record in self._records), *sorted(running)],
-        )
+        own = [*_of_type(ServerRecord, records), ServerRecord(name=name)]
+        self._row = ServerRow(own[0])
+        self._grace = GracePeriod(self._row, settings.grace_days)
+        used = [*(record.session_id for record in self._records), *sorted(running)]
+        self._ids = SessionIds(self._row, used)
         self._servers = LicenseServers(
-            settings.farm,
-            settings.discovery,
-            procedures=self._procedures,
-            tickets=self._tickets,
-            rng=rng,
+            settings.farm, settings.discovery, procedures=procedures, rng=rng
         )
         self._directory = DirectoryLink(
             _directory_of(settings),
@@ -110,83 +109,90 @@ class TerminalServerCore:
             ),
             name=name,
             table=self._table,
-            procedures=self._procedures,
-            tickets=self._tickets,
+            procedures=procedures,
             rng=rng,
         )
         self._lifecycle = Lifecycle(
             name,
             table=self._table,
-            host=self._host,
+            ids=self._ids,
             directory=self._directory,
-            procedures=self._procedures,
+            procedures=procedures,
             rng=rng,
             sessions_max=settings.sessions.sessions_max,
         )
-        self._licensing = LicensingParts(
-            name=name,
-            settings=settings,
+        self._licensing = Licensing(
+            name,
+            settings,
             verifier=verifier,
             rng=rng,
-            procedures=self._procedures,
+            procedures=procedures,
             servers=self._servers,
-            host=self._host,
+            grace=self._grace,
         )
-        self._logon = LogonParts(
-            name=name,
-            settings=settings,
-            procedures=self._procedures,
+        self._logon = Logon(
+            procedures=procedures,
             directory=self._directory,
             lifecycle=self._lifecycle,
-            validations=Validations(settings.product, self._servers, self._procedures),
+            placement=Placement(
+                name,
+                applications=settings.sessions.applications,
+                directory=self._directory,
+                lifecycle=self._lifecycle,
+                procedures=procedures,
+            ),
+            validations=Validations(settings.product, self._servers, procedures),
         )
 
     def on_start(self, now: float) -> list[Effect]:
         return [
-            *self._host.end_grace_in_time(now),
+            *self._grace.end_in_time(now),
             *self._lifecycle.on_start(self._records, self._running, now),
             *self._servers.on_start(now),
-            *self._directory.on_start(),
+            *self._directory.on_start(now),
         ]
 
     def on_peer_opened(self, peer: Peer, now: float) -> list[Effect]:
         if peer.dialled is not None:
             self._directory.on_peer_opened(peer)
-            return self._settled(self._servers.on_peer_opened(peer, now), now)
+            return self._without_closed(self._servers.on_peer_opened(peer, now), now)
         if peer.role is not Role.CLIENT:
             return []
         if len(self._clients) >= limits.CONNECTIONS_MAX:
             detail = f"{self._name} has as many clients as it may; try another terminal server"
             return [Close(peer, ErrorCode.TOO_MANY_CONNECTIONS, detail)]
         trace_id = self._rng.randbytes(TRACE_ID_BYTES).hex()
-        phase = self._clients[peer.link] = LicensingPhase(peer, trace_id, self._licensing)
-        opened = Note("client.opened", {"trace_id": trace_id, "host": peer.host})
-        return [opened, *self._procedures.start(peer, self._serve(peer, phase), now)]
+        client = self._clients[peer.link] = Client(peer=peer, trace_id=trace_id, inbox=Inbox())
+        opened = events.ClientOpened(trace_id=trace_id, address=peer.host)
+        return [opened, *self._procedures.start(peer, self._serve(client), now)]
 
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
-        return self._settled(self._on_message(caller, message, now), now)
+        return self._without_closed(self._on_message(caller, message, now), now)
 
     def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
-        return self._settled(self._tickets.close(ticket, outcome, now), now)
+        effects = self._procedures.on_answer(ticket, outcome, now)
+        if isinstance(outcome, Failed):
+            effects += self._servers.on_dial_failed(ticket, outcome, now)
+        return self._without_closed(effects, now)
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:
         if peer.dialled is not None:
-            return self._settled(self._on_dialled_lost(peer, now), now)
+            return self._without_closed(self._on_dialled_lost(peer, now), now)
         self._clients.pop(peer.link, None)
-        return self._settled(self._procedures.stop(peer, now), now)
+        return self._without_closed(self._on_left(peer, now), now)
 
     def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> list[Effect]:
-        return self._settled(self._servers.on_datagram(host, port, datagram, now), now)
+        return self._without_closed(self._servers.on_datagram(host, port, datagram, now), now)
 
     def on_program_ended(self, session_id: int, exit_status: int, now: float) -> list[Effect]:
         """The keeper reports that a session's program ended, and all its output was read."""
-        return self._settled(self._lifecycle.on_program_ended(session_id, exit_status, now), now)
+        return self._without_closed(self._lifecycle.on_program_ended(session_id, exit_status), now)
 
     def next_deadline(self) -> float | None:
         return earliest(self._servers.next_deadline(), self._directory.next_deadline())
 
     def on_deadline(self, now: float) -> list[Effect]:
-        return self._settled(
+        return self._without_closed(
             [*self._servers.on_deadline(now), *self._directory.on_deadline(now)], now
         )
 
@@ -194,11 +200,20 @@ class TerminalServerCore:
         """As of a core made anew from the disk; a size reaches it with the next transition, and a
         session that is being logged off ends there as it is."""
         return Durable(
-            frozenset([*self._host.rows(), *self._table.rows()]),
-            counters=(self._host.next_session_id,),
+            frozenset([*self._row.rows(), *self._table.rows()]),
+            counters=(self._ids.next_id,),
         )
 
-    # --- messages -----------------------------------------------------------------------------
+    def whereabouts(self) -> dict[Hashable, list[str]]:
+        """Where each procedure waits: for administrators, and for tests that fail."""
+        return self._procedures.whereabouts()
+
+    # --- clients ------------------------------------------------------------------------------
+
+    def _serve(self, client: Client) -> Procedure[None]:
+        """A client's way to its session, or to another server; a shown session needs no more."""
+        if (yield from self._licensing.admit(client)):
+            yield from self._logon.log_on(client)
 
     def _on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         match message:
@@ -209,55 +224,71 @@ class TerminalServerCore:
             case QuerySessions():
                 return [Answer(caller, self._sessions(message))]
             case _ if caller.peer.role is Role.CLIENT:
-                return self._on_client_message(caller.peer, message, now)
+                client = self._clients.get(caller.peer.link)
+                # Without one, its Close is on its way.
+                return [] if client is None else self._on_client_message(client, message, now)
             case _:
                 lost = self._on_dialled_lost(caller.peer, now)
                 return [*lost, _out_of_order(caller.peer, message)]
 
-    def _on_client_message(self, peer: Peer, message: Message, now: float) -> list[Effect]:
-        phase = self._clients.get(peer.link)
-        if phase is None:
-            return []  # its Close is on its way
-        expected = phase.inbox.take(message)
+    def _on_client_message(self, client: Client, message: Message, now: float) -> list[Effect]:
+        expected = client.inbox.take(message)
         if expected is not None:
             return self._procedures.settle(expected, message, now)
-        match message, phase:
-            case LicenseInfo() | LicenseStored(), LicensingPhase():
+        session = self._table.shown_to(client.peer)
+        if session is not None:
+            return self._on_session_message(client, session, message, now)
+        match message:
+            case LicenseInfo() | LicenseStored() if client.license is None:
                 detail = f"{type(message).__name__} does not come now in the licensing phase"
-                return self._procedures.interrupt(peer, out_of_order(detail), now)
-            case LogonRequest(), LogonPhase():
+                refusal = Refusal(ErrorCode.OUT_OF_ORDER, detail)
+                return self._procedures.interrupt(client.peer, refusal, now)
+            case LogonRequest() if client.license is not None:
                 detail = "an earlier LogonRequest is not answered yet"
-                close = Close(peer, ErrorCode.OUT_OF_ORDER, detail, phase.trace_id)
+                close = Close(client.peer, ErrorCode.OUT_OF_ORDER, detail, client.trace_id)
             case _:
-                close = _out_of_order(peer, message, phase.trace_id)
-        return [*self._procedures.stop(peer, now), close]
+                close = _out_of_order(client.peer, message, client.trace_id)
+        return [*self._procedures.stop(client.peer, now), close]
+
+    def _on_session_message(
+        self, client: Client, session: Session, message: Message, now: float
+    ) -> list[Effect]:
+        match message:
+            case ResizeSession():
+                return self._lifecycle.resize(session, message.columns, message.rows)
+            case LogoffSession():
+                return self._lifecycle.log_off(session)
+            case DisconnectSession():
+                code, detail = ErrorCode.DISCONNECTED_BY_USER, "disconnected; the session goes on"
+                close = Close(client.peer, code, detail, client.trace_id)
+            case _:
+                close = _out_of_order(client.peer, message, client.trace_id)
+        return [*self._lifecycle.on_left(session, now), close]
+
+    def _on_left(self, peer: Peer, now: float) -> list[Effect]:
+        session = self._table.shown_to(peer)
+        left = [] if session is None else self._lifecycle.on_left(session, now)
+        return [*left, *self._procedures.stop(peer, now)]
 
     def _on_dialled_lost(self, peer: Peer, now: float) -> list[Effect]:
         return [*self._servers.on_peer_lost(peer, now), *self._directory.on_peer_lost(peer, now)]
 
-    def _serve(self, peer: Peer, licensing: LicensingPhase) -> Procedure[None]:
-        device = yield from licensing.run()
-        if device is not None:
-            logon = self._clients[peer.link] = LogonPhase(peer, device, self._logon)
-            yield from logon.run()
-
-    def _settled(self, effects: list[Effect], now: float) -> list[Effect]:
-        """Forget the links that are being closed: nothing more is heard of them."""
-        for effect in effects:
+    def _without_closed(self, effects: list[Effect], now: float) -> list[Effect]:
+        """Forget the links that these effects close: nothing more is heard of them."""
+        effects = effects[:]
+        for effect in effects:  # grows meanwhile: a procedure that is stopped may decide
             if isinstance(effect, Close):
                 self._clients.pop(effect.peer.link, None)
-                effects = effects + self._procedures.stop(effect.peer, now)
+                effects += self._procedures.stop(effect.peer, now)
         return effects
 
     # --- what administrators ask ----------------------------------------------------------------
 
     def _license_servers(self) -> LicenseServersAnswer:
-        return LicenseServersAnswer(
-            servers=self._servers.rows(), grace_ends_at=self._host.grace_ends_at
-        )
+        return LicenseServersAnswer(servers=self._servers.rows(), grace_ends_at=self._grace.ends_at)
 
     def _sessions(self, query: QuerySessions) -> Sessions:
-        """This host's own list, the sessions of single commands included."""
+        """This server's own list, the sessions of single commands included."""
         rows = [
             session.row(self._name)
             for session in self._table.ordered()

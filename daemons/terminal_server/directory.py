@@ -1,7 +1,7 @@
-"""The link to the session directory: join it, tell it every session, keep it true.
+"""The link to the session directory: join it, send it every session, keep it up to date.
 
-A terminal server works without it ("fail open"), so nothing here is waited for. After each loss the
-link is joined anew and the whole list is sent; changes during that are held back until after it.
+A terminal server works without it ("fail open"). After each loss of the link the directory is
+joined anew and the whole list is sent; changes meanwhile are held back until after the list.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import TypeVar
 
 import msgspec
 
-from daemons.effects import Ask, Effect, Endpoint, Failed, Note, Outcome, Peer, Randomness, Tell
+from daemons import events
+from daemons.effects import Effect, Endpoint, Failed, Peer, Randomness, Tell
 from daemons.procedures import Procedure, Procedures, Promise, ask, outcome_of
 from daemons.terminal_server.sessions import Session, SessionTable
-from daemons.terminal_server.tickets import Tickets
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
@@ -23,7 +23,6 @@ from tsproto.messages import (
     Message,
     Refused,
     RemoveSession,
-    SessionRow,
     SyncSessions,
     UpdateSession,
 )
@@ -33,6 +32,14 @@ from tsproto.messages import (
 HELD_BACK_MAX = 4_096
 
 M = TypeVar("M", bound=Message)
+
+
+class NotJoined(Exception):
+    def __init__(self, code: ErrorCode, detail: str, retry_seconds: int = 0) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.retry_seconds = retry_seconds
 
 
 class DirectoryLink:
@@ -46,28 +53,24 @@ class DirectoryLink:
         name: str,
         table: SessionTable,
         procedures: Procedures,
-        tickets: Tickets,
         rng: Randomness,
     ) -> None:
         self.endpoint = endpoint
+        self.is_ready = False
         self._join = join
         self._name = name
         self._table = table
         self._procedures = procedures
-        self._tickets = tickets
+        self._do = procedures.do
         self._rng = rng
         self._peer: Peer | None = None
         self._pause_seconds = limits.REJOIN_SECONDS
         self._rejoin_at: float | None = None
-        self._ticket = 0
-        self._unsent: list[SessionRow] = []
-        self._is_synchronizing = False
-        self._held_back: list[Message] = []
-        self._joined: Promise[None] = Promise()
-        self.is_ready = False
+        self._joined: Promise[None] = Promise()  # settled when an attempt has come to its end
+        self._held_back: list[Message] | None = None  # while the list is being sent
 
-    def on_start(self) -> list[Effect]:
-        return self._ask_to_join()
+    def on_start(self, now: float) -> list[Effect]:
+        return self._begin_to_join(now)
 
     def on_peer_opened(self, peer: Peer) -> None:
         if peer.dialled == self.endpoint:
@@ -77,52 +80,10 @@ class DirectoryLink:
         if self._peer is None or peer.link != self._peer.link:
             return []
         self._peer = None
-        return (
-            []
-            if self._rejoin_at is not None
-            else self._rejoin_later(ErrorCode.CONNECTION_LOST, 0, now)
-        )
-
-    def on_no_help(self, outcome: Outcome, now: float) -> list[Effect]:
-        """What a request came to that the directory did not fulfil. One that says NOT_JOINED has
-        forgotten this host, and one that is silent would hold up every logon: neither is ready
-        before it was joined again."""
-        code = getattr(outcome, "code", None)
-        if code not in (ErrorCode.NOT_JOINED, ErrorCode.UNANSWERED) or not self.is_ready:
-            return []
-        return self._rejoin_later(code, 0, now)
-
-    @property
-    def is_asked(self) -> bool:
-        return self.endpoint is not None and self.is_ready
-
-    def ask(
-        self, question: Message, answer: type[M], seconds: float
-    ) -> Procedure[M | Refused | Failed]:
-        """Ask; where it says NOT_JOINED, join without a pause and ask once more."""
-        away = Failed(ErrorCode.DIRECTORY_UNAVAILABLE, "the session directory is away")
-        if self.endpoint is None or not self.is_ready:
-            return away
-        outcome = yield from ask(self.endpoint, question, answer, seconds)
-        if isinstance(outcome, Refused) and outcome.code is ErrorCode.NOT_JOINED:
-            yield from self._rejoined()
-            if not self.is_ready:
-                return away
-            again = msgspec.structs.replace(question, request_id=0)
-            outcome = yield from ask(self.endpoint, again, answer, seconds)
-        self._procedures.do(*self.on_no_help(outcome, self._procedures.now))
-        return outcome
-
-    def _rejoined(self) -> Procedure[None]:
-        """Wait until it was joined again, or that has failed; not where it has just failed."""
         if self._rejoin_at is not None:
-            return
-        joined = self._joined
-        if self.is_ready:
-            self.is_ready = False
-            fields = {"code": ErrorCode.NOT_JOINED.name, "pause_seconds": 0}
-            self._procedures.do(Note("directory.not_joined", fields), *self._ask_to_join())
-        yield from outcome_of(joined)
+            return []
+        lost = NotJoined(ErrorCode.CONNECTION_LOST, "the link to it broke")
+        return self._rejoin_later(lost, now)
 
     def next_deadline(self) -> float | None:
         return self._rejoin_at
@@ -130,94 +91,138 @@ class DirectoryLink:
     def on_deadline(self, now: float) -> list[Effect]:
         if self._rejoin_at is None or now < self._rejoin_at:
             return []
-        return self._ask_to_join()
+        return self._begin_to_join(now)
+
+    # --- questions ----------------------------------------------------------------------------
+
+    def ask(
+        self, question: Message, answer: type[M], seconds: float
+    ) -> Procedure[M | Refused | Failed]:
+        """Ask; where the directory has forgotten this server, join at once and ask again.
+
+        A directory that has forgotten it twice, or is silent and would hold up every logon, is not
+        asked again before it was joined anew.
+        """
+        unavailable = Failed(ErrorCode.DIRECTORY_UNAVAILABLE, "the session directory is away")
+        if self.endpoint is None or not self.is_ready:
+            return unavailable
+        outcome = yield from ask(self.endpoint, question, answer, seconds)
+        if isinstance(outcome, Refused) and outcome.code is ErrorCode.NOT_JOINED:
+            yield from self._joined_again()
+            if not self.is_ready:
+                return unavailable
+            again = msgspec.structs.replace(question, request_id=0)
+            outcome = yield from ask(self.endpoint, again, answer, seconds)
+        if isinstance(outcome, Refused | Failed) and self.is_ready:
+            if outcome.code in (ErrorCode.NOT_JOINED, ErrorCode.UNANSWERED):
+                failure = NotJoined(outcome.code, outcome.detail)
+                self._do(*self._rejoin_later(failure, self._procedures.now))
+        return outcome
+
+    def _joined_again(self) -> Procedure[None]:
+        """Wait for the end of the attempt that is under way, or that begins now; not where the last
+        one has just failed."""
+        if self._rejoin_at is not None:
+            return
+        joined = self._joined
+        if self.is_ready:
+            self.is_ready = False
+            forgotten = NotJoined(ErrorCode.NOT_JOINED, "it does not know this server any more")
+            self._do(self._not_joined(forgotten, 0.0))
+            self._do(*self._begin_to_join(self._procedures.now))
+        yield from outcome_of(joined)
+
+    # --- changes ------------------------------------------------------------------------------
 
     def update(self, session: Session) -> list[Effect]:
-        return self._send(UpdateSession(session=session.row(self._name)))
+        return self._tell(UpdateSession(session=session.row(self._name)))
 
     def remove(self, session_id: int, placement: int, user_name: str) -> list[Effect]:
         """A session has ended, or (`session_id` 0) a placement came to nothing."""
         if not session_id and not placement:
             return []
-        return self._send(
+        return self._tell(
             RemoveSession(session_id=session_id, placement=placement, user_name=user_name)
         )
 
-    def _send(self, message: Message) -> list[Effect]:
+    def _tell(self, change: Message) -> list[Effect]:
         if self._peer is None:
             return []
-        if self._is_synchronizing:
-            # Beyond the limit nothing is kept: the list will be sent anew, see _send_part.
+        if self._held_back is not None:
             if len(self._held_back) <= HELD_BACK_MAX:
-                self._held_back.append(message)
+                self._held_back.append(change)
             return []
-        return [Tell(self._peer, message)] if self.is_ready else []
+        return [Tell(self._peer, change)] if self.is_ready else []
 
     # --- joining ------------------------------------------------------------------------------
 
-    def _ask_to_join(self) -> list[Effect]:
+    def _begin_to_join(self, now: float) -> list[Effect]:
         if self.endpoint is None:
             return []
         self._rejoin_at = None
-        self._ticket = self._tickets.open(self._on_join_answered)
-        join = msgspec.structs.replace(self._join)
-        return [Ask(self.endpoint, join, self._ticket, limits.REQUEST_SECONDS)]
+        return self._procedures.start(self.endpoint, self._join_and_send(self.endpoint), now)
 
-    def _on_join_answered(self, outcome: Outcome, now: float) -> list[Effect]:
-        if not isinstance(outcome, Joined):
-            return self._not_joined(outcome, now)
-        self._is_synchronizing = True
-        self._held_back = []
-        self._unsent = [session.row(self._name) for session in self._table.shared()]
-        joined = Note("directory.joined", {"sessions": len(self._unsent)})
-        return [joined, *self._send_part(now)]
-
-    def _send_part(self, now: float) -> list[Effect]:
-        """One part at a time: requests in flight on a link are limited."""
-        assert self.endpoint is not None
-        if len(self._held_back) > HELD_BACK_MAX:
-            return self._rejoin_later(ErrorCode.BUSY, 0, now)
-        part = self._unsent[: limits.SESSIONS_PER_MESSAGE]
-        self._unsent = self._unsent[limits.SESSIONS_PER_MESSAGE :]
-        is_last = not self._unsent
-        self._ticket = self._tickets.open(self._on_last_done if is_last else self._on_part_done)
-        sync = SyncSessions(sessions=part, last=is_last)
-        return [Ask(self.endpoint, sync, self._ticket, limits.REQUEST_SECONDS)]
-
-    def _on_part_done(self, outcome: Outcome, now: float) -> list[Effect]:
-        return self._send_part(now) if isinstance(outcome, Done) else self._not_joined(outcome, now)
-
-    def _on_last_done(self, outcome: Outcome, now: float) -> list[Effect]:
-        if not isinstance(outcome, Done) or len(self._held_back) > HELD_BACK_MAX:
-            return self._not_joined(outcome, now)
-        held_back, self._held_back = self._held_back, []
-        self._is_synchronizing = False
+    def _join_and_send(self, endpoint: Endpoint) -> Procedure[None]:
+        """Join, send the whole list, then the changes that were held back meanwhile."""
+        try:
+            yield from self._fulfilled(endpoint, msgspec.structs.replace(self._join), Joined)
+            rows = [session.row(self._name) for session in self._table.shared()]
+            held_back: list[Message] = []
+            self._held_back = held_back
+            self._do(events.DirectoryJoined(sessions=len(rows)))
+            # One part at a time: requests in flight on a link are limited.
+            for start in range(0, max(len(rows), 1), limits.SESSIONS_PER_MESSAGE):
+                end = start + limits.SESSIONS_PER_MESSAGE
+                part = SyncSessions(sessions=rows[start:end], last=end >= len(rows))
+                yield from self._fulfilled(endpoint, part, Done)
+                if len(held_back) > HELD_BACK_MAX:
+                    detail = f"more than {HELD_BACK_MAX} changes came while it took the list"
+                    raise NotJoined(ErrorCode.BUSY, detail)
+        except NotJoined as failure:
+            self._do(*self._rejoin_later(failure, self._procedures.now))
+            return
+        self._held_back = None
         self.is_ready = True
         self._pause_seconds = limits.REJOIN_SECONDS
-        effects: list[Effect] = [Note("directory.ready")]
-        for message in held_back:
-            effects += self._send(message)
-        return [*effects, *self._after_joining(now)]
+        self._do(events.DirectoryReady())
+        for change in held_back:
+            self._do(*self._tell(change))
+        self._do(*self._end_attempt(self._procedures.now))
 
-    def _not_joined(self, outcome: Outcome, now: float) -> list[Effect]:
-        code = getattr(outcome, "code", ErrorCode.BUSY)
-        wait = outcome.retry_after_seconds if isinstance(outcome, Refused) else 0
-        return self._rejoin_later(code, wait, now)
+    def _fulfilled(self, endpoint: Endpoint, request: Message, answer: type[M]) -> Procedure[None]:
+        outcome = yield from ask(endpoint, request, answer, limits.REQUEST_SECONDS)
+        match outcome:
+            case Refused():
+                raise NotJoined(outcome.code, outcome.detail, outcome.retry_after_seconds)
+            case Failed():
+                raise NotJoined(outcome.code, outcome.detail)
 
-    def _rejoin_later(self, code: ErrorCode, wait_seconds: float, now: float) -> list[Effect]:
+    def _rejoin_later(self, failure: NotJoined, now: float) -> list[Effect]:
         """Pauses double from REJOIN_SECONDS to REJOIN_SECONDS_MAX; each is cut by up to a half at
-        random, so that a farm does not come back in one instant."""
+        random, so that the servers of a farm do not come back in one instant."""
         self.is_ready = False
-        self._is_synchronizing = False
-        self._unsent = []
-        self._held_back = []
-        self._tickets.withdraw(self._ticket)
-        pause = max(self._pause_seconds * (1.0 - self._rng.random() / 2), wait_seconds)
+        self._held_back = None
+        shortened = self._pause_seconds * (1.0 - self._rng.random() / 2)
+        pause = max(shortened, float(failure.retry_seconds))
         self._pause_seconds = min(2 * self._pause_seconds, limits.REJOIN_SECONDS_MAX)
         self._rejoin_at = now + pause
-        note = Note("directory.not_joined", {"code": code.name, "pause_seconds": pause})
-        return [note, *self._after_joining(now)]
+        return [
+            *self._procedures.stop(self.endpoint, now),
+            self._not_joined(failure, pause),
+            *self._end_attempt(now),
+        ]
 
-    def _after_joining(self, now: float) -> list[Effect]:
+    def _not_joined(self, failure: NotJoined, pause_seconds: float) -> Effect:
+        assert self.endpoint is not None
+        return events.DirectoryNotJoined(
+            address=self.endpoint.host,
+            port=self.endpoint.port,
+            code=failure.code,
+            detail=failure.detail,
+            next_step=events.next_step(failure.code),
+            pause_seconds=pause_seconds,
+        )
+
+    def _end_attempt(self, now: float) -> list[Effect]:
         joined, self._joined = self._joined, Promise()
         return self._procedures.settle(joined, None, now)

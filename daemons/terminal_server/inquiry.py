@@ -9,11 +9,12 @@ that a search under way may still find.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from daemons.effects import Failed, Note
+from daemons import events
+from daemons.effects import Effect, Failed
 from daemons.procedures import Procedure, Procedures, ask
 from daemons.terminal_server.license_servers import KnownServer, LicenseServers
 from tsproto import limits
@@ -27,11 +28,12 @@ ASKING_SECONDS = limits.LICENSING_SECONDS - 2 * limits.REQUEST_SECONDS
 DECISIONS = (ErrorCode.NO_LICENSE,)
 
 M = TypeVar("M", bound=Message)
+Question: TypeAlias = AcquireLicense | RenewLicense | MarkValidated
 
 
 class Verdict(msgspec.Struct, Generic[M], frozen=True, kw_only=True):
-    """What came of an inquiry: an `answer`, or a `refusal`, the decisive one if there was one, else
-    the last; or neither, when nobody answered. `asked` names the servers in their order."""
+    """An `answer`; or the last `refusal`, which may be decisive; or neither, when no server
+    answered. `asked` names the servers in their order."""
 
     answer: M | None = None
     refusal: Refused | None = None
@@ -43,7 +45,7 @@ class Verdict(msgspec.Struct, Generic[M], frozen=True, kw_only=True):
 
 
 def inquire(
-    question: AcquireLicense | RenewLicense | MarkValidated,
+    question: Question,
     answer: type[M],
     *,
     issuer: str,
@@ -51,52 +53,65 @@ def inquire(
     servers: LicenseServers,
     procedures: Procedures,
 ) -> Procedure[Verdict[M]]:
-    """`fault_of` says what is wrong with an answer, or nothing. `issuer` is the license server that
-    knows the device, if any."""
+    """Ask each license server, until one decides. `fault_of` says what is wrong with an answer, or
+    nothing. `issuer` is the license server that knows the device, if any."""
     ends_at = procedures.now + ASKING_SECONDS
     asked: list[str] = []
     refused_by: dict[str, Refused] = {}
     has_searched = False
-
-    def note(what: str, server: KnownServer, why: str) -> None:
-        fields = {
-            "trace_id": question.trace_id,
-            "question": type(question).__name__,
-            "server": server.name,
-            "why": why,
-        }
-        procedures.do(Note(f"license_request.{what}", fields))
-
     unasked = servers.in_order(issuer)
     while procedures.now < ends_at:
-        if not unasked:
-            may_search = not refused_by and not has_searched
-            if not may_search and not servers.may_find_more:
-                break
+        if unasked:
+            server = unasked.pop(0)
+            asked.append(server.name)
+            copy = msgspec.structs.replace(question)
+            outcome = yield from ask(server.endpoint, copy, answer, limits.REQUEST_SECONDS)
+            match outcome:
+                case Refused():
+                    refused_by[server.name] = outcome
+                    procedures.do(_refused(question, server, outcome))
+                    if outcome.code in DECISIONS:
+                        break
+                case Failed():
+                    servers.on_failed(server.endpoint)
+                    procedures.do(_unanswered(question, server, outcome))
+                case _:
+                    if not (fault := fault_of(outcome)):
+                        return Verdict(answer=outcome, asked=tuple(asked))
+                    procedures.do(_unusable(question, server, fault))
+        elif servers.may_find_more or not (refused_by or has_searched):
             has_searched = True
             yield from servers.searched()
             unasked = [s for s in servers.in_order(issuer) if s.name not in refused_by]
-            if not unasked:
-                continue
-        if procedures.now >= ends_at:
+        else:
             break
-        server = unasked.pop(0)
-        asked.append(server.name)
-        copy = msgspec.structs.replace(question)
-        outcome = yield from ask(server.endpoint, copy, answer, limits.REQUEST_SECONDS)
-        match outcome:
-            case Refused():
-                refused_by[server.name] = outcome
-                note("refused", server, outcome.code.name)
-                if outcome.code in DECISIONS:
-                    return Verdict(refusal=outcome, asked=tuple(asked))
-            case Failed():
-                servers.on_failed(server.endpoint)
-                note("unanswered", server, outcome.code.name)
-            case _:
-                fault = fault_of(outcome)
-                if not fault:
-                    return Verdict(answer=outcome, asked=tuple(asked))
-                note("answer_unusable", server, fault)
     last = [*refused_by.values()][-1] if refused_by else None
     return Verdict(refusal=last, asked=tuple(asked))
+
+
+def _refused(question: Question, server: KnownServer, refused: Refused) -> Effect:
+    return events.LicenseRequestRefused(
+        trace_id=question.trace_id,
+        question=type(question).__name__,
+        server=server.name,
+        code=refused.code,
+    )
+
+
+def _unanswered(question: Question, server: KnownServer, failed: Failed) -> Effect:
+    return events.LicenseRequestUnanswered(
+        trace_id=question.trace_id,
+        question=type(question).__name__,
+        server=server.name,
+        code=failed.code,
+        detail=failed.detail,
+    )
+
+
+def _unusable(question: Question, server: KnownServer, fault: str) -> Effect:
+    return events.LicenseRequestAnswerUnusable(
+        trace_id=question.trace_id,
+        question=type(question).__name__,
+        server=server.name,
+        detail=fault,
+    )

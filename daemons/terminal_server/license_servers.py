@@ -6,25 +6,23 @@ it was dialled, for that proves certificate and role. When none of a scope is re
 is asked, and at last the servers that were known before. The chosen server is verified every
 `verify_seconds`, a search that found none is repeated after `retry_seconds`, and a connection that
 needs a license server when all known ones fail begins a search at once.
-A host that knows no license server dials the first that answers at once, and uses it until one is
-chosen: so devices wait for an answer, and not for the time in which all may come.
+A terminal server that knows none dials the first that answers at once, and uses it until one is
+chosen: devices wait for the first answer, not for the whole time in which answers may come.
 ("How Terminal Services Licensing Works"; KB 301932; JSI tip 8634)
 """
 
 from __future__ import annotations
 
 from enum import Enum
-from functools import partial
 
 import msgspec
 
-from daemons.effects import Broadcast, Dial, Effect, Endpoint, Note, Outcome, Peer, Randomness
+from daemons import events
+from daemons.effects import Broadcast, Dial, Effect, Endpoint, Failed, Peer, Randomness
 from daemons.procedures import Procedure, Procedures, Promise, outcome_of
 from daemons.settings import Discovery
-from daemons.terminal_server.tickets import Tickets
 from tsproto import limits
 from tsproto.discovery import Candidate, Search, scopes_of
-from tsproto.errors import ErrorCode
 from tsproto.messages import LicenseServerRow, Role
 
 NONCE_BYTES = 16
@@ -54,12 +52,10 @@ class LicenseServers:
         discovery: Discovery,
         *,
         procedures: Procedures,
-        tickets: Tickets,
         rng: Randomness,
     ) -> None:
         self._procedures = procedures
         self._discovery = discovery
-        self._tickets = tickets
         self._rng = rng
         scopes = scopes_of(discovery.workgroup, discovery.domain, discovery.site)
         self._search = Search(farm, scopes, window_seconds=discovery.window_seconds)
@@ -69,26 +65,23 @@ class LicenseServers:
         self._candidates: dict[Endpoint, Candidate] = {}  # of the last search, in order of choice
         self._reach: dict[Endpoint, _Reach] = {}
         self._known_before: dict[Endpoint, Candidate] = {}
-        self._untried: dict[Endpoint, Candidate] = {}  # of those: not dialled in this search
-        self._dials: dict[Endpoint, int] = {}
+        self._untried: dict[Endpoint, Candidate] = {}  # of those, the ones not dialled yet
+        self._dials: dict[Endpoint, int] = {}  # its ticket
         self._links: dict[Endpoint, Peer] = {}
         self._searched: Promise[None] = Promise()
-        self._due_at: float | None = None  # to verify the chosen one, to search again, to give up
+        self._due_at: float | None = None  # verify the chosen one, search again, or give up
 
     def on_start(self, now: float) -> list[Effect]:
         return self.search(now)
 
     def in_order(self, issuer: str = "") -> list[KnownServer]:
-        """Whom to ask, in this order: the chosen server, then the others.
-
-        The one that issued the device's token goes before them all: it alone knows the device,
-        another would begin a new temporary license for it.
-        """
+        """The chosen server first, then the others; the `issuer` of the device's token before them
+        all: it alone knows the device, another would begin a new temporary license for it."""
         return sorted(self._known, key=lambda known: not issuer or known.name != issuer)
 
     @property
     def may_find_more(self) -> bool:
-        """Whom this host knows is only the first that answered: the search goes on."""
+        """Only the first server that answered is known yet: the search goes on."""
         return self._is_searching and self._first is not None and bool(self._known)
 
     def rows(self) -> list[LicenseServerRow]:
@@ -111,8 +104,8 @@ class LicenseServers:
     # --- searching ----------------------------------------------------------------------------
 
     def searched(self) -> Procedure[None]:
-        """Wait until the search under way, or a new one, has ended, or has brought a first server
-        into use."""
+        """Wait until the search under way, or else a new one, ends or brings a first server into
+        use."""
         searched = self._searched
         self._procedures.do(*self.search(self._procedures.now))
         yield from outcome_of(searched)
@@ -134,7 +127,7 @@ class LicenseServers:
         datagram = self._search.start(now, self._rng.randbytes(NONCE_BYTES))
         if datagram is None:
             return self._dial([], now)
-        return [Note("license_server.searching"), Broadcast(datagram)]
+        return [events.LicenseServerSearching(), Broadcast(datagram)]
 
     def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> list[Effect]:
         self._search.on_datagram(host, port, datagram, now)
@@ -186,14 +179,14 @@ class LicenseServers:
     def _dial_one(self, endpoint: Endpoint) -> list[Effect]:
         if endpoint in self._dials:
             return []
-        self._dials[endpoint] = self._tickets.open(partial(self._on_unreachable, endpoint))
+        self._dials[endpoint] = self._procedures.next_ticket()
         return [Dial(endpoint, self._dials[endpoint])]
 
     def _give_up(self, now: float) -> list[Effect]:
         for endpoint, reach in self._reach.items():
             if reach is _Reach.DIALLED:
                 self._reach[endpoint] = _Reach.UNREACHABLE
-                self._tickets.withdraw(self._dials.pop(endpoint, 0))
+                self._dials.pop(endpoint, None)
         return self._choose(now)
 
     def _choose(self, now: float) -> list[Effect]:
@@ -212,24 +205,24 @@ class LicenseServers:
         return [self._outcome(), *self._resume(now)]
 
     def _resume(self, now: float) -> list[Effect]:
-        """Whoever waited for a license server asks whom this host knows now."""
+        """Clients that waited for a license server ask those that are known now."""
         searched, self._searched = self._searched, Promise()
         return self._procedures.settle(searched, None, now)
 
     def _search_further(self, now: float) -> list[Effect] | None:
-        """Nobody was reached: try the scopes that are left, then whom this host knew before; None
-        when that is done too."""
+        """No server was reached: try the scopes that are left, then the servers known before; None
+        when those were tried too."""
         datagram = self._search.go_on(now, self._rng.randbytes(NONCE_BYTES))
         if datagram is not None:
             self._reach = {}
             return [Broadcast(datagram)]
         return self._dial([*self._untried.values()], now) if self._untried else None
 
-    def _outcome(self) -> Note:
+    def _outcome(self) -> Effect:
         if not self._known:
-            return Note("license_server.none_found", {"candidates": len(self._candidates)})
+            return events.LicenseServerNoneFound(candidates=len(self._candidates))
         chosen = self._known[0]
-        return Note("license_server.chosen", {"server": chosen.name, "found": chosen.found})
+        return events.LicenseServerChosen(server=chosen.name, found=chosen.found)
 
     def _as_known(self, endpoint: Endpoint, candidate: Candidate, now: float) -> KnownServer:
         return KnownServer(
@@ -242,8 +235,8 @@ class LicenseServers:
     # --- the first answer ---------------------------------------------------------------------
 
     def _dial_first(self, first: Candidate, now: float) -> list[Effect]:
-        """One a search, so that forged answers cost one dial more and not one each. No time is lost
-        by a forged one: the choice is made as if there had been no first."""
+        """Dial one first answer a search: forged answers cost one dial more, not one each. A forged
+        one costs no time: the choice is made as if there had been no first."""
         self._first = first
         endpoint = _endpoint(first)
         return self._use_first(now) if endpoint in self._links else self._dial_one(endpoint)
@@ -255,18 +248,18 @@ class LicenseServers:
         assert self._first is not None
         first = self._as_known(_endpoint(self._first), self._first, now)
         self._known = [first]
-        in_use = Note("license_server.in_use", {"server": first.name, "found": first.found})
+        in_use = events.LicenseServerInUse(server=first.name, found=first.found)
         return [in_use, *self._resume(now)]
 
     # --- links --------------------------------------------------------------------------------
 
     def on_peer_opened(self, peer: Peer, now: float) -> list[Effect]:
-        """A link that this daemon dialled is up, and the other end's certificate is right."""
+        """A dialled link is up, and the other end's certificate is right."""
         endpoint = peer.dialled
         if endpoint is None or endpoint.role is not Role.LICENSE_SERVER:
             return []
         self._links[endpoint] = peer
-        self._tickets.withdraw(self._dials.pop(endpoint, 0))
+        self._dials.pop(endpoint, None)
         effects: list[Effect] = []
         if self._reach.get(endpoint) is _Reach.DIALLED:
             self._reach[endpoint] = _Reach.REACHED
@@ -289,12 +282,19 @@ class LicenseServers:
         self._reach[peer.dialled] = _Reach.UNREACHABLE
         return self._choose(now)
 
-    def _on_unreachable(self, endpoint: Endpoint, outcome: Outcome, now: float) -> list[Effect]:
+    def on_dial_failed(self, ticket: int, failure: Failed, now: float) -> list[Effect]:
+        """Nothing follows for another's ticket, or one that was given up."""
+        dialled = [endpoint for endpoint, own in self._dials.items() if own == ticket]
+        return self._on_unreachable(dialled[0], failure, now) if dialled else []
+
+    def _on_unreachable(self, endpoint: Endpoint, failure: Failed, now: float) -> list[Effect]:
         del self._dials[endpoint]
-        code = getattr(outcome, "code", ErrorCode.UNREACHABLE)
-        unreachable = Note(
-            "license_server.unreachable",
-            {"host": endpoint.host, "port": endpoint.port, "why": code.name},
+        unreachable = events.LicenseServerUnreachable(
+            address=endpoint.host,
+            port=endpoint.port,
+            code=failure.code,
+            detail=failure.detail,
+            next_step=events.next_step(failure.code),
         )
         if self._is_searching and self._reach.get(endpoint) is _Reach.DIALLED:
             self._reach[endpoint] = _Reach.UNREACHABLE
@@ -304,8 +304,8 @@ class LicenseServers:
         return [unreachable, *(self.search(now) if is_chosen else [])]
 
     def _verify(self, chosen: KnownServer, now: float) -> list[Effect]:
-        """An open link with its heartbeats proves that the server is there; else it is dialled, and
-        a failure restarts the search."""
+        """An open link with its heartbeats proves that the server runs; without one it is dialled,
+        and a failure begins a search."""
         if chosen.endpoint in self._links:
             self._verified(now)
             return []

@@ -1,4 +1,4 @@
-"""What a terminal server remembers across restarts: its host's counters and its sessions.
+"""What a terminal server remembers across restarts: its own row and its sessions.
 
 A session that runs one command has no record: it ends with its connection, and with the daemon.
 """
@@ -11,7 +11,7 @@ from daemons.effects import Record
 from tsproto.messages import SessionState
 
 
-class HostRecord(Record, frozen=True, kw_only=True):
+class ServerRecord(Record, frozen=True, kw_only=True):
     """One row. `grace_started_at` is Unix seconds, 0 before the first accepted connection;
     `grace_over` is set by the first full token, or when its days were seen to be over. Session
     ids below `next_session_id` were given out, or never will be.
@@ -48,4 +48,4 @@ class SessionRecord(Record, frozen=True, kw_only=True):
     cookie_hash: bytes
 
 
-RECORDS: tuple[type[Record], ...] = (HostRecord, SessionRecord)
+RECORDS: tuple[type[Record], ...] = (ServerRecord, SessionRecord)

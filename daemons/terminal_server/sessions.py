@@ -1,4 +1,4 @@
-"""The sessions of this host, and what each transition makes of one.
+"""The sessions of this server, and the transitions of one.
 
 A session is CONNECTED while its program is being started, ACTIVE while a client shows it,
 DISCONNECTED while it runs without one, RESET while it is being logged off.
@@ -8,40 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import Protocol
+from typing import TypeAlias
 
 import msgspec
 
 from daemons.effects import Peer, ProgramFailed, ProgramStarted
 from daemons.procedures import Promise
+from daemons.terminal_server.client import Client
 from daemons.terminal_server.records import SessionRecord
-from tsproto.messages import SessionRow, SessionState
+from tsproto.messages import SessionEnded, SessionRow, SessionState
 
-
-class Viewer(Protocol):
-    """A client that shows `session`, or waits for its start."""
-
-    session: Session | None
-
-    @property
-    def peer(self) -> Peer: ...
-    @property
-    def device_id(self) -> bytes: ...
-    @property
-    def device_name(self) -> str: ...
-    @property
-    def trace_id(self) -> str: ...
-    @property
-    def columns(self) -> int: ...
-    @property
-    def rows(self) -> int: ...
+# The last for a program that ended before its start was reported.
+StartOutcome: TypeAlias = ProgramStarted | ProgramFailed | SessionEnded
 
 
 class Session(msgspec.Struct, kw_only=True, eq=False):
-    """A user's work on this host. Times are Unix seconds; `disconnected_at` 0 means that a client
+    """A user's work on this server. Times are Unix seconds; `disconnected_at` 0 means that a client
     shows it. A session with a `command` belongs to its connection alone.
 
-    `exit_status` is set when the program ended before its start was reported.
+    `started` is there while the program is being started; `exit_status` is set when the program
+    ended before its start was reported.
     """
 
     session_id: int
@@ -58,9 +44,8 @@ class Session(msgspec.Struct, kw_only=True, eq=False):
     device_id: bytes = b""
     device_name: str = ""
     cookie_hash: bytes = b""
-    viewer: Viewer | None = None
-    waiting: list[Viewer] = []
-    started: Promise[ProgramStarted | ProgramFailed] = msgspec.field(default_factory=Promise)
+    viewer: Client | None = None
+    started: Promise[StartOutcome] | None = None
     exit_status: int | None = None
 
     @property
@@ -76,8 +61,16 @@ class Session(msgspec.Struct, kw_only=True, eq=False):
         """Whether other connections of its user may come to it, and the directory knows it."""
         return not self.command
 
-    def show(self, viewer: Viewer, cookie: bytes) -> None:
-        """A client shows it from now on; whatever cookie was given before is used up."""
+    def is_open_to(self, user_name: str) -> bool:
+        """Whether this user may be led to it by the directory."""
+        return self.is_shared and not self.is_ending and self.user_name == user_name
+
+    def on_placed(self, placement: int) -> None:
+        """The directory, with this placement, led a client here; 0 means that it did not."""
+        self.placement = max(self.placement, placement)
+
+    def show(self, viewer: Client, cookie: bytes) -> None:
+        """A client shows it from now on; a cookie that was given before is used up."""
         self.state = SessionState.ACTIVE
         self.disconnected_at = 0
         self.viewer = viewer
@@ -114,9 +107,9 @@ class Session(msgspec.Struct, kw_only=True, eq=False):
             cookie_hash=self.cookie_hash,
         )
 
-    def row(self, host: str) -> SessionRow:
+    def row(self, server: str) -> SessionRow:
         return SessionRow(
-            host=host,
+            host=server,
             session_id=self.session_id,
             user_name=self.user_name,
             application=self.application,
@@ -131,7 +124,7 @@ class Session(msgspec.Struct, kw_only=True, eq=False):
 
 
 def restored(record: SessionRecord, now: float) -> Session:
-    """A session that the keeper kept while the daemon was away: nobody shows it any more."""
+    """A session that the keeper kept while the daemon was away: no client shows it any more."""
     was_left = record.state is SessionState.DISCONNECTED and record.disconnected_at > 0
     return Session(
         session_id=record.session_id,
@@ -151,7 +144,8 @@ def restored(record: SessionRecord, now: float) -> Session:
 
 
 class SessionTable:
-    """All sessions, the starting and the ending ones included, by id and by user."""
+    """All sessions, those that start or end included, by id, by user, and by the link that shows
+    them."""
 
     def __init__(self) -> None:
         self._by_id: dict[int, Session] = {}
@@ -179,7 +173,7 @@ class SessionTable:
         if session.is_shared:
             self._by_user[session.user_name, session.application] = session
 
-    def show(self, session: Session, viewer: Viewer, cookie: bytes) -> None:
+    def show(self, session: Session, viewer: Client, cookie: bytes) -> None:
         self._forget_viewer(session)
         session.show(viewer, cookie)
         self._by_link[viewer.peer.link] = session
@@ -189,7 +183,7 @@ class SessionTable:
         session.disconnect(now)
 
     def log_off(self, session: Session) -> None:
-        """From now on nobody can come to it; whoever shows it sees its end."""
+        """From now on no client can come to it; the one that shows it sees its end."""
         session.state = SessionState.RESET
         self._forget_user(session)
 
@@ -207,8 +201,7 @@ class SessionTable:
         return [self._by_id[session_id] for session_id in sorted(self._by_id)]
 
     def shared(self) -> list[Session]:
-        """Those that the directory is to know: their program runs, and is not bound to one
-        connection."""
+        """The sessions that the directory knows: started, and not bound to one connection."""
         return [s for s in self.ordered() if s.is_shared and not s.is_starting]
 
     def _forget_user(self, session: Session) -> None:

@@ -3,11 +3,13 @@ full one. Only now, for an interrupted logon validates nothing (KB 287687)."""
 
 from __future__ import annotations
 
-from daemons.effects import Effect, Note
+from daemons import events
+from daemons.effects import Effect
 from daemons.procedures import Procedure, Procedures
+from daemons.terminal_server.client import AcceptedLicense, Client
 from daemons.terminal_server.inquiry import inquire
 from daemons.terminal_server.license_servers import LicenseServers
-from daemons.terminal_server.licensing import LicensedDevice
+from tsproto.errors import ErrorCode
 from tsproto.messages import Done, LicenseKind, MarkValidated
 
 # Beyond it a device is validated at its next logon: license servers that are so slow need rest.
@@ -23,32 +25,41 @@ class Validations:
         self._procedures = procedures
         self._running: set[bytes] = set()
 
-    def on_logon(self, device: LicensedDevice, user_name: str, now: float) -> list[Effect]:
+    def on_logon(self, client: Client, user_name: str, now: float) -> list[Effect]:
         """One at a time for a device, and only for a temporary license."""
-        if device.kind is not LicenseKind.TEMPORARY or device.device_id in self._running:
+        license, device_id = client.license, client.device_id
+        if license is None or license.kind is not LicenseKind.TEMPORARY:
+            return []
+        if device_id in self._running:
             return []
         if len(self._running) >= VALIDATIONS_MAX:
-            return [Note("license.not_validated", {"trace_id": device.trace_id, "why": "BUSY"})]
-        return self._procedures.start(device.device_id, self._validate(device, user_name), now)
-
-    def _validate(self, device: LicensedDevice, user_name: str) -> Procedure[None]:
+            return [events.DeviceNotValidated(trace_id=client.trace_id, code=ErrorCode.BUSY)]
+        self._running.add(device_id)
         question = MarkValidated(
-            device_id=device.device_id,
+            device_id=device_id,
             product=self._product,
-            product_version=device.product_version,
+            product_version=license.product_version,
             user_name=user_name,
-            trace_id=device.trace_id,
+            trace_id=client.trace_id,
         )
-        self._running.add(device.device_id)
+        return self._procedures.start(
+            ("validation", device_id), self._validate(question, license), now
+        )
+
+    def _validate(self, question: MarkValidated, license: AcceptedLicense) -> Procedure[None]:
         verdict = yield from inquire(
             question,
             Done,
-            issuer=device.issuer,
+            issuer=license.issuer,
             fault_of=lambda done: "",
             servers=self._servers,
             procedures=self._procedures,
         )
-        self._running.discard(device.device_id)
-        event = "license.validated" if verdict.answer else "license.not_validated"
-        fields = {"trace_id": device.trace_id, "asked": list(verdict.asked)}
-        self._procedures.do(Note(event, fields))
+        self._running.discard(question.device_id)
+        trace_id, asked = question.trace_id, verdict.asked
+        if verdict.answer is not None:
+            self._procedures.do(events.DeviceValidated(trace_id=trace_id, asked=asked))
+            return
+        code = verdict.refusal.code if verdict.refusal else ErrorCode.NO_LICENSE_SERVER
+        not_validated = events.DeviceNotValidated(trace_id=trace_id, code=code, asked=asked)
+        self._procedures.do(not_validated)

@@ -1,6 +1,1 @@
-"""The conformance suite: is this a terminal server, a license server, a directory, a client?
-
-`python -m tests.conformance` runs it against any address, `make test` in process. It knows the
-table of messages and the requirements, and of the product nothing else: what it sends and hears
-are bytes.
-"""
+"""The conformance suite played on this product in process, and tests of the suite itself."""

@@ -1,271 +1,31 @@
-r"""Plays cases against a client or server, and says which requirements of PROTOCOL.md it breaks.
+"""The suite's command with one more target, `in-process`: a core of this product in virtual time.
 
-    python -m tests.conformance license-a --role license-server --lab ./lab
-    python -m tests.conformance 10.0.0.5:5602 --role session-directory \
-        --ca farm.crt --ca-key farm.key
-    python -m tests.conformance 10.0.0.5:5600 --role terminal-server \
-        --ca farm.crt --ca-key farm.key --user user1 secret \
-        --play license-server=10.0.0.9:5601 --play session-directory=10.0.0.9:5602 \
-        --fresh "ssh 10.0.0.5 start-anew"
-    python -m tests.conformance 127.0.0.1:5600 --role client \
-        --run "tsfarm connect {host}:{port} --ca {ca} --store {folder} --user user1
-               --password-file secret" --leave '\x1dd'
-    python -m tests.conformance in-process --role session-directory
-
-A lab's daemon is tested as it is; for the cases in which the suite plays whom it dials, the lab's
-program is started once more beside it. Whoever tests another implementation starts that with a
-configuration in which the suite is whom it dials, and says where (--play): two runs, one without.
-
-With the key of the farm's authority (--ca-key) the suite makes the certificates that it has to
-show. Without it, most cases need those that --identity gives, and some cannot be played.
-
-Exits with 0 when everything passed, 1 when a case failed, 2 when the run could not be made, 130
-when it was cut (Ctrl-C, SIGTERM): what was played until then is reported all the same.
+python -m tests.conformance in-process --role session-directory --only SYNC
 """
 
 from __future__ import annotations
 
 import argparse
-import math
-import os
 import signal
 import sys
-import textwrap
-import tomllib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from msgspec.structs import replace
-
-from daemons import lab
-from tests.conformance import plan, report
-from tests.conformance.acting import NAMES
-from tests.conformance.at_address import add_options, settings_at_address, source_at_address
-from tests.conformance.case import EVERYBODY, Case
-from tests.conformance.client_process import PLACEHOLDERS
-from tests.conformance.listening import Listening, OneClient
-from tests.conformance.over_sockets import Address, OverSockets, Settings
-from tests.conformance.own_daemons import InLab
-from tests.conformance.picking import picked
-from tests.conformance.progress import Progress
-from tests.conformance.runner import InProcessSource, Result, Source, Verdict, play
-from tests.conformance.stage import Unavailable, User, word_of
-from tests.conformance.trust import Trust
-from tsproto.errors import TsfarmError
+from clients.conformance import command
+from clients.conformance.runner import Source
+from tests.conformance.in_process_source import InProcessSource
 from tsproto.messages import Role
 
-ROLES = {word_of(role): role for role in EVERYBODY}
-IN_PROCESS = "in-process"
-PASSED, FAILED, UNUSABLE, CUT = 0, 1, 2, 130
-ANSWER_SECONDS = 5.0
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return command.main(arguments, source_of)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
-    try:
-        return run(options)
-    except BrokenPipeError:  # whoever read has seen enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CUT
-    except (TsfarmError, OSError, ValueError, Unavailable) as error:
-        print(f"the suite cannot be run: {error}", file=sys.stderr)
-        return UNUSABLE
-    except KeyboardInterrupt:  # before the first case, or while what was played is put away
-        return CUT
-
-
-def run(options: argparse.Namespace) -> int:
-    """Raises ValueError, OSError, TsfarmError or Unavailable, with one line, where there can be no
-    run."""
-    role = ROLES[options.role]
-    cases = picked(role, options.strict, options.only, options.exclude)
-    if options.dry_run:
-        longest_seconds = None if options.target == IN_PROCESS else options.timeout
-        print(*plan.listed(role, cases, longest_seconds), sep="\n")
-        return PASSED
-    for option in ("junit", "html"):
-        report.check_can_be_written(f"--{option}", getattr(options, option))
-    progress = Progress(len(cases), sys.stdout, sys.stderr)
-    results = play_on(source_of(options, role, progress.tell), cases, progress)
-    made = report.Run(options.target, role, results, len(cases))
-    print(report.summary(made))
-    if options.junit:
-        report.write_junit(options.junit, made)
-    if options.html:
-        report.write_html(options.html, made)
-    if made.is_cut:
-        return CUT
-    return FAILED if any(r.verdict is Verdict.FAILED for r in results) else PASSED
-
-
-def play_on(source: Source, cases: Sequence[Case], progress: Progress) -> list[Result]:
-    """What came of each; of those before a KeyboardInterrupt, where one cuts the run."""
-    results: list[Result] = []
-    try:
-        for case in cases:
-            progress.begins(case.id)
-            results.append(play(case, source))
-            progress.came(results[-1])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        progress.ends()
-        source.stop()
-    return results
-
-
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python -m tests.conformance",
-        description=__doc__,
-        epilog=_notes(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = made.add_argument
-    where = f"HOST:PORT, the name of a lab's daemon, or {IN_PROCESS}; for a client, where to listen"
-    add("target", help=where)
-    add("--role", required=True, choices=sorted(ROLES), help="what the target is")
-    strict = "play what SHOULD and MAY be as well: what fails there counts as failed"
-    add("--strict", action="store_true", help=strict)
-    ids = "the ids of cases, of requirements or of chapters (REDIR-02, REDIR), or patterns with *"
-    add("--only", nargs="+", action="extend", default=[], metavar="ID", help=f"play {ids}")
-    add("--exclude", nargs="+", action="extend", default=[], metavar="ID", help="not these")
-    dry_run = "list the cases and say how long they wait, play none"
-    add("--dry-run", action="store_true", help=dry_run)
-    add("--junit", type=Path, metavar="FILE", help="write the results for a build server (XML)")
-    add("--html", type=Path, metavar="FILE", help="write the results as a page to look at")
-    timeout = (
-        "the longest that a case may wait for a deadline of the document (default: %(default)g);"
-        " slower cases are skipped, and say how long they take"
-    )
-    add("--timeout", type=_seconds, default=10.0, metavar="S", help=timeout)
-    some = "cut and split frames at some bytes, not at each"
-    add("--some-points", action="store_true", help=some)
-    add("--lab", type=Path, metavar="DIR", help="the target runs in this lab")
-    add_options(made)
-    group = made.add_argument_group("a client")
-    group.add_argument("--run", default="", metavar="COMMAND", help="starts it, for each case anew")
-    leave = "typed to leave its session running; escapes as in Python: '\\x1dd' is Ctrl-] d"
-    group.add_argument("--leave", type=_keys, default=b"", metavar="KEYS", help=leave)
-    return made
-
-
-def _notes() -> str:
-    """What --help says at its end: of certificates, and of the command of --run."""
-    names = {role: name for role, name in NAMES.items() if role is not Role.CLIENT}
-    return "\n".join(
-        [
-            "certificates for --identity: those of the roles that the target meets.",
-            *(f"  tsfarm://FARM/{word_of(role)}/{name}" for role, name in names.items()),
-            _wrapped(
-                "Cases in which the suite goes by further names are skipped without --ca-key."
-            ),
-            "",
-            _wrapped(
-                "the command of --run: it is split into words as a shell does it, but no shell"
-                " reads it. It runs on a terminal of its own, with these in its words:"
-            ),
-            *(_wrapped(f"{'{' + name + '}':8}  {what}") for name, what in PLACEHOLDERS.items()),
-            _wrapped(
-                "Where the client keeps its device key and its licenses is the command's affair:"
-                " without {folder} all cases share that place. Without --run the suite says for"
-                " each case when to start the client by hand."
-            ),
-        ]
-    )
-
-
-def _wrapped(text: str) -> str:
-    is_entry = text.startswith("{")
-    return textwrap.fill(
-        text,
-        80,
-        initial_indent="  " if is_entry else "",
-        subsequent_indent=" " * 12 if is_entry else "",
-        break_on_hyphens=False,
-    )
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no time above 0")
-    return seconds
-
-
-def _keys(text: str) -> bytes:
-    try:
-        return text.encode().decode("unicode_escape").encode("latin-1")
-    except UnicodeError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
-
-
-def source_of(
-    options: argparse.Namespace, role: Role, say: Callable[[str], None] = print
-) -> Source:
-    """Where the target comes from; `say` tells the person who runs a client by hand what to do."""
-    if options.target == IN_PROCESS:
+def source_of(options: argparse.Namespace, role: Role, say: Callable[[str], None]) -> Source:
+    if options.target == "in-process":
         return InProcessSource(role, all_points=not options.some_points)
-    if role is Role.CLIENT:
-        settings = settings_of(options, role)
-        client = Listening(settings, command=options.run, leave_keys=options.leave, say=say)
-        return OneClient(client)
-    settings = settings_of(options, role)
-    if settings.lab is None:
-        return source_at_address(settings, options)
-    daemon = OverSockets(settings)
-    daemon.check_is_there()
-    return InLab(daemon, settings)
-
-
-def settings_of(options: argparse.Namespace, role: Role) -> Settings:
-    users = tuple(User(name, password.encode()) for name, password in options.user)
-    common = Settings(
-        role=role,
-        address=Address("", 0),
-        farm=options.farm,
-        users=users,
-        seconds=min(ANSWER_SECONDS, options.timeout),
-        longest_seconds=options.timeout,
-        all_points=not options.some_points,
-    )
-    if options.lab is not None:
-        return in_lab(common, options.lab.resolve(), options.target)
-    return settings_at_address(common, options)
-
-
-def in_lab(common: Settings, folder: Path, name: str) -> Settings:
-    """A daemon of a running lab; the lab's authority signs whatever the suite wants to be."""
-    farm = lab.load(folder)
-    if ":" in name:
-        known = ", ".join(daemon.name for daemon in farm.daemons)
-        raise ValueError(
-            f"{name} is an address: a lab's daemon is called by its name ({known}); what runs at an"
-            " address needs --ca and --ca-key instead of --lab"
-        )
-    daemon = farm.daemon(name)
-    if Role[daemon.role.upper()] is not common.role:
-        raise ValueError(f"{name} is a {word_of(Role[daemon.role.upper()])}: say so with --role")
-    config = tomllib.loads((folder / name / "config.toml").read_text())
-    where = config.get("discovery", {})
-    scopes = {n: where.get(key, "") for n, key in ((1, "workgroup"), (2, "domain"), (3, "site"))}
-    beside = {Role[other.role.upper()]: Address(other.host, other.port) for other in farm.daemons}
-    users = [(user, (folder / "users" / user).read_bytes().strip()) for user in farm.users]
-    pki = folder / "pki"
-    return replace(
-        common,
-        name=name,
-        address=Address(daemon.host, daemon.port),
-        trust=Trust(pki / "authority.crt", pki / "authority.key"),
-        tls=farm.tls,
-        users=tuple(User(user, password) for user, password in users),
-        beside=beside,
-        discovery=Address(where["broadcast"], where["port"]) if where else None,
-        scopes={number: scope for number, scope in scopes.items() if scope},
-        lab=folder,
-    )
+    return command.named_source(options, role, say)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

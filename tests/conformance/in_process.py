@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from clients.conformance.own_configuration import BROKEN, SCOPES, STARTED
+from clients.conformance.stage import Cast, Issuer, Line, Unavailable, Unmet, User
 from clients.steps import Host
 from tests.conformance.in_process_client import ClientUnderTest
 from tests.conformance.in_process_kinds import (
-    BROKEN,
     FARM,
     PORT,
-    SCOPES,
-    STARTED,
     Authority,
     LicenseServerUnderTest,
     SessionDirectoryUnderTest,
@@ -22,7 +21,6 @@ from tests.conformance.in_process_kinds import (
     Wrap,
     unwrapped,
 )
-from tests.conformance.stage import Cast, Issuer, Line, Unavailable, Unmet, User
 from tests.simulation.network import End, Network
 from tests.simulation.node import Kind, Node
 from tests.simulation.world import World
@@ -143,7 +141,7 @@ class InProcess:
         self.all_points = all_points
         self.users: Sequence[User] = USERS
         self.applications: Sequence[str] = STARTED
-        self.scopes = {1: SCOPES.workgroup, 2: SCOPES.domain, 3: SCOPES.site}
+        self.scopes = dict(enumerate(SCOPES.values(), start=1))
         self._cast = cast
         self._world = World(1)
         self._network = DirectNetwork(self._world)

@@ -4,10 +4,14 @@ for the machine around them."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+import msgspec
+
+from clients.conformance.own_configuration import BROKEN, SCOPES, SERVED, STARTED, TOKENS
+from clients.conformance.stage import Cast, Issuer
 from daemons import effects
-from daemons.effects import Answer, Caller, Core, Effect, ProgramFailed, Verified
+from daemons.effects import Answer, Core, Effect, ProgramFailed, Verified
 from daemons.license_server.core import LicenseServerCore
 from daemons.license_server.records import RECORDS as LICENSE_RECORDS
 from daemons.session_directory.core import SessionDirectoryCore
@@ -25,25 +29,19 @@ from daemons.settings import (
 )
 from daemons.terminal_server.core import TerminalServerCore
 from daemons.terminal_server.records import RECORDS as TERMINAL_RECORDS
-from tests.conformance.stage import Cast, Issuer
 from tests.simulation.kinds import HANGUP_STATUS, START_SECONDS, TerminalServerKind
 from tests.simulation.node import Node
 from tests.simulation.world import START
-from tsproto import identity, limits
+from tsproto import certificates, identity, limits
 from tsproto.errors import ErrorCode
 from tsproto.license_token import Verifier
 from tsproto.limits import DAY_SECONDS
-from tsproto.messages import Message, Refused, Role, WarpClock
+from tsproto.messages import Refused, Role
 
 FARM = "conformance"
 PORT = 5600
-TOKENS = 2
-SERVED = "served"
-BROKEN = "broken"
-STARTED = tuple(f"app{number}" for number in range(40))
 APPLICATIONS = (BROKEN, *STARTED)
 YEAR_SECONDS = 365 * DAY_SECONDS
-SCOPES = Discovery(workgroup="Conformance", domain="conformance.example", site="bench")
 NO_FILES = IdentityFiles(certificate="-", key="-", authority="-")
 
 Wrap: TypeAlias = Callable[[Core], Core]
@@ -55,19 +53,9 @@ def unwrapped(core: Core) -> Core:
     return core
 
 
-class OutsideALab:
-    """Around a core: answers WarpClock as the shell does, which lets no core see it."""
-
-    def __init__(self, core: Core) -> None:
-        self._core = core
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._core, name)
-
-    def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
-        if isinstance(message, WarpClock):
-            return [Answer(caller, Refused(code=ErrorCode.NOT_PERMITTED))]
-        return self._core.on_message(caller, message, now)
+def refuse_to_warp(node: Node, warp: effects.Warp) -> None:
+    """Outside a lab no daemon's clock can be moved."""
+    node.switchboard.add(lambda now: [Answer(warp.caller, Refused(code=ErrorCode.NOT_PERMITTED))])
 
 
 class Authority:
@@ -76,8 +64,8 @@ class Authority:
     _all: dict[str, Authority] = {}
 
     def __init__(self, farm: str) -> None:
-        self._certificate, self._key = identity.create_authority(farm, START)
-        self.der = identity.certificate_der(self._certificate)
+        self._certificate, self._key = certificates.create_authority(farm, START)
+        self.der = certificates.certificate_der(self._certificate)
         self._issued: dict[tuple[Role, str], Issuer] = {}
 
     @classmethod
@@ -89,10 +77,10 @@ class Authority:
     def issuer(self, role: Role, name: str, expired: bool = False) -> Issuer:
         if (role, name) not in self._issued:
             began = START - 3 * YEAR_SECONDS if expired else START
-            certificate, key = identity.issue_certificate(
+            certificate, key = certificates.issue_certificate(
                 self._certificate, self._key, role, name, began, years=1 if expired else 20
             )
-            der = identity.certificate_der(certificate)
+            der = certificates.certificate_der(certificate)
             self._issued[role, name] = Issuer(name, der, key)
         return self._issued[role, name]
 
@@ -104,7 +92,7 @@ def _listed(address: Address) -> ServerAddress:
 
 def _discovery(license_servers: Sequence[Address]) -> Discovery:
     listed = tuple(_listed(address) for address in license_servers)
-    return Discovery(servers=listed) if listed else SCOPES
+    return msgspec.convert({"servers": listed} if listed else SCOPES, Discovery)
 
 
 class LicenseServerUnderTest:
@@ -138,10 +126,11 @@ class LicenseServerUnderTest:
             rng=node.rng,
             instance=node.rng.randbytes(16),
         )
-        return self._wrap(OutsideALab(core))
+        return self._wrap(core)
 
     def perform(self, node: Node, effect: Effect) -> None:
-        raise AssertionError(f"a license server does not ask for {effect}")
+        assert isinstance(effect, effects.Warp), effect
+        refuse_to_warp(node, effect)
 
     def on_crash(self, node: Node) -> None:
         """Its disk is all that outlives it."""
@@ -162,10 +151,11 @@ class SessionDirectoryUnderTest:
             state="-",
             serves=self._serves,
         )
-        return self._wrap(OutsideALab(SessionDirectoryCore(settings, name=node.name, rng=node.rng)))
+        return self._wrap(SessionDirectoryCore(settings, name=node.name, rng=node.rng))
 
     def perform(self, node: Node, effect: Effect) -> None:
-        raise AssertionError(f"a session directory does not ask for {effect}")
+        assert isinstance(effect, effects.Warp), effect
+        refuse_to_warp(node, effect)
 
     def on_crash(self, node: Node) -> None:
         """Nothing of it outlives it."""
@@ -220,10 +210,12 @@ class TerminalServerUnderTest(TerminalServerKind):
             running=frozenset(self.programs),
             authority=authority,
         )
-        return self._wrap(OutsideALab(core))
+        return self._wrap(core)
 
     def perform(self, node: Node, effect: Effect) -> None:
         match effect:
+            case effects.Warp():
+                refuse_to_warp(node, effect)
             case effects.Verify(_, _, ticket) if self._cast is Cast.BUSY:
                 node.later(0.0, lambda: node.answer(ticket, Verified(False, busy=True)))
             case effects.StartProgram(application=application) if application == BROKEN:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conformance.__main__ import main, parser, settings_of
-from tests.conformance.acting import NAMES
-from tests.conformance.at_address import AtAddress
-from tests.conformance.over_sockets import Address, OverSockets, Settings
-from tests.conformance.stage import Cast, Unavailable
-from tests.conformance.trust import Trust
+from clients.conformance.acting import NAMES
+from clients.conformance.at_address import AtAddress
+from clients.conformance.command import main, parser, settings_of
+from clients.conformance.over_sockets import Address, OverSockets, Settings
+from clients.conformance.stage import Cast, Unavailable
+from clients.conformance.trust import Trust
 from tsproto.messages import Role
 
 TERMINAL_SERVER = ["--role", "terminal-server", "--plain", "--only", "LIC-16"]

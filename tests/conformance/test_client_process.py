@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.__main__ import main
-from tests.conformance.client_process import SHOWN_LINES, ClientProcess, Command
-from tests.conformance.listening import Listening, OneClient
-from tests.conformance.over_sockets import Address, Settings
-from tests.conformance.stage import Cast, Unmet
+from clients.conformance.client_process import SHOWN_LINES, ClientProcess, Command
+from clients.conformance.command import main
+from clients.conformance.listening import Listening, OneClient
+from clients.conformance.over_sockets import Address, Settings
+from clients.conformance.stage import Cast, Unmet
 from tsproto.messages import Role
 
 HERE = Address("127.0.0.1", 0)

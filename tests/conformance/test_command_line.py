@@ -10,14 +10,15 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
+from clients.conformance.catalogue import cases_for, pick
+from clients.conformance.client_process import PLACEHOLDERS
+from clients.conformance.command import parser, play_on
+from clients.conformance.progress import Progress
+from clients.conformance.report import check_can_be_written
+from clients.conformance.stage import Cast, Target
 from daemons import lab
-from tests.conformance.__main__ import main, parser, play_on
-from tests.conformance.catalogue import cases_for, pick
-from tests.conformance.client_process import PLACEHOLDERS
-from tests.conformance.progress import Progress
-from tests.conformance.report import check_can_be_written
-from tests.conformance.runner import InProcessSource
-from tests.conformance.stage import Cast, Target
+from tests.conformance.__main__ import main
+from tests.conformance.in_process_source import InProcessSource
 from tests.conformance.wrong import FAULTS
 from tsproto.messages import Role
 

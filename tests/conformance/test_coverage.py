@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance import coverage
-from tests.conformance.case import EVERYBODY
-from tests.conformance.cases.generated_silence import SILENCE
-from tests.conformance.catalogue import cases_for, generated_for, is_named
-from tests.conformance.reach import QUESTIONS, TABLE_BY_NAME, UNASKED, spots
-from tests.conformance.scenarios import NOT_BUILT, SCENARIOS
+from clients.conformance import coverage
+from clients.conformance.case import EVERYBODY
+from clients.conformance.cases.generated_silence import SILENCE
+from clients.conformance.catalogue import cases_for, generated_for, is_named
+from clients.conformance.reach import QUESTIONS, TABLE_BY_NAME, UNASKED, spots
+from clients.conformance.scenarios import NOT_BUILT, SCENARIOS
 from tsproto.messages import TABLE, Kind, LinkState, Message, Role
-from tsproto.requirements import NOT_TESTABLE, RETIRED, Level
+from tsproto.requirements import RETIRED, Level
 
 ALL = [case for role in EVERYBODY for case in cases_for(role)]
 # Brought about, and timed, by written cases: it is left as soon as it is entered.
@@ -25,13 +25,13 @@ def test_every_requirement_has_a_case_or_a_reason() -> None:
 
 
 def test_only_should_and_may_are_listed_as_not_testable() -> None:
-    musts = [id for id in NOT_TESTABLE if coverage.BY_ID[id].level is Level.MUST]
+    musts = [id for id in coverage.NOT_TESTABLE if coverage.BY_ID[id].level is Level.MUST]
     assert musts == []
 
 
 def test_a_requirement_with_a_case_is_not_listed_as_not_testable() -> None:
     covered = {line.requirement.id for line in coverage.table() if line.is_covered}
-    assert covered & NOT_TESTABLE.keys() == set()
+    assert covered & coverage.NOT_TESTABLE.keys() == set()
 
 
 def test_every_case_names_requirements_that_exist() -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from clients.conformance.acting import GAVE_UP
+from clients.conformance.catalogue import cases_for
+from clients.conformance.runner import Verdict, play
 from clients.logon import Logon
-from tests.conformance.acting import GAVE_UP
-from tests.conformance.catalogue import cases_for
-from tests.conformance.runner import InProcessSource, Verdict, play
+from tests.conformance.in_process_source import InProcessSource
 from tests.conformance.wrong.fault import replaced
 from tsproto.messages import Role
 

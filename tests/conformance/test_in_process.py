@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance import report
-from tests.conformance.case import EVERYBODY
-from tests.conformance.catalogue import cases_for
-from tests.conformance.runner import InProcessSource, Verdict, play_all
+from clients.conformance import report
+from clients.conformance.case import EVERYBODY
+from clients.conformance.catalogue import cases_for
+from clients.conformance.runner import Verdict, play_all
+from tests.conformance.in_process_source import InProcessSource
 from tsproto.messages import Role
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.picking import picked
+from clients.conformance.picking import picked
 from tsproto.messages import Role
 
 DIRECTORY = Role.SESSION_DIRECTORY

@@ -6,10 +6,10 @@ import inspect
 
 import pytest
 
-from tests.conformance.case import EVERYBODY
-from tests.conformance.catalogue import cases_for, pick
-from tests.conformance.plan import listed, seconds_of
-from tests.conformance.scenarios import NOT_BUILT
+from clients.conformance.case import EVERYBODY
+from clients.conformance.catalogue import cases_for, pick
+from clients.conformance.plan import listed, seconds_of
+from clients.conformance.scenarios import NOT_BUILT
 from tsproto import limits
 from tsproto.messages import Role
 

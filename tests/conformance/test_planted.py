@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.catalogue import cases_for
-from tests.conformance.runner import InProcessSource, Result, Verdict, play
+from clients.conformance.catalogue import cases_for
+from clients.conformance.runner import Result, Verdict, play
+from tests.conformance.in_process_source import InProcessSource
 from tests.conformance.wrong import FAULTS, Fault
 
 ROLES = dict.fromkeys(fault.role for fault in FAULTS)

@@ -6,9 +6,9 @@ import io
 
 import pytest
 
-from tests.conformance.catalogue import cases_for
-from tests.conformance.progress import COLUMNS, QUIET_SECONDS, Progress
-from tests.conformance.runner import Result, Verdict
+from clients.conformance.catalogue import cases_for
+from clients.conformance.progress import COLUMNS, QUIET_SECONDS, Progress
+from clients.conformance.runner import Result, Verdict
 from tsproto.messages import Role
 
 CASE = cases_for(Role.SESSION_DIRECTORY)[0]

@@ -8,13 +8,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.conformance import wire
-from tests.conformance.acting import Stage, session_row
-from tests.conformance.catalogue import cases_for
+from clients.conformance import wire
+from clients.conformance.acting import Stage, session_row
+from clients.conformance.catalogue import cases_for
+from clients.conformance.report import Run, explained, summary, write_html, write_junit
+from clients.conformance.runner import Result, Verdict, play
+from clients.conformance.stage import Cast, Said, Unmet
 from tests.conformance.in_process import InProcess
-from tests.conformance.report import Run, explained, summary, write_html, write_junit
-from tests.conformance.runner import InProcessSource, Result, Verdict, play
-from tests.conformance.stage import Cast, Said, Unmet
+from tests.conformance.in_process_source import InProcessSource
 from tests.conformance.wrong import FAULTS
 from tsproto.messages import Role, SessionPlaced
 

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from clients.labs import warp
 from daemons import lab
 from tests.demo.terminal import NotObserved, Terminal
 from tsproto.limits import DAY_SECONDS, FULL_DAYS_MAX, FULL_DAYS_MIN, TEMPORARY_DAYS
@@ -407,7 +408,7 @@ class Story:
     def _warp_to(self, when: int) -> None:
         ahead = when - (time.time() + lab.clock_offset(self.folder))
         if ahead > 0:
-            lab.warp(self.folder, ahead)
+            warp(self.folder, ahead)
 
     def _password(self, user: str) -> str:
         return (self.folder / "users" / user).read_text().strip()

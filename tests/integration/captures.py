@@ -12,8 +12,10 @@ import subprocess
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 
-from tsproto import dissector
+import tsproto
 from tsproto.transport.link import Link
+
+TSFARM_LUA = Path(tsproto.__file__).with_name("tsfarm.lua")
 
 LOOPBACK = b"\x7f\x00\x00\x01"
 RAW_IP = 101  # the link type of packets that begin with their IP header
@@ -71,7 +73,7 @@ def _ip(protocol: int, payload: bytes) -> bytes:
 
 def tshark(capture: Path, *options: str) -> list[str]:
     """The lines that tshark prints with the dissector, and none that is no field's."""
-    command = ["tshark", "-n", "-X", f"lua_script:{dissector.TSFARM_LUA}", "-r", str(capture)]
+    command = ["tshark", "-n", "-X", f"lua_script:{TSFARM_LUA}", "-r", str(capture)]
     done = subprocess.run(
         [*command, *options], capture_output=True, text=True, timeout=TSHARK_SECONDS
     )

@@ -6,20 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from clients.administrator import Administrator, Daemon, QueryFailed
+from clients.administrator import Administrator, Daemon
 from clients.steps import Host
 from tests.integration.scripted_server import Farm
 from tsproto import transport
 from tsproto.connection import Event, Received
-from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.errors import TsfarmError
 from tsproto.messages import (
     LicenseKind,
     LicenseRow,
     Licenses,
     QueryLicenses,
-    QueryPools,
     QuerySessions,
-    Refused,
     Role,
     SessionRow,
     Sessions,
@@ -57,7 +55,7 @@ SESSIONS = [
 
 
 class ScriptedDaemon:
-    """Answers queries a page of two at a time, and refuses to tell of pools."""
+    """Answers queries a page of two at a time."""
 
     def __init__(self, farm: Farm, role: Role, name: str) -> None:
         self._farm = farm
@@ -92,9 +90,6 @@ class ScriptedDaemon:
                     link.send(
                         Sessions(sessions=rows[:PAGE], more=len(rows) > PAGE), query.request_id
                     )
-                case Received(QueryPools() as query):
-                    refusal = Refused(code=ErrorCode.NOT_PERMITTED, detail="not to you")
-                    link.send(refusal, query.request_id)
                 case _:
                     pass
 
@@ -124,53 +119,6 @@ async def test_every_page_of_the_sessions_comes_once(
 ) -> None:
     async with ScriptedDaemon(farm, Role.SESSION_DIRECTORY, "directory") as daemon:
         assert await administrator.sessions(daemon) == SESSIONS
-
-
-async def test_a_refusal_is_an_error_with_its_code(
-    farm: Farm, administrator: Administrator
-) -> None:
-    async with ScriptedDaemon(farm, Role.LICENSE_SERVER, "license-a") as daemon:
-        with pytest.raises(QueryFailed, match="license-a: not to you") as failed:
-            await administrator.pools(daemon)
-        assert failed.value.code is ErrorCode.NOT_PERMITTED
-
-
-async def test_a_daemon_of_another_role_or_name_is_not_asked(
-    farm: Farm, administrator: Administrator
-) -> None:
-    async with ScriptedDaemon(farm, Role.LICENSE_SERVER, "license-a") as daemon:
-        strange = [
-            Daemon(Role.SESSION_DIRECTORY, daemon.host),
-            Daemon(daemon.role, Host(daemon.host.address, daemon.host.port, "license-b")),
-        ]
-        for other in strange:
-            with pytest.raises(QueryFailed) as failed:
-                await administrator.pools(other)
-            assert failed.value.code is ErrorCode.WRONG_ROLE
-
-
-async def test_nobody_there_is_an_error(farm: Farm, administrator: Administrator) -> None:
-    async with ScriptedDaemon(farm, Role.LICENSE_SERVER, "license-a") as daemon:
-        pass
-    with pytest.raises(QueryFailed) as failed:
-        await administrator.pools(daemon)
-    assert failed.value.code is ErrorCode.UNREACHABLE
-
-
-async def test_a_daemon_that_goes_away_in_mid_answer_is_an_error(
-    farm: Farm, administrator: Administrator
-) -> None:
-    daemon = ScriptedDaemon(farm, Role.SESSION_DIRECTORY, "directory")
-
-    def vanish(link: transport.Link, events: list[Event]) -> None:
-        if any(isinstance(event, Received) for event in events):
-            link.close(ErrorCode.SHUTTING_DOWN)
-
-    daemon.on_events = vanish  # type: ignore[method-assign]
-    async with daemon as there:
-        with pytest.raises(QueryFailed) as failed:
-            await administrator.sessions(there)
-    assert failed.value.code is ErrorCode.SHUTTING_DOWN
 
 
 def test_only_an_administrators_certificate_will_do(farm: Farm, tmp_path: Path) -> None:

@@ -13,17 +13,18 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from clients.conformance import report
+from clients.conformance.at_address import AtAddress
+from clients.conformance.case import Case
+from clients.conformance.catalogue import cases_for, generated_for, pick
+from clients.conformance.command import main
+from clients.conformance.in_lab import DaemonOfALab, settings_in_lab
+from clients.conformance.listening import Listening, OneClient
+from clients.conformance.over_sockets import Address, Settings
+from clients.conformance.runner import Result, Source, Verdict, play_all
+from clients.conformance.stage import Cast
+from clients.conformance.trust import Trust
 from daemons import lab
-from tests.conformance import report
-from tests.conformance.__main__ import in_lab, main
-from tests.conformance.at_address import AtAddress
-from tests.conformance.case import Case
-from tests.conformance.catalogue import cases_for, generated_for, pick
-from tests.conformance.listening import Listening, OneClient
-from tests.conformance.over_sockets import Address, OverSockets, Settings
-from tests.conformance.runner import Result, Source, Verdict, play_all
-from tests.conformance.stage import Cast
-from tests.conformance.trust import Trust
 from tsproto.messages import Role
 
 PLAN = lab.Plan(
@@ -83,7 +84,7 @@ def test_a_daemon_of_a_lab_passes_over_tls(farm: Path, name: str, role: Role) ->
         longest_seconds=LONGEST_SECONDS,
         all_points=False,
     )
-    target = OverSockets(in_lab(common, farm, name))
+    target = DaemonOfALab(settings_in_lab(common, farm, name))
     cases = [case for case in some_of(role) if case.cast is Cast.RIGHT]
     passed = played(cases, AtAddress(target, Cast.RIGHT))
     assert len(passed) > 60

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from clients.conformance import report
+from clients.conformance.catalogue import cases_for, pick
+from clients.conformance.command import main, named_source, parser
+from clients.conformance.runner import Verdict, play, play_all
 from daemons import accounts, lab
-from tests.conformance import report
-from tests.conformance.__main__ import main, parser, source_of
-from tests.conformance.catalogue import cases_for, pick
-from tests.conformance.runner import InProcessSource, Verdict, play, play_all
+from tests.conformance.in_process_source import InProcessSource
 from tests.conformance.wrong import FAULTS, Fault
-from tsproto import identity
+from tsproto import certificates
 from tsproto.messages import Role
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,7 +73,7 @@ def test_a_labs_program_passes_where_the_suite_is_whom_it_dials(
     offset = lab.clock_offset(farm)
     word = role.name.lower().replace("_", "-")
     options = parser().parse_args([name, "--role", word, "--lab", str(farm), "--timeout", "4"])
-    source = source_of(options, role)
+    source = named_source(options, role, print)
     results = list(play_all(pick(cases_for(role), only, ()), source))
     source.stop()
     missed = [result for result in results if result.verdict is not Verdict.PASSED]
@@ -90,8 +91,10 @@ class Operator:
         self._folder = folder
         self._ports = _free_ports(3)
         now = time.time()
-        certificate, key = identity.create_authority("own", now)
-        own_certificate, own_key = identity.issue_certificate(certificate, key, role, "mine", now)
+        certificate, key = certificates.create_authority("own", now)
+        own_certificate, own_key = certificates.issue_certificate(
+            certificate, key, role, "mine", now
+        )
         contents = {"ca.crt": certificate, "ca.key": key, "my.crt": own_certificate}
         for name, content in {**contents, "my.key": own_key}.items():
             (folder / name).write_bytes(content)

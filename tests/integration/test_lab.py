@@ -21,6 +21,7 @@ import msgpack
 import pytest
 from msgspec.structs import replace
 
+from clients.labs import warp
 from daemons import lab
 from tsproto import limits
 from tsproto.codec import FrameReader, decode_message, encode
@@ -50,14 +51,17 @@ PLAN = lab.Plan(
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("lab")
     lab.up(folder, PLAN, say=lambda line: None)
+    keeper = folder / "ts1" / "state" / "keeper.pid"
     try:
         yield folder
+        assert keeper.exists()
         for daemon in lab.load(folder).daemons:
             assert lab.pid_of(folder, daemon.name), f"{daemon.name} ended"
             assert "Traceback" not in (folder / daemon.name / "log").read_text()
     finally:
         lab.down(folder)
     assert [d["pid"] for d in lab.status(folder)["daemons"]] == [None] * 3
+    assert not keeper.exists(), "the keeper goes on after `tsfarm lab down`"
 
 
 class Stranger:
@@ -216,9 +220,9 @@ def test_output_that_cannot_be_written_is_a_failure(farm: Path, tmp_path: Path) 
 
 def test_the_clock_only_goes_forward(farm: Path) -> None:
     before = lab.clock_offset(farm)
-    assert lab.warp(farm, 3600.0) == before + 3600.0
+    assert warp(farm, 3600.0) == before + 3600.0
     with pytest.raises(lab.LabError, match="only goes forward"):
-        lab.warp(farm, -1.0)
+        warp(farm, -1.0)
 
 
 def test_a_lab_that_is_there_gets_no_synthetic_users(farm: Path) -> None:
@@ -258,7 +262,7 @@ def test_a_plain_lab_is_asked_without_certificates(plain: Path) -> None:
     command: list[str | Path] = [tsfarm, "query", "server", "--lab", plain, "--json"]
     done = subprocess.run(command, capture_output=True, timeout=SECONDS)
     assert [row["name"] for row in json.loads(done.stdout)] == ["ts1"], done.stderr
-    assert lab.warp(plain, 3600.0) == 3600.0
+    assert warp(plain, 3600.0) == 3600.0
 
 
 def test_a_plain_lab_stays_one(plain: Path) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from clients.load.pacing.timer import KernelTimer, LoopTimer, Timer, timer
+from clients.load.pacing.pacer import Timer
+from clients.load.processes.timer import KernelTimer, LoopTimer, timer
 
 KINDS: dict[str, Callable[[asyncio.AbstractEventLoop], Timer]] = {
     "kernel": KernelTimer,

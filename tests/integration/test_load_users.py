@@ -57,7 +57,7 @@ class Load:
         self, farm: Farm, people: tuple[Person, ...], *acts: Act, script: str = ""
     ) -> None:
         self.violations: list[tuple[str, str]] = []
-        self.measures = Measures()
+        self.measures = Measures(0, lambda: 0.0)
         self._all_ended = asyncio.Event()
         scenario = Scenario(
             name="test",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import multiprocessing
 import time
 from collections.abc import AsyncIterator
 
 import pytest
 
 from bench.trivial import Trivial
-from clients.load.processes import channel
 from clients.load.processes.assignment import (
     Assignment,
     Ended,
@@ -19,6 +19,7 @@ from clients.load.processes.assignment import (
     Ready,
     Report,
     Start,
+    Stop,
     Violated,
 )
 from clients.load.processes.worker import VIOLATIONS_MAX, Worker
@@ -57,13 +58,19 @@ def once(warm_up_seconds: float = 0.0) -> Scenario:
     )
 
 
-def commands(*starts: Start, end: bool = False) -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
-    for start in starts:
-        reader.feed_data(channel.packed(start))
-    if end:
-        reader.feed_eof()
-    return reader
+class Commands:
+    """Both ends of a worker's connection to its coordinator; `told` is the worker's."""
+
+    def __init__(self, *messages: Start | Stop) -> None:
+        self._coordinator, self.told = multiprocessing.Pipe()
+        for message in messages:
+            self.send(message)
+
+    def send(self, message: Start | Stop) -> None:
+        self._coordinator.send(message)
+
+    def hang_up(self) -> None:
+        self._coordinator.close()
 
 
 def assignment(port: int, given: Scenario) -> Assignment:
@@ -72,9 +79,9 @@ def assignment(port: int, given: Scenario) -> Assignment:
     return Assignment(share=0, shares=1, farm=farm, scenario=given)
 
 
-async def reports_of(port: int, given: Scenario, told: asyncio.StreamReader) -> list[Report]:
+async def reports_of(port: int, given: Scenario, told: Commands) -> list[Report]:
     reports: list[Report] = []
-    await Worker(assignment(port, given), reports.append).run(told)
+    await Worker(assignment(port, given), reports.append).run(told.told)
     return reports
 
 
@@ -84,7 +91,7 @@ def begun(reports: list[Report]) -> int:
 
 async def test_it_is_ready_then_measures_then_ends() -> None:
     async with trivial() as port:
-        reports = await reports_of(port, scenario(), commands(Start(time.monotonic())))
+        reports = await reports_of(port, scenario(), Commands(Start(time.monotonic())))
     assert isinstance(reports[0], Ready)
     assert [type(report) for report in reports[1:]] == [Measured, Ended]
     assert begun(reports) == 200
@@ -92,34 +99,34 @@ async def test_it_is_ready_then_measures_then_ends() -> None:
 
 async def test_it_ends_without_a_start_when_it_is_told_to() -> None:
     async with trivial() as port:
-        told = commands()
+        told = Commands()
         reports: list[Report] = []
 
         def on_report(report: Report) -> None:
             reports.append(report)
             if isinstance(report, Ready):
-                told.feed_eof()
+                told.hang_up()
 
-        await Worker(assignment(port, scenario()), on_report).run(told)
+        await Worker(assignment(port, scenario()), on_report).run(told.told)
     assert [type(report) for report in reports] == [Ready, Ended]
 
 
 async def test_it_need_not_get_ready_for_a_run_that_was_given_up() -> None:
     async with trivial() as port:
-        reports = await reports_of(port, scenario(), commands(end=True))
+        reports = await reports_of(port, scenario(), Commands(Stop()))
     assert [type(report) for report in reports] == [Ended]
 
 
 async def test_it_stops_early_with_what_it_has_measured() -> None:
     async with trivial() as port:
-        told = commands(Start(time.monotonic()), end=True)
+        told = Commands(Start(time.monotonic()), Stop())
         reports = await reports_of(port, once(), told)
     assert [type(report) for report in reports] == [Ready, Measured, Ended]
 
 
 async def test_what_happens_in_the_warm_up_does_not_count() -> None:
     async with trivial() as port:
-        told = commands(Start(time.monotonic()))
+        told = Commands(Start(time.monotonic()))
         reports = await reports_of(port, once(warm_up_seconds=1_000.0), told)
     assert [type(report) for report in reports] == [Ready, Ended]
 
@@ -139,7 +146,8 @@ async def test_what_getting_ready_took_is_no_part_of_the_run() -> None:
 
     async with trivial() as port:
         given = assignment(port, scenario())
-        await Worker(given, on_report).run(commands(Start(time.monotonic())))
+        told = Commands(Start(time.monotonic()))
+        await Worker(given, on_report).run(told.told)
     assert 0 < sum(measured) <= time.process_time() - ready_at
 
 
@@ -147,10 +155,10 @@ async def test_a_rule_that_is_broken_all_the_time_is_told_often_enough() -> None
     """The trivial directory forgets whom it was told of."""
     async with trivial(Role.SESSION_DIRECTORY) as port:
         given = scenario("directory", "place", "report", "query")
-        reports = await reports_of(port, given, commands(Start(time.monotonic())))
+        reports = await reports_of(port, given, Commands(Start(time.monotonic())))
     assert sum(isinstance(report, Violated) for report in reports) == VIOLATIONS_MAX
 
 
 async def test_a_farm_that_is_not_there_is_told_before_it_is_ready() -> None:
     with pytest.raises(TsfarmError, match=f"{HOST}:1: Connection refused"):
-        await reports_of(1, scenario(), commands())
+        await reports_of(1, scenario(), Commands())

@@ -25,7 +25,7 @@ from tests.integration.both_ends import (
     listening,
 )
 from tests.integration.farm import Farm, Recorder
-from tsproto import identity, limits
+from tsproto import certificates, identity, limits
 from tsproto.codec import FrameReader, decode_message, encode
 from tsproto.connection import Answered, Closed, Event, Opened, SessionBytes
 from tsproto.errors import ErrorCode
@@ -67,9 +67,9 @@ async def test_two_daemons_know_each_other_by_their_certificates(farm: Farm) -> 
             listener.port, here, tls, role=TS, name="ts1", expect_role=LS, expect_name="ls1"
         ) as link,
     ):
-        assert (await here.next(Opened))[1] == Opened(LS, "ls1", 1, (), "lab")
+        assert (await here.next(Opened))[1] == Opened(LS, "ls1", 1, "lab")
         accepted, opened = await there.next(Opened)
-        assert opened == Opened(TS, "ts1", 1, (), "lab")
+        assert opened == Opened(TS, "ts1", 1, "lab")
         assert link.own_certificate == identity.fingerprint(accepted.peer_certificate_der)
         assert accepted.own_certificate == identity.fingerprint(link.peer_certificate_der)
         assert listener.links == {accepted.id: accepted}
@@ -96,7 +96,7 @@ async def test_a_first_contact_sees_the_certificate_of_an_unknown_authority(farm
         dialled(listener.port, here, tls, role=CLIENT, name="laptop1") as link,
     ):
         await here.opened()
-        assert identity.identity_of(link.peer_certificate_der).name == "ts1"
+        assert certificates.identity_of(link.peer_certificate_der).name == "ts1"
 
 
 async def test_a_request_is_answered_over_tls(farm: Farm) -> None:

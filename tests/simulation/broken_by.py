@@ -19,6 +19,7 @@ _OUTAGES = (
     "one-way cut",
     "restored ledger",
     "slow disk",
+    "stalled link",
     "stand-still",
     "weeks asleep",
 )

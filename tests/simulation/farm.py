@@ -10,6 +10,7 @@ from functools import partial
 import msgspec
 
 from clients.steps import Host
+from daemons.effects import Peer
 from daemons.settings import ServerAddress
 from tests.simulation import broken_by, faults, laws, swarm, versions
 from tests.simulation.device import Device, Visit
@@ -26,6 +27,7 @@ from tests.simulation.lookout import Lookout
 from tests.simulation.misuse import Loot
 from tests.simulation.network import Network
 from tests.simulation.node import Kind, Node
+from tests.simulation.pipeliner import Pipeliner
 from tests.simulation.swarm import Swarm
 from tests.simulation.watch import WatchedKind
 from tests.simulation.world import START, Violation, World
@@ -137,6 +139,9 @@ class Farm:
     def device_at(self, address: str) -> Device:
         return self._device_by_address[address]
 
+    def is_device(self, peer: Peer) -> bool:
+        return peer.host in self._device_by_address
+
     def kind_of(self, node: Node) -> TerminalServerKind:
         return self._kinds[node.name]
 
@@ -187,6 +192,9 @@ class Farm:
         if "old and new protocol" in self.swarm.work:
             versions.make_newer(self.network, world.stream("versions").choice(self.nodes).name)
         world.on_event = self._check_now_and_then
+        if "pipelining" in self.swarm.work:
+            addresses = [node.host for node, _ in self.terminal_servers]
+            Pipeliner(world, self.network, addresses).visit()
         self.begin()
         world.run_until(world.now + 5.0)
         for number in range(self.swarm.rounds):
@@ -214,7 +222,7 @@ class Farm:
         days = 5 + 60 * rng.random()
         ends = [device.claims.expires_at for device in self.devices if device.claims]
         if ends and rng.random() < 0.7:
-            days = (rng.choice(ends) - self.world.now) / DAY - rng.choice((6.0, 0.01, -0.5))
+            days = (rng.choice(ends) - self.world.now) / DAY - rng.choice((6.0, 5.0, 0.01, -0.5))
         if days > 0:
             self.struck.add("weeks asleep")
             self.world.jump(days * DAY)
@@ -249,6 +257,7 @@ class Farm:
             device.habits = self.swarm.work - swarm.CARELESS
         world.run_until(world.now + QUIET_SECONDS)
         self.is_well = True
+        laws.directory_is_true(self)
         for _ in range(2):
             for device in self.devices:
                 world.after(5 * rng.random(), partial(self._visit, device, rng.choice(self.users)))

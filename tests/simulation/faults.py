@@ -78,7 +78,8 @@ def crash_in_a_commit(farm: Farm, rng: random.Random) -> None:
 
 
 def cut(farm: Farm, rng: random.Random, *, one_way: bool = False) -> None:
-    one, other = rng.sample([node.name for node in farm.nodes], 2)
+    nodes = farm.license_servers if rng.random() < 0.4 else farm.nodes
+    one, other = rng.sample([node.name for node in nodes], 2)
     seconds = 20 * rng.random()
     farm.network.cut(one, other, one_way=one_way)
     farm.world.trace(f"{one} and {other} are cut{', one way' if one_way else ''}")
@@ -99,6 +100,24 @@ def broken_links(farm: Farm, rng: random.Random) -> None:
         farm.world.trace(f"the link of {end.owner} and {end.other.owner} ends")
         end.close()
         end.lost()
+
+
+def stalled_link(farm: Farm, rng: random.Random) -> None:
+    """What a host says over its link to the directory comes late, and sometimes after the host was
+    started again, and has joined anew."""
+    node, _ = rng.choice(farm.terminal_servers)
+    lines = [line for line in node.lines.values() if line.host == farm.directory.host]
+    for line in lines:
+        farm.world.trace(f"the link of {node.name} and the directory stalls")
+        line.end.stall(2 + 12 * rng.random())
+    if lines and rng.random() < 0.8:
+        farm.world.after(4 * rng.random(), partial(_crash_and_return, farm, node))
+
+
+def _crash_and_return(farm: Farm, node: Node) -> None:
+    if node.alive and not farm.is_quiet:
+        node.crash()
+        farm.world.after(1.0, partial(farm.restart, node))
 
 
 def clock_drifts(farm: Farm, rng: random.Random) -> None:
@@ -174,5 +193,6 @@ STRIKES: dict[str, Strike] = {  # "weeks asleep" and "clock apart" are of the ru
     "one-way cut": partial(cut, one_way=True),
     "restored ledger": restored_ledger,
     "slow disk": slow_disk,
+    "stalled link": stalled_link,
     "stand-still": stand_still,
 }

@@ -51,7 +51,7 @@ class Lookout:
 
     def asked(self, node: Node, caller: Caller, message: Message, now: float) -> None:
         peer = caller.peer
-        if peer.role is Role.CLIENT:
+        if self._farm.is_device(peer):
             self._admissions.asked(node, peer, message)
             self.logons.asked(node, peer, message)
             self.session_rows.asked(node, peer, message)
@@ -75,7 +75,7 @@ class Lookout:
                 self._placements.redeemed(caller, answer, now)
 
     def told(self, node: Node, peer: Peer, message: Message, now: float) -> None:
-        if peer.role is Role.CLIENT:
+        if self._farm.is_device(peer):
             self._admissions.told(node, peer, message, now)
             self.logons.told(node, peer, message)
 

@@ -4,19 +4,15 @@ never reach one of these are told so.
 
 from __future__ import annotations
 
-from daemons.effects import Ask, Effect, Failed, Note, Outcome
+from daemons.effects import Ask, Effect, Failed, Outcome
+from daemons.events import Event
 from tests.simulation.world import World
 from tsproto.messages import Refused, Role
 
 
-def event_name(effect: Effect) -> str | None:
-    """The name under which a core's event is logged; None of any other effect."""
-    return effect.event if isinstance(effect, Note) else None
-
-
 def noted(world: World, role: Role, effect: Effect) -> None:
-    if name := event_name(effect):
-        world.saw(f"{role.name.lower().replace('_', ' ')}: {name}")
+    if isinstance(effect, Event):
+        world.saw(f"{role.name.lower().replace('_', ' ')}: {effect.event}")
 
 
 def heard(world: World, ask: Ask, outcome: Outcome) -> None:

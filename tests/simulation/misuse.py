@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tsproto import identity, license_token
+from tsproto import certificates, identity, license_token
 from tsproto.license_token import Claims
 from tsproto.messages import (
     Credential,
@@ -33,9 +33,9 @@ _foreign: list[tuple[bytes, bytes]] = []  # certificate (DER) and key (PEM) of a
 def _foreign_server(farm: str, now: float) -> tuple[bytes, bytes]:
     """Of a farm of the same name with another authority; one a process."""
     if not _foreign:
-        authority, key = identity.create_authority(farm, now)
-        server = identity.issue_certificate(authority, key, Role.LICENSE_SERVER, "a", now)
-        _foreign.append((identity.certificate_der(server[0]), server[1]))
+        authority, key = certificates.create_authority(farm, now)
+        server = certificates.issue_certificate(authority, key, Role.LICENSE_SERVER, "a", now)
+        _foreign.append((certificates.certificate_der(server[0]), server[1]))
     return _foreign[0]
 
 

@@ -56,6 +56,11 @@ class End:
             self.open = False
             self._deliver(self._tell_lost)
 
+    def stall(self, seconds: float) -> None:
+        """Hold up what is said either way; links made anew are not held up."""
+        for end in (self, self.other):
+            end._not_before = max(end._not_before, self.network.world.now + seconds)
+
     def vanish(self) -> None:
         """Stop without a word, as a machine without power does."""
         self.open = False

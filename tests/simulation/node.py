@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from daemons import effects
+from daemons import effects, events
 from daemons.effects import Core, Effect, Endpoint, Failed, Outcome, Persist
 from daemons.switchboard import Step, Switchboard
 from tests.simulation.clock import NodeClock
@@ -158,7 +158,7 @@ class Node:
         self.core: Core
         self.switchboard: Switchboard[SimulatedLine]
         self.make_switchboard: type[Switchboard[SimulatedLine]] = Switchboard
-        self.notes: Callable[[Node, effects.Note], None] = lambda node, note: None
+        self.notes: Callable[[Node, events.Event], None] = lambda node, note: None
         self.crash_after_answer = 0.0
         self.crash_in_commit = 0.0
         self.lines_made = 0
@@ -289,7 +289,7 @@ class Node:
     def perform(self, effect: Effect) -> None:
         self.witness.performed(effect)
         match effect:
-            case effects.Note():
+            case events.Event():
                 self.world.trace(f"{self.name} {effect.event}")
                 self.notes(self, effect)
             case effects.Broadcast(datagram):

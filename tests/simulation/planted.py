@@ -18,7 +18,7 @@ from daemons.license_server.records import JournalRecord, LicenseRecord, LoanRec
 from daemons.terminal_server.records import HostRecord, SessionRecord
 from tests.simulation.farm import Farm
 from tests.simulation.node import Kind, Node
-from tests.simulation.planted_switchboard import HastySwitchboard
+from tests.simulation.planted_switchboard import SWITCHBOARDS
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     AcquireLicense,
@@ -233,11 +233,6 @@ def forgets_open_loans(farm: Farm) -> None:
         node.disk.load = forgetful  # type: ignore[method-assign]
 
 
-def answers_before_the_commit(farm: Farm) -> None:
-    for node in farm.license_servers:
-        node.make_switchboard = HastySwitchboard
-
-
 # --- the directory ----------------------------------------------------------------------------
 
 
@@ -408,6 +403,7 @@ class AsksForAnother(Wrong):
 
 
 PLANTED: dict[str, Plant] = {
+    **SWITCHBOARDS,
     "a disconnect in memory alone": _in_memory_alone(of=_hosts, row=_is_left),
     "a loan in memory alone": _in_memory_alone(
         of=_license_servers, row=lambda row: isinstance(row, LoanRecord)
@@ -420,7 +416,6 @@ PLANTED: dict[str, Plant] = {
     "a validation in memory alone": _in_memory_alone(
         of=_license_servers, row=_is_validated_temporary
     ),
-    "an answer before its commit": answers_before_the_commit,
     "an answer missing": lambda farm: _plant(farm.license_servers, SkipsEveryTenthAnswer),
     "an ended license kept": lambda farm: _plant(
         farm.license_servers, lambda core: Unforgotten(core, LicenseRecord)

@@ -26,13 +26,20 @@ FAULTS: dict[str, float] = {  # strikes a minute at full weight
     "one-way cut": 2.0,
     "restored ledger": 0.7,
     "slow disk": 1.5,
+    "stalled link": 2.0,
     "stand-still": 2.0,
     "weeks asleep": 1.0,
 }
 # A farm that knows no other faults keeps one session a user.
 SPARES_SESSIONS = ("license server crash", "crash after an answer", "crash in a commit")
 # The chance that a seed has the fault; those that switch laws off are rarer.
-CHANCE = {"restored ledger": 0.2, "clock steps": 0.25, "clock apart": 0.3, "full disk": 0.3}
+CHANCE = {
+    "clock apart": 0.3,
+    "clock steps": 0.25,
+    "full disk": 0.3,
+    "restored ledger": 0.2,
+    "weeks asleep": 0.75,
+}
 
 WORK = (
     "applications",

@@ -1,5 +1,3 @@
-"""Prints PROTOCOL.md, the written protocol, from the table of messages and the chapters.
-
-python -m tsproto.reference            prints it
-python -m tsproto.reference --write    writes it beside the table
+"""Writes what is derived from the table of messages and the chapters of the specification:
+PROTOCOL.md, the written protocol, and tsfarm.lua, the dissector. `make generate` runs it.
 """

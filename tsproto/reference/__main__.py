@@ -1,23 +1,22 @@
-"""`python -m tsproto.reference [--write]`."""
+"""`python -m tsproto.reference` writes PROTOCOL.md and tsfarm.lua beside the table."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+from pathlib import Path
 
-from tsproto.reference import document
+from tsproto.reference import dissector, document
+
+FOLDER = Path(__file__).parent.parent
+DERIVED = {
+    FOLDER / "PROTOCOL.md": document.render,
+    FOLDER / "tsfarm.lua": dissector.render,
+}
 
 
-def main(arguments: Sequence[str]) -> int:
-    if arguments == ["--write"]:
-        document.PROTOCOL_MD.write_text(document.render(), encoding="utf-8")
-        return 0
-    if arguments:
-        print("usage: python -m tsproto.reference [--write]", file=sys.stderr)
-        return 2
-    print(document.render(), end="")
-    return 0
+def main() -> None:
+    for path, render in DERIVED.items():
+        path.write_text(render(), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()

@@ -12,12 +12,11 @@ from tsproto import limits, messages
 from tsproto.discovery import Answer, Query
 from tsproto.errors import ErrorCode
 from tsproto.license_token import Claims
-from tsproto.messages import TABLE, Kind, LinkState, Message, Role, Row
-from tsproto.reference.causes import CAUSES, Carrier, Cause
-from tsproto.reference.examples import example
-from tsproto.reference.markdown import docstring, table, words
-from tsproto.reference.shapes import ROWS, fields
-from tsproto.requirements import REQUIREMENTS
+from tsproto.messages import TABLE, Kind, LinkState, Message, Role, Row, number_of
+from tsproto.reference.markdown import docstring, role_name, table, words
+from tsproto.reference.shapes import ROWS, comments, fields
+from tsproto.reference.worked import example
+from tsproto.requirements import CHAPTERS
 
 _BY_NAME = {found.__name__: found for found in TABLE.values()}
 _ARRAYS: list[type[msgspec.Struct]] = [*ROWS, Query, Answer, Claims]
@@ -26,6 +25,24 @@ ROLE_WORDS = {
     messages.EVERYBODY: "everybody",
     messages.DAEMONS: "every daemon",
 }
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """One line of the table in the chapter on error codes: who sends a code, in which message,
+    after which messages (any, or none, where that is empty), and when."""
+
+    code: str
+    sender: str
+    carrier: str
+    after: tuple[str, ...]
+    when: str
+
+
+def causes() -> Iterator[Cause]:
+    (chapter,) = (path for path in CHAPTERS if path.stem.endswith("-close"))
+    for line in re.findall(r"^\| `([A-Z_]+)` \|(.*)\|$", chapter.read_text("utf-8"), re.M):
+        sender, carrier, after, when = (cell.strip() for cell in line[1].split("|"))
+        yield Cause(line[0], sender, carrier, tuple(after.split(", ")) if after else (), when)
 
 
 # --- messages ---------------------------------------------------------------------------------
@@ -43,12 +60,6 @@ def message(name: str) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def number_of(found: type[Message]) -> int:
-    number = found.__struct_config__.tag
-    assert isinstance(number, int)
-    return number
-
-
 def link_to(name: str) -> str:
     return f"[{name}](#{number_of(_BY_NAME[name])}-{name.lower()})"
 
@@ -58,34 +69,28 @@ def _facts(found: type[Message]) -> Iterator[str]:
     yield f"- {row.kind.value.capitalize()}, from {roles(row.senders)} to {_receivers(row)}"
     yield f"- In state {_states(row.states)}" + (f"; then {row.then.name}" if row.then else "")
     if row.kind is Kind.REQUEST:
-        yield f"- Answered by {words(map(link_to, row.answers), 'or')}, or {link_to('Refused')}"
+        yield f"- Answered by {words([*map(link_to, row.answers)], 'or')}, or {link_to('Refused')}"
     if row.kind is Kind.ANSWER:
         yield f"- Answers {_requests_of(found)}"
-    errors = [cause for cause in CAUSES if found.__name__ in cause.after]
+    errors = [cause for cause in causes() if found.__name__ in cause.after]
     if errors:
         yield "- May be followed by"
-        yield from (f"  - {_error(cause)}" for cause in errors)
-
-
-def _error(cause: Cause) -> str:
-    return f"{cause.carrier.value} `{cause.code.name}`: {cause.when}"
+        yield from (f"  - {cause.carrier} `{cause.code}`: {cause.when}" for cause in errors)
 
 
 def _requests_of(answer: type[Message]) -> str:
     if answer is messages.Refused:
         return "every request"
     requests = [name for name, one in _BY_NAME.items() if answer.__name__ in one.row.answers]
-    return words(map(link_to, requests), "or")
+    return words([*map(link_to, requests)], "or")
 
 
 def _receivers(row: Row) -> str:
-    return "whoever asked" if row.kind is Kind.ANSWER else roles(row.receivers)
+    return "the end that asked" if row.kind is Kind.ANSWER else roles(row.receivers)
 
 
 def roles(found: frozenset[Role]) -> str:
-    if found in ROLE_WORDS:
-        return ROLE_WORDS[found]
-    return words((role.name.lower().replace("_", " ") for role in sorted(found)), "or")
+    return ROLE_WORDS.get(found) or words([*map(role_name, sorted(found))], "or")
 
 
 def _states(states: frozenset[LinkState]) -> str:
@@ -105,7 +110,7 @@ def overview() -> str:
             _receivers(found.row),
             _states(found.row.states),
         )
-        for number, found in sorted(TABLE.items())
+        for number, found in TABLE.items()
     ]
     return table(("number", "message", "kind", "from", "to", "in state"), lines)
 
@@ -120,44 +125,15 @@ def rows() -> str:
     return "\n\n".join(parts)
 
 
-# --- requirements -----------------------------------------------------------------------------
-
-
-def requirements(chapter: str) -> str:
-    """The requirements of one chapter, each with whom it binds and the code that shows it."""
-    lines = [
-        f"- **{found.id}** {found.text} *({roles(found.subject)}"
-        + (f"; `{found.code.name}`" if found.code is not None else "")
-        + ")*"
-        for found in REQUIREMENTS
-        if found.chapter == chapter
-    ]
-    assert lines, chapter
-    return "**Requirements**\n\n" + "\n".join(lines)
-
-
 # --- codes and limits -------------------------------------------------------------------------
 
 
 def codes() -> str:
     lines = [
-        (
-            code.value,
-            f"`{code.name}`",
-            "yes" if code.may_retry else "no",
-            code.meaning,
-            "; ".join(_cause(cause) for cause in CAUSES if cause.code is code),
-        )
+        (code.value, f"`{code.name}`", "yes" if code.may_retry else "no", code.meaning)
         for code in ErrorCode
     ]
-    return table(("code", "name", "may retry", "meaning", "who sends it, in what, when"), lines)
-
-
-def _cause(cause: Cause) -> str:
-    if cause.carrier is Carrier.NONE:
-        return cause.when if cause.when.startswith("reserved") else f"never sent: {cause.when}"
-    after = f" after {words(cause.after, 'or')}" if cause.after else ""
-    return f"{roles(cause.senders)}, in {cause.carrier.value}{after}: {cause.when}"
+    return table(("code", "name", "may retry", "meaning"), lines)
 
 
 def limit_tables() -> str:
@@ -165,22 +141,10 @@ def limit_tables() -> str:
     _, *sections = re.split(r"^# --- (.+?) -+\n", inspect.getsource(limits), flags=re.MULTILINE)
     parts = []
     for title, source in zip(sections[::2], sections[1::2], strict=True):
-        lines = table(("limit", "value", "why"), _limits_in(source))
-        parts.append(f"### Limits of {title}\n\n{lines}")
+        reasons = comments(source).items()
+        lines = [(f"`{name}`", getattr(limits, name), why) for name, why in reasons]
+        parts.append(f"### Limits of {title}\n\n{table(('limit', 'value', 'why'), lines)}")
     return "\n\n".join(parts)
-
-
-def _limits_in(source: str) -> Iterator[tuple[str, object, str]]:
-    """Each limit with its reason: the comment behind it, or the one above it."""
-    above: list[str] = []
-    for line in source.splitlines():
-        code, _, comment = (part.strip() for part in line.partition("#"))
-        if not code:
-            above.append(comment)
-            continue
-        name = code.partition(" = ")[0]
-        yield f"`{name}`", getattr(limits, name), " ".join([*above, comment]).strip()
-        above = []
 
 
 def limit(name: str) -> str:

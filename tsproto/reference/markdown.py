@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
 
+from tsproto.messages import Role
+
 BYTES_IN_LINE = 16
 # Longer values of an example are cut: tokens and certificates are shown whole elsewhere.
 BYTES_SHOWN = 80
@@ -35,9 +37,13 @@ def _lines(data: bytes, meaning: str) -> Iterator[tuple[str, str]]:
         yield f"... {len(data) - len(shown)} more", ""
 
 
-def words(names: Iterable[str], last: str = "and") -> str:
-    """ "a, b and c"."""
-    *others, final = names
+def role_name(role: Role) -> str:
+    return role.name.lower().replace("_", " ")
+
+
+def words(names: Sequence[str], last: str = "and") -> str:
+    """ "a, b and c"; "none" where there is none."""
+    *others, final = names or ("none",)
     return f"{', '.join(others)} {last} {final}" if others else final
 
 

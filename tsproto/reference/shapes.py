@@ -1,7 +1,11 @@
-"""What a field is written as: type, bounds with their units, default."""
+"""What a field is written as and what it means: type, bounds with their units, default."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+import re
+import sys
 from collections.abc import Iterator
 from enum import Enum, IntEnum
 from typing import Annotated, Literal, get_args, get_origin
@@ -14,7 +18,6 @@ from tsproto.discovery import Scope
 from tsproto.errors import ErrorCode
 from tsproto.messages import Message
 from tsproto.reference.markdown import table
-from tsproto.reference.meanings import MEANINGS
 
 NAMED_TYPES = {
     name: found for name, found in vars(messages).items() if get_origin(found) is Annotated
@@ -59,9 +62,32 @@ def fields(struct: type[msgspec.Struct], first: int) -> str:
 
 
 def meaning(struct: type[msgspec.Struct], field: msgspec.structs.FieldInfo) -> str:
-    """What this field means here, else what its type means everywhere."""
-    own = MEANINGS.get(struct.__name__, {}).get(field.name)
-    return own or _described(field.type)
+    """The comment beside the field, else the description of its type."""
+    said = comments(_bodies(struct.__module__)[struct.__name__])
+    return said.get(field.name) or _described(field.type)
+
+
+@functools.cache
+def _bodies(module: str) -> dict[str, str]:
+    """The source of each class of a module, without its first line."""
+    parts = re.split(r"^class (\w+)\(.*\n", inspect.getsource(sys.modules[module]), flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def comments(source: str) -> dict[str, str]:
+    """What the source says of each name that it declares: the comment behind the declaration, or
+    the one above it."""
+    said: dict[str, str] = {}
+    above: list[str] = []
+    for line in source.splitlines():
+        code, _, comment = (part.strip() for part in line.partition("#"))
+        if not code:
+            above = [*above, comment] if comment else []
+            continue
+        if declared := re.match(r"(\w+)(: | = )", code):
+            said[declared[1]] = " ".join([*above, comment]).strip()
+        above = []
+    return said
 
 
 def named_types() -> str:
@@ -93,14 +119,14 @@ def default(field: msgspec.structs.FieldInfo) -> str:
 
 def _named(hint: object) -> str:
     """How it is written, and the named type that says what it means everywhere."""
-    bare, _ = _parts(hint)
+    bare, _ = parts(hint)
     elements = get_args(bare) if get_origin(bare) is list else (hint,)
     name = next((name for name, found in NAMED_TYPES.items() if found == elements[0]), "")
     return f"{_type(hint)}, `{name}`" if name else _type(hint)
 
 
 def _type(hint: object) -> str:
-    bare, _ = _parts(hint)
+    bare, _ = parts(hint)
     if get_origin(bare) is list:
         return f"list of {_type(get_args(bare)[0])}"
     if get_origin(bare) is Literal:
@@ -110,7 +136,8 @@ def _type(hint: object) -> str:
     return f"`{getattr(bare, '__name__', str(bare))}`"
 
 
-def _parts(hint: object) -> tuple[object, list[Meta]]:
+def parts(hint: object) -> tuple[object, list[Meta]]:
+    """A type without its bounds, and the bounds."""
     if get_origin(hint) is Annotated:
         bare, *metas = get_args(hint)
         return bare, [meta for meta in metas if isinstance(meta, Meta)]
@@ -118,7 +145,7 @@ def _parts(hint: object) -> tuple[object, list[Meta]]:
 
 
 def _bounds(hint: object) -> Iterator[str]:
-    bare, metas = _parts(hint)
+    bare, metas = parts(hint)
     unit = UNITS.get(get_origin(bare) or bare, "")
     for meta in metas:
         if meta.ge is not None and meta.le is not None:
@@ -136,5 +163,5 @@ def _bounds(hint: object) -> Iterator[str]:
 
 
 def _described(hint: object) -> str:
-    _, metas = _parts(hint)
+    _, metas = parts(hint)
     return "; ".join(meta.description for meta in metas if meta.description)

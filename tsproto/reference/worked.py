@@ -1,35 +1,106 @@
-"""Worked examples, from keys that are given: a frame, a token, a device's proof, two datagrams."""
+"""Examples byte by byte: every message, a token, a device's proof, two datagrams.
+
+Keys are given, so that a reader can make the same bytes.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from enum import Enum
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tsproto import codec, discovery, license_token
-from tsproto.identity import DEVICE_PROOF_DOMAIN
-from tsproto.messages import ResizeSession
-from tsproto.reference.examples import (
-    ANSWER,
-    CLAIMS,
-    DEVICE,
-    NONCE,
-    QUERY,
-    SERVER_CERTIFICATE,
-    struct_parts,
-)
+from tsproto.discovery import Answer, Query, Scope
+from tsproto.identity import DEVICE_PROOF_DOMAIN, DeviceKey
+from tsproto.license_token import Claims
+from tsproto.messages import Kind, LicenseKind, Message, ResizeSession, examples, number_of
 from tsproto.reference.markdown import annotated
 
 ISSUER_SEED = hashlib.sha256(b"issuer").digest()
 DEVICE_SEED = hashlib.sha256(b"device").digest()
-FRAMED = ResizeSession(columns=132, rows=43)
+DEVICE = DeviceKey.from_seed(DEVICE_SEED)
+SERVER_CERTIFICATE = hashlib.sha256(b"certificate").digest()
+BEGINNING = 16  # bytes of a long value that are shown
+CLAIMS = Claims(
+    farm="lab",
+    issuer="license-a",
+    kind=LicenseKind.TEMPORARY,
+    license_id=examples.LICENSE_ID,
+    **examples.PRODUCT,
+    device_id=DEVICE.device_id,
+    device_name="laptop",
+    user_name="user1",
+    issued_at=examples.NOW,
+    expires_at=examples.NOW + 90 * examples.DAY,
+)
+QUERY_NONCE = bytes.fromhex("a8b771920b8319e47251d1360f5e880b")
+QUERY = Query(farm="lab", scope=Scope.WORKGROUP, scope_name="lab", nonce=QUERY_NONCE)
+ANSWER = Answer(farm="lab", name="license-a", port=5601, nonce=QUERY_NONCE)
+
+
+def example(kind: type[Message]) -> str:
+    """The frame of the message's example, with the meaning of its parts beside them."""
+    return annotated(frame_parts(kind(**kind.example)))
+
+
+def frame_parts(message: Message) -> Iterator[tuple[bytes, str]]:
+    """The parts of a message's frame, from its first byte to its last; a request and its answer
+    have the id 1."""
+    frame = codec.encode(message, 0 if message.row.kind is Kind.NOTIFICATION else 1)
+    number = number_of(type(message))
+    yield frame[: codec.HEADER.size], f"frame: a message of {len(frame) - codec.HEADER.size} bytes"
+    yield from struct_parts(message, [(number, f"number {number}: {type(message).__name__}")])
+
+
+def struct_parts(
+    struct: msgspec.Struct, before: list[tuple[object, str]]
+) -> Iterator[tuple[bytes, str]]:
+    """The parts of an array that begins with the values of `before`, each with its meaning."""
+    names = struct.__struct_fields__
+    yield _array_header(len(before) + len(names)), f"array of {len(before) + len(names)}"
+    for value, meaning in before:
+        yield msgspec.msgpack.encode(value), meaning
+    for name in names:
+        yield from _value_parts(name, getattr(struct, name))
+
+
+def _value_parts(name: str, value: object) -> Iterator[tuple[bytes, str]]:
+    match value:
+        case msgspec.Struct():
+            header, *fields = struct_parts(value, [])
+            yield header[0], f"{name}: {type(value).__name__}, {header[1]}"
+            yield from ((data, f"  {meaning}") for data, meaning in fields)
+        case list():
+            yield _array_header(len(value)), f"{name}: list of {len(value)}"
+            for each in value:
+                yield from _value_parts("", each)
+        case _:
+            yield msgspec.msgpack.encode(value), f"{name}{_shown(value)}"
+
+
+def _shown(value: object) -> str:
+    match value:
+        case Enum():
+            return f" {value.value}: {value.name}"
+        case bytes():
+            return f": {len(value)} bytes" if value else ": empty"
+        case str():
+            return f' "{value}"' if value else ": empty"
+        case bool():
+            return f" {str(value).lower()}"
+    return f" {value}"
+
+
+def _array_header(length: int) -> bytes:
+    return bytes([0x90 | length]) if length < 16 else b"\xdc" + length.to_bytes(2, "big")
 
 
 def frame() -> str:
     """One frame, drawn out byte by byte."""
-    data = codec.encode(FRAMED)
+    data = codec.encode(ResizeSession(**ResizeSession.example))
     meanings = [
         "ext 32",
         *("length of the body", "", "", f"= {len(data) - codec.HEADER.size}"),
@@ -71,9 +142,6 @@ def token() -> str:
     return "\n\n".join(parts)
 
 
-BEGINNING = 16
-
-
 def _token_parts(claims: bytes, signature: bytes) -> Iterator[tuple[bytes, str]]:
     yield b"\x92", "array of 2"
     header = msgspec.msgpack.encode(claims)[: -len(claims)]
@@ -87,7 +155,7 @@ def _token_parts(claims: bytes, signature: bytes) -> Iterator[tuple[bytes, str]]
 
 def proof() -> str:
     """A device's proof whole."""
-    signature = DEVICE.prove(NONCE, SERVER_CERTIFICATE)
+    signature = DEVICE.prove(examples.NONCE, SERVER_CERTIFICATE)
     parts = [
         "The device's Ed25519 private key (seed), its public key, and its id:",
         annotated(
@@ -101,7 +169,7 @@ def proof() -> str:
         annotated(
             [
                 (DEVICE_PROOF_DOMAIN, "tsfarm device proof 1, and a zero byte"),
-                (NONCE, "nonce of LicenseRequest"),
+                (examples.NONCE, "nonce of LicenseRequest"),
                 (SERVER_CERTIFICATE, "SHA-256 of the server's certificate (DER)"),
             ]
         ),

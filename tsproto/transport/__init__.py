@@ -13,7 +13,7 @@ import ipaddress
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import Any
 
 from tsproto import limits
@@ -37,6 +37,7 @@ __all__ = [
     "client_tls_unverified",
     "daemon_tls",
     "dial",
+    "is_loopback",
     "listen",
     "server_tls",
 ]
@@ -182,7 +183,6 @@ async def listen(
     farm: str,
     tls: ssl.SSLContext | None,
     plain_anywhere: bool = False,
-    capabilities: Sequence[str] = (),
     connections_max: int = limits.CONNECTIONS_MAX,
     connections_per_address_max: int = limits.CONNECTIONS_PER_ADDRESS_MAX,
     handshakes_max: int = limits.HANDSHAKES_MAX,
@@ -199,7 +199,6 @@ async def listen(
         farm=farm,
         listen_tls=tls,
         plain_anywhere=plain_anywhere,
-        capabilities=tuple(capabilities),
     )
     return Listener(
         bind(host, port, local),
@@ -214,7 +213,7 @@ async def listen(
 
 def bind(host: str, port: int, local: LocalIdentity) -> socket.socket:
     """A socket for a Listener. Clients may connect at once, and wait for it. Raises as `listen`."""
-    if local.listen_tls is None and not local.plain_anywhere and not _is_loopback(host):
+    if local.listen_tls is None and not local.plain_anywhere and not is_loopback(host):
         raise PlainRefused(f"{host} is no loopback address: listen with TLS, or allow plain TCP")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -236,7 +235,6 @@ async def dial(
     expect_name: str = "",
     timeout_seconds: float = limits.DIAL_SECONDS,
     plain_anywhere: bool = False,
-    capabilities: Sequence[str] = (),
     observer: Observer | None = None,
     source: str = "",
 ) -> Link:
@@ -248,11 +246,9 @@ async def dial(
     DialFailed.
     """
     where = f"{host}:{port} from {source}" if source else f"{host}:{port}"
-    if tls is None and not plain_anywhere and not _is_loopback(host):
+    if tls is None and not plain_anywhere and not is_loopback(host):
         raise DialFailed(ErrorCode.NOT_PERMITTED, f"{where} is no loopback address: TLS is needed")
-    local = LocalIdentity(
-        role=role, name=name, farm=farm, dial_tls=tls, capabilities=tuple(capabilities)
-    )
+    local = LocalIdentity(role=role, name=name, farm=farm, dial_tls=tls)
     link = Link(owner, local, observer=observer, expect_role=expect_role, expect_name=expect_name)
     options = {**_tls_options(tls, timeout_seconds), **_source_options(source)}
     if tls is not None:
@@ -301,7 +297,8 @@ def _source_options(source: str) -> dict[str, Any]:
     return {"local_addr": (source, 0)}
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether this address or name is of this machine alone, where plain TCP is allowed."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

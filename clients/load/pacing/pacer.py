@@ -1,43 +1,48 @@
-"""When journeys begin: as a scenario's open or closed model has it, by one timer.
+"""Begins journeys when a scenario's open or closed model wants them, by one timer.
 
-All moments are seconds of `time.monotonic()`. A pace decides; the pacer wakes it when something is
-due, or when a journey has ended, and knows when all is over.
+All moments are seconds of the worker's monotonic clock. A pace decides; the pacer calls it when a
+journey is due or has ended, and reports the end of the last one.
 """
 
 from __future__ import annotations
 
-import asyncio
 import heapq
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from clients.load.drivers import Driver
 from clients.load.measuring.measures import Measures
-from clients.load.pacing.timer import Timer
+from clients.load.pacing import Driver
 from clients.load.scenario import Closed
 
-# Of a burst so many begin before answers are read again.
-BATCH = 256
-# A user of a closed model whom the driver has no room for tries again.
-RETRY_SECONDS = 1.0
+BATCH = 256  # journeys of a burst that begin before the loop reads answers again
+RETRY_SECONDS = 1.0  # until a user of a closed model tries again after the driver had no room
+
+
+class Timer(Protocol):
+    """Calls back once, at a moment of the monotonic clock. A new moment replaces the last one."""
+
+    def set(self, at: float, callback: Callable[[], None]) -> None: ...
+    def cancel(self) -> None: ...
+    def close(self) -> None:
+        """Cancel, and free what the timer holds."""
+        ...
 
 
 class Pace(Protocol):
     def next_due(self) -> float | None:
-        """When `begin_due` has something to do; None: never again, unless a journey ends."""
+        """When the next journey is due; None: never, unless a journey ends."""
         ...
 
     def begin_due(self, now: float) -> None: ...
     def on_finished(self, now: float) -> None: ...
     def stop(self) -> None:
-        """Begin nothing any more."""
+        """Begin no further journey."""
         ...
 
 
 class OpenPace:
-    """Arrivals at these moments, whatever becomes of those before; each is timed from when it was
-    due. One that finds `in_flight_max` journeys under way is dropped."""
+    """Arrivals at fixed moments, independent of how long journeys take; each is timed from when it
+    was due. An arrival that finds `in_flight_max` journeys under way is dropped."""
 
     def __init__(
         self, arrivals: Iterator[float], in_flight_max: int, driver: Driver, measures: Measures
@@ -63,15 +68,15 @@ class OpenPace:
             self._next = next(self._arrivals, None)
 
     def on_finished(self, now: float) -> None:
-        """Arrivals do not wait for anybody."""
+        """Arrivals do not depend on it."""
 
     def stop(self) -> None:
         self._next = None
 
 
 class ClosedPace:
-    """Users who first begin at the moments `begins`, and then `think_seconds` after the end of
-    their last journey, until `ends_at`; a journey is timed from when it was really begun."""
+    """Users who first begin at the moments `begins`, and again `think_seconds` after the end of
+    their last journey, until `ends_at`; a journey is timed from when it began."""
 
     def __init__(
         self,
@@ -128,16 +133,17 @@ def first_begins(closed: Closed, share: int, shares: int) -> Iterator[float]:
 
 
 class Pacer:
-    """Drives a pace by a timer; sets `over` once nothing is due and nothing is under way."""
+    """Drives a pace by a timer; calls `on_over` once nothing is due and nothing is under way."""
 
     def __init__(
         self,
         pace: Pace,
         driver: Driver,
         timer: Timer,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
+        on_over: Callable[[], None],
     ) -> None:
-        self.over = asyncio.Event()
+        self._on_over = on_over
         self._pace = pace
         self._driver = driver
         self._timer = timer
@@ -149,7 +155,7 @@ class Pacer:
         self._arm()
 
     def stop(self) -> None:
-        """Begin nothing any more; `over` is set when what is under way has ended."""
+        """Begin no further journey; `on_over` follows the end of those under way."""
         self._pace.stop()
         self._timer.cancel()
         self._armed_for = None
@@ -168,7 +174,7 @@ class Pacer:
         due = self._pace.next_due()
         if due is None:
             if not self._driver.in_flight:
-                self.over.set()
+                self._on_over()
         elif self._armed_for is None or due < self._armed_for:
             self._armed_for = due
             self._timer.set(due, self._on_timer)

@@ -1,5 +1,6 @@
-"""One process of a load run, `python -m clients.load.processes.worker`: told over its standard
-input what to do (`clients.load.processes.assignment`).
+"""One process of a load run: `python -m clients.load.processes.worker DESCRIPTOR`.
+
+The descriptor is of a connection to the coordinator (`clients.load.processes.assignment`).
 """
 
 from __future__ import annotations
@@ -7,21 +8,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 import random
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import TypeAlias
 
 import uvloop
 
-from clients.load.drivers import Driver
 from clients.load.measuring.measures import Measures
+from clients.load.pacing import Driver
 from clients.load.pacing.arrivals import arrivals, length
 from clients.load.pacing.pacer import ClosedPace, OpenPace, Pace, Pacer, first_begins
-from clients.load.pacing.timer import timer
-from clients.load.processes import channel
 from clients.load.processes.assignment import (
     Assignment,
     Ended,
@@ -30,33 +30,35 @@ from clients.load.processes.assignment import (
     Ready,
     Report,
     Start,
+    Stop,
     Violated,
 )
+from clients.load.processes.channel import receive
+from clients.load.processes.timer import timer
 from tsproto.errors import TsfarmError
 
 INTERVAL_SECONDS = 1.0
-# How long journeys that are under way at the end may go on.
-SETTLE_SECONDS = 30.0
-# Of one rule; a farm that breaks it all the time would fill the pipe.
-VIOLATIONS_MAX = 100
-STDIN, STDOUT, STDERR = 0, 1, 2
+SETTLE_SECONDS = 30.0  # for journeys that are under way at the end
+VIOLATIONS_MAX = 100  # reported of one rule: some farm may break it all the time
+
+Coordinator: TypeAlias = "Connection[Report, Start | Stop]"
 
 
 class Worker:
-    """Does an assignment; `report` hands on what it says."""
+    """Carries out an assignment; `report` sends its reports."""
 
     def __init__(self, assignment: Assignment, report: Callable[[Report], None]) -> None:
         self._assignment = assignment
         self._report = report
-        self._measures = Measures(assignment.share)
+        self._measures = Measures(assignment.share, time.process_time)
         self._violations: Counter[str] = Counter()
         self._rng = random.Random(f"{assignment.seed} {assignment.share}")
         self._driver = self._make_driver()
 
-    async def run(self, commands: asyncio.StreamReader) -> None:
-        """Until the share is done, or `commands` end. Raises TsfarmError when it cannot begin."""
-        start_or_end = channel.receive(commands, channel.STARTS)
-        told = asyncio.create_task(start_or_end)
+    async def run(self, commands: Coordinator) -> None:
+        """Return when the share is done, after a `Stop`, or when the coordinator is gone. Raises
+        TsfarmError when it cannot begin."""
+        told = asyncio.create_task(receive(commands))
         try:
             start = await self._get_ready(told)
             if start is not None:
@@ -67,42 +69,44 @@ class Worker:
             await self._driver.close()
         self._report(Ended())
 
-    async def _get_ready(self, told: asyncio.Task[Start | None]) -> Start | None:
-        """When the run begins, once all is ready for it; None where it is given up before."""
+    async def _get_ready(self, told: asyncio.Task[Start | Stop | None]) -> Start | None:
+        """Open the driver, then wait for the start; None where the run is given up before."""
         opening = asyncio.create_task(self._driver.open())
         try:
             await asyncio.wait((opening, told), return_when=asyncio.FIRST_COMPLETED)
-            if told.done() and told.result() is None:
+            if told.done() and not isinstance(told.result(), Start):
                 return None
             await opening
             self._report(Ready())
-            return await told
+            start = await told
+            return start if isinstance(start, Start) else None
         finally:
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)
 
-    async def _run(self, starts_at: float, commands: asyncio.StreamReader) -> None:
+    async def _run(self, starts_at: float, commands: Coordinator) -> None:
         gc.collect()
-        gc.freeze()  # what was made so far stays: no collection looks at it again
-        self._measures.forget()  # what it took to get ready is no part of the run
+        gc.freeze()  # objects made so far stay: collections skip them
+        self._measures.forget()  # the preparation is not part of the run
         alarm = timer(asyncio.get_running_loop())
-        pacer = Pacer(self._pace(starts_at), self._driver, alarm)
+        over = asyncio.Event()
+        pacer = Pacer(self._pace(starts_at), self._driver, alarm, time.monotonic, over.set)
         pacer.start()
         measuring = asyncio.create_task(self._measure(starts_at))
         ends_at = starts_at + length(self._assignment.scenario)
-        over = asyncio.create_task(pacer.over.wait())
-        told_to_stop = asyncio.create_task(commands.read())
+        all_done = asyncio.create_task(over.wait())
+        told_to_stop = asyncio.create_task(receive(commands))
         remaining = max(0.0, ends_at + SETTLE_SECONDS - time.monotonic())
         try:
             await asyncio.wait(
-                (over, told_to_stop, measuring),
+                (all_done, told_to_stop, measuring),
                 timeout=remaining,
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
             pacer.stop()
             alarm.close()
-            for task in (over, told_to_stop, measuring):
+            for task in (all_done, told_to_stop, measuring):
                 task.cancel()
             self._hand_on(starts_at)
         with contextlib.suppress(asyncio.CancelledError):
@@ -124,11 +128,11 @@ class Worker:
         return ClosedPace(begins, think_seconds, ends_at, self._driver, self._measures)
 
     def _shared_chance(self) -> random.Random:
-        """The same in all workers: each takes its part of the same arrivals."""
+        """The same in all workers, so that they draw the same arrivals and each takes its share."""
         return random.Random(self._assignment.seed)
 
     async def _measure(self, starts_at: float) -> None:
-        """Hand on an interval every second, once the warm-up is over."""
+        """Report an interval every second, once the warm-up is over."""
         at = starts_at + self._assignment.scenario.warm_up_seconds
         await asyncio.sleep(at - time.monotonic())
         if at > starts_at:
@@ -165,28 +169,27 @@ class Worker:
             self._report(Violated(rule, detail))
 
 
-async def work(assignment: Assignment, reports: int) -> None:
-    sender = await channel.Sender().open(reports)
+async def work(assignment: Assignment, coordinator: Coordinator) -> None:
+    def report(message: Report) -> None:
+        with contextlib.suppress(OSError):  # the coordinator is gone: the run ends
+            coordinator.send(message)
+
     try:
-        async with channel.reading(STDIN) as commands:
-            await Worker(assignment, sender.send).run(commands)
+        await Worker(assignment, report).run(coordinator)
     except TsfarmError as error:
-        sender.send(Failed(str(error)))
-    finally:
-        await sender.close()
+        report(Failed(str(error)))
 
 
 def main() -> int:
-    """What anybody prints, as a scenario in Python may, goes to standard error."""
-    reports = os.dup(STDOUT)
-    os.dup2(STDERR, STDOUT)
-    assignment = channel.receive_now(STDIN, channel.ASSIGNMENTS)
-    if assignment is None:
-        print("a worker is told what to do by `tsfarm load`", file=sys.stderr)
+    if len(sys.argv) != 2:
+        print("a worker is started by `tsfarm load`", file=sys.stderr)
         return 2
-    loop_factory = uvloop.new_event_loop if assignment.loop == "uvloop" else asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(work(assignment, reports))
+    with Connection(int(sys.argv[1])) as coordinator:
+        assignment = coordinator.recv()
+        is_uvloop = assignment.loop == "uvloop"
+        loop_factory = uvloop.new_event_loop if is_uvloop else asyncio.new_event_loop
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(work(assignment, coordinator))
     return 0
 
 

@@ -1,16 +1,12 @@
-"""How a run is getting on: a live table on a terminal, a line now and then elsewhere.
-
-Only `tsfarm load` imports this: `rich` takes as long to import as the rest of the command line.
-"""
+"""Shows a run's progress: a live table on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from math import inf
-from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import Any, Protocol, Self, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -18,9 +14,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from clients.load.measuring.totals import Glimpse, GlimpseOfStep
+from clients.load.measuring.totals import Glimpse
 from clients.load.report import figures
-from clients.tty import printable
+from clients.load.report.tables import failures, steps_table
+from clients.say import printable
 
 REDRAW_SECONDS = 0.25
 LINE_SECONDS = 5.0  # of the run: a log of an hour has 720 lines
@@ -28,61 +25,36 @@ BAR_COLUMNS = 30
 HEADINGS = ("per second", "count", "failed", "p50", "p99")
 
 
-class Display(Protocol):
-    def open(self) -> None: ...
+class Progress(Protocol):
+    """A context in which a run is shown."""
 
-    def show(self, glimpse: Glimpse) -> None: ...
-
-    def line(self, text: str) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class Progress:
-    """A context in which a run is shown. `seconds` is how long arrivals go on; 0 is not known.
-
-    What is shown on a terminal vanishes at the context's end, and leaves it to the summary.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        seconds: float,
-        stream: TextIO,
-        *,
-        warm_up_seconds: float = 0.0,
-        environment: Mapping[str, str] = os.environ,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        plan = Plan(printable(name), seconds, warm_up_seconds)
-        self._display: Display = PlainLines(plan, stream)
-        if _is_screen(stream, environment):
-            colour = coloured(stream, environment)
-            self._display = LiveTable(plan, stream, colour=colour, clock=clock)
-
-    def __enter__(self) -> Self:
-        self._display.open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._display.close()
-
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *error: Any) -> None: ...
     def show(self, glimpse: Glimpse) -> None:
-        """As often as there is news: what is shown changes a few times a second at most."""
-        self._display.show(glimpse)
+        """Call it as often as there is news: the display changes a few times a second at most."""
 
     def line(self, text: str) -> None:
-        """Something that happened; it stays above the table."""
-        self._display.line(printable(text))
+        """Print an event; it stays above the table."""
+
+
+def progress(
+    name: str,
+    seconds: float,
+    stream: TextIO,
+    *,
+    warm_up_seconds: float = 0.0,
+    environment: Mapping[str, str] = os.environ,
+    clock: Callable[[], float] = time.monotonic,
+) -> Progress:
+    """The display that fits `stream`. `seconds` is how long arrivals go on; 0 is unknown."""
+    plan = Plan(printable(name), seconds, warm_up_seconds)
+    if _is_screen(stream, environment):
+        return LiveTable(plan, stream, colour=coloured(stream, environment), clock=clock)
+    return PlainLines(plan, stream)
 
 
 def coloured(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
-    """Only a terminal is, and not where NO_COLOR (no-color.org) asks for none."""
+    """True for a terminal, unless NO_COLOR (no-color.org) is set."""
     return _is_screen(stream, environment) and not environment.get("NO_COLOR")
 
 
@@ -91,7 +63,7 @@ def _is_screen(stream: TextIO, environment: Mapping[str, str]) -> bool:
 
 
 class Plan:
-    """What a run will be, and where in it a glimpse is."""
+    """The run's length, and how far a glimpse is into it."""
 
     def __init__(self, name: str, seconds: float, warm_up_seconds: float) -> None:
         self.name = name
@@ -111,49 +83,43 @@ class Plan:
 
 
 class PlainLines:
-    """One line every few seconds, for a log."""
+    """One line every LINE_SECONDS, for a log."""
 
     def __init__(self, plan: Plan, stream: TextIO) -> None:
         self._plan = plan
         self._stream = stream
         self._next_at = LINE_SECONDS
 
-    def open(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
         pass
 
     def show(self, glimpse: Glimpse) -> None:
         if glimpse.seconds < self._next_at:
             return
         self._next_at = (glimpse.seconds // LINE_SECONDS + 1) * LINE_SECONDS
-        self.line(self._said(glimpse))
-
-    def _said(self, glimpse: Glimpse) -> str:
-        failed = sum(step.failed for step in glimpse.steps)
         phase = self._plan.phase(glimpse)
-        steps = [
-            f"{printable(step.step)} {figures.per_second(step.per_second)}/s"
-            f" p50 {figures.latency(step.p50)} p99 {figures.latency(step.p99)}"
-            for step in glimpse.steps
-        ]
         parts = [
             f"{self._plan.elapsed(glimpse)}  {self._plan.name}",
             *([phase] if phase else []),
             f"in flight {figures.count(glimpse.in_flight)}",
-            f"failed {figures.count(failed)}",
+            f"failed {figures.count(sum(step.failed for step in glimpse.steps))}",
             f"dropped {figures.count(glimpse.dropped)}",
-            *steps,
         ]
-        return "; ".join(parts)
+        for step in glimpse.steps:
+            p50, p99 = figures.latency(step.p50), figures.latency(step.p99)
+            rate = figures.per_second(step.per_second)
+            parts.append(f"{step.step} {rate}/s p50 {p50} p99 {p99}")
+        self.line("; ".join(parts))
 
     def line(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
-
-    def close(self) -> None:
-        pass
+        print(printable(text), file=self._stream, flush=True)
 
 
 class LiveTable:
-    """A table that is drawn anew in its place, and vanishes in the end."""
+    """A table that is redrawn in its place; it vanishes at the end, for the summary follows."""
 
     def __init__(
         self, plan: Plan, stream: TextIO, *, colour: bool, clock: Callable[[], float]
@@ -164,7 +130,7 @@ class LiveTable:
         self._console = Console(
             file=stream, force_terminal=True, no_color=not colour, highlight=False, markup=False
         )
-        # Drawn when there is news, not by a thread of rich's: what has not changed is left alone.
+        # Redrawn by `show`, not by rich's thread: an unchanged table is left alone.
         self._live = Live(
             Text(f"{plan.name}: getting ready"),
             console=self._console,
@@ -174,60 +140,63 @@ class LiveTable:
             redirect_stderr=False,
         )
 
-    def open(self) -> None:
+    def __enter__(self) -> Self:
         self._live.start(refresh=True)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._live.stop()
 
     def show(self, glimpse: Glimpse) -> None:
         now = self._clock()
         if now - self._drawn_at < REDRAW_SECONDS:
             return
         self._drawn_at = now
-        drawn = Group(self._elapsed(glimpse), self._figures(glimpse), _table(glimpse.steps))
+        drawn = Group(self._elapsed(glimpse), _counters(glimpse), _steps(glimpse))
         self._live.update(drawn, refresh=True)
 
     def line(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True, emoji=False)
-
-    def close(self) -> None:
-        self._live.stop()
+        self._console.print(printable(text), soft_wrap=True, emoji=False)
 
     def _elapsed(self, glimpse: Glimpse) -> Table:
         seconds = self._plan.seconds
-        cells: list[Text | ProgressBar] = [
-            Text(self._plan.name, style="bold"),
-            Text(self._plan.elapsed(glimpse)),
-        ]
-        if seconds:
-            gone = min(glimpse.seconds, seconds)
-            cells.append(ProgressBar(seconds, gone, width=BAR_COLUMNS, complete_style="green"))
-        cells.append(Text(self._plan.phase(glimpse), style="dim"))
         row = Table.grid(padding=(0, 2, 0, 0))
-        row.add_row(*cells)
+        bar = ProgressBar(
+            seconds, min(glimpse.seconds, seconds), width=BAR_COLUMNS, complete_style="green"
+        )
+        row.add_row(
+            Text(self._plan.name, style="bold"),
+            self._plan.elapsed(glimpse),
+            *([bar] if seconds else []),
+            Text(self._plan.phase(glimpse), style="dim"),
+        )
         return row
 
-    def _figures(self, glimpse: Glimpse) -> Text:
-        dropped = f"dropped {figures.count(glimpse.dropped)}"
-        late = figures.latency(glimpse.lateness_p99_ms)
-        parts = (
+
+def _counters(glimpse: Glimpse) -> Text:
+    late = figures.latency(glimpse.lateness_p99_ms)
+    return Text("  ").join(
+        (
             Text(f"in flight {figures.count(glimpse.in_flight)}"),
-            Text(dropped, style="yellow" if glimpse.dropped else ""),
+            Text(
+                f"dropped {figures.count(glimpse.dropped)}",
+                style="yellow" if glimpse.dropped else "",
+            ),
             Text(f"generator late {late} (p99), busy {100 * glimpse.busy:.0f} %\n", style="dim"),
         )
-        return Text("  ").join(parts)
+    )
 
 
-def _table(steps: Sequence[GlimpseOfStep]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("step", overflow="ellipsis")  # the only one that gives way
-    for heading in HEADINGS:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for step in steps:
-        table.add_row(
-            Text(printable(step.step)),
+def _steps(glimpse: Glimpse) -> Table:
+    rows = (
+        (
+            step.step,
             figures.per_second(step.per_second),
             figures.count(step.count),
-            Text(figures.count(step.failed), style="bold red" if step.failed else ""),
+            failures(step.failed),
             figures.latency(step.p50),
             figures.latency(step.p99),
         )
-    return table
+        for step in glimpse.steps
+    )
+    return steps_table(HEADINGS, rows)

@@ -1,7 +1,5 @@
 """Test vectors of the protocol, for implementations in any language.
 
-    python -m tests.conformance.vectors            says whether the files are fresh
-    python -m tests.conformance.vectors --write    writes them
-
-All of them come from the table of messages. README.md in this folder describes the files.
+All of them come from the table of messages: `make generate` writes them. README.md in this folder
+describes the files.
 """

@@ -7,12 +7,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from daemons.effects import Answer, Caller, Core, Effect, Peer
-from daemons.session_directory import farm, placing, records, sessions
+from daemons.session_directory import farm, placement, records, session_index
 from daemons.session_directory.farm import Farm
-from daemons.session_directory.placements import Placements
-from daemons.session_directory.placing import Placing
+from daemons.session_directory.placement import Placement
 from daemons.session_directory.records import Server
-from daemons.session_directory.sessions import PREFERENCE
+from daemons.session_directory.reservations import Reservations
+from daemons.session_directory.session_index import PREFERENCE
 from daemons.session_directory.tickets import Tickets
 from tests.conformance.wrong.fault import Fault, deciding, hearing, replaced
 from tsproto.errors import ErrorCode
@@ -33,11 +33,11 @@ from tsproto.messages import (
 
 _redeem = Tickets.redeem
 _issue = Tickets.issue
-_redeem_for = Placing.redeem
+_redeem_for = Placement.redeem
 _join = Farm.join
 _update = Farm.update
 _synchronize = Farm.synchronize
-_cancel = Placements.cancel
+_cancel = Reservations.cancel
 
 
 def _redeems_again(self: Tickets, secret: bytes, **shown: Any) -> Any:
@@ -49,7 +49,7 @@ def _redeems_again(self: Tickets, secret: bytes, **shown: Any) -> Any:
 
 
 def _redeems_for(*names: str) -> Any:
-    """What the ticket says of these is not compared with what is shown."""
+    """These fields of the ticket are not compared with those of the request."""
 
     def redeem(self: Tickets, secret: bytes, **shown: Any) -> Any:
         ticket = self._issued.get(secret)
@@ -83,7 +83,7 @@ def _reserves_nothing(core: Core, caller: Caller, message: Message, now: float) 
 
 
 def _latest(message: Message) -> Message:
-    """Every news has the highest placement."""
+    """Every report has the highest placement."""
     if isinstance(message, RemoveSession):
         return replace(message, placement=2**52)
     if isinstance(message, UpdateSession):
@@ -96,7 +96,7 @@ def _every_part_is_the_last(message: Message) -> Message:
 
 
 def _uses_tickets_up_unasked(
-    self: Placing, caller: Caller, request: RedeemTicket, now: float
+    self: Placement, caller: Caller, request: RedeemTicket, now: float
 ) -> list[Effect]:
     if self._asking(caller.peer) is None:
         self._tickets._issued.pop(request.ticket, None)
@@ -106,22 +106,22 @@ def _uses_tickets_up_unasked(
 def _joins_without_reservations(
     self: Farm, caller: Caller, request: JoinFarm, now: float
 ) -> list[Effect]:
-    self._placements.forget_host(caller.peer.name)
+    self._reservations.forget_server(caller.peer.name)
     return _join(self, caller, request, now)
 
 
-def _gives_up_for_any_host(self: Placements, host: str, placement: int) -> bool:
+def _gives_up_for_any_host(self: Reservations, server: str, placement: int) -> bool:
     reservation = self._by_number.get(placement)
-    return _cancel(self, host if reservation is None else reservation.host, placement)
+    return _cancel(self, server if reservation is None else reservation.server, placement)
 
 
-def _gives_up_by_host_alone(self: Placements, host: str, placement: int) -> bool:
-    self.forget_host(host)
+def _gives_up_by_host_alone(self: Reservations, server: str, placement: int) -> bool:
+    self.forget_server(server)
     return True
 
 
 def _shows_news_at_once(self: Farm, peer: Peer, row: SessionRow) -> list[Effect]:
-    server = self.standing(peer)
+    server = self.joined_over(peer)
     if server is not None and server.state is ServerState.SYNCHRONIZING:
         self._sessions.put(row)
     return _update(self, peer, row)
@@ -130,8 +130,8 @@ def _shows_news_at_once(self: Farm, peer: Peer, row: SessionRow) -> list[Effect]
 def _believes_the_list(
     self: Farm, caller: Caller, request: SyncSessions, now: float
 ) -> list[Effect]:
-    """Where it has a higher placement than the news."""
-    server = self.standing(caller.peer)
+    """A row of the list replaces a report with a lower placement."""
+    server = self.joined_over(caller.peer)
     coming = {} if server is None else server.incoming
     for row in request.sessions:
         known = coming.get(row.session_id)
@@ -146,7 +146,7 @@ def _fences_news_with_the_list(self: Farm, server: Server, session_id: int, plac
 
 
 def _listens_to_strangers(self: Farm, peer: Peer, row: SessionRow) -> list[Effect]:
-    if self.standing(peer) is None:
+    if self.joined_over(peer) is None:
         self._sessions.put(row)
     return _update(self, peer, row)
 
@@ -212,7 +212,7 @@ FAULTS = (
     _fault(
         "says which check a ticket failed",
         "REDIR-08.tickets-for-somebody-else",
-        plant=replaced(placing, "_invalid", _tells_why),
+        plant=replaced(placement, "_invalid", _tells_why),
     ),
     _fault(
         "lets tickets grow old",
@@ -273,7 +273,7 @@ FAULTS = (
     _fault(
         "uses up the ticket of who has not joined",
         "REDIR-06.who-has-not-joined-uses-no-ticket-up",
-        plant=replaced(Placing, "redeem", _uses_tickets_up_unasked),
+        plant=replaced(Placement, "redeem", _uses_tickets_up_unasked),
     ),
     _fault(
         "drops reservations when their host joins again",
@@ -283,12 +283,12 @@ FAULTS = (
     _fault(
         "lets any host give a reservation up",
         "DIR-19.whoever-else-gives-a-reservation-up",
-        plant=replaced(Placements, "cancel", _gives_up_for_any_host),
+        plant=replaced(Reservations, "cancel", _gives_up_for_any_host),
     ),
     _fault(
         "gives reservations up whatever their placement",
         "DIR-19.whoever-else-gives-a-reservation-up",
-        plant=replaced(Placements, "cancel", _gives_up_by_host_alone),
+        plant=replaced(Reservations, "cancel", _gives_up_by_host_alone),
     ),
     _fault(
         "shows news while the list is coming",
@@ -323,12 +323,12 @@ FAULTS = (
     _fault(
         "gives placements that may not be reported",
         "DIR-05.no-placement-that-may-not-be-reported",
-        plant=replaced(Placements, "has_no_number", lambda self: False),
+        plant=replaced(Reservations, "has_no_number", lambda self: False),
     ),
     _fault(
         "takes a session that was not left for one never used",
         "DIR-12.which-of-several-is-offered",
-        plant=replaced(sessions, "_order", _knows_no_creation),
+        plant=replaced(session_index, "_order", _knows_no_creation),
     ),
     _fault(
         "takes sessions_max 0 for no limit",

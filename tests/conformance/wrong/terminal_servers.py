@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from daemons.effects import Ask, Close, Core, Detach, Effect, EndProgram, Tell
 from daemons.terminal_server import licensing, logon
-from daemons.terminal_server.host import Host
-from daemons.terminal_server.licensing import LicensingPhase
+from daemons.terminal_server.licensing import Licensing
+from daemons.terminal_server.server_row import GracePeriod
 from daemons.terminal_server.sessions import Session
 from tests.conformance.wrong.fault import Around, Fault, doing, dropping, limit, replaced
 from tsproto import license_token
@@ -197,7 +197,7 @@ FAULTS = (
     _fault(
         "pushes whatever a license server issues",
         "LIC-21.what-a-license-server-issues-is-looked-at",
-        plant=replaced(LicensingPhase, "_fault_of", lambda self, answer: ""),
+        plant=replaced(Licensing, "_fault_of", lambda self, client, answer: ""),
     ),
     _fault(
         "never validates a device",
@@ -207,7 +207,7 @@ FAULTS = (
     _fault(
         "has a grace period without end",
         "LIC-19.grace-runs-from-the-first-connection",
-        plant=replaced(Host, "grace_left_until", lambda self, now: int(now) + 86_400),
+        plant=replaced(GracePeriod, "left_until", lambda self, now: int(now) + 86_400),
     ),
     _fault(
         "lets passwords be guessed",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +12,6 @@ from click.testing import CliRunner, Result
 from clients.cli import main
 from clients.device import Device
 from clients.exit_codes import ExitCode
-from tests.unit.clients.licenses import FARM, token
-from tsproto.messages import LicenseKind
-
-DAY = 86_400
-NOW = 1_700_000_000.0
 
 
 def run(*arguments: str | Path) -> Result:
@@ -23,10 +19,18 @@ def run(*arguments: str | Path) -> Result:
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for name, command in group.commands.items():
+    for name, command in subcommands(group):
         yield (*path, name)
         if isinstance(command, click.Group):
             yield from commands(command, (*path, name))
+
+
+def subcommands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield name, command
 
 
 # --- help ---------------------------------------------------------------------------------------
@@ -34,7 +38,7 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[s
 
 def test_the_help_lists_every_command_with_a_line() -> None:
     shown = run("--help").output
-    for name, command in main.commands.items():
+    for name, command in subcommands(main):
         line = next(line for line in shown.splitlines() if line.strip().startswith(f"{name} "))
         assert line.strip().removeprefix(name).strip() == command.get_short_help_str(100)
         assert not line.endswith("...")
@@ -62,6 +66,45 @@ def test_the_version_is_the_packages() -> None:
     assert run("--version").output.startswith("tsfarm ")
 
 
+# What a command does not need, it must not wait for: an import of these takes as long as the rest.
+EVERYTHING = {"tsproto.messages", "msgspec", "asyncio", "cryptography", "ssl", "rich", "argon2"}
+NOT_FOR_CONNECT = {
+    "argon2",
+    "apsw",
+    "clients.admin",
+    "clients.decode",
+    "clients.lab",
+    "clients.load",
+    "clients.query",
+    "daemons.config",
+    "daemons.lab",
+    "hdrh",
+    "rich",
+    "structlog",
+    "uvloop",
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"),
+    [
+        (["--version"], EVERYTHING),
+        (["--help"], EVERYTHING),
+        (["connect", "--help"], NOT_FOR_CONNECT),
+    ],
+)
+def test_a_command_imports_what_it_needs(arguments: list[str], unneeded: set[str]) -> None:
+    script = (
+        "import sys; from clients.cli import main; main(sys.argv[1:], standalone_mode=False);"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=20
+    )
+    assert done.returncode == 0, done.stderr
+    assert unneeded.isdisjoint(done.stderr.split())
+
+
 # --- errors -------------------------------------------------------------------------------------
 
 
@@ -72,6 +115,7 @@ def test_the_version_is_the_packages() -> None:
         ("connect",),
         ("connect", "ts1:0", "--", "true"),
         ("connect", "ts1", "--password-file", "/nonexistent", "--", "true"),
+        ("connect", "ts1", "--trace-secrets", "--", "true"),
         ("lab", "warp", "soon"),
         ("pki", "issue", "client", "laptop1"),
         ("query", "session"),
@@ -104,7 +148,7 @@ def test_an_interrupt_is_status_130_and_says_nothing(monkeypatch: pytest.MonkeyP
     def interrupted(folder: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("clients.cli.held_licenses", interrupted)
+    monkeypatch.setattr("clients.license_show.held_licenses", interrupted)
     done = run("license", "show")
     assert (done.exit_code, done.output) == (ExitCode.CANCELLED, "")
 
@@ -157,45 +201,3 @@ def test_a_missing_lab_is_an_error_with_its_remedy(tmp_path: Path) -> None:
     done = run("query", "pool", "--lab", tmp_path)
     assert done.exit_code == ExitCode.FAILED
     assert done.stderr.startswith("tsfarm: ")
-
-
-# --- license show -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def licensed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    device = Device.open(tmp_path / "store", "laptop1")
-    held = token(device.key.device_id, kind=LicenseKind.TEMPORARY, expires_at=int(NOW) + 90 * DAY)
-    device.store_license(FARM, held, b"der")
-    monkeypatch.setattr("time.time", lambda: NOW)
-    return device.folder
-
-
-def test_licenses_are_shown_with_the_days_left(licensed: Path) -> None:
-    done = run("license", "show", "--store", licensed)
-    heading, row = done.stdout.splitlines()
-    assert heading.split() == "FARM PRODUCT VERSION KIND ISSUER DEVICE EXPIRES DAYS LEFT".split()
-    assert row.split()[:6] == "lab terminal-server 1 temporary license-a laptop1".split()
-    assert row.split()[-1] == "90"
-
-
-def test_licenses_are_shown_to_programs(licensed: Path) -> None:
-    [row] = json.loads(run("license", "show", "--store", licensed, "--json").stdout)
-    assert (row["kind"], row["issuer"], row["days_left"]) == ("temporary", "license-a", 90)
-    assert row["license_id"] == (b"l" * 16).hex()
-
-
-def test_a_device_without_licenses_is_no_error(tmp_path: Path) -> None:
-    assert run("license", "show", "--store", tmp_path).stdout == f"no license in {tmp_path}\n"
-    assert json.loads(run("license", "show", "--store", tmp_path, "--json").stdout) == []
-
-
-def test_a_damaged_license_is_an_error(licensed: Path) -> None:
-    file = licensed / "licenses" / FARM / "terminal-server"
-    file.write_bytes(b"{")
-    done = run("license", "show", "--store", licensed)
-    assert done.exit_code == ExitCode.FAILED
-    assert done.stderr == (
-        f"tsfarm: {file} is damaged: delete it, and the farm gives this device the same license"
-        " again\n"
-    )

@@ -431,7 +431,6 @@ def test_there_is_nothing_to_log_off_before_a_session_is_shown() -> None:
     "code",
     [
         ErrorCode.DISCONNECTED_BY_OTHER,
-        ErrorCode.DISCONNECTED_BY_ADMINISTRATOR,
         ErrorCode.LOGGED_OFF,
     ],
 )

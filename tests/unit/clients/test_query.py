@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 import pytest
 
 from clients.administrator import Daemon
+from clients.labs import KnownLab
 from clients.query import Target, by_user
 from clients.steps import Host
 from clients.tables import plain_row
@@ -41,17 +41,12 @@ def test_sessions_are_summed_up_by_user() -> None:
     ]
 
 
-def test_a_lab_tells_whom_to_ask(tmp_path: Path) -> None:
-    daemons = [
-        {"name": "license-a", "role": "license_server", "host": "127.0.1.31", "port": 5601},
-        {"name": "ts1", "role": "terminal_server", "host": "127.0.1.101", "port": 5600},
-    ]
-    (tmp_path / "lab.json").write_text(json.dumps({"farm": "lab", "daemons": daemons}))
-    target = Target(None, None, tmp_path, ())
-    assert target.daemons(Role.TERMINAL_SERVER) == [
-        Daemon(Role.TERMINAL_SERVER, Host("127.0.1.101", 5600, "ts1"))
-    ]
-    with pytest.raises(TsfarmError, match="has no session-directory"):
+def test_a_labs_daemons_of_the_role_are_asked() -> None:
+    server = Daemon(Role.TERMINAL_SERVER, Host("127.0.1.101", 5600, "ts1"))
+    other = Daemon(Role.LICENSE_SERVER, Host("127.0.1.31", 5601, "license-a"))
+    target = Target(None, None, KnownLab(Path("labdir"), "lab", True, 0, (other, server)), ())
+    assert target.daemons(Role.TERMINAL_SERVER) == [server]
+    with pytest.raises(TsfarmError, match="the lab in labdir has no session-directory"):
         target.daemons(Role.SESSION_DIRECTORY)
 
 
@@ -61,14 +56,6 @@ def test_a_named_server_is_asked_on_the_port_of_its_role() -> None:
         Host("a", 5601),
         Host("b", 7000),
     ]
-
-
-@pytest.mark.parametrize("content", [None, "{", '{"daemons": 1}'])
-def test_a_folder_that_is_no_lab_is_named(tmp_path: Path, content: str | None) -> None:
-    if content is not None:
-        (tmp_path / "lab.json").write_text(content)
-    with pytest.raises(TsfarmError, match=f"no lab in {tmp_path}"):
-        Target(None, None, tmp_path, ()).daemons(Role.TERMINAL_SERVER)
 
 
 def test_a_query_needs_somebody_to_ask_and_somebody_to_be() -> None:

@@ -132,10 +132,6 @@ async def test_a_terminal_that_is_stopped_does_not_keep_us() -> None:
         os.close(descriptor)
 
 
-def test_what_a_host_says_cannot_command_the_terminal() -> None:
-    assert tty.printable("no \x1b[31mlicense\r\n") == "no ?[31mlicense??"
-
-
 def test_a_size_is_known_even_where_there_is_no_terminal(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
         assert tty.size_of(file.fileno()) == (80, 24)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import argon2
 import pytest
+from structlog.testing import capture_logs
 
+from daemons import events
 from daemons.accounts import Accounts, AccountsError, add, add_synthetic, read_accounts
 from daemons.effects import Verified
 
@@ -96,7 +98,12 @@ async def test_a_file_that_breaks_later_locks_nobody_out(path: Path) -> None:
     known = Accounts(path)
     known.check()
     write(path, "user1\n")
-    assert await known.look_up("user1") == Verified(True, "ada")
+    with capture_logs() as logged:
+        assert await known.look_up("user1") == Verified(True, "ada")
+    [line] = logged
+    assert line["event"] == events.AccountsUnreadable(
+        detail=f"{path}, line 1: expected `name:argon2id-hash:system_user`"
+    )
     known.close()
 
 

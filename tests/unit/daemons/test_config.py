@@ -1,4 +1,4 @@
-"""What an operator reads when a configuration file is wrong, and what a right one becomes."""
+"""Configuration files: the settings of a right one, the complaint about a wrong one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from daemons import settings
 from daemons.config import PATHS, ConfigError, read_settings
-from daemons.settings import LicenseServerSettings, TerminalServerSettings
+from daemons.settings import LicenseServerSettings, TerminalServerSettings, changes
 
 REQUIRED = """
 farm = "north"
@@ -183,3 +183,49 @@ def test_plain_tcp_elsewhere_is_refused(tmp_path: Path) -> None:
 def test_plain_tcp_elsewhere_is_allowed_when_it_is_written(tmp_path: Path) -> None:
     path = write(tmp_path, listen='host = "10.0.0.1", port = 1, tls = false, plain_anywhere = true')
     assert not read_settings(path, LicenseServerSettings).listen.tls
+
+
+# --- another reading of the same file ----------------------------------------------------------
+
+
+def changes_between(folder: Path, before: str, after: str) -> settings.Changes:
+    return changes(
+        *(
+            read_settings(write(folder, f'accounts = "users"\n{more}'), TerminalServerSettings)
+            for more in (before, after)
+        )
+    )
+
+
+def test_a_file_that_is_read_again_unchanged_changes_nothing(tmp_path: Path) -> None:
+    more = 'sessions.applications = { top = { command = ["top"] } }'
+    assert changes_between(tmp_path, more, more) == settings.Changes((), ())
+
+
+def test_each_changed_key_is_named_and_those_that_need_a_restart_apart(tmp_path: Path) -> None:
+    before = """
+    log = { level = "info" }
+    directory = { host = "127.0.0.1", port = 1 }
+    """
+    after = """
+    log = { level = "debug", file = "a.log" }
+    directory = { host = "127.0.0.1", port = 2 }
+    sessions = { sessions_max = 7, applications = { top = { command = ["top"] } } }
+    """
+    assert changes_between(tmp_path, before, after) == settings.Changes(
+        reread=("log.level", "log.file", "sessions.applications"),
+        restart=("directory.port", "sessions.sessions_max"),
+    )
+
+
+def test_a_section_that_comes_or_goes_is_named_as_a_whole(tmp_path: Path) -> None:
+    found = changes_between(tmp_path, "", 'directory = { host = "127.0.0.1", port = 1 }')
+    assert found == settings.Changes(reread=(), restart=("directory",))
+
+
+def test_who_is_served_can_be_changed_while_a_daemon_runs(tmp_path: Path) -> None:
+    old, new = (
+        read_settings(write(tmp_path, more), LicenseServerSettings)
+        for more in ("", 'serves = ["ts1"]')
+    )
+    assert changes(old, new) == settings.Changes(reread=("serves",), restart=())

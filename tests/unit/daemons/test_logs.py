@@ -1,8 +1,9 @@
-"""What a line of the log looks like."""
+"""Lines of the log."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 import structlog
 
-from daemons import logs
+from daemons import events, logs
 from daemons.config import ConfigError
 from daemons.settings import Log
 from tsproto.errors import ErrorCode
@@ -26,33 +27,73 @@ def lines(file: Path) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line) for line in file.read_bytes().splitlines()]
 
 
+def written(settings: Log, *logged: events.Event) -> list[dict[str, Any]]:
+    with logs.configured(settings):
+        for event in logged:
+            logs.log(event)
+    return lines(Path(settings.file))
+
+
+REFUSED = events.DeviceRefused(
+    trace_id="t1", device_id=b"\x01\xff", code=ErrorCode.NO_LICENSE, detail="ü\n"
+)
+
+
 def test_a_line_is_one_json_object_with_ids_and_codes_as_commands_show_them(tmp_path: Path) -> None:
-    file = tmp_path / "logs" / "a.log"
-    with logs.configured(Log(file=str(file))):
-        structlog.get_logger().info(
-            "license.refused", device=b"\x01\xff", code=ErrorCode.NO_LICENSE
-        )
-    (line,) = lines(file)
-    assert (line["event"], line["level"]) == ("license.refused", "info")
-    assert (line["device"], line["code"]) == ("01ff", "NO_LICENSE")
-    assert line["timestamp"].endswith("Z")
+    (line,) = written(Log(file=f"{tmp_path}/logs/a.log"), REFUSED)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "level": "warning",
+        "event": "device.refused",
+        "event_id": 1004,
+        "trace_id": "t1",
+        "device_id": "01ff",
+        "code": "NO_LICENSE",
+        "detail": "ü\n",
+    }
+
+
+def test_fields_stand_in_the_order_of_their_declaration(tmp_path: Path) -> None:
+    (line,) = written(Log(file=f"{tmp_path}/a.log"), REFUSED)
+    declared = ["trace_id", "device_id", "code", "detail"]
+    assert [*line] == ["timestamp", "level", "event", "event_id", *declared]
+
+
+def test_a_field_that_holds_its_default_is_left_out(tmp_path: Path) -> None:
+    accepted, late = (
+        events.DatagramUnsent(address="10.0.0.1", port=4711, error="no route"),
+        events.DatagramUnsent(error="refused"),
+    )
+    first, second = written(Log(file=f"{tmp_path}/a.log", level="debug"), accepted, late)
+    assert (first["address"], first["port"], first["error"]) == ("10.0.0.1", 4711, "no route")
+    assert [*second] == ["timestamp", "level", "event", "error"]
+
+
+def test_the_timestamp_is_utc_to_the_microsecond(tmp_path: Path) -> None:
+    before = datetime.now(UTC)
+    first, second = written(Log(file=f"{tmp_path}/a.log"), REFUSED, REFUSED)
+    times = [datetime.fromisoformat(line["timestamp"]) for line in (first, second)]
+    assert before <= times[0] <= times[1] <= datetime.now(UTC)
+    assert len(first["timestamp"]) == len("2026-01-01T00:00:00.000000Z")
 
 
 def test_text_is_one_readable_line(tmp_path: Path) -> None:
     file = tmp_path / "a.log"
     with logs.configured(Log(file=str(file), format="text")):
-        structlog.get_logger().warning("license.refused", device="ü\udcff")
-    text = file.read_text("utf-8")
-    assert "license.refused" in text
-    assert text.endswith("device=ü\\udcff\n")
+        logs.log(events.KeeperUnreachable(detail="ü\udcff"))
+        logs.log(REFUSED)
+    first, second = file.read_text("utf-8").splitlines()
+    assert first.split()[1:3] == ["[error", "]"]
+    assert "keeper.unreachable" in first
+    assert first.endswith("detail=ü\\udcff")
+    assert "code=NO_LICENSE" in second
+    assert "device_id=01ff" in second
 
 
-def test_lines_below_the_level_are_left_out(tmp_path: Path) -> None:
-    file = tmp_path / "a.log"
-    with logs.configured(Log(file=str(file), level="warning")):
-        structlog.get_logger().info("a.line")
-        structlog.get_logger().warning("b.line")
-    assert [line["event"] for line in lines(file)] == ["b.line"]
+def test_events_below_the_level_are_left_out(tmp_path: Path) -> None:
+    below, above = events.DirectoryReady(), events.KeeperLost(sessions=1)
+    settings = Log(file=f"{tmp_path}/a.log", level="warning")
+    assert [line["event"] for line in written(settings, below, above)] == ["keeper.lost"]
 
 
 @pytest.mark.parametrize(("level", "has_traceback"), [("info", False), ("debug", True)])
@@ -65,15 +106,17 @@ def test_a_fault_names_its_place_and_a_traceback_is_for_debugging(
             raise KeyError("x")
         except KeyError as error:
             logs.report_fault(error)
-    (line,) = lines(file)
-    assert line["error"] == "KeyError: 'x'"
-    assert line["at"][0].startswith(__file__)
-    assert ("exception" in line, "exc_info" in line) == (has_traceback, False)
+    broken, *traced = lines(file)
+    assert (broken["event"], broken["level"]) == ("daemon.broken", "critical")
+    assert broken["error"] == "KeyError: 'x'"
+    assert broken["at"][0].startswith(__file__)
+    assert [line["event"] for line in traced] == ["fault.traced"] * has_traceback
+    assert all("raise KeyError" in line["exception"] for line in traced)
 
 
 def test_a_line_that_cannot_be_written_is_lost() -> None:
     with logs.configured(Log(file="/dev/full")):
-        structlog.get_logger().info("a.line")
+        logs.log(REFUSED)
 
 
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:

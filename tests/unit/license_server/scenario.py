@@ -17,7 +17,6 @@ from daemons.effects import (
     Dial,
     Effect,
     Endpoint,
-    Note,
     Outcome,
     Peer,
     Persist,
@@ -38,6 +37,7 @@ from tsproto.errors import ErrorCode
 from tsproto.license_token import Claims
 from tsproto.messages import (
     AcquireLicense,
+    AddKeyPack,
     AnnounceInventory,
     Done,
     InventoryRow,
@@ -66,6 +66,7 @@ TEMPORARY, FULL = LicenseKind.TEMPORARY, LicenseKind.FULL
 M = TypeVar("M", bound=Message)
 E = TypeVar("E", bound=Effect)
 R = TypeVar("R", bound=Record)
+STARTED: list[Server] = []  # in this test; see conftest.py
 _links = count(1)
 
 
@@ -124,12 +125,12 @@ def lend(
     )
 
 
+def add_pack(tokens: int, key_pack: str = "added") -> AddKeyPack:
+    return AddKeyPack(key_pack=key_pack, product=PRODUCT, product_version=1, tokens=tokens)
+
+
 def found(effects: Sequence[Effect], kind: type[E]) -> list[E]:
     return [effect for effect in effects if isinstance(effect, kind)]
-
-
-def notes(effects: Sequence[Effect], event: str) -> list[Note]:
-    return [note for note in found(effects, Note) if note.event == event]
 
 
 class Server:
@@ -157,14 +158,28 @@ class Server:
         self.terminal_server = peer("ts1", Role.TERMINAL_SERVER)
         self.administrator = peer("admin", Role.ADMINISTRATOR)
         self._request_ids = count(1)
+        self.core = self._made_anew()
+        self.is_running = True
         self.restart()
+        STARTED.append(self)
 
     def restart(self) -> list[Effect]:
         """Forget everything but the rows."""
-        self.core = self._made_anew()
+        self.core = self.successor()
         self.links: dict[str, Peer] = {}
         self.started = self.take(self.core.on_start(self.now))
         return self.started
+
+    def successor(self) -> LicenseServerCore:
+        """A core made anew from the rows, which knows all that the running one would go on with."""
+        self.is_running = False  # should it not start from these rows
+        anew = self._made_anew()
+        self.is_running = True
+        known, running = anew.durable(), self.core.durable()
+        assert known.rows == running.rows
+        assert known.derived == running.derived
+        assert all(one >= two for one, two in zip(known.counters, running.counters, strict=True))
+        return anew
 
     def _made_anew(self) -> LicenseServerCore:
         settings = LicenseServerSettings(
@@ -193,9 +208,9 @@ class Server:
                 self.rows[type(record)][_key(record)] = record
             for record in persist.delete:
                 self.rows[type(record)].pop(_key(record), None)
-        anew, running = self._made_anew().durable(), self.core.durable()
-        assert anew.rows == running.rows
-        assert anew.derived == running.derived
+        on_disk = (row for rows in self.rows.values() for row in rows.values())
+        kept = frozenset(row for row in on_disk if not isinstance(row, JournalRecord))
+        assert kept == self.core.durable().rows
         return effects
 
     # --- what others do -------------------------------------------------------------------------
@@ -285,6 +300,23 @@ def one_ask(effects: Sequence[Effect]) -> Ask:
 def lender_answers(lender: Server, ask: Ask, asker: str = "a") -> Message:
     """What the real core of the lender says to this request."""
     return lender.asked(msgspec.structs.replace(ask.message), peer(asker, Role.LICENSE_SERVER))
+
+
+def asker(*lenders: str, seed: int = 1) -> Server:
+    """A license server without tokens; each lender claims one, and a user logged on from LAPTOP."""
+    server = Server("a", lists=lenders, seed=seed)
+    for name in lenders:
+        server.told(server.linked(name), 1)
+    server.logs_on(LAPTOP)
+    return server
+
+
+def borrowed(server: Server, lender: Server) -> LicenseIssued:
+    """LAPTOP's full token, lent by the real core of `lender`."""
+    ask = one_ask(server.hears(acquire()))
+    (answer,) = found(server.answers(ask.ticket, lender_answers(lender, ask)), Answer)
+    assert isinstance(answer.message, LicenseIssued)
+    return answer.message
 
 
 def claims(issued: LicenseIssued) -> Claims:

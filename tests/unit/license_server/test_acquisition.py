@@ -4,34 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 
+from daemons import events
 from daemons.effects import Answer, Persist
 from tests.unit.license_server.scenario import (
     DAY,
     FULL,
     LAPTOP,
     PHONE,
-    PRODUCT,
     START,
     TEMPORARY,
     Server,
     acquire,
+    add_pack,
     claims,
     device,
     found,
-    notes,
     pack,
     validated,
 )
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
-    AddKeyPack,
     Done,
     LicenseIssued,
 )
-
-
-def _add_pack(tokens: int, key_pack: str = "added") -> AddKeyPack:
-    return AddKeyPack(key_pack=key_pack, product=PRODUCT, product_version=1, tokens=tokens)
 
 
 def test_a_first_visit_brings_a_temporary_token_for_90_days_and_no_pool_use() -> None:
@@ -76,7 +71,7 @@ def test_a_logon_validates_once_and_leaves_the_token_as_it_is() -> None:
     server = Server("a")
     first = server.issued(acquire())
     effects = server.hears(validated())
-    assert [note.fields["user_name"] for note in notes(effects, "license.validated")] == ["ann"]
+    assert [event.user_name for event in found(effects, events.LicenseValidated)] == ["ann"]
     assert [answer.message for answer in found(effects, Answer)] == [Done()]
     assert found(server.hears(validated()), Persist) == []
     again = server.issued(acquire())
@@ -93,7 +88,7 @@ def test_the_next_visit_after_a_logon_brings_a_full_token_out_of_the_pool() -> N
     effects = server.hears(acquire())
     persist, note, answer = effects
     assert isinstance(persist, Persist)
-    assert notes([note], "license.issued")
+    assert found([note], events.LicenseIssued)
     assert isinstance(answer, Answer) and isinstance(answer.message, LicenseIssued)
     assert answer.message.kind is FULL
     assert (server.pool().available, server.pool().issued) == (1, 1)
@@ -128,7 +123,7 @@ def test_an_empty_pool_leaves_a_validated_device_on_its_temporary_token_until_it
     effects = server.hears(acquire(LAPTOP))
     (answer,) = found(effects, Answer)
     assert isinstance(answer.message, LicenseIssued) and answer.message.kind is TEMPORARY
-    assert [n.fields["event_id"] for n in notes(effects, "license.not_upgraded")] == [21]
+    assert len(found(effects, events.LicenseNotUpgraded)) == 1
 
 
 def test_an_expired_temporary_token_is_followed_by_a_full_one_or_by_none() -> None:
@@ -136,5 +131,5 @@ def test_an_expired_temporary_token_is_followed_by_a_full_one_or_by_none() -> No
     server.logs_on()
     server.now = START + 90 * DAY
     assert server.refused(acquire()).code is ErrorCode.NO_LICENSE
-    server.asked(_add_pack(1), server.administrator)
+    server.asked(add_pack(1), server.administrator)
     assert server.issued(acquire()).kind is FULL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from daemons import events
 from daemons.effects import Persist
 from daemons.license_server.ledger import Ledger
 from daemons.license_server.pools import LedgerInconsistent
@@ -20,7 +21,6 @@ from tests.unit.license_server.scenario import (
     device,
     found,
     lend,
-    notes,
     pack,
     peer,
     validated,
@@ -42,7 +42,7 @@ def test_a_full_token_returns_to_the_pool_when_it_expires() -> None:
     assert server.pool().available == 0
     server.now = float(full.expires_at)
     effects = server.hears(QueryPools(), server.administrator)
-    assert len(notes(effects, "license.reclaimed")) == 1
+    assert len(found(effects, events.LicenseReclaimed)) == 1
     assert server.pool().available == 1
     assert server.journal()[-1] == "license.reclaimed"
 
@@ -52,7 +52,7 @@ def test_the_sweep_comes_at_the_earliest_expiry() -> None:
     assert server.core.next_deadline() is None
     full = server.full()
     assert server.core.next_deadline() == full.expires_at
-    assert len(notes(server.deadline(full.expires_at), "license.reclaimed")) == 1
+    assert len(found(server.deadline(full.expires_at), events.LicenseReclaimed)) == 1
     assert server.core.next_deadline() is None
 
 
@@ -138,7 +138,7 @@ def test_a_journal_entry_written_twice_stops_the_start() -> None:
 def test_a_clock_that_was_set_back_is_reported() -> None:
     server = Server("a", pack(1))
     server.now = START - 60.0
-    assert [n.fields for n in notes(server.restart(), "clock.set_back")] == [{"seconds": 60}]
+    assert found(server.restart(), events.ClockSetBack) == [events.ClockSetBack(seconds=60)]
 
 
 def test_licenses_are_shown_in_pages_and_for_one_device(monkeypatch: pytest.MonkeyPatch) -> None:

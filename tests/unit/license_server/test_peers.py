@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from daemons import events
 from daemons.effects import (
     Broadcast,
     Close,
@@ -21,7 +22,6 @@ from tests.unit.license_server.scenario import (
     Server,
     acquire,
     found,
-    notes,
     pack,
     peer,
     renew,
@@ -119,8 +119,8 @@ def test_a_candidate_that_cannot_be_reached_is_forgotten() -> None:
     server = Server("a", discovery=WORKGROUP_AND_SITE)
     (dial,) = found(searched(server, server.started, "b"), Dial)
     assert [row.verified_at for row in rows(server)] == [0]
-    (note,) = notes(server.answers(dial.ticket, FAILED), "peer.unreachable")
-    assert note.fields["event_id"] == 8
+    (event,) = found(server.answers(dial.ticket, FAILED), events.PeerUnreachable)
+    assert (event.peer, event.address, event.code) == ("b", "b.example", ErrorCode.UNREACHABLE)
     assert rows(server) == []
 
 

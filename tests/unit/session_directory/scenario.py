@@ -6,7 +6,8 @@ import random
 from itertools import count
 from typing import TypeVar
 
-from daemons.effects import Answer, Caller, Effect, Note, Peer
+from daemons.effects import Answer, Caller, Effect, Peer
+from daemons.events import Event
 from daemons.session_directory.core import SessionDirectoryCore
 from daemons.settings import IdentityFiles, Listen, SessionDirectorySettings
 from tsproto.errors import ErrorCode
@@ -38,6 +39,7 @@ LAPTOP = b"laptop".ljust(32, b".")
 PHONE = b"phone".ljust(32, b".")
 ACTIVE, DISCONNECTED = SessionState.ACTIVE, SessionState.DISCONNECTED
 
+E = TypeVar("E", bound=Event)
 M = TypeVar("M", bound=Message)
 _links = count(1)
 
@@ -94,8 +96,9 @@ def refusal(effects: list[Effect]) -> ErrorCode:
     return answer(effects, Refused).code
 
 
-def notes(effects: list[Effect], event: str) -> list[Note]:
-    return [e for e in effects if isinstance(e, Note) and e.event == event]
+def logged(effects: list[Effect], kind: type[E]) -> list[E]:
+    """The events of this class among the effects."""
+    return [effect for effect in effects if isinstance(effect, kind)]
 
 
 class Directory:
@@ -149,9 +152,14 @@ class Directory:
         *,
         avoid: str = "",
         device_id: bytes = LAPTOP,
+        trace_id: str = "",
     ) -> list[Effect]:
         request = PlaceSession(
-            user_name=user, application=application, device_id=device_id, avoid=avoid
+            user_name=user,
+            application=application,
+            device_id=device_id,
+            avoid=avoid,
+            trace_id=trace_id,
         )
         return self.hears(peer, request)
 

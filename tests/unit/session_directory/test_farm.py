@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from daemons import events
 from daemons.effects import Close
 from daemons.session_directory import records
 from tests.unit.session_directory.scenario import (
@@ -15,7 +16,7 @@ from tests.unit.session_directory.scenario import (
     Directory,
     answer,
     link,
-    notes,
+    logged,
     refusal,
     row,
 )
@@ -78,8 +79,8 @@ def test_a_name_that_stands_is_not_taken_over_from_another_place(place: dict[str
     refused = answer(effects, Refused)
     assert refused.code is ErrorCode.NOT_PERMITTED
     assert "ts1.example port 5605" in refused.detail
-    [note] = notes(effects, "join.refused")
-    assert note.fields["detail"] == refused.detail
+    [event] = logged(effects, events.JoinRefused)
+    assert event.detail == refused.detail
     directory.removed(ts1, 1)
     assert directory.sessions() == []
 
@@ -138,8 +139,8 @@ def test_the_note_of_a_join_tells_a_restart_from_a_broken_link() -> None:
     directory.asked_to_join(link("ts1"), incarnation=1)
     for incarnation, restarted in ((1, False), (2, True)):
         effects = directory.asked_to_join(link("ts1"), incarnation)
-        [note] = notes(effects, "server.joined")
-        assert note.fields["restarted"] is restarted
+        [event] = logged(effects, events.ServerJoined)
+        assert event.restarted is restarted
 
 
 def test_a_list_without_a_join_is_refused() -> None:
@@ -169,7 +170,7 @@ def test_after_a_part_that_was_refused_nothing_counts_until_the_next_join() -> N
     directory.asked_to_join(ts1)
     directory.synchronized(ts1, row("ts2", 1), last=False)
     assert refusal(directory.synchronized(ts1, row("ts1", 2))) is ErrorCode.NOT_JOINED
-    assert notes(directory.updated(ts1, row("ts1", 3)), "session.ignored")
+    assert logged(directory.updated(ts1, row("ts1", 3)), events.SessionIgnored)
     assert directory.sessions() == []
     directory.asked_to_join(ts1)
     answer(directory.synchronized(ts1, row("ts1", 2)), Done)
@@ -196,8 +197,8 @@ def test_a_host_has_no_more_rows_than_fit(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(records, "SESSIONS_OF_SERVER_MAX", 2)
     directory = Directory()
     ts1 = directory.joined("ts1", row("ts1", 1), row("ts1", 2))
-    [note] = notes(directory.updated(ts1, row("ts1", 3)), "session.ignored")
-    assert note.fields["reason"] == "too many sessions"
+    [event] = logged(directory.updated(ts1, row("ts1", 3)), events.SessionIgnored)
+    assert event.reason == "too many sessions"
     directory.updated(ts1, row("ts1", 2, state=ACTIVE))
     assert directory.sessions() == [("ts1", 1), ("ts1", 2)]
 
@@ -242,7 +243,7 @@ def test_news_before_the_list_is_complete_still_overtake_older_news() -> None:
     ts1 = link("ts1")
     directory.asked_to_join(ts1)
     directory.updated(ts1, row("ts1", 1, placement=9, state=ACTIVE))
-    assert notes(directory.updated(ts1, row("ts1", 1, placement=3)), "session.ignored")
+    assert logged(directory.updated(ts1, row("ts1", 1, placement=3)), events.SessionIgnored)
     directory.synchronized(ts1)
     assert [s.state for s in directory.page().sessions] == [ACTIVE]
 
@@ -287,21 +288,49 @@ def test_a_session_that_was_listed_fulfils_its_reservation() -> None:
 def test_news_are_taken_from_the_link_that_joined() -> None:
     directory = Directory()
     stranger = link("ts1")
-    [note] = notes(directory.updated(stranger, row("ts1", 1)), "session.ignored")
-    assert note.fields["reason"] == "not joined"
+    [event] = logged(directory.updated(stranger, row("ts1", 1)), events.SessionIgnored)
+    assert event.reason == "not joined"
     ts1 = directory.joined("ts1", row("ts1", 1))
-    assert notes(directory.removed(stranger, 1), "session.ignored")
+    assert logged(directory.removed(stranger, 1), events.SessionIgnored)
     assert directory.sessions() == [("ts1", 1)]
     directory.removed(ts1, 1)
     assert directory.sessions() == []
+
+
+def test_an_older_link_of_a_terminal_server_counts_for_nothing() -> None:
+    directory = Directory()
+    older = directory.joined("ts1", row("ts1", 1))
+    directory.joined("ts1", row("ts1", 1))
+    for effects in (
+        directory.updated(older, row("ts1", 1, state=ACTIVE)),
+        directory.updated(older, row("ts1", 2)),
+        directory.removed(older, 1),
+    ):
+        [event] = logged(effects, events.SessionIgnored)
+        assert event.reason == "not joined"
+    assert refusal(directory.asked_to_place(older)) is ErrorCode.NOT_JOINED
+    directory.core.on_peer_lost(older, directory.now)
+    assert state_of(directory, "ts1") is ServerState.READY
+    assert directory.page().sessions == [row("ts1", 1)]
+
+
+def test_the_list_of_an_older_link_is_refused_while_the_newer_one_synchronizes() -> None:
+    directory = Directory()
+    older, newer = link("ts1"), link("ts1")
+    directory.asked_to_join(older)
+    directory.asked_to_join(newer)
+    assert refusal(directory.synchronized(older, row("ts1", 1))) is ErrorCode.NOT_JOINED
+    assert state_of(directory, "ts1") is ServerState.SYNCHRONIZING
+    directory.synchronized(newer, row("ts1", 2))
+    assert directory.sessions() == [("ts1", 2)]
 
 
 def test_news_of_another_host_are_ignored() -> None:
     directory = Directory()
     ts1 = directory.joined("ts1")
     directory.joined("ts2", row("ts2", 1))
-    [note] = notes(directory.updated(ts1, row("ts2", 1, "user9")), "session.ignored")
-    assert note.fields["reason"] == "not permitted"
+    [event] = logged(directory.updated(ts1, row("ts2", 1, "user9")), events.SessionIgnored)
+    assert event.reason == "not permitted"
     directory.removed(ts1, 1)
     assert directory.sessions("user1") == [("ts2", 1)]
 
@@ -314,7 +343,7 @@ def test_an_update_with_a_lower_placement_than_the_rows_is_ignored(
     ts1 = directory.joined("ts1", row("ts1", 1, placement=7))
     effects = directory.updated(ts1, row("ts1", 1, state=ACTIVE, placement=placement))
     assert (directory.page().sessions[0].state is ACTIVE) is taken
-    assert bool(notes(effects, "session.ignored")) is not taken
+    assert bool(logged(effects, events.SessionIgnored)) is not taken
 
 
 @pytest.mark.parametrize(("placement", "taken"), [(6, False), (7, True), (8, True)])
@@ -359,7 +388,7 @@ def test_the_rows_of_a_lost_host_stay_until_it_is_given_up() -> None:
     assert directory.passes(LOST_SECONDS - 1) == []
     assert state_of(directory, "ts1") is ServerState.LOST
     assert directory.sessions() == [("ts1", 1)]
-    assert notes(directory.passes(1), "server.removed")
+    assert logged(directory.passes(1), events.ServerRemoved)
     assert state_of(directory, "ts1") is None
     assert directory.sessions() == []
 

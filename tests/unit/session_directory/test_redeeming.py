@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from daemons import events
 from tests.unit.session_directory.scenario import (
     ACTIVE,
     DISCONNECTED,
@@ -13,7 +14,7 @@ from tests.unit.session_directory.scenario import (
     Directory,
     answer,
     link,
-    notes,
+    logged,
     refusal,
     row,
 )
@@ -44,13 +45,13 @@ def test_a_ticket_expires(seconds: int, valid: bool) -> None:
     ts1 = directory.joined("ts1", row("ts1", 7, application="editor", placement=5))
     directory.now += TICKET_SECONDS + seconds
     effects = directory.redeemed(ts1, ticket)
-    assert bool(notes(effects, "ticket.refused")) is not valid
+    assert bool(logged(effects, events.TicketRefused)) is not valid
 
 
 @pytest.mark.parametrize(
     ("host", "user", "device_id", "reason"),
     [
-        ("ts3", "user1", LAPTOP, "for another host"),
+        ("ts3", "user1", LAPTOP, "for another terminal server"),
         ("ts1", "user2", LAPTOP, "for another user"),
         ("ts1", "user1", PHONE, "for another device"),
     ],
@@ -64,8 +65,8 @@ def test_every_failure_looks_alike_and_only_the_log_knows(
     effects = directory.redeemed(peer, ticket, user, device_id)
     assert answer(effects, Refused) == unknown
     assert unknown.code is ErrorCode.TICKET_INVALID
-    [note] = notes(effects, "ticket.refused")
-    assert note.fields == {"host": host, "user": user, "reason": reason}
+    [event] = logged(effects, events.TicketRefused)
+    assert (event.server, event.user_name, event.reason) == (host, user, reason)
 
 
 def test_a_host_that_is_still_joining_leaves_the_ticket_as_it_is() -> None:

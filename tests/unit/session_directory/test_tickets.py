@@ -12,12 +12,12 @@ from daemons.session_directory.tickets import Tickets
 from tests.unit.session_directory.scenario import LAPTOP, PHONE
 
 
-def issue(tickets: Tickets, host: str = "ts1", now: float = 100.0) -> bytes:
+def issue(tickets: Tickets, server: str = "ts1", now: float = 100.0) -> bytes:
     return tickets.issue(
         user_name="user1",
         application="",
         device_id=LAPTOP,
-        host=host,
+        server=server,
         session_id=7,
         placement=5,
         now=now,
@@ -28,12 +28,12 @@ def redeem(
     tickets: Tickets,
     secret: bytes,
     *,
-    host: str = "ts1",
+    server: str = "ts1",
     device_id: bytes = LAPTOP,
     user_name: str = "user1",
     now: float = 101.0,
 ) -> Ticket | str:
-    return tickets.redeem(secret, host=host, device_id=device_id, user_name=user_name, now=now)
+    return tickets.redeem(secret, server=server, device_id=device_id, user_name=user_name, now=now)
 
 
 def test_a_ticket_is_good_once() -> None:
@@ -56,7 +56,7 @@ def test_a_ticket_is_good_until_it_expires() -> None:
 def test_a_ticket_is_good_for_one_host_device_and_user_and_one_attempt() -> None:
     tickets = Tickets(30, random.Random(1))
     secret = issue(tickets)
-    assert redeem(tickets, secret, host="ts2") == "for another host"
+    assert redeem(tickets, secret, server="ts2") == "for another terminal server"
     assert redeem(tickets, secret) == "unknown or used"
     assert redeem(tickets, issue(tickets), device_id=PHONE) == "for another device"
     assert redeem(tickets, issue(tickets), user_name="user2") == "for another user"
@@ -79,9 +79,9 @@ def test_tickets_are_forgotten_in_the_order_of_their_expiry() -> None:
 def test_the_tickets_of_a_host_go_with_it() -> None:
     tickets = Tickets(30, random.Random(1))
     gone, kept = issue(tickets, "ts1"), issue(tickets, "ts2")
-    tickets.forget_host("ts1")
+    tickets.forget_server("ts1")
     assert redeem(tickets, gone) == "unknown or used"
-    assert isinstance(redeem(tickets, kept, host="ts2"), Ticket)
+    assert isinstance(redeem(tickets, kept, server="ts2"), Ticket)
 
 
 def test_tickets_are_full_at_their_limit(monkeypatch: pytest.MonkeyPatch) -> None:

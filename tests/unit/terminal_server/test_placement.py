@@ -146,7 +146,7 @@ def test_a_session_here_that_the_directory_does_not_know_is_not_doubled() -> Non
     [
         Failed(ErrorCode.UNANSWERED),
         Failed(ErrorCode.CONNECTION_LOST),
-        Refused(code=ErrorCode.DIRECTORY_REBUILDING),
+        Refused(code=ErrorCode.BUSY),
     ],
 )
 def test_a_directory_that_does_not_place_leaves_the_decision_to_this_host(outcome: Outcome) -> None:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from daemons.terminal_server.records import RECORDS, HostRecord, SessionRecord
+from daemons.terminal_server.records import RECORDS, ServerRecord, SessionRecord
 
 
 def test_each_record_has_a_table_of_its_own_and_a_key_of_its_fields() -> None:
-    assert RECORDS == (HostRecord, SessionRecord)
+    assert RECORDS == (ServerRecord, SessionRecord)
     assert len({record.table for record in RECORDS}) == len(RECORDS)
     for record in RECORDS:
         assert set(record.key) <= set(record.__struct_fields__)

@@ -5,33 +5,28 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from daemons.effects import Effect, Peer
+from daemons.effects import Peer
+from daemons.procedures import Inbox
+from daemons.terminal_server.client import Client
 from daemons.terminal_server.sessions import Session, SessionTable, restored
 from tests.unit.terminal_server.scenario import NOW
-from tsproto.errors import ErrorCode
 from tsproto.messages import Role, SessionState
 
 DEVICE = b"d" * 32
 COOKIE = b"c" * 32
 
 
-class Screen:
-    """A viewer that does nothing."""
-
-    def __init__(self, link: int = 1) -> None:
-        self.peer = Peer(link, Role.CLIENT, "", "10.0.0.9", 1)
-        self.session: Session | None = None
-        self.device_id = DEVICE
-        self.device_name = "laptop1"
-        self.trace_id = ""
-        self.columns = 100
-        self.rows = 30
-
-    def on_shown(self, session: Session, now: float) -> list[Effect]:
-        return []
-
-    def on_not_started(self, code: ErrorCode, detail: str, now: float) -> list[Effect]:
-        return []
+def viewer(link: int = 1) -> Client:
+    peer = Peer(link, Role.CLIENT, "", "10.0.0.9", 1)
+    return Client(
+        peer=peer,
+        trace_id="",
+        inbox=Inbox(),
+        device_id=DEVICE,
+        device_name="laptop1",
+        columns=100,
+        rows=30,
+    )
 
 
 def session(number: int = 1, **fields: Any) -> Session:
@@ -73,7 +68,7 @@ def test_removing_an_old_session_leaves_the_users_new_one() -> None:
 
 def test_a_session_is_found_by_the_link_that_shows_it_and_no_other() -> None:
     table = table_of(one := session())
-    first, second = Screen(1), Screen(2)
+    first, second = viewer(1), viewer(2)
     table.show(one, first, COOKIE)
     table.show(one, second, COOKIE)
     assert table.shown_to(first.peer) is None
@@ -85,15 +80,15 @@ def test_a_session_is_found_by_the_link_that_shows_it_and_no_other() -> None:
 def test_the_directory_is_not_told_of_starting_sessions_and_commands() -> None:
     starting, active, command = session(1), session(2, application="mail"), session(3, command="ls")
     table = table_of(starting, active, command)
-    table.show(active, Screen(1), COOKIE)
-    table.show(command, Screen(2), b"")
+    table.show(active, viewer(1), COOKIE)
+    table.show(command, viewer(2), b"")
     assert table.shared() == [active]
 
 
 def test_showing_takes_the_size_and_device_of_the_viewer() -> None:
     one = session()
     one.disconnect(NOW)
-    one.show(Screen(), COOKIE)
+    one.show(viewer(), COOKIE)
     assert (one.state, one.disconnected_at) == (SessionState.ACTIVE, 0)
     assert (one.columns, one.rows, one.device_id) == (100, 30, DEVICE)
     assert one.cookie_hash == hashlib.sha256(COOKIE).digest()
@@ -101,7 +96,7 @@ def test_showing_takes_the_size_and_device_of_the_viewer() -> None:
 
 def test_a_cookie_is_good_for_its_user_and_device_alone() -> None:
     one = session()
-    one.show(Screen(), COOKIE)
+    one.show(viewer(), COOKIE)
     assert one.accepts_cookie(COOKIE, "ann", DEVICE)
     assert not one.accepts_cookie(COOKIE, "bob", DEVICE)
     assert not one.accepts_cookie(COOKIE, "ann", b"x" * 32)
@@ -110,13 +105,13 @@ def test_a_cookie_is_good_for_its_user_and_device_alone() -> None:
 
 def test_a_session_without_cookie_accepts_none() -> None:
     one = session(command="ls")
-    one.show(Screen(), b"")
+    one.show(viewer(), b"")
     assert not one.accepts_cookie(b"", "ann", DEVICE)
 
 
 def test_a_record_brings_back_all_but_the_viewer() -> None:
     one = session(placement=9)
-    one.show(Screen(), COOKIE)
+    one.show(viewer(), COOKIE)
     again = restored(one.record(), NOW + 5)
     assert (again.state, again.disconnected_at, again.viewer) == (
         SessionState.DISCONNECTED,
@@ -129,7 +124,7 @@ def test_a_record_brings_back_all_but_the_viewer() -> None:
 
 def test_a_row_says_what_the_directory_keeps() -> None:
     one = session(placement=9)
-    one.show(Screen(), COOKIE)
+    one.show(viewer(), COOKIE)
     row = one.row("ts1")
     assert (row.host, row.session_id, row.user_name, row.placement) == ("ts1", 1, "ann", 9)
     assert (row.state, row.columns, row.rows, row.device_name) == (

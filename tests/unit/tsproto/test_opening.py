@@ -35,18 +35,18 @@ def answered(data: bytes, **how: object) -> list[Event]:
 
 
 def test_both_ends_learn_who_the_other_is() -> None:
-    client = dialler(CLIENT, capabilities=["a"])
-    server = listener(TERMINAL_SERVER, farm="lab", capabilities=["b"])
-    assert talk(client, server) == [Opened(CLIENT, "laptop1", 1, ("a",), "")]
+    client = dialler(CLIENT)
+    server = listener(TERMINAL_SERVER, farm="lab")
+    assert talk(client, server) == [Opened(CLIENT, "laptop1", 1, "")]
     assert (server.peer_role, server.peer_name) == (CLIENT, "laptop1")
     assert (client.peer_role, client.peer_name) == (TERMINAL_SERVER, "ts1")
 
 
-def test_the_dialler_learns_farm_and_capabilities() -> None:
-    client, server = dialler(CLIENT), listener(TERMINAL_SERVER, farm="lab", capabilities=["b"])
+def test_the_dialler_learns_the_farm() -> None:
+    client, server = dialler(CLIENT), listener(TERMINAL_SERVER, farm="lab")
     server.receive_data(client.data_to_send(), 0.0)
     events = client.receive_data(server.data_to_send(), 0.0)
-    assert events == [Opened(TERMINAL_SERVER, "ts1", 1, ("b",), "lab")]
+    assert events == [Opened(TERMINAL_SERVER, "ts1", 1, "lab")]
 
 
 def test_the_one_that_listens_waits_for_hello() -> None:
@@ -68,7 +68,7 @@ def test_a_client_goes_on_to_licensing_and_all_others_to_service(
 
 
 def test_the_highest_version_that_both_speak_is_taken() -> None:
-    assert heard(hello(low=0, high=9)) == [Opened(TERMINAL_SERVER, "ts1", 1, (), "")]
+    assert heard(hello(low=0, high=9)) == [Opened(TERMINAL_SERVER, "ts1", 1, "")]
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 0), (2, 9), (9, 0)])
@@ -85,7 +85,7 @@ def test_a_welcome_in_a_version_that_was_not_offered_is_refused(version: int) ->
 
 
 def test_a_peer_is_what_its_certificate_says() -> None:
-    opened_as = Opened(TERMINAL_SERVER, "ts1", 1, (), "lab")
+    opened_as = Opened(TERMINAL_SERVER, "ts1", 1, "lab")
     assert heard(hello(), certified=TS1, trusted=False) == [opened_as]
 
 
@@ -112,11 +112,11 @@ def test_without_a_certificate_only_a_client_is_believed(role: int) -> None:
 def test_a_client_needs_no_certificate() -> None:
     server = listener(TERMINAL_SERVER, trusted=False)
     (event,) = server.receive_data(hello(role=1, name="any device"), 0.0)
-    assert event == Opened(CLIENT, "any device", 1, (), "")
+    assert event == Opened(CLIENT, "any device", 1, "")
 
 
 def test_a_plain_connection_believes_what_the_peer_says() -> None:
-    assert heard(hello()) == [Opened(TERMINAL_SERVER, "ts1", 1, (), "")]
+    assert heard(hello()) == [Opened(TERMINAL_SERVER, "ts1", 1, "")]
 
 
 def test_a_client_has_no_business_with_a_license_server() -> None:

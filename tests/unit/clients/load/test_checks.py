@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from clients.administrator import Daemon, QueryFailed
+from clients.administrator import Daemon
+from clients.ask import AskFailed
 from clients.load.checks import CONSERVED, LOGGED_OFF, ONE_SESSION, Checks, told
 from clients.load.measuring.results import CheckResult
 from clients.steps import Host
@@ -54,12 +55,12 @@ class Farm:
 
     async def pools(self, daemon: Daemon) -> list[PoolRow]:
         if self._silent:
-            raise QueryFailed(ErrorCode.UNREACHABLE, f"{daemon.host} is not there")
+            raise AskFailed(ErrorCode.UNREACHABLE, f"{daemon.host} is not there")
         return list(self._pools.pop(0) if len(self._pools) > 1 else self._pools[0])
 
     async def sessions(self, daemon: Daemon, user_name: str = "") -> list[SessionRow]:
         if self._silent:
-            raise QueryFailed(ErrorCode.UNREACHABLE, f"{daemon.host} is not there")
+            raise AskFailed(ErrorCode.UNREACHABLE, f"{daemon.host} is not there")
         return list(self._sessions.pop(0) if len(self._sessions) > 1 else self._sessions[0])
 
 
@@ -67,7 +68,7 @@ async def result_of(
     rule: str, farm: Farm | None, directory: Host | None = DIRECTORY
 ) -> CheckResult:
     checks = Checks(farm, [LICENSE_SERVER], directory)
-    async with checks.around():
+    async with checks.sampling():
         pass
     await checks.look_again()
     [found] = [check for check in checks.results((), {}) if check.rule == rule]
@@ -169,7 +170,7 @@ def test_a_few_of_many_are_told() -> None:
 
 async def after_a_run(*sessions: Sequence[SessionRow]) -> CheckResult:
     checks = Checks(Farm(sessions=sessions), [], DIRECTORY, {"user1"})
-    async with checks.around():
+    async with checks.sampling():
         pass
     await checks.look_again()
     [found] = [check for check in checks.results((), {LOGGED_OFF: 1}) if check.rule == LOGGED_OFF]

@@ -118,7 +118,7 @@ def test_the_built_in_scenarios_are_listed_with_what_they_are_for() -> None:
 
 def test_a_scenario_shows_its_file_to_begin_ones_own_with(here: Path) -> None:
     shown = load("storm", "--show").stdout
-    assert shown.startswith("# Everybody at eight in the morning")
+    assert shown.startswith("# Eight in the morning: ")
     (here / "own.toml").write_text(shown)
     assert "no users to log on" in load("own.toml", "--hosts", "127.0.0.1", "--plain").stderr
     assert load("strom", "--show").exit_code == ExitCode.USAGE
@@ -133,7 +133,9 @@ def test_a_farm_that_is_not_there_is_a_failure_and_not_a_result(here: Path) -> N
 
 def test_a_lab_that_is_missing_its_files_is_told(here: Path) -> None:
     daemons = [{"name": "license-a", "role": "license_server", "host": "127.0.9.31", "port": 1}]
-    (here / "lab.json").write_text(json.dumps({"farm": "lab", "daemons": daemons}))
+    (here / "lab.json").write_text(
+        json.dumps({"farm": "lab", "net": 9, "users": [], "daemons": daemons})
+    )
     done = load("license-only", "--lab", ".")
     assert done.exit_code == ExitCode.USAGE
     assert "authority.crt: No such file" in done.stderr

@@ -5,9 +5,7 @@ from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import TABLE
 from tsproto.reference import document
-from tsproto.reference.document import CHAPTERS, FOLDER
-from tsproto.requirements import CHAPTERS as REQUIREMENT_CHAPTERS
-from tsproto.requirements import REQUIREMENTS, RETIRED
+from tsproto.requirements import CHAPTERS, REQUIREMENTS, RETIRED
 
 TEXT = document.render()
 
@@ -17,11 +15,6 @@ def section(heading: str) -> str:
     found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", TEXT, re.DOTALL | re.MULTILINE)
     assert found, f"no heading {heading!r}"
     return found[1]
-
-
-def test_the_document_is_fresh() -> None:
-    written = document.PROTOCOL_MD.read_text(encoding="utf-8")
-    assert written == TEXT, "stale: run `python -m tsproto.reference --write`"
 
 
 def test_every_message_has_one_section_with_its_fields() -> None:
@@ -52,10 +45,10 @@ def test_every_requirement_stands_there_once_and_no_other() -> None:
     assert found == Counter([*RETIRED, *(requirement.id for requirement in REQUIREMENTS)])
 
 
-def test_every_chapter_file_is_used_and_has_its_requirements() -> None:
-    files = {path.stem for path in (FOLDER / "chapters").glob("*.md")}
-    assert files == {"introduction", *CHAPTERS}
-    assert set(CHAPTERS) == set(REQUIREMENT_CHAPTERS.values())
+def test_every_chapter_is_listed_in_order() -> None:
+    listed = re.findall(r"^\d+\. \[(.+)\]\(#", TEXT, re.MULTILINE)
+    assert listed == re.findall(r"^## (.+)$", TEXT, re.MULTILINE)[1:]
+    assert len(listed) == len(CHAPTERS) - 1
 
 
 def test_nothing_is_left_to_be_put_in() -> None:

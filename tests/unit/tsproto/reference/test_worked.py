@@ -3,11 +3,11 @@ import re
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from tsproto import codec, limits
+from tsproto import codec, discovery, limits
 from tsproto.license_token import read_claims
-from tsproto.messages import ResizeSession
+from tsproto.messages import TABLE, Kind, LicenseInfo, LicenseRequest, ResizeSession
 from tsproto.reference import worked
-from tsproto.reference.examples import CLAIMS
+from tsproto.reference.worked import ANSWER, CLAIMS, QUERY, frame_parts, struct_parts
 
 
 def blocks(text: str) -> list[bytes]:
@@ -40,3 +40,46 @@ def test_the_proof_shown_is_of_the_device_shown() -> None:
     assert hashlib.sha256(device[32:64]).digest() == device[64:]
     assert signed.startswith(b"tsfarm device proof 1\0")
     Ed25519PublicKey.from_public_bytes(device[32:64]).verify(signature, signed)
+
+
+def test_the_example_of_the_device_is_the_proof_shown() -> None:
+    device, signed, signature = blocks(worked.proof())
+    assert LicenseInfo.example["public_key"] == device[32:64]
+    assert LicenseInfo.example["signature"] == signature
+    assert LicenseRequest.example["nonce"] in signed
+
+
+def test_the_parts_of_an_example_are_its_frame() -> None:
+    for kind in TABLE.values():
+        message = kind(**kind.example)
+        parts = b"".join(data for data, _ in frame_parts(message))
+        decoded = codec.decode_message(parts[codec.HEADER.size :])
+        assert decoded == message
+        assert (decoded.request_id == 0) == (kind.row.kind is Kind.NOTIFICATION)
+
+
+def test_an_example_is_shown_with_what_its_bytes_mean() -> None:
+    shown = worked.example(ResizeSession)
+    assert shown == (
+        "```\n"
+        "c9 00 00 00 06 00  frame: a message of 6 bytes\n"
+        "94                 array of 4\n"
+        "13                 number 19: ResizeSession\n"
+        "00                 request_id 0\n"
+        "cc 84              columns 132\n"
+        "2b                 rows 43\n"
+        "```"
+    )
+
+
+def test_long_values_are_cut_and_say_by_how_much() -> None:
+    shown = worked.example(TABLE[12])
+    assert re.search(r"^c4 d0 .*  token: 208 bytes\n\.\.\. 194 more$", shown, re.MULTILINE)
+
+
+def test_the_datagrams_shown_are_datagrams() -> None:
+    query = discovery.decode_query(discovery.encode_query(QUERY))
+    assert query is not None
+    assert len(b"".join(data for data, _ in struct_parts(query, []))) == 512
+    answer = b"".join(data for data, _ in struct_parts(ANSWER, []))
+    assert discovery.decode_answer(answer) == ANSWER

@@ -29,7 +29,10 @@ def driver_of(*acts: str, rules: list[str]) -> Directory:
     )
     assignment = Assignment(share=0, shares=1, farm=Farm(name="lab"), scenario=scenario)
     return Directory(
-        assignment, Measures(), lambda rule, detail: rules.append(rule), random.Random(1)
+        assignment,
+        Measures(0, lambda: 0.0),
+        lambda rule, detail: rules.append(rule),
+        random.Random(1),
     )
 
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from clients.load.drivers.licenses import FULL_AFTER_LOGON, NEVER_BACK, SAME_TOKEN, Device, Licenses
-from clients.load.drivers.line import Line
+from clients.load.drivers.request_link import RequestLink
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Assignment, Farm
 from clients.load.scenario import Act, Closed, Journey, Scenario
@@ -40,12 +40,15 @@ class Seen:
             share=0, shares=1, farm=Farm(name="lab", license_servers=HOSTS), scenario=SCENARIO
         )
         self.driver = Licenses(
-            assignment, Measures(), lambda rule, _: self.rules.append(rule), random.Random(1)
+            assignment,
+            Measures(0, lambda: 0.0),
+            lambda rule, _: self.rules.append(rule),
+            random.Random(1),
         )
         self.moves = self.driver.moves()
 
     def device(self, first: str = "issue", host: Host = HOSTS[0]) -> Device:
-        line: Line[Device] = Line(self.driver, host, "load-0", None)
+        line: RequestLink[Device] = RequestLink(self.driver, host, "load-0", None)
         return self.driver.subject(line, self.moves[first])
 
     def hear(self, device: Device, move: str, kind: LicenseKind, license_id: bytes) -> None:
@@ -134,6 +137,8 @@ def test_a_known_device_comes_again_at_the_license_server_that_knows_it() -> Non
 
 async def test_a_farm_without_license_servers_is_told() -> None:
     assignment = Assignment(share=0, shares=1, farm=Farm(name="lab"), scenario=SCENARIO)
-    driver = Licenses(assignment, Measures(), lambda rule, detail: None, random.Random(1))
+    driver = Licenses(
+        assignment, Measures(0, lambda: 0.0), lambda rule, detail: None, random.Random(1)
+    )
     with pytest.raises(TsfarmError, match="has no license-server"):
         await driver.open()

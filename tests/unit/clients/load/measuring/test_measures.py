@@ -34,7 +34,7 @@ def test_what_no_histogram_holds_counts_as_its_ends() -> None:
 
 
 def test_an_interval_holds_what_came_since_the_last_one() -> None:
-    measures = Measures(worker=3)
+    measures = Measures(3, lambda: 0.0)
     measures.begun(0.002)
     measures.took("logon", 0.010)
     measures.failed("logon", ErrorCode.LOGON_BUSY)
@@ -53,7 +53,7 @@ def test_an_interval_holds_what_came_since_the_last_one() -> None:
 
 
 def test_a_warm_up_is_forgotten_with_the_time_that_it_took() -> None:
-    measures = Measures()
+    measures = Measures(0, lambda: 0.0)
     measures.took("logon", 1.0)
     measures.begun(1.0)
     measures.forget(10.0)

@@ -20,11 +20,12 @@ START = 1_000.0
 
 
 class Time:
-    """A made-up clock and a timer; whoever is woken may be woken `late`."""
+    """A made-up clock and a timer, which may call back `late`; `is_over` once the pacer is done."""
 
     def __init__(self) -> None:
         self.now = START
         self.late = 0.0
+        self.is_over = False
         self._due: tuple[float, Callable[[], None]] | None = None
 
     def clock(self) -> float:
@@ -32,6 +33,9 @@ class Time:
 
     def set(self, at: float, callback: Callable[[], None]) -> None:
         self._due = at, callback
+
+    def end(self) -> None:
+        self.is_over = True
 
     def cancel(self) -> None:
         self._due = None
@@ -76,7 +80,7 @@ class Room:
 
 
 def paced(pace: Pace, driver: Room, time: Time) -> Pacer:
-    pacer = Pacer(pace, driver, time, time.clock)
+    pacer = Pacer(pace, driver, time, time.clock, time.end)
     pacer.start()
     return pacer
 
@@ -84,7 +88,7 @@ def paced(pace: Pace, driver: Room, time: Time) -> Pacer:
 def opened(
     at: list[float], time: Time, driver: Room, in_flight_max: int = 1_000
 ) -> tuple[Pacer, Measures]:
-    measures = Measures()
+    measures = Measures(0, lambda: 0.0)
     pace = OpenPace(iter([START + each for each in at]), in_flight_max, driver, measures)
     return paced(pace, driver, time), measures
 
@@ -92,7 +96,7 @@ def opened(
 def closed(
     time: Time, driver: Room, begins: list[float], think_seconds: float = 0.0, seconds: float = 10.0
 ) -> tuple[Pacer, Measures]:
-    measures = Measures()
+    measures = Measures(0, lambda: 0.0)
     pace = ClosedPace(
         [START + each for each in begins], think_seconds, START + seconds, driver, measures
     )
@@ -148,7 +152,7 @@ def test_an_arrival_that_the_driver_has_nobody_for_is_dropped_too() -> None:
 def test_a_burst_begins_in_batches_so_that_answers_are_read_between_them() -> None:
     time = Time()
     driver = Room(time, room=10 * BATCH)
-    measures = Measures()
+    measures = Measures(0, lambda: 0.0)
     pace = OpenPace(iter([START] * (BATCH + 1)), 10 * BATCH, driver, measures)
     pace.begin_due(START)
     assert len(driver.begun) == BATCH
@@ -163,9 +167,9 @@ def test_it_is_over_when_the_last_journey_has_ended() -> None:
     driver = Room(time)
     pacer, _ = opened([1.0], time, driver)
     time.pass_until(START + 5.0)
-    assert not pacer.over.is_set()
+    assert not time.is_over
     driver.end_one()
-    assert pacer.over.is_set()
+    assert time.is_over
 
 
 def test_a_stopped_pacer_begins_nothing_and_waits_for_what_is_under_way() -> None:
@@ -176,9 +180,9 @@ def test_a_stopped_pacer_begins_nothing_and_waits_for_what_is_under_way() -> Non
     pacer.stop()
     time.pass_until(START + 5.0)
     assert driver.due == [1.0]
-    assert not pacer.over.is_set()
+    assert not time.is_over
     driver.end_one()
-    assert pacer.over.is_set()
+    assert time.is_over
 
 
 # --- closed ---------------------------------------------------------------------------------------
@@ -242,4 +246,4 @@ def test_nobody_begins_after_the_end() -> None:
     time.pass_until(START + 20.0)
     driver.end_one()
     assert driver.due == [0.0, 0.0]
-    assert pacer.over.is_set()
+    assert time.is_over

@@ -11,6 +11,7 @@ import pytest
 
 from clients.load.measuring.totals import Glimpse, GlimpseOfStep
 from clients.load.report.progress import Progress, coloured
+from clients.load.report.progress import progress as made
 
 LOGON = GlimpseOfStep(step="logon", per_second=99.8, count=1200, failed=0, p50=12.34, p99=31.0)
 XTERM = {"TERM": "xterm"}
@@ -56,7 +57,7 @@ def progress(
     stream: io.StringIO, environment: Mapping[str, str] = XTERM, **options: Any
 ) -> Progress:
     options = {"seconds": 60.0, "clock": ticking(1.0), **options}
-    return Progress("storm", stream=stream, environment=environment, **options)
+    return made("storm", stream=stream, environment=environment, **options)
 
 
 # --- on a terminal --------------------------------------------------------------------------------

@@ -114,8 +114,8 @@ def test_no_line_is_longer_than_a_hundred_columns() -> None:
 def test_colour_adds_nothing_but_colour() -> None:
     found = result(steps=[step("logon", {"NO_LICENSE": 1})], complete=False)
     coloured = summary(found, colour=True)
-    assert "\x1b[31m" in coloured
-    assert re.sub(r"\x1b\[\d*m", "", coloured) == summary(found, colour=False)
+    assert "\x1b[1;31m" in coloured
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == summary(found, colour=False)
 
 
 def test_what_a_farm_says_does_not_command_the_terminal() -> None:

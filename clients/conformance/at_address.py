@@ -1,0 +1,167 @@
+"""Anybody's implementation at an address: what those who run it say of it on the command line.
+
+It was configured as one cast wants it, and they say which; the cases of the others are skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from clients.conformance.acting import NAMES
+from clients.conformance.ears import Ear
+from clients.conformance.over_sockets import Address, OverSockets, Settings
+from clients.conformance.playing import Playing
+from clients.conformance.stage import DIALS_THE_SUITE, Cast, Target, Unavailable
+from clients.conformance.trust import Files, Trust
+from tsproto.messages import Role
+
+PLACES = {"license-server": Role.LICENSE_SERVER, "session-directory": Role.SESSION_DIRECTORY}
+CASTS = {
+    cast.name.lower().replace("_", "-"): cast for cast in Cast if cast is not Cast.OUTSIDE_A_LAB
+}
+WORDS: dict[Cast, str] = {cast: word for word, cast in CASTS.items()}
+BEGINS_ANEW = (*DIALS_THE_SUITE, Cast.GRACE)  # a grace period that has ended does not come back
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("a target at an address")
+    add = group.add_argument
+    add("--ca", type=Path, metavar="FILE", help="the farm's authority (PEM)")
+    key = "its key: the suite makes the certificates that it has to show"
+    add("--ca-key", type=Path, metavar="FILE", help=key)
+    names = "without that key: a certificate with its key, for each name that is listed below"
+    add(
+        "--identity",
+        nargs=2,
+        type=Path,
+        action="append",
+        default=[],
+        metavar=("CERT", "KEY"),
+        help=names,
+    )
+    add("--plain", action="store_true", help="TCP without TLS")
+    add("--farm", default="farm", help="the farm's name where no --ca says it")
+    user = "an account of the target: some cases need two"
+    add("--user", nargs=2, action="append", default=[], metavar=("NAME", "PASSWORD"), help=user)
+    applications = "applications that users may start"
+    add("--application", nargs="+", action="extend", default=[], metavar="NAME", help=applications)
+    broken = "an application whose program does not start"
+    add("--broken-application", default="", metavar="NAME", help=broken)
+    place = "ROLE=HOST:PORT"
+    beside = "a right license server or session directory of the target's farm"
+    add("--beside", action="append", default=[], metavar=place, help=beside)
+    play = "listen as the license server or session directory that the target dials"
+    add("--play", action="append", default=[], metavar=place, help=play)
+    fresh = "starts the target anew, with nothing left of before: needed with --play"
+    add("--fresh", default="", metavar="COMMAND", help=fresh)
+    restart = "kills the target, and starts it with what it has made durable"
+    add("--restart", default="", metavar="COMMAND", help=restart)
+    cast = "how the target is set up: {} (by default right; with --play played)"
+    add("--cast", choices=CASTS, metavar="CAST", help=cast.format(", ".join(CASTS)))
+    discovery = "where a license server of the farm hears broadcasts"
+    add("--discovery", default="", metavar="HOST:PORT", help=discovery)
+    for scope in ("workgroup", "domain", "site"):
+        add(f"--{scope}", default="", metavar="NAME", help=f"the target's {scope}")
+
+
+def settings_at_address(common: Settings, options: argparse.Namespace) -> Settings:
+    """Raises ValueError, which names the option, for what cannot be so."""
+    if options.ca is None and not options.plain and common.role is not Role.CLIENT:
+        raise ValueError("name the farm's authority (--ca), a lab (--lab), or say --plain")
+    scopes = {1: options.workgroup, 2: options.domain, 3: options.site}
+    return replace(
+        common,
+        address=_address("the target", options.target),
+        tls=not options.plain,
+        trust=_trust(options),
+        applications=tuple(options.application),
+        broken_application=options.broken_application,
+        beside=dict(_place("--beside", text) for text in options.beside),
+        discovery=_address("--discovery", options.discovery) if options.discovery else None,
+        scopes={number: name for number, name in scopes.items() if name},
+        restart=options.restart,
+    )
+
+
+def source_at_address(settings: Settings, options: argparse.Namespace) -> AtAddress:
+    """Raises ConnectionError when nobody is there, ValueError for options that do not fit."""
+    places = [_place("--play", text) for text in options.play]
+    cast = CASTS[options.cast] if options.cast else _cast_of(places)
+    if cast in DIALS_THE_SUITE and not places:
+        raise ValueError(f"--cast {options.cast} needs --play: where the target dials the suite")
+    ears = _ears(settings.trust if settings.tls else None, places)
+    target = Playing(settings, ears) if ears else OverSockets(settings)
+    if cast not in BEGINS_ANEW:
+        target.check_is_there()
+    return AtAddress(target, cast, options.fresh)
+
+
+class AtAddress:
+    """The source of a target that there is once. `fresh` is the command that starts it anew."""
+
+    def __init__(self, target: OverSockets, cast: Cast, fresh: str = "") -> None:
+        self._target = target
+        self._cast = cast
+        self._fresh = fresh
+
+    def target(self, cast: Cast, fresh: bool) -> Target:
+        if cast is Cast.OUTSIDE_A_LAB:
+            cast = Cast.RIGHT
+        if cast is not self._cast:
+            how = {Cast.PLAYED: "--play", Cast.RIGHT: "without --play"}.get(cast)
+            how = how or f"--cast {WORDS[cast]}"
+            raise Unavailable(f"is for a target that is set up so: {cast.value} ({how})")
+        if cast in BEGINS_ANEW:
+            if not self._fresh:
+                raise Unavailable("is for a target that was just started (--fresh)")
+            self._target.start_anew(self._fresh)
+        return self._target
+
+    def done(self, target: Target, has_failed: bool) -> None:
+        """It goes on to the next case."""
+
+    def stop(self) -> None:
+        self._target.stop()
+
+
+def _trust(options: argparse.Namespace) -> Trust | None:
+    if options.ca is not None:
+        given = [Files(*pair) for pair in options.identity]
+        return Trust(options.ca, options.ca_key, given)
+    return None if options.plain else Trust.invented(options.farm)
+
+
+def _cast_of(places: Sequence[tuple[Role, Address]]) -> Cast:
+    license_servers = [role for role, _ in places if role is Role.LICENSE_SERVER]
+    if len(license_servers) == 2:
+        return Cast.TWO_LICENSE_SERVERS
+    return Cast.PLAYED if places else Cast.RIGHT
+
+
+def _ears(trust: Trust | None, places: Sequence[tuple[Role, Address]]) -> list[Ear]:
+    """The second of one role has another name."""
+    ears: list[Ear] = []
+    for role, address in places:
+        number = 1 + sum(ear.role is role for ear in ears)
+        name = NAMES[role] if number == 1 else f"{NAMES[role]}{number}"
+        ears.append(Ear(role, name, address, trust))
+    return ears
+
+
+def _place(option: str, text: str) -> tuple[Role, Address]:
+    word, _, where = text.partition("=")
+    if word not in PLACES or not where:
+        expected = " or ".join(f"{word}=HOST:PORT" for word in PLACES)
+        raise ValueError(f"{option} {text}: expected {expected}")
+    return PLACES[word], _address(f"{option} {text}", where)
+
+
+def _address(what: str, text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise ValueError(f"{what}: expected HOST:PORT, found {text!r}")
+    return Address(host, int(port))

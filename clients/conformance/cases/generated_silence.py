@@ -1,0 +1,126 @@
+"""For every state: nothing is said until the deadline, or nothing but heartbeats. Made from the
+table's states; a state that is new there has no deadline here, and fails a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from clients.conformance.acting import Stage
+from clients.conformance.case import Case, Script
+from clients.conformance.peer import Peer
+from clients.conformance.reach import Spot, diallers, reach, states
+from clients.conformance.stage import Unmet
+from tsproto import limits
+from tsproto.errors import ErrorCode
+from tsproto.messages import Heartbeat, LinkState, Role
+
+SLACK_SECONDS = 2.0
+BEAT_SECONDS = 10.0
+
+# How long a state may last in which nothing is said: the requirement, its time, its code.
+SILENCE = {
+    LinkState.OPENING: ("TIME-01", limits.OPENING_SECONDS, ErrorCode.TIMED_OUT),
+    LinkState.LICENSING: ("TIME-03", limits.LICENSING_SECONDS, ErrorCode.TIMED_OUT),
+    LinkState.LOGON: ("BEAT-02", limits.SILENT_SECONDS, ErrorCode.PEER_SILENT),
+    LinkState.SESSION: ("BEAT-02", limits.SILENT_SECONDS, ErrorCode.PEER_SILENT),
+    LinkState.SERVICE: ("BEAT-02", limits.SILENT_SECONDS, ErrorCode.PEER_SILENT),
+}
+# How long it may last where heartbeats come; nothing limits the others.
+WITH_HEARTBEATS = {
+    LinkState.LICENSING: limits.LICENSING_SECONDS,
+    LinkState.LOGON: limits.LOGON_SECONDS,
+}
+
+
+def cases(target: Role) -> Iterator[Case]:
+    talkers = (Role.TERMINAL_SERVER,) if target is Role.CLIENT else diallers(target)
+    for role in talkers:
+        for state in (LinkState.OPENING, *states(target, role)):
+            spot = Spot(role, state)
+            yield _silent_case(target, spot)
+            if state is LinkState.OPENING:
+                continue
+            yield _case(target, "BEAT-01", f"{spot.words}.idle", _idle(spot))
+            if target is not Role.CLIENT:
+                yield _beating_case(target, spot)
+
+
+def _silent_case(target: Role, spot: Spot) -> Case:
+    requirement, seconds, code = SILENCE[spot.state]
+    if target is Role.CLIENT:
+        # Whoever listens limits the phases; a client gives its host up when that is silent.
+        is_opening = spot.state is LinkState.OPENING
+        requirement = "TIME-02" if is_opening else "BEAT-02"
+        seconds = limits.OPENING_SECONDS if is_opening else limits.SILENT_SECONDS
+        code = ErrorCode.TIMED_OUT if is_opening else ErrorCode.PEER_SILENT
+    return _case(target, requirement, f"{spot.words}.silent", _silent(spot, seconds, code))
+
+
+def _beating_case(target: Role, spot: Spot) -> Case:
+    words = f"{spot.words}.heartbeats"
+    seconds = WITH_HEARTBEATS.get(spot.state)
+    if seconds is None:
+        return _case(target, "TIME-06", words, _beating_on(spot))
+    requirement = "TIME-04" if spot.state is LinkState.LOGON else "BEAT-05"
+    return _case(target, requirement, words, _beating_until(spot, seconds))
+
+
+def _case(target: Role, requirement: str, words: str, script: Script) -> Case:
+    return Case(f"{requirement}.{words}", requirement, target, script, leaves_no_trace=True)
+
+
+def _silent(spot: Spot, seconds: float, code: ErrorCode) -> Script:
+    def script(stage: Stage) -> None:
+        stage.needs_seconds(seconds)
+        peer, _ = reach(stage, spot)
+        began = stage.now
+        peer.expect_goodbye(code, seconds=seconds + SLACK_SECONDS)
+        lasted = stage.now - began
+        if not seconds - SLACK_SECONDS <= lasted <= seconds + SLACK_SECONDS:
+            raise Unmet(f"expected the Goodbye after {seconds:g} s, it came after {lasted:.1f} s")
+
+    return script
+
+
+def _idle(spot: Spot) -> Script:
+    """Whoever says nothing else says Heartbeat."""
+
+    def script(stage: Stage) -> None:
+        stage.needs_seconds(limits.HEARTBEAT_SECONDS)
+        peer, _ = reach(stage, spot)
+        peer.hear(Heartbeat, limits.HEARTBEAT_SECONDS + SLACK_SECONDS)
+
+    return script
+
+
+def _beating_until(spot: Spot, seconds: float) -> Script:
+    """Heartbeats do not make a phase longer."""
+
+    def script(stage: Stage) -> None:
+        stage.needs_seconds(seconds)
+        peer, _ = reach(stage, spot)
+        began = stage.now
+        while stage.now - began < seconds - BEAT_SECONDS:
+            _beat(peer, BEAT_SECONDS)
+        peer.say(Heartbeat())
+        peer.expect_goodbye(ErrorCode.TIMED_OUT, seconds=BEAT_SECONDS + SLACK_SECONDS)
+
+    return script
+
+
+def _beating_on(spot: Spot) -> Script:
+    """With heartbeats alone a link lasts."""
+
+    def script(stage: Stage) -> None:
+        stage.needs_seconds(4 * limits.SILENT_SECONDS)
+        peer, _ = reach(stage, spot)
+        for _ in range(int(4 * limits.SILENT_SECONDS / BEAT_SECONDS)):
+            _beat(peer, BEAT_SECONDS)
+
+    return script
+
+
+def _beat(peer: Peer, seconds: float) -> None:
+    peer.say(Heartbeat())
+    peer.expect_silence(seconds)

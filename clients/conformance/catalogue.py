@@ -1,0 +1,80 @@
+"""All cases for a target of one role, in the order of the document, and how some are picked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+
+from clients.conformance.case import Case
+from clients.conformance.cases import (
+    administration,
+    client,
+    closing,
+    directory,
+    discovery,
+    frames,
+    generated_bytes,
+    generated_fields,
+    generated_order,
+    generated_silence,
+    lending,
+    license_server,
+    licensing,
+    logon,
+    opening,
+    requests,
+    session,
+    synchronisation,
+    tickets,
+    token,
+)
+from tsproto.messages import Role
+
+GENERATED = (generated_fields, generated_order, generated_bytes, generated_silence)
+WRITTEN = (
+    frames,
+    opening,
+    requests,
+    closing,
+    discovery,
+    token,
+    licensing,
+    logon,
+    session,
+    client,
+    license_server,
+    lending,
+    directory,
+    tickets,
+    synchronisation,
+    administration,
+)
+
+
+def cases_for(role: Role) -> list[Case]:
+    written = [case for chapter in WRITTEN for case in chapter.cases() if case.role is role]
+    return [*written, *generated_for(role)]
+
+
+def generated_for(role: Role) -> Iterator[Case]:
+    for chapter in GENERATED:
+        yield from chapter.cases(role)
+
+
+def pick(cases: Iterable[Case], only: Sequence[str], exclude: Sequence[str]) -> list[Case]:
+    """Those that one of `only` names, all when it is empty, and none of `exclude` does.
+
+    A name is an id, the beginning of one up to a dot or a dash, or a pattern with `*`.
+    """
+    return [
+        case
+        for case in cases
+        if (not only or is_named(case.id, only)) and not is_named(case.id, exclude)
+    ]
+
+
+def is_named(id: str, names: Sequence[str]) -> bool:
+    return any(
+        id == name or id.startswith((f"{name}.", f"{name}-")) or fnmatchcase(id, name)
+        for name in names
+    )

@@ -1,0 +1,217 @@
+"""A lab's program under a configuration of the suite's own, beside the daemons of the lab.
+
+Each target is one process in a folder that goes with it, a lab of one daemon: so it is started,
+killed and moved in time as any lab's, and the lab itself is left as it is. It is dialled on
+loopback, has a certificate of the lab's authority, and its own state and clock.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import socket
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import argon2
+import msgspec
+from msgspec.structs import replace
+
+from clients.conformance.acting import NAMES, Stage, logon_request
+from clients.conformance.ears import Ear
+from clients.conformance.over_sockets import Address, OverSockets, Settings
+from clients.conformance.own_configuration import BROKEN, SCOPES, STARTED, Configuration
+from clients.conformance.playing import Playing
+from clients.conformance.reach import fully_licensed
+from clients.conformance.stage import DIALS_THE_SUITE, Cast, Target, User, word_of
+from clients.conformance.trust import Trust
+from clients.labs import warp
+from tsproto import limits
+from tsproto.messages import Role
+
+LOOPBACK = "127.0.0.1"
+BROADCAST = "127.255.255.255"
+NAME = "under-test"
+SECOND_LICENSE_SERVER = "conformance-ls2"
+# A password whose check lasts longer than a case.
+SLOW_USER = User("slow", b"-")
+SLOW_HASH = "$argon2id$v=19$m=65536,t=2000,p=1$c2xvd3Nsb3dzbG93c2xvdw$" + "A" * 43
+
+
+class DaemonOfALab(OverSockets):
+    """A daemon that its lab kills and starts, and whose clock the lab moves."""
+
+    def now(self) -> float:
+        from daemons import lab
+
+        return time.time() + lab.clock_offset(self._lab())
+
+    def move_clock(self, seconds: float) -> None:
+        warp(self._lab(), seconds)
+
+    def restart(self) -> None:
+        from daemons import lab
+
+        lab.kill(self._lab(), self.name)
+        lab.start(self._lab(), self.name)
+
+    def _lab(self) -> Path:
+        assert self._settings.lab is not None
+        return self._settings.lab
+
+
+class OwnDaemon(DaemonOfALab, Playing):
+    """A target that was made for one case, beside the daemon of a lab whose settings are given."""
+
+    def __init__(self, of_lab: Settings, cast: Cast) -> None:
+        assert of_lab.trust is not None and of_lab.lab is not None
+        self._cast = cast
+        self._folder = Path(tempfile.mkdtemp(prefix="conformance-own-"))
+        ears = _ears(of_lab.role, cast, of_lab.trust if of_lab.tls else None)
+        self._crowd: Stage | None = None
+        settings = replace(
+            of_lab,
+            name=NAME,
+            address=Address(LOOPBACK, _free_port(socket.SOCK_STREAM)),
+            lab=self._folder,
+            applications=STARTED,
+            broken_application=BROKEN,
+            beside={},
+            discovery=Address(BROADCAST, _free_port(socket.SOCK_DGRAM)),
+            scopes=dict(enumerate(SCOPES.values(), start=1)),
+        )
+        super().__init__(settings, ears)
+        from daemons import lab
+
+        _make(settings, of_lab.lab, Configuration(settings, cast, ears, of_lab.beside))
+        try:
+            lab.start(self._folder, NAME)
+            if cast is Cast.BUSY:
+                self._occupy()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        if self._crowd is not None:
+            self._crowd.leave()
+        super().stop()
+        from daemons import lab
+
+        if lab.pid_of(self._folder, NAME) is not None:
+            lab.kill(self._folder, NAME)
+        lab.down(self._folder)
+        shutil.rmtree(self._folder)
+
+    def _occupy(self) -> None:
+        """As many passwords are being checked, and wait for it, as the target allows."""
+        self._crowd = Stage(self, self._cast, random.Random(1))
+        for _ in range(limits.PASSWORD_CHECKS_AT_ONCE + limits.PASSWORD_CHECKS_WAITING):
+            fully_licensed(self._crowd).say(logon_request(SLOW_USER))
+
+
+class InLab:
+    """The source of a lab's daemon, as it is; a case of another cast, whatever it asks for, has a
+    target of the suite's own."""
+
+    def __init__(self, daemon: Target, settings: Settings) -> None:
+        self._daemon = daemon
+        self._settings = settings
+
+    def target(self, cast: Cast, fresh: bool) -> Target:
+        if cast is Cast.RIGHT:
+            return self._daemon
+        return OwnDaemon(self._settings, cast)
+
+    def done(self, target: Target, has_failed: bool) -> None:
+        if target is not self._daemon:
+            target.stop()
+
+    def stop(self) -> None:
+        self._daemon.stop()
+
+
+def _ears(role: Role, cast: Cast, trust: Trust | None) -> list[Ear]:
+    """Where the suite is dialled by a target of this role and cast."""
+    played: list[tuple[Role, str]] = []
+    if cast in DIALS_THE_SUITE:
+        played.append((Role.LICENSE_SERVER, NAMES[Role.LICENSE_SERVER]))
+        if cast is Cast.TWO_LICENSE_SERVERS:
+            played.append((Role.LICENSE_SERVER, SECOND_LICENSE_SERVER))
+        if role is Role.TERMINAL_SERVER:
+            played.append((Role.SESSION_DIRECTORY, NAMES[Role.SESSION_DIRECTORY]))
+    return [Ear(own_role, name, Address(LOOPBACK, 0), trust) for own_role, name in played]
+
+
+def _make(own: Settings, of_lab: Path, configuration: Configuration) -> None:
+    """Its folder, as `daemons.lab` reads it: beside `of_lab`, from which it has users and clock."""
+    from daemons import lab
+    from daemons.lab.toml import toml
+
+    folder = own.lab
+    assert folder is not None
+    daemon = lab.Daemon(own.name, own.role.name.lower(), own.address.host, own.address.port)
+    lab_of_one = replace(lab.load(of_lab), daemons=(daemon,))
+    (folder / "lab.json").write_bytes(msgspec.json.encode(lab_of_one))
+    (folder / "pki").symlink_to(of_lab / "pki")
+    (folder / "clock").write_text(f"{lab.clock_offset(of_lab)}\n")
+    (folder / "accounts").write_text("".join(_accounts(own.users)))
+    (folder / "accounts").chmod(0o600)
+    (folder / BROKEN).write_text("#!/no/such/interpreter\n")
+    (folder / BROKEN).chmod(0o755)
+    (folder / own.name).mkdir()
+    (folder / own.name / "config.toml").write_text(toml(configuration.keys()))
+
+
+def _accounts(users: Iterable[User]) -> Iterator[str]:
+    """Passwords that are checked at once, which each case would wait for, and a slow one."""
+    system_user = "root" if os.geteuid() == 0 else ""
+    quick = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    for user in users:
+        yield f"{user.name}:{quick.hash(user.password)}:{system_user}\n"
+    yield f"{SLOW_USER.name}:{SLOW_HASH}:{system_user}\n"
+
+
+def _free_port(kind: socket.SocketKind) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def settings_in_lab(common: Settings, folder: Path, name: str) -> Settings:
+    """A daemon of a running lab; the lab's authority signs whatever the suite wants to be."""
+    from daemons import lab
+
+    farm = lab.load(folder)
+    if ":" in name:
+        known = ", ".join(daemon.name for daemon in farm.daemons)
+        raise ValueError(
+            f"{name} is an address: a lab's daemon is called by its name ({known}); what runs at an"
+            " address needs --ca and --ca-key instead of --lab"
+        )
+    daemon = farm.daemon(name)
+    if Role[daemon.role.upper()] is not common.role:
+        raise ValueError(f"{name} is a {word_of(Role[daemon.role.upper()])}: say so with --role")
+    config = tomllib.loads((folder / name / "config.toml").read_text())
+    where = config.get("discovery", {})
+    scopes = {n: where.get(key, "") for n, key in ((1, "workgroup"), (2, "domain"), (3, "site"))}
+    beside = {Role[other.role.upper()]: Address(other.host, other.port) for other in farm.daemons}
+    users = [(user, (folder / "users" / user).read_bytes().strip()) for user in farm.users]
+    pki = folder / "pki"
+    return replace(
+        common,
+        name=name,
+        address=Address(daemon.host, daemon.port),
+        trust=Trust(pki / "authority.crt", pki / "authority.key"),
+        tls=farm.tls,
+        users=tuple(User(user, password) for user, password in users),
+        beside=beside,
+        discovery=Address(where["broadcast"], where["port"]) if where else None,
+        scopes={number: scope for number, scope in scopes.items() if scope},
+        lab=folder,
+    )

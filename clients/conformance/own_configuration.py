@@ -1,0 +1,123 @@
+"""Configurations that the suite starts a lab's program with, one for each cast.
+
+The daemons that the program dials are the suite's own, or the right ones of the lab.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from clients.conformance.ears import Ear
+from clients.conformance.over_sockets import Address, Settings
+from clients.conformance.stage import Cast
+from tsproto import limits
+from tsproto.messages import Role
+
+TOKENS = 2
+SERVED = "served"
+BROKEN = "broken"
+STARTED = tuple(f"app{number}" for number in range(40))
+SCOPES = {"workgroup": "Conformance", "domain": "conformance.example", "site": "bench"}
+
+# A terminal server of these is licensed by the lab's license server, and joins no directory.
+DIALS_RIGHT_ONES = (Cast.OUTSIDE_A_LAB, Cast.BUSY, Cast.ONE_SESSION)
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """`own` is the target, which lives in the folder `own.lab`; `right` are the lab's daemons."""
+
+    own: Settings
+    cast: Cast
+    ears: Sequence[Ear]
+    right: Mapping[Role, Address]
+
+    def keys(self) -> dict[str, Any]:
+        """The target's configuration file, as TOML's tables and values."""
+        match self.own.role:
+            case Role.LICENSE_SERVER:
+                packs = [{"key_pack": "bought", "tokens": TOKENS}]
+                return {
+                    **self._daemon(),
+                    "serves": self._serves(),
+                    "key_packs": packs,
+                    "discovery": self._discovery(),
+                }
+            case Role.SESSION_DIRECTORY:
+                return {**self._daemon(), "serves": self._serves()}
+        return self._terminal_server()
+
+    def _terminal_server(self) -> dict[str, Any]:
+        applications = {name: {"command": ["sleep", "3600"]} for name in STARTED}
+        applications[BROKEN] = {"command": [str(self._folder / BROKEN)]}
+        keys: dict[str, Any] = {
+            **self._daemon(),
+            "accounts": str(self._folder / "accounts"),
+            "product_version": 2 if self.cast is Cast.SECOND_VERSION else 1,
+            "grace_days": limits.GRACE_DAYS if self.cast is Cast.GRACE else 0,
+            "discovery": self._discovery(),
+            "sessions": {
+                "shell": ["/usr/bin/env", "sh"],  # no login shell, which may take its time
+                "allow_root": os.geteuid() == 0,
+                "sessions_max": 1 if self.cast is Cast.ONE_SESSION else 1_000,
+                "applications": applications,
+            },
+        }
+        for directory in self._played(Role.SESSION_DIRECTORY):
+            keys["directory"] = directory
+        return keys
+
+    @property
+    def _folder(self) -> Path:
+        assert self.own.lab is not None
+        return self.own.lab
+
+    def _daemon(self) -> dict[str, Any]:
+        """The keys that all daemons have."""
+        own, trust = self.own, self.own.trust
+        assert trust is not None
+        files = trust.files(own.role, own.name)
+        has_lab_clock = self.cast is not Cast.OUTSIDE_A_LAB
+        return {
+            "farm": trust.farm,
+            "state": "state",
+            "clock_file": str(self._folder / "clock") if has_lab_clock else "",
+            "listen": {"host": own.address.host, "port": own.address.port, "tls": own.tls},
+            "identity": {
+                "certificate": str(files.certificate),
+                "key": str(files.key),
+                "authority": str(trust.authority_file),
+            },
+        }
+
+    def _discovery(self) -> dict[str, Any]:
+        queries = self.own.discovery
+        assert queries is not None
+        is_searched = self.cast is Cast.SEARCHED
+        return {
+            **(SCOPES if is_searched else {}),
+            "broadcast": queries.host,
+            "port": queries.port,
+            "servers": [] if is_searched else self._license_servers(),
+        }
+
+    def _license_servers(self) -> list[dict[str, Any]]:
+        if self.own.role is Role.TERMINAL_SERVER and self.cast in DIALS_RIGHT_ONES:
+            right = self.right[Role.LICENSE_SERVER]
+            return [{"host": right.host, "port": right.port}]
+        return self._played(Role.LICENSE_SERVER)
+
+    def _played(self, role: Role) -> list[dict[str, Any]]:
+        """Where the suite plays this role."""
+        return [
+            {"host": ear.address.host, "port": ear.address.port, "name": ear.name}
+            for ear in self.ears
+            if ear.role is role
+        ]
+
+    def _serves(self) -> list[str]:
+        return [SERVED] if self.cast is Cast.CHOOSY else []

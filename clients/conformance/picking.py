@@ -1,0 +1,56 @@
+"""The ids that a run was asked for: which cases they name, and what is said of one that names
+none."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+
+from clients.conformance.case import EVERYBODY, Case
+from clients.conformance.catalogue import cases_for, pick
+from clients.conformance.coverage import BY_ID
+from clients.conformance.stage import word_of
+from tsproto.messages import Role
+from tsproto.requirements import Level
+
+NEAR_MATCHES = 3
+
+
+def picked(role: Role, strict: bool, only: Sequence[str], exclude: Sequence[str]) -> list[Case]:
+    """The cases to play, in the order of the document. Raises ValueError, which names the option,
+    for an id that stands for no case: whoever mistypes it must not take that for a pass."""
+    every = cases_for(role)
+    played = [case for case in every if strict or BY_ID[case.requirement].level is Level.MUST]
+    for name in exclude:
+        if not pick(every, [name], ()):
+            raise ValueError(f"--exclude {name}: {_no_such_case(name, role, every)}")
+    for name in only:
+        if not pick(played, [name], ()):
+            raise ValueError(f"--only {name}: {_no_such_case(name, role, every)}")
+    cases = pick(played, only, exclude)
+    if not cases:
+        raise ValueError("--exclude leaves no case")
+    return cases
+
+
+def _no_such_case(name: str, role: Role, every: Sequence[Case]) -> str:
+    if pick(every, [name], ()):
+        return "stands for SHOULD or MAY alone, which --strict plays"
+    others = [other for other in EVERYBODY if pick(cases_for(other), [name], ())]
+    if others:
+        roles = " or ".join(word_of(other) for other in others)
+        return f"is for --role {roles}"
+    near = _near(name, every)
+    return "no case has such an id" + (f"; near it: {', '.join(near)}" if near else "")
+
+
+def _near(name: str, cases: Iterable[Case]) -> list[str]:
+    """Ids as precise as what was asked for: those of cases where it has a dot."""
+    known = {id.lower(): id for id in _ids(cases) if ("." in id) == ("." in name)}
+    found = difflib.get_close_matches(name.lower(), known, NEAR_MATCHES)
+    return [known[id] for id in found]
+
+
+def _ids(cases: Iterable[Case]) -> Iterator[str]:
+    for case in cases:
+        yield from (case.id, case.requirement, case.requirement.partition("-")[0])

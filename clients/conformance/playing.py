@@ -1,0 +1,95 @@
+"""Targets that dial the suite: it listens as the license servers and the session directory of their
+farm, and hears their broadcasts."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Sequence
+
+from clients.conformance.ears import Ear, first_caller
+from clients.conformance.over_sockets import NOT_PLAYED, Address, OverSockets, Settings
+from clients.conformance.stage import Line, Unavailable, Unmet, word_of
+from tsproto.messages import Role
+from tsproto.transport import is_loopback
+
+DATAGRAM_BYTES = 2048
+ANY_ADDRESS = "0.0.0.0"
+
+
+class Playing(OverSockets):
+    """`ears` are where the suite is dialled. What the target broadcasts is heard at the discovery
+    address of its settings, and answered from the address of the license server that is played."""
+
+    def __init__(self, settings: Settings, ears: Sequence[Ear]) -> None:
+        super().__init__(settings)
+        self._ears = ears
+        self._queries = _queries_at(settings.discovery)
+        self._query_from: tuple[str, int] | None = None
+
+    def start_anew(self, command: str) -> None:
+        """What the target dialled and asked before is not the next case's."""
+        for ear in self._ears:
+            ear.forget_callers()
+        while self._queries is not None and self.datagram(0.0) is not None:
+            continue
+        super().start_anew(command)
+
+    def stop(self) -> None:
+        super().stop()
+        if self._queries is not None:
+            self._queries.close()
+        for ear in self._ears:
+            ear.close()
+
+    def accept(self, role: Role, seconds: float) -> Line:
+        ears = [ear for ear in self._ears if ear.role is role]
+        if not ears:
+            raise Unavailable(f"nobody plays the {word_of(role)} that the target dials (--play)")
+        line = first_caller(ears, seconds)
+        if line is None:
+            raise Unmet(f"the target did not dial {' or '.join(str(ear.address) for ear in ears)}")
+        return line
+
+    def accepting_at(self) -> tuple[str, int]:
+        address = self._license_server()
+        return address.host, address.port
+
+    def answer_query(self, datagram: bytes) -> None:
+        if self._query_from is None:
+            raise Unavailable("nobody has asked yet")
+        self._datagram_socket().sendto(datagram, self._query_from)
+
+    def datagram(self, seconds: float) -> bytes | None:
+        """Past those of our own, which a broadcast brings back to us."""
+        if self._queries is None:
+            return super().datagram(seconds)
+        own = self._datagram_socket()
+        while ready := select.select([own, self._queries], [], [], seconds)[0]:
+            datagram, came_from = ready[0].recvfrom(DATAGRAM_BYTES)
+            if came_from == own.getsockname():
+                continue
+            if ready[0] is self._queries:
+                self._query_from = came_from
+            return bytes(datagram)
+        return None
+
+    def _datagram_host(self) -> str:
+        """Whoever hears an answer dials where it came from."""
+        return self._license_server().host
+
+    def _license_server(self) -> Address:
+        for ear in self._ears:
+            if ear.role is Role.LICENSE_SERVER:
+                return ear.address
+        raise Unavailable(NOT_PLAYED)
+
+
+def _queries_at(where: Address | None) -> socket.socket | None:
+    """Shared with every license server of this machine."""
+    if where is None:
+        return None
+    heard = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    heard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    heard.bind((where.host if is_loopback(where.host) else ANY_ADDRESS, where.port))
+    return heard

@@ -1,0 +1,302 @@
+"""How a message is brought to the target: as whom, in which state, on whose link.
+
+All of it comes from the table, but for the questions: how one makes the target ask something is
+written once for each request that it asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import msgspec
+
+from clients.conformance import wire
+from clients.conformance.acting import Stage, logon_accepted, logon_request
+from clients.conformance.device import DAY
+from clients.conformance.peer import Peer
+from clients.conformance.stage import Cast
+from tsproto import messages
+from tsproto.messages import TABLE, Credential, Kind, LinkState, Message, Role
+
+Asking: TypeAlias = Callable[[Stage], tuple[Peer, Message]]
+
+OPEN_STATES = (LinkState.LICENSING, LinkState.LOGON, LinkState.SESSION)
+
+
+class Spot(msgspec.Struct, frozen=True):
+    """Our role, the state of the link, and for an answer the request that it answers."""
+
+    role: Role
+    state: LinkState
+    asked: str = ""
+
+    @property
+    def words(self) -> str:
+        asked = f"-to-{self.asked}" if self.asked else ""
+        return f"{self.role.name.lower().replace('_', '-')}-in-{self.state.value}{asked}"
+
+
+def diallers(target: Role) -> tuple[Role, ...]:
+    """Who dials this daemon: the roles that have anything of their own to ask or tell it."""
+    return tuple(role for role in Role if any(_is_told(target, role, m) for m in TABLE.values()))
+
+
+def _is_told(target: Role, role: Role, kind: type[Message]) -> bool:
+    row = kind.row
+    is_for_all = len(row.receivers) == len(Role) or LinkState.OPENING in row.states
+    is_own_word = row.kind is not Kind.ANSWER and not is_for_all
+    return is_own_word and role in row.senders and target in row.receivers
+
+
+def states(target: Role, role: Role) -> tuple[LinkState, ...]:
+    """The states past OPENING that a link between these two can be brought to and stay in."""
+    return OPEN_STATES if Role.CLIENT in (target, role) else (LinkState.SERVICE,)
+
+
+def cast_of(spot: Spot) -> Cast:
+    """Whether the suite plays the daemon that the target dials."""
+    return Cast.PLAYED if spot.asked else Cast.RIGHT
+
+
+def open_spots(target: Role) -> Iterator[Spot]:
+    """Every role and state in which a link to the target stays open, those it dials left out."""
+    for role in (Role.TERMINAL_SERVER,) if target is Role.CLIENT else diallers(target):
+        for state in states(target, role):
+            yield Spot(role, state)
+
+
+def spots(target: Role, kind: type[Message]) -> Iterator[Spot]:
+    """Everywhere that this message is lawful to the target."""
+    row = kind.row
+    if target not in row.receivers:
+        return
+    if row.kind is Kind.ANSWER:
+        yield from _answering_spots(target, kind)
+        return
+    dialled = (Role.TERMINAL_SERVER,) if target is Role.CLIENT else diallers(target)
+    for role in dialled:
+        if role not in row.senders:
+            continue
+        for state in (LinkState.OPENING, *states(target, role)):
+            if state in row.states:
+                yield Spot(role, state)
+
+
+def _answering_spots(target: Role, kind: type[Message]) -> Iterator[Spot]:
+    for (asker, request), asked in QUESTIONS.items():
+        is_answer = kind.__name__ in TABLE_BY_NAME[request].row.answers
+        if asker is target and is_answer and asked.role in kind.row.senders:
+            yield Spot(asked.role, LinkState.SERVICE, request)
+
+
+TABLE_BY_NAME = {kind.__name__: kind for kind in TABLE.values()}
+
+
+def reach(stage: Stage, spot: Spot) -> tuple[Peer, int]:
+    """A peer at this spot, and the id of the request that it is to answer, or 0."""
+    if spot.asked:
+        peer, request = QUESTIONS[stage.target.role, spot.asked].ask(stage)
+        return peer, request.request_id
+    if stage.target.role is Role.CLIENT:
+        return _reach_client(stage, spot.state), 0
+    match spot.state:
+        case LinkState.OPENING:
+            return stage.dial(spot.role), 0
+        case LinkState.LICENSING:
+            return stage.licensing()[0], 0
+        case LinkState.LOGON:
+            return stage.licensed(), 0
+        case LinkState.SESSION:
+            return stage.logged_on(), 0
+    return stage.open(spot.role), 0
+
+
+def _reach_client(stage: Stage, state: LinkState) -> Peer:
+    """A terminal server that the client has dialled."""
+    if state is LinkState.OPENING:
+        server = stage.accept_unwelcomed(Role.TERMINAL_SERVER)
+        server.hear(messages.Hello)
+        return server
+    server = stage.accept(Role.TERMINAL_SERVER)
+    if state is LinkState.LICENSING:
+        return server
+    request = stage.client_logon(server)
+    if state is LinkState.SESSION:
+        server.say(logon_accepted(request.user_name))
+    return server
+
+
+def said(values: list[Any], request_id: int) -> bytes:
+    """The frame of these values, with this request id."""
+    return wire.pack([values[0], request_id, *values[2:]])
+
+
+# --- how the target is made to ask --------------------------------------------------------------
+
+
+class Question(msgspec.Struct, frozen=True):
+    """`role` is whom the target asks."""
+
+    role: Role
+    ask: Asking
+
+
+def _asks_to_acquire(stage: Stage) -> tuple[Peer, Message]:
+    license_server = stage.accept(Role.LICENSE_SERVER)
+    stage.show(stage.device())
+    return license_server, license_server.hear(messages.AcquireLicense)
+
+
+def _asks_to_renew(stage: Stage) -> tuple[Peer, Message]:
+    license_server = stage.accept(Role.LICENSE_SERVER)
+    device, issuer = stage.device(), stage.issuer()
+    ends_soon = stage.claims(device, issuer, expires_at=int(stage.now) + DAY)
+    stage.holds(device, ends_soon, issuer)
+    stage.show(device)
+    return license_server, license_server.hear(messages.RenewLicense)
+
+
+def _asks_to_validate(stage: Stage) -> tuple[Peer, Message]:
+    license_server = stage.accept(Role.LICENSE_SERVER)
+    device, issuer = stage.device(), stage.issuer()
+    client = stage.show(device)
+    claims = stage.claims(device, issuer, kind=messages.LicenseKind.TEMPORARY)
+    license_server.answer(
+        license_server.hear(messages.AcquireLicense), stage.issued(claims, issuer)
+    )
+    stage.take_license(client, device)
+    stage.log_on(client, stage.user())
+    return license_server, license_server.hear(messages.MarkValidated)
+
+
+def _asks_to_join(stage: Stage) -> tuple[Peer, Message]:
+    directory = stage.accept(Role.SESSION_DIRECTORY)
+    return directory, directory.hear(messages.JoinFarm)
+
+
+def _asks_to_synchronize(stage: Stage) -> tuple[Peer, Message]:
+    directory, join = _asks_to_join(stage)
+    directory.answer(join, messages.Joined(generation=bytes(16)))
+    return directory, directory.hear(messages.SyncSessions)
+
+
+def joined_directory(stage: Stage) -> Peer:
+    """The directory that the target has joined, with all its sessions told."""
+    directory, sync = _asks_to_synchronize(stage)
+    while isinstance(sync, messages.SyncSessions):
+        directory.answer(sync, messages.Done())
+        if sync.last:
+            break
+        sync = directory.hear(messages.SyncSessions)
+    return directory
+
+
+def fully_licensed(stage: Stage) -> Peer:
+    """A client in its logon phase whose device holds a full token, which nobody need be asked
+    about."""
+    device, issuer = stage.device(), stage.issuer()
+    stage.holds(device, stage.claims(device, issuer), issuer)
+    return stage.licensed(device)
+
+
+def _asks_to_place(stage: Stage) -> tuple[Peer, Message]:
+    directory = joined_directory(stage)
+    client = fully_licensed(stage)
+    client.say(logon_request(stage.user()))
+    return directory, directory.hear(messages.PlaceSession)
+
+
+def _asks_to_redeem(stage: Stage) -> tuple[Peer, Message]:
+    directory = joined_directory(stage)
+    client = fully_licensed(stage)
+    client.say(logon_request(stage.user(), Credential.TICKET, bytes(16)))
+    return directory, directory.hear(messages.RedeemTicket)
+
+
+def _asks_to_lend(stage: Stage) -> tuple[Peer, Message]:
+    peer = stage.accept(Role.LICENSE_SERVER)
+    product = stage.fresh_name("product")
+    peer.say(
+        messages.AnnounceInventory(
+            inventory=[messages.InventoryRow(product=product, product_version=1, available=1)]
+        )
+    )
+    validated_device(stage, product, wanting=True)
+    return peer, peer.hear(messages.LendLicense)
+
+
+def validated_device(stage: Stage, product: str, *, wanting: bool = False) -> tuple[Peer, bytes]:
+    """A terminal server and the id of a device with a validated temporary token; `wanting` has it
+    ask for more, and hears nothing of it yet."""
+    server = stage.open(Role.TERMINAL_SERVER)
+    device_id = stage.rng.randbytes(32)
+    acquire = acquire_license(device_id, product)
+    server.ask_for(messages.LicenseIssued, acquire)
+    server.ask_for(messages.Done, mark_validated(device_id, product))
+    if wanting:
+        server.request(acquire)
+    return server, device_id
+
+
+def acquire_license(
+    device_id: bytes, product: str, version: int = 1, trace_id: str = ""
+) -> messages.AcquireLicense:
+    return messages.AcquireLicense(
+        device_id=device_id,
+        device_name="device",
+        user_name="user",
+        product=product,
+        product_version=version,
+        trace_id=trace_id,
+    )
+
+
+def mark_validated(device_id: bytes, product: str) -> messages.MarkValidated:
+    return messages.MarkValidated(
+        device_id=device_id, product=product, product_version=1, user_name="user"
+    )
+
+
+def _asks_lender_to_renew(stage: Stage) -> tuple[Peer, Message]:
+    return renewal_under_way(stage)[:2]
+
+
+def renewal_under_way(stage: Stage) -> tuple[Peer, messages.RenewLicense, Peer]:
+    """A lender that was asked to renew what it lent, what it was asked, and the terminal server
+    that waits for it."""
+    lender, lend = _asks_to_lend(stage)
+    assert isinstance(lend, messages.LendLicense)
+    issuer = stage.issuer()
+    lent = stage.claims_of(lend.device_id, lend.product, issuer, license_id=lend.loan_id)
+    lent = msgspec.structs.replace(lent, expires_at=int(stage.now) + DAY)
+    lender.answer(lend, stage.issued(lent, issuer))
+    stage.target.let_pass(0.1)
+    server = stage.open(Role.TERMINAL_SERVER)
+    server.request(
+        messages.RenewLicense(
+            license_id=lent.license_id,
+            device_id=lent.device_id,
+            device_name="device",
+            user_name="user",
+            product=lent.product,
+            product_version=1,
+        )
+    )
+    return lender, lender.hear(messages.RenewLicense), server
+
+
+QUESTIONS: dict[tuple[Role, str], Question] = {
+    (Role.TERMINAL_SERVER, "AcquireLicense"): Question(Role.LICENSE_SERVER, _asks_to_acquire),
+    (Role.TERMINAL_SERVER, "RenewLicense"): Question(Role.LICENSE_SERVER, _asks_to_renew),
+    (Role.TERMINAL_SERVER, "MarkValidated"): Question(Role.LICENSE_SERVER, _asks_to_validate),
+    (Role.TERMINAL_SERVER, "JoinFarm"): Question(Role.SESSION_DIRECTORY, _asks_to_join),
+    (Role.TERMINAL_SERVER, "SyncSessions"): Question(Role.SESSION_DIRECTORY, _asks_to_synchronize),
+    (Role.TERMINAL_SERVER, "PlaceSession"): Question(Role.SESSION_DIRECTORY, _asks_to_place),
+    (Role.TERMINAL_SERVER, "RedeemTicket"): Question(Role.SESSION_DIRECTORY, _asks_to_redeem),
+    (Role.LICENSE_SERVER, "LendLicense"): Question(Role.LICENSE_SERVER, _asks_to_lend),
+    (Role.LICENSE_SERVER, "RenewLicense"): Question(Role.LICENSE_SERVER, _asks_lender_to_renew),
+}
+
+# What a client asks is a question of trust before any case begins; it has no spot of its own.
+UNASKED = {(Role.CLIENT, "QueryAuthority")}

@@ -1,0 +1,73 @@
+"""Plays cases, one after the other, and says what came of each."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+
+from clients.conformance.acting import Stage
+from clients.conformance.case import Case
+from clients.conformance.stage import Cast, Said, Target, Unavailable, Unmet
+
+
+class Verdict(Enum):
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What came of a case; `why` is empty where it passed."""
+
+    case: Case
+    verdict: Verdict
+    why: str = ""
+    said: tuple[Said, ...] = ()
+    seconds: float = 0.0
+
+
+class Source(Protocol):
+    """Where targets come from: `fresh` asks for one that no case has used."""
+
+    def target(self, cast: Cast, fresh: bool) -> Target: ...
+
+    def done(self, target: Target, has_failed: bool) -> None:
+        """A case is done with this target, which a failure may have spoilt."""
+
+    def stop(self) -> None:
+        """No case is left."""
+
+
+def play(case: Case, source: Source) -> Result:
+    """One case on a target of the source."""
+    began = time.perf_counter()
+    stage: Stage | None = None
+    verdict, why = Verdict.PASSED, ""
+    try:
+        target = source.target(case.cast, fresh=not case.leaves_no_trace)
+        target.begin()
+        stage = Stage(target, case.cast, random.Random(secrets.token_bytes(16)))
+        case.script(stage)
+    except Unavailable as reason:
+        verdict, why = Verdict.SKIPPED, str(reason)
+    except Unmet as reason:
+        verdict, why = Verdict.FAILED, str(reason)
+    except Exception:  # a target in process that raises has failed, whatever it raised
+        verdict, why = Verdict.FAILED, traceback.format_exc()
+    finally:
+        if stage is not None:
+            stage.leave()
+            source.done(stage.target, verdict is Verdict.FAILED)
+    said = tuple(stage.transcript.said) if stage is not None else ()
+    return Result(case, verdict, why, said, time.perf_counter() - began)
+
+
+def play_all(cases: Iterable[Case], source: Source) -> Iterator[Result]:
+    return (play(case, source) for case in cases)

@@ -1,0 +1,68 @@
+"""Requests that wait for another license server; requests for the same token wait together."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import msgspec
+
+from daemons.effects import Caller, Endpoint, Failed
+from daemons.license_server.refusal import Refusal
+from daemons.procedures import Procedure, ask
+from tsproto.errors import ErrorCode
+from tsproto.messages import LendLicense, LicenseIssued, Refused, RenewLicense
+
+WAITING_MAX = 16_384  # requests of 3.5 kB each; one more is refused with BUSY
+
+
+class Waiter(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """One request to be answered. Two are never equal: a peer may use a request id again."""
+
+    caller: Caller
+    trace_id: str
+
+
+class WaitingRoom:
+    """Asks other license servers, and knows who waits for which answer."""
+
+    def __init__(self) -> None:
+        self._waiters: dict[Hashable, list[Waiter]] = {}
+        self._count = 0
+
+    def has_room(self, waiters: int) -> bool:
+        return self._count + waiters <= WAITING_MAX
+
+    def join(self, key: Hashable, waiter: Waiter) -> bool:
+        """Wait with the requests of the same key; False when none waits.
+
+        Raises Refusal(BUSY) when WAITING_MAX requests wait.
+        """
+        others = self._waiters.get(key)
+        if others is None:
+            return False
+        if not self.has_room(1):
+            raise busy()
+        others.append(waiter)
+        self._count += 1
+        return True
+
+    def ask(
+        self,
+        key: Hashable,
+        waiters: list[Waiter],
+        endpoint: Endpoint,
+        question: LendLicense | RenewLicense,
+        seconds: float,
+    ) -> Procedure[LicenseIssued | Refused | Failed]:
+        """Ask one license server; meanwhile further requests of this key join `waiters`."""
+        self._waiters[key] = waiters
+        self._count += len(waiters)
+        answer = yield from ask(endpoint, question, LicenseIssued, seconds)
+        del self._waiters[key]
+        self._count -= len(waiters)
+        return answer
+
+
+def busy() -> Refusal:
+    detail = f"{WAITING_MAX} requests wait for other license servers"
+    return Refusal(ErrorCode.BUSY, detail, retry_after_seconds=1)

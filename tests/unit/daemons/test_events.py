@@ -1,0 +1,61 @@
+"""The table of events keeps its own rules."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import get_type_hints
+
+import pytest
+
+from daemons.events import Event, next_step
+from daemons.reference import meaning_of, sections
+from tsproto.errors import ErrorCode
+
+NAME = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*\Z")
+WRITTEN_BY_THE_LOG = {"timestamp", "level", "event", "event_id"}
+
+EVENTS = [kind for _, kinds in sections() for kind in kinds]
+
+
+@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
+def test_an_event_has_a_name_a_meaning_and_fields_with_meanings(kind: type[Event]) -> None:
+    assert NAME.match(str(kind.__struct_config__.tag))
+    assert (kind.__doc__ or "").endswith(".")
+    assert not WRITTEN_BY_THE_LOG & {*kind.__struct_fields__}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if name in kind.__struct_fields__:
+            assert meaning_of(hint), f"{kind.__name__}.{name} needs a Meta with a description"
+
+
+def test_every_event_stands_in_the_reference() -> None:
+    def leaves(kind: type[Event]) -> list[type[Event]]:
+        below = [leaf for child in kind.__subclasses__() for leaf in leaves(child)]
+        return below or [kind]
+
+    assert {*leaves(Event)} == {*EVENTS}
+
+
+def test_no_two_events_have_one_name() -> None:
+    names = Counter(kind.__struct_config__.tag for kind in EVENTS)
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_a_class_is_named_as_its_event() -> None:
+    """`license_server.in_use` is LicenseServerInUse, so that one finds the other."""
+    for kind in EVENTS:
+        words = re.split(r"[._]", str(kind.__struct_config__.tag))
+        assert kind.__name__ == "".join(word.capitalize() for word in words)
+
+
+@pytest.mark.parametrize(
+    ("code", "step"),
+    [
+        (ErrorCode.WRONG_ROLE, "compare the authority"),
+        (ErrorCode.UNREACHABLE, "start the daemon there"),
+        (ErrorCode.BUSY, "none: it is tried again"),
+        (ErrorCode.MALFORMED_FRAME, "look at the log"),
+    ],
+)
+def test_a_code_has_a_next_step(code: ErrorCode, step: str) -> None:
+    assert next_step(code).startswith(step)

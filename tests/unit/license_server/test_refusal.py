@@ -1,0 +1,59 @@
+"""Every refusal says why."""
+
+from __future__ import annotations
+
+from daemons import events
+from daemons.effects import Answer
+from daemons.license_server.refusal import clipped
+from tests.unit.license_server.scenario import (
+    DAY,
+    LAPTOP,
+    PHONE,
+    PRODUCT,
+    START,
+    TABLET,
+    Server,
+    acquire,
+    found,
+    one_ask,
+    pack,
+)
+from tsproto.errors import ErrorCode
+from tsproto.messages import (
+    Refused,
+)
+
+
+def test_a_refusal_says_which_pools_were_looked_at() -> None:
+    server = Server("a", pack(1))
+    server.full(PHONE)
+    server.logs_on(LAPTOP)
+    server.now = START + 90 * DAY
+    server.logs_on(TABLET)
+    server.issued(acquire(TABLET))
+    effects = server.hears(acquire(LAPTOP, trace_id="t1"))
+    (refused,) = found(effects, events.LicenseRefused)
+    assert refused.pools == [f"{PRODUCT} 1: 0 of 1 available"]
+    assert refused.trace_id == "t1"
+    (answer,) = found(effects, Answer)
+    assert isinstance(answer.message, Refused)
+    assert f"{PRODUCT} 1: 0 of 1 available" in answer.message.detail
+    assert "ask the administrator for more licenses" in answer.message.detail
+
+
+def test_a_text_is_clipped_to_what_a_message_carries() -> None:
+    assert clipped("x" * 1024) == "x" * 1024
+    assert clipped("x" * 1025) == "x" * 1023 + "…"
+
+
+def test_everybody_who_waits_is_refused_under_their_own_trace() -> None:
+    server = Server("a", lists=("b",))
+    server.told(server.linked("b"), 1)
+    server.logs_on()
+    server.now = START + 90 * DAY
+    ask = one_ask(server.hears(acquire(trace_id="t1")))
+    server.hears(acquire(trace_id="t2"))
+    effects = server.answers(ask.ticket, Refused(code=ErrorCode.NO_LICENSE))
+    answers = [answer.message for answer in found(effects, Answer)]
+    assert [a.trace_id for a in answers if isinstance(a, Refused)] == ["t1", "t2"]
+    assert [event.trace_id for event in found(effects, events.LicenseRefused)] == ["t1", "t2"]

@@ -1,0 +1,31 @@
+"""The table: every message of the protocol, declared once.
+
+A message's class says its number (`tag`), its fields with type, bounds and meaning (the text in
+`Annotated`), an `example`, and its `row`: who sends it to whom, in which state of the connection,
+what it leads to and how it is answered. Encoding, validation, the order a connection enforces, the
+reference, the dissector and the conformance cases all come from here. Fields are positional: new
+ones go last, with a default; numbers are never reused.
+"""
+
+import functools
+import operator
+from typing import Any
+
+from tsproto.messages.administration import *
+from tsproto.messages.directory import *
+from tsproto.messages.fields import *
+from tsproto.messages.licenses import *
+from tsproto.messages.opening import *
+from tsproto.messages.session import *
+from tsproto.messages.table import *
+from tsproto.messages.table import Message, number_of
+
+# Numbers of messages that no longer exist; they are never used again.
+RETIRED: tuple[int, ...] = ()
+
+TABLE: dict[int, type[Message]] = {
+    number_of(message): message for message in sorted(Message.__subclasses__(), key=number_of)
+}
+
+# The type that a decoder takes: one of the messages of the table.
+AnyMessage: Any = functools.reduce(operator.or_, TABLE.values())

@@ -1,0 +1,28 @@
+"""Values that the examples share: one device and one user of one farm, and their first license."""
+
+from typing import Any
+
+NOW = 1_800_000_000  # 15 January 2027, 08:00:00 UTC
+DAY = 86_400
+PLACEMENT = NOW * 1_000_000
+LICENSE_ID = bytes.fromhex("cc1d3b0234846714b0aeda6cc34b057b")
+TICKET = bytes.fromhex("14069429150abcbf244c4c2fb2c4c46a")
+# The document works out the device's proof from these: they fit together.
+NONCE = bytes.fromhex("78377b525757b494427f89014f97d79928f3938d14eb51e20fb5dec9834eb304")
+PUBLIC_KEY = bytes.fromhex("809667cd5bfecdc84bdd7b544e61ef258b96005f90bf87b623fa4fe06183347b")
+DEVICE_ID = bytes.fromhex("e1b5e6a033977376e82a1d5ab5ddd90ca700e5c667564f82c82c7eb3af22a804")
+SIGNATURE = bytes.fromhex(
+    "a77bb30143910212308803399e5bfd99b0d95af946981a4773ca2752a6f06fff"
+    "d4d1ba63f860fe52c0564b2e3c30d454a68632e981a92e4477cc60406f3aeb03"
+)
+# Only the first bytes of tokens and certificates are shown.
+TOKEN = bytes.fromhex("92c48b9d01a36c6162a96c6963656e73") + bytes(192)
+CERTIFICATE = bytes.fromhex("308201a83082015aa003020102021413") + bytes(412)
+PRODUCT: dict[str, Any] = {"product": "terminal-server", "product_version": 1}
+DEVICE: dict[str, Any] = {
+    "device_id": DEVICE_ID,
+    "device_name": "laptop",
+    "user_name": "user1",
+    **PRODUCT,
+    "trace_id": "5f0c1d2e3a",
+}

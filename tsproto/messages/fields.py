@@ -1,0 +1,137 @@
+"""The types of fields: each with its bounds, its unit and its meaning.
+
+Bounds of text count characters; a character takes at most four bytes, and the frame bounds all.
+"""
+
+from enum import IntEnum
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
+
+from tsproto import limits
+
+Version: TypeAlias = Annotated[int, Meta(ge=0, le=65_535, description="protocol version")]
+Name: TypeAlias = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z",
+        description="name of a daemon, farm, key pack or product",
+    ),
+]
+OptionalName: TypeAlias = Annotated[
+    str, Meta(max_length=64, pattern=r"^[A-Za-z0-9._-]*\Z", description="a name, or empty")
+]
+Host: TypeAlias = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[A-Za-z0-9.:_-]+\Z",
+        description="IP address or host name that clients can reach",
+    ),
+]
+Port: TypeAlias = Annotated[int, Meta(ge=1, le=65_535, description="TCP port")]
+UserName: TypeAlias = Annotated[
+    str,
+    Meta(
+        max_length=104,
+        pattern=r"^[^\x00-\x1f\x7f]*\Z",
+        description="user name, at most 104 characters as in [IWTSSBPlugin]; no control characters",
+    ),
+]
+DeviceName: TypeAlias = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        pattern=r"^[^\x00-\x1f\x7f]*\Z",
+        description="what the device calls itself, for people to read; no control characters",
+    ),
+]
+DeviceId: TypeAlias = Annotated[
+    bytes,
+    Meta(min_length=32, max_length=32, description="SHA-256 of the device's public key"),
+]
+Id16: TypeAlias = Annotated[bytes, Meta(min_length=16, max_length=16, description="random id")]
+OptionalId16: TypeAlias = Annotated[bytes, Meta(max_length=16, description="an id, or empty")]
+Seconds: TypeAlias = Annotated[
+    int, Meta(ge=0, le=2**40, description="Unix time in whole seconds; 0 means none")
+]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**40, description="a number of things")]
+Weight: TypeAlias = Annotated[
+    int, Meta(ge=1, le=10_000, description="share of new sessions; informative in version 1")
+]
+SessionId: TypeAlias = Annotated[
+    int, Meta(ge=0, le=2**31 - 1, description="number of a session on its host; 0 means none yet")
+]
+Placement: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=2**53,
+        description="number of a directory's reservation, above all earlier ones; it stays with the"
+        " session that came of it; 0 means placed without the directory",
+    ),
+]
+ProductVersion: TypeAlias = Annotated[int, Meta(ge=1, le=65_535, description="product version")]
+Token: TypeAlias = Annotated[
+    bytes, Meta(max_length=limits.TOKEN_BYTES, description="signed license token, or empty")
+]
+Certificate: TypeAlias = Annotated[
+    bytes, Meta(max_length=limits.CERTIFICATE_BYTES, description="X.509 certificate, DER, or empty")
+]
+Columns: TypeAlias = Annotated[
+    int, Meta(ge=1, le=limits.COLUMNS_MAX, description="width of the terminal in cells")
+]
+Rows: TypeAlias = Annotated[
+    int, Meta(ge=1, le=limits.ROWS_MAX, description="height of the terminal in cells")
+]
+Detail: TypeAlias = Annotated[
+    str, Meta(max_length=1024, description="cause and next step, for a person to read")
+]
+TraceId: TypeAlias = Annotated[
+    str,
+    Meta(
+        max_length=32,
+        pattern=r"^[0-9a-z-]*\Z",
+        description="id that every log line about this carries; empty for none",
+    ),
+]
+RetryAfter: TypeAlias = Annotated[
+    int, Meta(ge=0, le=86_400, description="seconds to wait before trying again; 0 means any time")
+]
+
+
+class LicenseKind(IntEnum):
+    """What lets a device in; GRACE is no token but the terminal server's grace period."""
+
+    NONE = 0
+    TEMPORARY = 1
+    FULL = 2
+    GRACE = 3
+
+
+class SessionState(IntEnum):
+    """Numbers and words of [SESSDIRPUBLICTYPES] TSSESSION_STATE, as far as used."""
+
+    ACTIVE = 0
+    CONNECTED = 1
+    DISCONNECTED = 4
+    RESET = 7
+
+
+class Credential(IntEnum):
+    """How the user proves who they are: what `LogonRequest.credential` holds."""
+
+    PASSWORD = 1
+    TICKET = 2
+    RECONNECT = 3
+
+
+class ServerState(IntEnum):
+    """A terminal server as its directory sees it."""
+
+    SYNCHRONIZING = 1
+    READY = 2
+    LOST = 3

@@ -1,0 +1,238 @@
+"""What a client and a terminal server say: licensing, logon, session."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from tsproto.errors import ErrorCode
+from tsproto.messages import examples
+from tsproto.messages.fields import (
+    Certificate,
+    Columns,
+    Count,
+    Credential,
+    Detail,
+    DeviceName,
+    Host,
+    Id16,
+    LicenseKind,
+    Name,
+    OptionalName,
+    Port,
+    ProductVersion,
+    RetryAfter,
+    Rows,
+    Seconds,
+    SessionId,
+    Token,
+    TraceId,
+    UserName,
+)
+from tsproto.messages.table import CLIENT, TERMINAL_SERVER, LinkState, Message, Row
+
+# --- licensing phase: after Welcome the terminal server begins ------------------------------------
+
+
+class LicenseRequest(Message, tag=10, kw_only=True):
+    """Show your license: the device signs this nonce together with the server's certificate."""
+
+    row = Row.step(TERMINAL_SERVER, CLIENT, LinkState.LICENSING)
+
+    nonce: Annotated[bytes, Meta(min_length=32, max_length=32)]  # random, of this connection alone
+    product: Name  # which product the device needs a license for
+    product_version: ProductVersion  # lowest version that will do
+
+    example = {"nonce": examples.NONCE, **examples.PRODUCT}
+
+
+class LicenseInfo(Message, tag=11, kw_only=True):
+    """The device's public key, its signature over nonce and server certificate, and the token it
+    holds for the product, or none."""
+
+    row = Row.step(CLIENT, TERMINAL_SERVER, LinkState.LICENSING)
+
+    # the device's Ed25519 public key
+    public_key: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    # the device's Ed25519 signature over the device proof
+    signature: Annotated[bytes, Meta(min_length=64, max_length=64)]
+    device_name: DeviceName
+    user_name: UserName  # who will log on, for people to read; nothing is decided by it
+    token: Token = b""  # token held for this farm and product; empty for none
+    # certificate that came with the token, DER; empty for none
+    issuer_certificate: Certificate = b""
+
+    example = {
+        "public_key": examples.PUBLIC_KEY,
+        "signature": examples.SIGNATURE,
+        "device_name": "laptop",
+        "user_name": "user1",
+    }
+
+
+class NewLicense(Message, tag=12, kw_only=True):
+    """Store this token durably, then say LicenseStored. It replaces the one for its product."""
+
+    row = Row.step(TERMINAL_SERVER, CLIENT, LinkState.LICENSING)
+
+    token: Token  # the token to store
+    issuer_certificate: Certificate  # its issuer's certificate, DER, to store with it
+
+    example = {"token": examples.TOKEN, "issuer_certificate": examples.CERTIFICATE}
+
+
+class LicenseStored(Message, tag=13, kw_only=True):
+    """The pushed token is on the device's disk."""
+
+    row = Row.step(CLIENT, TERMINAL_SERVER, LinkState.LICENSING)
+
+    license_id: Id16  # `license_id` in the claims of the token that was stored
+
+    example = {"license_id": examples.LICENSE_ID}
+
+
+class LicenseAccepted(Message, tag=14, kw_only=True):
+    """The device may connect, and log on."""
+
+    row = Row.step(TERMINAL_SERVER, CLIENT, LinkState.LICENSING, then=LinkState.LOGON)
+
+    kind: LicenseKind  # what lets the device in: TEMPORARY, FULL or GRACE
+    expires_at: Seconds = 0  # when that ends
+    notice: Detail = ""  # message to show to the user; empty for none
+
+    example = {"kind": LicenseKind.TEMPORARY, "expires_at": examples.NOW + 90 * examples.DAY}
+
+
+# --- logon phase ----------------------------------------------------------------------------------
+
+
+class LogonRequest(Message, tag=15, kw_only=True):
+    """Who the user is, and what is to run.
+
+    An empty `application` is the account's shell; a `command` runs apart from the user's session
+    and ends with its connection. With `unreachable_host` the user is placed anew.
+    """
+
+    row = Row.step(CLIENT, TERMINAL_SERVER, LinkState.LOGON)
+
+    user_name: UserName  # who logs on
+    credential_kind: Credential  # what `credential` is
+    # password in UTF-8, ticket of a Redirect, or cookie
+    credential: Annotated[bytes, Meta(max_length=1024)]
+    session_id: SessionId = 0  # the session that ticket or cookie is for; 0 with a password
+    # application to run; empty for the account's shell; ignored with ticket or cookie
+    application: OptionalName = ""
+    # command line to run apart from the user's session; empty for none; ignored with ticket or
+    # cookie
+    command: Annotated[str, Meta(max_length=32_768)] = ""
+    columns: Columns = 80
+    rows: Rows = 24
+    # value of TERM for the session's program
+    terminal: Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9._+-]*\Z")] = "xterm-256color"
+    # host of a redirect that could not be followed; empty for none
+    unreachable_host: OptionalName = ""
+
+    example = {
+        "user_name": "user1",
+        "credential_kind": Credential.PASSWORD,
+        "credential": b"secret",
+    }
+
+
+class LogonRefused(Message, tag=16, kw_only=True):
+    """The user is not logged on. The connection stays in LOGON while `attempts_left` is not 0;
+    every refusal carries it, also one that does not count as a wrong password."""
+
+    row = Row.step(TERMINAL_SERVER, CLIENT, LinkState.LOGON)
+
+    code: ErrorCode  # why
+    detail: Detail = ""
+    attempts_left: Count = 0  # wrong passwords left; at 0 Goodbye follows
+    retry_after_seconds: RetryAfter = 0
+    trace_id: TraceId = ""
+
+    example = {
+        "code": ErrorCode.LOGON_FAILED,
+        "detail": "user name or password is wrong",
+        "attempts_left": 2,
+    }
+
+
+class Redirect(Message, tag=17, kw_only=True):
+    """The user's session is, or is to be, on another host: dial it, and log on with this ticket."""
+
+    row = Row.step(TERMINAL_SERVER, CLIENT, LinkState.LOGON, then=LinkState.LEAVING)
+
+    host: Name  # name of the terminal server to dial, as in its certificate
+    address: Host  # where to dial it
+    port: Port  # TCP port there
+    ticket: Id16  # what to log on with there, within TICKET_SECONDS
+    session_id: SessionId  # to be sent with the ticket; 0 when the session is still to start
+
+    example = {
+        "host": "ts2",
+        "address": "192.0.2.12",
+        "port": 5600,
+        "ticket": examples.TICKET,
+        "session_id": 7,
+    }
+
+
+class LogonAccepted(Message, tag=18, kw_only=True):
+    """The session is ACTIVE and shown here; session bytes follow in both directions."""
+
+    row = Row.step(TERMINAL_SERVER, CLIENT, LinkState.LOGON, then=LinkState.SESSION)
+
+    host: Name  # terminal server that the session runs on
+    session_id: SessionId  # number of the session
+    user_name: UserName  # whose session it is
+    reattached: bool  # whether the session ran before
+    created_at: Seconds  # when it began
+    # credential to reconnect with, used once; empty for a session with a command
+    cookie: Annotated[bytes, Meta(max_length=32)] = b""
+
+    example = {
+        "host": "ts1",
+        "session_id": 7,
+        "user_name": "user1",
+        "reattached": False,
+        "created_at": examples.NOW,
+        "cookie": bytes.fromhex("d7e83e28a04b537e64424546b14caf9b67bad2f28dabce68116e0d372319fa00"),
+    }
+
+
+# --- session phase --------------------------------------------------------------------------------
+
+
+class ResizeSession(Message, tag=19, kw_only=True):
+    """The client's terminal has a new size."""
+
+    row = Row.step(CLIENT, TERMINAL_SERVER, LinkState.SESSION)
+
+    columns: Columns
+    rows: Rows
+
+    example = {"columns": 132, "rows": 43}
+
+
+class DisconnectSession(Message, tag=20, kw_only=True):
+    """Leave the session running; answered by Goodbye with DISCONNECTED_BY_USER."""
+
+    row = Row.step(CLIENT, TERMINAL_SERVER, LinkState.SESSION, then=LinkState.LEAVING)
+
+
+class LogoffSession(Message, tag=21, kw_only=True):
+    """End the session and its programs; SessionEnded follows."""
+
+    row = Row.step(CLIENT, TERMINAL_SERVER, LinkState.SESSION)
+
+
+class SessionEnded(Message, tag=22, kw_only=True):
+    """The session's program has ended and all its output was sent."""
+
+    row = Row.step(
+        TERMINAL_SERVER, CLIENT, LinkState.SESSION, LinkState.LOGON, then=LinkState.LEAVING
+    )
+
+    exit_status: Annotated[int, Meta(ge=0, le=255)]  # as a shell reports it: 128 + n after signal n
+
+    example = {"exit_status": 0}

@@ -1,0 +1,123 @@
+"""What a line of the table says: who sends the message to whom, when, and what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum, IntEnum
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+
+class Role(IntEnum):
+    """The kind of program at one end of a connection; its certificate says it, except a client's,
+    which has none."""
+
+    CLIENT = 1
+    TERMINAL_SERVER = 2
+    LICENSE_SERVER = 3
+    SESSION_DIRECTORY = 4
+    ADMINISTRATOR = 5
+
+
+class LinkState(Enum):
+    """How far a connection is. A client's goes OPENING, LICENSING, LOGON, SESSION; every other one
+    OPENING, SERVICE. After LEAVING only a Goodbye is lawful.
+    """
+
+    OPENING = "opening"
+    SERVICE = "service"
+    LICENSING = "licensing"
+    LOGON = "logon"
+    SESSION = "session"
+    LEAVING = "leaving"
+    CLOSED = "closed"
+
+
+class Kind(Enum):
+    """REQUEST wants an answer to its request id; ANSWER carries that id; NOTIFICATION has id 0."""
+
+    REQUEST = "request"
+    ANSWER = "answer"
+    NOTIFICATION = "notification"
+
+
+EVERYBODY = frozenset(Role)
+DAEMONS = frozenset({Role.TERMINAL_SERVER, Role.LICENSE_SERVER, Role.SESSION_DIRECTORY})
+CLIENT = frozenset({Role.CLIENT})
+TERMINAL_SERVER = frozenset({Role.TERMINAL_SERVER})
+LICENSE_SERVER = frozenset({Role.LICENSE_SERVER})
+SESSION_DIRECTORY = frozenset({Role.SESSION_DIRECTORY})
+ADMINISTRATOR = frozenset({Role.ADMINISTRATOR})
+OPENED = frozenset(
+    {
+        LinkState.SERVICE,
+        LinkState.LICENSING,
+        LinkState.LOGON,
+        LinkState.SESSION,
+        LinkState.LEAVING,
+    }
+)
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One line of the table.
+
+    `then` is the state of the connection after this message, where it changes. `answers` names
+    the messages that may answer a request; `Refused` may answer every one.
+    """
+
+    kind: Kind
+    senders: frozenset[Role]
+    receivers: frozenset[Role]
+    states: frozenset[LinkState]
+    then: LinkState | None = None
+    answers: tuple[str, ...] = ()
+
+    @classmethod
+    def step(
+        cls,
+        senders: frozenset[Role],
+        receivers: frozenset[Role],
+        *states: LinkState,
+        then: LinkState | None = None,
+    ) -> Row:
+        """A step of a procedure: a notification in these states."""
+        return cls(Kind.NOTIFICATION, senders, receivers, frozenset(states), then)
+
+    @classmethod
+    def notice(cls, senders: frozenset[Role], receivers: frozenset[Role]) -> Row:
+        return cls.step(senders, receivers, LinkState.SERVICE)
+
+    @classmethod
+    def request(
+        cls,
+        senders: frozenset[Role],
+        receivers: frozenset[Role],
+        *answers: str,
+        state: LinkState = LinkState.SERVICE,
+    ) -> Row:
+        return cls(Kind.REQUEST, senders, receivers, frozenset({state}), None, answers)
+
+    @classmethod
+    def answer(cls, senders: frozenset[Role]) -> Row:
+        return cls(Kind.ANSWER, senders, EVERYBODY, OPENED)
+
+
+class Message(msgspec.Struct, array_like=True, kw_only=True, gc=False):
+    """The fields that every message starts with: `[number, request_id, …]`.
+
+    A core leaves `request_id` alone; the connection stamps it when the message is sent. `example`
+    holds the fields of a typical message, but for those that have their defaults.
+    """
+
+    row: ClassVar[Row]
+    example: ClassVar[Mapping[str, Any]] = {}
+    request_id: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+
+
+def number_of(message: type[Message]) -> int:
+    number = message.__struct_config__.tag
+    assert isinstance(number, int)
+    return number

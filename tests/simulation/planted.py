@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from daemons import effects
 from daemons.effects import Answer, Ask, Caller, Close, Core, Effect, Outcome, Persist, Record, Tell
 from daemons.license_server.records import JournalRecord, LicenseRecord, LoanRecord
-from daemons.terminal_server.records import HostRecord, SessionRecord
+from daemons.terminal_server.records import ServerRecord, SessionRecord
 from tests.simulation.farm import Farm
 from tests.simulation.node import Kind, Node
 from tests.simulation.planted_switchboard import SWITCHBOARDS
@@ -431,7 +431,7 @@ PLANTED: dict[str, Plant] = {
         of=_license_servers, row=_is_lent_renewal
     ),
     "reserved ids in memory alone": _in_memory_alone(
-        of=_hosts, row=lambda row: isinstance(row, HostRecord)
+        of=_hosts, row=lambda row: isinstance(row, ServerRecord)
     ),
     "placed without a reservation": lambda farm: _plant([farm.directory], ReservesNothing),
     "a wrong host": lambda farm: _plant([farm.directory], LeadsElsewhere),

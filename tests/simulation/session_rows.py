@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from daemons import effects
 from daemons.effects import Effect, Peer, Persist
-from daemons.terminal_server.records import HostRecord, SessionRecord
+from daemons.terminal_server.records import ServerRecord, SessionRecord
 from tests.simulation.node import Node
 from tsproto.messages import LogoffSession, Message, SessionState
 
@@ -40,8 +40,8 @@ class SessionRows:
         for record in change.put:
             if isinstance(record, SessionRecord):
                 self._session(node, node.disk.row(SessionRecord, record.session_id), record)
-            elif isinstance(record, HostRecord):
-                self._host(node, node.disk.row(HostRecord, record.name), record)
+            elif isinstance(record, ServerRecord):
+                self._host(node, node.disk.row(ServerRecord, record.name), record)
         running = self._farm.kind_of(node).programs
         for record in change.delete:
             if isinstance(record, SessionRecord) and record.session_id in running:
@@ -65,7 +65,7 @@ class SessionRows:
         if old.device_id != new.device_id and old.cookie_hash == new.cookie_hash:
             self._farm.broken(ROW, f"{where} is on another device with the same cookie")
 
-    def _host(self, node: Node, old: HostRecord | None, new: HostRecord) -> None:
+    def _host(self, node: Node, old: ServerRecord | None, new: ServerRecord) -> None:
         if old is None:
             return
         if new.next_session_id < old.next_session_id:

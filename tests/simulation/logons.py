@@ -6,6 +6,7 @@ have used; and what a client is told of is on its host's disk.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -48,7 +49,7 @@ class Logons:
     def __init__(self, farm: Farm) -> None:
         self._farm = farm
         self._requests: dict[tuple[str, int, int], LogonRequest] = {}
-        self._cookies: dict[tuple[str, int], tuple[bytes, str]] = {}
+        self._cookies: dict[tuple[str, int, int], tuple[bytes, str]] = {}
         self._tickets: dict[bytes, Ticket] = {}
         self._redeemed: set[bytes] = set()
 
@@ -90,7 +91,8 @@ class Logons:
             is_wanted = (program.application, program.command) == wanted
             if request.credential_kind is Credential.PASSWORD and not is_wanted:
                 self._broken(f"{what} for {wanted}, which runs {program}")
-        self._cookies[node.name, accepted.session_id] = accepted.cookie, device.name
+        key = node.name, node.life, accepted.session_id
+        self._cookies[key] = accepted.cookie, device.name
 
     def _is_proved(self, node: Node, device: Device, request: LogonRequest) -> bool:
         self._farm.world.saw(f"logon by {request.credential_kind.name.lower()}")
@@ -100,9 +102,17 @@ class Logons:
                 is_same = ticket is not None and ticket.device_id == device.device_id
                 return is_same and request.credential in self._redeemed
             case Credential.RECONNECT:
-                known = self._cookies.get((node.name, request.session_id))
-                return known == (request.credential, device.name)
+                return self._is_cookie(node, device, request)
         return self._is_password(request)
+
+    def _is_cookie(self, node: Node, device: Device, request: LogonRequest) -> bool:
+        """The last one that this process gave out; before the first, the one on its disk."""
+        known = self._cookies.get((node.name, node.life, request.session_id))
+        if known is not None:
+            return known == (request.credential, device.name)
+        row = node.disk.row(SessionRecord, request.session_id)
+        kept = row.cookie_hash if row and row.device_id == device.device_id else b""
+        return kept == hashlib.sha256(request.credential).digest()
 
     def _is_password(self, request: LogonRequest) -> bool:
         is_password = request.credential_kind is Credential.PASSWORD

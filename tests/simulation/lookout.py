@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemons.effects import Ask, Caller, Close, Effect, Outcome, Peer, Persist
-from tests.simulation import marks
 from tests.simulation.admissions import Admissions
 from tests.simulation.answers import Answers
 from tests.simulation.device import Device
 from tests.simulation.histories import Histories
 from tests.simulation.license_rows import LicenseRows
 from tests.simulation.logons import Logons
+from tests.simulation.marks import Marks
 from tests.simulation.node import Node
 from tests.simulation.placements import Placements
 from tests.simulation.session_rows import SessionRows
@@ -42,6 +42,7 @@ class Lookout:
         self._answers = Answers(farm)
         self._placements = Placements(farm)
         self._histories = Histories(farm)
+        self._marks = Marks(farm.world.seen)
         self._requests: dict[tuple[str, int, int, int], Message] = {}
         for device in farm.devices:
             device.on_token = self._stored
@@ -85,7 +86,7 @@ class Lookout:
 
     def heard(self, node: Node, ask: Ask, outcome: Outcome, now: float) -> None:
         self._answers.heard(node, ask, outcome)
-        marks.heard(self._farm.world, ask, outcome)
+        self._marks.heard(node, ask, outcome)
 
     def lost(self, node: Node, peer: Peer) -> None:
         self._admissions.lost(node, peer)
@@ -94,7 +95,7 @@ class Lookout:
             self._placements.lost(node, peer.name)
 
     def noted(self, node: Node, effect: Effect) -> None:
-        marks.noted(self._farm.world, node.kind.role, effect)
+        self._marks.noted(node, effect)
 
     def performed(self, node: Node, effect: Effect) -> None:
         if node.kind.role is Role.TERMINAL_SERVER:

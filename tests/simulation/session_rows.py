@@ -70,6 +70,8 @@ class SessionRows:
             return
         if new.next_session_id < old.next_session_id:
             self._farm.broken(ONCE, f"{node.name} goes back to session {new.next_session_id}")
+        if new.grace_over and not old.grace_over:
+            self._farm.world.saw("a grace period ended")
         begins_again = old.grace_started_at not in (0, new.grace_started_at)
         if begins_again or (old.grace_over and not new.grace_over):
             self._farm.broken(GRACE, f"{node.name} had {old}, and has {new}")

@@ -1,5 +1,4 @@
-"""An answer given is an answer kept: what a daemon was told is on the disk of the one who said it.
-"""
+"""An answer given is an answer kept: what a daemon was told is on the disk of the one who said it."""
 
 from __future__ import annotations
 
@@ -43,7 +42,7 @@ class Answers:
             return
         answerer = self._farm.node_at(ask.endpoint.host)
         match ask.message, outcome:
-            case (AcquireLicense() | RenewLicense() | LendLicense()), LicenseIssued():
+            case ((AcquireLicense() | RenewLicense() | LendLicense()), LicenseIssued()):
                 self._issued(answerer, ask.message, outcome)
             case MarkValidated(), Done():
                 self._validated(answerer, ask.message)

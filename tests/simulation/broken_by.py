@@ -27,6 +27,7 @@ _DOUBLED = "who logs on while a session is out of the directory's reach gets ano
 _RESTORED = "a ledger that was put back gives out its tokens again: it has no epoch yet"
 _FULL = "a full disk ends the daemon in place of a refusal"
 _STEPPED = "what a stepped clock shows is taken for the time, without an alarm"
+_SET_BACK = "a directory numbers by its clock, and forgets at a restart how far it came"
 _IN_DOUBT = "a lender that may have lent for another version is not asked again for a day"
 
 OFF: dict[str, dict[str, str]] = {
@@ -40,6 +41,7 @@ OFF: dict[str, dict[str, str]] = {
     "an answer given is an answer kept": {"restored ledger": _RESTORED},
     "a device comes in by a token of its own": {"restored ledger": _RESTORED},
     "a validated device holds a full token while there are any": {"two versions": _IN_DOUBT},
+    "placements rise": {"clock steps": _SET_BACK},
     "a full disk does not end a daemon": {"full disk": _FULL},
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
 from daemons import effects
@@ -209,7 +211,8 @@ class TerminalServerKind:
         def started() -> None:
             self.programs[start.session_id] = program
             if node.alive and node.life == life:
-                node.answer(start.ticket, ProgramStarted(1))
+                tell = partial(node.answer, start.ticket, ProgramStarted(1))
+                node.notice(node.switchboard, tell)
 
         node.world.after(START_SECONDS, started)
 
@@ -220,4 +223,5 @@ class TerminalServerKind:
         self.shown.pop(session_id, None)
         core: TerminalServerCore = node.core  # type: ignore[assignment]
         if node.alive:
-            node.feed(lambda now: core.on_program_ended(session_id, status, now))
+            end = partial(core.on_program_ended, session_id, status)
+            node.notice(node.switchboard, lambda: node.feed(end))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from daemons.effects import Persist, Record
+from daemons.effects import Persist
 from daemons.license_server.records import JournalRecord, LicenseRecord, LoanRecord
 from tests.simulation.ledger import Ledger, pool_of
 from tests.simulation.node import Node

@@ -5,6 +5,7 @@ never reach one of these are told so.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from daemons.effects import Ask, Effect, Failed, Outcome
 from daemons.events import Event
@@ -113,6 +114,6 @@ def _role(node: Node) -> str:
     return node.kind.role.name.lower().replace("_", " ")
 
 
-def missed(seen: Counter[str]) -> list[str]:
+def missed(seen: Mapping[str, int]) -> list[str]:
     """Which of these were never reached."""
-    return [name for name in SOMETIMES if not seen[name]]
+    return [name for name in SOMETIMES if name not in seen]

@@ -131,7 +131,8 @@ class Placements:
                 self._broken(f"{user} is given placement {answer.placement} of {known}")
         else:
             if answer.placement <= self._last:
-                self._broken(f"{user} is given placement {answer.placement}, not a later one")
+                text = f"{user} is given {answer.placement} after {self._last}"
+                self._farm.broken("placements rise", text)
             if answer.host != caller.peer.name:
                 self._broken(f"{user} is placed anew on {answer.host}, and is elsewhere")
             if other := self._reserved_for(request, now):

@@ -121,9 +121,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(figures, indent=1))
         return 0
-    print(
-        f"{options.seeds} seeds, {messages} messages in {took:.1f} s, {figures['days']} days lived"
-    )
+    print(f"{options.seeds} seeds in {took:.1f} s: {messages} messages, {figures['days']} days")
     print("\n".join(f"{count:8} {name}" for name, count in sorted(seen.items())))
     print(f"never seen: {', '.join(missed) or 'nothing on the list'}")
     return 0

@@ -1,4 +1,4 @@
-"""An answer given is an answer kept: what a daemon was told is on the disk of the one who said it."""
+"""An answer given is an answer kept: what a license server said is on its disk."""
 
 from __future__ import annotations
 

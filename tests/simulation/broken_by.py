@@ -26,6 +26,7 @@ _OUTAGES = (
 _DOUBLED = "who logs on while a session is out of the directory's reach gets another one"
 _RESTORED = "a ledger that was put back gives out its tokens again: it has no epoch yet"
 _FULL = "a full disk ends the daemon in place of a refusal"
+_LESSER = "an issuer that is away is made up for by another one, with what that one has"
 _STEPPED = "what a stepped clock shows is taken for the time, without an alarm"
 _SET_BACK = "a directory numbers by its clock, and forgets at a restart how far it came"
 _IN_DOUBT = "a lender that may have lent for another version is not asked again for a day"
@@ -37,6 +38,7 @@ OFF: dict[str, dict[str, str]] = {
         "clock steps": _STEPPED,
         "restored ledger": _RESTORED,
     },
+    "a live token is never replaced by a lesser one": {"always": _LESSER},
     "a row has one life": {"restored ledger": _RESTORED},
     "an answer given is an answer kept": {"restored ledger": _RESTORED},
     "a device comes in by a token of its own": {"restored ledger": _RESTORED},
@@ -47,6 +49,8 @@ OFF: dict[str, dict[str, str]] = {
 
 
 def reason_off(law: str, present: Set[str]) -> str:
-    """Why the law is off where these faults have struck, and this work is done; empty when on."""
+    """Why the law is off where these faults have struck, and this work is done; empty when on.
+    What is off "always" is off in every run."""
     reasons = OFF.get(law, {})
-    return next((reasons[what] for what in sorted(present) if what in reasons), "")
+    found = sorted((present | {"always"}) & reasons.keys())
+    return reasons[found[0]] if found else ""

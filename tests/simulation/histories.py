@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.simulation.farm import Farm
 
 TOKENS = "a device's tokens follow each other"
+LESSER = "a live token is never replaced by a lesser one"
 SESSIONS = "a user's sessions follow each other"
 
 
@@ -49,7 +50,7 @@ class DeviceHistory(msgspec.Struct):
                 self._broken(f"{token}, of an older version than the {held} that it replaces")
         elif held.kind is LicenseKind.FULL and held.product_version >= token.product_version:
             if token.kind is not LicenseKind.FULL:
-                self._broken(f"{token} in place of the live {held}")
+                self.farm.broken(LESSER, f"{self.name}: {token} in place of {held}")
 
     def _broken(self, text: str) -> None:
         self.farm.broken(TOKENS, f"{self.name} is given {text}")

@@ -101,8 +101,8 @@ class Marks:
     def heard(self, node: Node, ask: Ask, outcome: Outcome) -> None:
         """What came of a question."""
         question = ask.message
-        is_no = isinstance(outcome, Failed | Refused)
-        came = outcome.code.name if is_no else type(outcome).__name__
+        no = outcome if isinstance(outcome, Failed | Refused) else None
+        came = no.code.name if no else type(outcome).__name__
         self._seen[f"{_role(node)} asks {type(question).__name__}: {came}"] += 1
         if isinstance(question, LendLicense):
             if question.loan_id in self._loans:

@@ -6,19 +6,20 @@ of switchboards are in `planted_switchboard`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeGuard
 
 import msgspec
 from msgspec.structs import replace
 
 from daemons import effects
 from daemons.effects import Answer, Ask, Caller, Close, Core, Effect, Outcome, Persist, Record, Tell
-from daemons.license_server.records import JournalRecord, LicenseRecord, LoanRecord
+from daemons.license_server.records import LicenseRecord, LoanRecord
 from daemons.terminal_server.records import ServerRecord, SessionRecord
 from tests.simulation.farm import Farm
 from tests.simulation.node import Kind, Node
 from tests.simulation.planted_switchboard import SWITCHBOARDS
+from tests.simulation.store import Disk
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     AcquireLicense,
@@ -147,14 +148,16 @@ def _is_lent_renewal(row: Record) -> bool:
     return isinstance(row, LicenseRecord) and bool(row.lender) and bool(row.renewed_at)
 
 
+def _is_temporary(row: Record) -> TypeGuard[LicenseRecord]:
+    return isinstance(row, LicenseRecord) and row.kind is LicenseKind.TEMPORARY
+
+
 def _is_validated_temporary(row: Record) -> bool:
-    is_license = isinstance(row, LicenseRecord)
-    return is_license and row.kind is LicenseKind.TEMPORARY and row.validated
+    return _is_temporary(row) and row.validated
 
 
 def _is_raised(row: Record) -> bool:
-    is_license = isinstance(row, LicenseRecord)
-    return is_license and row.kind is LicenseKind.TEMPORARY and row.product_version > 1
+    return _is_temporary(row) and row.product_version > 1
 
 
 def _is_left(row: Record) -> bool:
@@ -201,36 +204,24 @@ class SkipsEveryTenthAnswer(Wrong):
         return self._answers % 10 != 0
 
 
-def forgets_what_it_lent(farm: Farm) -> None:
-    """A license server that starts again has lost the licenses that it lent to peers."""
-    for node in farm.license_servers:
-        load = node.disk.load
+class ForgetfulDisk(Disk):
+    """What is loaded from it lacks some rows."""
 
-        def forgetful(
-            kinds: Any, load: Callable[..., dict[type[Record], list[Record]]] = load
-        ) -> dict[type[Record], list[Record]]:
-            rows = load(kinds)
-            if LicenseRecord in rows and JournalRecord in rows:
-                kept = [r for r in rows[LicenseRecord] if not getattr(r, "through", "")]
-                rows[LicenseRecord] = kept
-            return rows
+    def __init__(self, is_kept: Callable[[Record], bool]) -> None:
+        super().__init__()
+        self._is_kept = is_kept
 
-        node.disk.load = forgetful  # type: ignore[method-assign]
+    def load(self, records: Sequence[type[Record]]) -> dict[type[Record], list[Record]]:
+        loaded = super().load(records)
+        return {kind: [r for r in rows if self._is_kept(r)] for kind, rows in loaded.items()}
 
 
-def forgets_open_loans(farm: Farm) -> None:
-    """A loan in doubt is not resumed after a restart."""
-    for node in farm.license_servers:
-        load = node.disk.load
+def _forgotten_at_a_restart(is_kept: Callable[[Record], bool]) -> Plant:
+    def plant(farm: Farm) -> None:
+        for node in farm.license_servers:
+            node.disk = ForgetfulDisk(is_kept)
 
-        def forgetful(
-            kinds: Any, load: Callable[..., dict[type[Record], list[Record]]] = load
-        ) -> dict[type[Record], list[Record]]:
-            rows = load(kinds)
-            rows[LoanRecord] = []
-            return rows
-
-        node.disk.load = forgetful  # type: ignore[method-assign]
+    return plant
 
 
 # --- the directory ----------------------------------------------------------------------------
@@ -408,7 +399,9 @@ PLANTED: dict[str, Plant] = {
     "a loan in memory alone": _in_memory_alone(
         of=_license_servers, row=lambda row: isinstance(row, LoanRecord)
     ),
-    "a loan in doubt forgotten at a restart": forgets_open_loans,
+    "a loan in doubt forgotten at a restart": _forgotten_at_a_restart(
+        lambda row: not isinstance(row, LoanRecord)
+    ),
     "a raised temporary token in memory alone": _in_memory_alone(
         of=_license_servers, row=_is_raised
     ),
@@ -420,7 +413,9 @@ PLANTED: dict[str, Plant] = {
     "an ended license kept": lambda farm: _plant(
         farm.license_servers, lambda core: Unforgotten(core, LicenseRecord)
     ),
-    "lent licenses forgotten at a restart": forgets_what_it_lent,
+    "lent licenses forgotten at a restart": _forgotten_at_a_restart(
+        lambda row: not (isinstance(row, LicenseRecord) and row.through)
+    ),
     "never a row removed": lambda farm: _plant(
         [farm.directory], lambda core: DoesNotHear(core, RemoveSession)
     ),

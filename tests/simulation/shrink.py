@@ -1,5 +1,5 @@
-"""A failing run, made smaller by itself: fewer faults, less work, fewer clients, shorter, as long as
-the same law is broken. What is left is printed as the command that replays it, and as a named test.
+"""A failing run, made smaller: fewer faults, less work, fewer clients, shorter, as long as the same
+law is broken. What is left is printed as the command that replays it, and as a named test.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from daemons.effects import Peer
 from daemons.settings import ServerAddress
 from tests.simulation import broken_by, faults, laws, swarm, versions
 from tests.simulation.device import Device, Visit
+from tests.simulation.ghost import Ghost
 from tests.simulation.kinds import (
     FARM,
     PORT,
@@ -31,6 +32,8 @@ from tests.simulation.pipeliner import Pipeliner
 from tests.simulation.swarm import Swarm
 from tests.simulation.watch import WatchedKind
 from tests.simulation.world import START, Violation, World
+from tsproto.identity import Identity
+from tsproto.messages import Role
 
 TOGETHER = "dora"  # logs on from several devices in one instant, and hardly ever else
 QUIET_SECONDS = 60.0
@@ -142,6 +145,9 @@ class Farm:
     def is_device(self, peer: Peer) -> bool:
         return peer.host in self._device_by_address
 
+    def is_node(self, peer: Peer) -> bool:
+        return peer.host in self._by_address
+
     def kind_of(self, node: Node) -> TerminalServerKind:
         return self._kinds[node.name]
 
@@ -195,6 +201,10 @@ class Farm:
         if "pipelining" in self.swarm.work:
             addresses = [node.host for node, _ in self.terminal_servers]
             Pipeliner(world, self.network, addresses).visit()
+        if "ghost host" in self.swarm.work:
+            identity = Identity(FARM, Role.TERMINAL_SERVER, "ts1")
+            directory = self.directory.host
+            Ghost(world, self.network, identity, directory, self.users[0]).visit()
         self.begin()
         world.run_until(world.now + 5.0)
         for number in range(self.swarm.rounds):

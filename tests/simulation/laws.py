@@ -15,6 +15,7 @@ import msgspec
 from daemons.effects import Answer, Caller, Durable, Effect, Peer, Record
 from daemons.license_server.records import JournalRecord
 from daemons.terminal_server.records import SessionRecord
+from tests.simulation import ghost
 from tests.simulation.histories import may_fail
 from tests.simulation.node import Node
 from tsproto.messages import (
@@ -201,6 +202,15 @@ def one_session_a_user(farm: Farm) -> None:
             farm.broken("a user has one session", text)
 
 
+def no_ghost_is_believed(farm: Farm) -> None:
+    """A process that has not joined says nothing that counts, whatever its certificate."""
+    if "ghost host" in farm.swarm.work and farm.is_settled(farm.directory):
+        rows = _answer(farm, farm.directory, QuerySessions(), Sessions).sessions
+        if any(row.session_id == ghost.SESSION_ID for row in rows):
+            text = f"{farm.directory.name} has a row from a process that has not joined"
+            farm.broken("only who has joined is believed", text)
+
+
 def directory_is_true(farm: Farm) -> None:
     """The directory's rows are the union of the hosts' tables, field by field, and those are the
     programs that run."""
@@ -273,6 +283,7 @@ OFTEN = (
     devices_hold_no_more_than_was_bought,
     no_row_outlives_its_session,
     one_session_a_user,
+    no_ghost_is_believed,
 )
 QUIET = (
     directory_is_true,

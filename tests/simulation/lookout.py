@@ -56,7 +56,7 @@ class Lookout:
             self._admissions.asked(node, peer, message)
             self.logons.asked(node, peer, message)
             self.session_rows.asked(node, peer, message)
-        elif node is self._farm.directory and peer.role is Role.TERMINAL_SERVER:
+        elif node is self._farm.directory and self._farm.is_node(peer):
             if isinstance(message, JoinFarm):
                 self._placements.joins(node, peer.name)
             self._placements.told(message)
@@ -91,7 +91,7 @@ class Lookout:
     def lost(self, node: Node, peer: Peer) -> None:
         self._admissions.lost(node, peer)
         self.logons.lost(node, peer)
-        if node is self._farm.directory:
+        if node is self._farm.directory and self._farm.is_node(peer):
             self._placements.lost(node, peer.name)
 
     def noted(self, node: Node, effect: Effect) -> None:

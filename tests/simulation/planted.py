@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from daemons import effects
-from daemons.effects import Answer, Ask, Caller, Close, Core, Effect, Outcome, Persist, Record, Tell
+from daemons.effects import Answer, Caller, Close, Core, Effect, Outcome, Persist, Record, Tell
 from daemons.license_server.records import LicenseRecord, LoanRecord
 from daemons.terminal_server.records import ServerRecord, SessionRecord
 from tests.simulation.farm import Farm
@@ -371,28 +371,6 @@ class ForgetsTheToken(Wrong):
         return super().on_message(caller, message, now)
 
 
-class AsksForAnother(Wrong):
-    """A license server is asked about another device than the one at hand, now and then."""
-
-    def __init__(self, core: Core) -> None:
-        super().__init__(core)
-        self._last = b""
-        self._asks = 0
-
-    def decided(self, decided: list[Effect]) -> list[Effect]:
-        return [self._wrong(e) if isinstance(e, Ask) else e for e in decided]
-
-    def _wrong(self, ask: Ask) -> Ask:
-        question = ask.message
-        if not isinstance(question, MarkValidated):
-            return ask
-        self._asks += 1
-        last, self._last = self._last, question.device_id
-        if not last or self._asks % 3:
-            return ask
-        return replace(ask, message=replace(question, device_id=last))
-
-
 PLANTED: dict[str, Plant] = {
     **SWITCHBOARDS,
     "a disconnect in memory alone": _in_memory_alone(of=_hosts, row=_is_left),
@@ -436,6 +414,5 @@ PLANTED: dict[str, Plant] = {
     "two clients of one session": lambda farm: _plant(_hosts(farm), LeavesOlderClients),
     "a session of another user": lambda farm: _plant(_hosts(farm), BelievesTheDevice),
     "a token not looked at": lambda farm: _plant(_hosts(farm), ForgetsTheToken),
-    "the wrong device validated": lambda farm: _plant(_hosts(farm), AsksForAnother),
     "validated without a logon": lambda farm: _plant(farm.license_servers, ValidatesAtOnce),
 }

@@ -45,6 +45,7 @@ WORK = (
     "applications",
     "commands",
     "few tokens",
+    "ghost host",
     "grace",
     "in one instant",
     "log off by message",

@@ -20,7 +20,7 @@ from daemons.effects import (
     Verified,
     Verify,
 )
-from daemons.events import DaemonBroken
+from daemons.events import DaemonBroken, StoreFailed
 from daemons.shell import (
     EXIT_BROKEN,
     EXIT_STOPPED,
@@ -220,8 +220,7 @@ async def test_a_store_that_fails_stops_the_daemon_before_anything_is_promised()
             who.request(QueryServers())
             assert (await who.closed()).code is ErrorCode.SHUTTING_DOWN
             assert await running.running == EXIT_STORE
-    (line,) = [line for line in lines if line["event"] == "store.failed"]
-    assert (line["log_level"], line["error"]) == ("critical", "the disk is full")
+    assert StoreFailed(error="the disk is full") in [line["event"] for line in lines]
 
 
 async def test_a_fault_of_the_core_stops_the_daemon() -> None:

@@ -95,9 +95,9 @@ def issue(claims: Claims, key: Ed25519PrivateKey) -> bytes:
 
     Claims out of their bounds raise LicenseTampered: nobody could read such a token.
     """
-    user_name = claims.user_name.encode()
-    if len(user_name) > USER_NAME_BYTES:
-        clipped = user_name[:USER_NAME_BYTES].decode(errors="ignore")
+    name = claims.user_name.encode()
+    if len(name) > USER_NAME_BYTES:
+        clipped = name[:USER_NAME_BYTES].decode(errors="ignore")
         claims = msgspec.structs.replace(claims, user_name=clipped)
     encoded = _encoder.encode(claims)
     token = _encoder.encode((encoded, key.sign(TOKEN_DOMAIN + encoded)))

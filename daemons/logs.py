@@ -26,7 +26,7 @@ EventDict = MutableMapping[str, Any]
 Shown = Callable[[Any], object]
 
 _encoder = msgspec.json.Encoder(enc_hook=repr)
-_logger = structlog.get_logger()
+_logger = structlog.get_logger()  # `configured` binds it: binding costs as much as a line
 
 
 def log(event: Event) -> None:

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import structlog
-
 from daemons import events
 from daemons.alarm import Alarm
 from daemons.clock import Clock, ClockFileError
@@ -23,7 +21,6 @@ from daemons.effects import (
     Core,
     Effect,
     Endpoint,
-    Note,
     Peer,
     Persist,
     SendDatagram,
@@ -179,8 +176,6 @@ class Shell:
             perform(effect)
         elif isinstance(effect, events.Event):
             log(effect)
-        elif isinstance(effect, Note):  # what the terminal server's parts still say untyped
-            structlog.get_logger().info(effect.event, **effect.fields)
         else:
             raise AssertionError(f"nobody performs {effect}")
 

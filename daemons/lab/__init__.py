@@ -92,7 +92,7 @@ def down(folder: Path) -> None:
         if pid_of(folder, daemon.name) is not None:
             stop(folder, daemon.name)
     for daemon in lab.daemons:
-        keeper = pid_in(folder / daemon.name / "state" / "keeper.pid", "daemons.terminal_server")
+        keeper = pid_in(folder / daemon.name / "state" / "keeper.pid", "daemons.keeper")
         if keeper is not None:
             signal_and_wait(keeper, signal.SIGTERM, f"the keeper of {daemon.name}")
 

@@ -1,7 +1,8 @@
-"""Who is who in a farm: its authority, the certificates of its daemons, the keys of its devices.
+"""Identities in a farm: its authority, the certificates of its daemons, the keys of its devices.
 
-A daemon is what its certificate says, `tsfarm://FARM/ROLE/NAME` in a URI subject alternative name;
-a device is the hash of its public key, so nobody can claim another's id. All keys are Ed25519.
+A daemon's role and name stand in its certificate, as the URI subject alternative name
+`tsfarm://FARM/ROLE/NAME`. The id of a device is the hash of its public key, so that no device can
+claim another's. All keys are Ed25519.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from tsproto.errors import DeviceProofInvalid, TsfarmError
 from tsproto.messages import DAEMONS, Role
 
-# Clocks of a farm's hosts may differ: a new certificate is good at once on all of them.
+# Clocks of a farm's hosts may differ: a new certificate is to be valid at once on all of them.
 BACKDATED = timedelta(days=1)
 YEAR = timedelta(days=365)
 DEVICE_PROOF_DOMAIN = b"tsfarm device proof 1\0"
@@ -52,11 +53,11 @@ _IDENTITY_URI = re.compile(rf"tsfarm://({_NAME})/([a-z-]+)/({_NAME})")
 
 
 class IdentityError(TsfarmError):
-    """A certificate, key or name is not what this farm uses; the text says which and why."""
+    """A certificate, key or name cannot be used in a farm; the text says which and why."""
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What a certificate says of its owner; worth nothing before its signature was checked."""
+    """Farm, role and name in a certificate, to be believed once its signature is verified."""
 
     farm: str
     role: Role
@@ -179,7 +180,7 @@ def show_fingerprint(fp: bytes) -> str:
 
 
 class DeviceKey:
-    """The secret of one device. It never leaves it, and a copied token is useless without it."""
+    """The secret key of one device, which never leaves it: without it a copied token is useless."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
@@ -207,7 +208,7 @@ class DeviceKey:
 
 def device_proof(nonce: bytes, server_certificate: bytes) -> bytes:
     """The bytes that a device signs. The certificate is in them so that a server in the middle
-    cannot pass on what a device signed for it."""
+    cannot pass on a signature that was made for itself."""
     assert len(nonce) == len(server_certificate) == DIGEST_BYTES
     return DEVICE_PROOF_DOMAIN + nonce + server_certificate
 
@@ -215,7 +216,7 @@ def device_proof(nonce: bytes, server_certificate: bytes) -> bytes:
 def verify_device_proof(
     public_key: bytes, signature: bytes, nonce: bytes, server_certificate: bytes
 ) -> bytes:
-    """The device id of whoever made this proof; raises DeviceProofInvalid."""
+    """The id of the device whose key made this proof; raises DeviceProofInvalid."""
     signed = device_proof(nonce, server_certificate)
     if int.from_bytes(public_key, "little") & _Y_BITS in _LOW_ORDER_Y:
         raise DeviceProofInvalid("the device's public key is of low order and proves nothing")

@@ -1,20 +1,18 @@
-"""Who a user is: a password file, checked off the loop.
+"""User accounts: a password file, checked in threads.
 
-One line an account, `name:argon2id-hash:system_user`; blank lines and lines that begin with `#` are
-comments. The file is read again when it has changed; a change that cannot be read is logged and
-leaves what was known in force, so that a typing error locks nobody out.
+Each line is an account, `name:argon2id-hash:system_user`; blank lines and lines that begin with `#`
+are comments. The file is read again when it has changed. A changed file with a fault is logged, and
+the accounts read before stay valid, so that a typing error locks nobody out.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import fcntl
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,18 +21,19 @@ import msgspec
 
 from daemons import events
 from daemons.effects import Verified
+from daemons.files import durable
 from daemons.logs import log
 from tsproto import limits
 from tsproto.errors import TsfarmError
 from tsproto.messages import UserName
 
-# For synthetic users alone, whose password lies beside them: 8 KiB once through, 50 µs. Whoever can
-# read such a hash tries thousands of passwords a second.
+# For synthetic users only, whose password lies in a file beside the accounts: one pass over 8 KiB,
+# 50 µs. An attacker who reads such a hash can try thousands of passwords a second.
 _CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 class AccountsError(TsfarmError):
-    """The accounts file cannot be used, or an account cannot be added; says where and why."""
+    """The accounts file cannot be used, or an account cannot be added; the text says why."""
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -44,8 +43,8 @@ class Account(msgspec.Struct, frozen=True):
 
 
 def matches(password_hash: str, password: bytes) -> bool:
-    """Costs what the hash itself says: one that `add` made, an eighth of a second of a core and
-    64 MiB."""
+    """Takes as long as the hash's parameters say: an eighth of a second of a core and 64 MiB for a
+    hash made by `add`."""
     try:
         return argon2.PasswordHasher().verify(password_hash, password)
     except argon2.exceptions.VerificationError:
@@ -53,7 +52,7 @@ def matches(password_hash: str, password: bytes) -> bool:
 
 
 class Accounts:
-    """At most `at_once` checks are made at a time, and `waiting_max` wait for theirs."""
+    """At most `at_once` passwords are checked at a time; at most `waiting_max` checks wait."""
 
     def __init__(
         self,
@@ -68,18 +67,18 @@ class Accounts:
         self._checks = 0
         self._pool = ThreadPoolExecutor(at_once, "password-check")
         self._matches = matches
-        # An unknown user is checked against this, and takes as long as one that `add` made.
+        # An unknown user's password is checked against this, which takes as long as a known one's.
         self._nobodys_hash = argon2.PasswordHasher().hash(os.urandom(16))
         self._version: tuple[int, int, int] | None = None
         self._accounts: dict[str, Account] = {}
 
     def check(self) -> None:
-        """Read the file; raises AccountsError. Later a fault in it is logged."""
+        """Read the file at the start; raises AccountsError. A later fault in it is logged."""
         self._version = _version(self._path)
         self._accounts = read_accounts(self._path)
 
     async def verify(self, user_name: str, password: bytes) -> Verified:
-        """`busy` when too many checks wait already."""
+        """Check a password. `busy` when too many checks wait already."""
         account = self._current().get(user_name)
         if self._checks >= self._checks_max:
             return Verified(accepted=False, busy=True)
@@ -96,7 +95,7 @@ class Accounts:
         return Verified(accepted=True, system_user=account.system_user)
 
     async def look_up(self, user_name: str) -> Verified:
-        """The account of a user who has proved in another way who they are."""
+        """The account of a user who was proved without a password."""
         account = self._current().get(user_name)
         if account is None:
             return Verified(accepted=False)
@@ -115,7 +114,7 @@ class Accounts:
 
 
 def _version(path: Path) -> tuple[int, int, int] | None:
-    """Changes with the file; None when there is none."""
+    """A value that changes with the file; None when there is none."""
     try:
         found = path.stat()
     except OSError:
@@ -127,7 +126,7 @@ def _version(path: Path) -> tuple[int, int, int] | None:
 
 
 def read_accounts(path: Path) -> dict[str, Account]:
-    """Raises AccountsError, which names file and line, also when others could read the hashes."""
+    """Raises AccountsError with file and line; also when other users may read the file."""
     accounts: dict[str, Account] = {}
     for number, line in enumerate(_lines(path), 1):
         if not line.strip() or line.startswith("#"):
@@ -214,8 +213,9 @@ def add_synthetic(path: Path, names: Iterable[str], password: str, system_user: 
 def _add(path: Path, fresh: Mapping[str, str], *, replace: bool) -> None:
     """`fresh` has the line of each account by its name."""
     try:
-        with _locked(path.parent):
-            _write(path, _with(path, fresh, replace=replace))
+        with durable.locked(path.parent):
+            lines = _with(path, fresh, replace=replace)
+            durable.replace(path, "".join(f"{line}\n" for line in lines).encode())
     except OSError as error:
         raise AccountsError(f"{path}: {error}") from None
 
@@ -229,41 +229,6 @@ def _with(path: Path, fresh: Mapping[str, str], *, replace: bool) -> list[str]:
         raise AccountsError(f"{path}: {twice[0]!r} is there already")
     lines = [fresh.get(line.partition(":")[0], line) for line in _lines(path)]
     return [*lines, *(line for name, line in fresh.items() if name not in known)]
-
-
-def _write(path: Path, lines: list[str]) -> None:
-    """A new file, durable, then in the place of the old one, whose owner it keeps."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")
-        file.flush()
-        if path.exists() and os.geteuid() == 0:
-            old = path.stat()
-            os.fchown(descriptor, old.st_uid, old.st_gid)
-        os.fsync(descriptor)
-    fresh.rename(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Two that add at the same time must not lose one another's line."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

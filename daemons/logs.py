@@ -43,7 +43,7 @@ def report_fault(error: BaseException) -> None:
             at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
         )
     )
-    log(events.FaultTraced(traceback="".join(traceback.format_exception(error))))
+    log(events.FaultTraced(exception="".join(traceback.format_exception(error))))
 
 
 @contextmanager

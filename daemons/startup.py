@@ -16,13 +16,12 @@ from types import FrameType
 from typing import Generic, TypeVar
 
 import msgspec
-import structlog
 import uvloop
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from daemons import descriptors, logs
+from daemons import descriptors, events, logs
 from daemons.clock import Clock, ClockFileError
 from daemons.config import ConfigError, read_settings
 from daemons.effects import Record
@@ -32,7 +31,7 @@ from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS
 from daemons.store import Store, StoreError
 from daemons.store.memory import MemoryStore
 from daemons.store.sqlite import SqliteStore
-from tsproto import identity, limits, transport
+from tsproto import certificates, identity, limits, transport
 from tsproto.errors import TsfarmError
 from tsproto.identity import ROLE_WORDS, IdentityError
 from tsproto.messages import Role
@@ -163,7 +162,6 @@ async def _run(
 ) -> int:
     # What remembers nothing needs no file.
     store: Store = SqliteStore(Path(settings.state, LEDGER_FILE)) if records else MemoryStore()
-    log = structlog.get_logger()
     _cancel_by_signal()
     try:
         await store.open(records)
@@ -185,16 +183,16 @@ async def _run(
             )
             return await serve(start)
     except asyncio.CancelledError:
-        log.info("daemon.stopping", name=credentials.name)
+        logs.log(events.DaemonStopping(name=credentials.name))
         return EXIT_STOPPED
     except ConfigError as error:
-        log.critical("daemon.misconfigured", error=f"{config}: {error}")
+        logs.log(events.DaemonMisconfigured(error=f"{config}: {error}"))
         return EXIT_USAGE
     except StoreError as error:
-        log.critical("store.failed", error=str(error))
+        logs.log(events.StoreFailed(error=str(error)))
         return EXIT_STORE
     except TsfarmError as error:  # what the store held cannot be used
-        log.critical("daemon.unstartable", error=str(error))
+        logs.log(events.DaemonUnstartable(error=str(error)))
         return EXIT_STORE
     except Exception as error:
         logs.report_fault(error)
@@ -214,11 +212,11 @@ def config_argument(program: str, arguments: Sequence[str] | None = None) -> Pat
 def load_credentials(files: IdentityFiles, farm: str, role: Role) -> Credentials:
     """Raises ConfigError when a file is unusable, or not of this farm, role, key or authority."""
     shown = f"identity.certificate: {files.certificate}"
-    certificate = _read("identity.certificate", files.certificate, identity.certificate_der)
-    authority = _read("identity.authority", files.authority, identity.certificate_der)
+    certificate = _read("identity.certificate", files.certificate, certificates.certificate_der)
+    authority = _read("identity.authority", files.authority, certificates.certificate_der)
     key = _read("identity.key", files.key, identity.load_key)
     try:
-        found = identity.identity_of(certificate)
+        found = certificates.identity_of(certificate)
     except IdentityError as error:
         raise ConfigError(f"{shown}: {error}") from None
     if found.role is not role:
@@ -230,12 +228,12 @@ def load_credentials(files: IdentityFiles, farm: str, role: Role) -> Credentials
         raise ConfigError(
             f"{shown}: expected a certificate of farm {farm}, found one of {found.farm}"
         )
-    parsed = identity.parse_certificate(certificate)
+    parsed = certificates.parse_certificate(certificate)
     if parsed.public_key() != key.public_key():
         raise ConfigError(
             f"identity.key: {files.key}: expected the key that belongs to {files.certificate}"
         )
-    _check_signed(files, parsed, identity.parse_certificate(authority))
+    _check_signed(files, parsed, certificates.parse_certificate(authority))
     return Credentials(found.name, certificate, key, authority)
 
 
@@ -290,5 +288,5 @@ def _connections_max(settings: DaemonSettings) -> int:
     limit = descriptors.raise_limit()
     links = descriptors.connections_max(limit, sessions_max)
     if links < limits.CONNECTIONS_MAX:
-        structlog.get_logger().warning("descriptors.low", limit=limit, connections_max=links)
+        logs.log(events.DescriptorsLow(limit=limit, connections_max=links))
     return links

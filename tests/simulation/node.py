@@ -158,7 +158,7 @@ class Node:
         self.core: Core
         self.switchboard: Switchboard[SimulatedLine]
         self.make_switchboard: type[Switchboard[SimulatedLine]] = Switchboard
-        self.notes: Callable[[Node, effects.Note | events.Event], None] = lambda node, note: None
+        self.notes: Callable[[Node, events.Event], None] = lambda node, note: None
         self.crash_after_answer = 0.0
         self.crash_in_commit = 0.0
         self.lines_made = 0
@@ -285,7 +285,7 @@ class Node:
     def perform(self, effect: Effect) -> None:
         self.witness.performed(effect)
         match effect:
-            case effects.Note() | events.Event():
+            case events.Event():
                 self.world.trace(f"{self.name} {effect.event}")
                 self.notes(self, effect)
             case effects.Broadcast(datagram):

@@ -1,4 +1,4 @@
-"""One process of a load run, `python -m clients.load.processes.worker DESCRIPTOR`.
+"""One process of a load run: `python -m clients.load.processes.worker DESCRIPTOR`.
 
 The descriptor is of a connection to the coordinator (`clients.load.processes.assignment`).
 """
@@ -38,16 +38,14 @@ from clients.load.processes.timer import timer
 from tsproto.errors import TsfarmError
 
 INTERVAL_SECONDS = 1.0
-# How long journeys that are under way at the end may go on.
-SETTLE_SECONDS = 30.0
-# Of one rule; a farm that breaks it all the time would fill the pipe.
-VIOLATIONS_MAX = 100
+SETTLE_SECONDS = 30.0  # for journeys that are under way at the end
+VIOLATIONS_MAX = 100  # reported of one rule: some farm may break it all the time
 
 Coordinator: TypeAlias = "Connection[Report, Start | Stop]"
 
 
 class Worker:
-    """Does an assignment; `report` hands on what it says."""
+    """Carries out an assignment; `report` sends its reports."""
 
     def __init__(self, assignment: Assignment, report: Callable[[Report], None]) -> None:
         self._assignment = assignment
@@ -88,8 +86,8 @@ class Worker:
 
     async def _run(self, starts_at: float, commands: Coordinator) -> None:
         gc.collect()
-        gc.freeze()  # what was made so far stays: no collection looks at it again
-        self._measures.forget()  # what it took to get ready is no part of the run
+        gc.freeze()  # objects made so far stay: collections skip them
+        self._measures.forget()  # the preparation is not part of the run
         alarm = timer(asyncio.get_running_loop())
         over = asyncio.Event()
         pacer = Pacer(self._pace(starts_at), self._driver, alarm, time.monotonic, over.set)
@@ -130,11 +128,11 @@ class Worker:
         return ClosedPace(begins, think_seconds, ends_at, self._driver, self._measures)
 
     def _shared_chance(self) -> random.Random:
-        """The same in all workers: each takes its part of the same arrivals."""
+        """The same in all workers, so that they draw the same arrivals and each takes its share."""
         return random.Random(self._assignment.seed)
 
     async def _measure(self, starts_at: float) -> None:
-        """Hand on an interval every second, once the warm-up is over."""
+        """Report an interval every second, once the warm-up is over."""
         at = starts_at + self._assignment.scenario.warm_up_seconds
         await asyncio.sleep(at - time.monotonic())
         if at > starts_at:
@@ -173,7 +171,7 @@ class Worker:
 
 async def work(assignment: Assignment, coordinator: Coordinator) -> None:
     def report(message: Report) -> None:
-        with contextlib.suppress(OSError):  # without its coordinator a run is over
+        with contextlib.suppress(OSError):  # the coordinator is gone: the run ends
             coordinator.send(message)
 
     try:

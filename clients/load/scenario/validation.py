@@ -1,5 +1,5 @@
-"""What a scenario must keep to beyond the types of its fields, told in one line: the place, what is
-wrong there, and what may stand there instead."""
+"""Validates a scenario beyond the types of its fields. An error is one line: place, fault,
+remedy."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from clients.load.pacing.arrivals import expected, length
 from clients.load.scenario import ACTS, Act, Closed, Drives, Journey, Open, Scenario, Stage
 from tsproto.errors import TsfarmError
 
-# Acts that take numbers, and which. All others take none.
+# The numbers that an act takes; other acts take none.
 NUMBERS: Final = {"work": ("seconds", "keystrokes", "output"), "think": ("seconds",)}
-# What is timed besides acts: parts of `work`. `think` is no step of the farm's.
+# Steps that are timed besides acts: the parts of `work`. `think` is not timed.
 PARTS: Final[dict[Drives, tuple[str, ...]]] = {
     "users": ("keystroke", "output"),
     "licenses": (),
     "directory": (),
 }
-# Acts of `directory` that are told and not answered: nothing would hold a journey of them back.
+# Acts without an answer: a journey of these alone would flood the directory.
 NOTIFIED: Final = frozenset({"report", "end"})
-# By their name in a file, the last of a place's.
+# The struct at a place in a file, by the place's last name.
 TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "": Scenario,
     "open": Open,
@@ -35,7 +35,7 @@ TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "acts": Act,
 }
 COMPLAINT = re.compile(r"(?P<said>.*?)(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL)
-# What msgspec calls a type, as whoever writes TOML does.
+# msgspec's names of types, in the words of TOML.
 WORDS: Final = {
     "array": "a list",
     "bool": "true or false",
@@ -51,12 +51,12 @@ MISSING = re.compile(r"Object missing required field `(.*)`")
 
 
 class ScenarioError(TsfarmError):
-    """A scenario cannot be run as it is written."""
+    """A scenario cannot be run as written."""
 
 
 def validated(raw: object, where: str, *, is_scripted: bool = False) -> Scenario:
-    """The scenario that `raw` describes, in plain tables and lists; `where` begins the text of the
-    ScenarioError that this raises. One that `is_scripted` has its journey elsewhere."""
+    """The scenario in `raw`, which is plain tables and lists. Raises ScenarioError, whose text
+    begins with `where`. A scenario that `is_scripted` has no journeys in `raw`."""
     try:
         scenario = msgspec.convert(raw, Scenario)
     except msgspec.ValidationError as error:
@@ -112,7 +112,7 @@ def _act_faults(place: str, act: Act, drives: Drives) -> Iterator[str]:
 
 
 def threshold_fault(expression: str, drives: Drives) -> str:
-    """What is wrong with it for a scenario that drives these; nothing where all is right."""
+    """The fault of a threshold in a scenario that drives this; empty for none."""
     try:
         threshold = thresholds.parse(expression)
     except thresholds.ThresholdError as error:
@@ -130,7 +130,7 @@ def _instead(name: str, known: Sequence[str]) -> str:
 
 
 def _in_words(complaint: str) -> str:
-    """msgspec's complaint, the place first."""
+    """msgspec's message in a user's words, the place first."""
     found = COMPLAINT.fullmatch(complaint)
     assert found is not None
     place, said = found["place"] or "", found["said"]
@@ -147,6 +147,6 @@ def _in_words(complaint: str) -> str:
 
 
 def _fields(place: str) -> tuple[str, ...]:
-    """The keys that may stand at a place like `open.stages[0]`."""
+    """The keys that are allowed at a place like `open.stages[0]`."""
     last = re.sub(r"\[\d+\]$", "", place.rpartition(".")[2])
     return TABLES[last].__struct_fields__

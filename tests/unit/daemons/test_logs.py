@@ -1,4 +1,4 @@
-"""What a line of the log looks like."""
+"""Lines of the log."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_fault_names_its_place_and_a_traceback_is_for_debugging(
     assert broken["error"] == "KeyError: 'x'"
     assert broken["at"][0].startswith(__file__)
     assert [line["event"] for line in traced] == ["fault.traced"] * has_traceback
-    assert all("raise KeyError" in line["traceback"] for line in traced)
+    assert all("raise KeyError" in line["exception"] for line in traced)
 
 
 def test_a_line_that_cannot_be_written_is_lost() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tsproto import identity
+from tsproto import certificates
 from tsproto.messages import Role
 
 
 def make_authority(folder: Path, farm: str = "bench") -> None:
     folder.mkdir(exist_ok=True)
-    certificate, key = identity.create_authority(farm, time.time())
+    certificate, key = certificates.create_authority(farm, time.time())
     (folder / "authority.crt").write_bytes(certificate)
     (folder / "authority.key").write_bytes(key)
 
@@ -19,7 +19,7 @@ def make_authority(folder: Path, farm: str = "bench") -> None:
 def issue(folder: Path, role: Role, name: str) -> tuple[Path, Path]:
     """Paths of a certificate and its key, signed by the folder's authority."""
     authority, authority_key = (folder / f"authority.{end}" for end in ("crt", "key"))
-    certificate, key = identity.issue_certificate(
+    certificate, key = certificates.issue_certificate(
         authority.read_bytes(), authority_key.read_bytes(), role, name, time.time()
     )
     paths = folder / f"{name}.crt", folder / f"{name}.key"

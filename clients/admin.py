@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from clients.examples import example
-from tsproto import identity
+from tsproto import certificates, identity
 from tsproto.errors import TsfarmError
 
 # --- pki ----------------------------------------------------------------------------------------
@@ -27,10 +27,10 @@ def pki() -> None:
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("pki"))
 def pki_init(farm: str, folder: Path) -> None:
     """Make a farm's authority: authority.crt for everybody, authority.key to be kept safe."""
-    certificate, key = identity.create_authority(farm, time.time())
+    certificate, key = certificates.create_authority(farm, time.time())
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_new({folder / "authority.key": key, folder / "authority.crt": certificate})
-    shown = identity.fingerprint(identity.certificate_der(certificate))
+    shown = identity.fingerprint(certificates.certificate_der(certificate))
     click.echo(f"{folder / 'authority.crt'}: {identity.show_fingerprint(shown)}")
 
 
@@ -50,7 +50,7 @@ def pki_issue(role: str, name: str, folder: Path) -> None:
             f"{error.filename}: {error.strerror}; make the authority with `tsfarm pki init`"
         ) from None
     chosen = next(each for each, word in identity.ROLE_WORDS.items() if word == role)
-    certificate, key = identity.issue_certificate(
+    certificate, key = certificates.issue_certificate(
         authority, authority_key, chosen, name, time.time()
     )
     write_new({folder / f"{name}.key": key, folder / f"{name}.crt": certificate})

@@ -10,7 +10,7 @@ import msgspec
 
 from clients.ask import Asker, asking
 from clients.steps import Host
-from tsproto import identity, transport
+from tsproto import certificates, transport
 from tsproto.errors import TsfarmError
 from tsproto.messages import (
     LicenseRow,
@@ -49,7 +49,7 @@ class Administrator:
     def certified(cls, certificate: Path, key: Path, authority: Path) -> Administrator:
         """Reads three PEM files. Raises TsfarmError when one is missing or unusable."""
         try:
-            own = identity.identity_of(identity.certificate_der(certificate.read_bytes()))
+            own = certificates.identity_of(certificates.certificate_der(certificate.read_bytes()))
             tls = transport.daemon_tls(certificate, key, authority)
         except (OSError, ssl.SSLError) as error:
             files = f"{certificate}, {key} and {authority}"

@@ -129,9 +129,8 @@ class Client:
                 return
             match event:
                 case Opened():
-                    self._farm = event.farm
-                    if link.peer_certificate_der:
-                        self._farm = identity.identity_of(link.peer_certificate_der).farm
+                    certified = link.peer_identity
+                    self._farm = event.farm if certified is None else certified.farm
                     self._tell(self._logon.on_opened)
                 case Received(message):
                     self._tell(partial(self._logon.on_message, message))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import os
 import re
 import secrets
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
@@ -23,10 +25,10 @@ from clients.prompts import PASSWORD_BYTES_MAX, Prompts
 from clients.say import printable, say
 from clients.steps import Finished, Host, Outcome, Plan
 from clients.terminal import Terminal, check_is_terminal
-from clients.trace import recording
 from clients.trust import Dialler
 from tsproto import limits
 from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.transport import Observer
 
 _TERM = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -91,6 +93,8 @@ def connect(
     the farm it is. The words of COMMAND are joined by spaces, and a shell there reads them.
     """
     line = _command_line(command, app)
+    if trace_secrets and trace is None:
+        raise click.UsageError("--trace-secrets needs --trace FILE")
     if not command:
         check_is_terminal()
     prompts = Prompts(None if password_file is None else read_password(password_file), accept_new)
@@ -107,7 +111,7 @@ def connect(
         password_attempts=limits.LOGON_ATTEMPTS if password_file is None else 1,
     )
     surface = Pipe(prompts) if command else Terminal(prompts)
-    with recording(trace, time.time, trace_secrets) as observer:
+    with _traced(trace, trace_secrets) as observer:
         dialler = Dialler(
             device.known_farms,
             device.name,
@@ -158,6 +162,14 @@ def _command_line(words: tuple[str, ...], app: str) -> str:
     except UnicodeEncodeError:
         raise click.UsageError("COMMAND is not text in UTF-8") from None
     return line
+
+
+def _traced(file: Path | None, with_secrets: bool) -> AbstractContextManager[Observer | None]:
+    if file is None:
+        return contextlib.nullcontext()
+    from clients.trace import recording  # and msgpack, for those who trace
+
+    return recording(file, time.time, with_secrets)
 
 
 async def _run(

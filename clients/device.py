@@ -24,6 +24,7 @@ from clients import files
 from clients.files import DeviceStoreError
 from clients.known_farms import KnownFarms
 from clients.licenses import License, LicensedDevice
+from daemons.files import durable
 from tsproto import identity, limits
 from tsproto.errors import LicenseError
 from tsproto.license_token import read_claims
@@ -58,7 +59,7 @@ class Device(LicensedDevice):
         """
         with files.explained(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with files.locked(folder):
+            with durable.locked(folder / "lock"):
                 key = _load_key(folder) or _keep_key(folder, new_key or _draw_key())
                 return cls(folder, key, _name_of_device(folder, name))
 
@@ -79,10 +80,10 @@ class LicenseFolder:
     def keep(self, held: License) -> None:
         file = self._file(held.claims.farm, held.claims.product)
         content = _LicenseFile(held.token, held.issuer_certificate)
-        with files.explained(file), files.locked(self._folder):
+        with files.explained(file), durable.locked(self._folder / "lock"):
             for folder in (file.parent.parent, file.parent):
-                files.make_folder(folder)
-            files.replace(file, msgspec.json.encode(content))
+                durable.make_folder(folder)
+            durable.replace(file, msgspec.json.encode(content))
 
     def _file(self, farm: str, product: str) -> Path:
         for name in (farm, product):
@@ -137,7 +138,7 @@ def _draw_key() -> identity.DeviceKey:
 
 
 def _keep_key(folder: Path, key: identity.DeviceKey) -> identity.DeviceKey:
-    files.replace(folder / "key", key.to_pem())
+    durable.replace(folder / "key", key.to_pem())
     return key
 
 
@@ -146,7 +147,7 @@ def _name_of_device(folder: Path, wanted: str) -> str:
     kept = (files.read(file) or b"").decode(errors="replace")
     name = _cleaned(wanted) or _cleaned(kept) or _cleaned(socket.gethostname()) or "device"
     if f"{name}\n" != kept:
-        files.replace(file, f"{name}\n".encode())
+        durable.replace(file, f"{name}\n".encode())
     return name
 
 

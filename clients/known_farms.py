@@ -10,10 +10,12 @@ host that shows another one later is somebody else, until the user deletes its l
 from __future__ import annotations
 
 import re
+import ssl
 from pathlib import Path
 
 from clients import files
 from clients.files import DeviceStoreError
+from daemons.files import durable
 from tsproto import identity
 
 KNOWN_FARMS_BYTES_MAX = 4 * 1024 * 1024  # some 50,000 hosts
@@ -47,17 +49,17 @@ class KnownFarms:
 
         A host that is known with another authority stays as it is.
         """
-        fingerprint = identity.fingerprint(identity.certificate_der(authority))
-        with files.explained(self.file), files.locked(self._folder):
+        fingerprint = _fingerprint(authority)
+        with files.explained(self.file), durable.locked(self._folder / "lock"):
             if self.authority(fingerprint) is None:
                 path = self._authority_file(fingerprint)
-                files.make_folder(path.parent)
-                files.replace(path, authority)
+                durable.make_folder(path.parent)
+                durable.replace(path, authority)
             hosts = self._hosts()
             if _where(host, port) not in hosts:
                 hosts[_where(host, port)] = identity.show_fingerprint(fingerprint)
                 lines = "".join(f"{where} {shown}\n" for where, shown in hosts.items())
-                files.replace(self.file, lines.encode())
+                durable.replace(self.file, lines.encode())
 
     def _authority_file(self, fingerprint: bytes) -> Path:
         return self._folder / "authorities" / f"{fingerprint.hex()}.pem"
@@ -80,8 +82,8 @@ def _authority(path: Path) -> bytes | None:
     if pem is None:
         return None
     try:
-        fingerprint = identity.fingerprint(identity.certificate_der(pem))
-    except identity.IdentityError:
+        fingerprint = _fingerprint(pem)
+    except ValueError:
         fingerprint = b""
     if fingerprint.hex() != path.stem:
         raise DeviceStoreError(
@@ -89,6 +91,11 @@ def _authority(path: Path) -> bytes | None:
             " connection"
         )
     return pem
+
+
+def _fingerprint(authority: bytes) -> bytes:
+    """Raises ValueError where this is no certificate in PEM form."""
+    return identity.fingerprint(ssl.PEM_cert_to_DER_cert(authority.decode("ascii")))
 
 
 def _where(host: str, port: int) -> str:

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-import click
 import msgpack
 import msgspec
 
@@ -108,18 +107,11 @@ class Trace:
 
 
 @contextlib.contextmanager
-def recording(
-    file: Path | None, clock: Callable[[], float], with_secrets: bool
-) -> Iterator[Trace | None]:
+def recording(file: Path, clock: Callable[[], float], with_secrets: bool) -> Iterator[Trace]:
     """A trace in this file, closed in the end, and a line for the user about what is in it.
 
     Raises TsfarmError where there is something else than a file, or OSError.
     """
-    if file is None:
-        if with_secrets:
-            raise click.UsageError("--trace-secrets is of use with --trace FILE only")
-        yield None
-        return
     trace = Trace(_emptied(file), clock, with_secrets=with_secrets)
     try:
         yield trace

@@ -13,9 +13,6 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from clients.ask import AskFailed, asking_through
 from clients.known_farms import KnownFarms
@@ -132,7 +129,8 @@ class Dialler(FarmDialler):
                     raise
                 refusal = failed
             else:
-                self._remember(host, link, trusted, redirected)
+                if shown is None and not redirected:
+                    self._remember(host, link, trusted)
                 return link
         if redirected:
             raise UntrustedFarm(
@@ -149,14 +147,12 @@ class Dialler(FarmDialler):
         pem = self._known_farms.authority(base64.b64decode(padded))
         return [] if pem is None else [pem]
 
-    def _remember(
-        self, host: Host, link: transport.Link, trusted: Sequence[bytes], redirected: bool
-    ) -> None:
-        if redirected:
-            return
+    def _remember(self, host: Host, link: transport.Link, trusted: Sequence[bytes]) -> None:
+        from tsproto import certificates  # slow to import, and only new hosts need it
+
         certificate = link.peer_certificate_der
         for pem in trusted:
-            if _is_issued_by(certificate, identity.certificate_der(pem)):
+            if certificates.is_issued_by(certificate, certificates.certificate_der(pem)):
                 self._known_farms.remember(host.address, host.port, pem)
                 return
 
@@ -183,6 +179,7 @@ class Dialler(FarmDialler):
 
     async def _look_at(self, host: Host) -> Stranger:
         """The authority that the host's farm shows, if it has issued the host's certificate."""
+        from tsproto import certificates
 
         async def dial(owner: transport.LinkOwner) -> transport.Link:
             return await self._dial(host, owner, transport.client_tls_unverified())
@@ -194,15 +191,15 @@ class Dialler(FarmDialler):
         except AskFailed as failed:
             raise transport.DialFailed(failed.code, failed.detail) from None
         authority = answer.certificate
-        own = identity.identity_of(certificate)
+        own = certificates.identity_of(certificate)
         try:
-            farm = identity.farm_of(authority)
+            farm = certificates.farm_of(authority)
         except identity.IdentityError:
             farm = ""
-        if farm != own.farm or not _is_issued_by(certificate, authority):
+        if farm != own.farm or not certificates.is_issued_by(certificate, authority):
             raise UntrustedFarm(f"{host} shows an authority that has not issued its certificate")
         fingerprint = identity.show_fingerprint(identity.fingerprint(authority))
-        pem = x509.load_der_x509_certificate(authority).public_bytes(Encoding.PEM)
+        pem = ssl.DER_cert_to_PEM_cert(authority).encode("ascii")
         return Stranger(host, farm, fingerprint, pem)
 
 
@@ -212,12 +209,3 @@ def _tls(*authorities: bytes) -> ssl.SSLContext:
         return transport.client_tls(authorities)
     except ssl.SSLError as error:
         raise UntrustedFarm(f"the farm's authority is no usable certificate: {error}") from None
-
-
-def _is_issued_by(certificate_der: bytes, authority_der: bytes) -> bool:
-    try:
-        authority = x509.load_der_x509_certificate(authority_der)
-        x509.load_der_x509_certificate(certificate_der).verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True

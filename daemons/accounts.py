@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import fcntl
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,6 +21,7 @@ import msgspec
 
 from daemons import events
 from daemons.effects import Verified
+from daemons.files import durable
 from daemons.logs import log
 from tsproto import limits
 from tsproto.errors import TsfarmError
@@ -214,8 +213,9 @@ def add_synthetic(path: Path, names: Iterable[str], password: str, system_user: 
 def _add(path: Path, fresh: Mapping[str, str], *, replace: bool) -> None:
     """`fresh` has the line of each account by its name."""
     try:
-        with _locked(path.parent):
-            _write(path, _with(path, fresh, replace=replace))
+        with durable.locked(path.parent):
+            lines = _with(path, fresh, replace=replace)
+            durable.replace(path, "".join(f"{line}\n" for line in lines).encode())
     except OSError as error:
         raise AccountsError(f"{path}: {error}") from None
 
@@ -229,41 +229,6 @@ def _with(path: Path, fresh: Mapping[str, str], *, replace: bool) -> list[str]:
         raise AccountsError(f"{path}: {twice[0]!r} is there already")
     lines = [fresh.get(line.partition(":")[0], line) for line in _lines(path)]
     return [*lines, *(line for name, line in fresh.items() if name not in known)]
-
-
-def _write(path: Path, lines: list[str]) -> None:
-    """A new file, durable, then in the place of the old one, whose owner it keeps."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")
-        file.flush()
-        if path.exists() and os.geteuid() == 0:
-            old = path.stat()
-            os.fchown(descriptor, old.st_uid, old.st_gid)
-        os.fsync(descriptor)
-    fresh.rename(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Two that add at the same time must not lose one another's line."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from daemons import events
-from daemons.config import ConfigError, is_loopback
+from daemons.config import ConfigError
 from daemons.logs import log
 from daemons.settings import Discovery
 from tsproto import limits
+from tsproto.transport import is_loopback
 
 Heard = Callable[[str, int, bytes], None]
 ANY_ADDRESS = "0.0.0.0"

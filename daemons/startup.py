@@ -31,7 +31,7 @@ from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS
 from daemons.store import Store, StoreError
 from daemons.store.memory import MemoryStore
 from daemons.store.sqlite import SqliteStore
-from tsproto import identity, limits, transport
+from tsproto import certificates, identity, limits, transport
 from tsproto.errors import TsfarmError
 from tsproto.identity import ROLE_WORDS, IdentityError
 from tsproto.messages import Role
@@ -212,11 +212,11 @@ def config_argument(program: str, arguments: Sequence[str] | None = None) -> Pat
 def load_credentials(files: IdentityFiles, farm: str, role: Role) -> Credentials:
     """Raises ConfigError when a file is unusable, or not of this farm, role, key or authority."""
     shown = f"identity.certificate: {files.certificate}"
-    certificate = _read("identity.certificate", files.certificate, identity.certificate_der)
-    authority = _read("identity.authority", files.authority, identity.certificate_der)
+    certificate = _read("identity.certificate", files.certificate, certificates.certificate_der)
+    authority = _read("identity.authority", files.authority, certificates.certificate_der)
     key = _read("identity.key", files.key, identity.load_key)
     try:
-        found = identity.identity_of(certificate)
+        found = certificates.identity_of(certificate)
     except IdentityError as error:
         raise ConfigError(f"{shown}: {error}") from None
     if found.role is not role:
@@ -228,12 +228,12 @@ def load_credentials(files: IdentityFiles, farm: str, role: Role) -> Credentials
         raise ConfigError(
             f"{shown}: expected a certificate of farm {farm}, found one of {found.farm}"
         )
-    parsed = identity.parse_certificate(certificate)
+    parsed = certificates.parse_certificate(certificate)
     if parsed.public_key() != key.public_key():
         raise ConfigError(
             f"identity.key: {files.key}: expected the key that belongs to {files.certificate}"
         )
-    _check_signed(files, parsed, identity.parse_certificate(authority))
+    _check_signed(files, parsed, certificates.parse_certificate(authority))
     return Credentials(found.name, certificate, key, authority)
 
 

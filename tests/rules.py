@@ -67,6 +67,9 @@ PURE = (
 )
 IMPURE = ("tsproto/transport/*", "daemons/*/__main__.py")
 
+# What daemons and clients share: it imports neither.
+NEUTRAL = "daemons.files"
+
 # A client may start daemons, and a lab. It imports what does so inside the function that needs it,
 # so that `tsfarm connect` loads no daemon.
 STARTERS = ("daemons.lab", "daemons.*.__main__")
@@ -237,10 +240,25 @@ def daemons_and_clients_meet_only_in_messages(file: File) -> list[str]:
     other = {"daemons": "clients", "clients": "daemons"}.get(file.path.split("/")[0])
     if other is None:
         return []
-    crossing = [found for found in file.imports() if _is_in(found.target, (other,))]
+    crossing = [
+        found
+        for found in file.imports()
+        if _is_in(found.target, (other,)) and not _is_in(found.target, (NEUTRAL,))
+    ]
     if other == "daemons":
         crossing = [found for found in crossing if not _starts_a_daemon(found)]
     return _found(file, crossing, "they meet only in messages")
+
+
+def the_neutral_imports_neither(file: File) -> list[str]:
+    if not file.path.startswith(NEUTRAL.replace(".", "/") + "/"):
+        return []
+    sides = [
+        found
+        for found in file.imports()
+        if _is_in(found.target, ("daemons", "clients")) and not _is_in(found.target, (NEUTRAL,))
+    ]
+    return _found(file, sides, "daemons and clients share it")
 
 
 def _starts_a_daemon(found: Import) -> bool:

@@ -28,6 +28,7 @@ from tests.rules import (
     no_terminal_is_inherited,
     no_test_sleeps,
     nothing_decided_is_dropped,
+    the_neutral_imports_neither,
     the_pure_imports_the_pure,
     the_pure_touches_nothing,
     the_store_knows_no_core,
@@ -61,6 +62,10 @@ def test_one_daemon_never_imports_another() -> None:
 
 def test_daemons_and_clients_never_import_each_other() -> None:
     assert_kept(daemons_and_clients_meet_only_in_messages, "daemons", "clients")
+
+
+def test_what_daemons_and_clients_share_imports_neither() -> None:
+    assert_kept(the_neutral_imports_neither, "daemons")
 
 
 def test_the_store_never_imports_a_core() -> None:
@@ -176,6 +181,8 @@ class Whole:
             "def f():\n    import daemons.license_server.core",
             "core",
         ),
+        (the_neutral_imports_neither, "daemons/files/x.py", "import daemons.config", "config"),
+        (the_neutral_imports_neither, "daemons/files/x.py", "import clients.files", "clients"),
         (
             the_store_knows_no_core,
             "daemons/store/sqlite.py",
@@ -185,8 +192,8 @@ class Whole:
         (
             the_store_knows_no_core,
             "daemons/store/x.py",
-            "from daemons.effects import Close",
-            "Close",
+            "from daemons.effects import Answer",
+            "Answer",
         ),
         (names_say_something, "daemons/utils.py", "", "util"),
         (names_say_something, "clients/session_manager.py", "", "manager"),
@@ -231,7 +238,7 @@ def test_a_broken_rule_is_named_with_its_file(
         (the_pure_touches_nothing, "tsproto/transport/link.py", "import asyncio"),
         (the_pure_touches_nothing, "daemons/shell.py", "import time"),
         (the_pure_touches_nothing, CORE, "import timeit_of_nobody, osmosis"),
-        (the_pure_imports_the_pure, CORE, "from daemons.effects import Close"),
+        (the_pure_imports_the_pure, CORE, "from daemons.effects import Answer"),
         (the_pure_imports_the_pure, CORE, "from daemons.session_directory import records"),
         (the_pure_imports_the_pure, CORE, "from tsproto import limits, messages"),
         (the_pure_imports_the_pure, "daemons/shell.py", "from daemons.store import Store"),
@@ -245,6 +252,16 @@ def test_a_broken_rule_is_named_with_its_file(
             daemons_and_clients_meet_only_in_messages,
             "clients/lab.py",
             "def f():\n    from daemons import lab",
+        ),
+        (
+            daemons_and_clients_meet_only_in_messages,
+            "clients/device.py",
+            "from daemons.files import durable",
+        ),
+        (
+            the_neutral_imports_neither,
+            "daemons/files/x.py",
+            "from tsproto.errors import TsfarmError",
         ),
         (the_store_knows_no_core, "daemons/store/x.py", "from daemons.effects import Record"),
         (names_say_something, "daemons/session_directory/placements.py", ""),

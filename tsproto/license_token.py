@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Generic, Literal, NewType, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, NewType, Protocol, TypeVar
 
 import msgspec
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -27,7 +26,7 @@ from tsproto.errors import (
     LicenseOutdated,
     LicenseTampered,
 )
-from tsproto.identity import IdentityError, identity_in, parse_certificate
+from tsproto.identity import IdentityError
 from tsproto.messages import (
     DeviceId,
     DeviceName,
@@ -40,6 +39,9 @@ from tsproto.messages import (
     Seconds,
     UserName,
 )
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 TOKEN_DOMAIN = b"tsfarm license token 1\0"
 # A user name of 104 four-byte characters would carry a token beyond TOKEN_BYTES.
@@ -114,6 +116,8 @@ class Verifier:
     them forgotten first."""
 
     def __init__(self, authority_der: bytes, farm: str, remembered: int = 65_536) -> None:
+        from tsproto.certificates import parse_certificate
+
         self._authority = parse_certificate(authority_der)
         self._farm = farm
         self._issuers: _Remembered[_Issuer] = _Remembered(ISSUERS_REMEMBERED)
@@ -165,6 +169,8 @@ class Verifier:
         return claims
 
     def _issuer(self, certificate_der: bytes) -> _Issuer:
+        from tsproto.certificates import identity_in
+
         certificate = _certificate(certificate_der)
         try:
             certificate.verify_directly_issued_by(self._authority)
@@ -251,6 +257,8 @@ def _claims(encoded: bytes) -> Claims:
 
 
 def _certificate(der: bytes) -> x509.Certificate:
+    from tsproto.certificates import parse_certificate
+
     try:
         return parse_certificate(der)
     except IdentityError:

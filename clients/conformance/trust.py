@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from clients.conformance.acting import NAMES
 from clients.conformance.stage import Issuer, Unavailable, word_of
-from tsproto import identity
+from tsproto import certificates
 from tsproto.messages import Role
 
 NEEDS_KEY = "needs the key of the farm's authority (--ca-key, --lab)"
@@ -50,10 +50,10 @@ class Trust:
         self._prefix = f"{next(_numbers)}-{authority.stem}"
         self._made: dict[tuple[Role, str, bool], Files] = {}
         self.authority_pem = authority.read_bytes()
-        self.farm = identity.farm_of(identity.certificate_der(self.authority_pem))
+        self.farm = certificates.farm_of(certificates.certificate_der(self.authority_pem))
         for files in given:
-            der = identity.certificate_der(files.certificate.read_bytes())
-            own = identity.identity_of(der)
+            der = certificates.certificate_der(files.certificate.read_bytes())
+            own = certificates.identity_of(der)
             self._made[own.role, own.name, False] = files
 
     @classmethod
@@ -62,7 +62,7 @@ class Trust:
         lives; `which` tells several of one name apart."""
         if (farm, which) not in _invented:
             folder = Path(_folder.name)
-            certificate, key = identity.create_authority(farm, time.time() - 3 * YEAR_SECONDS)
+            certificate, key = certificates.create_authority(farm, time.time() - 3 * YEAR_SECONDS)
             files = folder / f"{which}-{farm}.crt", folder / f"{which}-{farm}.key"
             for file, content in zip(files, (certificate, key), strict=True):
                 file.write_bytes(content)
@@ -81,7 +81,7 @@ class Trust:
 
     def issuer(self, role: Role, name: str, expired: bool) -> Issuer:
         files = self.files(role, name, expired)
-        der = identity.certificate_der(files.certificate.read_bytes())
+        der = certificates.certificate_der(files.certificate.read_bytes())
         return Issuer(name, der, files.key.read_bytes())
 
     def unidentified(self) -> Files:
@@ -129,7 +129,7 @@ class Trust:
         if self._authority_key is None:
             raise Unavailable(_missing(role, name))
         now = time.time() - (2 * YEAR_SECONDS if expired else 0)
-        certificate, key = identity.issue_certificate(
+        certificate, key = certificates.issue_certificate(
             self.authority_pem, self._key_of_authority(), role, name, now, 1 if expired else 20
         )
         return self._write(f"{role.name}-{name}-{expired}", certificate, key)

@@ -16,7 +16,7 @@ from clients.labs import KnownLab, lab_in
 from clients.load.processes.assignment import Credentials, Farm, Person
 from clients.load.scenario import Drives
 from clients.steps import Host
-from tsproto import identity, transport
+from tsproto import certificates, identity, transport
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
 
@@ -81,7 +81,7 @@ def _issued(pki: Path, scratch: Path, count: int) -> list[Credentials]:
     for number in range(count):
         name = f"load-{run}-{number}"
         own = Credentials(scratch / f"{name}.crt", scratch / f"{name}.key")
-        certificate, own_key = identity.issue_certificate(
+        certificate, own_key = certificates.issue_certificate(
             authority, key, Role.TERMINAL_SERVER, name, time.time(), years=1
         )
         own.certificate.write_bytes(certificate)
@@ -181,12 +181,12 @@ def check(farm: Farm, drives: Drives, people: Sequence[Person], identities: int)
 
 def _farm_of(authority: Path) -> str:
     with _bad_input(authority):
-        return identity.farm_of(identity.certificate_der(_content(authority)))
+        return certificates.farm_of(certificates.certificate_der(_content(authority)))
 
 
 def _check_role(certificate: Path, role: Role) -> None:
     with _bad_input(certificate):
-        own = identity.identity_of(identity.certificate_der(_content(certificate)))
+        own = certificates.identity_of(certificates.certificate_der(_content(certificate)))
     if own.role is not role:
         word = identity.ROLE_WORDS[role]
         raise BadInput(

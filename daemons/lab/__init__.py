@@ -7,15 +7,13 @@ operator would. Its clock can be set forward, so that ninety days pass in second
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
 import shlex
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from daemons.files import durable
 from daemons.lab.plan import Daemon, Lab, LabError, LicenseServerPlan, Plan, load, load_user
 from daemons.lab.processes import kill, pid_in, pid_of, signal_and_wait, start, stop
 
@@ -48,7 +46,7 @@ def up(folder: Path, plan: Plan | None = None, say: Callable[[str], None] = prin
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _locked(folder):
+    with durable.locked(folder / "lock"):  # two that make one lab at once would mix two farms
         return _up(folder, plan or Plan(), say)
 
 
@@ -74,17 +72,6 @@ def _made(folder: Path, plan: Plan) -> Lab:
     return make(folder, plan)
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Two processes that make one lab at the same time would mix two farms."""
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def down(folder: Path) -> None:
     """Stop every daemon, and the keepers with all their sessions."""
     lab = load(folder)
@@ -108,9 +95,7 @@ def advance_clock(folder: Path, seconds: float) -> float:
     if seconds < 0:
         raise LabError("a lab's clock only goes forward: licenses would be issued in the future")
     offset = clock_offset(folder) + seconds
-    fresh = folder / "clock.new"
-    fresh.write_text(f"{offset}\n")
-    fresh.replace(folder / "clock")
+    durable.replace(folder / "clock", f"{offset}\n".encode())
     return offset
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from daemons import accounts
 from daemons.lab.plan import Daemon, Lab, LabError, Plan, load_user
-from tsproto import identity, limits
+from tsproto import certificates, limits
 from tsproto.messages import Role
 
 BROADCAST = "127.255.255.255"
@@ -68,12 +68,12 @@ def _free_net() -> int:
 
 def _make_certificates(folder: Path, lab: Lab, now: float) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
-    certificate, key = identity.create_authority(lab.farm, now)
+    certificate, key = certificates.create_authority(lab.farm, now)
     _write_private(folder / "authority.crt", certificate)
     _write_private(folder / "authority.key", key)
     names = [(d.name, Role[d.role.upper()]) for d in lab.daemons]
     for name, role in [*names, ("admin", Role.ADMINISTRATOR)]:
-        own_certificate, own_key = identity.issue_certificate(certificate, key, role, name, now)
+        own_certificate, own_key = certificates.issue_certificate(certificate, key, role, name, now)
         _write_private(folder / f"{name}.crt", own_certificate)
         _write_private(folder / f"{name}.key", own_key)
 

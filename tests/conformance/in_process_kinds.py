@@ -32,7 +32,7 @@ from daemons.terminal_server.records import RECORDS as TERMINAL_RECORDS
 from tests.simulation.kinds import HANGUP_STATUS, START_SECONDS, TerminalServerKind
 from tests.simulation.node import Node
 from tests.simulation.world import START
-from tsproto import identity, limits
+from tsproto import certificates, identity, limits
 from tsproto.errors import ErrorCode
 from tsproto.license_token import Verifier
 from tsproto.limits import DAY_SECONDS
@@ -64,8 +64,8 @@ class Authority:
     _all: dict[str, Authority] = {}
 
     def __init__(self, farm: str) -> None:
-        self._certificate, self._key = identity.create_authority(farm, START)
-        self.der = identity.certificate_der(self._certificate)
+        self._certificate, self._key = certificates.create_authority(farm, START)
+        self.der = certificates.certificate_der(self._certificate)
         self._issued: dict[tuple[Role, str], Issuer] = {}
 
     @classmethod
@@ -77,10 +77,10 @@ class Authority:
     def issuer(self, role: Role, name: str, expired: bool = False) -> Issuer:
         if (role, name) not in self._issued:
             began = START - 3 * YEAR_SECONDS if expired else START
-            certificate, key = identity.issue_certificate(
+            certificate, key = certificates.issue_certificate(
                 self._certificate, self._key, role, name, began, years=1 if expired else 20
             )
-            der = identity.certificate_der(certificate)
+            der = certificates.certificate_der(certificate)
             self._issued[role, name] = Issuer(name, der, key)
         return self._issued[role, name]
 

@@ -12,7 +12,7 @@ import pytest
 from clients.conformance.ears import Ear, first_caller
 from clients.conformance.over_sockets import Address
 from clients.conformance.trust import Trust
-from tsproto import identity
+from tsproto import certificates
 from tsproto.messages import Role
 
 ANYWHERE = Address("127.0.0.1", 0)
@@ -42,7 +42,7 @@ def test_a_link_that_was_given_up_is_passed_over(ear: Ear) -> None:
         assert line is not None
         with dialled.result() as link:
             link.sendall(b"hello")
-            shown = identity.identity_of(link.getpeercert(binary_form=True) or b"")
+            shown = certificates.identity_of(link.getpeercert(binary_form=True) or b"")
             assert line.read(5.0) == b"hello"
         line.close()
     assert (shown.role, shown.name) == (Role.LICENSE_SERVER, "ls1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from tsproto import identity
+from tsproto import certificates
 from tsproto.connection import Closed, Event, Opened, Received
 from tsproto.messages import Pools, QueryPools, Role
 from tsproto.transport.link import Link
@@ -20,14 +20,16 @@ class Farm:
     def __init__(self, folder: Path, name: str = "lab") -> None:
         self.folder = folder
         self.name = name
-        self.authority, self._key = identity.create_authority(name, NOW)
+        self.authority, self._key = certificates.create_authority(name, NOW)
         (folder / f"{name}.crt").write_bytes(self.authority)
 
     def files(self, role: Role, name: str) -> tuple[Path, Path, Path]:
         """Certificate, key and authority."""
         certificate, key = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         if not certificate.exists():
-            pem, key_pem = identity.issue_certificate(self.authority, self._key, role, name, NOW)
+            pem, key_pem = certificates.issue_certificate(
+                self.authority, self._key, role, name, NOW
+            )
             certificate.write_bytes(pem)
             key.write_bytes(key_pem)
         return certificate, key, self.folder / f"{self.name}.crt"

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from tsproto import identity, transport
+from tsproto import certificates, identity, transport
 from tsproto.connection import Event, Opened, Received, SessionBytes
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
@@ -37,19 +37,21 @@ class Farm:
 
     def __init__(self, folder: Path, name: str = "lab") -> None:
         self.name = name
-        self.authority, self._key = identity.create_authority(name, NOW)
+        self.authority, self._key = certificates.create_authority(name, NOW)
         self._folder = folder
         self._folder.mkdir()
         (folder / "authority.crt").write_bytes(self.authority)
 
     @property
     def fingerprint(self) -> str:
-        der = identity.certificate_der(self.authority)
+        der = certificates.certificate_der(self.authority)
         return identity.show_fingerprint(identity.fingerprint(der))
 
     def files(self, role: Role, name: str) -> tuple[Path, Path, Path]:
         """Certificate, key and authority of a daemon or administrator."""
-        certificate, key = identity.issue_certificate(self.authority, self._key, role, name, NOW)
+        certificate, key = certificates.issue_certificate(
+            self.authority, self._key, role, name, NOW
+        )
         paths = self._folder / f"{name}.crt", self._folder / f"{name}.key"
         for path, content in zip(paths, (certificate, key), strict=True):
             path.write_bytes(content)
@@ -71,7 +73,7 @@ class ScriptedServer:
         self.typed = b""
         self.push: Callable[[LicenseInfo], NewLicense] | None = None
         self.on_logon: Callable[[transport.Link, LogonRequest], None] = self.accept
-        self.shown_authority = identity.certificate_der(farm.authority)
+        self.shown_authority = certificates.certificate_der(farm.authority)
         self.certificate = bytes(32)
         self.session_shown = asyncio.Event()
         self.resized = asyncio.Event()
@@ -88,7 +90,7 @@ class ScriptedServer:
     ) -> None:
         files = self.farm.files(role, self.name)
         if tls:
-            der = identity.certificate_der(files[0].read_bytes())
+            der = certificates.certificate_der(files[0].read_bytes())
             self.certificate = identity.fingerprint(der)
         self._listener = await transport.listen(
             "127.0.0.1",

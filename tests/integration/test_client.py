@@ -19,7 +19,7 @@ from clients.steps import Attached, Finished, Host, Outcome, Plan
 from clients.trust import Dialler, FarmDialler, Stranger, UntrustedFarm
 from tests.integration.scripted_server import COOKIE, Farm, ScriptedServer
 from tests.unit.clients.licenses import token
-from tsproto import identity, transport
+from tsproto import certificates, identity, transport
 from tsproto.connection import Event
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
@@ -182,7 +182,7 @@ async def test_an_authority_that_did_not_issue_the_certificate_is_not_even_asked
     tmp_path: Path, server: ScriptedServer, device: Device
 ) -> None:
     foreign = Farm(tmp_path / "other")
-    server.shown_authority = identity.certificate_der(foreign.authority)
+    server.shown_authority = certificates.certificate_der(foreign.authority)
     person = Person()
     with pytest.raises(UntrustedFarm, match="has not issued its certificate"):
         await client(device, person, server).run()

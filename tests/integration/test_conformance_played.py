@@ -21,7 +21,7 @@ from clients.conformance.runner import Verdict, play, play_all
 from daemons import accounts, lab
 from tests.conformance.in_process_source import InProcessSource
 from tests.conformance.wrong import FAULTS, Fault
-from tsproto import identity
+from tsproto import certificates
 from tsproto.messages import Role
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,8 +91,10 @@ class Operator:
         self._folder = folder
         self._ports = _free_ports(3)
         now = time.time()
-        certificate, key = identity.create_authority("own", now)
-        own_certificate, own_key = identity.issue_certificate(certificate, key, role, "mine", now)
+        certificate, key = certificates.create_authority("own", now)
+        own_certificate, own_key = certificates.issue_certificate(
+            certificate, key, role, "mine", now
+        )
         contents = {"ca.crt": certificate, "ca.key": key, "my.crt": own_certificate}
         for name, content in {**contents, "my.key": own_key}.items():
             (folder / name).write_bytes(content)

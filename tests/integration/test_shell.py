@@ -19,7 +19,7 @@ from daemons.effects import (
     Verified,
     Verify,
 )
-from daemons.events import ClockWarped, DaemonBroken, StoreFailed
+from daemons.events import DaemonBroken, DaemonStopping, StoreFailed
 from daemons.shell import (
     EXIT_BROKEN,
     EXIT_STOPPED,
@@ -104,7 +104,7 @@ async def test_an_effect_of_one_kind_of_daemon_goes_to_its_performer() -> None:
 
 
 async def test_a_stalled_disk_makes_new_requests_busy() -> None:
-    waiting = [ClockWarped(now=0.0)] * EFFECTS_WAITING_MAX
+    waiting = [DaemonStopping(name="ls1")] * EFFECTS_WAITING_MAX
     reply = servers(PERSIST, *waiting)
     async with daemon(DIRECTORY, reply) as running, administrator(running) as who:
         who.request(QueryServers())

@@ -18,7 +18,7 @@ import pytest
 
 from daemons import descriptors
 from tests.integration.far_end import dialled
-from tsproto.identity import create_authority, issue_certificate
+from tsproto.certificates import create_authority, issue_certificate
 from tsproto.messages import (
     Message,
     Pools,

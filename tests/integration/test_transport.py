@@ -25,7 +25,7 @@ from tests.integration.both_ends import (
     listening,
 )
 from tests.integration.farm import Farm, Recorder
-from tsproto import identity, limits
+from tsproto import certificates, identity, limits
 from tsproto.codec import FrameReader, decode_message, encode
 from tsproto.connection import Answered, Closed, Event, Opened, SessionBytes
 from tsproto.errors import ErrorCode
@@ -96,7 +96,7 @@ async def test_a_first_contact_sees_the_certificate_of_an_unknown_authority(farm
         dialled(listener.port, here, tls, role=CLIENT, name="laptop1") as link,
     ):
         await here.opened()
-        assert identity.identity_of(link.peer_certificate_der).name == "ts1"
+        assert certificates.identity_of(link.peer_certificate_der).name == "ts1"
 
 
 async def test_a_request_is_answered_over_tls(farm: Farm) -> None:

@@ -23,7 +23,7 @@ from daemons.terminal_server.core import TerminalServerCore
 from daemons.terminal_server.records import RECORDS as TERMINAL_RECORDS
 from tests.simulation.node import Node
 from tests.simulation.world import START
-from tsproto import identity
+from tsproto import certificates, identity
 from tsproto.license_token import Verifier
 from tsproto.messages import Role
 
@@ -41,11 +41,11 @@ class Authority:
     """The farm's certificates; they are random, so nothing of them may reach a trace."""
 
     def __init__(self) -> None:
-        self.certificate, self._key = identity.create_authority(FARM, START)
-        self.der = identity.certificate_der(self.certificate)
+        self.certificate, self._key = certificates.create_authority(FARM, START)
+        self.der = certificates.certificate_der(self.certificate)
 
     def issue(self, role: Role, name: str) -> tuple[bytes, bytes]:
-        return identity.issue_certificate(self.certificate, self._key, role, name, START)
+        return certificates.issue_certificate(self.certificate, self._key, role, name, START)
 
 
 class LicenseServerKind:
@@ -55,7 +55,7 @@ class LicenseServerKind:
         self._workgroup = workgroup
         self._packs = (KeyPack(key_pack=f"{name}-1", tokens=tokens),) if tokens else ()
         certificate, key = authority.issue(self.role, name)
-        self._certificate = identity.certificate_der(certificate)
+        self._certificate = certificates.certificate_der(certificate)
         self._key = identity.load_key(key)
 
     def make_core(self, node: Node) -> Core:

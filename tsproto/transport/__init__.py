@@ -298,6 +298,7 @@ def _source_options(source: str) -> dict[str, Any]:
 
 
 def is_loopback(host: str) -> bool:
+    """Whether this address or name is of this machine alone, where plain TCP is allowed."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

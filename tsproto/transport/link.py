@@ -96,6 +96,7 @@ class Link(asyncio.Protocol):
         )
         self.peer_certificate_der = b""
         self.certificate_fault = ""
+        self.peer_identity: identity.Identity | None = None
         self._owner = owner
         self._local = local
         self._gate = gate
@@ -246,10 +247,11 @@ class Link(asyncio.Protocol):
         if not self.peer_certificate_der:
             return None
         try:
-            found = identity.identity_of(self.peer_certificate_der)
+            found = _identity_shown(ssl_object)
         except identity.IdentityError as error:
             self.certificate_fault = str(error)
             return None
+        self.peer_identity = found
         wanted_role = self._expect_role or found.role
         wanted_name = self._expect_name or found.name
         if (found.role, found.name) != (wanted_role, wanted_name):
@@ -341,3 +343,15 @@ def _set_socket_options(found: socket.socket) -> None:
         for level, option, value in options:
             if hasattr(socket, option):
                 found.setsockopt(level, getattr(socket, option), value)
+
+
+def _identity_shown(tls: ssl.SSLObject) -> identity.Identity:
+    """Who the peer's certificate says it is. Raises IdentityError."""
+    verified = tls.getpeercert()
+    if verified:
+        names = cast("tuple[tuple[str, str], ...]", verified.get("subjectAltName", ()))
+        return identity.identity_among(value for kind, value in names if kind == "URI")
+    # OpenSSL reads only what it has verified. X.509 is slow to import, and seldom needed here.
+    from tsproto.certificates import identity_of
+
+    return identity_of(tls.getpeercert(binary_form=True) or b"")

@@ -65,7 +65,9 @@ def _daemon_context(
         context.load_verify_locations(authority_path)
     except ssl.SSLError as error:
         raise ssl.SSLError(error.errno, words_of(error)) from None
-    der = identity.certificate_der(certificate_path.read_bytes())
+    from tsproto.certificates import certificate_der  # slow to import, and no client comes here
+
+    der = certificate_der(certificate_path.read_bytes())
     context.fingerprint = identity.fingerprint(der)
     return context
 

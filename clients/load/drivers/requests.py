@@ -22,7 +22,7 @@ from clients.load.drivers.request_link import Journey, Move, RequestLink
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Assignment
 from clients.steps import Host
-from tsproto import identity, limits, transport
+from tsproto import certificates, identity, limits, transport
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import Role
 
@@ -179,8 +179,8 @@ class Requests(Generic[S]):
             raise TsfarmError("with TLS, a link needs a terminal server's certificate to show")
         own = farm.as_terminal_servers[index % len(farm.as_terminal_servers)]
         tls = transport.daemon_tls(own.certificate, own.key, farm.authority)
-        der = identity.certificate_der(own.certificate.read_bytes())
-        return identity.identity_of(der).name, tls
+        der = certificates.certificate_der(own.certificate.read_bytes())
+        return certificates.identity_of(der).name, tls
 
     def _link_with_room(self) -> RequestLink[S] | None:
         for _ in self._links:

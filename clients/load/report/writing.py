@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from clients.files import sync_folder
 from clients.load.measuring.results import Result
 from clients.load.measuring.totals import Totals
+from daemons.files.durable import sync_folder
 from tsproto.errors import TsfarmError
 
 LOG_FORMAT = "1.3"  # the first with tags

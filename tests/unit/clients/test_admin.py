@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from clients.cli import main
 from clients.exit_codes import ExitCode
-from tsproto import identity
+from tsproto import certificates, identity
 from tsproto.messages import Role
 
 
@@ -25,8 +25,8 @@ def test_a_farm_gets_its_certificates(tmp_path: Path) -> None:
     made = run("pki", "init", "--farm", "lab", "--dir", pki)
     assert made.exit_code == 0 and "SHA256:" in made.stdout
     assert run("pki", "issue", "terminal-server", "ts1", "--dir", pki).exit_code == 0
-    der = identity.certificate_der((pki / "ts1.crt").read_bytes())
-    assert identity.identity_of(der) == identity.Identity("lab", Role.TERMINAL_SERVER, "ts1")
+    der = certificates.certificate_der((pki / "ts1.crt").read_bytes())
+    assert certificates.identity_of(der) == identity.Identity("lab", Role.TERMINAL_SERVER, "ts1")
     for file in pki.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 

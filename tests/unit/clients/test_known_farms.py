@@ -6,14 +6,14 @@ import pytest
 
 from clients.files import DeviceStoreError
 from clients.known_farms import KnownFarms
-from tsproto import identity
+from tsproto import certificates, identity
 
-AUTHORITY, _ = identity.create_authority("lab", 0.0)
-OTHER, _ = identity.create_authority("lab", 0.0)
+AUTHORITY, _ = certificates.create_authority("lab", 0.0)
+OTHER, _ = certificates.create_authority("lab", 0.0)
 
 
 def shown(pem: bytes) -> str:
-    return identity.show_fingerprint(identity.fingerprint(identity.certificate_der(pem)))
+    return identity.show_fingerprint(identity.fingerprint(certificates.certificate_der(pem)))
 
 
 def test_a_farm_is_remembered_with_the_hosts_that_showed_it(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_known_host_keeps_the_authority_it_was_met_with(tmp_path: Path) -> Non
 def test_an_authority_is_found_by_its_fingerprint(tmp_path: Path) -> None:
     known = KnownFarms(tmp_path)
     known.remember("ts1", 5600, AUTHORITY)
-    fingerprint = identity.fingerprint(identity.certificate_der(AUTHORITY))
+    fingerprint = identity.fingerprint(certificates.certificate_der(AUTHORITY))
     assert known.authority(fingerprint) == AUTHORITY
     assert known.authority(bytes(32)) is None
 

@@ -8,7 +8,6 @@ import stat
 from pathlib import Path
 from typing import Any, cast
 
-import click
 import msgspec
 import pytest
 
@@ -242,10 +241,3 @@ def test_the_user_is_told_what_a_trace_holds(
             pass
         told = f"[tsfarm] trace in {file}, {word} passwords and input\n"
         assert capsys.readouterr().err == told
-
-
-def test_no_trace_is_kept_unless_asked_for() -> None:
-    with recording(None, lambda: NOW, False) as trace:
-        assert trace is None
-    with pytest.raises(click.UsageError), recording(None, lambda: NOW, True):
-        pass

@@ -15,7 +15,7 @@ from daemons.license_server.records import KeyPackRecord
 from daemons.settings import DaemonSettings, IdentityFiles, Listen
 from daemons.startup import Credentials, Start, config_argument, load_credentials
 from daemons.store.memory import MemoryStore
-from tsproto.identity import certificate_der, create_authority, issue_certificate
+from tsproto.certificates import certificate_der, create_authority, issue_certificate
 from tsproto.messages import Role
 from tsproto.transport import LocalIdentity
 

@@ -22,7 +22,7 @@ from tests.unit.license_server.scenario import (
     acquire,
     claims,
 )
-from tsproto import identity
+from tsproto import certificates, identity
 from tsproto.license_token import Verifier, holder_of
 from tsproto.messages import (
     Role,
@@ -38,14 +38,14 @@ def test_the_token_names_device_user_product_and_issuer() -> None:
 
 def test_a_token_is_accepted_by_the_farms_verifier() -> None:
     now = 1_800_000_000.0
-    authority, authority_key = identity.create_authority("farm", now)
-    certificate_pem, key_pem = identity.issue_certificate(
+    authority, authority_key = certificates.create_authority("farm", now)
+    certificate_pem, key_pem = certificates.issue_certificate(
         authority, authority_key, Role.LICENSE_SERVER, "a", now
     )
-    certificate = identity.certificate_der(certificate_pem)
+    certificate = certificates.certificate_der(certificate_pem)
     issuer = Issuer("farm", "a", identity.load_key(key_pem), certificate)
     issued = issuer.issued(license_record(expires_at=int(now) + DAY))
-    verified = Verifier(identity.certificate_der(authority), "farm").verify(
+    verified = Verifier(certificates.certificate_der(authority), "farm").verify(
         issued.token,
         issued.issuer_certificate,
         device_id=LAPTOP,

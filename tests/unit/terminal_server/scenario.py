@@ -39,7 +39,7 @@ from daemons.settings import (
 )
 from daemons.terminal_server.core import TerminalServerCore
 from daemons.terminal_server.records import RECORDS, SessionRecord
-from tsproto import identity, license_token
+from tsproto import certificates, identity, license_token
 from tsproto.license_token import Claims
 from tsproto.messages import (
     Credential,
@@ -67,8 +67,8 @@ GENERATION = b"g" * 16
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
 
-_AUTHORITY, _AUTHORITY_KEY = identity.create_authority(FARM, NOW - DAY)
-AUTHORITY = identity.certificate_der(_AUTHORITY)
+_AUTHORITY, _AUTHORITY_KEY = certificates.create_authority(FARM, NOW - DAY)
+AUTHORITY = certificates.certificate_der(_AUTHORITY)
 
 
 class Issuer:
@@ -77,18 +77,18 @@ class Issuer:
     def __init__(
         self, name: str, authority: bytes = _AUTHORITY, key: bytes = _AUTHORITY_KEY
     ) -> None:
-        pem, key_pem = identity.issue_certificate(
+        pem, key_pem = certificates.issue_certificate(
             authority, key, Role.LICENSE_SERVER, name, NOW - DAY
         )
         self.name = name
-        self.certificate = identity.certificate_der(pem)
+        self.certificate = certificates.certificate_der(pem)
         self.key = identity.load_key(key_pem)
         self.endpoint = Endpoint(Role.LICENSE_SERVER, f"{name}.lab", 5601, name)
 
 
 LS_A = Issuer("ls-a")
 LS_B = Issuer("ls-b")
-STRANGER = Issuer("ls-a", *identity.create_authority("elsewhere", NOW - DAY))
+STRANGER = Issuer("ls-a", *certificates.create_authority("elsewhere", NOW - DAY))
 DIRECTORY = Endpoint(Role.SESSION_DIRECTORY, "sd.lab", 5602, "sd")
 
 LAPTOP = identity.DeviceKey.from_seed(b"l" * 32)

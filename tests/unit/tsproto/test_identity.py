@@ -5,17 +5,19 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tsproto.certificates import (
+    certificate_der,
+    create_authority,
+    farm_of,
+    identity_of,
+    issue_certificate,
+)
 from tsproto.errors import DeviceProofInvalid, ErrorCode
 from tsproto.identity import (
     DeviceKey,
     Identity,
     IdentityError,
-    certificate_der,
-    create_authority,
-    farm_of,
     fingerprint,
-    identity_of,
-    issue_certificate,
     load_key,
     show_fingerprint,
     verify_device_proof,

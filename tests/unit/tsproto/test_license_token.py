@@ -3,6 +3,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tsproto import limits
+from tsproto.certificates import certificate_der, create_authority, issue_certificate
 from tsproto.errors import (
     LicenseExpired,
     LicenseForeign,
@@ -10,7 +11,6 @@ from tsproto.errors import (
     LicenseOutdated,
     LicenseTampered,
 )
-from tsproto.identity import certificate_der, create_authority, issue_certificate
 from tsproto.license_token import Claims, Verifier, issue, read_claims
 from tsproto.messages import LicenseKind, Role
 

@@ -10,7 +10,7 @@ from clients.load.processes.assignment import Credentials, Farm, Person
 from clients.load.scenario import Drives
 from clients.load.target import BadInput, named, of_lab, people_in
 from clients.steps import Host
-from tsproto import identity
+from tsproto import certificates
 from tsproto.messages import Role
 
 NOW = 1_700_000_000.0
@@ -27,7 +27,7 @@ def write_lab(folder: Path, **fields: object) -> Path:
     (folder / "lab.json").write_text(json.dumps(content))
     pki = folder / "pki"
     pki.mkdir()
-    certificate, key = identity.create_authority("lab-1", NOW)
+    certificate, key = certificates.create_authority("lab-1", NOW)
     (pki / "authority.crt").write_bytes(certificate)
     (pki / "authority.key").write_bytes(key)
     (folder / "users").mkdir()
@@ -38,7 +38,7 @@ def write_lab(folder: Path, **fields: object) -> Path:
 def issued(lab: Path, role: Role, name: str) -> Credentials:
     pki = lab / "pki"
     authority, key = (pki / "authority.crt").read_bytes(), (pki / "authority.key").read_bytes()
-    certificate, own_key = identity.issue_certificate(authority, key, role, name, NOW)
+    certificate, own_key = certificates.issue_certificate(authority, key, role, name, NOW)
     own = Credentials(lab / f"{name}.crt", lab / f"{name}.key")
     own.certificate.write_bytes(certificate)
     own.key.write_bytes(own_key)
@@ -64,7 +64,7 @@ def test_links_to_a_lab_have_certificates_of_their_own(tmp_path: Path) -> None:
     farm, _ = of_lab(write_lab(tmp_path), tmp_path, identities=2)
     other_run, _ = of_lab(tmp_path, tmp_path, identities=2)
     shown = [
-        identity.identity_of(identity.certificate_der(own.certificate.read_bytes()))
+        certificates.identity_of(certificates.certificate_der(own.certificate.read_bytes()))
         for own in (*farm.as_terminal_servers, *other_run.as_terminal_servers)
     ]
     assert {each.role for each in shown} == {Role.TERMINAL_SERVER}

@@ -1,0 +1,225 @@
+"""Makes and reads the certificates of a farm: its authority's, and its daemons'.
+
+Not part of `tsproto.identity`, because X.509 takes a third of a client's start to import. A client
+does without: OpenSSL verifies its host's certificate and reads the names in it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tsproto.identity import (
+    AUTHORITY_URI,
+    IDENTITY_URI,
+    ROLE_WORDS,
+    Identity,
+    IdentityError,
+    identity_among,
+    key_pem,
+    load_key,
+)
+from tsproto.messages import DAEMONS, Role
+
+# Clocks of a farm's hosts may differ: a new certificate is good at once on all of them.
+BACKDATED = timedelta(days=1)
+YEAR = timedelta(days=365)
+
+
+def create_authority(farm: str, now: float, years: int = 20) -> tuple[bytes, bytes]:
+    """A new farm's self-signed authority, as (certificate PEM, key PEM).
+
+    Raises IdentityError when `farm` is no name.
+    """
+    uri = f"tsfarm://{farm}"
+    if not AUTHORITY_URI.fullmatch(uri):
+        raise IdentityError(
+            f"{farm!r} cannot name a farm: letters, digits, '.', '_', '-', up to 64"
+        )
+    key = Ed25519PrivateKey.generate()
+    subject = _subject(farm, "authority")
+    builder = (
+        _builder(subject, subject, key.public_key(), now)
+        .not_valid_after(_moment(now) + years * YEAR)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(certificates=True), critical=True)
+        .add_extension(_alternative_names(uri), critical=False)
+    )
+    return builder.sign(key, None).public_bytes(Encoding.PEM), key_pem(key)
+
+
+def issue_certificate(
+    authority_pem: bytes,
+    authority_key_pem: bytes,
+    role: Role,
+    name: str,
+    now: float,
+    years: int = 20,
+    key: Ed25519PrivateKey | None = None,
+) -> tuple[bytes, bytes]:
+    """A certificate of the authority's farm, as (certificate PEM, key PEM), for `key` or a new one.
+
+    It never outlives the authority. An administrator's is good for dialling only. Raises
+    IdentityError when the authority's files do not belong together, or the role or name cannot
+    stand in a certificate.
+    """
+    authority, authority_key = _authority(authority_pem, authority_key_pem)
+    farm = _farm(authority)
+    if role not in ROLE_WORDS:
+        raise IdentityError("a client has no certificate: its device key proves it")
+    uri = f"tsfarm://{farm}/{ROLE_WORDS[role]}/{name}"
+    if not IDENTITY_URI.fullmatch(uri):
+        raise IdentityError(f"{name!r} is no name: letters, digits, '.', '_', '-', up to 64")
+    key = key or Ed25519PrivateKey.generate()
+    listens = role in DAEMONS
+    expiry = min(_moment(now) + years * YEAR, authority.not_valid_after_utc)
+    builder = (
+        _builder(_subject(farm, name, role), authority.subject, key.public_key(), now)
+        .not_valid_after(expiry)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(certificates=False), critical=True)
+        .add_extension(_purposes(listens), critical=False)
+        .add_extension(_alternative_names(uri, name if listens else ""), critical=False)
+        .add_extension(_issued_by(authority), critical=False)
+    )
+    return builder.sign(authority_key, None).public_bytes(Encoding.PEM), key_pem(key)
+
+
+def identity_of(certificate_der: bytes) -> Identity:
+    """Raises IdentityError when the bytes are no certificate, or not one of a farm's daemon or
+    administrator; the authority itself is neither."""
+    return identity_in(parse_certificate(certificate_der))
+
+
+def identity_in(certificate: x509.Certificate) -> Identity:
+    """As `identity_of`, for a certificate that was parsed already."""
+    return identity_among(_uris(certificate))
+
+
+def farm_of(authority_der: bytes) -> str:
+    """The farm whose authority's certificate this is; IdentityError when it is none."""
+    return _farm(parse_certificate(authority_der))
+
+
+def parse_certificate(der: bytes) -> x509.Certificate:
+    """IdentityError when the bytes are no X.509 certificate; nothing in it is checked yet."""
+    try:
+        return x509.load_der_x509_certificate(der)
+    except (ValueError, x509.InvalidVersion):
+        raise IdentityError("the bytes are no X.509 certificate") from None
+
+
+def certificate_der(pem: bytes) -> bytes:
+    """The first certificate of a PEM file; IdentityError when it holds none."""
+    try:
+        return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+    except (ValueError, x509.InvalidVersion):
+        raise IdentityError("the file holds no certificate in PEM form") from None
+
+
+def is_issued_by(certificate_der: bytes, authority_der: bytes) -> bool:
+    """Whether this authority signed this certificate; validity in time is not looked at."""
+    try:
+        authority = x509.load_der_x509_certificate(authority_der)
+        x509.load_der_x509_certificate(certificate_der).verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _authority(
+    authority_pem: bytes, authority_key_pem: bytes
+) -> tuple[x509.Certificate, Ed25519PrivateKey]:
+    authority = parse_certificate(certificate_der(authority_pem))
+    key = load_key(authority_key_pem)
+    if authority.public_key() != key.public_key():
+        raise IdentityError("the authority's certificate and key do not belong together")
+    return authority, key
+
+
+def _farm(authority: x509.Certificate) -> str:
+    found = [match for uri in _uris(authority) if (match := AUTHORITY_URI.fullmatch(uri))]
+    if len(found) != 1:
+        raise IdentityError("the certificate is not a farm's authority: no tsfarm://FARM in it")
+    return found[0][1]
+
+
+def _uris(certificate: x509.Certificate) -> list[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+        ValueError,
+    ):
+        return []
+    return names.get_values_for_type(x509.UniformResourceIdentifier)
+
+
+def _moment(now: float) -> datetime:
+    return datetime.fromtimestamp(int(now), UTC)
+
+
+# --- parts of a certificate; OpenSSL's strict verification asks for each of them ---------------
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, public_key: Ed25519PublicKey, now: float
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(_moment(now) - BACKDATED)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+    )
+
+
+def _subject(farm: str, name: str, role: Role | None = None) -> x509.Name:
+    """For people to read; nothing is decided by it."""
+    attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, farm)]
+    if role is not None:
+        attributes.append(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, ROLE_WORDS[role]))
+    return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _key_usage(*, certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=certificates,
+        crl_sign=certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _purposes(listens: bool) -> x509.ExtendedKeyUsage:
+    purposes = [ExtendedKeyUsageOID.CLIENT_AUTH]
+    if listens:
+        purposes.insert(0, ExtendedKeyUsageOID.SERVER_AUTH)
+    return x509.ExtendedKeyUsage(purposes)
+
+
+def _alternative_names(uri: str, host: str = "") -> x509.SubjectAlternativeName:
+    """A host name is what a balancer routes on, and what a client sends as TLS server name."""
+    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri)]
+    if host:
+        names.append(x509.DNSName(host))
+    return x509.SubjectAlternativeName(names)
+
+
+def _issued_by(authority: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)

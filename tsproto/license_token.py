@@ -97,8 +97,11 @@ def issue(claims: Claims, key: Ed25519PrivateKey) -> bytes:
 
     Claims out of their bounds raise LicenseTampered: nobody could read such a token.
     """
-    clipped = claims.user_name.encode()[:USER_NAME_BYTES].decode(errors="ignore")
-    encoded = _encoder.encode(msgspec.structs.replace(claims, user_name=clipped))
+    name = claims.user_name.encode()
+    if len(name) > USER_NAME_BYTES:
+        clipped = name[:USER_NAME_BYTES].decode(errors="ignore")
+        claims = msgspec.structs.replace(claims, user_name=clipped)
+    encoded = _encoder.encode(claims)
     token = _encoder.encode((encoded, key.sign(TOKEN_DOMAIN + encoded)))
     read_claims(token)
     return token

@@ -71,7 +71,8 @@ def _value_parts(name: str, value: object) -> Iterator[tuple[bytes, str]]:
     match value:
         case msgspec.Struct():
             header, *fields = struct_parts(value, [])
-            yield header[0], f"{name}: {type(value).__name__}, {header[1]}"
+            label = f"{name}: " if name else ""
+            yield header[0], f"{label}{type(value).__name__}, {header[1]}"
             yield from ((data, f"  {meaning}") for data, meaning in fields)
         case list():
             yield _array_header(len(value)), f"{name}: list of {len(value)}"

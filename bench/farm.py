@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from bench.context import children_cpu_seconds, cpu_seconds
 from clients.steps import Host
 from daemons import accounts, lab
 from daemons.lab import making, processes
 from daemons.lab.plan import Lab, Plan
-from daemons.lab.toml import toml
 
 PASSWORD = b"bench"
 KEEPER_SECONDS = 10.0
@@ -39,7 +40,7 @@ def farm(
     making.make(folder, plan)
     for name, tables in (settings or {}).items():
         file = folder / name / "config.toml"
-        file.write_text(toml(laid_over(tomllib.loads(file.read_text()), tables)))
+        file.write_text(tomli_w.dumps(laid_over(tomllib.loads(file.read_text()), tables)))
     if users:
         # Sessions run as the user of the bench.
         system_user = "root" if os.geteuid() == 0 else ""

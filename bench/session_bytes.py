@@ -144,50 +144,41 @@ def _bare(text: Text) -> Figures:
     words = ["/bin/sh", "-c", text.command]
     with Program(words, on_terminal=True, raw=False) as program:
         program.read_until(READY)
-        began = time.perf_counter()
-        program.send(b"\n")
-        count = program.read_until(OVER)
-        took = time.perf_counter() - began
-        program.send(b"\n")
+        count, figures = _printed(program, text, [])
     text.check(count)
-    return {"rate": text.figures(took, 0.0)["rate"]}
+    return {"rate": figures["rate"]}
 
 
 def _ssh(sshd: Sshd, text: Text, options: Sequence[str]) -> Figures:
-    words = sshd.words(text.command, terminal=True, options=options)
-    with Program(words) as program:
+    with Program(sshd.words(text.command, terminal=True, options=options)) as program:
         program.read_until(READY)
-        pids = sshd.connections()
-        cpu, began = _cpu_of(pids), time.perf_counter()
-        program.send(b"\n")
-        count = program.read_until(OVER)
-        took = time.perf_counter() - began
-        cpu = _cpu_of(pids) - cpu
-        program.send(b"\n")
+        count, figures = _printed(program, text, sshd.connections())
     text.check(count)
-    return text.figures(took, cpu)
+    return figures
 
 
 def _tmux(sshd: Sshd, terminals: Tmux, text: Text) -> Figures:
     name = f"print-{time.perf_counter_ns()}"
     terminals.start(name, "/bin/sh", "-c", text.command)
-    words = sshd.words(terminals.attach(name), terminal=True)
-    with Program(words) as program:
+    with Program(sshd.words(terminals.attach(name), terminal=True)) as program:
         program.read_until(READY.rstrip())
         pids = [*sshd.connections(), *_clients(sshd), terminals.pid]
-        cpu, began = _cpu_of(pids), time.perf_counter()
-        program.send(b"\n")
-        program.read_until(OVER.rstrip())
-        took = time.perf_counter() - began
-        cpu = _cpu_of(pids) - cpu
-        program.send(b"\n")
-    return text.figures(took, cpu)
+        return _printed(program, text, pids, OVER.rstrip())[1]
+
+
+def _printed(
+    program: Program, text: Text, pids: Sequence[int], over: bytes = OVER
+) -> tuple[int, Figures]:
+    """Have the text printed; returns the number of bytes, and the figures of these processes."""
+    cpu, began = sum(map(cpu_seconds, pids)), time.perf_counter()
+    program.send(b"\n")
+    count = program.read_until(over)
+    took = time.perf_counter() - began
+    cpu = sum(map(cpu_seconds, pids)) - cpu
+    program.send(b"\n")
+    return count, text.figures(took, cpu)
 
 
 def _clients(sshd: Sshd) -> list[int]:
     """The tmux clients in ssh's sessions."""
     return [pid for pid in descendants(sshd.pid) if name_of(pid).startswith("tmux")]
-
-
-def _cpu_of(pids: Sequence[int]) -> float:
-    return sum(map(cpu_seconds, pids))

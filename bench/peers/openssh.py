@@ -16,11 +16,10 @@ from pathlib import Path
 import msgspec
 
 from bench import packages
-from bench.peers.ports import free_port, wait_until_it_listens
+from bench.peers.ports import free_port, listening
 from bench.processes import descendants, name_of
 
 PRIVILEGE_SEPARATION = Path("/run/sshd")  # sshd insists on it when it runs as root
-STOP_SECONDS = 10.0
 CONFIGURATION = """\
 ListenAddress 127.0.0.1
 PidFile none
@@ -74,14 +73,8 @@ def openssh(folder: Path) -> Iterator[Sshd]:
     own = f"Port {port}\nHostKey {folder}/host_key\nAuthorizedKeysFile {folder}/user_key.pub\n"
     configuration.write_text(f"{own}SetEnv HOME={home}\n{CONFIGURATION}")
     words = [program, "-D", "-e", "-f", str(configuration)]
-    with _privilege_separation(), open(folder / "log", "wb") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        try:
-            wait_until_it_listens("sshd", port, process, folder / "log")
-            yield Sshd(process.pid, (client, *_client_options(folder, port)))
-        finally:
-            process.terminate()
-            process.wait(STOP_SECONDS)
+    with _privilege_separation(), listening(words, port, folder / "log") as pid:
+        yield Sshd(pid, (client, *_client_options(folder, port)))
 
 
 def _make_keys(folder: Path, port: int) -> None:

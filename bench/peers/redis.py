@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench import packages
-from bench.peers.ports import READY_SECONDS, free_port, wait_until_it_listens
+from bench.peers.ports import free_port, listening
 from bench.pipelining import Server
 from tsproto.transport.tls import FarmContext
 
@@ -22,28 +21,15 @@ def redis(folder: Path, pki: Path | None, tls: FarmContext | None) -> Iterator[S
         raise OSError("redis-server is missing")
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    words = [program, "--bind", "127.0.0.1", "--dir", str(folder), "--save", "", "--appendonly"]
-    words += [
-        "no",
-        "--port",
-        "0" if pki else str(port),
-        "--daemonize",
-        "no",
-        "--loglevel",
-        "warning",
-    ]
+    words = [program, "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+    words += ["--appendonly", "no", "--daemonize", "no", "--loglevel", "warning"]
+    words += ["--port", "0" if pki else str(port)]
     if pki is not None:
         words += ["--tls-port", str(port), "--tls-cert-file", str(pki / "redis.crt")]
         words += ["--tls-key-file", str(pki / "redis.key"), "--tls-protocols", "TLSv1.3"]
         words += ["--tls-ca-cert-file", str(pki / "authority.crt"), "--tls-auth-clients", "yes"]
-    with open(folder / "log", "wb") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-    try:
-        wait_until_it_listens("redis-server", port, process, folder / "log")
-        yield Server("127.0.0.1", port, process.pid, tls)
-    finally:
-        process.terminate()
-        process.wait(READY_SECONDS)
+    with listening(words, port, folder / "log") as pid:
+        yield Server("127.0.0.1", port, pid, tls)
 
 
 def command(*words: str | bytes) -> bytes:

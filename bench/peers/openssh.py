@@ -1,8 +1,7 @@
-"""OpenSSH on loopback: an sshd with a host key, a user's key and a configuration of its own.
+"""OpenSSH on loopback: an sshd with its own host key, user key and configuration.
 
-What would cost its logons more time is left out: PAM, name lookups, the message of the day, and
-the start-up files of the user's shell, whose home is an empty folder. All else, ciphers and the
-separation of privileges, is as it comes.
+Left out is what slows its logons: PAM, name lookups, the message of the day, and the shell's start-
+up files (the home is an empty folder). Ciphers and privilege separation are the defaults.
 """
 
 from __future__ import annotations
@@ -17,11 +16,10 @@ from pathlib import Path
 import msgspec
 
 from bench import packages
-from bench.peers.ports import free_port, wait_until_it_listens
+from bench.peers.ports import free_port, listening
 from bench.processes import descendants, name_of
 
 PRIVILEGE_SEPARATION = Path("/run/sshd")  # sshd insists on it when it runs as root
-STOP_SECONDS = 10.0
 CONFIGURATION = """\
 ListenAddress 127.0.0.1
 PidFile none
@@ -52,7 +50,7 @@ class Sshd(msgspec.Struct, frozen=True):
         return [self.client[0], *asked, *options, *self.client[1:], *command]
 
     def connections(self) -> list[int]:
-        """The processes that serve connections now; what these started is not among them."""
+        """The processes that serve connections, without those that they started."""
         return [pid for pid in descendants(self.pid) if name_of(pid).startswith("sshd")]
 
 
@@ -62,7 +60,7 @@ def is_there() -> bool:
 
 @contextlib.contextmanager
 def openssh(folder: Path) -> Iterator[Sshd]:
-    """A server that runs inside the block, and lets in whoever runs the bench, with a key."""
+    """A server inside the block, which admits the user of the bench by key."""
     program, client = packages.find("sshd"), packages.find("ssh")
     if program is None or client is None:
         raise OSError("sshd or ssh is missing")
@@ -75,14 +73,8 @@ def openssh(folder: Path) -> Iterator[Sshd]:
     own = f"Port {port}\nHostKey {folder}/host_key\nAuthorizedKeysFile {folder}/user_key.pub\n"
     configuration.write_text(f"{own}SetEnv HOME={home}\n{CONFIGURATION}")
     words = [program, "-D", "-e", "-f", str(configuration)]
-    with _privilege_separation(), open(folder / "log", "wb") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        try:
-            wait_until_it_listens("sshd", port, process, folder / "log")
-            yield Sshd(process.pid, (client, *_client_options(folder, port)))
-        finally:
-            process.terminate()
-            process.wait(STOP_SECONDS)
+    with _privilege_separation(), listening(words, port, folder / "log") as pid:
+        yield Sshd(pid, (client, *_client_options(folder, port)))
 
 
 def _make_keys(folder: Path, port: int) -> None:
@@ -109,7 +101,7 @@ def _client_options(folder: Path, port: int) -> list[str]:
 
 @contextlib.contextmanager
 def _privilege_separation() -> Iterator[None]:
-    """The folder that the package's own service would make."""
+    """The folder that the package's service makes."""
     is_ours = os.geteuid() == 0 and not PRIVILEGE_SEPARATION.exists()
     if is_ours:
         PRIVILEGE_SEPARATION.mkdir(mode=0o755)

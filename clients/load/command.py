@@ -7,6 +7,7 @@ before the run starts.
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -211,6 +212,8 @@ def _contents(outcome: Outcome, given: Options) -> Iterator[tuple[Path, bytes]]:
     if given.json_file is not None and given.json_file != STDOUT:
         yield given.json_file, writing.json_of(result)
     if given.html_file is not None:
+        # It warns where it cannot keep its cache of fonts: of no interest to this command's user.
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
         from clients.load.report.page import page
 
         yield given.html_file, page(result).encode()

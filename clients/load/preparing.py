@@ -98,7 +98,7 @@ def _check_installed(given: Options) -> None:
     """The libraries for reports are imported late: a missing one must not show after the run."""
     needed = ("rich", *(("jinja2", "matplotlib") if given.html_file else ()))
     if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
-        raise BadInput(f"a run needs {' and '.join(missing)}: install `tsfarm[load]`")
+        raise BadInput(f"a run needs {', '.join(missing)}: install `tsfarm[load]`")
 
 
 def _links(given: Options, scenario: Scenario) -> int:

@@ -26,6 +26,7 @@ from tsproto.messages import (
     PlaceSession,
     RedeemTicket,
     Refused,
+    ServerState,
     SessionPlaced,
     SessionRow,
     TicketRedeemed,
@@ -125,7 +126,7 @@ class Placement:
 
     def _asking(self, peer: Peer) -> Server | None:
         server = self._farm.joined_over(peer)
-        return None if server is None else self._farm.ready(server.name)
+        return server if server is not None and server.state is ServerState.READY else None
 
     def _offered(self, sessions: Sequence[SessionRow], avoid: str) -> list[SessionRow]:
         """The sessions that the user can reconnect to now, the best one first."""
@@ -156,7 +157,7 @@ class Placement:
                 self._reservations.renew(reserved, now)
                 return Place(server, 0, reserved.placement)
         name = stay_where_landed(self._farm.load(asking), avoid, self._farm.loads)
-        server = None if name is None else self._farm.ready(name)
+        server = asking if name == asking.name else self._farm.ready(name)
         if server is None:
             return Refused(
                 code=ErrorCode.TOO_MANY_SESSIONS,

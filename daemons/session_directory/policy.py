@@ -15,14 +15,10 @@ class Load(msgspec.Struct, frozen=True, gc=False):
     sessions: int
     sessions_max: int
 
-    @property
-    def is_full(self) -> bool:
-        return self.sessions >= self.sessions_max
 
-
-def stay_where_landed(landed: Load, avoid: str, loads: Callable[[], Iterable[Load]]) -> str | None:
-    """The terminal server that the user landed on, or None when that is full.
+def stay_where_landed(landed: Load, avoid: str, loads: Callable[[], Iterable[Load]]) -> str:
+    """The terminal server that the user landed on; empty when that is full.
 
     The client cannot reach `avoid`. `loads` reads every READY terminal server, a step each.
     """
-    return None if landed.is_full else landed.name
+    return landed.name if landed.sessions < landed.sessions_max else ""

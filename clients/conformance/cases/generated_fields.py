@@ -15,6 +15,23 @@ from tsproto.errors import ErrorCode
 from tsproto.messages import RETIRED, TABLE, Kind, Message, Role
 
 SETTLED_SECONDS = 0.25  # what is understood in silence is silent so long
+NESTED = 500  # deeper than any message of the table
+
+
+def _nested(depth: int) -> list[object]:
+    """Lists within lists."""
+    value: list[object] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+# Fields of a newer version that follow the known ones.
+TRAILING: dict[str, list[object]] = {
+    "trailing-field": ["new", NOT_UTF8],
+    "many-trailing-fields": [*range(1_000)],
+    "nested-trailing-field": [_nested(NESTED)],
+}
 
 
 def cases(target: Role) -> Iterator[Case]:
@@ -67,13 +84,9 @@ def _message_cases(target: Role, kind: type[Message], spot: Spot) -> Iterator[Ca
     """A trailing field, longer forms of the same values, and request ids that do not belong."""
     values = sample_values(kind)
     name = kind.__name__
-    yield _case(
-        target,
-        "VALUE-07",
-        f"{name}.trailing-field",
-        spot,
-        _understood(spot, kind, [*values, "new", NOT_UTF8]),
-    )
+    for words, trailing in TRAILING.items():
+        script = _understood(spot, kind, [*values, *trailing])
+        yield _case(target, "VALUE-07", f"{name}.{words}", spot, script)
     yield _case(target, "VALUE-11", f"{name}.long-forms", spot, _long_forms(spot, kind))
     if kind.row.kind is Kind.NOTIFICATION:
         yield _case(

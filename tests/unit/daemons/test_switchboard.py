@@ -163,7 +163,7 @@ class Board:
 
 
 def opened(role: Role = Role.ADMINISTRATOR) -> Opened:
-    return Opened(role, "root", 1)
+    return Opened(role, "root", 1, "")
 
 
 def ask(ticket: int, seconds: float = 5.0) -> Ask:

@@ -88,3 +88,12 @@ def test_to_loopback_users_come_from_several_addresses(tmp_path: Path) -> None:
 def test_it_must_be_said_whether_it_is_tls(tmp_path: Path, both: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match="TLS or not"):
         prepare("directory-only", options(directory=(DIRECTORY,), **both), tmp_path)
+
+
+def test_a_library_of_reports_that_is_missing_is_named_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = options(lab=write_lab(tmp_path, load_users=40), html_file=tmp_path / "run.html")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(BadInput, match=r"needs rich, jinja2, matplotlib: install `tsfarm\[load\]`"):
+        prepare("storm", given, tmp_path)

@@ -172,7 +172,13 @@ def test_only_a_terminal_has_colour() -> None:
     assert not coloured(io.StringIO(), XTERM)
 
 
-def test_the_command_line_begins_without_rich() -> None:
-    told = "import sys, clients.cli; print([m for m in ('rich', 'hdrh') if m in sys.modules])"
+def test_help_is_printed_without_the_libraries_of_reports() -> None:
+    told = (
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from clients.load.command import load\n"
+        "assert 'SCENARIO' in CliRunner().invoke(load, ['--help']).stdout\n"
+        "print([name for name in ('rich', 'jinja2', 'matplotlib') if name in sys.modules])\n"
+    )
     ran = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from daemons.effects import Caller
-from tests.simulation.kinds import TerminalServerKind
+from tests.simulation.kinds import PORT, TerminalServerKind
 from tests.simulation.node import Node
 from tsproto.errors import ErrorCode
 from tsproto.limits import RESERVATION_SECONDS
@@ -107,7 +107,7 @@ class Placements:
         if answer.host == request.avoid and not is_here:
             self._broken(f"{what}, which did not answer")
         host = self._farm.node(answer.host)
-        if (answer.address, answer.port) != (host.host, host.port):
+        if (answer.address, answer.port) != (host.host, PORT):
             self._broken(f"{what} at {answer.address} port {answer.port}")
         if bool(answer.ticket) == is_here:
             self._broken(f"{what} with ticket {answer.ticket.hex()}")

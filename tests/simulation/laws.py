@@ -18,6 +18,7 @@ from daemons.terminal_server.records import SessionRecord
 from tests.simulation import ghost
 from tests.simulation.histories import may_fail
 from tests.simulation.node import Node
+from tsproto.limits import DAY_SECONDS, RENEWAL_DAYS
 from tsproto.messages import (
     LicenseKind,
     LicenseServers,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=Message)
 
+RENEWAL_SECONDS = RENEWAL_DAYS * DAY_SECONDS
+SLACK_SECONDS = 600.0  # clocks of license and terminal servers differ
 ADMINISTRATOR = Caller(Peer(0, Role.ADMINISTRATOR, "checker", "", 0), 1)
 
 
@@ -168,6 +171,20 @@ def validated_devices_are_full(farm: Farm) -> None:
             farm.broken("a validated device holds a full token while there are any", text)
 
 
+def tokens_are_renewed(farm: Farm) -> None:
+    """A device that came while all was well leaves with no full token in its last days."""
+    if "refusing license server" in farm.swarm.work:
+        return
+    for device in farm.devices:
+        claims, visit = device.claims, device.visit
+        if claims is None or claims.kind is not LicenseKind.FULL or not visit.attached_to:
+            continue
+        left = claims.expires_at - visit.began_at
+        if 0 < left <= RENEWAL_SECONDS - SLACK_SECONDS:
+            text = f"{device.name} came {left / DAY_SECONDS:.1f} days before the end of {claims}"
+            farm.broken("a token is renewed in its last days", text)
+
+
 def license_servers_know_each_other(farm: Farm) -> None:
     """What each says that its peers have is what they have."""
     for node in farm.license_servers:
@@ -288,6 +305,7 @@ OFTEN = (
 QUIET = (
     directory_is_true,
     validated_devices_are_full,
+    tokens_are_renewed,
     license_servers_know_each_other,
     a_core_made_anew_is_equal,
 )

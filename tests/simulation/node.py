@@ -71,6 +71,7 @@ class Node:
     def start(self) -> None:
         self.alive = True
         self.life += 1
+        self.clock.start()
         self.lines: dict[int, SimulatedLine] = {}
         self._deadline: Timer | None = None
         self._timeout: Timer | None = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from daemons.effects import Ask, Failed, Outcome
+from daemons.effects import Ask, Caller, Failed, Outcome
 from daemons.license_server.records import LicenseRecord
+from tests.simulation.kinds import REFUSING_SERVES
 from tests.simulation.node import Node
 from tsproto import license_token
 from tsproto.errors import ErrorCode
@@ -48,6 +49,26 @@ class Answers:
                 self._validated(answerer, ask.message)
             case RenewLicense(), Refused(code=ErrorCode.UNKNOWN_LICENSE):
                 self._unknown(node, answerer, ask.message)
+
+    def issued(
+        self,
+        node: Node,
+        caller: Caller,
+        request: AcquireLicense | RenewLicense | LendLicense,
+        issued: LicenseIssued,
+    ) -> None:
+        """Said to anybody, as it is decided."""
+        claims = license_token.read_claims(issued.token)
+        what = f"{node.name} answers {caller.peer.name}: {type(request).__name__} with {claims}"
+        if (claims.device_id, claims.product) != (request.device_id, request.product):
+            self._broken(f"{what}, which is of another device")
+        is_peer = caller.peer.role is Role.LICENSE_SERVER
+        if is_peer and claims.issuer != node.name:
+            self._broken(f"{what}, which it was lent itself")
+        if not is_peer and "refusing license server" in self._farm.swarm.work:
+            kind = self._farm.license_servers[0]
+            if node is kind and caller.peer.name not in REFUSING_SERVES:
+                self._broken(f"{what}, which it does not serve")
 
     def _issued(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import traceback
 from collections import Counter
 from collections.abc import Callable
@@ -14,10 +15,11 @@ from daemons.effects import Peer
 from daemons.settings import ServerAddress
 from tests.simulation import broken_by, faults, laws, swarm, versions
 from tests.simulation.device import Device, Visit
-from tests.simulation.ghost import Ghost
+from tests.simulation.ghost import Ghost, lies
 from tests.simulation.kinds import (
     FARM,
     PORT,
+    REFUSING_SERVES,
     WORKGROUP,
     Authority,
     LicenseServerKind,
@@ -33,7 +35,9 @@ from tests.simulation.swarm import Swarm
 from tests.simulation.watch import WatchedKind
 from tests.simulation.world import START, Violation, World
 from tsproto.identity import Identity
-from tsproto.messages import Role
+from tsproto.license_token import Claims
+from tsproto.limits import DISCOVERY_RETRY_SECONDS
+from tsproto.messages import Message, RenewLicense, Role
 
 TOGETHER = "dora"  # logs on from several devices in one instant, and hardly ever else
 QUIET_SECONDS = 60.0
@@ -97,7 +101,7 @@ class Farm:
 
     def _make_license_servers(self) -> list[Node]:
         work = self.swarm.work
-        serves = ("ts1", "ts2") if "refusing license server" in work else ()
+        serves = REFUSING_SERVES if "refusing license server" in work else ()
         nearby = WORKGROUP if "two license servers nearby" in work else "elsewhere"
         empty = LicenseServerKind(self.authority, "a", WORKGROUP, {}, serves)
         full = LicenseServerKind(self.authority, "b", nearby, self.swarm.bought)
@@ -202,9 +206,7 @@ class Farm:
             addresses = [node.host for node, _ in self.terminal_servers]
             Pipeliner(world, self.network, addresses).visit()
         if "ghost host" in self.swarm.work:
-            identity = Identity(FARM, Role.TERMINAL_SERVER, "ts1")
-            directory = self.directory.host
-            Ghost(world, self.network, identity, directory, self.users[0]).visit()
+            self._haunt()
         self.begin()
         world.run_until(world.now + 5.0)
         for number in range(self.swarm.rounds):
@@ -212,6 +214,31 @@ class Farm:
             if "weeks asleep" in self.swarm.faults:
                 self._sleep(number)
         self._quiet()
+
+    def _haunt(self) -> None:
+        """A second `ts1`, and a license server that nobody needs, ask and tell what they like."""
+        world = self.world
+        clone = Identity(FARM, Role.TERMINAL_SERVER, "ts1")
+        stranger = Identity(FARM, Role.LICENSE_SERVER, "c")
+        self.network.add_identity(stranger)
+        visitors = [
+            (clone, "10.9.9.1", self.directory, lambda rng: lies("ts1", self.users[0], world)),
+            (clone, "10.9.9.2", self.license_servers[0], self._wrong_renewals),
+            (clone, "10.9.9.3", self.license_servers[1], self._wrong_renewals),
+            (stranger, "10.9.9.4", self.license_servers[0], self._renewals),
+        ]
+        for identity, host, node, says in visitors:
+            Ghost(world, self.network, identity, host, node.host, says).visit()
+
+    def _renewals(self, rng: random.Random) -> list[Message]:
+        """Of tokens that devices hold, as a license server asks for them that it was lent by."""
+        held = [device.claims for device in self.devices if device.claims]
+        return [_renewal(claims, claims.device_id) for claims in held[:2]]
+
+    def _wrong_renewals(self, rng: random.Random) -> list[Message]:
+        """Of tokens that devices hold, for other devices."""
+        held = [device.claims for device in self.devices if device.claims]
+        return [_renewal(claims, rng.choice(self.devices).device_id) for claims in held[:2]]
 
     def _chaos(self, number: int) -> None:
         world, rng = self.world, self.world.stream(f"round {number}")
@@ -266,6 +293,8 @@ class Farm:
             device.visits.append(Visit(world.now, self.users[0]))  # what went on before has ended
             device.habits = self.swarm.work - swarm.CARELESS
         world.run_until(world.now + QUIET_SECONDS)
+        if not laws.license_servers_are_linked(self):  # every answer to a search was lost
+            world.run_until(world.now + DISCOVERY_RETRY_SECONDS)
         self.is_well = True
         laws.directory_is_true(self)
         for _ in range(2):
@@ -306,6 +335,18 @@ class Farm:
             for session_id, program in kind.programs.items()
             if (program.user_name, program.application, program.command) == (user, "", "")
         }
+
+
+def _renewal(claims: Claims, device_id: bytes) -> RenewLicense:
+    return RenewLicense(
+        license_id=claims.license_id,
+        device_id=device_id,
+        device_name="ghost",
+        user_name="",
+        product=claims.product,
+        product_version=claims.product_version,
+        trace_id="ghost",
+    )
 
 
 _authorities: list[Authority] = []

@@ -1,11 +1,15 @@
-"""A process with the certificate of a terminal server that has joined already: a clone of its
-machine, or one that was thought dead. It tells the directory of a session that is nowhere, and of
-the end of sessions that run, and has not joined.
+"""Processes with good certificates that ask and tell what they should not.
+
+One has the certificate of a terminal server that has joined already: a clone of its machine, or one
+that was thought dead. It tells the directory of a session that is nowhere, and of the end of
+sessions that run, and has not joined; it asks license servers to renew what is somebody else's. One
+is a license server that wants to renew what it did not lend.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from functools import partial
 
 from tests.simulation.network import End, Network
@@ -13,7 +17,7 @@ from tests.simulation.world import World
 from tsproto import limits
 from tsproto.connection import Connection, Opened
 from tsproto.identity import Identity
-from tsproto.messages import RemoveSession, Role, SessionRow, SessionState, UpdateSession
+from tsproto.messages import Message, RemoveSession, SessionRow, SessionState, UpdateSession
 
 PAUSE_SECONDS = 6.0
 STAYS_SECONDS = 3.0
@@ -23,34 +27,34 @@ LATEST = 2**51  # a placement later than any other
 
 
 class Ghost:
-    host = "10.9.9.8"
-
     def __init__(
-        self, world: World, network: Network, identity: Identity, directory: str, user: str
+        self,
+        world: World,
+        network: Network,
+        identity: Identity,
+        host: str,
+        target: str,
+        says: Callable[[random.Random], list[Message]],
     ) -> None:
         self.name = identity.name
+        self.host = host
         self._world = world
         self._network = network
         self._identity = identity
-        self._directory = directory
-        self._user = user
-        self._rng = random.Random(f"{world.seed}/ghost")
+        self._target = target
+        self._says = says
+        self._rng = random.Random(f"{world.seed}/ghost/{host}")
 
     def visit(self) -> None:
-        """Dial the directory now, and again after a while."""
+        """Dial the target now, and again after a while."""
         self._network.dial(
-            self.name,
-            self.host,
-            self._directory,
-            self._opened,
-            lambda: None,
-            limits.DIAL_SECONDS,
+            self.name, self.host, self._target, self._opened, lambda: None, limits.DIAL_SECONDS
         )
         self._world.after(PAUSE_SECONDS * (0.5 + self._rng.random()), self.visit)
 
     def _opened(self, end: End) -> None:
         connection = Connection(
-            Role.TERMINAL_SERVER,
+            self._identity.role,
             self.name,
             dialling=True,
             now=self._world.now,
@@ -62,25 +66,31 @@ class Ghost:
         def hear(data: bytes) -> None:
             events = connection.receive_data(data, self._world.now)
             if any(isinstance(event, Opened) for event in events):
-                self._lie(connection)
+                for message in self._says(self._rng):
+                    if isinstance(message, UpdateSession | RemoveSession):
+                        connection.send(message)
+                    else:
+                        connection.request(message)
             end.write(connection.data_to_send())
 
         end.receive = hear
         end.write(connection.data_to_send())
-        self._world.after(STAYS_SECONDS * self._rng.random(), partial(end.close))
+        self._world.after(STAYS_SECONDS * (0.1 + self._rng.random()), partial(end.close))
 
-    def _lie(self, connection: Connection) -> None:
-        row = SessionRow(
-            host=self.name,
-            session_id=SESSION_ID,
-            user_name=self._user,
-            application="",
-            state=SessionState.ACTIVE,
-            created_at=int(self._world.now),
-            placement=LATEST,
-        )
-        connection.send(UpdateSession(session=row))
-        for session_id in range(1, SESSIONS_ENDED + 1):
-            connection.send(
-                RemoveSession(session_id=session_id, placement=LATEST, user_name=self._user)
-            )
+
+def lies(host: str, user: str, world: World) -> list[Message]:
+    """What a directory must not believe."""
+    row = SessionRow(
+        host=host,
+        session_id=SESSION_ID,
+        user_name=user,
+        application="",
+        state=SessionState.ACTIVE,
+        created_at=int(world.now),
+        placement=LATEST,
+    )
+    ended: list[Message] = [
+        RemoveSession(session_id=session_id, placement=LATEST, user_name=user)
+        for session_id in range(1, SESSIONS_ENDED + 1)
+    ]
+    return [UpdateSession(session=row), *ended]

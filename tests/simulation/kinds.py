@@ -35,6 +35,7 @@ FARM = "sim"
 SITE = "site"
 WORKGROUP = "farm"
 PORT = 5600
+REFUSING_SERVES = ("ts1", "ts2")  # whom a choosy license server serves
 APPLICATIONS = ("editor",)
 HANGUP_STATUS = 129
 CHECK_SECONDS = 0.05  # a password check

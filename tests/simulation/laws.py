@@ -21,6 +21,7 @@ from tests.simulation.node import Node
 from tsproto.limits import DAY_SECONDS, RENEWAL_DAYS
 from tsproto.messages import (
     LicenseKind,
+    LicenseServerRow,
     LicenseServers,
     Message,
     Pools,
@@ -185,10 +186,18 @@ def tokens_are_renewed(farm: Farm) -> None:
             farm.broken("a token is renewed in its last days", text)
 
 
+def license_servers_are_linked(farm: Farm) -> bool:
+    """Whether each has been told what another one has."""
+    return all(
+        any(row.inventory or row.name == "a" for row in _servers(farm, node))
+        for node in farm.license_servers
+    )
+
+
 def license_servers_know_each_other(farm: Farm) -> None:
     """What each says that its peers have is what they have."""
     for node in farm.license_servers:
-        for row in _answer(farm, node, QueryLicenseServers(), LicenseServers).servers:
+        for row in _servers(farm, node):
             peer = farm.license_rows.ledgers[row.name]
             said = {(r.product, r.product_version): r.available for r in row.inventory}
             has = {pool: peer.available(pool) for pool in peer.pools()}
@@ -196,6 +205,10 @@ def license_servers_know_each_other(farm: Farm) -> None:
             if said and said != has:
                 text = f"{node.name} thinks that {row.name} has {said}, and it has {has}"
                 farm.broken("license servers know each other's pools", text)
+
+
+def _servers(farm: Farm, node: Node) -> list[LicenseServerRow]:
+    return _answer(farm, node, QueryLicenseServers(), LicenseServers).servers
 
 
 # --- sessions ---------------------------------------------------------------------------------

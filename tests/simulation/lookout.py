@@ -17,11 +17,15 @@ from tests.simulation.placements import Placements
 from tests.simulation.session_rows import SessionRows
 from tsproto.license_token import Claims
 from tsproto.messages import (
+    AcquireLicense,
     JoinFarm,
+    LendLicense,
+    LicenseIssued,
     LogonAccepted,
     Message,
     PlaceSession,
     RedeemTicket,
+    RenewLicense,
     Role,
     TicketRedeemed,
 )
@@ -60,11 +64,10 @@ class Lookout:
             if isinstance(message, JoinFarm):
                 self._placements.joins(node, peer.name)
             self._placements.told(message)
+        if caller.request_id:
             self._requests[node.name, node.life, peer.link, caller.request_id] = message
 
     def answered(self, node: Node, caller: Caller, answer: Message, now: float) -> None:
-        if node is not self._farm.directory:
-            return
         key = node.name, node.life, caller.peer.link, caller.request_id
         request = self._requests.pop(key, None)
         match request, answer:
@@ -74,6 +77,8 @@ class Lookout:
             case RedeemTicket(), TicketRedeemed():
                 self.logons.redeemed(caller, request, answer, now)
                 self._placements.redeemed(caller, answer, now)
+            case ((AcquireLicense() | RenewLicense() | LendLicense()), LicenseIssued()):
+                self._answers.issued(node, caller, request, answer)
 
     def told(self, node: Node, peer: Peer, message: Message, now: float) -> None:
         if self._farm.is_device(peer):

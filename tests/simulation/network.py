@@ -139,6 +139,10 @@ class Network:
             self._identities[host.name] = identity
             self._hearing.append(host.host)
 
+    def add_identity(self, identity: Identity) -> None:
+        """Of a host that only dials."""
+        self._identities[identity.name] = identity
+
     def identity_of(self, name: str) -> Identity | None:
         """What the certificate of the host of this name says; a device has none."""
         return self._identities.get(name)

@@ -62,6 +62,8 @@ class Answers:
         what = f"{node.name} answers {caller.peer.name}: {type(request).__name__} with {claims}"
         if (claims.device_id, claims.product) != (request.device_id, request.product):
             self._broken(f"{what}, which is of another device")
+        if claims.expires_at <= self._farm.time_of(node):
+            self._broken(f"{what}, which has ended")
         is_peer = caller.peer.role is Role.LICENSE_SERVER
         if is_peer and claims.issuer != node.name:
             self._broken(f"{what}, which it was lent itself")
@@ -110,7 +112,7 @@ class Answers:
 
     def _unknown(self, asker: Node, answerer: Node, request: RenewLicense) -> None:
         row = answerer.disk.row(LicenseRecord, request.license_id)
-        if row is None or row.ended or row.expires_at <= self._farm.world.now + 1:
+        if row is None or row.ended or row.expires_at <= self._farm.time_of(answerer) + 1:
             return
         if asker.kind.role is Role.LICENSE_SERVER and row.lender:
             return  # passed on once, to the lender, and never further

@@ -77,6 +77,7 @@ class Farm:
         self.is_quiet = False  # nothing befalls it any more
         self.is_well = False  # and what befell it before is over
         self.struck: set[str] = set()
+        self.is_lender_unheard = False  # the answer to the next question of a license server
         self.quiet_visits: Counter[str] = Counter()
         self.users = tuple(f"user{number}" for number in range(made_of.users))
         self.passwords = {user: user.encode() for user in [*self.users, TOGETHER]}
@@ -103,7 +104,7 @@ class Farm:
         work = self.swarm.work
         serves = REFUSING_SERVES if "refusing license server" in work else ()
         nearby = WORKGROUP if "two license servers nearby" in work else "elsewhere"
-        empty = LicenseServerKind(self.authority, "a", WORKGROUP, {}, serves)
+        empty = LicenseServerKind(self.authority, "a", WORKGROUP, self.swarm.bought_nearby, serves)
         full = LicenseServerKind(self.authority, "b", nearby, self.swarm.bought)
         return [self._node("a", 1, empty), self._node("b", 2, full)]
 
@@ -277,6 +278,7 @@ class Farm:
         for node in self.nodes:
             node.disk.mend()
             node.crash_after_answer = node.crash_in_commit = 0.0
+            self.is_lender_unheard = False
             for other in self.nodes:
                 if node is not other:
                     self.network.heal(node.name, other.name)

@@ -41,6 +41,8 @@ class LicenseRows:
                     self._license(ledger, ledger.licenses.get(record.license_id), record, change)
                 case JournalRecord(sequence=sequence) if sequence != ledger.sequence + 1:
                     self._broken(f"{node.name}: entry {sequence} after {ledger.sequence}")
+                case LoanRecord():
+                    self._loan_opened(ledger, record)
             ledger.put(record)
         for record in change.delete:
             if isinstance(record, LicenseRecord):
@@ -110,9 +112,28 @@ class LicenseRows:
         if not asker.may_have_full(new.device_id, new.product):
             text = f"was never earned: no validated license on {asker.node.name}"
             self._broken_row(ledger, new, text)
+        if lender := self._in_doubt(asker, new):
+            self._broken_row(ledger, new, f"is a second one: {lender} has lent one already")
         pack = ledger.packs.get(new.key_pack)
         if pack is None or ledger.used[new.key_pack] >= pack.tokens:
             self._broken_row(ledger, new, f"is one more than were bought as {new.key_pack}")
+
+    def _in_doubt(self, asker: Ledger, new: LicenseRecord) -> str:
+        """The other license server whose token, lent and not heard of, the device is to wait for
+        while its temporary one is good."""
+        now = self._farm.time_of(asker.node)
+        held = asker.by_device.get((new.device_id, new.product), {}).values()
+        can_wait = any(
+            row.kind is LicenseKind.TEMPORARY and row.expires_at > now + DECIDED_SECONDS
+            for row in held
+        )
+        for loan in asker.loans.values() if can_wait else ():
+            lender = self.ledgers.get(loan.lender)
+            is_other = loan.device_id == new.device_id and loan.loan_id != new.loan_id
+            if lender is not None and is_other and loan.asked_at + DAY_SECONDS > now:
+                if any(row.loan_id == loan.loan_id for row in self._lent(lender)):
+                    return loan.lender
+        return ""
 
     def _full(self, ledger: Ledger, old: LicenseRecord, new: LicenseRecord) -> None:
         now = self._farm.time_of(ledger.node)
@@ -159,6 +180,14 @@ class LicenseRows:
             self._broken_row(ledger, license, "is forgotten, and has not ended")
         if not self._has_live(ledger, license.device_id, license.product):
             self._broken_row(ledger, license, "is forgotten, and no other came in its place")
+
+    def _loan_opened(self, ledger: Ledger, loan: LoanRecord) -> None:
+        """A lender is asked again with the loan that is open."""
+        key = loan.device_id, loan.product, loan.product_version, loan.lender
+        for other in ledger.loans.values():
+            same = other.device_id, other.product, other.product_version, other.lender
+            if same == key and other.loan_id != loan.loan_id:
+                self._broken(f"{ledger.node.name} opens {loan} beside {other}")
 
     def _loan_closed(self, ledger: Ledger, loan: LoanRecord) -> None:
         lender = self.ledgers.get(loan.lender)

@@ -41,6 +41,8 @@ from tsproto.messages import Message, RenewLicense, Role
 
 TOGETHER = "dora"  # logs on from several devices in one instant, and hardly ever else
 QUIET_SECONDS = 60.0
+REST_SECONDS = 0.3
+REST_STEPS_MAX = 100
 EVENTS_BETWEEN_CHECKS = 20
 EVENTS_BETWEEN_CORES_MADE_ANEW = 400
 DAY = 86_400.0
@@ -298,17 +300,28 @@ class Farm:
         if not laws.license_servers_are_linked(self):  # every answer to a search was lost
             world.run_until(world.now + DISCOVERY_RETRY_SECONDS)
         self.is_well = True
+        self._come_to_rest()
         laws.directory_is_true(self)
         for _ in range(2):
             for device in self.devices:
                 world.after(5 * rng.random(), partial(self._visit, device, rng.choice(self.users)))
             world.run_until(world.now + QUIET_SECONDS)
+            self._come_to_rest()
             laws.everybody_was_answered(self, self.devices)
             for law in laws.QUIET:
                 law(self)
         self._lead_everybody()
+        self._come_to_rest()
         for law in (*laws.OFTEN, *laws.QUIET):
             law(self)
+
+    def _come_to_rest(self) -> None:
+        """Until nothing that was decided is still to be written, or on its way."""
+        for _ in range(REST_STEPS_MAX):
+            is_quiet = self.world.now - self.session_rows.changed_at > 2 * REST_SECONDS
+            if is_quiet and all(map(self.is_settled, self.nodes)):
+                return
+            self.world.run_until(self.world.now + REST_SECONDS)
 
     def _visit(self, device: Device, user: str) -> None:
         self.quiet_visits[device.name] += 1

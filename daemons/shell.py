@@ -74,11 +74,11 @@ class Shell:
         self._connections_max = connections_max
         self._store = store
         self._clock = clock
-        self._reports = reports or asyncio.Queue()
+        self._reports = asyncio.Queue() if reports is None else reports
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._deadline = Alarm(self._on_deadline)
-        self._timeout = Alarm(self._on_timeout)
+        self._timeout = Alarm(lambda: self._turn(self._switchboard.turn))
         self._committer: asyncio.Task[None] | None = None
         self._switchboard = Switchboard[Link](core, self)
         self._links = Links(identity, self._switchboard, traffic or NoSessions(), self._wake)
@@ -154,9 +154,6 @@ class Shell:
     def _on_deadline(self) -> None:
         self._switchboard.run_deadline()
         self._wake()
-
-    def _on_timeout(self) -> None:
-        self._turn(self._switchboard.turn)
 
     def _on_datagram(self, host: str, port: int, datagram: bytes) -> None:
         self._call(partial(self._core.on_datagram, host, port, datagram))

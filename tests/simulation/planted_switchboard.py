@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from daemons.effects import Close, Core, Effect, EffectQueue, Endpoint, Failed, Persist
 from daemons.routes import Routes
-from daemons.switchboard import Hands, OpenLink, Switchboard
-from tests.simulation.node import SimulatedLine
+from daemons.switchboard import Hands, OpenLink
+from tests.simulation.line import SimulatedLine
+from tests.simulation.node import Board
 from tests.simulation.pipeliner import Pipeliner
 from tsproto.messages import Message
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 SLOW_COMMIT_SECONDS = (0.05, 0.8)
 
-Board = Switchboard[SimulatedLine]
 Lines = Routes[SimulatedLine]
 
 

@@ -27,12 +27,12 @@ from daemons.effects import (
 from daemons.procedures import Inbox, Procedure, Procedures
 from daemons.settings import TerminalServerSettings
 from daemons.terminal_server.client import Client, Refusal
+from daemons.terminal_server.destinations import Destinations
 from daemons.terminal_server.directory import DirectoryLink
 from daemons.terminal_server.license_servers import LicenseServers
 from daemons.terminal_server.licensing import Licensing
 from daemons.terminal_server.lifecycle import Lifecycle
 from daemons.terminal_server.logon import Logon
-from daemons.terminal_server.placement import Placement
 from daemons.terminal_server.records import ServerRecord, SessionRecord
 from daemons.terminal_server.server_row import GracePeriod, ServerRow, SessionIds
 from daemons.terminal_server.sessions import Session, SessionTable
@@ -134,7 +134,7 @@ class TerminalServerCore:
             procedures=procedures,
             directory=self._directory,
             lifecycle=self._lifecycle,
-            placement=Placement(
+            destinations=Destinations(
                 name,
                 applications=settings.sessions.applications,
                 directory=self._directory,

@@ -11,6 +11,7 @@ import secrets
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,15 +21,17 @@ from clients.device import Device, default_folder
 from clients.examples import example
 from clients.exit_codes import ExitCode
 from clients.options import Hosts, Text
-from clients.pipe import Pipe
 from clients.prompts import PASSWORD_BYTES_MAX, Prompts
 from clients.say import printable, say
 from clients.steps import Finished, Host, Outcome, Plan
-from clients.terminal import Terminal, check_is_terminal
 from clients.trust import Dialler
 from tsproto import limits
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.transport import Observer
+
+if TYPE_CHECKING:
+    from clients.pipe import Pipe
+    from clients.terminal import Terminal
 
 _TERM = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -96,7 +99,7 @@ def connect(
     if trace_secrets and trace is None:
         raise click.UsageError("--trace-secrets needs --trace FILE")
     if not command:
-        check_is_terminal()
+        tty.check_is_terminal()
     prompts = Prompts(None if password_file is None else read_password(password_file), accept_new)
     device = Device.open(store or default_folder(), device_name)
     columns, rows = (80, 24) if command else tty.size_of(0)
@@ -110,7 +113,7 @@ def connect(
         terminal=_terminal_type(),
         password_attempts=limits.LOGON_ATTEMPTS if password_file is None else 1,
     )
-    surface = Pipe(prompts) if command else Terminal(prompts)
+    surface = _surface(prompts, is_command=bool(command))
     with _traced(trace, trace_secrets) as observer:
         dialler = Dialler(
             device.known_farms,
@@ -162,6 +165,16 @@ def _command_line(words: tuple[str, ...], app: str) -> str:
     except UnicodeEncodeError:
         raise click.UsageError("COMMAND is not text in UTF-8") from None
     return line
+
+
+def _surface(prompts: Prompts, *, is_command: bool) -> Pipe | Terminal:
+    if is_command:
+        from clients.pipe import Pipe
+
+        return Pipe(prompts)
+    from clients.terminal import Terminal
+
+    return Terminal(prompts)
 
 
 def _traced(file: Path | None, with_secrets: bool) -> AbstractContextManager[Observer | None]:

@@ -1,8 +1,8 @@
-"""Who a user is: a password file, checked off the loop.
+"""User accounts: a password file, checked in threads.
 
-One line an account, `name:argon2id-hash:system_user`; blank lines and lines that begin with `#` are
-comments. The file is read again when it has changed; a change that cannot be read is logged and
-leaves what was known in force, so that a typing error locks nobody out.
+Each line is an account, `name:argon2id-hash:system_user`; blank lines and lines that begin with `#`
+are comments. The file is read again when it has changed. A changed file with a fault is logged, and
+the accounts read before stay valid, so that a typing error locks nobody out.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from tsproto import limits
 from tsproto.errors import TsfarmError
 from tsproto.messages import UserName
 
-# For synthetic users alone, whose password lies beside them: 8 KiB once through, 50 µs. Whoever can
-# read such a hash tries thousands of passwords a second.
+# For synthetic users only, whose password lies in a file beside the accounts: one pass over 8 KiB,
+# 50 µs. An attacker who reads such a hash can try thousands of passwords a second.
 _CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 class AccountsError(TsfarmError):
-    """The accounts file cannot be used, or an account cannot be added; says where and why."""
+    """The accounts file cannot be used, or an account cannot be added; the text says why."""
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -43,8 +43,8 @@ class Account(msgspec.Struct, frozen=True):
 
 
 def matches(password_hash: str, password: bytes) -> bool:
-    """Costs what the hash itself says: one that `add` made, an eighth of a second of a core and
-    64 MiB."""
+    """Takes as long as the hash's parameters say: an eighth of a second of a core and 64 MiB for a
+    hash made by `add`."""
     try:
         return argon2.PasswordHasher().verify(password_hash, password)
     except argon2.exceptions.VerificationError:
@@ -52,7 +52,7 @@ def matches(password_hash: str, password: bytes) -> bool:
 
 
 class Accounts:
-    """At most `at_once` checks are made at a time, and `waiting_max` wait for theirs."""
+    """At most `at_once` passwords are checked at a time; at most `waiting_max` checks wait."""
 
     def __init__(
         self,
@@ -67,18 +67,18 @@ class Accounts:
         self._checks = 0
         self._pool = ThreadPoolExecutor(at_once, "password-check")
         self._matches = matches
-        # An unknown user is checked against this, and takes as long as one that `add` made.
+        # An unknown user's password is checked against this, which takes as long as a known one's.
         self._nobodys_hash = argon2.PasswordHasher().hash(os.urandom(16))
         self._version: tuple[int, int, int] | None = None
         self._accounts: dict[str, Account] = {}
 
     def check(self) -> None:
-        """Read the file; raises AccountsError. Later a fault in it is logged."""
+        """Read the file at the start; raises AccountsError. A later fault in it is logged."""
         self._version = _version(self._path)
         self._accounts = read_accounts(self._path)
 
     async def verify(self, user_name: str, password: bytes) -> Verified:
-        """`busy` when too many checks wait already."""
+        """Check a password. `busy` when too many checks wait already."""
         account = self._current().get(user_name)
         if self._checks >= self._checks_max:
             return Verified(accepted=False, busy=True)
@@ -95,7 +95,7 @@ class Accounts:
         return Verified(accepted=True, system_user=account.system_user)
 
     async def look_up(self, user_name: str) -> Verified:
-        """The account of a user who has proved in another way who they are."""
+        """The account of a user who was proved without a password."""
         account = self._current().get(user_name)
         if account is None:
             return Verified(accepted=False)
@@ -114,7 +114,7 @@ class Accounts:
 
 
 def _version(path: Path) -> tuple[int, int, int] | None:
-    """Changes with the file; None when there is none."""
+    """A value that changes with the file; None when there is none."""
     try:
         found = path.stat()
     except OSError:
@@ -126,7 +126,7 @@ def _version(path: Path) -> tuple[int, int, int] | None:
 
 
 def read_accounts(path: Path) -> dict[str, Account]:
-    """Raises AccountsError, which names file and line, also when others could read the hashes."""
+    """Raises AccountsError with file and line; also when other users may read the file."""
     accounts: dict[str, Account] = {}
     for number, line in enumerate(_lines(path), 1):
         if not line.strip() or line.startswith("#"):

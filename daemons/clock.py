@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-
+from daemons import events
+from daemons.logs import log
 from tsproto.errors import TsfarmError
 
 OFFSET_SECONDS_MAX = 100 * 366 * 86_400.0  # a lab warps by days or years, not by ages
@@ -79,11 +79,8 @@ class Clock:
 
 
 def _report_jump(seconds: float) -> None:
-    structlog.get_logger().error(
-        "clock.jumped",
-        seconds=round(seconds),
-        advice="check the system's clock; when it was wrong, correct it and restart the daemon",
-    )
+    next_step = "check the system's clock; if it was wrong, correct it and restart the daemon"
+    log(events.ClockJumped(seconds=round(seconds), next_step=next_step))
 
 
 def _read_offset(file: Path) -> float:

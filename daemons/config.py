@@ -1,6 +1,6 @@
 """Reads a daemon's configuration: a TOML file becomes one of `daemons.settings`.
 
-A mistake in it is told in one line: the file, the key, what was expected, what was found.
+A fault in it is reported in one line: the file, the key, the expected and the found value.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ simulator performs the same ones under virtual time.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 import msgspec
 
@@ -156,13 +156,6 @@ class Warp(Effect, frozen=True, gc=False):
     The switchboard decides it: no core is told of WarpClock."""
 
     caller: Caller
-
-
-class Note(Effect, frozen=True, gc=False):
-    """A line of the log: `noun.verb` and its fields. Never a secret."""
-
-    event: str
-    fields: dict[str, Any] = {}
 
 
 class Broadcast(Effect, frozen=True, gc=False):

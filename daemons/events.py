@@ -81,6 +81,17 @@ NEXT_STEPS = {
 }
 
 
+class NotLinked(Event, frozen=True, kw_only=True):
+    """What the events of a link that could not be made have in common."""
+
+    level: ClassVar[Level] = Level.WARNING
+    address: Address
+    port: Port
+    code: Code
+    detail: Detail
+    next_step: NextStep
+
+
 def next_step(code: ErrorCode) -> str:
     """What an operator can do when a link cannot be made or a peer refuses."""
     default = "none: it is tried again" if code.may_retry else "look at the log of the other daemon"
@@ -130,7 +141,7 @@ class FaultTraced(Event, frozen=True, kw_only=True, tag="fault.traced"):
     """The Python traceback of the `daemon.broken` before it."""
 
     level: ClassVar[Level] = Level.DEBUG
-    traceback: Annotated[str, Meta(description="several lines of text")]
+    exception: Annotated[str, Meta(description="several lines of text")]
 
 
 class StoreFailed(Event, frozen=True, kw_only=True, tag="store.failed"):
@@ -168,7 +179,7 @@ class ClockJumped(Event, frozen=True, kw_only=True, tag="clock.jumped"):
 
     level: ClassVar[Level] = Level.ERROR
     seconds: Annotated[int, Meta(description="how far it was set; negative: back")]
-    advice: NextStep
+    next_step: NextStep
 
 
 class ClockWarped(Event, frozen=True, kw_only=True, tag="clock.warped"):
@@ -196,120 +207,113 @@ class ClientOpened(Event, frozen=True, kw_only=True, tag="client.opened"):
     address: Address
 
 
-class LicenseAsked(Event, frozen=True, kw_only=True, tag="license.asked"):
-    """License servers are asked for a device's token."""
+class DeviceEvent(Event, frozen=True, kw_only=True):
+    """What the events of one device's licensing phase have in common."""
 
     trace_id: TraceId
     device_id: DeviceId
+
+
+class LicenseAsked(DeviceEvent, frozen=True, kw_only=True, tag="license.asked"):
+    """License servers are asked for a device's token."""
+
     need: Annotated[str, Meta(description="ACQUIRE or RENEW")]
     lapse: Annotated[str, Meta(description="why the token that was shown is not valid")] = ""
 
 
-class LicenseRequestRefused(Event, frozen=True, kw_only=True, tag="license_request.refused"):
-    """A license server refused a request."""
+class LicenseRequest(Event, frozen=True, kw_only=True):
+    """What the events of a request to a license server have in common."""
 
     trace_id: TraceId
     question: Annotated[str, Meta(description="the message that was sent")]
     server: LicenseServerName
+
+
+class LicenseRequestRefused(
+    LicenseRequest, frozen=True, kw_only=True, tag="license_request.refused"
+):
+    """A license server refused a request."""
+
     code: Code
 
 
-class LicenseRequestUnanswered(Event, frozen=True, kw_only=True, tag="license_request.unanswered"):
+class LicenseRequestUnanswered(
+    LicenseRequest, frozen=True, kw_only=True, tag="license_request.unanswered"
+):
     """A license server did not answer a request."""
 
     level: ClassVar[Level] = Level.WARNING
-    trace_id: TraceId
-    question: Annotated[str, Meta(description="the message that was sent")]
-    server: LicenseServerName
     code: Code
     detail: Detail = ""
 
 
 class LicenseRequestAnswerUnusable(
-    Event, frozen=True, kw_only=True, tag="license_request.answer_unusable"
+    LicenseRequest, frozen=True, kw_only=True, tag="license_request.answer_unusable"
 ):
     """A license server sent a token that does not verify; it is not given to the device."""
 
     level: ClassVar[Level] = Level.WARNING
-    trace_id: TraceId
-    question: Annotated[str, Meta(description="the message that was sent")]
-    server: LicenseServerName
     detail: Detail
 
 
-class LicensePushed(Event, frozen=True, kw_only=True, tag="license.pushed"):
+class LicensePushed(DeviceEvent, frozen=True, kw_only=True, tag="license.pushed"):
     """A device was sent a new token to store."""
 
-    trace_id: TraceId
-    device_id: DeviceId
     license_id: LicenseId
     kind: Kind
     issuer: LicenseServerName
     lender: Annotated[str, Meta(description="license server whose pool it is from, if lent")] = ""
 
 
-class LicenseAccepted(Event, frozen=True, kw_only=True, tag="license.accepted"):
+class LicenseAccepted(DeviceEvent, frozen=True, kw_only=True, tag="license.accepted"):
     """A device with a valid token passed the licensing phase."""
 
-    trace_id: TraceId
-    device_id: DeviceId
     kind: Kind
     expires_at: Expires
 
 
-class GraceUsed(Event, frozen=True, kw_only=True, tag="grace.used"):
+class GraceUsed(DeviceEvent, frozen=True, kw_only=True, tag="grace.used"):
     """A device without a token was let in, because this terminal server is in its grace period and
     no license server gave one: make a license server reachable before the period ends."""
 
     level: ClassVar[Level] = Level.WARNING
-    trace_id: TraceId
-    device_id: DeviceId
     expires_at: Annotated[int, Meta(description="when the grace period ends, Unix seconds")]
 
 
-class RenewalFailed(Event, frozen=True, kw_only=True, tag="renewal.failed"):
+class RenewalFailed(DeviceEvent, frozen=True, kw_only=True, tag="renewal.failed"):
     """A device was let in, but its full token was not renewed and will expire."""
 
     level: ClassVar[Level] = Level.WARNING
     number: ClassVar[int] = 1028
-    trace_id: TraceId
-    device_id: DeviceId
     expires_at: Expires
     detail: Told
 
 
-class DeviceRefused(Event, frozen=True, kw_only=True, tag="device.refused"):
+class Refusal(DeviceEvent, frozen=True, kw_only=True):
+    """What the events of a device that was sent away have in common."""
+
+    level: ClassVar[Level] = Level.WARNING
+    code: Code
+    detail: Told
+
+
+class DeviceRefused(Refusal, frozen=True, kw_only=True, tag="device.refused"):
     """A device was sent away in the licensing phase."""
 
-    level: ClassVar[Level] = Level.WARNING
     number: ClassVar[int] = 1004
-    trace_id: TraceId
-    device_id: DeviceId
-    code: Code
-    detail: Told
 
 
-class LicenseLapsed(Event, frozen=True, kw_only=True, tag="license.lapsed"):
+class LicenseLapsed(Refusal, frozen=True, kw_only=True, tag="license.lapsed"):
     """A device was sent away with LICENSE_EXPIRED: it has no token but the expired one."""
 
-    level: ClassVar[Level] = Level.WARNING
     number: ClassVar[int] = 1011
-    trace_id: TraceId
-    device_id: DeviceId
-    code: Code
-    detail: Told
 
 
-class LicenseRejected(Event, frozen=True, kw_only=True, tag="license.rejected"):
+class LicenseRejected(Refusal, frozen=True, kw_only=True, tag="license.rejected"):
     """A device was sent away with LICENSE_TAMPERED, LICENSE_FOREIGN, LICENSE_NOT_YOURS or
     DEVICE_PROOF_INVALID: its token or its signature does not verify."""
 
-    level: ClassVar[Level] = Level.WARNING
     number: ClassVar[int] = 1003
-    trace_id: TraceId
-    device_id: DeviceId
-    code: Code
-    detail: Told
 
 
 class DeviceValidated(Event, frozen=True, kw_only=True, tag="device.validated"):
@@ -355,15 +359,10 @@ class LicenseServerNoneFound(Event, frozen=True, kw_only=True, tag="license_serv
     candidates: Annotated[int, Meta(description="addresses that were dialled")]
 
 
-class LicenseServerUnreachable(Event, frozen=True, kw_only=True, tag="license_server.unreachable"):
+class LicenseServerUnreachable(
+    NotLinked, frozen=True, kw_only=True, tag="license_server.unreachable"
+):
     """No link to a license server could be made."""
-
-    level: ClassVar[Level] = Level.WARNING
-    address: Address
-    port: Port
-    code: Code
-    detail: Detail
-    next_step: NextStep
 
 
 # --- terminal server: logon and session directory ---------------------------------------------
@@ -397,16 +396,10 @@ class DirectoryReady(Event, frozen=True, kw_only=True, tag="directory.ready"):
     """The session directory knows every session of this terminal server, and places logons."""
 
 
-class DirectoryNotJoined(Event, frozen=True, kw_only=True, tag="directory.not_joined"):
+class DirectoryNotJoined(NotLinked, frozen=True, kw_only=True, tag="directory.not_joined"):
     """This terminal server could not join the session directory, and will try again."""
 
-    level: ClassVar[Level] = Level.WARNING
     number: ClassVar[int] = 1280
-    address: Address
-    port: Port
-    code: Code
-    detail: Detail
-    next_step: NextStep
     pause_seconds: Annotated[float, Meta(description="time until it tries again")]
 
 
@@ -621,17 +614,11 @@ class PeerLost(Event, frozen=True, kw_only=True, tag="peer.lost"):
     peer: LicenseServerName
 
 
-class PeerUnreachable(Event, frozen=True, kw_only=True, tag="peer.unreachable"):
+class PeerUnreachable(NotLinked, frozen=True, kw_only=True, tag="peer.unreachable"):
     """No link to another license server could be made."""
 
-    level: ClassVar[Level] = Level.WARNING
     number: ClassVar[int] = 8
     peer: Annotated[str, Meta(description="its name, where known")] = ""
-    address: Address
-    port: Port
-    code: Code
-    detail: Detail
-    next_step: NextStep
 
 
 class LoanFailed(Event, frozen=True, kw_only=True, tag="loan.failed"):

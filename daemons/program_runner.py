@@ -1,7 +1,7 @@
-"""Performs the terminal server's own effects: programs on PTYs, and who is shown which.
+"""Performs the terminal server's own effects: runs programs on PTYs, and shows them to clients.
 
-The cores decide; here stands only what is: the programs that run, the pumps of their bytes, and the
-keeper that holds them.
+The core decides; here are only the programs that run, the pumps of their bytes, and the connection
+to the keeper that holds them.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import contextlib
 import os
 import termios
 from collections.abc import Callable, Coroutine
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
-import structlog
-
-from daemons import settings
+from daemons import events, settings
 from daemons.attachment_pump import Pump, SessionLink
 from daemons.effects import (
     Attach,
@@ -37,18 +36,48 @@ from daemons.keeper.client import (
     KeeperLost,
     OutOfDescriptors,
 )
+from daemons.logs import log
 from daemons.screen.ring import Ring
 from daemons.screen.screen import Screen, installed_emulator
 from tsproto.errors import ErrorCode
 
-# Of a program whose keeper was killed nobody can learn how it ended.
+# The exit status of a program whose keeper was killed: there is no way to learn it.
 STATUS_UNKNOWN = 255
 RECONNECT_SECONDS = 1.0
 START_ATTEMPTS = 3  # a keeper that is just ending takes connections that break at once
 
 
-class Sessions:
-    """The sessions of one terminal server. `folder` is its own, for the keeper's files.
+class State(Enum):
+    STARTING = auto()
+    UNREACHED = auto()
+    """Runs in the keeper, whose descriptors of it we have not got yet."""
+    KEPT = auto()
+    """Runs in the keeper and has a pump."""
+    UNKEPT = auto()
+    """Has a pump; its keeper is gone."""
+    ENDED = auto()
+
+
+class _Program:
+    """The program of one session. `exit_status` is set once the program has ended, while its output
+    may still be read; `is_unwanted` once the core wants its end."""
+
+    __slots__ = ("exit_status", "is_unwanted", "pump", "session_id", "state")
+
+    def __init__(self, session_id: int, state: State) -> None:
+        self.session_id = session_id
+        self.state = state
+        self.pump: Pump | None = None
+        self.exit_status: int | None = None
+        self.is_unwanted = False
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state is State.ENDED
+
+
+class ProgramRunner:
+    """The programs of one terminal server. `folder` is its own, for the keeper's files.
 
     `link_of` finds a client's link, None once it is gone. `on_started` is called once for every
     StartProgram; `on_ended` once for every program that was started or adopted, after all its
@@ -76,17 +105,11 @@ class Sessions:
             on_lost=self._on_keeper_lost,
             idle_seconds=keeper_idle_seconds,
         )
-        self._pumps: dict[int, Pump] = {}
-        self._shown: dict[int, int] = {}  # link id: session id
-        self._coming: dict[int, None] = {}  # being started
-        self._unwanted: dict[int, None] = {}  # to be ended
-        self._statuses: dict[int, int] = {}  # ended, output not yet drained
-        self._unkept: dict[int, None] = {}  # sessions whose keeper is gone
-        self._unreached: dict[int, None] = {}  # the keeper's, whose descriptors we have not
+        self._programs: dict[int, _Program] = {}  # by session id
+        self._shown: dict[int, _Program] = {}  # by link id
         self._is_searching = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
-        self._log = structlog.get_logger()
 
     @property
     def performers(self) -> dict[type[Effect], Callable[[Any], None]]:
@@ -104,7 +127,7 @@ class Sessions:
         await self._keeper.connect()
         kept = await self._keeper.sessions()
         for session in kept:
-            if session.session_id not in (*self._pumps, *self._unreached):
+            if session.session_id not in self._programs:
                 await self._adopt(session)
         return [session.session_id for session in kept]
 
@@ -114,77 +137,78 @@ class Sessions:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for pump in self._pumps.values():
-            pump.close()
-        self._pumps.clear()
+        for program in self._programs.values():
+            if program.pump is not None:
+                program.pump.close()
+        self._programs.clear()
         self._keeper.close()
 
     # --- effects ---
 
     def start_program(self, effect: StartProgram) -> None:
-        self._coming[effect.session_id] = None
-        self._spawn(self._start(effect))
+        program = _Program(effect.session_id, State.STARTING)
+        self._programs[effect.session_id] = program
+        self._spawn(self._start(program, effect))
 
     def attach(self, effect: Attach) -> None:
         """Does nothing when the client or the program is gone: the core hears of either."""
-        pump = self._pumps.get(effect.session_id)
+        program = self._programs.get(effect.session_id)
         link = self._link_of(effect.peer)
-        if link is None:
+        if program is None or link is None:
             return
-        if effect.session_id in self._unreached:
+        if program.state is State.UNREACHED:
             detail = "this host has as many files open as it may: the session cannot be shown now"
             link.close(ErrorCode.BUSY, detail)
-        if pump is None:
+        if program.pump is None:
             return
-        self._forget_viewer(pump)
-        self._shown[link.id] = effect.session_id
-        pump.attach(link, effect.columns, effect.rows, fresh=effect.fresh)
+        self._forget_viewer(program.pump)
+        self._shown[link.id] = program
+        program.pump.attach(link, effect.columns, effect.rows, fresh=effect.fresh)
 
     def detach(self, effect: Detach) -> None:
-        pump = self._pumps.get(effect.session_id)
+        pump = self._pump_of(effect.session_id)
         if pump is not None:
             self._forget_viewer(pump)
             pump.detach()
 
     def resize(self, effect: Resize) -> None:
-        pump = self._pumps.get(effect.session_id)
+        pump = self._pump_of(effect.session_id)
         if pump is not None:
             pump.resize(effect.columns, effect.rows)
 
     def end_program(self, effect: EndProgram) -> None:
         """Does nothing when it has ended: that was reported."""
-        session_id = effect.session_id
-        if session_id in self._coming:
-            self._unwanted[session_id] = None
-        elif session_id in self._pumps or session_id in self._unreached:
-            self._unwanted[session_id] = None
-            self._hang_up(session_id)
-
-    def _hang_up(self, session_id: int) -> None:
-        pump = self._pumps.get(session_id)
-        if pump is not None and session_id in self._unkept:
-            pump.close()  # the last master: the kernel hangs up
-            self._report_end(session_id, STATUS_UNKNOWN)
+        program = self._programs.get(effect.session_id)
+        if program is None:
             return
-        self._keeper.hang_up(session_id)
-        if pump is not None:
-            pump.release()
+        program.is_unwanted = True
+        if program.state is not State.STARTING:
+            self._hang_up(program)
+
+    def _pump_of(self, session_id: int) -> Pump | None:
+        program = self._programs.get(session_id)
+        return None if program is None else program.pump
+
+    def _hang_up(self, program: _Program) -> None:
+        if program.state is State.UNKEPT and program.pump is not None:
+            program.pump.close()  # the last master: the kernel hangs up
+            self._report_end(program, STATUS_UNKNOWN)
+            return
+        self._keeper.hang_up(program.session_id)
+        if program.pump is not None:
+            program.pump.release()
 
     # --- what links report ---
 
     def on_session_bytes(self, link: SessionLink, data: bytes) -> None:
-        pump = self._pump_of(link)
-        if pump is not None:
-            pump.on_input(data)
+        program = self._shown.get(link.id)
+        if program is not None and program.pump is not None:
+            program.pump.on_input(data)
 
     def on_writable(self, link: SessionLink) -> None:
-        pump = self._pump_of(link)
-        if pump is not None:
-            pump.on_writable()
-
-    def _pump_of(self, link: SessionLink) -> Pump | None:
-        session_id = self._shown.get(link.id)
-        return None if session_id is None else self._pumps.get(session_id)
+        program = self._shown.get(link.id)
+        if program is not None and program.pump is not None:
+            program.pump.on_writable()
 
     def _forget_viewer(self, pump: Pump) -> None:
         if pump.link_id is not None:
@@ -192,25 +216,23 @@ class Sessions:
 
     # --- starting and adopting ---
 
-    async def _start(self, effect: StartProgram) -> None:
+    async def _start(self, program: _Program, effect: StartProgram) -> None:
         session_id = effect.session_id
         outcome = await self._started(effect)
-        del self._coming[session_id]
         if isinstance(outcome, HeldProgram):
             try:
-                self._take_up(session_id, outcome, effect.columns, effect.rows, is_new=True)
+                self._take_up(program, outcome, effect.columns, effect.rows, is_new=True)
             except OSError as error:
                 self._keeper.hang_up(session_id)
                 self._keeper.forget(session_id)
                 outcome = ProgramFailed(f"this host has no room for the session: {error}")
         if isinstance(outcome, ProgramFailed):
-            self._statuses.pop(session_id, None)
-            self._unwanted.pop(session_id, None)
+            self._forget(program)
             self._on_started(effect.ticket, outcome)
             return
         self._on_started(effect.ticket, ProgramStarted(outcome.pid))
-        if session_id in self._unwanted:
-            self._hang_up(session_id)
+        if program.is_unwanted:
+            self._hang_up(program)
 
     async def _started(self, effect: StartProgram) -> HeldProgram | ProgramFailed:
         application = self._settings.applications.get(effect.application)
@@ -247,36 +269,35 @@ class Sessions:
         return ProgramFailed(detail)
 
     async def _adopt(self, session: km.KeptSession) -> None:
-        session_id = session.session_id
-        if session.exit_status is not None:
-            self._statuses[session_id] = session.exit_status
-        self._unreached[session_id] = None
-        if detail := await self._reach(session_id):
-            self._log.error("session.unreachable", session_id=session_id, detail=detail)
-            self._spawn(self._reach_later(session_id))
+        program = _Program(session.session_id, State.UNREACHED)
+        program.exit_status = session.exit_status
+        self._programs[session.session_id] = program
+        if detail := await self._reach(program):
+            log(events.SessionUnreachable(session_id=session.session_id, detail=detail))
+            self._spawn(self._reach_later(program))
 
-    async def _reach(self, session_id: int) -> str:
-        """Take up a session of the keeper's, or say why that cannot be done now; raises
-        KeeperError when the connection broke."""
+    async def _reach(self, program: _Program) -> str:
+        """Get the descriptors of a program that the keeper runs, or say why that cannot be done
+        now; raises KeeperError when the connection broke."""
         try:
-            held = await self._keeper.fetch(session_id)
+            held = await self._keeper.fetch(program.session_id)
             if isinstance(held, ProgramFailed):
                 return held.detail
             rows, columns = termios.tcgetwinsize(held.master)
-            self._take_up(session_id, held, columns, rows, is_new=False)
+            self._take_up(program, held, columns, rows, is_new=False)
         except (OutOfDescriptors, OSError) as error:
             return str(error)
         return ""
 
-    async def _reach_later(self, session_id: int) -> None:
+    async def _reach_later(self, program: _Program) -> None:
         """It runs all the while, and must not be taken for one that has ended."""
-        while session_id in self._unreached:
+        while program.state is State.UNREACHED:
             await asyncio.sleep(RECONNECT_SECONDS)
-            with contextlib.suppress(KeeperError):  # the next keeper's list tells what is left
-                await self._reach(session_id)
+            with contextlib.suppress(KeeperError):  # the next keeper's list tells which are left
+                await self._reach(program)
 
     def _take_up(
-        self, session_id: int, held: HeldProgram, columns: int, rows: int, *, is_new: bool
+        self, program: _Program, held: HeldProgram, columns: int, rows: int, *, is_new: bool
     ) -> None:
         """Raises OSError when there is no room for it; the descriptors are then closed."""
         try:
@@ -285,42 +306,47 @@ class Sessions:
             held.close()
             raise
         os.close(held.ring)
-        self._unreached.pop(session_id, None)
         screen = Screen(ring, columns, rows, self._emulator)
-        self._pumps[session_id] = Pump(
-            held.master, screen, on_drained=lambda: self._on_drained(session_id), is_new=is_new
+        program.state = State.KEPT
+        program.pump = Pump(
+            held.master, screen, on_drained=lambda: self._on_drained(program), is_new=is_new
         )
-        if session_id in self._statuses:
-            self._pumps[session_id].on_program_ended()
+        if program.exit_status is not None:
+            program.pump.on_program_ended()
 
     # --- ends ---
 
     def _on_program_ended(self, session_id: int, exit_status: int) -> None:
-        if session_id in self._coming or session_id in self._unreached:
-            self._statuses[session_id] = exit_status
-        elif session_id in self._pumps:
-            self._statuses[session_id] = exit_status
-            self._pumps[session_id].on_program_ended()
+        program = self._programs.get(session_id)
+        if program is None:
+            return
+        program.exit_status = exit_status
+        if program.pump is not None:
+            program.pump.on_program_ended()
 
-    def _on_drained(self, session_id: int) -> None:
-        self._report_end(session_id, self._statuses.pop(session_id, STATUS_UNKNOWN))
+    def _on_drained(self, program: _Program) -> None:
+        status = STATUS_UNKNOWN if program.exit_status is None else program.exit_status
+        self._report_end(program, status)
 
-    def _report_end(self, session_id: int, exit_status: int) -> None:
-        pump = self._pumps.pop(session_id, None)
-        if pump is not None:
-            self._forget_viewer(pump)
-        for marked in (self._unkept, self._unreached, self._unwanted):
-            marked.pop(session_id, None)
-        self._keeper.forget(session_id)
-        self._on_ended(session_id, exit_status)
+    def _report_end(self, program: _Program, exit_status: int) -> None:
+        self._forget(program)
+        self._keeper.forget(program.session_id)
+        self._on_ended(program.session_id, exit_status)
+
+    def _forget(self, program: _Program) -> None:
+        program.state = State.ENDED
+        self._programs.pop(program.session_id, None)
+        if program.pump is not None:
+            self._forget_viewer(program.pump)
 
     # --- the keeper's loss ---
 
     def _on_keeper_lost(self) -> None:
-        """It was killed, or dropped us: whatever it was, the masters are still ours."""
+        """It was killed, or closed the connection: the masters are still ours."""
         if not self._is_closed and not self._is_searching:
             self._is_searching = True
-            self._log.warning("keeper.lost", sessions=len(self._pumps))
+            pumped = [each for each in self._programs.values() if each.pump is not None]
+            log(events.KeeperLost(sessions=len(pumped)))
             self._spawn(self._find_keeper_again())
 
     async def _find_keeper_again(self) -> None:
@@ -328,29 +354,35 @@ class Sessions:
         while self._is_searching:
             try:
                 await self._keeper.connect()
-                held = [*self._pumps, *self._unreached]
+                programs = self._programs.values()
+                held = [each for each in programs if each.state is not State.STARTING]
                 kept = await self._keeper.sessions()
             except KeeperError as error:
-                self._log.error("keeper.unreachable", detail=str(error))
+                log(events.KeeperUnreachable(detail=str(error)))
                 await asyncio.sleep(RECONNECT_SECONDS)
             else:
                 self._is_searching = False
                 self._compare(held, {session.session_id: session for session in kept})
 
-    def _compare(self, held: list[int], kept: dict[int, km.KeptSession]) -> None:
-        """What became of the sessions that were ours, by what the keeper has now."""
-        for session_id in held:
-            session = kept.get(session_id)
-            if session is not None and session.exit_status is not None:
-                self._on_program_ended(session_id, session.exit_status)
-            elif session is None and session_id in self._pumps:
-                self._unkept[session_id] = None
-                self._pumps[session_id].end_at_end_of_file()
-            elif session is None and session_id in self._unreached:
-                # Its terminal went with the keeper.
-                self._report_end(session_id, self._statuses.pop(session_id, STATUS_UNKNOWN))
-            if session_id in self._unwanted:
-                self._hang_up(session_id)  # the keeper of then may not have heard it
+    def _compare(self, held: list[_Program], kept: dict[int, km.KeptSession]) -> None:
+        """Learn from the keeper's list which of our programs have ended, and which it lost."""
+        for program in held:
+            if program.has_ended:
+                continue  # while the list was on its way
+            session = kept.get(program.session_id)
+            if session is None:
+                self._on_unkept(program)
+            elif session.exit_status is not None:
+                self._on_program_ended(program.session_id, session.exit_status)
+            if program.is_unwanted and not program.has_ended:
+                self._hang_up(program)  # the keeper of then may not have heard it
+
+    def _on_unkept(self, program: _Program) -> None:
+        if program.pump is None:
+            self._on_drained(program)  # its terminal went with the keeper
+        else:
+            program.state = State.UNKEPT
+            program.pump.end_at_end_of_file()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -173,7 +173,7 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 def changes(old: Settings, new: Settings) -> Changes:
-    """What another reading of one daemon's file changed."""
+    """The keys that differ between two readings of one daemon's file."""
     found = [*_changed(old, new, "", can_reread=False)]
     return Changes(
         reread=tuple(key for key, can_reread in found if can_reread),

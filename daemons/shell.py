@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import structlog
-
+from daemons import events
 from daemons.alarm import Alarm
 from daemons.clock import Clock, ClockFileError
 from daemons.datagrams import Datagrams
@@ -22,13 +21,11 @@ from daemons.effects import (
     Core,
     Effect,
     Endpoint,
-    Note,
     Peer,
     Persist,
     SendDatagram,
     Warp,
 )
-from daemons.events import Event
 from daemons.links import Links, NoSessions, SessionTraffic
 from daemons.logs import log, report_fault
 from daemons.settings import Discovery
@@ -77,18 +74,16 @@ class Shell:
         self._connections_max = connections_max
         self._store = store
         self._clock = clock
-        self._reports = reports or asyncio.Queue()
+        self._reports = asyncio.Queue() if reports is None else reports
         self._loop = asyncio.get_running_loop()
-        self._log = structlog.get_logger().bind()
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._deadline = Alarm(self._on_deadline)
-        self._timeout = Alarm(self._on_timeout)
+        self._timeout = Alarm(lambda: self._turn(self._switchboard.turn))
         self._committer: asyncio.Task[None] | None = None
         self._switchboard = Switchboard[Link](core, self)
         self._links = Links(identity, self._switchboard, traffic or NoSessions(), self._wake)
         self._datagrams = Datagrams(discovery, self._on_datagram) if discovery else None
         self._performers: dict[type[Effect], Callable[[Any], None]] = {
-            Note: self._note,
             Warp: self._warp,
             **(performers or {}),
         }
@@ -112,8 +107,8 @@ class Shell:
                 hears_queries = self._identity.role is Role.LICENSE_SERVER
                 await self._datagrams.open(hears_queries, listens_on=host)
             self._switchboard.add(self._core.on_start)
-            ready = {"name": self._identity.name, "address": host, "port": port}
-            self._call(lambda now: [Note("daemon.ready", ready)])
+            ready = events.DaemonReady(name=self._identity.name, address=host, port=port)
+            self._call(lambda now: [ready])
             self._links.accept(self._listening, self._connections_max)
             status = await self._ended
             await self._finish(status)
@@ -129,7 +124,7 @@ class Shell:
         else:
             self._switchboard.halt()
         if not self._ended.done():
-            self._log.info("daemon.stopping", name=self._identity.name)
+            log(events.DaemonStopping(name=self._identity.name))
             self._ended.set_result(status)
 
     def link_of(self, peer: Peer) -> Link | None:
@@ -160,9 +155,6 @@ class Shell:
         self._switchboard.run_deadline()
         self._wake()
 
-    def _on_timeout(self) -> None:
-        self._turn(self._switchboard.turn)
-
     def _on_datagram(self, host: str, port: int, datagram: bytes) -> None:
         self._call(partial(self._core.on_datagram, host, port, datagram))
 
@@ -176,10 +168,13 @@ class Shell:
         self._links.dial(endpoint)
 
     def perform(self, effect: Effect) -> None:
-        if isinstance(effect, Event):
+        perform = self._performers.get(type(effect))
+        if perform is not None:
+            perform(effect)
+        elif isinstance(effect, events.Event):
             log(effect)
         else:
-            self._performers[type(effect)](effect)
+            raise AssertionError(f"nobody performs {effect}")
 
     def commit(self, batch: list[Persist]) -> None:
         self._committer = self._loop.create_task(self._commit(batch))
@@ -188,7 +183,7 @@ class Shell:
         try:
             await self._store.commit(batch)
         except StoreError as error:
-            self._log.critical("store.failed", error=str(error))
+            log(events.StoreFailed(error=str(error)))
             self.stop(EXIT_STORE)
             return
         except Exception as error:
@@ -197,9 +192,6 @@ class Shell:
         finally:
             self._committer = None
         self._turn(self._switchboard.committed)
-
-    def _note(self, effect: Note) -> None:
-        self._log.info(effect.event, **effect.fields)
 
     # --- the lab's clock --------------------------------------------------------------------------
 
@@ -223,7 +215,7 @@ class Shell:
             if deadline is None or deadline > now:
                 break
             effects += self._core.on_deadline(now)
-        return [*effects, Note("clock.warped", {"now": now}), Answer(caller, Done())]
+        return [*effects, events.ClockWarped(now=now), Answer(caller, Done())]
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -235,7 +227,7 @@ class Shell:
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if error is None or isinstance(error, OSError):
-            self._log.warning("loop.complained", message=context["message"], error=str(error))
+            log(events.LoopComplained(message=context["message"], error=str(error)))
         else:
             self._fail(error)
 
@@ -247,7 +239,7 @@ class Shell:
                     while self._committer is not None:
                         await asyncio.shield(self._committer)
             except TimeoutError:
-                self._log.error("store.stalled", seconds=LAST_COMMIT_SECONDS)
+                log(events.StoreStalled(seconds=LAST_COMMIT_SECONDS))
 
     async def _leave(self) -> None:
         self._deadline.cancel()

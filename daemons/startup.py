@@ -16,13 +16,12 @@ from types import FrameType
 from typing import Generic, TypeVar
 
 import msgspec
-import structlog
 import uvloop
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from daemons import descriptors, logs
+from daemons import descriptors, events, logs
 from daemons.clock import Clock, ClockFileError
 from daemons.config import ConfigError, read_settings
 from daemons.effects import Record
@@ -163,10 +162,9 @@ async def _run(
 ) -> int:
     # What remembers nothing needs no file.
     store: Store = SqliteStore(Path(settings.state, LEDGER_FILE)) if records else MemoryStore()
-    log = structlog.get_logger()
     _cancel_by_signal()
     try:
-        await store.open(credentials.name, records)
+        await store.open(records)
         loaded: dict[type[Record], Sequence[Record]] = {}
         for record in records:
             loaded[record] = await store.load(record)
@@ -185,16 +183,16 @@ async def _run(
             )
             return await serve(start)
     except asyncio.CancelledError:
-        log.info("daemon.stopping", name=credentials.name)
+        logs.log(events.DaemonStopping(name=credentials.name))
         return EXIT_STOPPED
     except ConfigError as error:
-        log.critical("daemon.misconfigured", error=f"{config}: {error}")
+        logs.log(events.DaemonMisconfigured(error=f"{config}: {error}"))
         return EXIT_USAGE
     except StoreError as error:
-        log.critical("store.failed", error=str(error))
+        logs.log(events.StoreFailed(error=str(error)))
         return EXIT_STORE
     except TsfarmError as error:  # what the store held cannot be used
-        log.critical("daemon.unstartable", error=str(error))
+        logs.log(events.DaemonUnstartable(error=str(error)))
         return EXIT_STORE
     except Exception as error:
         logs.report_fault(error)
@@ -290,5 +288,5 @@ def _connections_max(settings: DaemonSettings) -> int:
     limit = descriptors.raise_limit()
     links = descriptors.connections_max(limit, sessions_max)
     if links < limits.CONNECTIONS_MAX:
-        structlog.get_logger().warning("descriptors.low", limit=limit, connections_max=links)
+        logs.log(events.DescriptorsLow(limit=limit, connections_max=links))
     return links

@@ -53,7 +53,7 @@ class Hands(Protocol):
     def perform(self, effect: Effect) -> None: ...
 
 
-class _Link(Generic[L]):
+class OpenLink(Generic[L]):
     """An open link, until its core has been told of its loss or has had it closed."""
 
     __slots__ = ("is_closing", "line", "peer")
@@ -65,13 +65,15 @@ class _Link(Generic[L]):
 
 
 class Switchboard(Generic[L]):
+    """The links, the questions and the undurable effects of one process."""
+
     def __init__(self, core: Core, hands: Hands) -> None:
         self.queue = EffectQueue()
         self.is_turning = False
         self.is_halted = False
         self._core = core
         self._hands = hands
-        self._links: dict[int, _Link[L]] = {}
+        self._links: dict[int, OpenLink[L]] = {}
         self._routes: Routes[L] = Routes(hands.dial, self.answer)
         self._steps: deque[Step] = deque()
         self._unflushed: dict[int, L] = {}
@@ -81,7 +83,7 @@ class Switchboard(Generic[L]):
             Answer: self._answer,
             Ask: self._ask,
             Close: self._close,
-            Dial: self._routes.dial,
+            Dial: self._dial,
             Tell: self._tell,
         }
 
@@ -204,7 +206,7 @@ class Switchboard(Generic[L]):
         is_due = deadline is not None and deadline <= now
         return self._core.on_deadline(now) if is_due else []
 
-    def _on_message(self, link: _Link[L], message: Message, now: float) -> list[Effect]:
+    def _on_message(self, link: OpenLink[L], message: Message, now: float) -> list[Effect]:
         if link.is_closing or link.line is None:
             return []
         caller = Caller(link.peer, message.request_id)
@@ -221,7 +223,7 @@ class Switchboard(Generic[L]):
             return [Warp(caller)]
         return self._core.on_message(caller, message, now)
 
-    def _on_lost(self, link: _Link[L], now: float) -> list[Effect]:
+    def _on_lost(self, link: OpenLink[L], now: float) -> list[Effect]:
         self._links.pop(link.peer.link, None)
         return [] if link.is_closing else self._core.on_peer_lost(link.peer, now)
 
@@ -244,6 +246,9 @@ class Switchboard(Generic[L]):
         if line := self._routes.ask(effect, self._ticks):
             self._unflushed[line.id] = line
 
+    def _dial(self, effect: Dial) -> None:
+        self._routes.dial(effect)
+
     def _close(self, effect: Close) -> None:
         link = self._links.pop(effect.peer.link, None)
         if link is None or link.line is None:
@@ -265,7 +270,7 @@ class Switchboard(Generic[L]):
             dialled=self._routes.opened(line),
             certificate=line.own_certificate,
         )
-        self._links[line.id] = _Link(line, peer)
+        self._links[line.id] = OpenLink(line, peer)
         self._unflushed[line.id] = line
         self._steps.append(partial(self._core.on_peer_opened, peer))
 

@@ -306,6 +306,131 @@ def no_terminal_is_inherited(file: File) -> list[str]:
     return _uses(file, ("pty.fork", "os.forkpty"), why)
 
 
+def nothing_decided_is_dropped(file: File) -> list[str]:
+    """A forgotten `do(…)` or `yield from` is silent otherwise."""
+    if not file.path.startswith("daemons/"):
+        return []
+    declared = _declared(file)
+    return [line for call in _calls_in(file) for line in _dropped(call, declared, file.path)]
+
+
+def _dropped(call: _Call, declared: _Declared, path: str) -> list[str]:
+    result, name = declared.result_of(call), ast.unparse(call.node.func)
+    match call.use, result:
+        case "statement", "effects":
+            why = "returns effects that are dropped: return them, or hand them to do(*…)"
+        case "statement", "procedure":
+            why = "is a procedure that is never run: yield from it"
+        case "yield from", "effects":
+            why = "returns effects and waits for nothing: hand them to do(*…)"
+        case _:
+            return []
+    return [f"{path}:{call.node.lineno} {name} {why}"]
+
+
+class _Call(msgspec.Struct):
+    """A call that stands alone as a statement, or after `yield from`, in a method of `owner`."""
+
+    node: ast.Call
+    use: str
+    owner: str
+
+
+class _Declared:
+    """What the daemons' functions return, as far as their annotations and names tell."""
+
+    def __init__(self) -> None:
+        self.results: dict[str, set[str]] = {}  # by name, over all functions and methods
+        self.methods: dict[tuple[str, str], str] = {}  # by class and name
+        self.attributes: dict[tuple[str, str], str] = {}  # their classes, by class and name
+
+    def add(self, file: File) -> None:
+        for node in ast.walk(_parsed(file.source)):
+            match node:
+                case ast.FunctionDef() | ast.AsyncFunctionDef():
+                    self.results.setdefault(node.name, set()).add(_result(node))
+                case ast.ClassDef():
+                    self._add_class(node)
+
+    def _add_class(self, cls: ast.ClassDef) -> None:
+        for method in cls.body:
+            if not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            self.methods[cls.name, method.name] = _result(method)
+            arguments = [*method.args.args, *method.args.kwonlyargs]
+            classes = {a.arg: ast.unparse(a.annotation) for a in arguments if a.annotation}
+            for node in ast.walk(method):
+                match node:
+                    case ast.Assign(
+                        targets=[ast.Attribute(value=ast.Name("self"), attr=attribute)],
+                        value=ast.Name(name) | ast.Call(func=ast.Name(name)),
+                    ):
+                        self.attributes[cls.name, attribute] = classes.get(name, name)
+
+    def result_of(self, call: _Call) -> str:
+        """`effects`, `procedure`, or `other`, which also stands for what cannot be told."""
+        owner = ""
+        match call.node.func:
+            case ast.Attribute(value=ast.Name("self"), attr=name):
+                if (call.owner, name) in self.attributes:
+                    return "other"  # a callable that was handed in
+                owner = call.owner
+            case ast.Attribute(value=ast.Attribute(ast.Name("self"), attribute), attr=name):
+                owner = self.attributes.get((call.owner, attribute), "")
+            case ast.Attribute(attr=name) | ast.Name(name):
+                pass
+            case _:
+                return "other"
+        if (owner, name) in self.methods:
+            return self.methods[owner, name]
+        results = self.results.get(name, set())
+        return next(iter(results)) if len(results) == 1 else "other"
+
+
+def _result(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    returns = ast.unparse(function.returns) if function.returns else ""
+    if returns == "list[Effect]":
+        return "effects"
+    return "procedure" if returns.startswith("Procedure[") else "other"
+
+
+def _declared(file: File) -> _Declared:
+    known = _declared_by_daemons()
+    if file in files_in("daemons"):
+        return known
+    declared = _Declared()
+    declared.results = {name: set(results) for name, results in known.results.items()}
+    declared.methods, declared.attributes = dict(known.methods), dict(known.attributes)
+    declared.add(file)
+    return declared
+
+
+@cache
+def _declared_by_daemons() -> _Declared:
+    declared = _Declared()
+    for file in files_in("daemons"):
+        declared.add(file)
+    return declared
+
+
+def _calls_in(file: File) -> list[_Call]:
+    calls = []
+
+    def visit(node: ast.AST, owner: str) -> None:
+        match node:
+            case ast.ClassDef():
+                owner = node.name
+            case ast.Expr(value=ast.Call() as call):
+                calls.append(_Call(call, "statement", owner))
+            case ast.YieldFrom(value=ast.Call() as call):
+                calls.append(_Call(call, "yield from", owner))
+        for child in ast.iter_child_nodes(node):
+            visit(child, owner)
+
+    visit(_parsed(file.source), "")
+    return calls
+
+
 def _uses(file: File, forbidden: tuple[str, ...], why: str) -> list[str]:
     """Uses of `module.name`, whether the module or the name was imported."""
     if not any(name.rsplit(".", 1)[-1] in file.source for name in forbidden):

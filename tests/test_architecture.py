@@ -27,6 +27,7 @@ from tests.rules import (
     names_say_something,
     no_terminal_is_inherited,
     no_test_sleeps,
+    nothing_decided_is_dropped,
     the_neutral_imports_neither,
     the_pure_imports_the_pure,
     the_pure_touches_nothing,
@@ -87,6 +88,10 @@ def test_no_pty_is_forked() -> None:
     assert_kept(no_terminal_is_inherited, *PRODUCT, "tests", "bench")
 
 
+def test_no_effect_and_no_procedure_is_dropped() -> None:
+    assert_kept(nothing_decided_is_dropped, "daemons")
+
+
 def test_every_source_file_has_its_test_file() -> None:
     tests = files_in(
         "tests/unit", "tests/conformance", "tests/integration", "tests/simulation", "tests/fuzz"
@@ -120,6 +125,23 @@ def test_requirements_name_no_host() -> None:
 # --- each rule can fail ---------------------------------------------------------------------------
 
 CORE = "daemons/session_directory/core.py"
+DECIDES = """
+def alone() -> list[Effect]: ...
+class Part:
+    def decided(self) -> list[Effect]: ...
+    def only_one(self) -> list[Effect]: ...
+class Quiet:
+    def decided(self) -> None: ...
+    def waits(self) -> None: ...
+class Whole:
+    def __init__(self, part: Part, quiet: Quiet) -> None:
+        self.part = part
+        self.quiet = quiet
+        self.made = Quiet()
+    def decided(self) -> list[Effect]: ...
+    def waits(self) -> Procedure[int]: ...
+    def runs(self) -> Procedure[None]:
+"""
 
 
 @pytest.mark.parametrize(
@@ -167,7 +189,12 @@ CORE = "daemons/session_directory/core.py"
             "import daemons.license_server.core",
             "core",
         ),
-        (the_store_knows_no_core, "daemons/store/x.py", "from daemons.effects import Note", "Note"),
+        (
+            the_store_knows_no_core,
+            "daemons/store/x.py",
+            "from daemons.effects import Answer",
+            "Answer",
+        ),
         (names_say_something, "daemons/utils.py", "", "util"),
         (names_say_something, "clients/session_manager.py", "", "manager"),
         (names_say_something, "tests/common/test_x.py", "", "common"),
@@ -176,6 +203,23 @@ CORE = "daemons/session_directory/core.py"
         (no_test_sleeps, "tests/unit/test_x.py", "from time import sleep", "time.sleep"),
         (no_terminal_is_inherited, CORE, "import pty\npty.fork()", "pty.fork"),
         (no_terminal_is_inherited, CORE, "import os\nos.forkpty()", "os.forkpty"),
+        (nothing_decided_is_dropped, CORE, f"{DECIDES}        self.decided()", "do(*…)"),
+        (nothing_decided_is_dropped, CORE, f"{DECIDES}        self.part.decided()", "do(*…)"),
+        (nothing_decided_is_dropped, CORE, f"{DECIDES}        self.waits()", "never run"),
+        (nothing_decided_is_dropped, CORE, f"{DECIDES}        alone()", "dropped"),
+        (nothing_decided_is_dropped, CORE, f"{DECIDES}        alone().x.only_one()", "dropped"),
+        (
+            nothing_decided_is_dropped,
+            CORE,
+            f"{DECIDES}        x = yield from self.decided()",
+            "waits for nothing",
+        ),
+        (
+            nothing_decided_is_dropped,
+            "daemons/terminal_server/any_name.py",
+            "def f(grace):\n    grace.on_connection_accepted(1)",
+            "grace.on_connection_accepted",
+        ),
     ],
 )
 def test_a_broken_rule_is_named_with_its_file(
@@ -194,7 +238,7 @@ def test_a_broken_rule_is_named_with_its_file(
         (the_pure_touches_nothing, "tsproto/transport/link.py", "import asyncio"),
         (the_pure_touches_nothing, "daemons/shell.py", "import time"),
         (the_pure_touches_nothing, CORE, "import timeit_of_nobody, osmosis"),
-        (the_pure_imports_the_pure, CORE, "from daemons.effects import Note"),
+        (the_pure_imports_the_pure, CORE, "from daemons.effects import Answer"),
         (the_pure_imports_the_pure, CORE, "from daemons.session_directory import records"),
         (the_pure_imports_the_pure, CORE, "from tsproto import limits, messages"),
         (the_pure_imports_the_pure, "daemons/shell.py", "from daemons.store import Store"),
@@ -224,6 +268,12 @@ def test_a_broken_rule_is_named_with_its_file(
         (files_are_short, CORE, "\n" * FILE_LINES_MAX),
         (no_test_sleeps, "tests/unit/test_x.py", "import asyncio\nasyncio.sleep(0)"),
         (no_terminal_is_inherited, CORE, "import os\nos.openpty()"),
+        (nothing_decided_is_dropped, CORE, f"{DECIDES}        return self.decided()"),
+        (nothing_decided_is_dropped, CORE, f"{DECIDES}        self.do(*self.decided())"),
+        (nothing_decided_is_dropped, CORE, f"{DECIDES}        yield from self.waits()"),
+        (nothing_decided_is_dropped, CORE, f"{DECIDES}        self.quiet.decided()"),
+        (nothing_decided_is_dropped, CORE, f"{DECIDES}        self.made.waits()"),
+        (nothing_decided_is_dropped, "clients/admin.py", f"{DECIDES}        self.decided()"),
     ],
 )
 def test_what_is_allowed_is_not_named(rule: Rule, path: str, source: str) -> None:

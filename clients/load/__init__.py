@@ -1,6 +1,6 @@
-"""The load generator: synthetic devices and users on a farm of anybody's, and what it took.
+"""The load generator: drives a farm with synthetic devices and users, and measures it.
 
-What a scenario in Python needs is here by name; `Script` shows one.
+Exports the names that a scenario in Python needs; `Script` shows one.
 """
 
 from clients.load.scenario import Closed, Open, Stage

@@ -1,6 +1,5 @@
-"""Whether this machine can hold the connections of a run: file descriptors, and ports a source
-address. Told before the run with the numbers and the next step, not in the middle of it.
-"""
+"""Checks before a run that this machine can hold its connections: file descriptors, and ports of
+the source addresses."""
 
 from __future__ import annotations
 
@@ -20,36 +19,33 @@ from clients.steps import Host
 from tsproto import limits
 from tsproto.errors import TsfarmError
 
-# Of a worker, beside its connections: pipes, its loop, libraries' files, and the links of an
-# administrator who asks meanwhile.
+# Of a worker, besides its connections: pipes, event loop, libraries, an administrator's links.
 RESERVED_DESCRIPTORS = 64
-# A user who is led to another host has two connections for a moment; of ten users, one at a time.
+# A redirected user has two connections for a moment; about one user in ten at a time.
 REDIRECTED_SHARE = 0.1
 PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 PORT_RANGE_DEFAULT = (32_768, 60_999)
-# Ports that connections of others, and closed ones of our own, still hold.
-PORTS_SHARE = 0.9
-# 127.0.x.y of which any daemon may be dialled; a lab's own are below 127.0.250.
+PORTS_SHARE = 0.9  # other programs and connections in TIME_WAIT hold the rest
+# Source addresses on loopback; a lab's daemons have addresses below 127.0.250.
 LOOPBACK_FIRST = ipaddress.IPv4Address("127.0.250.1")
 LOOPBACK_LAST = ipaddress.IPv4Address("127.0.255.254")
-# So many devices behind one address pass for one gateway: a farm lets only some of their handshakes
-# be under way. From this many addresses it takes as many as it may.
+# A daemon limits the handshakes of one address; with this many addresses its total limit counts.
 SOURCES_MIN = limits.HANDSHAKES_MAX // limits.HANDSHAKES_PER_ADDRESS_MAX
 
 
 class CapacityExceeded(TsfarmError):
-    """This machine cannot hold the run; the text says what it would take."""
+    """This machine cannot hold the run; the text says what the run needs."""
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """What one process may have: descriptors; ports of one source address."""
+    """The descriptors of one process, and the ports of one source address."""
 
     descriptors: int
     ports: int
 
 
 def this_machine() -> Machine:
-    """Raises the soft limit of descriptors to the hard one; workers inherit it."""
+    """Also raises the soft limit of descriptors to the hard one; workers inherit it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
@@ -60,7 +56,7 @@ def this_machine() -> Machine:
 
 
 def connections(scenario: Scenario, people: int, links: int, workers: int) -> int:
-    """The most that a run has open at one time, in all workers."""
+    """The largest number of connections that all workers have open at one time."""
     if scenario.drives != "users":
         return links * workers
     at_once = min(scenario.at_once, people)
@@ -68,7 +64,8 @@ def connections(scenario: Scenario, people: int, links: int, workers: int) -> in
 
 
 def check_descriptors(wanted: int, workers: int, machine: Machine) -> None:
-    """Raises CapacityExceeded where a worker's part of the connections is more than it may open."""
+    """Raises CapacityExceeded when a worker's connections need more descriptors than it may
+    open."""
     each = math.ceil(wanted / workers) + RESERVED_DESCRIPTORS
     if each <= machine.descriptors:
         return
@@ -82,7 +79,8 @@ def check_descriptors(wanted: int, workers: int, machine: Machine) -> None:
 
 
 def check_sources(given: Sequence[str], targets: Sequence[Host]) -> None:
-    """Raises BadInput where one is no address of this machine, or not of the targets' kind."""
+    """Raises BadInput for an address that is not this machine's, or not of the targets' IP
+    version."""
     kinds = {found.version for target in targets if (found := _address(target.address))}
     for source in given:
         address = _address(source)
@@ -105,10 +103,10 @@ def check_sources(given: Sequence[str], targets: Sequence[Host]) -> None:
 def sources(
     wanted: int, given: Sequence[str], targets: Sequence[Host], machine: Machine
 ) -> tuple[str, ...]:
-    """The addresses to dial from; none lets the system choose its one.
+    """The addresses to dial from; with none the system chooses its own.
 
-    Those that are `given`; else, where all targets are loopback, as many of 127.0.x.y as it takes.
-    Raises CapacityExceeded where they have too few ports.
+    The `given` ones; for targets on loopback, by default as many of 127.0.x.y as the run needs.
+    Raises CapacityExceeded when they have too few ports.
     """
     if not given and _are_loopback(targets):
         each = min(_usable_ports(machine), limits.CONNECTIONS_PER_ADDRESS_MAX)
@@ -126,7 +124,7 @@ def sources(
 
 
 def warning(wanted: int, chosen: Sequence[str], targets: Sequence[Host]) -> str:
-    """Where daemons may refuse what this machine could hold; empty where they will not."""
+    """A warning when daemons may refuse connections that this machine can hold; empty otherwise."""
     if wanted > len(targets) * limits.CONNECTIONS_MAX:
         return (
             f"{wanted:,} connections to {figures.counted(len(targets), 'daemon')}: each accepts"
@@ -157,7 +155,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """None for a name."""
+    """None for a host name."""
     try:
         return ipaddress.ip_address(text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""The rules of a farm that a load must not break, asked of its daemons as their administrator.
+"""Checks during a run that the farm keeps its rules, by asking its daemons as an administrator.
 
-Before and after the run, license servers tell their pools; every few seconds, and at the end, the
-session directory tells all its sessions. What drivers see for themselves comes as violations.
+Reads the pools of the license servers before and after the run, and all sessions of the session
+directory every few seconds. Drivers report violations that they see themselves.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ from tsproto.messages import PoolRow, Role, SessionRow, SessionState
 
 CONSERVED: Final = "tokens are conserved"
 ONE_SESSION: Final = "never two sessions of a user"
-LOGGED_OFF: Final = "sessions logged off"  # which the workers do, and tell of as well
+LOGGED_OFF: Final = "sessions logged off"  # the workers report it, too
 
 SAMPLE_SECONDS = 3.0
-# Of the time, so much may a sample take of it: a directory with many sessions is asked more rarely.
-SAMPLE_SHARE = 0.1
-BROKEN_MAX = 20  # sightings kept of one rule
-SHOWN_MAX = 3  # of them told
-# A session that was logged off stands in the directory until its program has ended.
+SAMPLE_SHARE = 0.1  # of the time: samples of many sessions take long, and so become rarer
+BROKEN_MAX = 20  # violations kept of one rule
+SHOWN_MAX = 3  # of these shown
+# A session that is logged off stays in the directory until its program has ended.
 LEAVING_SECONDS = 3.0
 LEAVING_LOOK_SECONDS = 0.25
 
@@ -37,14 +36,14 @@ Pools = dict[tuple[str, str, int], PoolRow]
 
 
 class Asks(Protocol):
-    """The part of `clients.administrator.Administrator` that is used here."""
+    """The part of `clients.administrator.Administrator` that `Checks` uses."""
 
     async def sessions(self, daemon: Daemon, user_name: str = "") -> list[SessionRow]: ...
     async def pools(self, daemon: Daemon) -> list[PoolRow]: ...
 
 
 class Checks:
-    """The checks of one run. `administrator` None: there is nobody to ask as."""
+    """The checks of one run. Without an `administrator` nothing can be asked."""
 
     def __init__(
         self,
@@ -66,9 +65,9 @@ class Checks:
         self._samples = 0
 
     @contextlib.asynccontextmanager
-    async def around(self) -> AsyncIterator[None]:
-        """What is within is watched; `look_again` is for after it. A daemon that does not answer is
-        told of by `results`."""
+    async def sampling(self) -> AsyncIterator[None]:
+        """Samples pools and sessions while the block runs; call `look_again()` afterwards.
+        `results` names a daemon that does not answer."""
         await self._look_at_pools(is_first=True)
         sessions = await self._sessions()
         self._known = frozenset(several(sessions))
@@ -81,20 +80,20 @@ class Checks:
             await asyncio.gather(sampling, return_exceptions=True)
 
     async def look_again(self) -> None:
-        """Whether all is as it must be after a run."""
+        """Compare pools and sessions after the run with those before it."""
         await self._look_at_pools(is_first=False)
         await self._look_at_sessions()
         await self._look_at_what_is_left()
 
     def not_looked_again(self, why: str) -> None:
-        """What only a look after the run can show is unknown."""
+        """Mark the rules that need a look after the run as unknown."""
         self._unknown[CONSERVED] = self._unknown[ONE_SESSION] = why
 
     def results(
         self, violations: Iterable[tuple[str, str]], looked_at: Mapping[str, int]
     ) -> list[CheckResult]:
-        """`looked_at` is how often the drivers looked at each of their rules, `violations` what
-        they have seen. Nothing is said of a rule that nothing has shown."""
+        """`looked_at` counts how often the drivers checked each of their rules; `violations` are
+        pairs of a rule and a detail. A driver's rule that was never checked has no result."""
         seen: dict[str, list[str]] = {rule: [] for rule in looked_at}
         for rule, detail in [*violations, *((LOGGED_OFF, each) for each in self._left)]:
             seen.setdefault(rule, []).append(detail)
@@ -164,7 +163,7 @@ class Checks:
                 self._broken[ONE_SESSION].append(f"{user[0]} has {' and '.join(sessions)}")
 
     async def _look_at_what_is_left(self) -> None:
-        """Sessions of the run's people that were not there before it."""
+        """Find sessions of the run's users that did not exist before the run."""
         if not self._people:
             return
         until = time.monotonic() + LEAVING_SECONDS
@@ -193,8 +192,8 @@ class Checks:
 
 
 def several(rows: Iterable[SessionRow]) -> dict[tuple[str, str], list[str]]:
-    """Users who have more than one session of an application, and where. One that is being logged
-    off is none any more."""
+    """Users with more than one session of an application, and the places of these. A session that
+    is being logged off does not count."""
     found: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         if row.state is not SessionState.RESET:
@@ -213,8 +212,8 @@ def unbalanced(pools: Pools) -> list[str]:
 
 
 def changed(before: Pools, after: Pools) -> list[str]:
-    """Totals that are other ones than before. A pool without tokens may come: it counts the
-    temporary ones of a product."""
+    """Pools whose total changed. A new pool without tokens is no change: it counts temporary
+    tokens."""
     totals = Counter({key: pool.total for key, pool in after.items()})
     totals.subtract({key: pool.total for key, pool in before.items()})
     return [
@@ -226,7 +225,7 @@ def changed(before: Pools, after: Pools) -> list[str]:
 
 
 def told(details: Sequence[str]) -> str:
-    """A few of them in words, nothing for none; the same one once, with how often it came."""
+    """The first SHOWN_MAX distinct details, each with how often it came; empty for none."""
     counts = Counter(details)
     shown = list(counts)[:SHOWN_MAX]
     words = [f"{each} ({counts[each]} times)" if counts[each] > 1 else each for each in shown]

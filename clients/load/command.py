@@ -1,7 +1,7 @@
-"""`tsfarm load`: from the command line to a load run, its results, and an exit status.
+"""The command `tsfarm load`: options, files, exit status.
 
-Whatever is wrong with the command line, with a file that it names, or with what this machine can
-hold, is told in one line before anything starts.
+Errors in the command line, in a file that it names, or in this machine's capacity are one line
+before the run starts.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 )
 @click.argument("scenario", required=False)
 @click.option("--list", "list_only", is_flag=True, help="List the built-in scenarios.")
-@click.option("--show", is_flag=True, help="Print a built-in one, to begin your own with.")
-@click.option("--lab", type=_FOLDER, help="Load the lab in this folder; it says all the rest.")
+@click.option("--show", is_flag=True, help="Print a built-in scenario, as a start for your own.")
+@click.option("--lab", type=_FOLDER, help="The lab to load; replaces the options below.")
 @click.option(
     "--hosts",
     "terminal_servers",
@@ -87,7 +87,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     nargs=2,
     multiple=True,
     metavar="CERT KEY",
-    help="Pass for this terminal server, license-only and directory-only; may be given again.",
+    help="Act as this terminal server (license-only, directory-only); may be given again.",
 )
 @click.option(
     "--admin",
@@ -97,7 +97,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     help="Check the farm's rules as this administrator.",
 )
 @click.option("--plain", is_flag=True, help="TCP without TLS, to loopback addresses.")
-@click.option("--users-file", type=_EXISTING, help="Who logs on: lines `name password`.")
+@click.option("--users-file", type=_EXISTING, help="The users to log on: lines `name password`.")
 @click.option(
     "--workers",
     type=click.IntRange(1, WORKERS_MAX),
@@ -110,29 +110,29 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     "--rate",
     type=click.FloatRange(0, RATE_MAX, min_open=True),
     metavar="R",
-    help="Journeys a second at the highest.",
+    help="Highest rate, in journeys a second.",
 )
 @click.option(
     "--users",
     type=click.IntRange(1, IN_FLIGHT_MAX),
     metavar="N",
-    help="How many are under way at the most.",
+    help="Largest number of users at one time.",
 )
-@click.option("--duration", type=Duration(), help="How long journeys begin: 30s, 5m.")
+@click.option("--duration", type=Duration(), help="Time in which journeys begin: 30s, 5m.")
 @click.option(
     "--threshold",
     "thresholds",
     multiple=True,
     metavar="EXPR",
-    help="`p99(logon) < 200ms`, in place of the scenario's own; may be given again.",
+    help="Replaces the scenario's thresholds: `p99(logon) < 200ms`; may be given again.",
 )
 @click.option(
     "--links",
     type=click.IntRange(1, LINKS_MAX),
     metavar="N",
-    help=f"Links of a worker, license-only and directory-only.  [default: {LINKS}]",
+    help=f"Links of each worker (license-only, directory-only).  [default: {LINKS}]",
 )
-@click.option("--devices", type=_FOLDER, help="Keep the devices here, not in memory.")
+@click.option("--devices", type=_FOLDER, help="Keep devices in this folder instead of memory.")
 @click.option(
     "--source",
     "sources",
@@ -141,7 +141,10 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     help="Dial from this address; may be given again.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, SEED_MAX), metavar="N", help="The same chances as that run."
+    "--seed",
+    type=click.IntRange(0, SEED_MAX),
+    metavar="N",
+    help="Repeat the random choices of an earlier run.",
 )
 @click.option("--json", "json_file", type=_WRITTEN, help="Write JSON for programs; - prints it.")
 @click.option("--html", "html_file", type=_WRITTEN, help="Write a page with plots.")
@@ -151,8 +154,8 @@ def load(scenario: str | None, list_only: bool, show: bool, **options: Any) -> N
 
     The load is users who log on, or bare requests to one kind of server.
 
-    SCENARIO is the name of a built-in one, or a FILE.toml or FILE.py[:CLASS]. It says who arrives
-    when, what they do, and which thresholds are good enough: a missed one is status 7.
+    SCENARIO is a built-in scenario's name, a FILE.toml, or a FILE.py[:CLASS]. It sets the arrivals,
+    the journeys, and the thresholds; a missed threshold gives exit status 7.
     """
     if list_only:
         list_built_in()
@@ -193,7 +196,7 @@ def list_built_in() -> None:
 
 
 def write_files(outcome: Outcome, given: Options) -> list[str]:
-    """All that were asked for; gives why some could not be written."""
+    """Write each file that the options name; returns the errors."""
     faults = []
     for path, content in _contents(outcome, given):
         try:

@@ -1,4 +1,4 @@
-"""What a run is to be, from the options of `tsfarm load`; all that can be wrong is told here."""
+"""Turns the options of `tsfarm load` into a run; finds all errors in them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from clients.load.target import BadInput
 from clients.steps import Host
 
 LINKS = 8
-# Links to license servers may share a name; what a server counts by name has plenty in these.
+# Links to license servers may share a name; this many are enough for a server's limits by name.
 LICENSE_IDENTITIES_MAX = 256
 SEED_MAX = 2**32 - 1
 STDOUT = Path("-")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """The options as they were given, by their names."""
+    """The options of `tsfarm load`, by parameter name."""
 
     lab: Path | None
     terminal_servers: tuple[Host, ...] | None
@@ -55,9 +55,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prepare(scenario_name: str, given: Options, scratch: Path) -> tuple[Run, str]:
-    """The run, and a notice for whoever starts it, which may be empty. `scratch` is a folder for
-    keys that this user alone may read. Raises BadInput, ScenarioError, ThresholdError,
-    CapacityExceeded or NotWritten."""
+    """The run, and a notice to the user, which may be empty. `scratch` is a folder that only this
+    user may read, for keys. Raises BadInput, ScenarioError, ThresholdError, CapacityExceeded or
+    NotWritten."""
     _check_installed(given)
     read = reading.read(scenario_name)
     scenario = reading.adjusted(
@@ -95,14 +95,15 @@ def prepare(scenario_name: str, given: Options, scratch: Path) -> tuple[Run, str
 
 
 def _check_installed(given: Options) -> None:
-    """They are imported late: a missing one must not cost a run that is over."""
+    """The libraries for reports are imported late: a missing one must not show after the run."""
     needed = ("rich", *(("jinja2", "matplotlib") if given.html_file else ()))
     if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
         raise BadInput(f"a run needs {' and '.join(missing)}: install `tsfarm[load]`")
 
 
 def _links(given: Options, scenario: Scenario) -> int:
-    """As many as were asked for; to a directory, where each needs a name, as there are names."""
+    """The requested number of links; with TLS to a directory by default one for each
+    certificate."""
     if given.links is not None:
         return given.links
     if scenario.drives == "directory" and given.identities:
@@ -134,7 +135,7 @@ def _farm(
 def _lab(
     folder: Path, given: Options, scenario: Scenario, links: int, scratch: Path
 ) -> tuple[Farm, tuple[Person, ...]]:
-    """A lab says everything itself, but for users of one's own."""
+    """The farm of a lab. Of the options that describe a farm only --users-file may be given."""
     others = {
         "--hosts": given.terminal_servers,
         "--license-server": given.license_servers,
@@ -154,7 +155,7 @@ def _lab(
 
 
 def _check_shares(scenario: Scenario, people: int, workers: int) -> None:
-    """Each worker has somebody to begin with, and each user of a closed model an account."""
+    """Raises BadInput unless each worker has a user, and each user of a closed model an account."""
     closed = scenario.closed
     if closed is not None and scenario.drives == "users" and closed.users > people:
         raise BadInput(

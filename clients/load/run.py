@@ -1,16 +1,17 @@
-"""One load run, from what it is to be to what it found."""
+"""Performs a load run: checks, workers, thresholds, result."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from clients.load.checks import Asks, Checks
+from clients.load.drivers import driver_class
 from clients.load.measuring import thresholds
 from clients.load.measuring.results import Result
 from clients.load.measuring.totals import Glimpse, Totals
@@ -21,7 +22,7 @@ from clients.load.scenario import Drives, Scenario
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be run. `links` is each worker's number of them."""
+    """A run's description. `links` is the number of each worker."""
 
     scenario: Scenario
     script: str
@@ -51,14 +52,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _identities(self, share: int) -> tuple[Credentials, ...]:
-        """Every worker's own, as long as there is one for each."""
+        """A worker's part of the certificates; with fewer certificates than workers, all of
+        them."""
         every = self.farm.as_terminal_servers
         return every[share :: self.workers] or every
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """`stopped_by` is the signal that ended the run early, 0 for none; `failure` what a worker
-    could not do."""
+    """`stopped_by` is the signal that ended the run early, 0 for none; `failure` the error of a
+    worker."""
 
     result: Result
     totals: Totals
@@ -74,7 +76,7 @@ class Shows(Protocol):
 
 
 def perform(run: Run, administrator: Asks | None, progress: Shows) -> Outcome:
-    """Raises WorkerFailed where the run could not even begin."""
+    """Raises WorkerFailed when the run cannot begin."""
     return asyncio.run(_perform(run, administrator, progress))
 
 
@@ -85,7 +87,7 @@ async def _perform(run: Run, administrator: Asks | None, progress: Shows) -> Out
     checks = Checks(administrator, run.farm.license_servers, run.farm.directory, people)
     coordinator = Coordinator(run.assignments(), totals, show=progress.show, say=progress.line)
     failure = None
-    async with checks.around():
+    async with checks.sampling():
         try:
             await coordinator.run()
         except WorkerFailed as failed:
@@ -94,7 +96,7 @@ async def _perform(run: Run, administrator: Asks | None, progress: Shows) -> Out
             failure = failed
     if not await unless_interrupted(checks.look_again()):
         checks.not_looked_again("given up with Ctrl-C")
-    asked = run.scenario.thresholds if totals.seconds else ()  # of nothing, nothing is judged
+    asked = run.scenario.thresholds if totals.seconds else ()  # nothing was measured
     judged = [thresholds.judge(thresholds.parse(each), totals) for each in asked]
     result = totals.result(
         run.scenario,
@@ -109,7 +111,7 @@ async def _perform(run: Run, administrator: Asks | None, progress: Shows) -> Out
 
 
 async def unless_interrupted(looking: Coroutine[Any, Any, None]) -> bool:
-    """False: Ctrl-C has ended it, which costs nothing that was measured."""
+    """Returns False when Ctrl-C ends it; what was measured is kept."""
     loop, task = asyncio.get_running_loop(), asyncio.create_task(looking)
     loop.add_signal_handler(signal.SIGINT, task.cancel)
     try:
@@ -120,26 +122,10 @@ async def unless_interrupted(looking: Coroutine[Any, Any, None]) -> bool:
 
 
 def evidence(drives: Drives, totals: Totals) -> dict[str, int]:
-    """The rules that the driver watches itself, and how often each was looked at."""
-    every = max(totals.begun, totals.finished)  # some may have begun in the warm-up
+    """The rules that the driver checks itself, and how often each was checked."""
+    every = max(totals.begun, totals.finished)  # some began in the warm-up
     counts = {name: step.count for name, step in totals.steps.items()}
     return {
         rule: sum(counts.get(step, 0) for step in steps) if steps else every
-        for rule, steps in _rules_of(drives).items()
+        for rule, steps in driver_class(drives).rules.items()
     }
-
-
-def _rules_of(drives: Drives) -> Mapping[str, Sequence[str]]:
-    match drives:
-        case "licenses":
-            from clients.load.drivers.licenses import RULES as of_licenses
-
-            return of_licenses
-        case "directory":
-            from clients.load.drivers.directory import RULES as of_directory
-
-            return of_directory
-        case _:
-            from clients.load.drivers.users import RULES as of_users
-
-            return of_users

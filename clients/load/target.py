@@ -1,4 +1,4 @@
-"""The farm that a run is for: a lab on this machine, or one that the command line names."""
+"""Finds a run's farm and users: a lab on this machine, or the farm that the options describe."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ RUN_BYTES = 3
 
 
 class BadInput(TsfarmError):
-    """The command line, or a file that it names, does not say what a run needs."""
+    """The command line, or a file that it names, lacks something or is wrong."""
 
 
 # --- a lab ----------------------------------------------------------------------------------------
 
 
 def of_lab(folder: Path, scratch: Path, identities: int) -> tuple[Farm, tuple[Person, ...]]:
-    """The lab's farm and its synthetic users. With the lab's authority so many certificates of
-    terminal servers are made, in `scratch`, which only this user may read. Raises BadInput."""
+    """The lab's farm and its synthetic users. Issues `identities` certificates of terminal servers
+    with the lab's authority, into `scratch`. Raises BadInput."""
     with _bad_input():
         lab = lab_in(folder)
     directories = lab.hosts(Role.SESSION_DIRECTORY)
@@ -65,8 +65,8 @@ def of_lab(folder: Path, scratch: Path, identities: int) -> tuple[Farm, tuple[Pe
 
 
 def _people_of(folder: Path, lab: KnownLab) -> tuple[Person, ...]:
-    """Those that `tsfarm lab up --load-users` made, who share a password; the others are people's,
-    and a run would log their sessions off."""
+    """The users made by `tsfarm lab up --load-users`, who share a password. The lab's other users
+    are left alone: a run would log off their sessions."""
     if not lab.load_users:
         return ()
     password = _first_line(folder / "users" / "load")
@@ -77,7 +77,7 @@ def _people_of(folder: Path, lab: KnownLab) -> tuple[Person, ...]:
 def _issued(pki: Path, scratch: Path, count: int) -> list[Credentials]:
     authority, key = _content(pki / "authority.crt"), _content(pki / "authority.key")
     made = []
-    run = secrets.token_hex(RUN_BYTES)  # two runs at once are not taken for each other
+    run = secrets.token_hex(RUN_BYTES)  # tells apart two runs at one time
     for number in range(count):
         name = f"load-{run}-{number}"
         own = Credentials(scratch / f"{name}.crt", scratch / f"{name}.key")
@@ -102,8 +102,8 @@ def named(
     identities: Sequence[Credentials] = (),
     administrator: Credentials | None = None,
 ) -> Farm:
-    """The farm that these files and addresses make up; without `authority` it speaks plain TCP.
-    Raises BadInput where a file is not what it is named as."""
+    """The farm at these addresses; without `authority` over plain TCP. Raises BadInput for a
+    certificate of the wrong role."""
     all_hosts = [*terminal_servers, *license_servers, *([directory] if directory else [])]
     name = str(all_hosts[0]) if all_hosts else ""
     if authority is not None:
@@ -124,8 +124,8 @@ def named(
 
 
 def people_in(file: Path) -> tuple[Person, ...]:
-    """The users of a file with lines `name password`; blank ones and those that begin with `#` are
-    left out. Raises BadInput."""
+    """The users of a file with lines `name password`; blank lines and lines that begin with `#` are
+    skipped. Raises BadInput."""
     people: dict[str, Person] = {}
     for number, line in enumerate(_content(file).decode("utf-8", "replace").splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -142,7 +142,7 @@ def people_in(file: Path) -> tuple[Person, ...]:
 
 
 def administrator_of(farm: Farm) -> Administrator | None:
-    """Who asks the farm how it is; None where nobody may. Raises BadInput."""
+    """The administrator of the checks; None with TLS but without a certificate. Raises BadInput."""
     if farm.authority is None:
         return Administrator("load", None)
     if farm.administrator is None:
@@ -153,8 +153,8 @@ def administrator_of(farm: Farm) -> Administrator | None:
 
 
 def check(farm: Farm, drives: Drives, people: Sequence[Person], identities: int) -> None:
-    """Raises BadInput where the farm lacks what a scenario that drives this needs; `identities` is
-    how many links need a name of their own."""
+    """Raises BadInput when the farm lacks what the scenario drives; `identities` is the number of
+    links that need a certificate of their own."""
     role = DRIVEN[drives]
     if not farm.hosts(role):
         word = identity.ROLE_WORDS[role]
@@ -209,7 +209,7 @@ def _content(file: Path) -> bytes:
 
 @contextlib.contextmanager
 def _bad_input(file: Path | None = None) -> Iterator[None]:
-    """What is wrong with a file is wrong with the command line that names it."""
+    """Turns errors of a file into BadInput."""
     where = f"{file}: " if file else ""
     try:
         yield

@@ -1,1 +1,1 @@
-"""The keeper: the one privileged process of a host; starts sessions' programs and keeps them."""
+"""The keeper, the one privileged process of a host: starts and keeps sessions' programs."""

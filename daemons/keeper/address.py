@@ -1,4 +1,4 @@
-"""Addresses of Unix sockets whose path may be longer than the 107 bytes that the kernel takes."""
+"""Addresses of Unix sockets whose path is longer than the 107 bytes that the kernel allows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def unix_address(path: Path) -> Iterator[str]:
-    """A short name for `path`, good for bind or connect while the context lasts."""
+    """A short name for `path`, valid for bind or connect inside the `with` block."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"

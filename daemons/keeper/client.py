@@ -1,7 +1,6 @@
-"""The terminal server's side of its keeper: finds it or starts it, and asks it for sessions.
+"""The terminal server's client of its keeper: finds or starts it, and asks it for sessions.
 
-A packet socket is no asyncio stream, and its descriptors no stream's bytes: it is read where the
-loop says that it is readable.
+asyncio's streams carry neither packets nor descriptors, so the socket is read and written directly.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from daemons.keeper import messages as km
 from daemons.keeper.address import unix_address
 from tsproto.errors import TsfarmError
 
-ANSWER_SECONDS = 10.0  # a start waits for the user's home on a slow file server
+ANSWER_SECONDS = 10.0  # a start may wait for the user's home on a slow file server
 START_SECONDS = 10.0  # until a new keeper listens
 
 
@@ -39,11 +38,11 @@ class KeeperLost(KeeperError):
 
 
 class OutOfDescriptors(KeeperError):
-    """The descriptors of an answer found no room in this process."""
+    """This process has too many open files to receive the descriptors of an answer."""
 
 
 class HeldProgram(msgspec.Struct, frozen=True):
-    """A session's program, and descriptors that are the receiver's to close."""
+    """A session's program. Its receiver must close the two descriptors."""
 
     pid: int
     master: int
@@ -55,10 +54,10 @@ class HeldProgram(msgspec.Struct, frozen=True):
 
 
 class KeeperClient:
-    """`folder` is the terminal server's own: the keeper's socket, pid file and log lie there. Where
-    the socket is a symbolic link, the keeper is another's to start.
+    """`folder` is the terminal server's own and holds the keeper's socket, pid file and log. If the
+    socket is a symbolic link, somebody else starts the keeper.
 
-    `on_ended` is called with a session and the exit status of its program, `on_lost` when the
+    `on_ended` is called with a session id and the exit status of its program, `on_lost` when the
     connection broke; `connect` may then be called again.
     """
 
@@ -86,14 +85,14 @@ class KeeperClient:
         return self._socket is not None
 
     async def connect(self) -> None:
-        """Connect to the keeper, unless that is done, and start one when none answers; raises
-        KeeperError."""
+        """Connect to the keeper unless connected; start one if none answers. Raises KeeperError."""
         async with self._connecting:
             if self._socket is None:
                 self._adopt_socket(await self._dialled())
 
     async def _dialled(self) -> socket.socket:
-        """A keeper that is just ending has its lock until the last: a start may come to nothing."""
+        """Try until START_SECONDS are over: a keeper that is ending holds its lock to the last, and
+        a keeper started meanwhile gives way to it."""
         loop = asyncio.get_running_loop()
         gives_up_at = loop.time() + START_SECONDS
         while True:
@@ -111,7 +110,7 @@ class KeeperClient:
             await asyncio.to_thread(self._start_keeper)
 
     async def sessions(self) -> list[km.KeptSession]:
-        """All sessions that the keeper holds, those included whose program has ended."""
+        """All sessions of the keeper, including those whose program has ended."""
         kept: list[km.KeptSession] = []
         while True:
             after_id = kept[-1].session_id if kept else -1
@@ -124,7 +123,7 @@ class KeeperClient:
     async def start(
         self, program: km.Program, columns: int, rows: int, ring_bytes: int
     ) -> HeldProgram | ProgramFailed:
-        """Run a program on a new PTY. Whatever fails, nothing of it is left; raises KeeperLost."""
+        """Run a program on a new PTY. After a failure nothing of it is left. Raises KeeperLost."""
         try:
             return await self._held(
                 lambda id_: km.StartSession(id_, program, columns, rows, ring_bytes)
@@ -137,16 +136,16 @@ class KeeperClient:
             return ProgramFailed(str(error))
 
     async def fetch(self, session_id: int) -> HeldProgram | ProgramFailed:
-        """The descriptors of a session once more; raises KeeperError, OutOfDescriptors when the
-        session is there and only its descriptors did not arrive."""
+        """Get the descriptors of a session again. Raises KeeperError; OutOfDescriptors when the
+        session is there and only its descriptors could not be received."""
         return await self._held(lambda id_: km.FetchSession(id_, session_id))
 
     def hang_up(self, session_id: int) -> None:
-        """Notice of the program's end follows when it has ended."""
+        """End the session's programs; `on_ended` is called when the first one has ended."""
         self._send(km.HangUp(session_id))
 
     def forget(self, session_id: int) -> None:
-        """The session's end, or its failed start, has been dealt with."""
+        """Let the keeper drop an ended session, or one whose start failed."""
         self._send(km.Forget(session_id))
 
     def close(self) -> None:
@@ -179,8 +178,8 @@ class KeeperClient:
         return dialled
 
     def _start_keeper(self) -> None:
-        """Blocks until the keeper listens. It has its own kernel session and its own files, so
-        that neither a signal to our group nor our end reaches it."""
+        """Block until the keeper listens. It gets a kernel session of its own, so that it gets no
+        signal to this process's group, and goes on when this process ends."""
         command = [sys.executable, "-m", "daemons.keeper", "--detach"]
         command += ["--socket", str(self._socket_path)]
         command += ["--pid-file", str(self._folder / "keeper.pid")]
@@ -262,7 +261,7 @@ class KeeperClient:
 
     def _receive(self, connected: socket.socket) -> None:
         if connected is not self._socket:
-            return  # it was closed while this call was under way
+            return  # closed after the loop had scheduled this call
         try:
             packet, descriptors, _, _ = socket.recv_fds(connected, km.PACKET_BYTES, 2)
         except (BlockingIOError, InterruptedError):

@@ -1,16 +1,16 @@
-"""The keeper: starts sessions' programs on PTYs, and keeps both when the terminal server goes.
+"""The keeper: starts sessions' programs on PTYs, and keeps both when the terminal server ends.
 
-A process of its own, the only one that needs privilege, and it reads nothing from the network:
-its one client is the terminal server, on a Unix socket, and of the same user or root. It does not
-read the PTYs either; it holds a duplicate of each descriptor. It is single-threaded, because it
+The keeper is the only process that needs privilege. It reads nothing from the network: its one
+client is the terminal server, which runs as the same user or as root, on a Unix socket. It does not
+read the PTYs either, but holds a duplicate of each descriptor. It is single-threaded, because it
 forks.
 
     python -m daemons.keeper --socket PATH --pid-file PATH [--detach]
 
-A terminal server starts its keeper itself, as its own user. To have sessions of many users and no
-terminal server that runs as root, start the keeper as root, in a folder that only root can write,
-with `--allow-user` and the terminal server's user; and make `keeper.sock` in the terminal server's
-state folder a symbolic link to its socket.
+A terminal server starts its keeper itself, as its own user. For sessions of many users with a
+terminal server that does not run as root: start the keeper as root, in a folder that only root can
+write, with `--allow-user` and the terminal server's user; make `keeper.sock` in the terminal
+server's state folder a symbolic link to the keeper's socket.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ import msgspec
 
 from daemons.keeper import messages as km
 from daemons.keeper.address import unix_address
-from daemons.keeper.kept_program import Session, signal_all, with_processes
+from daemons.keeper.kept_program import KeptProgram, signal_all, with_processes
 from daemons.keeper.launch import LaunchFailure, load_name_services
 from tsproto.errors import ErrorCode
 
 KILL_AFTER_SECONDS = 5.0  # from SIGHUP to SIGKILL: an editor saves its recovery file
 LOOK_AGAIN_SECONDS = 0.1
 IDLE_SECONDS = 60.0  # without a client and without a session; a restart takes less
-UNCLAIMED_SECONDS = 86_400.0  # without a client, with nothing left but the status of ended sessions
+UNCLAIMED_SECONDS = 86_400.0  # without a client, when all sessions have ended
 _PEER_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 
 class Answer(Protocol):
-    """Sends a reply, unless whoever asked has left."""
+    """Sends a reply, unless the client that asked has disconnected."""
 
     def __call__(self, reply: km.Reply, descriptors: tuple[int, ...] = ...) -> None: ...
 
@@ -60,7 +60,7 @@ class Keeper:
         self._selector = selectors.DefaultSelector()
         self._listener = listener
         self._client: socket.socket | None = None
-        self._sessions: dict[int, Session] = {}
+        self._sessions: dict[int, KeptProgram] = {}
         self._admitted = {0, os.geteuid(), *([] if allowed_uid is None else [allowed_uid])}
         self._idle_seconds = idle_seconds
         self._idle_since = time.monotonic()
@@ -69,17 +69,17 @@ class Keeper:
         self._catch_signals()
 
     def run(self) -> None:
-        """Until there is nothing left to keep for anybody, or SIGTERM and the sessions' end."""
+        """Serve until no session and no client is left for long enough, or until SIGTERM; then
+        until the sessions have ended."""
         while not self._has_finished():
             for key, _ in self._selector.select(self._timeout()):
-                # What was unwatched in this same round must not be acted on: it may be closed, and
-                # its number another's.
+                # A file that was unwatched in this same round may be closed, and its number reused.
                 if self._selector.get_map().get(key.fd) is key:
                     self._guarded(key.data)
             self._guarded(self._kill_overdue)
 
     def _guarded(self, action: Callable[[], None]) -> None:
-        """A fault in one request ends the connection; it must not cost the other sessions."""
+        """A fault in one request ends the connection, and leaves the other sessions alone."""
         try:
             action()
         except Exception:
@@ -102,7 +102,7 @@ class Keeper:
         deadlines = []
         for session in self._sessions.values():
             if session.kill_at is not None:
-                # Of what runs in the background no end is reported: look again.
+                # The kernel reports no end of background processes: look again.
                 look_again = time.monotonic() + LOOK_AGAIN_SECONDS
                 deadlines.append(session.kill_at if session.is_running else look_again)
         if self._client is None and not self._is_stopping:
@@ -161,7 +161,7 @@ class Keeper:
                 self._forget(session_id)
 
     def _send(self, reply: km.Reply, descriptors: tuple[int, ...] = ()) -> None:
-        """A client that does not read its packets is dropped; it can come back and list."""
+        """A client that does not read its packets is dropped; it can connect again and list."""
         if self._client is None:
             return
         try:
@@ -193,23 +193,25 @@ class Keeper:
             self._send(_refusal(request.request_id, detail))
             return
         try:
-            session = Session(request.program, request.columns, request.rows, request.ring_bytes)
+            session = KeptProgram(
+                request.program, request.columns, request.rows, request.ring_bytes
+            )
         except OSError as error:
             detail = f"the host has no room for a session: {error}"
             self._send(_refusal(request.request_id, detail))
             return
         self._sessions[session.session_id] = session
-        asker = self._client
+        client = self._client
 
         def answer(reply: km.Reply, descriptors: tuple[int, ...] = ()) -> None:
-            if self._client is asker:  # another's requests have the same numbers
+            if self._client is client:  # the next client's requests have the same ids
                 self._send(reply, descriptors)
 
         self._watch(
             session.failures, lambda: self._on_executed(session, request.request_id, answer)
         )
 
-    def _on_executed(self, session: Session, request_id: int, answer: Answer) -> None:
+    def _on_executed(self, session: KeptProgram, request_id: int, answer: Answer) -> None:
         self._unwatch(session.failures)
         report = session.read_failure()
         if report:
@@ -233,7 +235,7 @@ class Keeper:
             return
         self._send(km.Descriptors(request.request_id, session.pid), (session.master, session.ring))
 
-    def _hang_up(self, sessions: Collection[Session]) -> None:
+    def _hang_up(self, sessions: Collection[KeptProgram]) -> None:
         idle = [session for session in sessions if session.kill_at is None]
         ended = [session for session in idle if not session.is_running]
         alive = [session for session in idle if session.is_running] + with_processes(ended)
@@ -250,16 +252,16 @@ class Keeper:
 
     # --- sessions' ends ---
 
-    def _on_ended(self, session: Session) -> None:
+    def _on_ended(self, session: KeptProgram) -> None:
         self._unwatch(session.pidfd)
         status = session.note_end()
         if not session.is_forgotten:
             self._send(km.Ended(session.session_id, status))
         self._remove_if_done(session)
 
-    def _remove_if_done(self, session: Session) -> None:
-        """A forgotten session stays until its last program was killed, or has ended; its terminal
-        until it is known what the launch came to."""
+    def _remove_if_done(self, session: KeptProgram) -> None:
+        """A forgotten session stays until its last program has ended. Its terminal stays until the
+        launch has succeeded or failed."""
         if not session.is_forgotten or session.is_starting:
             return
         session.close_terminal()
@@ -307,11 +309,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser = _parser()
     options = parser.parse_args(arguments)
     folders = {options.socket.parent, options.pid_file.parent}
-    if options.allow_user is not None and not all(map(_is_ours_alone, folders)):
-        parser.error("--allow-user: a folder of the keeper's must be writable by its user alone")
+    if options.allow_user is not None and not all(map(_is_private, folders)):
+        parser.error("--allow-user: the keeper's folders must be writable by its user alone")
     lock = _lock(options.pid_file)
     if lock is None:
-        return  # another keeper serves this socket: what the caller wants is there
+        return  # another keeper serves this socket already
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         _bind(listener, options.socket, options.allow_user)
         if options.detach:
@@ -329,29 +331,32 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="keeper", description="Starts the sessions of a terminal server, and keeps them."
+        prog="keeper", description="Starts and keeps the sessions of a terminal server."
     )
-    parser.add_argument("--socket", type=_absolute, required=True, help="where it listens")
+    parser.add_argument("--socket", type=_absolute, required=True, help="Unix socket to listen on")
     parser.add_argument(
-        "--pid-file", type=_absolute, required=True, help="its process id; locked while it lives"
+        "--pid-file",
+        type=_absolute,
+        required=True,
+        help="file for its process id, locked while it runs",
     )
     parser.add_argument(
         "--idle-seconds",
         type=float,
         default=IDLE_SECONDS,
-        help="how long it stays without a client and without a session",
+        help="time without a client and without a session before the keeper ends",
     )
     parser.add_argument(
         "--allow-user",
         type=_uid,
         metavar="NAME",
-        help="serve this user too, who then owns the socket: for a keeper that runs as root, and a"
-        " terminal server that does not",
+        help="serve this user too, and make them the owner of the socket: for a keeper that runs as"
+        " root, with a terminal server that does not",
     )
     parser.add_argument(
         "--detach",
         action="store_true",
-        help="return when it listens; errors go beside the pid file, with the suffix .log",
+        help="return once the keeper listens; errors go to a .log file beside the pid file",
     )
     return parser
 
@@ -367,8 +372,8 @@ def _uid(user_name: str) -> int:
         raise argparse.ArgumentTypeError(f"this host has no user {user_name}") from None
 
 
-def _is_ours_alone(folder: Path) -> bool:
-    """Nobody else can put a link to some file there, which we would then give away."""
+def _is_private(folder: Path) -> bool:
+    """Whether nobody else can put a link there, whose target would be given to another user."""
     status = folder.stat()
     return status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
@@ -390,7 +395,7 @@ def _lock(path: Path) -> int | None:
 
 
 def _bind(listener: socket.socket, path: Path, owner: int | None) -> None:
-    path.unlink(missing_ok=True)  # left by a keeper that was killed: the lock says it is gone
+    path.unlink(missing_ok=True)  # left by a killed keeper: this one has the lock
     umask = os.umask(0o177)
     try:
         with unix_address(path) as address:
@@ -408,7 +413,7 @@ def _write_pid(lock: int, pid: int) -> None:
 
 
 def _detach(log: Path, lock: int) -> None:
-    """Go on in a child that has its own files and no terminal; the caller's wait ends here."""
+    """Continue in a child without a terminal; the parent ends, so that its caller returns."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     if child := os.fork():
         _write_pid(lock, child)

@@ -1,4 +1,4 @@
-"""One session in the keeper: its PTY, its ring, and the process that began it."""
+"""One session in the keeper: its PTY, its ring, and the program that it was started with."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from daemons.keeper.launch import launch
 from daemons.keeper.messages import KeptSession, Program
 from daemons.screen.ring import create_ring
 
-_IFLAG, _OFLAG, _LFLAG = 0, 1, 3  # places in what tcgetattr gives
-_IUTF8 = 0o40000  # Linux: erasing in line mode takes a whole character
+_IFLAG, _OFLAG, _LFLAG = 0, 1, 3  # indices in the list that tcgetattr returns
+_IUTF8 = 0o40000  # Linux: in line mode, backspace erases a whole UTF-8 character
 
 
-class Session:
-    """Started by its constructor; raises OSError when the machine has no PTY, process or
-    descriptor left.
+class KeptProgram:
+    """The constructor starts the program; it raises OSError when the machine has no PTY, process
+    or descriptor left.
 
-    `failures` is readable once the program runs (end of file) or could not be started.
-    `pidfd` is readable once the program has ended. The keeper holds the slave open as long as the
-    program lives, so that a program may close its terminal and open it again; after that the
-    master's end of file says that no output is left.
+    `failures` is readable when the program runs (end of file) or could not be started. `pidfd` is
+    readable when the program has ended. The keeper holds the slave open while the program runs, so
+    that the program may close its terminal and open it again; afterwards end of file on the master
+    means that no output is left.
     """
 
     def __init__(self, program: Program, columns: int, rows: int, ring_bytes: int) -> None:
@@ -54,15 +54,15 @@ class Session:
         mode = termios.tcgetattr(opened["slave"])
         mode[_IFLAG] |= _IUTF8
         if raw:
-            # Quoted bytes of input must pass: a full terminal acts on a quoted ^S all the same.
+            # All bytes of input must pass: with IXON a terminal acts even on a quoted ^S.
             mode[_IFLAG] &= ~(termios.IXON | termios.IXOFF)
             mode[_OFLAG] &= ~termios.OPOST
             mode[_LFLAG] &= ~termios.ECHO
         termios.tcsetattr(self.slave, termios.TCSANOW, mode)
 
     def _fork(self, program: Program) -> None:
-        """The child has the keeper's handlers when it begins: until it has dropped them, no signal
-        may reach it."""
+        """The child begins with the keeper's signal handlers: signals stay blocked until it has
+        dropped them."""
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             self.pid = os.fork()
@@ -93,7 +93,7 @@ class Session:
 
     @property
     def is_starting(self) -> bool:
-        """Whether it will run is not known yet: `failures` was not read."""
+        """Whether the launch has neither succeeded nor failed yet: `failures` was not read."""
         return "failures" in self._descriptors
 
     @property
@@ -104,15 +104,16 @@ class Session:
         return KeptSession(self.session_id, self.pid, self.exit_status)
 
     def read_failure(self) -> bytes:
-        """What the child had to report, empty when the program runs."""
+        """The child's report of a failed launch; empty when the program runs."""
         report = os.read(self.failures, 4096)
         self._close("failures")
         return report
 
     def note_end(self) -> int:
-        """The exit status of the program that has ended.
+        """The exit status of the ended program.
 
-        It stays a zombie until `close`: its id cannot become a stranger's, who would be hung up on.
+        It stays a zombie until `close`, so that its id is not reused by a process that would then
+        get the session's SIGHUP.
         """
         ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         assert ended is not None
@@ -124,7 +125,7 @@ class Session:
         return self.exit_status
 
     def close_terminal(self) -> None:
-        """What still runs loses its terminal."""
+        """Take the terminal away from background processes."""
         for name in ("master", "slave", "ring"):
             self._close(name)
 
@@ -140,11 +141,11 @@ class Session:
             os.close(descriptor)
 
 
-def signal_all(sessions: Collection[Session], number: signal.Signals) -> None:
-    """To every process group of these sessions, stopped ones included.
+def signal_all(sessions: Collection[KeptProgram], number: signal.Signals) -> None:
+    """Signal every process group of these sessions, stopped ones included.
 
-    A child that is being launched has no session of its own yet; it acts on anything but SIGKILL
-    once it is about to run the program.
+    A child that is being launched has no kernel session of its own yet. It acts on any signal but
+    SIGKILL right before it executes the program.
     """
     for session in sessions:
         if session.is_starting:
@@ -158,17 +159,17 @@ def signal_all(sessions: Collection[Session], number: signal.Signals) -> None:
                     break
 
 
-def with_processes(sessions: Collection[Session]) -> list[Session]:
-    """Those of which anything runs, be it in the background."""
+def with_processes(sessions: Collection[KeptProgram]) -> list[KeptProgram]:
+    """The sessions with a process that runs, foreground or background."""
     groups = _groups_of(sessions)
     return [session for session in sessions if groups[session.pid]]
 
 
-def _groups_of(sessions: Collection[Session]) -> dict[int, dict[int, None]]:
-    """By the process that began a session, the process groups of it that are not only zombies.
+def _groups_of(sessions: Collection[KeptProgram]) -> dict[int, dict[int, None]]:
+    """For the pid of each session's program: its process groups that are not only zombies.
 
-    Every process is looked at, in a microsecond each and once for all sessions: to read the files
-    of all of them would take a busy host's keeper most of its time.
+    Asks for the kernel session of every process on the host, a microsecond each, once for all
+    sessions. Reading every process's file instead would take most of a busy keeper's time.
     """
     groups: dict[int, dict[int, None]] = {session.pid: {} for session in sessions}
     for name in os.listdir("/proc") if sessions else ():
@@ -179,7 +180,7 @@ def _groups_of(sessions: Collection[Session]) -> dict[int, dict[int, None]]:
             if found is None:
                 continue
             with open(f"/proc/{name}/stat", "rb") as file:
-                # After the name, which may hold anything but ends with the last parenthesis.
+                # The name may hold any character, but ends at the last parenthesis.
                 state, _, group = file.read().rpartition(b")")[2].split()[:3]
         except OSError:
             continue  # it has just ended

@@ -1,7 +1,7 @@
 """The last step before a session's program: run in the child, between fork and exec.
 
-It leaves nothing of the keeper behind, makes the PTY the controlling terminal, and becomes the
-user. PR_SET_NO_NEW_PRIVS is not set: users of a terminal server need su, sudo and passwd.
+The child drops all that it inherited from the keeper, makes the PTY its controlling terminal, and
+becomes the user. PR_SET_NO_NEW_PRIVS is not set: users of a terminal server need su and sudo.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from tsproto.errors import ErrorCode, TsfarmError
 PATH = "/usr/local/bin:/usr/bin:/bin"
 ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_EXECUTED = 127  # as a shell reports a command that it could not run
-# Programs that use select() break on a descriptor above it; the keeper itself may have more.
+# Programs that use select() break on a higher descriptor. The keeper itself has a higher limit.
 OPEN_FILES = 1024
 
 
 class LaunchFailure(msgspec.Struct, array_like=True, frozen=True):
-    """What a child that could not exec writes into its pipe."""
+    """The report that a child writes into its pipe when it cannot run the program."""
 
     code: ErrorCode
     detail: str
@@ -46,10 +46,11 @@ class Account(msgspec.Struct, frozen=True):
 
 
 def account_for(system_user: str, *, allow_root: bool, own_uid: int) -> Account:
-    """Whom a session runs as. Without root there is no choice: it is the keeper's own user.
+    """The account that a session runs as.
 
-    With root it is `system_user`, which must exist; root itself, named or by leaving the name
-    empty, only with `allow_root`. Raises AccountUnusable.
+    A keeper without root runs every session as its own user. A keeper with root runs it as
+    `system_user`, which must exist; empty means root. Root needs `allow_root`. Raises
+    AccountUnusable.
     """
     if own_uid != 0:
         return _account_of_uid(own_uid)
@@ -81,8 +82,8 @@ def _account(entry: pwd.struct_passwd) -> Account:
 
 
 def argv_of(program: Program, account: Account) -> tuple[str, list[str]]:
-    """The file to execute and its arguments; a shell without a command is a login shell, which
-    knows by the dash before its name."""
+    """The file to execute and its arguments. A shell without a command is a login shell, which is
+    told so by a dash before its name."""
     if program.arguments:
         return program.arguments[0], list(program.arguments)
     shell = list(program.shell or (account.shell,))
@@ -92,7 +93,7 @@ def argv_of(program: Program, account: Account) -> tuple[str, list[str]]:
 
 
 def environment_of(program: Program, account: Account, language: str) -> dict[str, str]:
-    """All that a session's program finds in its environment."""
+    """The whole environment of a session's program."""
     return {
         "HOME": account.home,
         "USER": account.name,
@@ -106,11 +107,11 @@ def environment_of(program: Program, account: Account, language: str) -> dict[st
 
 
 def launch(program: Program, terminal: int, failures: int) -> NoReturn:
-    """Become the program. `terminal` is the PTY's slave; why it could not be done is written to
-    `failures`, a pipe that closes on exec.
+    """Become the program. `terminal` is the PTY's slave. A failure is written to `failures`, a
+    pipe that closes on exec.
 
-    All signals must be blocked. A signal that came meanwhile is acted on right before exec, by this
-    process: as long as it has the keeper's handlers and descriptors it must not be the user's.
+    The caller must have blocked all signals: they are unblocked right before exec, when neither the
+    keeper's handlers nor its descriptors are left.
     """
     try:
         _drop_handlers()
@@ -124,22 +125,22 @@ def launch(program: Program, terminal: int, failures: int) -> NoReturn:
         _become(account)
         os.umask(0o022)
         _enter_folder(program, account)
-        _close_all_but(failures)  # what looking up the account opened
+        _close_all_but(failures)  # the account lookup may have opened files
         _limit_open_files()
         file, arguments = argv_of(program, account)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execvpe(file, arguments, environment)
     except AccountUnusable as error:
         _report(failures, ErrorCode.ACCOUNT_UNUSABLE, str(error))
-    except BaseException as error:  # whatever it is, the parent's code must not run here
+    except BaseException as error:  # the parent's code must not run in the child
         _report(failures, ErrorCode.PROGRAM_FAILED, str(error))
     finally:
         os._exit(NOT_EXECUTED)
 
 
 def load_name_services() -> None:
-    """Look up a user's groups once, for nothing: what the C library loads for that, children need
-    not load again, each for itself."""
+    """Look up a user's groups once, so that the C library loads its name services here and not
+    again in each child."""
     with contextlib.suppress(KeyError, OSError):
         user = pwd.getpwuid(0)
         grp.getgrgid(user.pw_gid)
@@ -147,7 +148,7 @@ def load_name_services() -> None:
 
 
 def _give_terminal_to(terminal: int, account: Account) -> None:
-    """As login does: programs open their terminal by name, and others may not."""
+    """Make the user the owner of their terminal, as login(1) does: programs open it by name."""
     if os.geteuid() != 0:
         return
     try:
@@ -159,7 +160,7 @@ def _give_terminal_to(terminal: int, account: Account) -> None:
 
 
 def _become(account: Account) -> None:
-    """Groups first, user last: the other way round nothing is allowed any more."""
+    """Groups first: after setresuid the process may not change them any more."""
     if os.geteuid() != 0:
         return
     os.initgroups(account.name, account.gid)
@@ -173,7 +174,7 @@ def _enter_folder(program: Program, account: Account) -> None:
         return
     try:
         os.chdir(account.home)
-    except OSError:  # a home that is not there must not keep its user out
+    except OSError:  # a user without a home folder may still log on
         os.chdir("/")
 
 
@@ -188,8 +189,8 @@ def _drop_handlers() -> None:
 
 
 def _close_all_but(*kept: int) -> None:
-    """Standard input, output and error stay too. The keeper holds four for every session: one call
-    closes a whole range of them."""
+    """Close all descriptors but the standard streams and those `kept`. The keeper holds four for
+    every session, so whole ranges are closed at once."""
     first = 3
     for descriptor in sorted(kept):
         os.closerange(first, descriptor)

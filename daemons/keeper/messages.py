@@ -1,8 +1,8 @@
-"""What the terminal server and its keeper say to each other over a Unix socket.
+"""The messages between the terminal server and its keeper, over a Unix socket.
 
-One message is one packet: a msgpack array that begins with the message's number. Descriptors
-travel beside it. Only these two programs of one machine and one release line speak it, but an old
-keeper outlives an upgrade: new fields go last, with a default.
+One message is one packet: a msgpack array that begins with the message's number, sent with its
+descriptors. Both programs run on one machine, but a keeper of an older version outlives an upgrade:
+new fields go last, with a default.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ SESSIONS_PER_PACKET = 500
 
 
 class Packet(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A message of either side; `request_id` of an answer is its request's."""
+    """Any message. An answer has the `request_id` of its request."""
 
 
 class Program(msgspec.Struct, array_like=True, frozen=True, gc=False, kw_only=True):
-    """What is to run, and as whom; `daemons.keeper.launch` gives it its meaning.
+    """The program of a session, see `daemons.keeper.launch`.
 
-    `shell` empty means the account's own. `arguments` are an application's, and empty for a shell;
-    `command` is run by the shell on a PTY that changes no byte of its output.
+    `shell` empty means the account's own. `arguments` start an application and are empty for a
+    shell. A `command` is run by the shell on a PTY that changes no byte of its output.
     """
 
     session_id: int
@@ -50,7 +50,7 @@ class KeptSession(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class ListSessions(Packet, frozen=True, gc=False, tag=1):
-    """The sessions with an id above `after_id`, a packet's worth; answered by SessionList."""
+    """Asks for sessions with an id above `after_id`, at most a packet; answered by SessionList."""
 
     request_id: int
     after_id: int
@@ -74,13 +74,13 @@ class FetchSession(Packet, frozen=True, gc=False, tag=3):
 
 
 class HangUp(Packet, frozen=True, gc=False, tag=4):
-    """SIGHUP to all programs of the session, SIGKILL to those that are left a little later."""
+    """Sends SIGHUP to all programs of the session, and SIGKILL later to those that still run."""
 
     session_id: int
 
 
 class Forget(Packet, frozen=True, gc=False, tag=5):
-    """The session's end is known: its PTY, ring and exit status are no longer needed."""
+    """Drops the session's PTY, ring and exit status."""
 
     session_id: int
 
@@ -108,7 +108,7 @@ class CannotStart(Packet, frozen=True, gc=False, tag=13):
 
 
 class Ended(Packet, frozen=True, gc=False, tag=14):
-    """The program that began the session has ended; output may still be in the PTY."""
+    """The session's program has ended; the PTY may still hold output."""
 
     session_id: int
     exit_status: int

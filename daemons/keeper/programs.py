@@ -1,4 +1,4 @@
-"""Whether what users are to be given can be run, said at the start and not to the first user."""
+"""Checks at the start of a terminal server that its shell and applications can be executed."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def _check(key: str, program: str, folder: str, search: str) -> None:
     elif folder or program.startswith("/"):
         found, where = shutil.which(Path(folder, program)), "there"
     else:
-        return  # relative to the home of a user whom nobody knows yet
+        return  # relative to the home of each user
     if found is None:
         raise ConfigError(f"{key}: expected an executable program, found {program!r}: none {where}")

@@ -1,8 +1,8 @@
 """A whole farm on one machine: real processes on addresses 127.0.x.y, in one folder.
 
-Every daemon has its own address, certificate, configuration, log and state below the folder, and is
-started, stopped and killed alone. The lab imports no daemon: it starts processes, as an operator
-would. Its clock can be warped, so that ninety days are lived through in seconds.
+Every daemon has its own address, certificate, configuration, log and state below the folder, and
+can be started, stopped and killed alone. The lab imports no daemon: it starts processes, as an
+operator would. Its clock can be set forward, so that ninety days pass in seconds.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ __all__ = [
 
 
 def up(folder: Path, plan: Plan | None = None, say: Callable[[str], None] = print) -> Lab:
-    """Make the lab in `folder` unless it is there, and start what does not run.
+    """Make the lab in `folder` unless there is one, and start the daemons that do not run.
 
-    Raises LabError when the one that is there uses TLS and a plain lab is wanted, or has fewer
-    synthetic users than the plan.
+    Raises LabError when the existing lab uses TLS and the plan does not, or has fewer synthetic
+    users than the plan.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -79,7 +79,7 @@ def down(folder: Path) -> None:
         if pid_of(folder, daemon.name) is not None:
             stop(folder, daemon.name)
     for daemon in lab.daemons:
-        keeper = pid_in(folder / daemon.name / "state" / "keeper.pid", "daemons.terminal_server")
+        keeper = pid_in(folder / daemon.name / "state" / "keeper.pid", "daemons.keeper")
         if keeper is not None:
             signal_and_wait(keeper, signal.SIGTERM, f"the keeper of {daemon.name}")
 
@@ -90,8 +90,8 @@ def clock_offset(folder: Path) -> float:
 
 
 def advance_clock(folder: Path, seconds: float) -> float:
-    """Move the lab's clock forward; gives the new offset in seconds. A running daemon reads it when
-    it is told to (`WarpClock`). Raises LabError."""
+    """Set the lab's clock forward; returns the new offset in seconds. A running daemon reads it on
+    `WarpClock`. Raises LabError."""
     if seconds < 0:
         raise LabError("a lab's clock only goes forward: licenses would be issued in the future")
     offset = clock_offset(folder) + seconds
@@ -119,7 +119,7 @@ def status(folder: Path) -> dict[str, Any]:
 
 
 def connect_hint(folder: Path, lab: Lab) -> str:
-    """How a person connects to this lab."""
+    """The command that connects to this lab."""
     hosts = ",".join(f"{d.host}:{d.port}" for d in lab.daemons if d.role == "terminal_server")
     user = lab.users[0]
     trust = f"--ca {shlex.quote(str(folder / 'pki' / 'authority.crt'))}" if lab.tls else "--plain"

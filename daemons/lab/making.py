@@ -80,8 +80,8 @@ def _make_certificates(folder: Path, lab: Lab, now: float) -> None:
 
 
 def _make_users(folder: Path, users: tuple[str, ...], load_users: int) -> None:
-    """Accounts with random passwords, which lie beside them: a lab is reached from here alone. All
-    synthetic ones have that in `users/load`."""
+    """Make accounts with random passwords, which are written to `users/`: a lab can be reached from
+    this machine only. All synthetic users share the password in `users/load`."""
     system_user = "root" if os.geteuid() == 0 else ""
     (folder / "users").mkdir(mode=0o700, exist_ok=True)
     for user in users:

@@ -1,4 +1,4 @@
-"""What a lab is made of, and what it keeps of itself in `lab.json`."""
+"""The plan that a lab is made from, and its description in `lab.json`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tsproto.errors import TsfarmError
 
 
 class LabError(TsfarmError):
-    """The lab cannot do what was asked; the text says why and what to do."""
+    """A request to the lab failed; the text says why and what to do."""
 
 
 class LicenseServerPlan(msgspec.Struct, frozen=True):
@@ -21,13 +21,13 @@ class LicenseServerPlan(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a lab is made of; the default is a small farm with tokens enough to play with.
+    """The plan of a lab; the default is a small farm.
 
-    An empty `farm` gets a name of its own: a device tells farms by name, and would show a license
-    of yesterday's lab to today's. Without `tls` its daemons speak plain TCP, for whoever wants to
-    watch what they say. Sessions run `shell`, or where it is empty that of whoever made the lab.
-    `load_users` are synthetic ones for `tsfarm load`: there are tokens for their devices too, and
-    their shell is /bin/sh unless the plan names one.
+    An empty `farm` gets a random name, because a device tells farms by name and would show the
+    license of an earlier lab. Without `tls` the daemons speak plain TCP, so that their messages can
+    be captured. Sessions run `shell`; empty means the shell of the user who makes the lab.
+    `load_users` is the number of synthetic users for `tsfarm load`. Their devices get tokens too,
+    and their shell is /bin/sh unless the plan names one.
     """
 
     farm: str = ""
@@ -55,7 +55,7 @@ class Daemon(msgspec.Struct, frozen=True):
 
 
 class Lab(msgspec.Struct, frozen=True):
-    """What `lab.json` keeps."""
+    """The content of `lab.json`."""
 
     farm: str
     net: int

@@ -1,4 +1,4 @@
-"""The lab's daemons as processes: started, stopped and killed one by one, each by its own id."""
+"""Starts, stops and kills the lab's daemons, each by its own process id."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from daemons.lab.plan import Daemon, LabError, load
 READY_SECONDS = 20.0  # Python, its imports and a ledger's first fsync, on a loaded machine
 STOP_SECONDS = 10.0
 
-# Those that this process started and that may still run; a later one knows them by their pid files.
+# The daemons that this process started; other processes find them by their pid files.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def start(folder: Path, name: str) -> int:
-    """Start one daemon and wait until it accepts connections; gives its process id."""
+    """Start one daemon and wait until it accepts connections; returns its process id."""
     folder = folder.resolve()  # the daemon runs in a folder of its own
     daemon = load(folder).daemon(name)
     if pid_of(folder, name) is not None:
@@ -44,7 +44,7 @@ def start(folder: Path, name: str) -> int:
 
 
 def stop(folder: Path, name: str) -> None:
-    """Stop one daemon in good order. A terminal server's sessions go on in its keeper."""
+    """Stop one daemon with SIGTERM. A terminal server's sessions go on in its keeper."""
     _end(folder, name, signal.SIGTERM)
 
 
@@ -59,7 +59,7 @@ def pid_of(folder: Path, name: str) -> int | None:
 
 
 def pid_in(file: Path, mark: str) -> int | None:
-    """The id in a pid file, if that process still is the one that is meant."""
+    """The id in a pid file, if `mark` is in that process's command line."""
     try:
         pid = int(file.read_text())
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")

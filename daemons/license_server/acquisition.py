@@ -12,7 +12,12 @@ from typing import TypeVar
 import msgspec
 
 from daemons import events
-from daemons.license_server.explanation import (
+from daemons.license_server.ledger import Ledger
+from daemons.license_server.lending import Lending, Upgrade
+from daemons.license_server.newcomers import Newcomers
+from daemons.license_server.peers import Peers
+from daemons.license_server.records import KeyPackRecord, LicenseRecord
+from daemons.license_server.refusal import (
     LENDER_SILENT,
     NO_LOGON,
     NO_TOKEN_LEFT,
@@ -21,11 +26,6 @@ from daemons.license_server.explanation import (
     license_event,
     no_license,
 )
-from daemons.license_server.ledger import Ledger
-from daemons.license_server.lending import Lending, Upgrade
-from daemons.license_server.newcomers import Newcomers
-from daemons.license_server.peers import Peers
-from daemons.license_server.records import LicenseRecord
 from daemons.license_server.waiting import Waiter, WaitingRoom
 from daemons.procedures import Procedure, Procedures
 from tsproto import limits
@@ -69,7 +69,7 @@ class Acquisitions(msgspec.Struct, frozen=True, kw_only=True):
         upgrade = Upgrade(request, waiters, self.procedures.now)
         if self.room.join(upgrade.key, waiters[0]):
             return None
-        self._raise_version(temporary, request.product_version)
+        self._raise_version(request)
         is_validated = was_licensed or (temporary is not None and temporary.validated)
         found = (yield from self._full_token(upgrade)) if is_validated else NO_LOGON
         return self._go_on_without(upgrade, found) if isinstance(found, Reason) else found
@@ -83,16 +83,15 @@ class Acquisitions(msgspec.Struct, frozen=True, kw_only=True):
             )
             raise Refusal(ErrorCode.TOO_MANY_DEVICES, detail, retry_after_seconds=wait)
         license, persist = self.ledger.issue_temporary(request, now)
-        self.procedures.do(
-            persist, license_event(events.LicenseIssued, license, trace_id=request.trace_id)
-        )
+        event = license_event(events.LicenseIssued, license, request.trace_id)
+        self.procedures.do(persist, event)
         return license
 
-    def _raise_version(self, temporary: LicenseRecord | None, product_version: int) -> None:
-        now = self.procedures.now
-        is_live = temporary is not None and temporary.expires_at > now
-        if temporary is not None and is_live and temporary.product_version < product_version:
-            self.procedures.do(self.ledger.raise_temporary(temporary, product_version, now))
+    def _raise_version(self, request: AcquireLicense) -> None:
+        temporary, version = self._live_temporary(request), request.product_version
+        if temporary is not None and temporary.product_version < version:
+            persist = self.ledger.raise_temporary(temporary, version, self.procedures.now)
+            self.procedures.do(persist)
 
     def _full_token(self, upgrade: Upgrade) -> Procedure[LicenseRecord | Reason]:
         """A full token for a validated device, or the reason why there is none.
@@ -101,17 +100,19 @@ class Acquisitions(msgspec.Struct, frozen=True, kw_only=True):
         token is touched while the temporary one is good: a device must not tie up two.
         """
         request = upgrade.request
+        holder, product, version = upgrade.key
         while True:
+            held = self.ledger.full_token(holder, product, version)
+            if held is not None:  # it came while a peer was asked
+                return held
             lender = self.lending.lender_in_doubt(upgrade)
             if lender is None:
-                if self._is_waiting_for_a_lender(request):
+                can_wait = self._live_temporary(request) is not None
+                if can_wait and self.lending.is_in_doubt(request):
                     return LENDER_SILENT
-                pack = self.ledger.pools.choose(request.product, request.product_version)
+                pack = self.ledger.pools.choose(product, version)
                 if pack is not None:
-                    license, persist = self.ledger.issue_full(request, pack, self.procedures.now)
-                    event = license_event(events.LicenseIssued, license, trace_id=request.trace_id)
-                    self.procedures.do(persist, event)
-                    return license
+                    return self._issue_full(request, pack)
                 lender = self.lending.lender_with_tokens(upgrade)
             if lender is None:
                 return NO_TOKEN_LEFT
@@ -119,22 +120,27 @@ class Acquisitions(msgspec.Struct, frozen=True, kw_only=True):
             if borrowed is not None:
                 return borrowed
 
-    def _is_waiting_for_a_lender(self, request: AcquireLicense) -> bool:
-        now = self.procedures.now
-        temporary = self.ledger.temporary_token(holder_of(request), request.product)
-        can_wait = temporary is not None and temporary.expires_at > now
-        return can_wait and self.lending.is_in_doubt(request, now)
+    def _issue_full(self, request: AcquireLicense, pack: KeyPackRecord) -> LicenseRecord:
+        license, persist = self.ledger.issue_full(request, pack, self.procedures.now)
+        event = license_event(events.LicenseIssued, license, request.trace_id)
+        self.procedures.do(persist, event)
+        return license
 
     def _go_on_without(self, upgrade: Upgrade, reason: Reason) -> LicenseRecord:
         """The temporary token until it expires, for it never comes again; then a refusal."""
         request = upgrade.request
-        temporary = self.ledger.temporary_token(holder_of(request), request.product)
-        if temporary is None or temporary.expires_at <= self.procedures.now:
+        temporary = self._live_temporary(request)
+        if temporary is None:
             shortage = self._shortage(events.LicenseRefused, upgrade, reason)
             raise no_license(self.name, reason, shortage)
         if temporary.validated:
             self.procedures.do(self._shortage(events.LicenseNotUpgraded, upgrade, reason))
         return temporary
+
+    def _live_temporary(self, request: AcquireLicense) -> LicenseRecord | None:
+        temporary = self.ledger.temporary_token(holder_of(request), request.product)
+        is_live = temporary is not None and temporary.expires_at > self.procedures.now
+        return temporary if is_live else None
 
     def _shortage(self, kind: type[S], upgrade: Upgrade, reason: Reason) -> S:
         """Every pool and peer that could have helped, with what it held, claimed or answered."""

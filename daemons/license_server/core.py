@@ -27,13 +27,13 @@ from daemons.effects import (
     earliest,
 )
 from daemons.license_server.acquisition import Acquisitions
-from daemons.license_server.explanation import Refusal, license_event, refuse
 from daemons.license_server.issuer import Issuer, license_row
 from daemons.license_server.ledger import Ledger
 from daemons.license_server.lending import Lending
 from daemons.license_server.newcomers import Newcomers
 from daemons.license_server.peers import Peers
 from daemons.license_server.records import KeyPackRecord
+from daemons.license_server.refusal import Refusal, license_event, refuse
 from daemons.license_server.renewal import Renewals
 from daemons.license_server.waiting import Waiter, WaitingRoom
 from daemons.procedures import Procedure, Procedures
@@ -132,7 +132,7 @@ class LicenseServerCore:
         self._ledger.pools.check(_pack(pack, 0) for pack in settings.key_packs)
         self._swept_at = 0.0
 
-    # --- the shape of a core ------------------------------------------------------------------
+    # --- the methods of daemons.effects.Core --------------------------------------------------
 
     def on_start(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
@@ -199,7 +199,8 @@ class LicenseServerCore:
         return Durable(frozenset(ledger.rows()), derived)
 
     def _decide(self, caller: Caller, message: Message, now: float) -> list[Effect]:
-        if isinstance(message, FOR_DEVICES) and not self._serves(caller.peer):
+        is_restricted = self._settings.serves and isinstance(message, FOR_DEVICES)
+        if is_restricted and not self._serves(caller.peer):
             raise self._not_served(caller.peer)
         match message:
             case AcquireLicense() | RenewLicense():
@@ -256,7 +257,7 @@ class LicenseServerCore:
             return [Answer(caller, Done())]
         persist = self._ledger.validate(temporary, request.user_name, now)
         by = replace(temporary, user_name=request.user_name)
-        event = license_event(events.LicenseValidated, by, trace_id=request.trace_id)
+        event = license_event(events.LicenseValidated, by, request.trace_id)
         return [persist, event, Answer(caller, Done())]
 
     # --- packs, expiry, administration ---------------------------------------------------------
@@ -293,8 +294,7 @@ class LicenseServerCore:
     def _serves(self, peer: Peer) -> bool:
         """Whether the configuration lets this terminal server ask ("License server security group"
         policy); other license servers always may."""
-        is_peer = peer.role is Role.LICENSE_SERVER
-        return is_peer or not self._settings.serves or peer.name in self._settings.serves
+        return peer.role is Role.LICENSE_SERVER or peer.name in self._settings.serves
 
     def _not_served(self, peer: Peer) -> Refusal:
         detail = (

@@ -10,11 +10,11 @@ import msgspec
 
 from daemons import events
 from daemons.effects import Answer, Caller, Effect, Failed, Persist, Randomness
-from daemons.license_server.explanation import Refusal, license_event
 from daemons.license_server.issuer import Issuer, UnusableAnswer
 from daemons.license_server.ledger import Ledger
 from daemons.license_server.peers import Peers
 from daemons.license_server.records import LicenseRecord, LoanRecord
+from daemons.license_server.refusal import Refusal, license_event
 from daemons.license_server.waiting import Waiter, WaitingRoom
 from daemons.procedures import Procedure, Procedures
 from tsproto import limits
@@ -60,8 +60,9 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
 
     # --- the borrower's side ------------------------------------------------------------------
 
-    def is_in_doubt(self, request: AcquireLicense, now: float) -> bool:
+    def is_in_doubt(self, request: AcquireLicense) -> bool:
         """Whether a peer may have issued a token to this device, and may yet say so."""
+        now = self.procedures.now
         loans = self.ledger.open_loans(holder_of(request), request.product)
         return any(now < loan.asked_at + DOUBT_SECONDS for loan in loans)
 
@@ -124,7 +125,7 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
             # Another loan was quicker; the second token returns to its lender when it expires.
             self.procedures.do(ledger.close_loan(loan))
             return held
-        event = license_event(events.LicenseBorrowed, license, trace_id=request.trace_id)
+        event = license_event(events.LicenseBorrowed, license, request.trace_id)
         self.procedures.do(ledger.borrow(license, now), event)
         return license
 
@@ -172,7 +173,7 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
             detail = f"license server {self.name} has no token of {request.product} left"
             raise Refusal(ErrorCode.NO_LICENSE, detail)
         license, persist = self.ledger.issue_full(request, pack, now, through=caller.peer.name)
-        event = license_event(events.LicenseLent, license, trace_id=request.trace_id)
+        event = license_event(events.LicenseLent, license, request.trace_id)
         return [persist, event, Answer(caller, self.issuer.issued(license))]
 
 

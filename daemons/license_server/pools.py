@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from daemons.license_server.explanation import Refusal
 from daemons.license_server.records import KeyPackRecord, LicenseRecord
+from daemons.license_server.refusal import Refusal
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import InventoryRow, PoolRow
 

@@ -7,11 +7,11 @@ from msgspec.structs import replace
 
 from daemons import events
 from daemons.effects import Failed, Peer
-from daemons.license_server.explanation import Refusal, license_event
 from daemons.license_server.issuer import Issuer, UnusableAnswer
 from daemons.license_server.ledger import Ledger
 from daemons.license_server.peers import Peers
 from daemons.license_server.records import LicenseRecord
+from daemons.license_server.refusal import Refusal, license_event
 from daemons.license_server.waiting import Waiter, WaitingRoom, busy
 from daemons.procedures import Procedure, Procedures
 from tsproto import limits
@@ -46,9 +46,8 @@ class Renewals(msgspec.Struct, frozen=True, kw_only=True):
             return license
         if not license.lender:
             renewed, persist = self.ledger.renew(license, request.user_name, now)
-            self.procedures.do(
-                persist, license_event(events.LicenseRenewed, renewed, trace_id=request.trace_id)
-            )
+            event = license_event(events.LicenseRenewed, renewed, request.trace_id)
+            self.procedures.do(persist, event)
             return renewed
         if self.room.join(license.license_id, waiters[0]):
             return None
@@ -115,17 +114,15 @@ class Renewals(msgspec.Struct, frozen=True, kw_only=True):
         held = self.ledger.license(renewed.license_id)
         if held is not None and not held.ended:
             persist = self.ledger.renew_borrowed(renewed, request.user_name, now)
-            self.procedures.do(
-                persist, license_event(events.LicenseRenewed, renewed, trace_id=trace_id)
-            )
+            event = license_event(events.LicenseRenewed, renewed, trace_id)
+            self.procedures.do(persist, event)
             return renewed
         holder, version = holder_of(renewed), renewed.product_version
         if other := self.ledger.full_token(holder, renewed.product, version):
             return other
         persist = self.ledger.borrow(renewed, now)
-        self.procedures.do(
-            persist, license_event(events.LicenseBorrowed, renewed, trace_id=trace_id)
-        )
+        event = license_event(events.LicenseBorrowed, renewed, trace_id)
+        self.procedures.do(persist, event)
         return renewed
 
     def _not_renewed(

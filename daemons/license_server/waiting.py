@@ -7,12 +7,12 @@ from collections.abc import Hashable
 import msgspec
 
 from daemons.effects import Caller, Endpoint, Failed
-from daemons.license_server.explanation import Refusal
+from daemons.license_server.refusal import Refusal
 from daemons.procedures import Procedure, ask
 from tsproto.errors import ErrorCode
 from tsproto.messages import LendLicense, LicenseIssued, Refused, RenewLicense
 
-WAITING_MAX = 16_384  # requests that wait; one more is refused with BUSY
+WAITING_MAX = 16_384  # requests of 3.5 kB each; one more is refused with BUSY
 
 
 class Waiter(msgspec.Struct, frozen=True, eq=False, gc=False):

@@ -1,1 +1,1 @@
-"""What a session's screen shows: its recent output, and an emulator that reads it when asked."""
+"""A session's screen: its recent output, and an emulator that reads it on demand."""

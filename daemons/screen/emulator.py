@@ -1,7 +1,7 @@
-"""The one place that knows pyghostty: a terminal emulator written in native code.
+"""The adapter for pyghostty, a terminal emulator in native code.
 
-Its formatter dumps a whole terminal inexactly (scrollback included, blank rows dropped, modes
-before text), so the dump here goes row by row, then sets modes, then the cursor.
+Pyghostty's formatter dumps a whole terminal inexactly: with scrollback, without blank rows, modes
+before text. So the dump here writes row by row, then sets modes, then the cursor.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 from pyghostty import Terminal, ffi, lib
 from pyghostty.core import check, init_sized, read_buf, union_fn
 
-# The longest unfinished control sequence that a dump repeats (a title, a clipboard).
+# The longest unfinished control sequence, such as a title, that a dump repeats.
 CONTINUATION_BYTES = 4096
-# Lines that have left the screen are of no use here. While a program prints much they are kept all
-# the same: without room for them the library gives memory back and takes it anew all the time, and
-# needs three to six times as long. How many are left must make no difference when the screen grows.
+# Scrollback is not needed, but allowed while a program prints much: without it the library frees
+# and allocates memory all the time, and takes three to six times as long. It is dropped before the
+# screen grows, or its lines would come back.
 HISTORY_LINES = 2000
 MUCH_BYTES = 16 * 1024
-# Entering the alternate screen is the dump's first step; a frame's hold must not freeze a client.
+# The dump enters the alternate screen first; a synchronized update (2026) would freeze a client.
 _NOT_REPEATED = re.compile(r"\x1b\[\?(?:47|1047|1049|2026)h")
 PEN = ("style", "hyperlink", "protection", "kitty_keyboard", "charsets")
 _grid_ref = union_fn(
@@ -41,7 +41,7 @@ class GhosttyEmulator:
             init_sized("GhosttyGridRef"),
             ffi.new("GhosttyCell*"),
         )
-        # Images would be kept in memory that no limit of ours counts.
+        # Images would take memory without a limit.
         self._set("KITTY_IMAGE_STORAGE_LIMIT", 0, "uint64_t")
 
     @property
@@ -75,8 +75,11 @@ class GhosttyEmulator:
         return "".join(parts).encode() + self._continuation()
 
     def _text(self) -> list[str]:
-        """Row by row. The formatter gives cells that nothing was written to the colours of the
-        text before them, and forgets rows that were erased to a colour: both are drawn over."""
+        """The text row by row.
+
+        The formatter gives unwritten cells the colours of the text before them, and leaves out rows
+        that were erased to a colour: both are drawn over.
+        """
         columns, rows = self._terminal.size
         parts = []
         erased: dict[int, str] = {_UNTOUCHED: ""}
@@ -95,7 +98,7 @@ class GhosttyEmulator:
         return parts
 
     def _colour_of_erased(self, cell: int) -> str:
-        """What sets the colour of a cell that was erased to one; empty for any other cell."""
+        """The sequence for the colour that a cell was erased to; empty for any other cell."""
         match self._of_cell(cell, "CONTENT_TAG", "GhosttyCellContentTag"):
             case lib.GHOSTTY_CELL_CONTENT_BG_COLOR_PALETTE:
                 index = self._of_cell(cell, "COLOR_PALETTE", "GhosttyColorPaletteIndex")
@@ -114,8 +117,8 @@ class GhosttyEmulator:
         return int(cell[0])
 
     def _modes_and_cursor(self) -> list[str]:
-        """Margins move the cursor, origin mode changes what its address means, and printing the
-        last cell again is what leaves a cursor that wraps at the next character."""
+        """Modes and margins come before the cursor: margins move it, origin mode changes its
+        address. A cursor that wraps at the next character is made by printing the last cell."""
         tabstops = self._properties(["tabstops"])
         region = self._properties(["scrolling_region"])
         modes = _NOT_REPEATED.sub("", self._properties(["modes"]))
@@ -150,7 +153,7 @@ class GhosttyEmulator:
         return found[0]
 
     def _properties(self, of_terminal: Sequence[str] = (), of_screen: Sequence[str] = ()) -> str:
-        """What sets these properties; the formatter puts it before or after some text."""
+        """The sequences that set these properties; the formatter puts them before or after text."""
         text = self._format((0, 0), (0, 0))
         formatted = self._format((0, 0), (0, 0), of_terminal, of_screen)
         if formatted.startswith(text):
@@ -184,7 +187,7 @@ class GhosttyEmulator:
             lib.ghostty_formatter_free(formatter[0])
 
     def _continuation(self) -> bytes:
-        """The beginning of a sequence whose end the program has not written yet."""
+        """The written part of a control sequence that the program has not finished."""
         if self.is_between_sequences:
             return b""
         terminal = self._terminal._t[0]

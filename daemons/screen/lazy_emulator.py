@@ -1,7 +1,7 @@
-"""A terminal emulator that works only when somebody wants to know what its terminal shows.
+"""A terminal emulator that is fed only when its screen is asked for.
 
-Until then a session's output lies in its ring, and costs an emulator neither time nor memory. Most
-sessions print less than a ring holds, and are never restored.
+Until then a session's output lies in its ring, and the emulator takes neither time nor memory. Most
+sessions print less than a ring holds and are never restored.
 """
 
 from __future__ import annotations
@@ -11,41 +11,41 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from daemons.screen.ring import Ring
 
-# What an emulator may be behind. To catch up takes about a millisecond for lines of text, in which
-# no other session's bytes are moved.
+# Output that the emulator may not have been fed yet. Feeding it takes about a millisecond for lines
+# of text, and no other session's bytes are moved meanwhile.
 BEHIND_BYTES = 256 * 1024
-EARLIER_BYTES = 4 * 1024 * 1024  # of an earlier terminal server's output, all before a first answer
+EARLIER_BYTES = 4 * 1024 * 1024  # output of an earlier terminal server that is fed at first use
 PIECE_BYTES = 64 * 1024  # copied out of the ring at once
-LITTLE_BYTES = 512  # a program that writes so little is not printing much
-SIZES_MAX = 64  # remembered of a session; who drags a window's corner brings dozens
+LITTLE_BYTES = 512  # after a write this small the emulator frees memory
+SIZES_MAX = 64  # remembered changes of size; dragging a window's corner makes dozens
 
 T = TypeVar("T")
 
 
 class Emulator(Protocol):
-    """A terminal without a display. It may raise anything: it is then done without."""
+    """A terminal without a display. If it raises an exception it is not used any more."""
 
     @property
     def is_alternate(self) -> bool:
-        """The alternate screen is shown, which hides the primary one."""
+        """Whether the alternate screen is shown."""
         ...
 
     @property
     def is_between_sequences(self) -> bool:
-        """The last byte fed ended a character or control sequence."""
+        """Whether the last byte fed ended a character or control sequence."""
         ...
 
     def feed(self, data: bytes) -> None:
-        """What is shown then does not depend on how the output was cut into pieces."""
+        """Cutting the output into other pieces must not change the screen."""
         ...
 
     def give_back(self) -> None:
-        """Do without memory that only makes it quicker to be fed much."""
+        """Free the memory that only speeds up feeding much output."""
         ...
 
     def resize(self, columns: int, rows: int) -> None: ...
     def dump(self) -> bytes:
-        """What makes a terminal of the same size, after a reset, show and do the same."""
+        """Output that brings a terminal of the same size, after a reset, into the same state."""
         ...
 
 
@@ -53,7 +53,7 @@ EmulatorFactory: TypeAlias = Callable[[int, int], Emulator]
 
 
 class LazyEmulator:
-    """Follows what is written to `ring`: every write and change of size is to be announced."""
+    """Follows the output in `ring`; must be told of every write and every change of size."""
 
     def __init__(
         self, ring: Ring, columns: int, rows: int, make: EmulatorFactory | None = None
@@ -63,14 +63,14 @@ class LazyEmulator:
         self._emulator: Emulator | None = None
         self._first_size = self._size = (columns, rows)
         self._begin = self._fed = ring.line_from(max(ring.begin, ring.end - EARLIER_BYTES))
-        # From `begin` on: each with the offset of the output before which it came.
+        # Since `begin`: the offset of the output that followed, columns, rows.
         self._sizes: list[tuple[int, int, int]] = []
         self._sizes_fed = 0
         self._can_begin_again = True
         self._behind_max = min(BEHIND_BYTES, ring.capacity)
 
     def before_write(self, count: int) -> None:
-        """At most the ring's capacity: what it pushes out of the ring must have been fed."""
+        """Feed the output that `count` more bytes, at most the ring's capacity, would overwrite."""
         if self._make is not None and self._ring.end + count - self._fed > self._behind_max:
             self._catch_up_for_good()
         if self._emulator is not None and count <= LITTLE_BYTES:
@@ -85,14 +85,14 @@ class LazyEmulator:
         self._size = (columns, rows)
 
     def ask(self, question: Callable[[Emulator], T]) -> T | None:
-        """Its answer when all output was fed; None when there is no emulator, or not any more."""
+        """Ask the emulator after feeding it all output; None without a working emulator."""
         make = self._make
         if make is None:
             return None
         return self._guarded(lambda: question(self._caught_up(make)))
 
     def rest(self) -> None:
-        """Do without the emulator until the next question, if the ring can bring it back."""
+        """Free the emulator until the next question, if the ring still holds all it was fed."""
         if self._can_begin_again and self._ring.end - self._begin <= self._behind_max:
             self._emulator = None
             self._fed = self._begin

@@ -1,8 +1,8 @@
 """The most recent output of a session, in memory that outlives the terminal server.
 
-The keeper creates a ring as an anonymous file and hands its descriptor along with the PTY's; the
-terminal server maps it and writes what it reads. After a `kill -9` the next terminal server maps
-the same pages. There is one writer at any time.
+The keeper creates a ring as an anonymous file and passes its descriptor with the PTY's. The
+terminal server maps it and writes the PTY's output to it. After a `kill -9` the next terminal
+server maps the same pages. There is one writer at a time.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ HEADER_BYTES = 64  # a cache line; the output follows
 
 
 def create_ring(capacity: int) -> int:
-    """Descriptor of a new empty ring that keeps `capacity` bytes; pages are taken when written."""
+    """Descriptor of a new ring of `capacity` bytes, which take memory only when written."""
     descriptor = os.memfd_create("tsfarm-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, HEADER_BYTES + capacity)
-    # A shrunk file would kill whoever touches its mapping.
+    # If the file shrank, access to its mapping would kill the process (SIGBUS).
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
     return descriptor
 
 
 class Ring:
     def __init__(self, descriptor: int) -> None:
-        """Map the ring; `descriptor` stays the caller's."""
+        """Maps the ring; the caller must close `descriptor`."""
         self._map = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
         self._capacity = len(self._map) - HEADER_BYTES
-        # Not through the mapping, where reading too takes a page: many sessions print nothing yet.
+        # Reading through the mapping would take a page, and many sessions print nothing yet.
         header = os.pread(descriptor, HEADER_BYTES, 0)
         self._written: int = _WRITTEN.unpack_from(header, 0)[0]
         self._is_feeding = header[_FEEDING] != 0
@@ -48,12 +48,12 @@ class Ring:
 
     @property
     def begin(self) -> int:
-        """The offset of the oldest byte that is still here."""
+        """The offset of the oldest byte in the ring."""
         return max(0, self._written - self._capacity)
 
     @property
     def is_whole(self) -> bool:
-        """All output since the session began is still here."""
+        """Whether all output since the session began is in the ring."""
         return self._written <= self._capacity
 
     @property
@@ -62,8 +62,8 @@ class Ring:
 
     @property
     def feeding(self) -> bool:
-        """Set around each call into an emulator of native code: found set by a new terminal
-        server, the old one died inside that call, or by chance at that moment."""
+        """Set during each call into an emulator of native code. If a new terminal server finds it
+        set, the old one ended during such a call, perhaps because of it."""
         return self._is_feeding
 
     @feeding.setter
@@ -78,11 +78,11 @@ class Ring:
         self._map[HEADER_BYTES + start : HEADER_BYTES + start + head] = kept[:head]
         self._map[HEADER_BYTES : HEADER_BYTES + len(kept) - head] = kept[head:]
         self._written += len(data)
-        # Counted last: a crash in between loses the newest chunk, and damages at most the oldest.
+        # Count last: a crash before this loses the newest output, and damages at most the oldest.
         _WRITTEN.pack_into(self._map, 0, self._written)
 
     def read(self, start: int, end: int) -> bytes:
-        """What was written from offset `start` to `end`, all of which must still be here."""
+        """The output from offset `start` to `end`, all of which must be in the ring."""
         first = start % self._capacity
         head = min(end - start, self._capacity - first)
         tail = end - start - head
@@ -92,11 +92,11 @@ class Ring:
         )
 
     def contents(self) -> bytes:
-        """What is kept, oldest first."""
+        """All output in the ring, oldest first."""
         return self.read(self.begin, self.end)
 
     def line_from(self, offset: int) -> int:
-        """Where the first whole line from `offset` on begins; `offset` when no line ends there."""
+        """The offset where the next line after `offset` begins; `offset` if no line ends there."""
         if offset == 0:
             return 0
         return offset + self.read(offset, self.end).find(b"\n") + 1

@@ -1,7 +1,7 @@
-"""What a session's terminal shows, so that a client which comes later can be shown the same.
+"""Restores a session's screen for a client that attaches later.
 
-An emulator, where one is installed and enabled, gives an exact picture. Without one, or once it
-has failed, the most recent output is replayed and the program has to be nudged to draw anew.
+An emulator, if one is installed and enabled, restores it exactly. Without one, or after it failed,
+the most recent output is replayed, and the program must be made to redraw.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import re
 from daemons.screen.lazy_emulator import EmulatorFactory, LazyEmulator
 from daemons.screen.ring import Ring
 
-# A dump takes about a microsecond a cell, in which no other session's bytes are moved. What larger
-# screens showed, many times the largest in use, is replayed.
+# A dump takes about a microsecond a cell, and no other session's bytes are moved meanwhile. Larger
+# screens, many times the largest in use, are replayed.
 EMULATED_CELLS = 100_000
 
-# From any state to a known one, without ESC c, which would take the user's scrollback with it:
+# Brings a terminal into a known state, without ESC c, which would erase the user's scrollback:
 # leave the alternate screen, all mouse and keyboard modes off, margins, character sets and
 # colours to their defaults, clear.
 RESET = (
@@ -24,8 +24,8 @@ RESET = (
     b'\x1b[4;20l\x1b[=0;1u\x1b[r\x1b(B\x1b)B\x0f\x1b]8;;\x1b\\\x1b[0"q\x1b[0 q\x1b[m\x1b[H\x1b[2J'
 )
 
-# What a program asks its terminal. Replayed, the client's terminal would answer a second time,
-# and the answer would be typed into a program that expects none.
+# Questions of a program to its terminal. If they were replayed, the client's terminal would answer
+# again, and the program would read the answer as input.
 _QUERY = re.compile(
     rb"\x05"  # ENQ
     rb"|\x1bZ"  # DECID
@@ -39,17 +39,16 @@ _QUERY = re.compile(
 
 
 class Screen:
-    """The output of one session, kept in `ring`, on a terminal of so many columns and rows.
+    """The screen of one session, whose output is in `ring`.
 
-    `make` makes the emulator. It is shown first what the ring holds from an earlier terminal
-    server.
+    `make` makes the emulator, which is first fed an earlier terminal server's output in the ring.
     """
 
     def __init__(
         self, ring: Ring, columns: int, rows: int, make: EmulatorFactory | None = None
     ) -> None:
         self._ring = ring
-        # Sizes of the past are not in the ring, and its beginning may be gone.
+        # Earlier sizes are not in the ring, and its beginning may be overwritten.
         self._is_complete = ring.is_empty
         if ring.feeding:
             make = None
@@ -60,19 +59,19 @@ class Screen:
 
     @property
     def is_exact(self) -> bool:
-        """`restore` shows what a client that had been there all along would see; otherwise the
-        program should be nudged to draw anew."""
+        """Whether `restore` gives exactly the screen of a client that was attached all the time; if
+        not, the program should be made to redraw."""
         return self._is_complete and self._emulator.ask(lambda _: True) is True
 
     @property
     def hides_primary(self) -> bool:
-        """Leaving the alternate screen will show a primary screen that a client restored now has
-        never been sent; send `restore()` then."""
+        """Whether the alternate screen is shown. A client restored now was never sent the primary
+        screen: send `restore()` when the program leaves the alternate one."""
         return self._emulator.ask(lambda emulator: emulator.is_alternate) is True
 
     @property
     def is_between_sequences(self) -> bool:
-        """Other output may be put in here."""
+        """Whether output of another source may be put in here."""
         return self._emulator.ask(lambda emulator: emulator.is_between_sequences) is not False
 
     def feed(self, data: bytes) -> None:
@@ -87,7 +86,7 @@ class Screen:
         self._emulator.resize(columns, rows)
 
     def restore(self) -> bytes:
-        """What makes a client's terminal, whatever it showed, show this screen."""
+        """Output that makes a client's terminal in any state show this screen."""
         dump = self._emulator.ask(lambda emulator: emulator.dump())
         if dump is not None:
             return RESET + dump
@@ -95,11 +94,11 @@ class Screen:
         return RESET + _QUERY.sub(b"", ring.read(ring.line_from(ring.begin), ring.end))
 
     def rest(self) -> None:
-        """Nothing will be asked for a while: need as little memory as may be."""
+        """Free as much memory as possible until the next question."""
         self._emulator.rest()
 
     def output_so_far(self) -> bytes:
-        """The plain output, as much as is kept."""
+        """The program's output as far as the ring holds it."""
         return self._ring.contents()
 
     def close(self) -> None:
@@ -108,8 +107,8 @@ class Screen:
 
 
 def installed_emulator() -> EmulatorFactory | None:
-    """Makes an emulator of so many columns and rows; None when none is installed, or when its
-    library does not load on this machine. The first call takes a fifth of a second."""
+    """The factory of emulators; None when none is installed, or its library does not load on this
+    machine. The first call takes a fifth of a second."""
     try:
         from daemons.screen.emulator import GhosttyEmulator
     except Exception:

@@ -8,7 +8,7 @@ import msgspec
 
 
 class Load(msgspec.Struct, frozen=True, gc=False):
-    """What a policy knows of a terminal server. `sessions` includes those that are reserved."""
+    """The load of one terminal server. `sessions` includes those that are reserved."""
 
     name: str
     weight: int

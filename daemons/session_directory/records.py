@@ -1,4 +1,4 @@
-"""What the session directory remembers, all of it in memory.
+"""The memory of the session directory.
 
 Nothing is durable: each terminal server keeps its own sessions, and sends all of them again
 whenever its link comes up.

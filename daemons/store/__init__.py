@@ -1,8 +1,8 @@
 """The contract of a store: load everything once, then commit changes in order.
 
 A daemon holds its truth in memory, alone; the store only remembers. It is generic over records,
-which name their own table and key, so a new record needs no SQL. `tests/unit/test_store.py` runs
-one set of tests on every store.
+which name their own table and key, so a new record needs no SQL.
+`tests/unit/daemons/test_store.py` runs one set of tests on every store.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class StaleOwner(StoreError):
 
 
 class Store(Protocol):
-    async def open(self, owner: str, records: Sequence[type[Record]]) -> int:
-        """Become the one owner and make the tables of `records`; gives the epoch, which grows with
-        each opening. Raises StaleOwner while another process owns it, StoreError when unusable."""
+    async def open(self, records: Sequence[type[Record]]) -> None:
+        """Become the one owner and make the tables of `records`. Raises StaleOwner while another
+        process owns the store, StoreError when it is unusable."""
         ...
 
     async def load(self, record: type[R]) -> list[R]:

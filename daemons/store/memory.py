@@ -1,4 +1,4 @@
-"""A store without a file, for tests and the simulator: what a disk would hold is a `Medium`."""
+"""A store without a file, for daemons that have no records and for tests."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from daemons.store import R, StaleOwner, StoreError
 
 
 class Medium:
-    """What outlives the stores that were opened on it, one at a time."""
+    """In place of a disk: its rows outlive the stores that are opened on it, one at a time."""
 
     def __init__(self) -> None:
         self.tables: dict[str, dict[Any, Record]] = {}
-        self.epoch = 0
         self.owner: MemoryStore | None = None
 
 
@@ -24,18 +23,14 @@ class MemoryStore:
 
     def __init__(self, medium: Medium | None = None) -> None:
         self._medium = medium or Medium()
-        self._owner = ""
 
-    async def open(self, owner: str, records: Sequence[type[Record]]) -> int:
+    async def open(self, records: Sequence[type[Record]]) -> None:
         medium = self._medium
         if medium.owner is not None:
-            raise StaleOwner(f"this store is in use by {medium.owner._owner}")
-        self._owner = owner
+            raise StaleOwner("another store owns this medium")
         medium.owner = self
-        medium.epoch += 1
         for record in records:
             medium.tables.setdefault(record.table, {})
-        return medium.epoch
 
     async def load(self, record: type[R]) -> list[R]:
         rows = self._owned().tables[record.table]

@@ -26,14 +26,6 @@ APPLICATION_ID = 0x7473666D  # "tsfm": `file` and we tell our files from others
 FORMAT = 1  # user_version; a file with a higher one was written by a later tsfarm
 SYNCHRONOUS_FULL = 2
 WAL_BYTES_KEPT = 16 * 1024 * 1024  # a burst's log is cut back to this at a checkpoint
-OWNER_TABLE = (
-    "CREATE TABLE IF NOT EXISTS owner ("
-    "one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, name TEXT NOT NULL) STRICT"
-)
-NEW_EPOCH = (
-    "INSERT INTO owner VALUES (1, 1, ?)"
-    " ON CONFLICT DO UPDATE SET epoch = epoch + 1, name = excluded.name RETURNING epoch"
-)
 
 
 class SqliteStore:
@@ -51,8 +43,8 @@ class SqliteStore:
         self._tables: dict[str, Table] = {}
         self._failure: StoreError | None = None
 
-    async def open(self, owner: str, records: Sequence[type[Record]]) -> int:
-        return await self._run(lambda: self._open(owner, records))
+    async def open(self, records: Sequence[type[Record]]) -> None:
+        await self._run(lambda: self._open(records))
 
     async def load(self, record: type[R]) -> list[R]:
         return await self._run(lambda: self._load(record))
@@ -83,20 +75,17 @@ class SqliteStore:
             self._failure = error
             raise
 
-    def _open(self, owner: str, records: Sequence[type[Record]]) -> int:
+    def _open(self, records: Sequence[type[Record]]) -> None:
         make_private_file(self.path)
         # Named before anything can fail, so that close() gives the lock back.
         self._connection = connection = apsw.Connection(os.fspath(self.path), vfs=self._vfs)
         _configure(connection, self.path)
         connection.execute("BEGIN IMMEDIATE")
         _check_format(connection, self.path)
-        connection.execute(OWNER_TABLE)
-        epoch: int = connection.execute(NEW_EPOCH, (owner,)).get
         for record in records:
             self._tables[record.table] = Table(record)
             self._tables[record.table].make(connection, self.path)
         connection.execute("COMMIT")
-        return epoch
 
     def _load(self, record: type[R]) -> list[R]:
         table = self._tables[record.table]

@@ -13,7 +13,7 @@ from daemons.accounts import Accounts, AccountsError
 from daemons.config import ConfigError
 from daemons.effects import Outcome
 from daemons.keeper.programs import check_programs
-from daemons.program_runner import Sessions
+from daemons.program_runner import ProgramRunner
 from daemons.settings import TerminalServerSettings
 from daemons.shell import Shell
 from daemons.switchboard import Step
@@ -44,7 +44,7 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
     check_programs(settings.sessions)
     accounts = _accounts(Path(settings.accounts))
     checks = AccountChecks(accounts, on_outcome)
-    sessions = Sessions(
+    sessions = ProgramRunner(
         settings.sessions,
         Path(settings.state),
         link_of=lambda peer: shell.link_of(peer),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import TypeVar
 
+from daemons import events
 from daemons.effects import (
     Answer,
     Caller,
@@ -17,7 +18,6 @@ from daemons.effects import (
     Effect,
     Endpoint,
     Failed,
-    Note,
     Outcome,
     Peer,
     Randomness,
@@ -163,7 +163,7 @@ class TerminalServerCore:
             return [Close(peer, ErrorCode.TOO_MANY_CONNECTIONS, detail)]
         trace_id = self._rng.randbytes(TRACE_ID_BYTES).hex()
         client = self._clients[peer.link] = Client(peer=peer, trace_id=trace_id, inbox=Inbox())
-        opened = Note("client.opened", {"trace_id": trace_id, "host": peer.host})
+        opened = events.ClientOpened(trace_id=trace_id, address=peer.host)
         return [opened, *self._procedures.start(peer, self._serve(client), now)]
 
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:

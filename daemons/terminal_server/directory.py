@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import msgspec
 
-from daemons.effects import Effect, Endpoint, Failed, Note, Peer, Randomness, Tell
+from daemons import events
+from daemons.effects import Effect, Endpoint, Failed, Peer, Randomness, Tell
 from daemons.procedures import Procedure, Procedures, Promise, ask, outcome_of
 from daemons.terminal_server.sessions import Session, SessionTable
 from tsproto import limits
@@ -34,9 +35,10 @@ M = TypeVar("M", bound=Message)
 
 
 class NotJoined(Exception):
-    def __init__(self, code: ErrorCode, retry_seconds: int = 0) -> None:
-        super().__init__(code)
+    def __init__(self, code: ErrorCode, detail: str, retry_seconds: int = 0) -> None:
+        super().__init__(detail)
         self.code = code
+        self.detail = detail
         self.retry_seconds = retry_seconds
 
 
@@ -80,7 +82,8 @@ class DirectoryLink:
         self._peer = None
         if self._rejoin_at is not None:
             return []
-        return self._rejoin_later(NotJoined(ErrorCode.CONNECTION_LOST), now)
+        lost = NotJoined(ErrorCode.CONNECTION_LOST, "the link to it broke")
+        return self._rejoin_later(lost, now)
 
     def next_deadline(self) -> float | None:
         return self._rejoin_at
@@ -112,7 +115,7 @@ class DirectoryLink:
             outcome = yield from ask(self.endpoint, again, answer, seconds)
         if isinstance(outcome, Refused | Failed) and self.is_ready:
             if outcome.code in (ErrorCode.NOT_JOINED, ErrorCode.UNANSWERED):
-                failure = NotJoined(outcome.code)
+                failure = NotJoined(outcome.code, outcome.detail)
                 self._do(*self._rejoin_later(failure, self._procedures.now))
         return outcome
 
@@ -124,8 +127,8 @@ class DirectoryLink:
         joined = self._joined
         if self.is_ready:
             self.is_ready = False
-            fields = {"code": ErrorCode.NOT_JOINED.name, "pause_seconds": 0}
-            self._do(Note("directory.not_joined", fields))
+            forgotten = NotJoined(ErrorCode.NOT_JOINED, "it does not know this server any more")
+            self._do(self._not_joined(forgotten, 0.0))
             self._do(*self._begin_to_join(self._procedures.now))
         yield from outcome_of(joined)
 
@@ -166,21 +169,22 @@ class DirectoryLink:
             rows = [session.row(self._name) for session in self._table.shared()]
             held_back: list[Message] = []
             self._held_back = held_back
-            self._do(Note("directory.joined", {"sessions": len(rows)}))
+            self._do(events.DirectoryJoined(sessions=len(rows)))
             # One part at a time: requests in flight on a link are limited.
             for start in range(0, max(len(rows), 1), limits.SESSIONS_PER_MESSAGE):
                 end = start + limits.SESSIONS_PER_MESSAGE
                 part = SyncSessions(sessions=rows[start:end], last=end >= len(rows))
                 yield from self._fulfilled(endpoint, part, Done)
                 if len(held_back) > HELD_BACK_MAX:
-                    raise NotJoined(ErrorCode.BUSY)
+                    detail = f"more than {HELD_BACK_MAX} changes came while it took the list"
+                    raise NotJoined(ErrorCode.BUSY, detail)
         except NotJoined as failure:
             self._do(*self._rejoin_later(failure, self._procedures.now))
             return
         self._held_back = None
         self.is_ready = True
         self._pause_seconds = limits.REJOIN_SECONDS
-        self._do(Note("directory.ready"))
+        self._do(events.DirectoryReady())
         for change in held_back:
             self._do(*self._tell(change))
         self._do(*self._end_attempt(self._procedures.now))
@@ -189,9 +193,9 @@ class DirectoryLink:
         outcome = yield from ask(endpoint, request, answer, limits.REQUEST_SECONDS)
         match outcome:
             case Refused():
-                raise NotJoined(outcome.code, outcome.retry_after_seconds)
+                raise NotJoined(outcome.code, outcome.detail, outcome.retry_after_seconds)
             case Failed():
-                raise NotJoined(outcome.code)
+                raise NotJoined(outcome.code, outcome.detail)
 
     def _rejoin_later(self, failure: NotJoined, now: float) -> list[Effect]:
         """Pauses double from REJOIN_SECONDS to REJOIN_SECONDS_MAX; each is cut by up to a half at
@@ -202,12 +206,22 @@ class DirectoryLink:
         pause = max(shortened, float(failure.retry_seconds))
         self._pause_seconds = min(2 * self._pause_seconds, limits.REJOIN_SECONDS_MAX)
         self._rejoin_at = now + pause
-        fields = {"code": failure.code.name, "pause_seconds": pause}
         return [
             *self._procedures.stop(self.endpoint, now),
-            Note("directory.not_joined", fields),
+            self._not_joined(failure, pause),
             *self._end_attempt(now),
         ]
+
+    def _not_joined(self, failure: NotJoined, pause_seconds: float) -> Effect:
+        assert self.endpoint is not None
+        return events.DirectoryNotJoined(
+            address=self.endpoint.host,
+            port=self.endpoint.port,
+            code=failure.code,
+            detail=failure.detail,
+            next_step=events.next_step(failure.code),
+            pause_seconds=pause_seconds,
+        )
 
     def _end_attempt(self, now: float) -> list[Effect]:
         joined, self._joined = self._joined, Promise()

@@ -13,7 +13,8 @@ from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from daemons.effects import Failed, Note
+from daemons import events
+from daemons.effects import Effect, Failed
 from daemons.procedures import Procedure, Procedures, ask
 from daemons.terminal_server.license_servers import KnownServer, LicenseServers
 from tsproto import limits
@@ -68,16 +69,16 @@ def inquire(
             match outcome:
                 case Refused():
                     refused_by[server.name] = outcome
-                    procedures.do(_note("refused", question, server, outcome.code.name))
+                    procedures.do(_refused(question, server, outcome))
                     if outcome.code in DECISIONS:
                         break
                 case Failed():
                     servers.on_failed(server.endpoint)
-                    procedures.do(_note("unanswered", question, server, outcome.code.name))
+                    procedures.do(_unanswered(question, server, outcome))
                 case _:
                     if not (fault := fault_of(outcome)):
                         return Verdict(answer=outcome, asked=tuple(asked))
-                    procedures.do(_note("answer_unusable", question, server, fault))
+                    procedures.do(_unusable(question, server, fault))
         elif servers.may_find_more or not (refused_by or has_searched):
             has_searched = True
             yield from servers.searched()
@@ -88,11 +89,29 @@ def inquire(
     return Verdict(refusal=last, asked=tuple(asked))
 
 
-def _note(what: str, question: Question, server: KnownServer, why: str) -> Note:
-    fields = {
-        "trace_id": question.trace_id,
-        "question": type(question).__name__,
-        "server": server.name,
-        "why": why,
-    }
-    return Note(f"license_request.{what}", fields)
+def _refused(question: Question, server: KnownServer, refused: Refused) -> Effect:
+    return events.LicenseRequestRefused(
+        trace_id=question.trace_id,
+        question=type(question).__name__,
+        server=server.name,
+        code=refused.code,
+    )
+
+
+def _unanswered(question: Question, server: KnownServer, failed: Failed) -> Effect:
+    return events.LicenseRequestUnanswered(
+        trace_id=question.trace_id,
+        question=type(question).__name__,
+        server=server.name,
+        code=failed.code,
+        detail=failed.detail,
+    )
+
+
+def _unusable(question: Question, server: KnownServer, fault: str) -> Effect:
+    return events.LicenseRequestAnswerUnusable(
+        trace_id=question.trace_id,
+        question=type(question).__name__,
+        server=server.name,
+        detail=fault,
+    )

@@ -17,7 +17,8 @@ from enum import Enum
 
 import msgspec
 
-from daemons.effects import Broadcast, Dial, Effect, Endpoint, Failed, Note, Peer, Randomness
+from daemons import events
+from daemons.effects import Broadcast, Dial, Effect, Endpoint, Failed, Peer, Randomness
 from daemons.procedures import Procedure, Procedures, Promise, outcome_of
 from daemons.settings import Discovery
 from tsproto import limits
@@ -126,7 +127,7 @@ class LicenseServers:
         datagram = self._search.start(now, self._rng.randbytes(NONCE_BYTES))
         if datagram is None:
             return self._dial([], now)
-        return [Note("license_server.searching"), Broadcast(datagram)]
+        return [events.LicenseServerSearching(), Broadcast(datagram)]
 
     def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> list[Effect]:
         self._search.on_datagram(host, port, datagram, now)
@@ -211,17 +212,17 @@ class LicenseServers:
     def _search_further(self, now: float) -> list[Effect] | None:
         """No server was reached: try the scopes that are left, then the servers known before; None
         when those were tried too."""
-        datagram = self._search.go_on(now, self._rng.randbytes(NONCE_BYTES))
+        datagram = self._search.next_scope(now, self._rng.randbytes(NONCE_BYTES))
         if datagram is not None:
             self._reach = {}
             return [Broadcast(datagram)]
         return self._dial([*self._untried.values()], now) if self._untried else None
 
-    def _outcome(self) -> Note:
+    def _outcome(self) -> Effect:
         if not self._known:
-            return Note("license_server.none_found", {"candidates": len(self._candidates)})
+            return events.LicenseServerNoneFound(candidates=len(self._candidates))
         chosen = self._known[0]
-        return Note("license_server.chosen", {"server": chosen.name, "found": chosen.found})
+        return events.LicenseServerChosen(server=chosen.name, found=chosen.found)
 
     def _as_known(self, endpoint: Endpoint, candidate: Candidate, now: float) -> KnownServer:
         return KnownServer(
@@ -247,7 +248,7 @@ class LicenseServers:
         assert self._first is not None
         first = self._as_known(_endpoint(self._first), self._first, now)
         self._known = [first]
-        in_use = Note("license_server.in_use", {"server": first.name, "found": first.found})
+        in_use = events.LicenseServerInUse(server=first.name, found=first.found)
         return [in_use, *self._resume(now)]
 
     # --- links --------------------------------------------------------------------------------
@@ -288,9 +289,12 @@ class LicenseServers:
 
     def _on_unreachable(self, endpoint: Endpoint, failure: Failed, now: float) -> list[Effect]:
         del self._dials[endpoint]
-        unreachable = Note(
-            "license_server.unreachable",
-            {"host": endpoint.host, "port": endpoint.port, "why": failure.code.name},
+        unreachable = events.LicenseServerUnreachable(
+            address=endpoint.host,
+            port=endpoint.port,
+            code=failure.code,
+            detail=failure.detail,
+            next_step=events.next_step(failure.code),
         )
         if self._is_searching and self._reach.get(endpoint) is _Reach.DIALLED:
             self._reach[endpoint] = _Reach.UNREACHABLE

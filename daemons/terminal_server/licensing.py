@@ -9,10 +9,12 @@ it expires ([MS-RDPELE] 3.2.5.5).
 from __future__ import annotations
 
 from enum import Enum, auto
+from typing import TypedDict
 
 import msgspec
 
-from daemons.effects import Close, Note, Randomness, Tell
+from daemons import events
+from daemons.effects import Close, Effect, Randomness, Tell
 from daemons.procedures import Procedure, Procedures
 from daemons.settings import TerminalServerSettings
 from daemons.terminal_server.client import (
@@ -42,6 +44,15 @@ from tsproto.messages import (
 
 NONCE_BYTES = 32
 RENEWAL_SECONDS = limits.RENEWAL_DAYS * limits.DAY_SECONDS
+
+# The event for a device that is sent away, where it is not DeviceRefused.
+REFUSALS: dict[ErrorCode, type[events.LicenseLapsed | events.LicenseRejected]] = {
+    ErrorCode.LICENSE_EXPIRED: events.LicenseLapsed,
+    ErrorCode.LICENSE_TAMPERED: events.LicenseRejected,
+    ErrorCode.LICENSE_FOREIGN: events.LicenseRejected,
+    ErrorCode.LICENSE_NOT_YOURS: events.LicenseRejected,
+    ErrorCode.DEVICE_PROOF_INVALID: events.LicenseRejected,
+}
 
 
 class Need(Enum):
@@ -123,7 +134,7 @@ class Licensing:
             if verdict.answer is not None:
                 self._let_in(client, (yield from self._pushed(client, evidence, verdict.answer)))
             elif held is not None and now < held.expires_at:
-                self._let_in(client, held, _kept_notice(client, held, verdict))
+                self._let_in_as_held(client, held, verdict)
             elif verdict.is_decided:
                 raise _refused_by_server(client, evidence, verdict)
             elif self._grace.left_until(now):
@@ -180,8 +191,8 @@ class Licensing:
     def _inquire(
         self, client: Client, evidence: Evidence, need: Need
     ) -> Procedure[Verdict[LicenseIssued]]:
-        fields = {**_fields(client), "need": need.name, "lapse": str(evidence.lapse or "")}
-        self._do(Note("license.asked", fields))
+        lapse = str(evidence.lapse or "")
+        self._do(events.LicenseAsked(**_of(client), need=need.name, lapse=lapse))
         question: AcquireLicense | RenewLicense
         if need is Need.RENEW and evidence.held is not None:
             question = _renewal(client, evidence.info, evidence.held)
@@ -222,15 +233,15 @@ class Licensing:
         self._end_grace_by(claims)
         if issued.token == evidence.info.token:
             return claims
-        fields = {
-            **_fields(client),
-            "license_id": claims.license_id.hex(),
-            "kind": claims.kind.name,
-            "issuer": claims.issuer,
-            "lender": issued.lender,
-        }
-        pushed = NewLicense(token=issued.token, issuer_certificate=issued.issuer_certificate)
-        self._do(Tell(client.peer, pushed), Note("license.pushed", fields))
+        new = NewLicense(token=issued.token, issuer_certificate=issued.issuer_certificate)
+        pushed = events.LicensePushed(
+            **_of(client),
+            license_id=claims.license_id,
+            kind=claims.kind,
+            issuer=claims.issuer,
+            lender=issued.lender,
+        )
+        self._do(Tell(client.peer, new), pushed)
         stored = yield from client.inbox.hear(LicenseStored)
         if stored.license_id != claims.license_id:
             detail = "the device stored another license than the one pushed"
@@ -240,8 +251,25 @@ class Licensing:
     # --- the end of the phase -----------------------------------------------------------------
 
     def _let_in(self, client: Client, claims: Claims, notice: str = "") -> None:
+        accepted = events.LicenseAccepted(
+            **_of(client), kind=claims.kind, expires_at=claims.expires_at
+        )
         license = AcceptedLicense(claims.kind, claims.issuer, claims.product_version)
-        self._accept(client, license, claims.expires_at, notice)
+        self._accept(client, license, claims.expires_at, notice, accepted)
+
+    def _let_in_as_held(
+        self, client: Client, held: Claims, verdict: Verdict[LicenseIssued]
+    ) -> None:
+        """With a token that was not renewed or upgraded. A temporary one goes on without a notice:
+        only a renewal that fails is the user's worry."""
+        if held.kind is LicenseKind.TEMPORARY:
+            self._let_in(client, held)
+            return
+        why = verdict.refusal.detail if verdict.refusal else _no_server(verdict)
+        notice = f"the license could not be renewed and will expire: {why}; trace {client.trace_id}"
+        self._let_in(client, held, notice)
+        expires_at = held.expires_at
+        self._do(events.RenewalFailed(**_of(client), expires_at=expires_at, detail=notice))
 
     def _let_in_under_grace(self, client: Client, verdict: Verdict[LicenseIssued]) -> None:
         now = self._procedures.now
@@ -251,21 +279,23 @@ class Licensing:
             f"{_no_server(verdict)}; {self._name} lets every device in for"
             f" {left} more days, and none without a license afterwards"
         )
-        self._accept(client, AcceptedLicense(LicenseKind.GRACE), ends_at, notice)
+        used = events.GraceUsed(**_of(client), expires_at=ends_at)
+        self._accept(client, AcceptedLicense(LicenseKind.GRACE), ends_at, notice, used)
 
     def _accept(
-        self, client: Client, license: AcceptedLicense, expires_at: int, notice: str
+        self,
+        client: Client,
+        license: AcceptedLicense,
+        expires_at: int,
+        notice: str,
+        event: Effect,
     ) -> None:
         client.license = license
         accepted = LicenseAccepted(
             kind=license.kind, expires_at=expires_at, notice=notice[:DETAIL_CHARACTERS]
         )
-        fields = {**_fields(client), "kind": license.kind.name, "expires_at": expires_at}
-        self._do(
-            *self._grace.on_connection_accepted(self._procedures.now),
-            Tell(client.peer, accepted),
-            Note("license.accepted", fields),
-        )
+        begun = self._grace.on_connection_accepted(self._procedures.now)
+        self._do(*begun, Tell(client.peer, accepted), event)
 
     def _no_server_left(
         self, client: Client, evidence: Evidence, verdict: Verdict[LicenseIssued]
@@ -280,9 +310,9 @@ class Licensing:
 
     def _refuse(self, client: Client, refusal: Refusal) -> None:
         code, detail = refusal.code, refusal.detail
-        fields = {**_fields(client), "code": code.name, "detail": detail}
+        refused = REFUSALS.get(code, events.DeviceRefused)
         self._do(
-            Note("license.refused", fields),
+            refused(**_of(client), code=code, detail=detail),
             Close(client.peer, code, detail, client.trace_id, refusal.retry_seconds),
         )
 
@@ -299,16 +329,13 @@ def _renewal(client: Client, info: LicenseInfo, held: Claims) -> RenewLicense:
     )
 
 
-def _fields(client: Client) -> dict[str, object]:
-    return {"trace_id": client.trace_id, "device_id": client.device_id.hex()}
+class _Fields(TypedDict):
+    trace_id: str
+    device_id: bytes
 
 
-def _kept_notice(client: Client, held: Claims, verdict: Verdict[LicenseIssued]) -> str:
-    """A user worries about a renewal that fails, not about a temporary license that goes on."""
-    if held.kind is LicenseKind.TEMPORARY:
-        return ""
-    why = verdict.refusal.detail if verdict.refusal else _no_server(verdict)
-    return f"the license could not be renewed and will expire: {why}; trace {client.trace_id}"
+def _of(client: Client) -> _Fields:
+    return {"trace_id": client.trace_id, "device_id": client.device_id}
 
 
 def _refused_by_server(

@@ -7,14 +7,15 @@ for it, its first client is lost, its program ends before its start was reported
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TypedDict
 
+from daemons import events
 from daemons.effects import (
     Attach,
     Close,
     Detach,
     Effect,
     EndProgram,
-    Note,
     Persist,
     ProgramFailed,
     ProgramStarted,
@@ -70,12 +71,12 @@ class Lifecycle:
         if kept or ended:
             effects.append(Persist(put=tuple(s.record() for s in kept), delete=ended))
         for session in kept:
-            effects.append(self._note("session.kept", session))
+            effects.append(events.SessionKept(**_of(session)))
         for record in ended:
-            effects.append(Note("session.lost", {"session_id": record.session_id}))
+            effects.append(events.SessionLost(session_id=record.session_id))
         for session_id in sorted(running):
             if self.table.get(session_id) is None:
-                effects.append(Note("session.unrecorded", {"session_id": session_id}))
+                effects.append(events.SessionUnrecorded(session_id=session_id))
                 effects.append(EndProgram(session_id))
         return effects
 
@@ -152,13 +153,13 @@ class Lifecycle:
         match outcome:
             case ProgramFailed():
                 self._do(*self._forget(session))
-                self._do(self._note("session.not_started", session, detail=outcome.detail))
+                self._do(events.SessionNotStarted(**_of(session), detail=outcome.detail))
             case SessionEnded():
                 self._do(*self._forget(session))
                 status = outcome.exit_status
-                self._do(self._note("session.ended", session, exit_status=status))
+                self._do(events.SessionEnded(**_of(session), exit_status=status))
             case _:
-                self._do(self._note("session.started", session, pid=outcome.pid))
+                self._do(events.SessionStarted(**_of(session), pid=outcome.pid))
                 if not promise.is_awaited:
                     self._do(*self._started_unseen(session))
         now = self._procedures.now
@@ -196,7 +197,7 @@ class Lifecycle:
             *(self._changed(session) if session.is_shared else []),
             Tell(client.peer, accepted),
             Attach(client.peer, session.session_id, client.columns, client.rows, fresh),
-            self._note("session.shown", session, trace_id=client.trace_id, fresh=fresh),
+            events.SessionShown(**_of(session), trace_id=client.trace_id, fresh=fresh),
         )
 
     # --- while it is shown --------------------------------------------------------------------
@@ -210,7 +211,7 @@ class Lifecycle:
         self.table.disconnect(session, now)
         if not session.is_shared:
             return detached + self._log_off(session)
-        return [*detached, *self._changed(session), self._note("session.disconnected", session)]
+        return [*detached, *self._changed(session), events.SessionDisconnected(**_of(session))]
 
     def log_off(self, session: Session) -> list[Effect]:
         """End the session's programs; the client that shows it learns of the end."""
@@ -234,21 +235,25 @@ class Lifecycle:
         if session.is_shared:
             effects.append(Persist(delete=(session.record(),)))
             effects += self._directory.remove(session_id, session.placement, session.user_name)
-        return [*effects, self._note("session.ended", session, exit_status=exit_status)]
+        return [*effects, events.SessionEnded(**_of(session), exit_status=exit_status)]
 
     def _log_off(self, session: Session) -> list[Effect]:
         self.table.log_off(session)
         told = self._directory.update(session) if session.is_shared else []
-        note = self._note("session.logged_off", session)
-        return [*told, EndProgram(session.session_id), note]
+        logged_off = events.SessionLoggedOff(**_of(session))
+        return [*told, EndProgram(session.session_id), logged_off]
 
     def _changed(self, session: Session) -> list[Effect]:
         return [Persist(put=(session.record(),)), *self._directory.update(session)]
 
-    def _note(self, event: str, session: Session, **more: object) -> Note:
-        return Note(
-            event, {"session_id": session.session_id, "user_name": session.user_name, **more}
-        )
+
+class _Fields(TypedDict):
+    session_id: int
+    user_name: str
+
+
+def _of(session: Session) -> _Fields:
+    return {"session_id": session.session_id, "user_name": session.user_name}
 
 
 def _sent_away(session: Session, viewer: Client) -> list[Effect]:

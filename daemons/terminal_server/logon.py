@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
-from daemons.effects import Close, Note, Tell
+from daemons import events
+from daemons.effects import Close, Tell
 from daemons.procedures import Procedure, Procedures, look_up, verify
 from daemons.terminal_server.client import Client, Refusal
 from daemons.terminal_server.directory import DirectoryLink
@@ -168,8 +169,10 @@ class Logon:
             ticket=placed.ticket,
             session_id=placed.session_id,
         )
-        fields = {"trace_id": client.trace_id, "to": placed.host, "session_id": placed.session_id}
-        self._do(Tell(client.peer, redirect), Note("logon.redirected", fields))
+        redirected = events.LogonRedirected(
+            trace_id=client.trace_id, server=placed.host, session_id=placed.session_id
+        )
+        self._do(Tell(client.peer, redirect), redirected)
 
     def _refuse(
         self, client: Client, request: LogonRequest, refusal: Refusal, attempts_left: int
@@ -181,13 +184,13 @@ class Logon:
             retry_after_seconds=refusal.retry_seconds,
             trace_id=client.trace_id,
         )
-        fields = {
-            "trace_id": client.trace_id,
-            "user_name": request.user_name,
-            "code": refusal.code.name,
-            "why": refusal.why,
-        }
-        self._do(Tell(client.peer, refused), Note("logon.refused", fields))
+        event = events.LogonRefused(
+            trace_id=client.trace_id,
+            user_name=request.user_name,
+            code=refusal.code,
+            detail=refusal.why,
+        )
+        self._do(Tell(client.peer, refused), event)
 
 
 def _ticket_invalid(client: Client, why: str) -> Refusal:

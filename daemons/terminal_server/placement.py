@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from daemons.effects import Note
+from daemons import events
 from daemons.procedures import Procedure, Procedures
 from daemons.settings import Application
 from daemons.terminal_server.client import Client, Refusal
@@ -90,8 +90,11 @@ class Placement:
         placed = yield from self._directory.ask(question, SessionPlaced, PLACING_SECONDS)
         if isinstance(placed, SessionPlaced):
             return placed
-        fields = {"trace_id": client.trace_id, "code": placed.code.name}
-        self._do(Note("directory.did_not_place", fields))
+        self._do(
+            events.DirectoryDidNotPlace(
+                trace_id=client.trace_id, code=placed.code, detail=placed.detail
+            )
+        )
         return None
 
     def _here(

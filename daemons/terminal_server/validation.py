@@ -3,11 +3,13 @@ full one. Only now, for an interrupted logon validates nothing (KB 287687)."""
 
 from __future__ import annotations
 
-from daemons.effects import Effect, Note
+from daemons import events
+from daemons.effects import Effect
 from daemons.procedures import Procedure, Procedures
 from daemons.terminal_server.client import AcceptedLicense, Client
 from daemons.terminal_server.inquiry import inquire
 from daemons.terminal_server.license_servers import LicenseServers
+from tsproto.errors import ErrorCode
 from tsproto.messages import Done, LicenseKind, MarkValidated
 
 # Beyond it a device is validated at its next logon: license servers that are so slow need rest.
@@ -31,7 +33,7 @@ class Validations:
         if device_id in self._running:
             return []
         if len(self._running) >= VALIDATIONS_MAX:
-            return [Note("license.not_validated", {"trace_id": client.trace_id, "why": "BUSY"})]
+            return [events.DeviceNotValidated(trace_id=client.trace_id, code=ErrorCode.BUSY)]
         self._running.add(device_id)
         question = MarkValidated(
             device_id=device_id,
@@ -54,6 +56,10 @@ class Validations:
             procedures=self._procedures,
         )
         self._running.discard(question.device_id)
-        event = "license.validated" if verdict.answer else "license.not_validated"
-        fields = {"trace_id": question.trace_id, "asked": list(verdict.asked)}
-        self._procedures.do(Note(event, fields))
+        trace_id, asked = question.trace_id, verdict.asked
+        if verdict.answer is not None:
+            self._procedures.do(events.DeviceValidated(trace_id=trace_id, asked=asked))
+            return
+        code = verdict.refusal.code if verdict.refusal else ErrorCode.NO_LICENSE_SERVER
+        not_validated = events.DeviceNotValidated(trace_id=trace_id, code=code, asked=asked)
+        self._procedures.do(not_validated)

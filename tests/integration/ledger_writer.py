@@ -23,7 +23,7 @@ class Entry(Record, frozen=True, kw_only=True):
 
 async def main(path: Path) -> None:
     store = SqliteStore(path)
-    await store.open("writer", [Entry])
+    await store.open([Entry])
     first = len(await store.load(Entry))
     for number in range(first, first + ENTRIES_MAX):
         await store.commit([Persist(put=(Entry(number=number),))])

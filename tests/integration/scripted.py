@@ -127,7 +127,7 @@ class Daemon:
         self.running = asyncio.create_task(self._run())
 
     async def _run(self) -> int:
-        await self.store.open("test", [Row])
+        await self.store.open([Row])
         return await self.shell.run()
 
     def endpoint(self) -> Endpoint:

@@ -18,7 +18,7 @@ from daemons.effects import (
     Resize,
     StartProgram,
 )
-from daemons.program_runner import Sessions
+from daemons.program_runner import ProgramRunner
 from tests.integration.keepers import DASH
 from tsproto.errors import ErrorCode
 from tsproto.messages import Role
@@ -81,7 +81,7 @@ class Server:
         self.started: asyncio.Queue[tuple[int, ProgramStarted | ProgramFailed]] = asyncio.Queue()
         self.ended: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
         self.clients: dict[int, Client] = {}
-        self.sessions = Sessions(
+        self.sessions = ProgramRunner(
             given,
             folder,
             link_of=lambda peer: self.clients.get(peer.link),

@@ -23,7 +23,7 @@ import pytest
 
 from daemons.keeper import launch
 from daemons.keeper.client import HeldProgram
-from daemons.keeper.kept_program import Session, signal_all, with_processes
+from daemons.keeper.kept_program import KeptProgram, signal_all, with_processes
 from tests.integration.keepers import RING_BYTES, Terminal, is_readable, program
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -31,7 +31,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 
 class Started:
     def __init__(self, **given: Any) -> None:
-        self.session = Session(program(**given), 100, 30, RING_BYTES)
+        self.session = KeptProgram(program(**given), 100, 30, RING_BYTES)
         self.failure = self.session.read_failure()
         held = HeldProgram(self.session.pid, os.dup(self.session.master), os.dup(self.session.ring))
         self.terminal = Terminal(held)

@@ -51,14 +51,17 @@ PLAN = lab.Plan(
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("lab")
     lab.up(folder, PLAN, say=lambda line: None)
+    keeper = folder / "ts1" / "state" / "keeper.pid"
     try:
         yield folder
+        assert keeper.exists()
         for daemon in lab.load(folder).daemons:
             assert lab.pid_of(folder, daemon.name), f"{daemon.name} ended"
             assert "Traceback" not in (folder / daemon.name / "log").read_text()
     finally:
         lab.down(folder)
     assert [d["pid"] for d in lab.status(folder)["daemons"]] == [None] * 3
+    assert not keeper.exists(), "the keeper goes on after `tsfarm lab down`"
 
 
 class Stranger:

@@ -40,6 +40,7 @@ from tsproto.messages import (
     LogonAccepted,
     Message,
     QuerySessions,
+    ResizeSession,
     Role,
 )
 from tsproto.transport import Link
@@ -174,3 +175,42 @@ async def test_when_a_link_is_lost_its_asks_fail_and_then_the_peer_is_lost() -> 
             who.request(QuerySessions())
             assert await told(running, 5) == Failed(ErrorCode.NOT_PERMITTED, "not you")
             assert (await told(running, "lost")).dialled == endpoint
+
+
+async def test_a_core_that_asks_and_then_closes_that_link_gets_its_outcome_at_once() -> None:
+    async with daemon(DIRECTORY, silence) as directory:
+        endpoint = directory.endpoint()
+        join = JoinFarm(address=HOST, port=1, incarnation=bytes(16))
+
+        def ask_and_close(peer: Peer) -> list[Effect]:
+            if peer.dialled is None:
+                return []
+            return [Ask(endpoint, join, 7, 60.0), Close(peer, ErrorCode.NORMAL)]
+
+        reply: Reply = lambda caller, message: [Dial(endpoint, 6)]  # noqa: E731
+        async with daemon(TERMINAL_SERVER, reply) as running, administrator(running) as who:
+            running.core.welcome = ask_and_close
+            who.request(QuerySessions())
+            assert await told(running, 7) == Failed(ErrorCode.CONNECTION_LOST, "we hung up")
+
+
+async def test_what_a_client_says_after_it_was_hung_up_on_reaches_nobody() -> None:
+    """Bytes of a session let the core decide in the middle of what one read has brought."""
+
+    def hang_up(caller: Caller, message: Message) -> list[Effect]:
+        return [Close(caller.peer, ErrorCode.OUT_OF_ORDER)]
+
+    async with daemon(TERMINAL_SERVER, hang_up, traffic=Echo()) as running:
+        running.core.welcome = show_session
+        async with dialled(running.port, role=Role.CLIENT) as client:
+            for _ in range(2):
+                await client.next(Received)
+            client.link.send(ResizeSession(columns=80, rows=24))
+            client.link.send_session_bytes(b"hello")
+            client.link.send(ResizeSession(columns=80, rows=25))
+            client.link.flush()
+            while not isinstance(event := await client.events.get(), Closed):
+                pass
+            assert event.code is ErrorCode.OUT_OF_ORDER
+        async with administrator(running):
+            pass

@@ -18,7 +18,7 @@ from bench.trivial import Trivial
 from clients.load.drivers import requests
 from clients.load.drivers.directory import Directory
 from clients.load.drivers.licenses import Licenses
-from clients.load.drivers.line import JOURNEYS_MAX
+from clients.load.drivers.request_link import JOURNEYS_MAX
 from clients.load.measuring.measures import Interval, Measures
 from clients.load.pacing import Driver
 from clients.load.processes.assignment import Assignment, Farm

@@ -16,7 +16,7 @@ from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Person
 from clients.load.visitors.devices import Devices
 from clients.load.visitors.shell import OUTPUT_LINE
-from clients.load.visitors.visitor import Desk, JourneyEnded, Surroundings, Visitor
+from clients.load.visitors.visitor import JourneyEnded, VirtualUser, Visitor, WorkerContext
 from clients.steps import Host
 from tests.integration.scripted_server import Farm
 from tests.integration.scripted_shell import ScriptedShell
@@ -33,8 +33,8 @@ class Run:
     def __init__(self, *servers: ScriptedShell, patience_seconds: float = 20.0) -> None:
         self.measures = Measures(0, lambda: 0.0)
         self.violations: list[tuple[str, str]] = []
-        self.desk = Desk(Person("user1", b"secret"))
-        self._around = Surroundings(
+        self.user = VirtualUser(Person("user1", b"secret"))
+        self._context = WorkerContext(
             hosts=tuple(Host("127.0.0.1", server.port) for server in servers),
             authority=servers[0].farm.authority,
             devices=Devices(1, None),
@@ -46,7 +46,7 @@ class Run:
 
     def visitor(self, due: float | None = None) -> Visitor:
         due = time.monotonic() if due is None else due
-        return Visitor(self._around, self.desk, due, random.Random(1))
+        return Visitor(self._context, self.user, due, random.Random(1))
 
     def counts(self) -> dict[str, int]:
         """How often each step succeeded, and of those that failed their code."""
@@ -144,7 +144,7 @@ async def test_a_session_that_was_left_is_there_for_the_next_journey(run: Run) -
     await first.leave()
     await run.visitor().logoff()
     assert run.counts() == {"logon": 1, "reconnect": 1, "logoff": 1}
-    assert not run.desk.has_session
+    assert not run.user.has_session
 
 
 async def test_a_first_visit_is_from_another_device(run: Run, server: ScriptedShell) -> None:
@@ -234,7 +234,7 @@ async def test_a_refused_logon_is_counted_by_its_code(run: Run, server: Scripted
     await ended(visitor.logon())
     await visitor.leave()
     assert run.counts() == {"logon LOGON_FAILED": 1}
-    assert not run.desk.has_session
+    assert not run.user.has_session
 
 
 async def test_a_key_that_never_comes_back_is_unanswered(server: ScriptedShell) -> None:
@@ -253,7 +253,7 @@ async def test_a_logon_that_is_never_answered_is_unanswered(server: ScriptedShel
     await ended(visitor.logon())
     await visitor.leave()
     assert run.counts() == {"logon UNANSWERED": 1}
-    assert run.desk.has_session, "there may be one that nobody saw"
+    assert run.user.has_session, "there may be one that nobody saw"
 
 
 async def test_a_link_that_is_lost_while_somebody_thinks_ends_the_journey(

@@ -15,6 +15,7 @@ from pyghostty import Terminal
 
 from daemons import settings
 from daemons.effects import ProgramFailed, ProgramStarted
+from daemons.events import KeeperLost
 from daemons.program_runner import STATUS_UNKNOWN
 from tests.integration.keepers import (
     end_process,
@@ -309,7 +310,8 @@ async def test_logons_in_the_moment_of_the_keepers_death_succeed(
             outcomes = [await server.started.get() for _ in range(4)]
             assert [type(outcome) for _, outcome in outcomes] == [ProgramStarted] * 4
             assert await server.sessions.adopt() == [1, 2, 3, 4]
-    assert [event["event"] for event in logged].count("keeper.lost") == 1
+    events = [line["event"] for line in logged]
+    assert [type(event) for event in events].count(KeeperLost) == 1
 
 
 async def test_a_killed_keeper_costs_no_session(folder: Path) -> None:

@@ -16,11 +16,10 @@ from daemons.effects import (
     Caller,
     Close,
     Effect,
-    Note,
     Verified,
     Verify,
 )
-from daemons.events import DaemonBroken
+from daemons.events import DaemonBroken, DaemonStopping, StoreFailed
 from daemons.shell import (
     EXIT_BROKEN,
     EXIT_STOPPED,
@@ -105,7 +104,7 @@ async def test_an_effect_of_one_kind_of_daemon_goes_to_its_performer() -> None:
 
 
 async def test_a_stalled_disk_makes_new_requests_busy() -> None:
-    waiting = [Note("row.kept")] * EFFECTS_WAITING_MAX
+    waiting = [DaemonStopping(name="ls1")] * EFFECTS_WAITING_MAX
     reply = servers(PERSIST, *waiting)
     async with daemon(DIRECTORY, reply) as running, administrator(running) as who:
         who.request(QueryServers())
@@ -220,8 +219,7 @@ async def test_a_store_that_fails_stops_the_daemon_before_anything_is_promised()
             who.request(QueryServers())
             assert (await who.closed()).code is ErrorCode.SHUTTING_DOWN
             assert await running.running == EXIT_STORE
-    (line,) = [line for line in lines if line["event"] == "store.failed"]
-    assert (line["log_level"], line["error"]) == ("critical", "the disk is full")
+    assert StoreFailed(error="the disk is full") in [line["event"] for line in lines]
 
 
 async def test_a_fault_of_the_core_stops_the_daemon() -> None:

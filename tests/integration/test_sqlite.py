@@ -42,7 +42,7 @@ def acknowledged(process: subprocess.Popen[bytes], count: int) -> list[int]:
 
 async def entries(path: Path) -> list[int]:
     store = SqliteStore(path)
-    await store.open("reader", [Entry])
+    await store.open([Entry])
     found = await store.load(Entry)
     await store.close()
     return [entry.number for entry in found]
@@ -68,7 +68,7 @@ async def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Pat
         process.stdout.readline()
         store = SqliteStore(path)
         with pytest.raises(StaleOwner, match="ledger.sqlite: another process owns this store"):
-            await store.open("second", [Entry])
+            await store.open([Entry])
         await store.close()
         acknowledged(process, 1)
     assert await entries(path)
@@ -84,5 +84,5 @@ async def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(content)
     store = SqliteStore(path)
     with pytest.raises(StoreError, match=r"ledger.sqlite: the file is damaged .*from a backup"):
-        await store.open("reader", [Entry])
+        await store.open([Entry])
     await store.close()

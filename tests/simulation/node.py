@@ -13,15 +13,17 @@ from daemons import effects, events
 from daemons.effects import Core, Effect, Endpoint, Failed, Outcome, Persist
 from daemons.switchboard import Step, Switchboard
 from tests.simulation.clock import NodeClock
-from tests.simulation.network import End, LinkTimer, Network
+from tests.simulation.line import SimulatedLine
+from tests.simulation.network import End, Network
 from tests.simulation.store import Disk
 from tests.simulation.witness import Witness
 from tests.simulation.world import Timer, World
 from tsproto import limits
-from tsproto.connection import Closed, Connection, Event, Received
 from tsproto.errors import ErrorCode
 from tsproto.identity import Identity
-from tsproto.messages import LinkState, Message, Role
+from tsproto.messages import Role
+
+Board = Switchboard[SimulatedLine]
 
 RESTART_SECONDS = 1.0
 
@@ -34,105 +36,6 @@ class Kind(Protocol):
     def make_core(self, node: Node) -> Core: ...
     def perform(self, node: Node, effect: Effect) -> None: ...
     def on_crash(self, node: Node) -> None: ...
-
-
-class SimulatedLine:
-    """A connection of one process of a node, on its end of the wire."""
-
-    port = 5600
-    own_certificate = bytes(32)
-
-    def __init__(self, node: Node, end: End, dialled: Endpoint | None) -> None:
-        node.lines_made += 1
-        self.id = node.lines_made
-        self.host = end.other.address
-        self.end = end
-        self._dialled = dialled
-        self._node = node
-        self._switchboard = node.switchboard
-        self._witness = node.witness
-        self._world = node.world
-        self._connection = Connection(
-            node.kind.role,
-            node.name,
-            dialling=dialled is not None,
-            now=node.world.now,
-            farm=node.farm,
-            certified=node.network.identity_of(end.other.owner),
-            trusted=False,
-        )
-        self._timer = LinkTimer(self._world, self._connection, partial(self._notice, self._on_time))
-        end.receive = lambda data: self._notice(partial(self._on_data, data))
-        end.lost = lambda: self._notice(self._on_lost)
-
-    # --- for the switchboard ----------------------------------------------------------------------
-
-    def send(self, message: Message, request_id: int = 0) -> None:
-        self._witness.sent(self.id, message)
-        self._connection.tell_time(self._world.now)
-        self._connection.send(message, request_id)
-        if request_id:
-            self._node.maybe_crash(self)
-
-    def request(self, message: Message) -> int:
-        assert self._dialled is not None
-        self._witness.requested(self.id, self._dialled, message)
-        return self._connection.request(message)
-
-    def give_up(self, request_id: int) -> None:
-        self._connection.give_up(request_id)
-
-    def flush(self) -> None:
-        self.end.write(self._connection.data_to_send())
-        if self._connection.state is LinkState.CLOSED:
-            self.end.close()
-            self._timer.cancel()
-        else:
-            self._timer.set()
-
-    def close(
-        self, code: ErrorCode, detail: str = "", trace_id: str = "", retry_after_seconds: int = 0
-    ) -> None:
-        self._witness.closed(self.id)
-        self._connection.close(code, detail, trace_id, retry_after_seconds)
-        self.flush()
-
-    # --- for the wire -----------------------------------------------------------------------------
-
-    def die(self, *, silently: bool) -> None:
-        """Its process is killed; silently, when the whole machine is without power."""
-        self._timer.cancel()
-        if silently:
-            self.end.vanish()
-        else:
-            self.end.close()
-
-    def _notice(self, action: Callable[[], None]) -> None:
-        self._node.notice(self._switchboard, action)
-
-    def _on_data(self, data: bytes) -> None:
-        self._report(self._connection.receive_data(data, self._world.now))
-
-    def _on_lost(self) -> None:
-        self._report(self._connection.receive_eof(self._world.now))
-
-    def _on_time(self) -> None:
-        self._report(self._connection.on_deadline(self._world.now))
-
-    def _report(self, events: list[Event]) -> None:
-        node = self._node
-        for event in events:
-            self._world.messages += 1
-            if isinstance(event, Received):
-                peer = self._switchboard.peer_of(self)
-                sender = peer.name if peer else "?"
-                self._world.trace(f"{sender} -> {node.name} {type(event.message).__name__}")
-            self._switchboard.happened(self, event)
-            if isinstance(event, Closed):
-                node.lines.pop(self.id, None)
-        node.turn()
-        if not self._switchboard.is_halted:
-            self.flush()
 
 
 class Node:
@@ -148,7 +51,6 @@ class Node:
         self.farm = farm
         self.name = name
         self.host = host
-        self.port = 5600
         self.kind = kind
         self.clock = NodeClock(world)
         self.disk = Disk()
@@ -156,12 +58,11 @@ class Node:
         self.alive = False
         self.life = 0
         self.core: Core
-        self.switchboard: Switchboard[SimulatedLine]
-        self.make_switchboard: type[Switchboard[SimulatedLine]] = Switchboard
-        self.notes: Callable[[Node, effects.Note | events.Event], None] = lambda node, note: None
+        self.switchboard: Board
+        self.make_switchboard: type[Board] = Board
         self.crash_after_answer = 0.0
         self.crash_in_commit = 0.0
-        self.lines_made = 0
+        self._lines_made = 0
         self._missed: list[Callable[[], None]] | None = None  # while the process stands still
         network.add(self, Identity(farm, kind.role, name))
 
@@ -208,7 +109,7 @@ class Node:
 
     # --- what the process notices ---------------------------------------------------------------
 
-    def notice(self, switchboard: Switchboard[SimulatedLine], action: Callable[[], None]) -> None:
+    def notice(self, switchboard: Board, action: Callable[[], None]) -> None:
         """Something happens to the process of this switchboard: it acts now, or when it runs on;
         never when it is dead."""
         if switchboard.is_halted:
@@ -224,7 +125,7 @@ class Node:
             self._missed = []
             self.world.after(seconds, partial(self._run_on, self.switchboard))
 
-    def _run_on(self, switchboard: Switchboard[SimulatedLine]) -> None:
+    def _run_on(self, switchboard: Board) -> None:
         if not switchboard.is_halted:
             self.witness.forgive_lateness()
             missed, self._missed = self._missed or [], None
@@ -241,7 +142,10 @@ class Node:
     # --- one turn -------------------------------------------------------------------------------
 
     def feed(self, step: Step) -> None:
-        self.switchboard.add(lambda now: self.witness.decided(step(now)))
+        self._run(lambda now: self.witness.decided(step(now)))
+
+    def _run(self, step: Step) -> None:
+        self.switchboard.add(step)
         self.turn()
 
     def answer(self, ticket: int, outcome: Outcome) -> None:
@@ -285,9 +189,8 @@ class Node:
     def perform(self, effect: Effect) -> None:
         self.witness.performed(effect)
         match effect:
-            case effects.Note() | events.Event():
+            case events.Event():
                 self.world.trace(f"{self.name} {effect.event}")
-                self.notes(self, effect)
             case effects.Broadcast(datagram):
                 self.network.broadcast(self.name, self.host, limits.DISCOVERY_PORT, datagram)
             case effects.SendDatagram(host, _, datagram):
@@ -348,11 +251,7 @@ class Node:
     def on_datagram(self, host: str, port: int, datagram: bytes) -> None:
         if self.alive:
             hear = partial(self.witness.on_datagram, host, port, datagram)
-            self.notice(self.switchboard, lambda: self._hear(hear))
-
-    def _hear(self, step: Step) -> None:
-        self.switchboard.add(step)
-        self.turn()
+            self.notice(self.switchboard, partial(self._run, hear))
 
     def on_connection(self, end: End) -> bool:
         """The kernel accepts, also while the process stands still."""
@@ -361,6 +260,6 @@ class Node:
         return self.alive
 
     def _line(self, end: End, dialled: Endpoint | None) -> SimulatedLine:
-        line = SimulatedLine(self, end, dialled)
-        self.lines[line.id] = line
+        self._lines_made += 1
+        line = self.lines[self._lines_made] = SimulatedLine(self, self._lines_made, end, dialled)
         return line

@@ -11,7 +11,7 @@ from daemons.effects import Answer, Caller, Core, Effect
 from daemons.license_server.records import LicenseRecord
 from tests.simulation.farm import Farm
 from tests.simulation.node import Kind, Node
-from tests.simulation.planted_switchboard import HastySwitchboard
+from tests.simulation.planted_switchboard import SWITCHBOARDS, AnswersBeforeTheCommit
 from tsproto.messages import (
     AcquireLicense,
     LicenseIssued,
@@ -26,7 +26,7 @@ from tsproto.messages import (
 
 def answers_before_the_commit(farm: Farm) -> None:
     for node in farm.license_servers:
-        node.make_switchboard = HastySwitchboard
+        node.make_switchboard = AnswersBeforeTheCommit
 
 
 def looks_up_then_registers(farm: Farm) -> None:
@@ -108,7 +108,7 @@ def forgets_what_it_lent(farm: Farm) -> None:
 
 
 PLANTED: dict[str, Callable[[Farm], None]] = {
-    "answers before the commit": answers_before_the_commit,
+    **SWITCHBOARDS,
     "looks up, then registers": looks_up_then_registers,
     "never removes a row": never_removes_a_row,
     "validates without a logon": validates_without_a_logon,

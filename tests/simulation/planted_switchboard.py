@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from daemons.effects import Core, Effect, EffectQueue, Persist
-from daemons.switchboard import Hands, Switchboard
-from tests.simulation.node import SimulatedLine
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
-Board = Switchboard[SimulatedLine]
+from daemons.effects import Close, Core, Effect, EffectQueue, Endpoint, Failed, Persist
+from daemons.routes import Routes
+from daemons.switchboard import Hands, OpenLink
+from tests.simulation.line import SimulatedLine
+from tests.simulation.node import Board
+from tests.simulation.pipeliner import Pipeliner
+from tsproto.messages import Message
+
+if TYPE_CHECKING:
+    from tests.simulation.farm import Farm
+
+SLOW_COMMIT_SECONDS = (0.05, 0.8)
+
+Lines = Routes[SimulatedLine]
 
 
 class HastyQueue(EffectQueue):
@@ -15,9 +28,134 @@ class HastyQueue(EffectQueue):
         return [effect for effect in effects if not isinstance(effect, Persist)]
 
 
-class HastySwitchboard(Board):
-    """Answers leave before their commit."""
-
+class AnswersBeforeTheCommit(Board):
     def __init__(self, core: Core, hands: Hands) -> None:
         super().__init__(core, hands)
         self.queue = HastyQueue()
+
+
+class OvertakingQueue(EffectQueue):
+    """What needs no commit itself does not wait for the one under way."""
+
+    def add(self, effects: list[Effect]) -> list[Effect]:
+        if any(isinstance(effect, Persist) for effect in effects):
+            return super().add(effects)
+        return effects
+
+
+class OvertakesTheCommit(Board):
+    def __init__(self, core: Core, hands: Hands) -> None:
+        super().__init__(core, hands)
+        self.queue = OvertakingQueue()
+
+
+class _OtherRoutes(Board):
+    """A switchboard with these routes."""
+
+    routes: type[Lines]
+
+    def __init__(self, core: Core, hands: Hands) -> None:
+        super().__init__(core, hands)
+        self._routes = self.routes(hands.dial, self.answer)
+
+
+class ForgetfulRoutes(Lines):
+    def ended(self, line_id: int, failure: Failed) -> None:
+        if line_id in self._dialled:
+            self._dialled[line_id][1].asked.clear()
+        super().ended(line_id, failure)
+
+
+class ForgetsTheQuestionsOfAClosedLink(_OtherRoutes):
+    routes = ForgetfulRoutes
+
+
+class ConfusedRoutes(Lines):
+    def give_up(self, ticks: float) -> None:
+        """The newest question fails for the one whose time is over."""
+        if self._timeouts and self._timeouts[0][0] <= ticks and self._open:
+            due = self._timeouts[0][1]
+            newest = max(self._open)
+            if due in self._open and due != newest:
+                self._timeouts[0] = (self._timeouts[0][0], newest)
+        super().give_up(ticks)
+
+
+class GivesATimeoutToAnotherTicket(_OtherRoutes):
+    routes = ConfusedRoutes
+
+
+class HopefulRoutes(Lines):
+    def dial_failed(self, endpoint: Endpoint, failure: Failed) -> None:
+        """As if it might still succeed."""
+
+
+class ForgetsAFailedDial(_OtherRoutes):
+    routes = HopefulRoutes
+
+
+class PatientRoutes(Lines):
+    @property
+    def next_timeout(self) -> float | None:
+        return None
+
+    def give_up(self, ticks: float) -> None: ...
+
+
+class NeverTimesOut(_OtherRoutes):
+    routes = PatientRoutes
+
+
+class TellsALossAfterAClose(Board):
+    def _close(self, effect: Close) -> None:
+        if link := self._links.get(effect.peer.link):
+            self.add(partial(self._core.on_peer_lost, link.peer))
+        super()._close(effect)
+
+
+class TellsALossBeforeItsClose(Board):
+    """Only while the Close waits for a commit."""
+
+    def _on_lost(self, link: OpenLink[SimulatedLine], now: float) -> list[Effect]:
+        link.is_closing = False
+        return super()._on_lost(link, now)
+
+
+class HearsAPeerThatItHungUpOn(Board):
+    def _on_message(
+        self, link: OpenLink[SimulatedLine], message: Message, now: float
+    ) -> list[Effect]:
+        link.is_closing = False
+        if link.line is None:
+            return []
+        return super()._on_message(link, message, now)
+
+
+def _planted(switchboard: type[Board]) -> Callable[[Farm], None]:
+    """On every node, with the work that brings such bugs out: slow disks, and a client that says
+    more behind what gets it hung up on."""
+
+    def plant(farm: Farm) -> None:
+        for node in farm.nodes:
+            node.make_switchboard = switchboard
+            node.disk.commit_seconds = SLOW_COMMIT_SECONDS
+        addresses = [node.host for node, _ in farm.terminal_servers]
+        Pipeliner(farm.world, farm.network, addresses).visit()
+
+    return plant
+
+
+SWITCHBOARDS: dict[str, Callable[[Farm], None]] = {
+    name: _planted(switchboard)
+    for name, switchboard in {
+        "answers before the commit": AnswersBeforeTheCommit,
+        "overtakes the commit": OvertakesTheCommit,
+        "forgets the questions of a closed link": ForgetsTheQuestionsOfAClosedLink,
+        "gives a time-out to another ticket": GivesATimeoutToAnotherTicket,
+        "forgets a failed dial": ForgetsAFailedDial,
+        "never times out": NeverTimesOut,
+        "tells a loss after a Close": TellsALossAfterAClose,
+        "tells a loss before its Close": TellsALossBeforeItsClose,
+        "hears a peer that it hung up on": HearsAPeerThatItHungUpOn,
+    }.items()
+}

@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable
 
 from tsproto import messages
+from tsproto.errors import RETIRED_CODES
 from tsproto.reference import entries, shapes, states, worked
-from tsproto.reference.markdown import docstring, words
+from tsproto.reference.markdown import words
 from tsproto.requirements import CHAPTERS
 
 _INSERTION = re.compile(r"\{\{([\w-]+)(?: ([\w-]+))?\}\}")
@@ -22,18 +23,17 @@ _INSERTIONS: dict[str, Callable[[str], str]] = {
     "limit": entries.limit,
     "connection": states.connection,
     "overview": lambda _: entries.overview(),
-    "retired": lambda _: _retired(),
+    "retired": lambda _: words([str(number) for number in messages.RETIRED]),
+    "retired-codes": lambda _: words([str(number) for number in RETIRED_CODES]),
     "codes": lambda _: entries.codes(),
     "limits": lambda _: entries.limit_tables(),
     "rows": lambda _: entries.rows(),
     "types": lambda _: shapes.named_types(),
     "enumerations": lambda _: shapes.enumerations(),
     "roles": lambda _: states.who_may_dial(),
-    "link-states": lambda _: docstring(messages.LinkState),
-    "kinds": lambda _: docstring(messages.Kind),
     "frame": lambda _: worked.frame(),
-    "token": lambda _: worked.token(),
-    "proof": lambda _: worked.proof(),
+    "token": worked.token,
+    "proof": worked.proof,
     "query": lambda _: worked.query(),
     "answer": lambda _: worked.answer(),
 }
@@ -60,8 +60,3 @@ def _entry(number: int, heading: str) -> str:
     title = heading.removeprefix("## ")
     anchor = re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
     return f"{number}. [{title}](#{anchor})"
-
-
-def _retired() -> str:
-    numbers = messages.RETIRED
-    return f"retired are {words(map(str, numbers))}" if numbers else "none is retired yet"

@@ -69,7 +69,7 @@ def _facts(found: type[Message]) -> Iterator[str]:
     yield f"- {row.kind.value.capitalize()}, from {roles(row.senders)} to {_receivers(row)}"
     yield f"- In state {_states(row.states)}" + (f"; then {row.then.name}" if row.then else "")
     if row.kind is Kind.REQUEST:
-        yield f"- Answered by {words(map(link_to, row.answers), 'or')}, or {link_to('Refused')}"
+        yield f"- Answered by {words([*map(link_to, row.answers)], 'or')}, or {link_to('Refused')}"
     if row.kind is Kind.ANSWER:
         yield f"- Answers {_requests_of(found)}"
     errors = [cause for cause in causes() if found.__name__ in cause.after]
@@ -82,7 +82,7 @@ def _requests_of(answer: type[Message]) -> str:
     if answer is messages.Refused:
         return "every request"
     requests = [name for name, one in _BY_NAME.items() if answer.__name__ in one.row.answers]
-    return words(map(link_to, requests), "or")
+    return words([*map(link_to, requests)], "or")
 
 
 def _receivers(row: Row) -> str:
@@ -90,7 +90,7 @@ def _receivers(row: Row) -> str:
 
 
 def roles(found: frozenset[Role]) -> str:
-    return ROLE_WORDS.get(found) or words(map(role_name, sorted(found)), "or")
+    return ROLE_WORDS.get(found) or words([*map(role_name, sorted(found))], "or")
 
 
 def _states(states: frozenset[LinkState]) -> str:

@@ -41,9 +41,9 @@ def role_name(role: Role) -> str:
     return role.name.lower().replace("_", " ")
 
 
-def words(names: Iterable[str], last: str = "and") -> str:
-    """ "a, b and c"."""
-    *others, final = names
+def words(names: Sequence[str], last: str = "and") -> str:
+    """ "a, b and c"; "none" where there is none."""
+    *others, final = names or ("none",)
     return f"{', '.join(others)} {last} {final}" if others else final
 
 

@@ -1,7 +1,7 @@
 """Bare requests to a session directory, as terminal servers make them for users.
 
-Every link joins the farm as a host of its own, without sessions, and its users log on there. When
-the links are closed the directory forgets these hosts by itself, and all that was theirs.
+Every link joins the farm as a host of its own without sessions. When a link is closed the directory
+forgets its host and the host's sessions.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections import deque
 from typing import Final
 
-from clients.load.drivers.line import Line, Move
+from clients.load.drivers.request_link import Move, RequestLink
 from clients.load.drivers.requests import Requests
 from tsproto.messages import (
     JoinFarm,
@@ -29,21 +29,17 @@ from tsproto.messages import (
 WHERE_IT_IS: Final = "a user with a session is led to it"
 WHERE_ASKED: Final = "a user without a session is placed where they came"
 FENCED: Final = "a later placement has a higher number"
-RULES = {WHERE_IT_IS: ("query",), WHERE_ASKED: ("place",), FENCED: ("place", "query")}
-"""Each with the steps that show whether it is kept."""
 
-# Nobody is ever led to these hosts: a redirect's ticket is not followed here.
-ADDRESS = "192.0.2.1"  # RFC 5737: for documentation, and nobody's
+ADDRESS = "192.0.2.1"  # RFC 5737, for documentation: nobody is redirected to these hosts
 PORT = 5600
-SESSIONS_MAX = 100_000  # as many as a directory keeps of one host
+SESSIONS_MAX = 100_000  # a directory's limit for one host
 PREFIX_BYTES = 6
-# Users with a session that a journey which does not begin with `place` can go on with.
-SETTLED_MAX = 100_000
+SETTLED_MAX = 100_000  # users with a session, for journeys that do not begin with `place`
 
 
 class User:
-    """A user and their session. `placement` 0: not placed yet; `is_reported`: it stands in the
-    directory."""
+    """A user and their session. `placement` is 0 before the first one; `is_reported` while the
+    directory has the session."""
 
     __slots__ = (
         "created_at",
@@ -66,7 +62,7 @@ class User:
 
 
 class Host:
-    """A host that a link passes for."""
+    """The host that a link acts as."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -77,6 +73,7 @@ class Host:
 class Directory(Requests[User]):
     """A `Driver` for scenarios that drive `directory`."""
 
+    rules = {WHERE_IT_IS: ("query",), WHERE_ASKED: ("place",), FENCED: ("place", "query")}
     asks = Role.SESSION_DIRECTORY
 
     def moves(self) -> dict[str, Move[User]]:
@@ -90,20 +87,20 @@ class Directory(Requests[User]):
         )
         return {move.name: move for move in moves}
 
-    async def introduce(self, line: Line[User]) -> None:
-        """Join the farm under the link's name, as a host that has just begun."""
-        self._hosts[line.name] = Host(line.name)
-        await line.ask(
+    async def introduce(self, link: RequestLink[User]) -> None:
+        """Join the farm under the link's name, as a host that has just started."""
+        self._hosts[link.name] = Host(link.name)
+        await link.ask(
             JoinFarm(
                 address=ADDRESS, port=PORT, incarnation=os.urandom(16), sessions_max=SESSIONS_MAX
             )
         )
-        await line.ask(SyncSessions(sessions=[], last=True))
+        await link.ask(SyncSessions(sessions=[], last=True))
 
-    def subject(self, line: Line[User], first: Move[User]) -> User:
-        """A new user; where the journey does not begin with `place`, one who has a session, if
-        there is any yet."""
-        host = self._hosts[line.name]
+    def subject(self, link: RequestLink[User], first: Move[User]) -> User:
+        """A new user; for a journey that does not begin with `place`, a user with a session, if
+        there is one."""
+        host = self._hosts[link.name]
         if first.name != "place" and host.settled:
             return host.settled.popleft()
         host.sessions_made += 1

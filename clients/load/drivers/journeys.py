@@ -1,4 +1,4 @@
-"""Which journey an arrival makes: chosen among a scenario's by weight."""
+"""Chooses the journey of an arrival, at random by weight."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Bare requests to license servers, as terminal servers make them for devices.
 
-Every device of a run is a new one: an id that no other run has had. Nobody proves a device to a
-license server, so it needs no key. What the servers must keep to is checked on every answer ("How
-Terminal Services Licensing Works", KB 287687).
+Every device of a run has a new id. License servers do not ask devices for proof, so these have no
+key. Every answer is checked against the rules of licensing ("How Terminal Services Licensing
+Works", KB 287687).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from collections import deque
 from typing import Final
 
-from clients.load.drivers.line import Line, Move
+from clients.load.drivers.request_link import Move, RequestLink
 from clients.load.drivers.requests import Requests
 from clients.steps import Host
 from tsproto.messages import (
@@ -28,20 +28,17 @@ SAME_TOKEN: Final = "the same device gets the same token"
 FULL_AFTER_LOGON: Final = "no full token before a logon"
 NEVER_BACK: Final = "no temporary token after a full one"
 TOKENS_GIVEN = ("issue", "upgrade", "renew")
-RULES = dict.fromkeys((SAME_TOKEN, FULL_AFTER_LOGON, NEVER_BACK), TOKENS_GIVEN)
-"""Each with the steps that show whether it is kept."""
 
 PREFIX_BYTES = 24
-PRODUCT_VERSION = 1
+PRODUCT, PRODUCT_VERSION = "terminal-server", 1
 USER_NAME = "load"
-# Devices of a license server that a journey which does not begin with `issue` can go on with; the
-# oldest are forgotten.
+# Devices of a license server, for journeys that do not begin with `issue`; the oldest go first.
 KNOWN_MAX = 100_000
 
 
 class Device:
-    """What a device was given so far. An id is empty while there is none. `kin` are the known
-    devices of its license server: another one would give it a token of its own."""
+    """A device and its tokens; an id is empty before there is one. `kin` are the known devices of
+    its license server: another server would issue a token of its own."""
 
     __slots__ = ("acquire", "full_id", "is_validated", "kin", "temporary_id")
 
@@ -56,6 +53,7 @@ class Device:
 class Licenses(Requests[Device]):
     """A `Driver` for scenarios that drive `licenses`."""
 
+    rules = dict.fromkeys((SAME_TOKEN, FULL_AFTER_LOGON, NEVER_BACK), TOKENS_GIVEN)
     asks = Role.LICENSE_SERVER
 
     def moves(self) -> dict[str, Move[Device]]:
@@ -70,12 +68,12 @@ class Licenses(Requests[Device]):
         )
         return {move.name: move for move in moves}
 
-    def subject(self, line: Line[Device], first: Move[Device]) -> Device:
-        """A new device; where the journey does not begin with its first token, one that has one,
-        if there is any yet."""
-        kin = self._known.get(line.host)
+    def subject(self, link: RequestLink[Device], first: Move[Device]) -> Device:
+        """A new device; for a journey that does not begin with `issue`, a device with a token, if
+        there is one."""
+        kin = self._known.get(link.host)
         if kin is None:
-            kin = self._known[line.host] = deque(maxlen=KNOWN_MAX)
+            kin = self._known[link.host] = deque(maxlen=KNOWN_MAX)
         if kin and first.name != "issue":
             return kin.popleft()
         self._made += 1
@@ -84,7 +82,7 @@ class Licenses(Requests[Device]):
             device_id=device_id,
             device_name=f"load-{self._made}",
             user_name=USER_NAME,
-            product=self.product,
+            product=PRODUCT,
             product_version=PRODUCT_VERSION,
         )
         return Device(acquire, kin)

@@ -1,8 +1,8 @@
-"""Bare requests to a license server or session directory, from links that pass for terminal
-servers: how much can it take, without users and terminals around it?
+"""Bare requests to a license server or session directory, over links that act as terminal servers.
 
-A journey here is a small machine: it sends a request, and when the answer comes its next one goes
-out on the same link. There is no task for any of them, and one write a wake-up and link.
+Measures a server without users and terminals around it. A journey is a small state machine: it
+sends a request, and on the answer the next one on the same link. There is no task for a journey,
+and one write for each link and wake-up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar
 
 from clients.load.drivers.journeys import Journeys
-from clients.load.drivers.line import Journey, Line, Move
+from clients.load.drivers.request_link import Journey, Move, RequestLink
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Assignment
 from clients.steps import Host
@@ -28,7 +28,7 @@ from tsproto.messages import Role
 
 S = TypeVar("S")
 
-SWEEP_SECONDS = 1.0  # how often requests without an answer, or without a link, are looked for
+SWEEP_SECONDS = 1.0  # between searches for requests without an answer or a link
 RUN_BYTES = 3
 OPENING_AT_ONCE = limits.HANDSHAKES_PER_ADDRESS_MAX
 
@@ -49,14 +49,13 @@ class Requests(Generic[S]):
         self.on_finished: Callable[[], None] = lambda: None
         self.measures = measures
         self.on_violation = on_violation
-        self.product = assignment.product
         self._assignment = assignment
-        self._run = os.urandom(RUN_BYTES).hex()  # two runs at once are not taken for each other
-        self._lines: list[Line[S]] = []
-        self._next_line = 0
-        self._serving: Line[S] | None = None
-        self._unflushed: list[Line[S]] = []
-        # What journeys were to begin with that found no link standing.
+        self._run = os.urandom(RUN_BYTES).hex()  # tells apart two runs at one time
+        self._links: list[RequestLink[S]] = []
+        self._next_link = 0
+        self._serving: RequestLink[S] | None = None
+        self._unflushed: list[RequestLink[S]] = []
+        # The first steps of journeys that found no link open.
         self._stranded: list[str] = []
         self._lost: set[Host] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -73,17 +72,17 @@ class Requests(Generic[S]):
 
     @abstractmethod
     def moves(self) -> dict[str, Move[S]]:
-        """What each act of a journey says, and makes of the answer."""
+        """The message and the check of each act."""
 
     @abstractmethod
-    def subject(self, line: Line[S], first: Move[S]) -> S:
-        """Whom a journey on this link that begins with `first` is about."""
+    def subject(self, link: RequestLink[S], first: Move[S]) -> S:
+        """The device or user of a new journey on this link whose first move is `first`."""
 
     def release(self, subject: S) -> None:
-        """The subject's journey has ended in good order."""
+        """Called when the subject's journey has succeeded."""
 
-    async def introduce(self, line: Line[S]) -> None:
-        """Say on a new link what must come before all requests. Raises TsfarmError."""
+    async def introduce(self, link: RequestLink[S]) -> None:
+        """Send what a new link needs before requests. Raises TsfarmError."""
 
     # --- as a driver ------------------------------------------------------------------------------
 
@@ -95,9 +94,9 @@ class Requests(Generic[S]):
         for index in range(self._assignment.links):
             name, tls = self._credentials(index)
             host = hosts[index % len(hosts)]
-            self._lines.append(Line(self, host, name, tls, next(sources)))
+            self._links.append(RequestLink(self, host, name, tls, next(sources)))
         turns = asyncio.Semaphore(OPENING_AT_ONCE)
-        opening = [asyncio.create_task(self._open(line, turns)) for line in self._lines]
+        opening = [asyncio.create_task(self._open(link, turns)) for link in self._links]
         try:
             await asyncio.gather(*opening)
         finally:
@@ -107,37 +106,37 @@ class Requests(Generic[S]):
         self._sweep()
 
     def begin(self, due: float) -> bool:
-        line = self._serving
-        if line is None or line.is_full:
-            line = self._line_with_room()
-        if line is None and any(each.stands for each in self._lines):
+        link = self._serving
+        if link is None or link.is_full:
+            link = self._link_with_room()
+        if link is None and any(each.stands for each in self._links):
             return False
         moves = self._journeys.choose()
         self.in_flight += 1
-        if line is None:
+        if link is None:
             self._stranded.append(moves[0].name)
             return True
-        line.begin(Journey(moves, self.subject(line, moves[0]), due))
-        if line is not self._serving:
-            self._flush_soon(line)
+        link.begin(Journey(moves, self.subject(link, moves[0]), due))
+        if link is not self._serving:
+            self._flush_soon(link)
         return True
 
     async def close(self) -> None:
         if self._sweeper is not None:
             self._sweeper.cancel()
-        await asyncio.gather(*(line.close() for line in self._lines))
+        await asyncio.gather(*(link.close() for link in self._links))
 
     # --- for the links ----------------------------------------------------------------------------
 
     @property
     def role(self) -> Role:
-        """Who is asked."""
+        """The role of the servers."""
         return self.asks
 
-    def serve(self, line: Line[S] | None) -> None:
-        """Journeys that begin while answers of this link are handled begin on it: what they say
-        leaves in the same write."""
-        self._serving = line
+    def serve(self, link: RequestLink[S] | None) -> None:
+        """Journeys that begin while a link's answers are handled begin on that link, so that their
+        requests leave in the same write."""
+        self._serving = link
 
     def ended(self, journey: Journey[S], is_good: bool) -> None:
         self.in_flight -= 1
@@ -146,24 +145,24 @@ class Requests(Generic[S]):
             self.release(journey.subject)
         self.on_finished()
 
-    def lost(self, line: Line[S], why: str) -> None:
-        """It is told once of all links to a host."""
-        if line.host not in self._lost:
-            self._lost.add(line.host)
-            _tell(f"{line.host} was lost: {why}; its links are dialled again")
+    def lost(self, link: RequestLink[S], why: str) -> None:
+        """Tell the user, once for all links to a host."""
+        if link.host not in self._lost:
+            self._lost.add(link.host)
+            _tell(f"{link.host} was lost: {why}; its links are dialled again")
 
-    def found(self, line: Line[S]) -> None:
-        """A link that was lost stands again."""
-        if line.host in self._lost:
-            self._lost.discard(line.host)
-            _tell(f"{line.host} is back")
+    def found(self, link: RequestLink[S]) -> None:
+        """A lost link is open again."""
+        if link.host in self._lost:
+            self._lost.discard(link.host)
+            _tell(f"{link.host} is back")
 
     # --- within -----------------------------------------------------------------------------------
 
-    async def _open(self, line: Line[S], turns: asyncio.Semaphore) -> None:
+    async def _open(self, link: RequestLink[S], turns: asyncio.Semaphore) -> None:
         async with turns:
             try:
-                await line.open()
+                await link.open()
             except TsfarmError as error:
                 word = identity.ROLE_WORDS[self.role]
                 raise TsfarmError(
@@ -182,29 +181,29 @@ class Requests(Generic[S]):
         der = certificates.certificate_der(own.certificate.read_bytes())
         return certificates.identity_of(der).name, tls
 
-    def _line_with_room(self) -> Line[S] | None:
-        for _ in self._lines:
-            line = self._lines[self._next_line]
-            self._next_line = (self._next_line + 1) % len(self._lines)
-            if not line.is_full:
-                return line
+    def _link_with_room(self) -> RequestLink[S] | None:
+        for _ in self._links:
+            link = self._links[self._next_link]
+            self._next_link = (self._next_link + 1) % len(self._links)
+            if not link.is_full:
+                return link
         return None
 
-    def _flush_soon(self, line: Line[S]) -> None:
+    def _flush_soon(self, link: RequestLink[S]) -> None:
         if not self._unflushed:
             asyncio.get_running_loop().call_soon(self._flush)
-        if line not in self._unflushed:
-            self._unflushed.append(line)
+        if link not in self._unflushed:
+            self._unflushed.append(link)
 
     def _flush(self) -> None:
         unflushed, self._unflushed = self._unflushed, []
-        for line in unflushed:
-            line.flush()
+        for link in unflushed:
+            link.flush()
 
     def _sweep(self) -> None:
         now = time.monotonic()
-        for line in self._lines:
-            line.give_up_overdue(now)
+        for link in self._links:
+            link.give_up_overdue(now)
         stranded, self._stranded = self._stranded, []
         for step in stranded:
             self._end_stranded(step)
@@ -218,5 +217,5 @@ class Requests(Generic[S]):
 
 
 def _tell(text: str) -> None:
-    """To whoever watches the run."""
+    """Print a line for the person who watches the run."""
     print(text, file=sys.stderr, flush=True)

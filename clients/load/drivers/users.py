@@ -23,38 +23,37 @@ from clients.load.visitors.shell import KEYS_COME_BACK, OUTPUT_COMPLETE
 from clients.load.visitors.visitor import (
     LICENSE_KEPT,
     SESSION_KEPT,
-    Desk,
     JourneyEnded,
-    Surroundings,
+    VirtualUser,
     Visitor,
+    WorkerContext,
 )
 from clients.route import Randomness
 from clients.trust import FarmDialler
 from tsproto.errors import TsfarmError
 
-# What `close` may take, with a second more for so many sessions, and how many people it brings back
-# at once to log them off.
+# Time limit of `close`, and how many users it logs off at one time.
 CLOSING_SECONDS = 10.0
 SESSIONS_A_SECOND = 20
 CLOSING_AT_ONCE = 64
 
 JOURNEYS_RUN = "journeys run without a fault of their own"
 
-RULES: dict[str, tuple[str, ...]] = {
-    SESSION_KEPT: ("roam", "reconnect"),
-    KEYS_COME_BACK: ("keystroke",),
-    OUTPUT_COMPLETE: ("output",),
-    LICENSE_KEPT: ("first-visit", "logon", "roam", "reconnect", "renew"),
-    LOGGED_OFF: (),
-    JOURNEYS_RUN: (),
-}
-"""Each with the steps that show whether it is kept; none for what every journey shows."""
 
 Take = Callable[[Visitor], Awaitable[None]]
 
 
 class Users:
-    """A `Driver`. A person is on one journey at a time; whoever waited longest goes next."""
+    """A `Driver`. A user is on one journey at a time; the user who has waited longest goes next."""
+
+    rules = {
+        SESSION_KEPT: ("roam", "reconnect"),
+        KEYS_COME_BACK: ("keystroke",),
+        OUTPUT_COMPLETE: ("output",),
+        LICENSE_KEPT: ("first-visit", "logon", "roam", "reconnect", "renew"),
+        LOGGED_OFF: (),
+        JOURNEYS_RUN: (),
+    }
 
     def __init__(
         self,
@@ -69,24 +68,24 @@ class Users:
         self._measures = measures
         self._on_violation = on_violation
         self._rng = rng
-        self._desks = [Desk(person) for person in assignment.people]
-        self._free = deque(self._desks)
+        self._users = [VirtualUser(person) for person in assignment.people]
+        self._free = deque(self._users)
         self._running: set[asyncio.Task[None]] = set()
         self._close_until: float | None = None
 
     async def open(self) -> None:
-        """Sees whether the farm answers; people dial when they come."""
+        """Checks that the farm answers; users dial when their journeys begin."""
         given, farm = self._assignment, self._assignment.farm
         if not farm.terminal_servers:
             raise TsfarmError("the farm has no terminal server to log on to")
-        if not self._desks:
+        if not self._users:
             raise TsfarmError("there are no users to log on")
         self._journeys = Journeys(_weighted(given), self._rng)
         authority = None if farm.authority is None else farm.authority.read_bytes()
         faults = await greet(farm.terminal_servers, FarmDialler("load", authority))
         for fault in faults if given.share == 0 else ():
             print(f"a host cannot be logged on to: {fault}", file=sys.stderr, flush=True)
-        self._around = Surroundings(
+        self._context = WorkerContext(
             hosts=farm.terminal_servers,
             authority=authority,
             devices=Devices(given.seed, given.devices),
@@ -98,18 +97,18 @@ class Users:
     def begin(self, due: float) -> bool:
         if not self._free or self._close_until is not None:
             return False
-        desk = self._free.popleft()
+        user = self._free.popleft()
         take = self._journeys.choose()
-        task = asyncio.get_running_loop().create_task(self._go(take, self._visitor(desk, due)))
+        task = asyncio.get_running_loop().create_task(self._go(take, self._visitor(user, due)))
         self.in_flight += 1
         self._running.add(task)
-        task.add_done_callback(partial(self._ended, desk))
+        task.add_done_callback(partial(self._ended, user))
         return True
 
     async def close(self) -> None:
-        """Log off the sessions that this run has made: within CLOSING_SECONDS, and longer where
-        there are many. How many could not be is reported as a violation."""
-        sessions = sum(desk.has_session for desk in self._desks)
+        """Log off the sessions of this run, within CLOSING_SECONDS and a second more for each
+        SESSIONS_A_SECOND. Sessions that remain are reported as a violation."""
+        sessions = sum(user.has_session for user in self._users)
         seconds = CLOSING_SECONDS + sessions / SESSIONS_A_SECOND
         self._close_until = time.monotonic() + seconds
         running = list(self._running)
@@ -117,8 +116,8 @@ class Users:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         turns = asyncio.Semaphore(CLOSING_AT_ONCE)
-        left = [desk for desk in self._desks if desk.has_session]
-        cleared = await asyncio.gather(*(self._clear(desk, turns) for desk in left))
+        left = [user for user in self._users if user.has_session]
+        cleared = await asyncio.gather(*(self._clear(user, turns) for user in left))
         if remaining := cleared.count(False):
             detail = f"those of {remaining} people could not be within {seconds:.0f} seconds"
             self._on_violation(LOGGED_OFF, detail)
@@ -131,27 +130,28 @@ class Users:
         finally:
             await visitor.leave(logging_off_seconds=self._closing_seconds())
 
-    def _ended(self, desk: Desk, task: asyncio.Task[None]) -> None:
+    def _ended(self, user: VirtualUser, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self.in_flight -= 1
-        self._free.append(desk)
+        self._free.append(user)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._on_violation(JOURNEYS_RUN, _where(error))
         self._measures.finished()
         self.on_finished()
 
-    async def _clear(self, desk: Desk, turns: asyncio.Semaphore) -> bool:
+    async def _clear(self, user: VirtualUser, turns: asyncio.Semaphore) -> bool:
         async with turns:
             remaining = self._closing_seconds()
-            return remaining > 0 and await self._visitor(desk, 0.0).clear(remaining)
+            return remaining > 0 and await self._visitor(user, 0.0).clear(remaining)
 
-    def _visitor(self, desk: Desk, due: float) -> Visitor:
-        """With chances of its own: what others do meanwhile does not change them."""
-        return Visitor(self._around, desk, due, random.Random(self._rng.random()))
+    def _visitor(self, user: VirtualUser, due: float) -> Visitor:
+        """A visitor with a random generator of its own: other journeys do not change its
+        choices."""
+        return Visitor(self._context, user, due, random.Random(self._rng.random()))
 
     def _closing_seconds(self) -> float:
-        """What is left of the time for logging off; 0 while nobody has to."""
+        """The time left for logging off; 0 before `close`."""
         return max(0.0, (self._close_until or 0.0) - time.monotonic())
 
 
@@ -169,6 +169,6 @@ async def _act(acts: tuple[Act, ...], visitor: Visitor) -> None:
 
 
 def _where(error: BaseException) -> str:
-    """What a journey's own code failed with, as a scenario in Python can, and in which line."""
+    """An error in a journey's own code, with file and line."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"

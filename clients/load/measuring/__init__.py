@@ -1,1 +1,1 @@
-"""What steps took, added up: from one worker's second to what a run found."""
+"""Durations of steps, from one worker's second to the result of a run."""

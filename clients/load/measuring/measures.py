@@ -1,8 +1,8 @@
-"""What a worker measures: how long each step took, what failed and with which code.
+"""Measures of one worker: durations of steps, and errors by code.
 
-Latencies are kept in HDR histograms of whole microseconds, three digits exact, from 1 µs to one
-hour; longer ones count as one hour. A worker hands on an `Interval` every second, and intervals of
-all workers add up to `Totals`, whatever order they come in.
+Latencies are kept in HDR histograms of whole microseconds with three exact digits, from 1 µs to one
+hour; longer ones count as one hour. A worker reports an `Interval` every second; the intervals of
+all workers are added to `Totals` in any order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tsproto.errors import ErrorCode
 LOWEST_MICROSECONDS = 1
 HIGHEST_MICROSECONDS = 3_600_000_000
 DIGITS = 3
-EXACT_BITS = 11  # of a value, as many as a histogram of three digits tells apart
+EXACT_BITS = 11  # of a value: the resolution of a histogram of three digits
 EXACT_MICROSECONDS = (1 << EXACT_BITS) - 1
 
 
@@ -27,17 +27,17 @@ def histogram() -> HdrHistogram:
 
 
 class StepInterval(msgspec.Struct, frozen=True):
-    """One step's part of an interval: an encoded histogram of those that succeeded, empty for none,
-    and how many failed, by the code's name."""
+    """One step in an interval: the encoded histogram of its successes, empty for none, and its
+    failures by code name."""
 
     latencies: bytes
     errors: dict[str, int]
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """What one worker did in `seconds` before `ends_at` (seconds since the run began). `lateness`
-    is an encoded histogram of how much later than due arrivals were begun, empty for none: the
-    generator's own."""
+    """One worker's `seconds` before `ends_at` (seconds since the run began). `lateness` is the
+    encoded histogram of how late arrivals began, empty for none; it is the generator's own
+    delay."""
 
     worker: int
     ends_at: float
@@ -52,21 +52,23 @@ class Interval(msgspec.Struct, frozen=True):
 
 
 class Latencies:
-    """Counts of latencies, cheap to add to: a histogram is made of them when they are handed on."""
+    """Counts of latencies, cheap to add to; encoded as a histogram only when taken."""
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
 
     def add(self, seconds: float) -> None:
         microseconds = int(seconds * 1e6)
-        if microseconds > EXACT_MICROSECONDS:  # no finer than the histogram: few distinct values
+        if (
+            microseconds > EXACT_MICROSECONDS
+        ):  # to the histogram's resolution: fewer distinct values
             rounded = microseconds.bit_length() - EXACT_BITS
             microseconds = microseconds >> rounded << rounded
         counts = self._counts
         counts[microseconds] = counts.get(microseconds, 0) + 1
 
     def take(self) -> bytes:
-        """All since the last call, as an encoded histogram, empty for none."""
+        """The encoded histogram of all since the last call, empty for none."""
         if not self._counts:
             return b""
         taken = histogram()
@@ -93,7 +95,7 @@ class Measures:
         self._taken_at = 0.0
 
     def latencies(self, step: str) -> Latencies:
-        """Where the successes of this step are added, for a driver that adds many."""
+        """The counts of a step's successes, for a driver that adds many."""
         found = self._latencies.get(step)
         if found is None:
             found = self._latencies[step] = Latencies()
@@ -106,7 +108,7 @@ class Measures:
         self._errors.setdefault(step, Counter())[code.name] += 1
 
     def begun(self, late_seconds: float) -> None:
-        """A journey has begun, so much after it was due."""
+        """A journey has begun, `late_seconds` after it was due."""
         self._begun += 1
         self._lateness.add(late_seconds)
 
@@ -114,15 +116,15 @@ class Measures:
         self._finished += 1
 
     def dropped(self) -> None:
-        """An arrival found nobody free to begin."""
+        """An arrival was dropped."""
         self._dropped += 1
 
     def forget(self, elapsed: float = 0.0) -> None:
-        """The warm-up is over, `elapsed` seconds after the run began: nothing of it counts."""
+        """Drop all measures so far, `elapsed` seconds after the run began."""
         self.take(elapsed, 0)
 
     def take(self, elapsed: float, in_flight: int) -> Interval:
-        """All since the last call; `elapsed` is seconds since the run began."""
+        """All since the last call; `elapsed` is in seconds since the run began."""
         cpu_seconds = self._cpu_clock()
         steps = {name: self._step(name) for name in sorted({*self._latencies, *self._errors})}
         interval = Interval(

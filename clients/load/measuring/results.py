@@ -1,6 +1,6 @@
-"""What a run found, as `--json` prints it and as tables and pages are drawn from it.
+"""The result of a run: the content of `--json`, and the source of tables and page.
 
-Latencies are milliseconds, rates are per second, times are seconds since the run began.
+Latencies are milliseconds, rates per second, times seconds since the run began.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class StepResult(msgspec.Struct, frozen=True):
-    """`count` succeeded, `errors` counts those that failed by code. `curve` is pairs of a
-    percentile (0 to 100) and its latency."""
+    """`count` is of successes, `errors` of failures by code. `curve` has pairs of a percentile (0
+    to 100) and its latency."""
 
     step: str
     count: int
@@ -41,8 +41,8 @@ class PointOfStep(msgspec.Struct, frozen=True):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """`seconds` of the run, all workers together: one, or more of a long run. Counts are of all of
-    them, `in_flight` is at their end."""
+    """`seconds` of the run (1, more in a long run), of all workers. Counts are sums, `in_flight` is
+    the value at the end."""
 
     at: float
     begun: int
@@ -53,7 +53,8 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class ThresholdResult(msgspec.Struct, frozen=True):
-    """`measured` is in the threshold's own unit; None: its step never happened, which fails it."""
+    """`measured` is in the threshold's unit; None when the step never happened, which fails the
+    threshold."""
 
     expression: str
     measured: float | None
@@ -62,8 +63,7 @@ class ThresholdResult(msgspec.Struct, frozen=True):
 
 
 class CheckResult(msgspec.Struct, frozen=True):
-    """A rule of the farm's, and what was seen. `passed` is None where it could not be checked, and
-    `detail` says why."""
+    """A rule of the farm. `passed` is None when it could not be checked; `detail` says why."""
 
     rule: str
     passed: bool | None
@@ -71,9 +71,8 @@ class CheckResult(msgspec.Struct, frozen=True):
 
 
 class Generator(msgspec.Struct, frozen=True):
-    """The generator itself: how much later than due it began arrivals (milliseconds), how busy its
-    processes were (share of a core each, 1 is all of it), and a warning where it was the
-    bottleneck, empty where it was not."""
+    """The generator itself: lateness of arrivals (milliseconds), CPU use of its processes (1 is a
+    whole core each), and a warning when it was the bottleneck, else empty."""
 
     workers: int
     lateness: Latency
@@ -87,12 +86,12 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float
     """Unix seconds."""
     seconds: float
-    """How long was measured, after the warm-up; 0 where it was stopped before."""
+    """Measured time, after the warm-up; 0 for a run that was stopped before."""
     warm_up_seconds: float
     seed: int
-    """Of all chances: a run that is given it has the same ones."""
+    """Seed of all random choices; it repeats them in another run."""
     complete: bool
-    """False where it was stopped before its end."""
+    """False for a run that was stopped early."""
     begun: int
     finished: int
     dropped: int
@@ -114,5 +113,6 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def all_failed(self) -> bool:
-        """Steps were tried and none succeeded: that is good enough for no threshold."""
+        """True when steps were tried and none succeeded: the run fails then without any
+        threshold."""
         return self.failed > 0 and not any(step.count for step in self.steps)

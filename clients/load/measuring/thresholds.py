@@ -1,4 +1,4 @@
-"""What is good enough: `p99(logon) < 200ms`, `errors < 0.1%`, judged when a run is over.
+"""Thresholds like `p99(logon) < 200ms` or `errors < 0.1%`, judged at the end of a run.
 
 A threshold is METRIC(STEP) COMPARISON NUMBER UNIT. The metrics:
 
@@ -8,9 +8,9 @@ A threshold is METRIC(STEP) COMPARISON NUMBER UNIT. The metrics:
 | `rate` | successes a second; without a step, of all steps | `/s` or none |
 | `count` | successes; without a step, of all steps | none |
 | `errors` | failures; without a step, of all steps | `%` of all tries, or none for how many |
-| `dropped` | arrivals that found nobody free; it has no step | `%` of all arrivals, or none |
+| `dropped` | arrivals dropped; it has no step | `%` of all arrivals, or none |
 
-A step that never happened fails its threshold, whatever was to be compared: nothing was shown.
+A step that never happened fails its threshold.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ EXPRESSION = re.compile(
 
 
 class ThresholdError(TsfarmError):
-    """An expression is no threshold; the text says what to write."""
+    """An expression is not a threshold; the text says what to write."""
 
 
 class Threshold(msgspec.Struct, frozen=True):
@@ -73,7 +73,7 @@ class Threshold(msgspec.Struct, frozen=True):
 
 
 def parse(expression: str) -> Threshold:
-    """Raises ThresholdError, whose text teaches the grammar."""
+    """Raises ThresholdError, whose text shows the syntax."""
     found = EXPRESSION.fullmatch(expression)
     if found is None:
         raise ThresholdError(
@@ -102,7 +102,7 @@ def judge(threshold: Threshold, totals: Totals) -> ThresholdResult:
 
 
 def _fault(threshold: Threshold) -> str:
-    """What is wrong, and what to write instead; nothing where all is right."""
+    """The fault, and what to write instead; empty for none."""
     metric, step, unit = threshold.metric, threshold.step, threshold.unit
     if not _units(metric):
         return f"{metric} is no metric; known are p50, p99.9 and the like, {', '.join(UNITS)}"
@@ -120,7 +120,7 @@ def _fault(threshold: Threshold) -> str:
 
 
 def _spelled(threshold: Threshold, **changes: str) -> str:
-    """The threshold as it may be written: with these changes, and a unit that its metric has."""
+    """The threshold in correct syntax, with these changes."""
     right = msgspec.structs.replace(threshold, **changes)
     unit = right.unit if right.unit in _units(right.metric) else _usual_unit(right.metric)
     step = right.step or ("logon" if _is_latency(right.metric) else "")
@@ -133,7 +133,7 @@ def _usual_unit(metric: str) -> str:
 
 
 def _units(metric: str) -> tuple[str, ...]:
-    """None for what is no metric."""
+    """Empty for an unknown metric."""
     return OF_LATENCIES if PERCENTILE.fullmatch(metric) else UNITS.get(metric, ())
 
 
@@ -145,7 +145,7 @@ def _is_latency(metric: str) -> bool:
 
 
 def _measured(threshold: Threshold, totals: Totals) -> float | None:
-    """In the threshold's unit; None where nothing happened that could be measured."""
+    """In the threshold's unit; None when nothing was measured."""
     metric, unit = threshold.metric, threshold.unit
     if metric == "dropped":
         return _part(totals.dropped, totals.begun + totals.dropped, unit)

@@ -1,8 +1,8 @@
-"""A run second by second, all workers together, in memory that does not grow with its length.
+"""A run second by second, of all workers, in bounded memory.
 
-Beyond `POINTS_MAX` points, each two become one of twice the seconds: a day is 675 points of 128
-seconds. Latencies of a point are kept to eight bits, the upper end of less than 1 %, so that points
-can be joined, and late intervals added, in any order; its greatest latency is kept as it was.
+Beyond `POINTS_MAX` points, each two are joined to one of twice the seconds: a day has 675 points of
+128 seconds. A point's latencies are rounded up to eight bits (less than 1 %), so that points can be
+joined, and late intervals added, in any order; its greatest latency is exact.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from clients.load.measuring.measures import Interval
 from clients.load.measuring.percentiles import recorded
 from clients.load.measuring.results import Point, PointOfStep
 
-POINTS_MAX: Final = 1200  # twenty minutes by the second; more than a page has pixels for
+POINTS_MAX: Final = 1200  # twenty minutes by the second; a chart has fewer pixels
 KEPT_BITS: Final = 8
 
 Counts: TypeAlias = dict[int, int]  # of latencies, by microseconds
 
-_pack = msgspec.msgpack.Encoder().encode  # a tenth of what a dictionary takes
+_pack = msgspec.msgpack.Encoder().encode  # a tenth of a dictionary's memory
 _unpack = msgspec.msgpack.Decoder(Counts).decode
 
 
@@ -55,13 +55,15 @@ class MomentOfStep:
 
 
 class Moment:
-    """A point while it may still grow."""
+    """A point that still grows."""
 
     __slots__ = ("begun", "dropped", "in_flight", "steps")
 
     def __init__(self) -> None:
         self.begun = self.dropped = 0
-        self.in_flight: dict[int, tuple[float, int]] = {}  # by worker: when it said so, how many
+        self.in_flight: dict[
+            int, tuple[float, int]
+        ] = {}  # by worker: time of the report, and the number
         self.steps: dict[str, MomentOfStep] = {}
 
     def add(self, interval: Interval) -> None:
@@ -104,9 +106,9 @@ class Timeline:
         self._moments: dict[int, Moment] = {}
 
     def add(self, interval: Interval, latencies: Mapping[str, HdrHistogram]) -> None:
-        """`latencies` are the interval's own, decoded. Its place is where its middle is: the ends
-        of two that were measured a second apart may both lie in one second. The short one that a
-        run ends with goes to the second before it."""
+        """Adds an interval and its decoded `latencies` to the second of the interval's middle: two
+        ends that are a second apart may fall into one second. The short last interval of a run goes
+        to the second before it."""
         moment = self._moment(interval.ends_at - max(1.0, interval.seconds) / 2)
         moment.add(interval)
         for name, step in interval.steps.items():
@@ -116,7 +118,7 @@ class Timeline:
             moment.step(name).add(counts, sum(step.errors.values()), longest)
 
     def points(self) -> list[Point]:
-        """In order; seconds of which nobody told anything have none."""
+        """In order; a second without intervals has no point."""
         return [
             moment.point(float(place * self._seconds), float(self._seconds))
             for place, moment in sorted(self._moments.items())
@@ -153,7 +155,7 @@ def _counts_of(latencies: HdrHistogram) -> Counts:
 
 
 def _at(counts: list[tuple[int, int]], rank: float) -> int:
-    """The value at or below which so many are; 0 for none."""
+    """The value at this rank; 0 for none."""
     for microseconds, count in counts:
         rank -= count
         if rank <= 0:

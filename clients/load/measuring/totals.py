@@ -1,7 +1,7 @@
-"""All workers' intervals added up: what progress shows, and what a run found.
+"""Adds the intervals of all workers, for progress and for the result.
 
-Intervals may come in any order and from any number of workers. Memory is bounded however long a run
-takes: a histogram for each step, and the timeline (`clients.load.measuring.timeline`).
+Intervals come in any order from any number of workers. Memory is bounded: a histogram for each
+step, and the timeline (`clients.load.measuring.timeline`).
 """
 
 from __future__ import annotations
@@ -26,27 +26,26 @@ from clients.load.measuring.results import (
 from clients.load.measuring.timeline import Timeline
 from clients.load.scenario import ACTS, Scenario
 
-RECENT_SECONDS: Final = 3.0  # rates of a glimpse: long enough to be read, short enough to be now
+RECENT_SECONDS: Final = 3.0  # for the rates of a glimpse
 ORDER: Final = {
     act: place
     for place, act in enumerate(dict.fromkeys(act for acts in ACTS.values() for act in acts))
 }
 
-# An open model's latencies begin where an arrival was due: how late the generator was is within
-# those of the steps that journeys begin with, as if the farm had been slow. A tenth of the fastest
-# one's median moves no figure that somebody would act on. Two milliseconds are what a machine takes
-# that has other things to do, or a loop's own timers, which count in whole ones.
+# In an open model latencies of first steps count from when the arrival was due, so they include the
+# generator's own lateness. A tenth of the fastest step's median is negligible. Two milliseconds are
+# ordinary on a busy machine, or with a loop's own timers.
 LATENESS_SHARE: Final = 0.1
 LATENESS_MS: Final = 2.0
-# Above this a worker waits for its core, and asks less than the scenario says.
+# Above this a worker lacks CPU, and sends less than the scenario demands.
 BUSY_SHARE: Final = 0.9
-# A user's journey begins with one of these: as it is written, or to get the session that it needs.
+# First steps of users' journeys: written in the scenario, or inserted to get a session.
 CONNECTING: Final = frozenset({"first-visit", "logon", "roam", "reconnect", "renew"})
 
 
 class GlimpseOfStep(msgspec.Struct, frozen=True):
-    """`per_second` is of the last seconds, all else of the run so far. Latencies are milliseconds,
-    0 while nothing has succeeded."""
+    """`per_second` is of the last RECENT_SECONDS, the rest of the run so far. Latencies are
+    milliseconds, 0 before the first success."""
 
     step: str
     per_second: float
@@ -57,7 +56,7 @@ class GlimpseOfStep(msgspec.Struct, frozen=True):
 
 
 class Glimpse(msgspec.Struct, frozen=True):
-    """A run at a moment. `busy` is the busiest worker's share of a core."""
+    """The state of a run. `busy` is the CPU use of the busiest worker, 1 for a whole core."""
 
     seconds: float
     begun: int
@@ -70,7 +69,7 @@ class Glimpse(msgspec.Struct, frozen=True):
 
 
 class StepTotals:
-    """One step, of all workers. `latencies` are those of its successes, in microseconds."""
+    """One step, of all workers. `latencies` are of successes, in microseconds."""
 
     def __init__(self) -> None:
         self.latencies = histogram()
@@ -87,7 +86,7 @@ class StepTotals:
 
 
 class WorkerTotals:
-    """One worker's own. Times are seconds since the run began."""
+    """One worker's totals. Times are seconds since the run began."""
 
     def __init__(self) -> None:
         self.began_at = inf
@@ -107,7 +106,7 @@ class WorkerTotals:
         self._recent = self._since(self.ended_at - RECENT_SECONDS)
 
     def rates(self, now: float) -> dict[str, float]:
-        """Successes a second, of each step, in the last seconds before `now`."""
+        """Successes a second of each step, in the last RECENT_SECONDS before `now`."""
         recent = self._since(now - RECENT_SECONDS)
         seconds = sum(seconds for _, seconds, _ in recent)
         counts: Counter[str] = Counter()
@@ -124,7 +123,7 @@ class WorkerTotals:
 
 
 class Totals:
-    """`lateness` is how much later than due arrivals were begun, in microseconds."""
+    """`lateness` is of the begin of arrivals, in microseconds."""
 
     def __init__(self) -> None:
         self.begun = self.finished = self.dropped = 0
@@ -155,7 +154,7 @@ class Totals:
 
     @property
     def steps(self) -> dict[str, StepTotals]:
-        """In the order in which a journey takes them; what is no act comes last."""
+        """In the order of a journey; steps that are not acts come last."""
         names = sorted(self._steps, key=lambda name: (ORDER.get(name, len(ORDER)), name))
         return {name: self._steps[name] for name in names}
 
@@ -166,7 +165,7 @@ class Totals:
 
     @property
     def seconds(self) -> float:
-        """How long was measured: all of the run but its warm-up."""
+        """The measured time, without the warm-up."""
         began_at = min((worker.began_at for worker in self._workers.values()), default=0.0)
         return self.ended_at - began_at
 
@@ -224,7 +223,9 @@ class Totals:
         lateness = percentiles.latency(self.lateness)
         first = first_steps(scenario)
         medians = [step.latency.p50 for step in steps if step.count and step.step in first]
-        late_ms = lateness.p99 if scenario.open else 0.0  # a closed model's begin when it begins
+        late_ms = (
+            lateness.p99 if scenario.open else 0.0
+        )  # in a closed model steps count from their begin
         return Generator(
             workers=len(self._workers),
             lateness=lateness,
@@ -251,7 +252,7 @@ def _result(name: str, step: StepTotals, seconds: float) -> StepResult:
 
 
 def first_steps(scenario: Scenario) -> frozenset[str]:
-    """Those that are timed from when a journey was due."""
+    """The steps that are timed from when a journey was due."""
     if scenario.drives == "users":
         return CONNECTING
     return frozenset(journey.acts[0].do for journey in scenario.journeys)

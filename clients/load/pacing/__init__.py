@@ -1,4 +1,4 @@
-"""When journeys begin, and what a pacer asks of the driver that carries them out."""
+"""Begins journeys in time. `Driver` is what a pacer needs of a driver."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Protocol
 
 
 class Driver(Protocol):
-    """Carries out journeys and tells `Measures` of every step. Times are `time.monotonic()`'s
-    seconds: a uvloop's own clock, which begins with it, knows whole milliseconds only."""
+    """Carries out journeys and reports every step to `Measures`. Times are seconds of
+    `time.monotonic()`: the clock of a uvloop has whole milliseconds only."""
 
     in_flight: int
     """Journeys that have begun and not ended."""
 
     on_finished: Callable[[], None]
-    """Called after each journey's end, whether it succeeded or not; set by the worker."""
+    """Called after each journey's end, good or bad; set by the pacer."""
 
     async def open(self) -> None:
-        """Dial what stays open for the whole run. Raises TsfarmError."""
+        """Open the links of the whole run. Raises TsfarmError."""
         ...
 
     def begin(self, due: float) -> bool:
-        """Begin a journey that was due then: its first step is timed from `due`. False: nobody is
-        free to, and nothing was begun."""
+        """Begin a journey; its first step is timed from `due`. Returns False, and begins nothing,
+        when all users or links are taken."""
         ...
 
     async def close(self) -> None:
-        """End what is under way, within seconds: sessions are logged off, links closed."""
+        """End the journeys under way within seconds: log off sessions, close links."""
         ...

@@ -1,12 +1,12 @@
-"""When the arrivals of an open model are due.
+"""Computes when the arrivals of an open model are due.
 
-Nothing is summed up on the way. In the even model arrival number k, from 0, is due where the
-integral of the rate reaches k: each stage knows the integral before it exactly, as a fraction, and
-each arrival is found by inverting its stage's quadratic. A run of days is as exact in its last
-second as in its first, and takes no memory.
+Nothing is summed up. In the even model arrival k, from 0, is due where the integral of the rate
+reaches k: each stage knows the integral before it exactly, as a fraction, and an arrival is found
+by inverting the stage's quadratic. A run of days is as exact in its last second as in its first, in
+constant memory.
 
-The poisson model rescales time: steps of an exponential distribution of mean 1 along the integral
-are arrivals at the rate asked for, whatever its shape. Bursts stay whole in both.
+The poisson model rescales time: exponential steps of mean 1 along the integral are arrivals at the
+wanted rate, whatever its shape. Bursts stay whole in both models.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from clients.route import Randomness
 
 
 class Slope(msgspec.Struct, frozen=True, gc=False):
-    """A stage with nothing left open: `first` is the rate at its start, `before` how many arrivals
-    came before it, in fractions of one too."""
+    """A stage with all values known: `first` is the rate at its start, `before` the number of
+    earlier arrivals, fractions included."""
 
     starts_at: float
     seconds: float
@@ -34,13 +34,13 @@ class Slope(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def whole(self) -> Fraction:
-        """How many arrivals come in it. A burst's are its rate."""
+        """The number of its arrivals. A burst's is its rate."""
         if not self.seconds:
             return Fraction(self.last)
         return (Fraction(self.first) + Fraction(self.last)) / 2 * Fraction(self.seconds)
 
     def due(self, come: float) -> float:
-        """When `come` arrivals of it have come."""
+        """When `come` of its arrivals have come."""
         if not self.seconds:
             return self.starts_at
         steepness = (self.last - self.first) / self.seconds
@@ -49,8 +49,9 @@ class Slope(msgspec.Struct, frozen=True, gc=False):
 
 
 def arrivals(open: Open, rng: Randomness, share: int = 0, shares: int = 1) -> Iterator[float]:
-    """When this share's arrivals are due, in seconds since the start, never decreasing: every
-    `shares`-th of all, `share` being the first. Shares of equal `rng`s are together the whole."""
+    """When this share's arrivals are due, in seconds since the start, never decreasing: the
+    arrivals `share`, `share + shares` and so on. All shares together, with equal `rng`s, are the
+    whole model."""
     assert 0 <= share < shares
     if open.arrivals == "poisson":
         return islice(_poisson(slopes(open.stages), rng), share, None, shares)
@@ -58,19 +59,19 @@ def arrivals(open: Open, rng: Randomness, share: int = 0, shares: int = 1) -> It
 
 
 def length(scenario: Scenario) -> float:
-    """For how many seconds journeys go on to begin."""
+    """The seconds in which journeys begin."""
     if scenario.closed:
         return scenario.closed.seconds
     return fsum(stage.seconds for stage in scenario.open.stages) if scenario.open else 0.0
 
 
 def expected(open: Open) -> float:
-    """How many arrivals there are: the integral of the rate, and the bursts."""
+    """The number of arrivals: the integral of the rate, and the bursts."""
     return float(sum(slope.whole for slope in slopes(open.stages)))
 
 
 def slopes(stages: tuple[Stage, ...]) -> Iterator[Slope]:
-    """A burst leaves the rate as it was; the rate before the first stage is 0."""
+    """A burst does not change the rate; the rate before the first stage is 0."""
     rate, before = 0.0, Fraction(0)
     for index, stage in enumerate(stages):
         first = rate if stage.start_rate is None else stage.start_rate
@@ -90,7 +91,7 @@ def _even(slopes: Iterator[Slope], share: int, shares: int) -> Iterator[float]:
 
 
 def _poisson(slopes: Iterator[Slope], rng: Randomness) -> Iterator[float]:
-    """Each stage draws anew: what comes after a moment does not hang on what came before it."""
+    """Each stage draws anew: its arrivals do not depend on the stage before."""
     for slope in slopes:
         whole = float(slope.whole)
         if not slope.seconds:

@@ -1,1 +1,1 @@
-"""The coordinator, its workers, and what they tell each other."""
+"""The coordinator, its workers, and their messages."""

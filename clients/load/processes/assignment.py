@@ -17,25 +17,25 @@ from tsproto.messages import Role
 
 
 class Person(msgspec.Struct, frozen=True):
-    """A user of the farm, synthetic or real, and what proves it."""
+    """A user of the farm, and their password."""
 
     name: str
     password: bytes
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """A certificate of the farm's and its key, PEM files."""
+    """A certificate of the farm and its key, PEM files."""
 
     certificate: Path
     key: Path
 
 
 class Farm(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the farm is. Without `authority` (PEM file) links are plain TCP.
+    """The farm's daemons. Without `authority` (PEM file) links are plain TCP.
 
-    `as_terminal_servers` is who the links of a license-only or directory-only worker pass for, in
-    turn; in a directory each link needs a name of its own. `administrator` is who checks the farm's
-    truth.
+    The links of a license-only or directory-only worker act as `as_terminal_servers`, in turn; in a
+    directory each link needs a name of its own. `administrator` is for the checks of the farm's
+    rules.
     """
 
     name: str
@@ -57,10 +57,9 @@ class Farm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker's part. `share` of `shares`: it takes every `shares`-th arrival, `share` is the
-    first of them. `script` names the file and class of a scenario written in Python. `devices` is
-    the folder where devices are kept, None for memory. `sources` are the addresses that it dials
-    from, in turn; none lets the system choose."""
+    """One worker's part, `share` of `shares`: the arrivals `share`, `share + shares` and so on.
+    `script` names file and class of a scenario in Python. `devices` is the folder for devices, None
+    for memory. It dials from `sources` in turn; without any the system chooses."""
 
     share: int
     shares: int
@@ -68,16 +67,14 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     scenario: Scenario
     script: str = ""
     people: tuple[Person, ...] = ()
-    product: str = "terminal-server"
     links: int = 1
     devices: Path | None = None
     sources: tuple[str, ...] = ()
     seed: int = 0
-    loop: str = "uvloop"
 
 
 class Start(msgspec.Struct, frozen=True):
-    """The run begins at this moment of CLOCK_MONOTONIC, which all processes of a machine share."""
+    """The run begins at this moment of CLOCK_MONOTONIC, which is the same in all processes."""
 
     at: float
 
@@ -87,7 +84,7 @@ class Stop(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """All links stand; the run may begin."""
+    """All links are open; the run may begin."""
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -95,20 +92,20 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """The worker cannot go on; the text is for a person. The last report of its worker."""
+    """The worker cannot go on; the text is for a person. Its last report."""
 
     detail: str
 
 
 class Violated(msgspec.Struct, frozen=True):
-    """A rule of the farm's was seen broken, as by a second session of one user."""
+    """The worker saw a rule of the farm broken."""
 
     rule: str
     detail: str
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """The last report of a worker that has done its share or was told to stop."""
+    """The last report of a worker that has finished or was stopped."""
 
 
 Report = Ready | Measured | Failed | Violated | Ended

@@ -1,6 +1,5 @@
-"""Receives what coordinator and worker send each other: any picklable object, over a socket pair
-(`multiprocessing.Pipe`). Both are processes of one run, so what is unpickled is our own.
-"""
+"""Receives messages between coordinator and worker: pickled objects over a socket pair
+(`multiprocessing.Pipe`). Both are processes of the same run, so unpickling is safe."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ R = TypeVar("R")
 async def receive(connection: Connection[S, R]) -> R | None:
     """The next message; None once the other process has closed its end or has died.
 
-    The loop stands still while a message is read: microseconds, for it was sent as a whole.
+    Reading blocks the loop, for microseconds: messages are sent whole.
     """
     loop, is_readable = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(connection.fileno(), is_readable.set)

@@ -1,7 +1,7 @@
-"""Runs a load: starts the workers, gives them one common start, adds up what they measure.
+"""Runs a load: starts the workers, gives them a common start, adds up their reports.
 
-Ctrl-C and SIGTERM end a run early and in good order; a second one ends it at once. Either way what
-was measured until then is there.
+Ctrl-C or SIGTERM ends a run early and in good order, a second one at once. Reports that have come
+are kept either way.
 """
 
 from __future__ import annotations
@@ -24,18 +24,17 @@ from clients.load.processes.assignment import (
 )
 from clients.load.processes.worker_process import WorkerProcess
 
-# From the moment that all are ready: longer than a message takes to reach the last of them.
-START_SECONDS = 0.1
+START_SECONDS = 0.1  # from the last Ready to the start: more than a message takes
 GLIMPSE_SECONDS = 0.5
-# How long a worker that was told to stop may take: to close its links, and to log its users off,
-# which goes at the rate that the farm can bear.
+# How long a worker may take to stop: to close its links, and to log off its users at a rate that
+# the farm can bear.
 STOP_SECONDS = 20.0
 USERS_LOGGED_OFF_A_SECOND = 20
 
 
 class Coordinator:
     """One run. `stopped_by` is the signal that ended it early, 0 for none; `violations` are pairs
-    of a broken rule and what was seen, in the order in which workers told them."""
+    of a rule and a detail, as they came."""
 
     def __init__(
         self,
@@ -57,8 +56,8 @@ class Coordinator:
         self._all_ready = asyncio.Event()
 
     async def run(self) -> None:
-        """Until all workers have ended. Raises WorkerFailed where one could not do its part, once
-        the others have stopped as well."""
+        """Return when all workers have ended. Raises WorkerFailed when one failed, after the others
+        have stopped."""
         with self._stopped_by_signals():
             working = [asyncio.create_task(worker.run()) for worker in self._workers]
             beside = [asyncio.create_task(self._start()), asyncio.create_task(self._keep_showing())]
@@ -94,7 +93,7 @@ class Coordinator:
                 self._totals.add(interval)
             case Violated(rule, detail):
                 self.violations.append((rule, detail))
-            case Failed() | Ended():  # the process's own concern
+            case Failed() | Ended():  # handled by the WorkerProcess
                 pass
 
     @contextlib.contextmanager

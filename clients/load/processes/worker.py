@@ -1,4 +1,4 @@
-"""One process of a load run, `python -m clients.load.processes.worker DESCRIPTOR`.
+"""One process of a load run: `python -m clients.load.processes.worker DESCRIPTOR`.
 
 The descriptor is of a connection to the coordinator (`clients.load.processes.assignment`).
 """
@@ -18,8 +18,8 @@ from typing import TypeAlias
 
 import uvloop
 
+from clients.load.drivers import driver_class
 from clients.load.measuring.measures import Measures
-from clients.load.pacing import Driver
 from clients.load.pacing.arrivals import arrivals, length
 from clients.load.pacing.pacer import ClosedPace, OpenPace, Pace, Pacer, first_begins
 from clients.load.processes.assignment import (
@@ -38,24 +38,23 @@ from clients.load.processes.timer import timer
 from tsproto.errors import TsfarmError
 
 INTERVAL_SECONDS = 1.0
-# How long journeys that are under way at the end may go on.
-SETTLE_SECONDS = 30.0
-# Of one rule; a farm that breaks it all the time would fill the pipe.
-VIOLATIONS_MAX = 100
+SETTLE_SECONDS = 30.0  # for journeys that are under way at the end
+VIOLATIONS_MAX = 100  # reported of one rule: some farm may break it all the time
 
 Coordinator: TypeAlias = "Connection[Report, Start | Stop]"
 
 
 class Worker:
-    """Does an assignment; `report` hands on what it says."""
+    """Carries out an assignment; `report` sends its reports."""
 
     def __init__(self, assignment: Assignment, report: Callable[[Report], None]) -> None:
         self._assignment = assignment
         self._report = report
         self._measures = Measures(assignment.share, time.process_time)
         self._violations: Counter[str] = Counter()
-        self._rng = random.Random(f"{assignment.seed} {assignment.share}")
-        self._driver = self._make_driver()
+        rng = random.Random(f"{assignment.seed} {assignment.share}")
+        make_driver = driver_class(assignment.scenario.drives)
+        self._driver = make_driver(assignment, self._measures, self._on_violation, rng)
 
     async def run(self, commands: Coordinator) -> None:
         """Return when the share is done, after a `Stop`, or when the coordinator is gone. Raises
@@ -88,8 +87,8 @@ class Worker:
 
     async def _run(self, starts_at: float, commands: Coordinator) -> None:
         gc.collect()
-        gc.freeze()  # what was made so far stays: no collection looks at it again
-        self._measures.forget()  # what it took to get ready is no part of the run
+        gc.freeze()  # objects made so far stay: collections skip them
+        self._measures.forget()  # the preparation is not part of the run
         alarm = timer(asyncio.get_running_loop())
         over = asyncio.Event()
         pacer = Pacer(self._pace(starts_at), self._driver, alarm, time.monotonic, over.set)
@@ -130,11 +129,11 @@ class Worker:
         return ClosedPace(begins, think_seconds, ends_at, self._driver, self._measures)
 
     def _shared_chance(self) -> random.Random:
-        """The same in all workers: each takes its part of the same arrivals."""
+        """The same in all workers, so that they draw the same arrivals and each takes its share."""
         return random.Random(self._assignment.seed)
 
     async def _measure(self, starts_at: float) -> None:
-        """Hand on an interval every second, once the warm-up is over."""
+        """Report an interval every second, once the warm-up is over."""
         at = starts_at + self._assignment.scenario.warm_up_seconds
         await asyncio.sleep(at - time.monotonic())
         if at > starts_at:
@@ -149,22 +148,6 @@ class Worker:
         if elapsed > self._assignment.scenario.warm_up_seconds:
             self._report(Measured(self._measures.take(elapsed, self._driver.in_flight)))
 
-    def _make_driver(self) -> Driver:
-        arguments = (self._assignment, self._measures, self._on_violation, self._rng)
-        match self._assignment.scenario.drives:
-            case "licenses":
-                from clients.load.drivers.licenses import Licenses
-
-                return Licenses(*arguments)
-            case "directory":
-                from clients.load.drivers.directory import Directory
-
-                return Directory(*arguments)
-            case _:
-                from clients.load.drivers.users import Users
-
-                return Users(*arguments)
-
     def _on_violation(self, rule: str, detail: str) -> None:
         self._violations[rule] += 1
         if self._violations[rule] <= VIOLATIONS_MAX:
@@ -173,7 +156,7 @@ class Worker:
 
 async def work(assignment: Assignment, coordinator: Coordinator) -> None:
     def report(message: Report) -> None:
-        with contextlib.suppress(OSError):  # without its coordinator a run is over
+        with contextlib.suppress(OSError):  # the coordinator is gone: the run ends
             coordinator.send(message)
 
     try:
@@ -188,9 +171,7 @@ def main() -> int:
         return 2
     with Connection(int(sys.argv[1])) as coordinator:
         assignment = coordinator.recv()
-        is_uvloop = assignment.loop == "uvloop"
-        loop_factory = uvloop.new_event_loop if is_uvloop else asyncio.new_event_loop
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(work(assignment, coordinator))
     return 0
 

@@ -1,1 +1,1 @@
-"""What people and programs see of a run: progress, summary, page, files."""
+"""The output of a run: progress, summary, page, files."""

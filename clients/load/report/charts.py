@@ -1,8 +1,8 @@
 """The charts of a run's page, as SVG: rate and latency over time, latency by percentile.
 
-Whatever belongs to step N (its place in `Result.steps`, from 1) has the class `step-N`; the page's
-stylesheet colours it, and hides it where a reader wants that. No chart has an element id of its own
-but for the definitions that it refers to, so that several can stand in one page.
+Elements of step N (its place in `Result.steps`, from 1) have the class `step-N`, by which the
+page's stylesheet colours and hides them. Only shared definitions have ids, so that several charts
+fit in one page.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def percentiles(result: Result) -> Chart:
 
 
 class Drawing:
-    """One chart while it is drawn. A strip is an upright part of it that shows a tooltip."""
+    """A chart in progress. A strip is an upright part of it with a tooltip."""
 
     def __init__(self) -> None:
         self._figure = Figure(figsize=(WIDTH / POINTS_AN_INCH, HEIGHT / POINTS_AN_INCH))
@@ -214,8 +214,7 @@ class Drawing:
         self._tooltips.append(told)
 
     def over_time(self, points: Sequence[Point], told: Callable[[int], Iterator[str]]) -> None:
-        """The axis of time, and a tooltip for each point; in a long run for every second point, or
-        fewer."""
+        """The axis of time, and tooltips: one for each point, or in a long run for every n-th."""
         apart = -(-len(points) // TOOLTIPS_MAX)
         start, end = points[0].at, points[-1].at + points[-1].seconds
         for index in range(0, len(points), apart):
@@ -239,7 +238,7 @@ class Drawing:
         self.axes.set_ylabel("latency")
 
     def svg(self, name: str) -> str:
-        """Named and described by the elements `name-title` and `name-description`."""
+        """The chart, named and described by the elements `name-title` and `name-description`."""
         written = io.StringIO()
         with matplotlib.rc_context({"svg.hashsalt": name}):
             self._figure.savefig(written, format="svg", metadata=NO_METADATA)
@@ -248,7 +247,7 @@ class Drawing:
         return named + GROUP.sub(self._classed, drawn)
 
     def _classed(self, group: re.Match[str]) -> str:
-        """Our names become classes, with the tooltip of a strip; matplotlib's own numbers go."""
+        """Turns our names of groups into classes, and drops matplotlib's numbered ones."""
         name = group[1]
         if name.split(" ")[0] not in ("line", "strip", "grid"):
             return f"<g{group[2]}>"

@@ -1,4 +1,4 @@
-"""Numbers as people read them: three digits, a unit that fits, thousands apart."""
+"""Numbers for people: three digits, a fitting unit, thousands separated."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def count(number: int) -> str:
 
 
 def per_second(rate: float) -> str:
-    """To a tenth; finer where it is slower than that."""
+    """To a tenth, or finer for less than one a second."""
     return digits(rate) if rate < 0.95 else f"{rate:,.1f}"
 
 
 def share(part: float, whole: float) -> str:
-    """In percent. What is not nothing is not shown as nothing, nor as everything."""
+    """In percent. Only nothing is shown as 0, and only everything as 100."""
     percent = 100 * part / whole if whole else 0.0
     if 0 < percent < 0.01:
         return "< 0.01 %"

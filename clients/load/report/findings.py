@@ -1,4 +1,4 @@
-"""What a result says, in the words that its table and its page share."""
+"""Sentences about a result, shared by summary and page."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from clients.load.measuring.results import CheckResult, Result, StepResult, Thre
 from clients.load.report import figures
 from tsproto.errors import ErrorCode
 
-MEASURED_DIGITS = 5  # more than a histogram tells apart, so that no miss looks like its bound
+MEASURED_DIGITS = 5  # more than a histogram's three, so that a narrow miss does not look met
 
 
 def errors_by_code(steps: Sequence[StepResult]) -> dict[str, Counter[str]]:
-    """How often each code came at which step; the most frequent code first."""
+    """Counts of each code by step; the most frequent code first."""
     counts: dict[str, Counter[str]] = {}
     for step in steps:
         for code, count in step.errors.items():
@@ -22,7 +22,7 @@ def errors_by_code(steps: Sequence[StepResult]) -> dict[str, Counter[str]]:
 
 
 def meaning_of(code: str) -> str:
-    """Nothing for a code that this version does not know."""
+    """Empty for an unknown code."""
     known = ErrorCode.__members__.get(code)
     return known.meaning if known is not None else ""
 
@@ -33,7 +33,7 @@ def where(steps: Counter[str]) -> str:
 
 
 def dropped(result: Result) -> str:
-    """Nothing where none was."""
+    """Empty when no arrival was dropped."""
     if not result.dropped:
         return ""
     of_all = figures.share(result.dropped, result.begun + result.dropped)
@@ -77,7 +77,7 @@ def workers(result: Result) -> str:
 
 
 def cut_short(result: Result) -> str:
-    """Nothing for a run that went on to its end."""
+    """Empty for a run that was not stopped early."""
     if result.complete:
         return ""
     if not result.seconds:
@@ -87,8 +87,7 @@ def cut_short(result: Result) -> str:
 
 
 def verdict(result: Result) -> str:
-    """That it passed, or what did not, or that no more was asked than to keep the farm's rules.
-    Nothing where nothing was asked, or nothing measured."""
+    """Passed, or what failed. Empty when nothing was asked or measured."""
     missed = sum(not each.passed for each in result.thresholds)
     broken = sum(each.passed is False for each in result.checks)
     parts = [

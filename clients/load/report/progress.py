@@ -1,4 +1,4 @@
-"""How a run is getting on: a live table on a terminal, a line every few seconds elsewhere."""
+"""Shows a run's progress: a live table on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run found, as text for a terminal of a hundred columns, the verdict last."""
+"""The result as text for a terminal of a hundred columns, the verdict last."""
 
 from __future__ import annotations
 

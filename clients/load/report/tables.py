@@ -1,4 +1,4 @@
-"""Tables of steps on a terminal, in which only the steps' names give way to a lack of room."""
+"""Tables of steps for a terminal; only the column of names shrinks when there is no room."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clients.say import printable
 def steps_table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
     """`headings` are of the columns after the name; those are aligned to the right."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("step", overflow="ellipsis")  # may wrap, and so gives way
+    table.add_column("step", overflow="ellipsis")  # may wrap, so that it shrinks first
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, *cells in rows:

@@ -1,4 +1,4 @@
-"""Results as files: JSON for programs, a histogram log for HdrHistogram's tools."""
+"""Writes results to files: JSON for programs, a log for HdrHistogram's tools."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOT_IN_A_TAG = str.maketrans(dict.fromkeys(', "\r\n', "_"))
 
 
 class NotWritten(TsfarmError):
-    """A file of results cannot be written; the text says which, why, and what to do."""
+    """A file of results cannot be written; the text says which, why, and the next step."""
 
 
 def json_of(result: Result) -> bytes:
@@ -33,11 +33,11 @@ def json_of(result: Result) -> bytes:
 
 
 def hdr_of(totals: Totals, started_at: float = 0.0) -> str:
-    """A histogram log: each step is one line with its name as tag, for the whole of what was
-    measured; its histogram is in encoding V2. A step that never succeeded has no line.
+    """A histogram log: one line for each step that succeeded, its name as tag, its histogram in
+    encoding V2.
 
-    Values are microseconds, and `Interval_Max` is milliseconds: HdrHistogram's own tools, which
-    take values for nanoseconds, are told so by `-outputValueUnitRatio 1000`.
+    Values are microseconds, `Interval_Max` is milliseconds: for HdrHistogram's own tools, which
+    expect nanoseconds, give `-outputValueUnitRatio 1000`.
     """
     when = datetime.fromtimestamp(started_at, UTC)
     began_at = max(0.0, totals.ended_at - totals.seconds)
@@ -58,7 +58,7 @@ def hdr_of(totals: Totals, started_at: float = 0.0) -> str:
 
 
 def check_writable(paths: Iterable[Path]) -> None:
-    """Before a run, so that it is not lost after it. Raises NotWritten."""
+    """Call it before a run. Raises NotWritten."""
     taken: set[Path] = set()
     for path in paths:
         if path.is_dir():
@@ -82,8 +82,8 @@ def make_folder(path: Path) -> None:
 
 
 def _probe(path: Path) -> None:
-    """A file is made beside it and taken away again: root's permissions say nothing of a disk that
-    is read-only. Raises OSError."""
+    """Creates and removes a file beside it: permission bits do not show root a read-only disk.
+    Raises OSError."""
     if not _is_written_into(path):
         fresh = _fresh(path)
         fresh.touch()
@@ -93,13 +93,13 @@ def _probe(path: Path) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Replaces the file as a whole, and is durable when it returns. A pipe or a terminal is written
-    into. Raises NotWritten."""
+    """Replaces the file; durable when it returns. Pipes and terminals are written to. Raises
+    NotWritten."""
     with _explained(path):
         if _is_written_into(path):
             path.write_bytes(content)
             return
-        path = path.resolve()  # what a link leads to is replaced, not the link
+        path = path.resolve()  # replaces the target of a symbolic link, not the link
         fresh = _fresh(path)
         try:
             with open(fresh, "wb") as opened:
@@ -113,7 +113,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def _fresh(path: Path) -> Path:
-    """Where its next content is written, before it takes its place."""
+    """The name of the new content before it replaces the file."""
     return path.with_name(f".{path.name}.{os.getpid()}.new")
 
 

@@ -1,7 +1,7 @@
-"""What a load run does: who arrives when, what each of them does, and what is good enough.
+"""A scenario: arrivals, journeys and thresholds of a load run.
 
-A scenario is written as a TOML file, or as a Python class that names the same parts and writes its
-journey as a coroutine (`clients.load.Script`). All times are seconds, all sizes bytes.
+Written as a TOML file, or as a Python class with the same parts and a coroutine as journey
+(`clients.load.Script`). Times are seconds, sizes bytes.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ ACTS: dict[Drives, tuple[str, ...]] = {
 
 
 class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Part of an open model: in `seconds` the arrival rate goes in a straight line from
-    `start_rate` (where it is not given, the rate before it) to `rate` journeys a second. A stage of
-    no length is a burst of `rate` arrivals at once."""
+    """Part of an open model: in `seconds` the rate of arrivals changes linearly from `start_rate`
+    (by default the rate before) to `rate` a second. A stage of 0 seconds is a burst of `rate`
+    arrivals."""
 
     seconds: Span
     rate: Rate
@@ -45,8 +45,8 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Open(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Arrivals come whether or not the farm keeps up; each is timed from when it was due, and one
-    that finds `in_flight_max` journeys under way is dropped and counted."""
+    """Arrivals that do not wait for the farm. Each journey is timed from when it was due; an
+    arrival that finds `in_flight_max` journeys under way is dropped and counted."""
 
     stages: Annotated[tuple[Stage, ...], Meta(min_length=1, max_length=1000)]
     arrivals: Literal["even", "poisson"] = "even"
@@ -54,8 +54,8 @@ class Open(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """So many users begin, spread evenly over `ramp_seconds`; each begins its next journey
-    `think_seconds` after its last one."""
+    """`users` begin evenly over `ramp_seconds`; each begins the next journey `think_seconds` after
+    the last one."""
 
     users: Annotated[int, Meta(ge=1, le=IN_FLIGHT_MAX)]
     seconds: Annotated[float, Meta(gt=0, le=SECONDS_MAX)]
@@ -64,8 +64,8 @@ class Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One step of a journey. `work` types `keystrokes` spread over `seconds`, and has the session
-    print `output` bytes; `think` waits `seconds`. Other acts take no number."""
+    """One step of a journey. `work` types `keystrokes` evenly over `seconds`, then prints `output`
+    bytes in the session; `think` waits `seconds`. Other acts take no number."""
 
     do: str
     seconds: Span = 0.0
@@ -74,16 +74,15 @@ class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Journey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one arrival does, in order; chosen among the others by weight."""
+    """The acts of one arrival, in order. Journeys are chosen at random by weight."""
 
     acts: Annotated[tuple[Act, ...], Meta(min_length=1, max_length=1000)]
     weight: Annotated[int, Meta(ge=1, le=WEIGHT_MAX)] = 1
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One of `open` and `closed` is given. `thresholds` are written as
-    `clients.load.measuring.thresholds` reads them. What happens in the first `warm_up_seconds` is
-    done but not measured."""
+    """Has either `open` or `closed`. `thresholds` have the syntax of
+    `clients.load.measuring.thresholds`. The first `warm_up_seconds` are not measured."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     about: Annotated[str, Meta(max_length=400)] = ""
@@ -96,7 +95,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def at_once(self) -> int:
-        """How many journeys may be under way."""
+        """The largest number of journeys under way."""
         if self.closed is not None:
             return self.closed.users
         assert self.open is not None

@@ -1,4 +1,4 @@
-"""Finds a scenario: one of the built-in ones by its name, or a file of somebody's own."""
+"""Reads a scenario, built in or from a file, and adjusts it to the options."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ BUILT_IN: Final = Path(__file__).parent / "built_in"
 
 
 class Read(msgspec.Struct, frozen=True):
-    """`script` is FILE.py:CLASS, the file's path absolute, for a scenario written in Python, and
-    empty for others."""
+    """`script` is FILE.py:CLASS with an absolute path for a scenario in Python, else empty."""
 
     scenario: Scenario
     script: str = ""
 
 
 def read(name_or_path: str) -> Read:
-    """A built-in scenario's name, FILE.toml, FILE.py or FILE.py:CLASS. Raises ScenarioError."""
+    """Reads a built-in scenario's name, FILE.toml, FILE.py or FILE.py:CLASS. Raises
+    ScenarioError."""
     if name_or_path.endswith(".toml"):
         return Read(_read_toml(Path(name_or_path)))
     if name_or_path.endswith(".py") or ".py:" in name_or_path:
@@ -39,7 +39,7 @@ def read(name_or_path: str) -> Read:
 
 
 def source(name: str) -> str:
-    """A built-in scenario's file, to begin one's own with. Raises ScenarioError."""
+    """The text of a built-in scenario's file. Raises ScenarioError."""
     return _built_in(name).read_text("utf-8")
 
 
@@ -55,12 +55,12 @@ def adjusted(
     seconds: float | None = None,
     thresholds: Sequence[str] = (),
 ) -> Scenario:
-    """The same scenario at another size, its shape kept. Raises ScenarioError.
+    """The scenario at another size. Raises ScenarioError.
 
-    `rate` becomes the highest rate of an open model; its other rates, and its bursts, grow or
-    shrink with it. `users` are how many a closed model has, and in an open one how many may be
-    under way at once. `seconds` is how long journeys go on to begin; ramp and warm-up shrink with
-    it, but do not grow. `thresholds` take the place of the scenario's own.
+    `rate` becomes the highest rate of an open model; its other rates and its bursts are scaled with
+    it. `users` is the number of users in a closed model, and the limit of journeys under way in an
+    open one. `seconds` is the time in which journeys begin; ramp and warm-up shrink with it, but do
+    not grow. `thresholds` replace the scenario's own.
     """
     changed = scenario
     if rate is not None:
@@ -137,7 +137,7 @@ def _at_rate(scenario: Scenario, rate: float) -> Scenario:
 
 
 def _scaled(stage: Stage, scale: float) -> Stage:
-    """Nobody arrives in half in a burst."""
+    """Bursts are rounded to whole arrivals."""
     if not stage.seconds:
         return msgspec.structs.replace(stage, rate=float(round(stage.rate * scale)))
     start_rate = None if stage.start_rate is None else stage.start_rate * scale

@@ -1,4 +1,4 @@
-"""Scenarios written in Python: a class says who arrives when, and what each of them does."""
+"""Scenarios in Python: a class gives arrivals and thresholds, its coroutine is the journey."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ MODULE_PREFIX: Final = "tsfarm_scenario_"
 
 
 class Script(ABC):
-    """A subclass names one of `open` and `closed`; without a `name` the class's own is taken. A
-    worker makes one object of it, which all its journeys share.
+    """A subclass sets either `open` or `closed`; `name` is by default the class's. All journeys of
+    a worker share one object.
 
         from clients.load import Open, Script, Stage, Visitor
 
@@ -45,7 +45,7 @@ class Script(ABC):
                 visitor.check("lunch changes nothing", visitor.session == left)
                 await visitor.logoff()
 
-    `tsfarm load lunch.py` runs it. What a visitor can do stands in `clients.load.Visitor`.
+    `tsfarm load lunch.py` runs it. `clients.load.Visitor` documents the acts.
     """
 
     name: ClassVar[str] = ""
@@ -57,12 +57,12 @@ class Script(ABC):
 
     @abstractmethod
     async def journey(self, visitor: Visitor) -> None:
-        """What one visitor does. JourneyEnded, which a failed step raises, is to be let through."""
+        """The acts of one visitor. Let JourneyEnded through: a failed act raises it."""
 
 
 def load(script: str) -> Script:
-    """The scenario of FILE.py or FILE.py:CLASS; the class must be named where the file has several.
-    Runs the file. Raises ScenarioError."""
+    """Runs the file and makes its scenario. FILE.py:CLASS names the class where the file has
+    several. Raises ScenarioError."""
     path, _, class_name = script.partition(".py:")
     file = Path(path if path.endswith(".py") else f"{path}.py")
     kind = _choose(file, class_name, _scripts_of(_run(file)))
@@ -75,7 +75,7 @@ def load(script: str) -> Script:
 
 
 def scenario_of(script: Script) -> Scenario:
-    """What the class says, checked. Raises ScenarioError."""
+    """The class's scenario, validated. Raises ScenarioError."""
     kind = type(script)
     said = {
         "name": script.name or kind.__name__,
@@ -94,7 +94,7 @@ def scenario_of(script: Script) -> Scenario:
 
 
 def _run(file: Path) -> ModuleType:
-    """The file as a module of its own. Modules beside it can be imported, as by any script."""
+    """Imports the file as a module; it can import modules beside it, as any script can."""
     spec = importlib.util.spec_from_file_location(f"{MODULE_PREFIX}{file.stem}", file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -110,8 +110,7 @@ def _run(file: Path) -> ModuleType:
 
 
 def _scripts_of(module: ModuleType) -> dict[str, type[Script]]:
-    """Those that it defines itself and that have a journey: neither what it imports nor what they
-    have in common."""
+    """The concrete scenarios that the module itself defines, by name."""
     return {
         name: found
         for name, found in vars(module).items()
@@ -141,7 +140,7 @@ def _choose(file: Path, class_name: str, scripts: dict[str, type[Script]]) -> ty
 
 
 def _where(file: Path, error: BaseException) -> str:
-    """What the file's own code failed with, and the last of its lines that led there."""
+    """The error, with the last line of the file that led to it."""
     own = os.path.abspath(file)
     if isinstance(error, SyntaxError) and error.filename == own:
         return f"{file}:{error.lineno}: {type(error).__name__}: {error.msg}"

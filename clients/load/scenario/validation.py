@@ -1,5 +1,5 @@
-"""What a scenario must keep to beyond the types of its fields, told in one line: the place, what is
-wrong there, and what may stand there instead."""
+"""Validates a scenario beyond the types of its fields. An error is one line: place, fault,
+remedy."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from clients.load.scenario import ACTS, Act, Drives, Scenario
 from daemons.files.explained import checked, instead
 from tsproto.errors import TsfarmError
 
-# Acts that take numbers, and which. All others take none.
+# The numbers that an act takes; other acts take none.
 NUMBERS: Final = {"work": ("seconds", "keystrokes", "output"), "think": ("seconds",)}
-# What is timed besides acts: parts of `work`. `think` is no step of the farm's.
+# Steps that are timed besides acts: the parts of `work`. `think` is not timed.
 PARTS: Final[dict[Drives, tuple[str, ...]]] = {
     "users": ("keystroke", "output"),
     "licenses": (),
     "directory": (),
 }
-# Acts of `directory` that are told and not answered: nothing would hold a journey of them back.
+# Acts without an answer: a journey of these alone would flood the directory.
 NOTIFIED: Final = frozenset({"report", "end"})
 
 
 class ScenarioError(TsfarmError):
-    """A scenario cannot be run as it is written."""
+    """A scenario cannot be run as written."""
 
 
 def validated(raw: object, where: str, *, is_scripted: bool = False) -> Scenario:
@@ -83,7 +83,7 @@ def _act_faults(place: str, act: Act, drives: Drives) -> Iterator[str]:
 
 
 def threshold_fault(expression: str, drives: Drives) -> str:
-    """What is wrong with it for a scenario that drives these; nothing where all is right."""
+    """The fault of a threshold in a scenario that drives this; empty for none."""
     try:
         threshold = thresholds.parse(expression)
     except thresholds.ThresholdError as error:

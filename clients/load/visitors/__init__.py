@@ -1,1 +1,1 @@
-"""One person at a terminal: the visitor, its client's surface, its shell, its devices."""
+"""One user at a terminal: the journey, the client, the shell, the devices."""

@@ -1,6 +1,6 @@
-"""Synthetic devices: made from a seed, in memory or kept in a folder as real ones are.
+"""Synthetic devices: made from a seed, in memory or kept in a folder like real ones.
 
-Who has the same seed and the same folder in a second run has the same devices, and their licenses.
+The same seed and folder give the same devices, with their licenses, in a later run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tsproto.identity import DeviceKey
 
 
 class LicensesInMemory:
-    """The licenses of a device that is gone with its process."""
+    """The licenses of a device that is not kept."""
 
     def __init__(self) -> None:
         self._held: dict[tuple[str, str], License] = {}
@@ -27,11 +27,11 @@ class LicensesInMemory:
 
 
 class Devices:
-    """Any number of devices for each person, told apart by ordinals from 0.
+    """Any number of devices for each user, numbered from 0.
 
-    In `folder` (None: in memory) each has its own, called by its device id. They are written as
-    durably as a person's device is, while the loop waits: kept devices cost the generator a few
-    flushes of its disk at each license.
+    In `folder` (None: in memory) each has a folder named by its device id. They are written as
+    durably as a real device's files, while the loop waits: a few flushes of the disk for each
+    license.
     """
 
     def __init__(self, seed: int, folder: Path | None) -> None:
@@ -40,19 +40,19 @@ class Devices:
         self._last: dict[str, int] = {}
 
     def usual(self, owner: str) -> LicensedDevice:
-        """The device that its owner got last, or the first one. In memory it has no license."""
+        """The user's newest device. In memory it begins without a license."""
         ordinal = self._last.setdefault(owner, max(0, self._unused(owner) - 1))
         return self._open(owner, ordinal)
 
     def fresh(self, owner: str) -> LicensedDevice:
-        """A device that no farm has seen, unless a run in memory had the same seed."""
+        """A device that no farm knows, unless an earlier run in memory had the same seed."""
         last = self._last.get(owner)
         ordinal = self._unused(owner) if last is None else last + 1
         self._last[owner] = ordinal
         return self._open(owner, ordinal)
 
     def _unused(self, owner: str) -> int:
-        """The first ordinal that no earlier run has kept."""
+        """The first number that no earlier run has kept."""
         ordinal = 0
         while self._folder is not None and self._place(self._folder, owner, ordinal).exists():
             ordinal += 1
@@ -69,6 +69,6 @@ class Devices:
         return folder / self._key(owner, ordinal).device_id.hex()
 
     def _key(self, owner: str, ordinal: int) -> DeviceKey:
-        """The owner's name, and not its place in a list, so that workers share no device."""
+        """Derived from the owner's name, so that workers share no device."""
         made_from = f"tsfarm load device {self._seed} {ordinal} {owner}"
         return DeviceKey.from_seed(hashlib.sha256(made_from.encode()).digest())

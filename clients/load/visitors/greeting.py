@@ -1,4 +1,4 @@
-"""Whether the hosts of a farm answer, and are whom they should be: asked before users come."""
+"""Checks before users come that the farm's hosts answer and have the right identity."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tsproto.errors import TsfarmError
 
 
 class NobodyAnswers(TsfarmError):
-    """No host of the farm can be logged on to; the text says why."""
+    """No host of the farm accepts logons; the text says why."""
 
 
 async def greet(hosts: Sequence[Host], dialler: FarmDialler) -> list[str]:
-    """Open a connection to each, and close it. Gives why some cannot be used; raises NobodyAnswers
-    where none can."""
+    """Open and close a connection to each host. Returns the errors of hosts that cannot be used;
+    raises NobodyAnswers when none can."""
     said = await asyncio.gather(*(_greet(host, dialler) for host in hosts))
     faults = [fault for fault in said if fault]
     if len(faults) == len(hosts):
@@ -31,7 +31,7 @@ async def greet(hosts: Sequence[Host], dialler: FarmDialler) -> list[str]:
 
 
 async def _greet(host: Host, dialler: FarmDialler) -> str:
-    """Why this host cannot be used; empty when it has welcomed us."""
+    """The host's error; empty after a welcome."""
     try:
         async with asking_through(partial(dialler.dial, host), host):
             return ""

@@ -1,6 +1,6 @@
-"""A visitor: one journey of one person's, as a real user makes it, with a real client.
+"""A visitor: one journey of one user, with the real client library.
 
-People must be the load's own: a session of theirs that is found in an unknown state is logged off.
+Users must belong to the load run: their sessions in an unknown state are logged off.
 """
 
 from __future__ import annotations
@@ -16,23 +16,21 @@ from clients.licenses import LicensedDevice
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Person
 from clients.load.scenario import Act
+from clients.load.visitors.client_session import ClientSession, DeviceFailed, StepFailed
 from clients.load.visitors.devices import Devices
 from clients.load.visitors.shell import RuleBroken, Shell
-from clients.load.visitors.surface import DeviceFailed, Sitting, StepFailed
 from clients.route import Randomness
 from clients.steps import Host
 from clients.trust import FarmDialler
 from tsproto.errors import ErrorCode, TsfarmError
 
-# How long a step may take before it counts as UNANSWERED; as long as a person waits.
-PATIENCE_SECONDS = 30.0
-# Leaving at a journey's end is no step of anybody's, and is not waited for as long.
-LEAVING_SECONDS = 5.0
+PATIENCE_SECONDS = 30.0  # a step that takes longer counts as UNANSWERED
+LEAVING_SECONDS = 5.0  # for the disconnect at a journey's end, which is not a step
 
 SESSION_KEPT = "session kept"
 LICENSE_KEPT = "license kept"
 
-# After these a session may be there though nobody saw it.
+# After these errors a session may exist although the client never saw it.
 _UNCERTAIN = frozenset(
     {
         ErrorCode.UNANSWERED,
@@ -45,12 +43,12 @@ _UNCERTAIN = frozenset(
 
 
 class JourneyEnded(TsfarmError):
-    """The journey cannot go on; what it failed with has been recorded."""
+    """The journey cannot go on; the failed step has been recorded."""
 
 
 class Session(msgspec.Struct, frozen=True):
-    """A session at its shell's prompt. `host` is where it is dialled, `server` what its terminal
-    server calls itself, `mark` the value by which its shell knows it again."""
+    """A session at its shell's prompt. `host` is the address dialled, `server` the terminal
+    server's own name, `mark` the value that identifies the session's shell."""
 
     host: Host
     server: str
@@ -58,10 +56,11 @@ class Session(msgspec.Struct, frozen=True):
     mark: str
 
 
-class Desk:
-    """What a person comes back to: the device that they use, and the session that they left.
+class VirtualUser:
+    """A synthetic user, with the device and the session of the last journey.
 
-    `has_session` while there may be one to log off, `session` only while its state is known.
+    `has_session` is true while there may be a session to log off, `session` is set only while its
+    state is known.
     """
 
     def __init__(self, person: Person) -> None:
@@ -71,8 +70,8 @@ class Desk:
         self.has_session = False
 
 
-class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """What all visitors of one worker share. `sources` gives the address to dial from next."""
+class WorkerContext(msgspec.Struct, frozen=True, kw_only=True):
+    """Shared by all visitors of a worker. `sources` yields the address to dial from next."""
 
     hosts: tuple[Host, ...]
     authority: bytes | None
@@ -84,161 +83,152 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Visitor:
-    """Carries out acts, and records each as a step: how long it took, or the code that it failed
-    with. An act that fails, or sees a rule broken, ends the journey with JourneyEnded.
+    """Carries out acts, and records each as a step: its duration, or its error code. An act that
+    fails or finds a rule broken raises JourneyEnded.
 
-    Every step is timed from when it was due: the first from the journey's arrival, each further one
-    from the end of the one before. An act that needs a session gets one first, by an act of its own
-    that is recorded as such.
+    The first step is timed from the journey's arrival, each further one from the end of the one
+    before. An act that needs a session begins one first, by an act that is recorded as such.
     """
 
-    def __init__(self, around: Surroundings, desk: Desk, due: float, rng: Randomness) -> None:
-        self._around = around
+    def __init__(
+        self, context: WorkerContext, user: VirtualUser, due: float, rng: Randomness
+    ) -> None:
+        self._context = context
         self._rng = rng
-        self._desk = desk
+        self._user = user
         self._due = due
-        self._sitting: Sitting | None = None
+        self._client: ClientSession | None = None
         self._shell = Shell(f"{int(rng.random() * 2**48):012x}")
 
     @property
     def name(self) -> str:
-        """The user's."""
-        return self._desk.person.name
+        """The user's name."""
+        return self._user.person.name
 
     @property
     def session(self) -> Session | None:
-        """The one that is shown, or was left; None for none, or one whose state is not known."""
-        return self._desk.session
+        """The attached or left session; None for none, or for an unknown state."""
+        return self._user.session
 
     def check(self, rule: str, kept: bool, detail: str = "") -> None:
-        """A check of a scenario's own, as `visitor.check("the editor opens", "vim" in shown)`.
-        Where it is not kept the run fails by this rule, as by those of the farm; the journey goes
-        on."""
+        """A scenario's own check, as `visitor.check("the editor opens", "vim" in shown)`. A failed
+        check fails the run; the journey goes on."""
         if not kept:
-            self._around.on_violation(rule, f"{self.name}{', ' if detail else ''}{detail}")
+            self._context.on_violation(rule, f"{self.name}{', ' if detail else ''}{detail}")
 
     async def do(self, act: Act) -> None:
         match act.do:
-            case "first-visit":
-                await self.first_visit()
-            case "logon":
-                await self.logon()
             case "work":
                 await self.work(act.seconds, act.keystrokes, act.output)
-            case "disconnect":
-                await self.disconnect()
-            case "reconnect":
-                await self.reconnect()
-            case "roam":
-                await self.roam()
-            case "renew":
-                await self.renew()
-            case "logoff":
-                await self.logoff()
-            case _:
+            case "think":
                 await self.think(act.seconds)
+            case other:  # one of UserAct, which are named like the methods
+                await getattr(self, other.replace("-", "_"))()
 
     # --- acts that lead to a session --------------------------------------------------------------
 
     async def first_visit(self) -> None:
-        """Log on from a device that no farm has seen, and that has no license."""
+        """Log on from a new device without a license."""
         await self.disconnect()
-        self._desk.device = self._around.devices.fresh(self._desk.person.name)
+        self._user.device = self._context.devices.fresh(self._user.person.name)
         await self._log_on("first-visit", self._hosts())
 
     async def logon(self) -> None:
-        """Log on from the person's device to any host. A session that an earlier journey left in
-        good order is kept; there is a new one otherwise."""
+        """Log on from the user's device to any host. A session that an earlier journey left is
+        kept; otherwise a new one begins."""
         await self.disconnect()
         await self._log_on("logon", self._hosts())
 
     async def reconnect(self) -> None:
-        """Come back to the session, at its own host."""
+        """Come back to the session at its own host."""
         session = await self._leave_session()
         await self._log_on("reconnect", (session.host,))
 
     async def roam(self) -> None:
-        """Come back to the session by way of another host, which redirects to it. A farm of one
-        host has only its own."""
+        """Come back to the session through another host, which redirects. A farm of one host has no
+        other."""
         session = await self._leave_session()
         others = tuple(host for host in self._hosts() if not _is_at(session, host))
         await self._log_on("roam", others[:1] or (session.host,))
 
     async def renew(self) -> None:
-        """Show the device's license, take what there is new, and leave before logon."""
+        """Present the device's license, accept a renewed one, and leave before logon."""
         await self.disconnect()
         with self._step("renew"):
-            sitting = self._sit_down(self._hosts(), password=None)
-            await sitting.begun()
-        self._took("renew", sitting.came_at)
+            client = self._connect(self._hosts(), password=None)
+            await client.begun()
+        self._took("renew", client.came_at)
         await self._hang_up()
 
     # --- acts in a session ------------------------------------------------------------------------
 
     async def work(self, seconds: float = 0.0, keystrokes: int = 0, output: int = 0) -> None:
-        """Type `keystrokes` keys spread evenly over `seconds` (step "keystroke": each from when it
-        was due until its echo), then have the session print `output` bytes (step "output": from the
-        command until the last byte)."""
-        sitting, measures = await self._seated(), self._around.measures
-        session, self._desk.session = self._desk.session, None  # its state is unknown for now
+        """Type `keystrokes` keys evenly over `seconds` (step "keystroke": from when each was due to
+        its echo), then print `output` bytes in the session (step "output": from the command to the
+        last byte)."""
+        client, measures = await self._shown_client(), self._context.measures
+        session, self._user.session = (
+            self._user.session,
+            None,
+        )  # its state is unknown until this act has ended
         if keystrokes:
             with self._step("keystroke"):
                 await self._shell.type_keys(
-                    sitting, seconds, keystrokes, lambda took: measures.took("keystroke", took)
+                    client, seconds, keystrokes, lambda took: measures.took("keystroke", took)
                 )
         elif seconds:
             with self._step("work"):
-                await sitting.lasts(seconds)
+                await client.lasts(seconds)
         if output:
             with self._step("output"):
-                measures.took("output", await self._shell.print_bytes(sitting, output))
-        self._desk.session = session
+                measures.took("output", await self._shell.print_bytes(client, output))
+        self._user.session = session
         self._due = time.monotonic()
 
     async def disconnect(self) -> None:
-        """Leave the session running. Nothing happens where none is shown."""
-        if self._sitting is not None:
+        """Leave the session running; does nothing without an attached session."""
+        if self._client is not None:
             with self._step("disconnect"):
-                await self._sitting.disconnect()
-            self._sitting = None
+                await self._client.disconnect()
+            self._client = None
             self._took("disconnect", time.monotonic())
 
     async def logoff(self) -> None:
-        """End the session. Nothing happens where there is none."""
-        if self._sitting is None and self._desk.session is None:
+        """End the session; does nothing without one."""
+        if self._client is None and self._user.session is None:
             return
-        sitting = await self._seated()
+        client = await self._shown_client()
         with self._step("logoff"):
-            await self._end_session(sitting)
+            await self._end_session(client)
         self._took("logoff", time.monotonic())
 
     async def think(self, seconds: float) -> None:
-        """Do nothing; a session that is shown must go on meanwhile."""
+        """Wait; an attached session must last meanwhile."""
         self._due += seconds
         remaining = max(0.0, self._due - time.monotonic())
-        if self._sitting is None:
+        if self._client is None:
             await asyncio.sleep(remaining)
             return
         with self._step("think"):
-            await self._sitting.lasts(remaining)
+            await self._client.lasts(remaining)
 
     # --- the end of a journey ---------------------------------------------------------------------
 
     async def leave(self, *, logging_off_seconds: float = 0.0) -> None:
-        """End the journey, however far it came. A session that is shown is left running, unless
-        there are seconds to log it off in."""
-        sitting = self._sitting
+        """End the journey at any point. An attached session is left running, or logged off if there
+        are seconds for it."""
+        client = self._client
         with contextlib.suppress(StepFailed, TimeoutError):
             async with asyncio.timeout(logging_off_seconds or LEAVING_SECONDS):
-                if sitting is not None and sitting.is_attached and logging_off_seconds:
-                    await self._end_session(sitting)
-                elif sitting is not None and sitting.is_attached:
-                    await sitting.disconnect()
+                if client is not None and client.is_attached and logging_off_seconds:
+                    await self._end_session(client)
+                elif client is not None and client.is_attached:
+                    await client.disconnect()
         await self._hang_up()
 
     async def clear(self, seconds: float) -> bool:
-        """Come back to log off what the person has left. False: it could not be done in time."""
-        known = self._desk.session
+        """Come back and log off the user's session. Returns False when the time runs out."""
+        known = self._user.session
         own = () if known is None else (known.host,)
         hosts = own + tuple(host for host in self._hosts() if host not in own)
         try:
@@ -253,82 +243,82 @@ class Visitor:
     # --- connections ------------------------------------------------------------------------------
 
     def _hosts(self) -> tuple[Host, ...]:
-        """All hosts, beginning with any: as a balancer or a list of names gives them."""
-        hosts = self._around.hosts
+        """All hosts, beginning with a random one, as behind a balancer."""
+        hosts = self._context.hosts
         first = int(self._rng.random() * len(hosts))
         return hosts[first:] + hosts[:first]
 
-    def _sit_down(self, hosts: tuple[Host, ...], password: bytes | None) -> Sitting:
-        around, person = self._around, self._desk.person
-        device = self._desk.device or around.devices.usual(person.name)
-        self._desk.device = device
-        dialler = FarmDialler(device.name, around.authority, source=next(around.sources))
-        self._sitting = Sitting(
-            hosts, person.name, password, device, dialler, self._rng, around.patience_seconds
+    def _connect(self, hosts: tuple[Host, ...], password: bytes | None) -> ClientSession:
+        context, person = self._context, self._user.person
+        device = self._user.device or context.devices.usual(person.name)
+        self._user.device = device
+        dialler = FarmDialler(device.name, context.authority, source=next(context.sources))
+        self._client = ClientSession(
+            hosts, person.name, password, device, dialler, self._rng, context.patience_seconds
         )
-        return self._sitting
+        return self._client
 
     async def _hang_up(self) -> None:
-        sitting, self._sitting = self._sitting, None
-        if sitting is not None:
-            await sitting.hang_up()
+        client, self._client = self._client, None
+        if client is not None:
+            await client.hang_up()
 
-    async def _seated(self) -> Sitting:
-        """With a session before us."""
-        if self._sitting is None and self._desk.session is not None:
+    async def _shown_client(self) -> ClientSession:
+        """The client with an attached session; reconnects or logs on without one."""
+        if self._client is None and self._user.session is not None:
             await self.reconnect()
-        elif self._sitting is None:
+        elif self._client is None:
             await self.logon()
-        assert self._sitting is not None
-        return self._sitting
+        assert self._client is not None
+        return self._client
 
     async def _leave_session(self) -> Session:
-        """The session that is to be come back to, with nobody in front of it."""
-        if self._desk.session is None:
-            await self._seated()
+        """The session to come back to, disconnected."""
+        if self._user.session is None:
+            await self._shown_client()
         await self.disconnect()
-        assert self._desk.session is not None
-        return self._desk.session
+        assert self._user.session is not None
+        return self._user.session
 
     async def _log_on(self, step: str, hosts: tuple[Host, ...]) -> None:
         with self._step(step):
-            sitting = await self._attach(hosts)
-            if self._desk.session is None and sitting.shown.reattached:
-                await self._end_session(sitting)
-                sitting = await self._attach(hosts)
-            attached_at = sitting.came_at
-            if self._desk.session is None:
-                self._desk.session = self._new_session(sitting)
+            client = await self._attach(hosts)
+            if self._user.session is None and client.shown.reattached:
+                await self._end_session(client)
+                client = await self._attach(hosts)
+            attached_at = client.came_at
+            if self._user.session is None:
+                self._user.session = self._new_session(client)
             else:
-                await self._check_kept(sitting, self._desk.session)
+                await self._check_kept(client, self._user.session)
         self._took(step, attached_at)
 
-    async def _attach(self, hosts: tuple[Host, ...]) -> Sitting:
-        sitting = self._sit_down(hosts, self._desk.person.password)
+    async def _attach(self, hosts: tuple[Host, ...]) -> ClientSession:
+        client = self._connect(hosts, self._user.person.password)
         try:
-            await sitting.begun()
+            await client.begun()
         except (StepFailed, asyncio.CancelledError) as ended:
             code = ended.code if isinstance(ended, StepFailed) else ErrorCode.UNANSWERED
-            self._desk.has_session |= code in _UNCERTAIN
+            self._user.has_session |= code in _UNCERTAIN
             raise
-        self._desk.has_session = True
-        return sitting
+        self._user.has_session = True
+        return client
 
-    async def _end_session(self, sitting: Sitting) -> None:
-        self._desk.session = None
-        await sitting.log_off()
-        self._sitting = None
-        self._desk.has_session = False
+    async def _end_session(self, client: ClientSession) -> None:
+        self._user.session = None
+        await client.log_off()
+        self._client = None
+        self._user.has_session = False
 
-    def _new_session(self, sitting: Sitting) -> Session:
-        shown = sitting.shown
-        return Session(sitting.host, shown.host, shown.session_id, self._shell.mark(sitting))
+    def _new_session(self, client: ClientSession) -> Session:
+        shown = client.shown
+        return Session(client.host, shown.host, shown.session_id, self._shell.mark(client))
 
-    async def _check_kept(self, sitting: Sitting, known: Session) -> None:
-        shown = sitting.shown
+    async def _check_kept(self, client: ClientSession, known: Session) -> None:
+        shown = client.shown
         found = f"session {shown.session_id} on {shown.host}"
         if (shown.host, shown.session_id) == (known.server, known.session_id):
-            if await self._shell.read_mark(sitting) == known.mark:
+            if await self._shell.read_mark(client) == known.mark:
                 return
             found = "another one of that number"
         left = f"session {known.session_id} on {known.server}"
@@ -341,7 +331,7 @@ class Visitor:
         try:
             yield
         except StepFailed as failed:
-            self._around.measures.failed(name, failed.code)
+            self._context.measures.failed(name, failed.code)
             if isinstance(failed, DeviceFailed):
                 self._violated(LICENSE_KEPT, str(failed))
             raise JourneyEnded(f"{name}: {failed}") from None
@@ -350,11 +340,11 @@ class Visitor:
             raise JourneyEnded(f"{name}: {broken}") from None
 
     def _violated(self, rule: str, detail: str) -> None:
-        self._desk.session = None
-        self._around.on_violation(rule, f"{self.name}, {detail}")
+        self._user.session = None
+        self._context.on_violation(rule, f"{self.name}, {detail}")
 
     def _took(self, step: str, ended_at: float) -> None:
-        self._around.measures.took(step, ended_at - self._due)
+        self._context.measures.took(step, ended_at - self._due)
         self._due = time.monotonic()
 
 

@@ -1,5 +1,7 @@
-"""What is looked for in the bytes of a session, one `Watch` after the other; none keeps more than a
-line of them. `now` is `time.monotonic()`'s."""
+"""Watches for text in a session's output, one after the other; each keeps at most a line.
+
+`now` is in seconds of `time.monotonic()`.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,12 @@ LINE_BYTES_MAX = 256
 
 class Watch(Protocol):
     def feed(self, data: bytes, now: float) -> bytes | None:
-        """The bytes after what was looked for, or None while it has not come."""
+        """The bytes after the match; None while there is none."""
         ...
 
 
 class Text:
-    """Looks for `text`, wherever reads cut it. `passed` counts the bytes before it."""
+    """Finds `text`, also across reads. `passed` counts the bytes before it."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text
@@ -37,7 +39,7 @@ class Text:
 
 
 class Line:
-    """Takes all before the end of a line, at most LINE_BYTES_MAX, as `text`."""
+    """Takes the output up to the end of the line as `text`, at most LINE_BYTES_MAX."""
 
     def __init__(self) -> None:
         self.text = b""
@@ -49,10 +51,10 @@ class Line:
 
 
 class Echoes:
-    """Waits for `keys` keys to come back once and in order, and for nothing else.
+    """Waits for the echoes of `keys` keys, once each and in order.
 
-    `on_echo` is called for each with the seconds since it was due. What comes instead of an echo
-    ends the watch, and stands in `strange`.
+    `on_echo` is called for each with the seconds since the key was due. Other output ends the watch
+    and is kept in `strange`.
     """
 
     def __init__(self, keys: int, on_echo: Callable[[float], None]) -> None:
@@ -63,12 +65,12 @@ class Echoes:
         self.strange = b""
 
     def typed(self, echo: bytes, due: float) -> None:
-        """A key that was due then is about to be typed, and comes back as `echo`."""
+        """Call it before a key is typed: its echo, and when the key was due."""
         self._typed.append((echo, due))
 
     @property
     def oldest_due(self) -> float | None:
-        """When the first key was due that has not come back."""
+        """When the oldest key without an echo was due."""
         return self._typed[0][1] if self._typed else None
 
     def feed(self, data: bytes, now: float) -> bytes | None:

@@ -1,4 +1,4 @@
-"""What an operator reads when a configuration file is wrong, and what a right one becomes."""
+"""Configuration files: the settings of a right one, the complaint about a wrong one."""
 
 from __future__ import annotations
 

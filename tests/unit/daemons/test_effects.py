@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from daemons.effects import EffectQueue, Note, Persist, Record
+from daemons.effects import Detach, EffectQueue, Persist, Record
 
 
 class Row(Record, frozen=True, kw_only=True):
@@ -18,7 +18,7 @@ def persist(number: int) -> Persist:
     return Persist(put=(Row(number=number),))
 
 
-A, B, C, D = (Note(letter) for letter in "ABCD")
+A, B, C, D = (Detach(session_id) for session_id in range(4))
 
 
 def test_effects_that_rest_on_nothing_undurable_are_performed_at_once() -> None:

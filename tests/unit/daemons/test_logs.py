@@ -1,7 +1,8 @@
-"""What a line of the log looks like."""
+"""Lines of the log."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,6 +70,13 @@ def test_a_field_that_holds_its_default_is_left_out(tmp_path: Path) -> None:
     assert [*second] == ["timestamp", "level", "event", "error"]
 
 
+def test_text_that_is_not_utf_8_does_not_cost_the_line(tmp_path: Path) -> None:
+    with logs.configured(Log(file=f"{tmp_path}/a.log")):
+        logs.log(events.KeeperUnreachable(detail="ü\udcff"))
+    line = json.loads((tmp_path / "a.log").read_text("utf-8"))
+    assert (line["event"], line["detail"]) == ("keeper.unreachable", "ü\udcff")
+
+
 def test_the_timestamp_is_utc_to_the_microsecond(tmp_path: Path) -> None:
     before = datetime.now(UTC)
     first, second = written(Log(file=f"{tmp_path}/a.log"), REFUSED, REFUSED)
@@ -111,7 +119,7 @@ def test_a_fault_names_its_place_and_a_traceback_is_for_debugging(
     assert broken["error"] == "KeyError: 'x'"
     assert broken["at"][0].startswith(__file__)
     assert [line["event"] for line in traced] == ["fault.traced"] * has_traceback
-    assert all("raise KeyError" in line["traceback"] for line in traced)
+    assert all("raise KeyError" in line["exception"] for line in traced)
 
 
 def test_a_line_that_cannot_be_written_is_lost() -> None:

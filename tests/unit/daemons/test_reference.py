@@ -24,10 +24,12 @@ No link to another license server could be made.
 
 | field | type | meaning |
 |---|---|---|
-| `peer` | text, optional | its name, where known |
 | `address` | text | IP address or host name |
 | `port` | number | TCP or UDP port |
 | `code` | name | an error code of PROTOCOL.md |
+| `detail` | text | the cause, with expected and found values |
+| `next_step` | text | what the operator can do about it |
+| `peer` | text, optional | its name, where known |
 """ in render()
 
 

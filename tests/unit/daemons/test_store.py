@@ -57,7 +57,7 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
 
 async def opened(new_store: Opener) -> Store:
     store = new_store()
-    await store.open("one", RECORDS)
+    await store.open(RECORDS)
     return store
 
 
@@ -113,18 +113,11 @@ async def test_changes_take_effect_in_their_order(new_store: Opener) -> None:
     await store.close()
 
 
-async def test_the_epoch_grows_with_each_opening(new_store: Opener) -> None:
-    for epoch in (1, 2, 3):
-        store = new_store()
-        assert await store.open("one", RECORDS) == epoch
-        await store.close()
-
-
 async def test_a_second_owner_is_refused_and_the_first_goes_on(new_store: Opener) -> None:
     first = await opened(new_store)
     second = new_store()
     with pytest.raises(StaleOwner):
-        await second.open("two", RECORDS)
+        await second.open(RECORDS)
     await second.close()
     await first.commit([Persist(put=(Car(plate="a"),))])
     assert await first.load(Car) == [Car(plate="a")]
@@ -160,7 +153,7 @@ async def test_a_second_owner_reads_which_file_is_in_use(tmp_path: Path) -> None
     path = tmp_path / "ledger.sqlite"
     first, second = await opened(lambda: SqliteStore(path)), SqliteStore(path)
     with pytest.raises(StaleOwner) as caught:
-        await second.open("two", RECORDS)
+        await second.open(RECORDS)
     assert str(caught.value) == (
         f"{path}: another process owns this store: stop the daemon that runs on it, or give this"
         " one a state folder of its own"
@@ -174,7 +167,7 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Pa
     path.write_bytes(b"not a database" * 100)
     store = SqliteStore(path)
     with pytest.raises(StoreError, match="ledger.sqlite: the file is damaged"):
-        await store.open("one", RECORDS)
+        await store.open(RECORDS)
     await store.close()
     assert path.read_bytes() == b"not a database" * 100
 
@@ -186,7 +179,7 @@ async def test_a_file_of_another_program_is_refused(tmp_path: Path) -> None:
     connection.close()
     store = SqliteStore(path)
     with pytest.raises(StoreError, match="this SQLite file belongs to another program"):
-        await store.open("one", RECORDS)
+        await store.open(RECORDS)
     await store.close()
 
 
@@ -198,7 +191,7 @@ async def test_a_file_of_a_later_version_is_refused(tmp_path: Path) -> None:
     connection.close()
     store = SqliteStore(path)
     with pytest.raises(StoreError, match="written by a later version of tsfarm"):
-        await store.open("one", RECORDS)
+        await store.open(RECORDS)
     await store.close()
 
 

@@ -37,6 +37,7 @@ from tsproto.errors import ErrorCode
 from tsproto.license_token import Claims
 from tsproto.messages import (
     AcquireLicense,
+    AddKeyPack,
     AnnounceInventory,
     Done,
     InventoryRow,
@@ -122,6 +123,10 @@ def lend(
         product=PRODUCT,
         product_version=version,
     )
+
+
+def add_pack(tokens: int, key_pack: str = "added") -> AddKeyPack:
+    return AddKeyPack(key_pack=key_pack, product=PRODUCT, product_version=1, tokens=tokens)
 
 
 def found(effects: Sequence[Effect], kind: type[E]) -> list[E]:

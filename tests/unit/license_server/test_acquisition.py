@@ -11,11 +11,11 @@ from tests.unit.license_server.scenario import (
     FULL,
     LAPTOP,
     PHONE,
-    PRODUCT,
     START,
     TEMPORARY,
     Server,
     acquire,
+    add_pack,
     claims,
     device,
     found,
@@ -24,14 +24,9 @@ from tests.unit.license_server.scenario import (
 )
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
-    AddKeyPack,
     Done,
     LicenseIssued,
 )
-
-
-def _add_pack(tokens: int, key_pack: str = "added") -> AddKeyPack:
-    return AddKeyPack(key_pack=key_pack, product=PRODUCT, product_version=1, tokens=tokens)
 
 
 def test_a_first_visit_brings_a_temporary_token_for_90_days_and_no_pool_use() -> None:
@@ -136,5 +131,5 @@ def test_an_expired_temporary_token_is_followed_by_a_full_one_or_by_none() -> No
     server.logs_on()
     server.now = START + 90 * DAY
     assert server.refused(acquire()).code is ErrorCode.NO_LICENSE
-    server.asked(_add_pack(1), server.administrator)
+    server.asked(add_pack(1), server.administrator)
     assert server.issued(acquire()).kind is FULL

@@ -1,4 +1,4 @@
-"""Renewals, loans to peers, and who may ask at all."""
+"""Which peers a license server answers."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from tests.unit.license_server.scenario import (
     claims,
 )
 from tsproto import certificates, identity
-from tsproto.license_token import Verifier
+from tsproto.license_token import Verifier, holder_of
 from tsproto.messages import (
     Role,
 )
@@ -33,6 +33,7 @@ def test_the_token_names_device_user_product_and_issuer() -> None:
     said = claims(Server("a").issued(acquire()))
     assert (said.farm, said.issuer, said.device_id) == ("farm", "a", LAPTOP)
     assert (said.device_name, said.user_name, said.product) == ("laptop", "ann", PRODUCT)
+    assert holder_of(said) == holder_of(acquire()) == LAPTOP
 
 
 def test_a_token_is_accepted_by_the_farms_verifier() -> None:

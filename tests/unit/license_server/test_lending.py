@@ -12,6 +12,7 @@ from tests.unit.license_server.scenario import (
     FULL,
     LAPTOP,
     PHONE,
+    PRODUCT,
     START,
     TEMPORARY,
     Server,
@@ -31,6 +32,7 @@ from tests.unit.license_server.scenario import (
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
+    AddKeyPack,
     LendLicense,
     LicenseIssued,
     Refused,
@@ -178,6 +180,23 @@ def test_an_answer_that_is_no_token_for_the_device_counts_as_none() -> None:
     others = lender.full(PHONE)
     (answer,) = found(server.answers(ask.ticket, others), Answer)
     assert isinstance(answer.message, LicenseIssued) and answer.message.kind is TEMPORARY
+
+
+def test_a_device_that_got_a_token_while_a_peer_was_asked_gets_no_second_one() -> None:
+    server, lender = Server("a", lists=("b",)), Server("b", pack(1, version=2))
+    server.told(server.linked("b"), 1, version=2)
+    server.logs_on()
+    server.now = lender.now = START + 90 * DAY
+    older = one_ask(server.hears(acquire(version=1)))
+    newer = one_ask(server.hears(acquire(version=2)))
+    server.answers(newer.ticket, lender_answers(lender, newer))
+    key_pack = AddKeyPack(key_pack="p", product=PRODUCT, product_version=2, tokens=1)
+    server.asked(key_pack, server.administrator)
+    effects = server.answers(older.ticket, Refused(code=ErrorCode.NO_LICENSE))
+    (answer,) = found(effects, Answer)
+    assert isinstance(answer.message, LicenseIssued)
+    assert (answer.message.kind, answer.message.lender) == (FULL, "b")
+    assert server.pool(2).available == 1
 
 
 # --- doubt --------------------------------------------------------------------------------------

@@ -10,25 +10,20 @@ from daemons.license_server.records import KeyPackRecord
 from tests.unit.license_server.scenario import (
     DAY,
     FULL,
-    PRODUCT,
     TEMPORARY,
     Server,
     acquire,
+    add_pack,
     claims,
     device,
     pack,
 )
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
-    AddKeyPack,
     Done,
     Pools,
     QueryPools,
 )
-
-
-def _add_pack(tokens: int, key_pack: str = "added") -> AddKeyPack:
-    return AddKeyPack(key_pack=key_pack, product=PRODUCT, product_version=1, tokens=tokens)
 
 
 def test_the_same_version_is_issued_first_and_then_the_next_newer() -> None:
@@ -71,9 +66,9 @@ def test_a_pool_without_packs_and_tokens_is_neither_shown_nor_counted(
 
 def test_a_key_pack_counts_once_and_another_with_its_id_is_refused() -> None:
     server = Server("a")
-    assert server.asked(_add_pack(5), server.administrator) == Done()
-    assert server.asked(_add_pack(5), server.administrator) == Done()
-    assert server.refused(_add_pack(6), server.administrator).code is ErrorCode.KEY_PACK_CONFLICT
+    assert server.asked(add_pack(5), server.administrator) == Done()
+    assert server.asked(add_pack(5), server.administrator) == Done()
+    assert server.refused(add_pack(6), server.administrator).code is ErrorCode.KEY_PACK_CONFLICT
     assert server.pool().total == 5
 
 
@@ -98,8 +93,8 @@ def test_packs_and_pools_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "KEY_PACKS_MAX", 2)
     monkeypatch.setattr(pools, "POOLS_MAX", 1)
     server = Server("a")
-    assert server.asked(_add_pack(5, "one"), server.administrator) == Done()
-    assert server.asked(_add_pack(5, "two"), server.administrator) == Done()
-    assert server.refused(_add_pack(5, "three"), server.administrator).code is ErrorCode.LEDGER_FULL
+    assert server.asked(add_pack(5, "one"), server.administrator) == Done()
+    assert server.asked(add_pack(5, "two"), server.administrator) == Done()
+    assert server.refused(add_pack(5, "three"), server.administrator).code is ErrorCode.LEDGER_FULL
     assert server.refused(acquire(version=2)).code is ErrorCode.LEDGER_FULL
     assert server.licenses() == []

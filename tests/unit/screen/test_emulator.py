@@ -95,7 +95,7 @@ def test_a_dump_restores(output: bytes) -> None:
         b"\x1b(0\x0e\x1b[?7l\x1b[?2004h\x1b[3g",
     ],
 )
-def test_whatever_the_client_showed_before(before: bytes) -> None:
+def test_a_dump_replaces_what_the_client_showed_before(before: bytes) -> None:
     assert_restored(b"$ ls\r\nfile\r\n$ ", before=before, then=b"cat\tfile")
 
 

@@ -36,7 +36,7 @@ def new_ring(capacity: int = CAPACITY) -> Iterator[Ring]:
 
 
 class Journal:
-    """What emulators were told, of which one after the other is made."""
+    """Records the calls to the emulators that it makes, one after the other."""
 
     is_alternate = False
     is_between_sequences = True

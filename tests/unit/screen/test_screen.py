@@ -63,7 +63,7 @@ def screen_of(ring: Ring, emulator: Dead | None = None) -> Screen:
 
 
 def shown(data: bytes) -> list[str]:
-    """What an independent terminal shows of this."""
+    """The screen of an independent terminal after this output."""
     terminal = pyte.Screen(COLUMNS, ROWS)
     pyte.ByteStream(terminal).feed(data)
     return [row.rstrip() for row in terminal.display]

@@ -115,7 +115,7 @@ def test_a_reservation_expires(seconds: int, host: str) -> None:
     assert directory.places(ts2).host == host
 
 
-def test_whoever_joins_a_reservation_keeps_it_alive() -> None:
+def test_a_second_logon_keeps_a_reservation_alive() -> None:
     directory = Directory()
     ts1, ts2 = directory.joined("ts1"), directory.joined("ts2")
     directory.places(ts1)
@@ -224,7 +224,7 @@ def test_a_reservation_on_the_avoided_host_is_superseded() -> None:
     assert (directory.pending("ts1"), directory.pending("ts2")) == (0, 1)
 
 
-def test_the_asking_host_is_reached_whatever_the_client_says() -> None:
+def test_a_client_that_calls_the_asking_server_unreachable_is_ignored() -> None:
     directory = Directory()
     ts1 = directory.joined("ts1", row("ts1", 7))
     assert directory.places(ts1, avoid="ts1").session_id == 7

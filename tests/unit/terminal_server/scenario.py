@@ -17,7 +17,6 @@ from daemons.effects import (
     Effect,
     Endpoint,
     LookUp,
-    Note,
     Outcome,
     Peer,
     Persist,
@@ -28,6 +27,7 @@ from daemons.effects import (
     Verified,
     Verify,
 )
+from daemons.events import Event
 from daemons.settings import (
     Application,
     Discovery,
@@ -398,17 +398,17 @@ def of(kind: type[T], effects: Sequence[Effect]) -> list[T]:
     return [effect for effect in effects if isinstance(effect, kind)]
 
 
-def notes(effects: Sequence[Effect]) -> list[str]:
-    return [note.event for note in of(Note, effects)]
+def names(effects: Sequence[Effect]) -> list[str]:
+    return [event.event for event in of(Event, effects)]
 
 
 def shape(effects: Sequence[Effect]) -> list[str]:
-    """The kinds of effects in their order, notes left out; a message by its own name."""
+    """The kinds of effects in their order, events left out; a message by its own name."""
     messages = (Ask, Tell)
     return [
         type(e.message if isinstance(e, messages) else e).__name__
         for e in effects
-        if not isinstance(e, Note)
+        if not isinstance(e, Event)
     ]
 
 

@@ -14,7 +14,7 @@ from tests.unit.terminal_server.scenario import (
     LS_B,
     Scene,
     issued,
-    notes,
+    names,
     of,
     token,
 )
@@ -263,7 +263,7 @@ def test_a_server_lost_before_it_was_chosen_is_not_chosen() -> None:
     scene.lose(lost)
     effects = scene.answer(Dial, UNREACHABLE)
     assert known(scene) == []
-    assert notes(effects) == ["license_server.unreachable", "license_server.none_found"]
+    assert names(effects) == ["license_server.unreachable", "license_server.none_found"]
 
 
 def test_a_list_that_fails_is_dialled_again_at_the_retry() -> None:
@@ -286,7 +286,7 @@ def test_the_first_that_answers_is_used_before_the_answers_are_all_in() -> None:
     assert dialled(scene) == [endpoint(1)]
     scene.reach(endpoint(1))
     assert known(scene) == [("ls-1", "workgroup", True)]
-    assert notes(scene.log)[-1] == "license_server.in_use"
+    assert names(scene.log)[-1] == "license_server.in_use"
 
 
 def test_only_one_is_dialled_before_the_answers_are_all_in() -> None:
@@ -302,7 +302,7 @@ def test_only_one_is_dialled_before_the_answers_are_all_in() -> None:
 def test_a_forged_first_answer_changes_nothing() -> None:
     scene = searching()
     answers(scene, 9, 1)
-    assert notes(scene.answer(Dial, UNREACHABLE)) == ["license_server.unreachable"]
+    assert names(scene.answer(Dial, UNREACHABLE)) == ["license_server.unreachable"]
     assert known(scene) == []
     scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
     scene.reach(endpoint(1))
@@ -338,7 +338,7 @@ def test_the_link_of_a_first_server_is_used_again_at_the_choice() -> None:
     answers(scene, 1)
     scene.reach(endpoint(1))
     effects = scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
-    assert notes(effects) == ["license_server.chosen"]
+    assert names(effects) == ["license_server.chosen"]
     assert of(Dial, effects) == []
 
 
@@ -375,7 +375,7 @@ def test_a_first_server_that_is_lost_again_and_the_only_one_is_known_no_more() -
     answers(scene, 1)
     scene.lose(scene.reach(endpoint(1)))
     scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
-    assert notes(scene.answer(Dial, UNREACHABLE))[-1] == "license_server.none_found"
+    assert names(scene.answer(Dial, UNREACHABLE))[-1] == "license_server.none_found"
     assert known(scene) == []
 
 

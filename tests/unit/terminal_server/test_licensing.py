@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from daemons.effects import Ask, Failed, Note, Verify
+from daemons import events
+from daemons.effects import Ask, Failed, Verify
 from tests.unit.terminal_server.scenario import (
     CERTIFICATE,
     DAY,
@@ -16,7 +17,7 @@ from tests.unit.terminal_server.scenario import (
     Scene,
     issued,
     license_id,
-    notes,
+    names,
     of,
     questions,
     token,
@@ -197,7 +198,7 @@ def test_a_device_without_token_is_refused_when_none_is_left_for_it() -> None:
     assert closed.trace_id in closed.detail
 
 
-def test_the_trace_id_of_a_refusal_is_in_the_request_and_in_every_note() -> None:
+def test_the_trace_id_of_a_refusal_is_in_the_request_and_in_every_event() -> None:
     scene = Scene().up()
     client = scene.connect()
     client.show()
@@ -207,8 +208,9 @@ def test_the_trace_id_of_a_refusal_is_in_the_request_and_in_every_note() -> None
     assert closed is not None
     assert isinstance(request, AcquireLicense)
     assert request.trace_id == closed.trace_id != ""
-    assert notes(effects) == ["license_request.refused", "license.refused"]
-    assert {note.fields["trace_id"] for note in of(Note, effects)} == {closed.trace_id}
+    assert names(effects) == ["license_request.refused", "device.refused"]
+    (refused,) = of(events.DeviceRefused, effects)
+    assert (refused.trace_id, refused.code) == (closed.trace_id, ErrorCode.NO_LICENSE)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tests.unit.terminal_server.scenario import (
     PHONE,
     Client,
     Scene,
-    notes,
+    names,
     of,
     shape,
     told,
@@ -361,14 +361,14 @@ def test_a_record_whose_program_is_gone_is_deleted() -> None:
     effects = again.start()
     assert [len(persist.delete) for persist in of(Persist, effects)] == [1]
     assert again.session(session_id) is None
-    assert "session.lost" in notes(effects)
+    assert "session.lost" in names(effects)
 
 
 def test_a_program_without_a_record_is_ended() -> None:
     scene = Scene(running=[8, 3])
     effects = scene.start()
     assert of(EndProgram, effects) == [EndProgram(3), EndProgram(8)]
-    assert notes(effects).count("session.unrecorded") == 2
+    assert names(effects).count("session.unrecorded") == 2
     assert scene.end_program(3) == []
 
 

@@ -8,13 +8,13 @@ from daemons.effects import (
     Ask,
     Failed,
     LookUp,
-    Note,
     Outcome,
     ProgramStarted,
     StartProgram,
     Verified,
     Verify,
 )
+from daemons.events import Event
 from daemons.terminal_server.logon import LOGON_REQUESTS_MAX
 from tests.unit.terminal_server.scenario import (
     GENERATION,
@@ -59,7 +59,7 @@ def test_a_password_is_checked_and_not_noted() -> None:
     verify = scene.open_effect(Verify)
     assert (verify.user_name, verify.password) == ("ann", b"secret")
     scene.answer(Verify, WRONG)
-    assert "secret" not in str(of(Note, scene.log))
+    assert "secret" not in str(of(Event, scene.log))
 
 
 def test_a_wrong_password_leaves_fewer_attempts_and_the_last_one_ends_the_connection() -> None:

@@ -19,7 +19,7 @@ from tests.unit.terminal_server.scenario import (
     LS_B,
     Client,
     Scene,
-    notes,
+    names,
     questions,
     shape,
 )
@@ -45,7 +45,7 @@ def test_a_temporary_license_is_validated_once_the_session_is_there() -> None:
     mark = scene.open_effect(Ask).message
     assert isinstance(mark, MarkValidated)
     assert (mark.device_id, mark.user_name) == (LAPTOP.device_id, "ann")
-    assert notes(scene.answer(Ask, Done())) == ["license.validated"]
+    assert names(scene.answer(Ask, Done())) == ["device.validated"]
 
 
 def test_a_full_license_needs_no_validation() -> None:
@@ -97,7 +97,7 @@ def test_a_validation_that_fails_everywhere_is_made_at_the_next_logon() -> None:
     scene.answer(StartProgram, STARTED)
     refused = Refused(code=ErrorCode.UNKNOWN_LICENSE)
     scene.answer(Ask, refused)
-    assert notes(scene.answer(Ask, refused))[-1] == "license.not_validated"
+    assert names(scene.answer(Ask, refused))[-1] == "device.not_validated"
     client.lose()
     scene.let_in(kind=TEMPORARY).log_on()
     assert isinstance(scene.open_effect(Ask).message, MarkValidated)
@@ -114,5 +114,5 @@ def test_one_device_is_validated_once_at_a_time() -> None:
 def test_validations_under_way_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("daemons.terminal_server.validation.VALIDATIONS_MAX", 0)
     scene, client = logging_on()
-    assert "license.not_validated" in notes(scene.answer(StartProgram, STARTED))
+    assert "device.not_validated" in names(scene.answer(StartProgram, STARTED))
     assert scene.opened(Ask) == []

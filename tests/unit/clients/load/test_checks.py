@@ -68,7 +68,7 @@ async def result_of(
     rule: str, farm: Farm | None, directory: Host | None = DIRECTORY
 ) -> CheckResult:
     checks = Checks(farm, [LICENSE_SERVER], directory)
-    async with checks.around():
+    async with checks.sampling():
         pass
     await checks.look_again()
     [found] = [check for check in checks.results((), {}) if check.rule == rule]
@@ -170,7 +170,7 @@ def test_a_few_of_many_are_told() -> None:
 
 async def after_a_run(*sessions: Sequence[SessionRow]) -> CheckResult:
     checks = Checks(Farm(sessions=sessions), [], DIRECTORY, {"user1"})
-    async with checks.around():
+    async with checks.sampling():
         pass
     await checks.look_again()
     [found] = [check for check in checks.results((), {LOGGED_OFF: 1}) if check.rule == LOGGED_OFF]

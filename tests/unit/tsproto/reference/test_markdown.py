@@ -17,6 +17,7 @@ def test_very_long_bytes_are_cut() -> None:
 
 
 def test_names_are_joined_as_a_person_would() -> None:
+    assert markdown.words([]) == "none"
     assert markdown.words(["a"]) == "a"
     assert markdown.words(["a", "b", "c"], "or") == "a, b or c"
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from clients.load.drivers.licenses import FULL_AFTER_LOGON, NEVER_BACK, SAME_TOKEN, Device, Licenses
-from clients.load.drivers.line import Line
+from clients.load.drivers.request_link import RequestLink
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Assignment, Farm
 from clients.load.scenario import Act, Closed, Journey, Scenario
@@ -48,7 +48,7 @@ class Seen:
         self.moves = self.driver.moves()
 
     def device(self, first: str = "issue", host: Host = HOSTS[0]) -> Device:
-        line: Line[Device] = Line(self.driver, host, "load-0", None)
+        line: RequestLink[Device] = RequestLink(self.driver, host, "load-0", None)
         return self.driver.subject(line, self.moves[first])
 
     def hear(self, device: Device, move: str, kind: LicenseKind, license_id: bytes) -> None:

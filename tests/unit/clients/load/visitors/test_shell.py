@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from clients.load.visitors import shell
+from clients.load.visitors.client_session import StepFailed
 from clients.load.visitors.shell import Shell
-from clients.load.visitors.surface import StepFailed
 from clients.load.visitors.watches import Watch
 from tsproto.errors import ErrorCode
 
@@ -19,7 +19,7 @@ class Clock:
 
 
 class Terminal:
-    """A sitting whose `cat` echoes each key at once, after it took `typing_seconds` to type it."""
+    """A client whose `cat` echoes each key at once, after it took `typing_seconds` to type it."""
 
     patience_seconds = 30.0
     is_over = False

@@ -1,4 +1,4 @@
-"""One link of a driver of bare requests, and the journeys that are under way on it."""
+"""A link of a driver of bare requests, and the journeys under way on it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tsproto.messages import Message, Refused, Role
 
 S = TypeVar("S")
 
-# A request that is given up still counts at the peer: so many are left for the next ones.
+# Requests that were given up still count at the peer: 24 are left for them.
 JOURNEYS_MAX = limits.REQUESTS_IN_FLIGHT - 24
 
 
 class Move(Generic[S]):
-    """One act of a journey. `say` makes the message; `hear` judges its answer, and is None where
-    the message is a notification."""
+    """One act of a journey. `say` makes its message; `hear` checks the answer, and is None for a
+    notification."""
 
     __slots__ = ("hear", "latencies", "name", "say")
 
@@ -42,7 +42,7 @@ class Move(Generic[S]):
 
 
 class Journey(Generic[S]):
-    """`due` is when its present move was due, `sent_at` when it was begun."""
+    """`due` is when its current move was due, `sent_at` when that was sent."""
 
     __slots__ = ("due", "moves", "moves_done", "sent_at", "subject")
 
@@ -54,28 +54,27 @@ class Journey(Generic[S]):
         self.sent_at = 0.0
 
 
-class Lines(Protocol[S]):
-    """Whose link it is."""
+class LinkOwner(Protocol[S]):
+    """The driver that owns the link."""
 
     measures: Measures
 
     @property
     def role(self) -> Role: ...
-    def serve(self, line: Line[S] | None) -> None: ...
+    def serve(self, link: RequestLink[S] | None) -> None: ...
     def ended(self, journey: Journey[S], is_good: bool) -> None: ...
-    def lost(self, line: Line[S], why: str) -> None: ...
-    def found(self, line: Line[S]) -> None: ...
-    async def introduce(self, line: Line[S]) -> None: ...
+    def lost(self, link: RequestLink[S], why: str) -> None: ...
+    def found(self, link: RequestLink[S]) -> None: ...
+    async def introduce(self, link: RequestLink[S]) -> None: ...
 
 
-class Line(Generic[S]):
-    """A link to `host` as the terminal server `name`, from the address `source`, where one is
-    given. One that is lost is dialled again, with pauses; until it stands again no journey begins
-    on it."""
+class RequestLink(Generic[S]):
+    """A link to `host` as the terminal server `name`, dialled from `source` unless that is empty. A
+    lost link is dialled again, with pauses; until then no journey begins on it."""
 
     def __init__(
         self,
-        driver: Lines[S],
+        driver: LinkOwner[S],
         host: Host,
         name: str,
         tls: ssl.SSLContext | None,
@@ -89,7 +88,7 @@ class Line(Generic[S]):
         self._link: transport.Link | None = None
         self._is_ready = False
         self._serving_since: float | None = None
-        # In the order in which they were sent. None: given up, and the answer is still to come.
+        # By request id, in the order sent. None: given up, the answer may still come.
         self._waiting: dict[int, Journey[S] | None] = {}
         self._asked: dict[int, asyncio.Future[Message]] = {}
         self._opened: asyncio.Future[None]
@@ -129,7 +128,7 @@ class Line(Generic[S]):
             await self._link.wait_closed()
 
     async def ask(self, request: Message) -> Message:
-        """The answer to a request that is nobody's journey; raises TsfarmError."""
+        """The answer to a request outside of journeys; raises TsfarmError."""
         assert self._link is not None
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._asked[self._link.request(request)] = answer
@@ -156,15 +155,15 @@ class Line(Generic[S]):
 
     @property
     def is_full(self) -> bool:
-        """No journey may begin here now."""
+        """True while no journey may begin on this link."""
         return not self._is_ready or len(self._waiting) >= JOURNEYS_MAX
 
     def begin(self, journey: Journey[S]) -> None:
-        """Queue the journey's first message; whoever calls it flushes."""
+        """Queue the journey's first message; the caller flushes."""
         self._go_on(journey, self._serving_since or time.monotonic())
 
     def give_up_overdue(self, now: float) -> None:
-        """End the journeys whose answer has not come for REQUEST_SECONDS."""
+        """Fail the journeys that have waited for an answer for REQUEST_SECONDS."""
         overdue: list[int] = []
         for request_id, journey in self._waiting.items():
             if journey is None:
@@ -193,7 +192,7 @@ class Line(Generic[S]):
         self._serving_since = None
 
     def on_writable(self, link: transport.Link) -> None:
-        """What is queued is bounded by the journeys that wait."""
+        """The journeys under way bound the queue."""
 
     def _on_answer(self, answer: Message, now: float) -> None:
         journey = self._waiting.pop(answer.request_id, None)
@@ -214,7 +213,7 @@ class Line(Generic[S]):
         self._go_on(journey, now)
 
     def _go_on(self, journey: Journey[S], now: float) -> None:
-        """Say what comes next, up to the first request, whose answer is waited for."""
+        """Send the journey's messages up to its next request."""
         assert self._link is not None
         moves = journey.moves
         while journey.moves_done < len(moves):

@@ -1,4 +1,4 @@
-"""The surface of a client that is a machine: what is typed, what comes back, and how it ends."""
+"""A client that a program operates: typed input, expected output, and the end of the connection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tsproto.errors import ErrorCode, TsfarmError
 
 
 class StepFailed(TsfarmError):
-    """What was waited for does not come, and `code` says why."""
+    """The expected event did not come; `code` says why."""
 
     def __init__(self, code: ErrorCode, detail: str = "") -> None:
         super().__init__(detail or code.meaning)
@@ -25,16 +25,16 @@ class StepFailed(TsfarmError):
 
 
 class DeviceFailed(StepFailed):
-    """The device could not keep its license, or was sent one that is not its own."""
+    """The device could not keep its license, or got another device's."""
 
 
-class Sitting:
-    """One person at one client, from the dial to the end of the connection.
+class ClientSession:
+    """One user at one client, from the dial to the end of the connection.
 
-    The client runs from the start. Only one thing is waited for at a time; it ends in StepFailed
-    when it does not come within `patience_seconds` (UNANSWERED), or when the connection ends
-    instead. A password is given once, and a lost link is not looked for again. Without a password
-    the client leaves as soon as it is licensed.
+    The client runs from the start. A caller waits for one event at a time; StepFailed is raised
+    when it does not come within `patience_seconds` (UNANSWERED) or the connection ends first. The
+    password is given once, and a lost link is not dialled again. Without a password the client
+    leaves as soon as it is licensed.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Sitting:
         self._came: asyncio.Future[None] = self._loop.create_future()
         self._failure: BaseException | None = None
         self.came_at = 0.0
-        """When came what was waited for last, in `time.monotonic()`'s seconds."""
+        """When the last expected event came, in seconds of `time.monotonic()`."""
         self._attached: steps.Attached | None = None
         self._client = Client(plan, device, dialler, self, rng)
         self._running = self._loop.create_task(self._client.run())
@@ -73,18 +73,19 @@ class Sitting:
 
     @property
     def shown(self) -> steps.Attached:
-        """The session, which has been shown."""
+        """The attached session; call it after `begun`."""
         assert self._attached is not None
         return self._attached
 
     @property
     def host(self) -> Host:
-        """Where it was dialled."""
+        """The host that was dialled."""
         assert self._client.host is not None
         return self._client.host
 
     async def begun(self) -> None:
-        """Wait until the session is shown, or without a password until the device is licensed."""
+        """Wait until the session is attached, or without a password until the device is
+        licensed."""
         await self._wait(self.patience_seconds)
 
     # --- while a session is shown -----------------------------------------------------------------
@@ -101,11 +102,11 @@ class Sitting:
 
     @property
     def is_over(self) -> bool:
-        """Whether waiting for `seen` would end at once."""
+        """True when `seen` would return or raise at once."""
         return self._came.done()
 
     async def seen(self, longer_seconds: float = 0.0) -> None:
-        """Wait for what is expected, so much longer than for anything else."""
+        """Wait for the last watch of `expect`, `longer_seconds` beyond the usual patience."""
         await self._wait(self.patience_seconds + longer_seconds)
 
     async def disconnect(self) -> None:
@@ -117,13 +118,13 @@ class Sitting:
         await self._ended(ErrorCode.LOGGED_OFF, self.patience_seconds)
 
     async def lasts(self, seconds: float) -> None:
-        """Pass the time; StepFailed when the connection ends meanwhile."""
+        """Wait; raises StepFailed when the connection ends meanwhile."""
         done, _ = await asyncio.wait((self._running,), timeout=seconds)
         if done:
             await self._ended(ErrorCode.NORMAL, 0.0)
 
     async def hang_up(self) -> None:
-        """Whatever is under way. A session that is shown goes on."""
+        """Cut the connection. An attached session goes on."""
         self._running.cancel()
         await asyncio.wait((self._running,))
 
@@ -135,14 +136,14 @@ class Sitting:
         return self._password
 
     def say(self, text: str) -> None:
-        """Nobody reads it."""
+        """Messages to a person are dropped."""
 
     def on_attached(self, attached: steps.Attached) -> None:
         self._attached = attached
         self._tell()
 
     def on_detached(self) -> None:
-        """There is no time to find a session again: the connection ends."""
+        """Lost sessions are not looked for: the connection ends."""
 
     def on_output(self, data: bytes) -> bool:
         now = time.monotonic()
@@ -156,7 +157,7 @@ class Sitting:
         return True
 
     def on_input_wanted(self) -> None:
-        """What is typed is short."""
+        """Typed input is short."""
 
     # --- within -----------------------------------------------------------------------------------
 
@@ -187,11 +188,11 @@ class Sitting:
     def _fail(self, failure: BaseException) -> None:
         if not self._came.done():
             self._came.set_exception(failure)
-            self._came.exception()  # nobody need wait for it
+            self._came.exception()  # read, so that asyncio does not log it
 
 
 def _failure_of(running: asyncio.Task[Finished]) -> BaseException:
-    """What its end is to whoever waits for something else."""
+    """The client's end as an error for a caller that waits for another event."""
     if running.cancelled():
         return StepFailed(ErrorCode.NORMAL)
     match running.exception():

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from clients.load.visitors.client_session import ClientSession, StepFailed
 from clients.load.visitors.devices import Devices
-from clients.load.visitors.surface import Sitting, StepFailed
 from clients.load.visitors.watches import Text
 from clients.steps import Host
 from clients.trust import FarmDialler
@@ -24,31 +24,31 @@ async def server(tmp_path: Path) -> AsyncIterator[ScriptedServer]:
         yield server
 
 
-def sit_down(server: ScriptedServer, password: bytes | None = b"secret") -> Sitting:
+def sit_down(server: ScriptedServer, password: bytes | None = b"secret") -> ClientSession:
     hosts = (Host("127.0.0.1", server.port),)
     device = Devices(1, None).usual("user1")
     dialler = FarmDialler(device.name, server.farm.authority, source="127.0.0.9")
-    return Sitting(hosts, "user1", password, device, dialler, random.Random(1), 20.0)
+    return ClientSession(hosts, "user1", password, device, dialler, random.Random(1), 20.0)
 
 
 async def test_what_is_typed_is_seen(server: ScriptedServer) -> None:
-    sitting = sit_down(server)
-    await sitting.begun()
-    assert (sitting.shown.session_id, sitting.is_attached) == (7, True)
-    assert sitting.host == Host("127.0.0.1", server.port)
+    client = sit_down(server)
+    await client.begun()
+    assert (client.shown.session_id, client.is_attached) == (7, True)
+    assert client.host == Host("127.0.0.1", server.port)
     assert server.links[-1].host == "127.0.0.9"
-    sitting.expect(Text(b"hel"), Text(b"lo"))
-    sitting.type("hello")
-    await sitting.seen()
+    client.expect(Text(b"hel"), Text(b"lo"))
+    client.type("hello")
+    await client.seen()
     assert server.typed == b"hello"
-    await sitting.disconnect()
-    assert not sitting.is_attached
+    await client.disconnect()
+    assert not client.is_attached
 
 
 async def test_without_a_password_the_device_is_only_licensed(server: ScriptedServer) -> None:
-    sitting = sit_down(server, password=None)
-    await sitting.begun()
-    await sitting.hang_up()
+    client = sit_down(server, password=None)
+    await client.begun()
+    await client.hang_up()
     assert (len(server.infos), server.logons) == (1, [])
 
 
@@ -56,22 +56,22 @@ async def test_a_refused_password_is_not_given_again(server: ScriptedServer) -> 
     server.on_logon = lambda link, request: link.send(
         LogonRefused(code=ErrorCode.LOGON_FAILED, attempts_left=2)
     )
-    sitting = sit_down(server)
+    client = sit_down(server)
     with pytest.raises(StepFailed) as failed:
-        await sitting.begun()
+        await client.begun()
     assert (failed.value.code, len(server.logons)) == (ErrorCode.LOGON_FAILED, 1)
 
 
 async def test_after_the_end_nothing_is_waited_for(server: ScriptedServer) -> None:
-    sitting = sit_down(server)
-    await sitting.begun()
+    client = sit_down(server)
+    await client.begun()
     server.links[-1].abort()
     with pytest.raises(StepFailed) as failed:
-        await sitting.lasts(60.0)
+        await client.lasts(60.0)
     assert failed.value.code is ErrorCode.CONNECTION_LOST
-    sitting.expect(Text(b"x"))
+    client.expect(Text(b"x"))
     with pytest.raises(StepFailed, match="without a Goodbye"):
-        await sitting.seen()
+        await client.seen()
 
 
 async def test_it_may_be_over_before_it_has_begun(server: ScriptedServer) -> None:

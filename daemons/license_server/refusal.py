@@ -1,4 +1,4 @@
-"""Refusals, and what they tell the user and the log.
+"""Refusals, their reasons, and the events of license tokens.
 
 A refusal carries the trace id of its request; under that id the log names the pools and the license
 servers that could have helped, and what each of them held or answered.
@@ -87,7 +87,7 @@ def refuse(caller: Caller, trace_id: str, request: Message, refusal: Refusal) ->
 
 
 def license_event(
-    kind: type[events.LicenseChanged], license: LicenseRecord, *, trace_id: str = ""
+    kind: type[events.LicenseChanged], license: LicenseRecord, trace_id: str = ""
 ) -> events.LicenseChanged:
     return kind(
         license_id=license.license_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from daemons import events
 from daemons.effects import Answer
-from daemons.license_server.explanation import clipped
+from daemons.license_server.refusal import clipped
 from tests.unit.license_server.scenario import (
     DAY,
     LAPTOP,

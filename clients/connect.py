@@ -20,10 +20,10 @@ from clients.client import Client
 from clients.device import Device, default_folder
 from clients.examples import example
 from clients.exit_codes import ExitCode
+from clients.logon.steps import Finished, Host, Outcome, Plan
 from clients.options import Hosts, Text
 from clients.prompts import PASSWORD_BYTES_MAX, Prompts
 from clients.say import printable, say
-from clients.steps import Finished, Host, Outcome, Plan
 from clients.trust import Dialler
 from tsproto import limits
 from tsproto.errors import ErrorCode, TsfarmError

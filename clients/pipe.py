@@ -13,10 +13,10 @@ from collections.abc import Iterator
 
 from clients import tty
 from clients.client import Client
+from clients.logon.steps import Attached, Finished
 from clients.prompts import Prompts
 from clients.say import say
 from clients.signals import Signals
-from clients.steps import Attached, Finished
 
 END_OF_INPUT = b"\x04"  # VEOF: in the middle of a line it hands over what is there
 QUOTE = b"\x16"  # VLNEXT

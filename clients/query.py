@@ -14,8 +14,8 @@ from clients.ask import AskFailed
 from clients.examples import example
 from clients.exit_codes import exit_code_of
 from clients.labs import KnownLab, lab_in
+from clients.logon.steps import Host
 from clients.options import Hosts, Text, printed_json
-from clients.steps import Host
 from clients.tables import Row, plain_row, print_rows
 from tsproto import identity, limits
 from tsproto.errors import TsfarmError

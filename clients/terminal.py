@@ -13,11 +13,11 @@ from collections.abc import Iterator
 
 from clients import tty
 from clients.client import Client
+from clients.logon.steps import Attached, Finished
 from clients.prompts import Prompts
 from clients.say import say
 from clients.scanners import Command, EscapeScanner, ModeTracker
 from clients.signals import Signals
-from clients.steps import Attached, Finished
 
 DRAIN_SECONDS = 2.0  # for the last output, on a terminal that may be stopped
 INTERRUPT = b"\x03"  # Ctrl-C, as it is typed in raw mode

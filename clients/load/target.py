@@ -15,7 +15,7 @@ from clients.administrator import Administrator
 from clients.labs import KnownLab, lab_in
 from clients.load.processes.assignment import Credentials, Farm, Person
 from clients.load.scenario import Drives
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto import certificates, identity, transport
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role

@@ -213,7 +213,9 @@ def query() -> None:
         " --ca authority.crt"
     ),
 )
-@click.option("--user", type=Text(104), default="", help="Only this user's.")
+@click.option(
+    "--user", type=Text(limits.USER_NAME_CHARACTERS), default="", help="Only this user's."
+)
 @asking
 def query_session(target: Target, user: str, as_json: bool) -> None:
     """Sessions of the farm, as its session directory knows them."""

@@ -1,1 +1,1 @@
-"""The product beside what a user would pick instead, in one run on one machine."""
+"""Benches: the product and its peers, measured in one run on one machine."""

@@ -3,10 +3,10 @@
     python -m bench                        # all of them; minutes
     python -m bench directory echo         # these
     python -m bench --json FILE --readme   # keep the figures; write the table of bench/README.md
-    python -m bench --smoke                # a second each: does it work?
+    python -m bench --smoke                # check that they work, a second each
 
-Exits with 0 when every bench ran, whether its aim was met or not; with 1 when one failed; with 2
-for a name that is no bench's.
+Exit status: 0 when every bench ran, with its aim met or not; 1 when one failed; 2 for an unknown
+name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from bench import machine, packages, readme, table
-from bench.course import Course, raise_descriptor_limit
+from bench.context import BenchContext, raise_descriptor_limit
 from bench.results import Row
 from tsproto.errors import TsfarmError
 
@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What `--json` writes."""
+    """The content of `--json`."""
 
     date: str
     command: str
@@ -88,13 +88,13 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def run(name: str, smoke: bool, repetitions: int) -> list[Row]:
-    """One bench, in a folder that is gone afterwards."""
+    """Run one bench, in a temporary folder."""
     module = importlib.import_module(f"bench.{name}")
     folder = Path(tempfile.mkdtemp(prefix=f"tsfarm-bench-{name}-"))
     turns = 1 if smoke else repetitions
     try:
-        course = Course(folder, smoke, turns, lambda text: say(f"{name}: {text}"))
-        return list(module.run(course))
+        context = BenchContext(folder, smoke, turns, lambda text: say(f"{name}: {text}"))
+        return [msgspec.structs.replace(row, bench=name) for row in module.run(context)]
     finally:
         shutil.rmtree(folder)
 
@@ -110,7 +110,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("only", nargs="*", metavar="BENCH", help=", ".join(BENCHES))
-    made.add_argument("--smoke", action="store_true", help="as little as shows that it works")
+    made.add_argument(
+        "--smoke", action="store_true", help="check that the benches work; too short for figures"
+    )
     made.add_argument("--repetitions", type=int, default=REPETITIONS, metavar="N")
     made.add_argument("--json", type=Path, metavar="FILE")
     made.add_argument("--readme", action="store_true", help="write the table of bench/README.md")

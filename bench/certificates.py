@@ -17,7 +17,7 @@ def make_authority(folder: Path, farm: str = "bench") -> None:
 
 
 def issue(folder: Path, role: Role, name: str) -> tuple[Path, Path]:
-    """Paths of a certificate and its key, signed by the folder's authority."""
+    """The paths of a new certificate and its key, signed by the folder's authority."""
     authority, authority_key = (folder / f"authority.{end}" for end in ("crt", "key"))
     certificate, key = certificates.issue_certificate(
         authority.read_bytes(), authority_key.read_bytes(), role, name, time.time()

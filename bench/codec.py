@@ -1,8 +1,8 @@
-"""Encoding and decoding every message, beside bare msgpack and JSON of the same values.
+"""Encoding and decoding of every message, beside msgpack and JSON of the same values.
 
-Ours splits the stream into frames and decodes to a typed message whose every bound was checked; the
-others, given one whole object, make lists of whatever came. Each message is its example in the
-protocol's reference. The time is of one message, in CPU of one process.
+Ours splits the stream into frames and decodes a typed message with every bound checked; the peers
+decode one whole object to a list. Each message is the example in the protocol's reference. Times
+are of one message, in CPU of one process.
 """
 
 from __future__ import annotations
@@ -12,30 +12,27 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TypeAlias
 
 import msgpack
 import msgspec
 
-from bench.course import Course, Figures, take_turns
-from bench.results import Row, beside
+from bench.context import BenchContext, Figures, Found, take_turns
+from bench.results import Row, row
 from tsproto.codec import HEADER, FrameReader, decode_message, encode
 from tsproto.limits import FRAME_BYTES
 from tsproto.messages import TABLE, Message
 
-Found: TypeAlias = dict[str, dict[str, list[float]]]
-
 LOOPS = 5_000
-# What a farm says most; the other messages are in the JSON, and in the mean.
+# The most frequent messages; the others are in the JSON and in the mean.
 SHOWN = ("PlaceSession", "SessionPlaced", "UpdateSession", "AcquireLicense", "LicenseIssued")
 PEERS = ("msgpack", "JSON")
 
 
-def run(course: Course) -> Iterator[Row]:
-    found: dict[str, dict[str, list[float]]] = {}
+def run(context: BenchContext) -> Iterator[Row]:
+    found: Found = {}
     for kind in TABLE.values():
         name = kind.__name__
-        one = _measured(course, kind(**kind.example))
+        one = _measured(context, kind(**kind.example))
         yield from _rows(name, one, is_detail=name not in SHOWN)
         for who, figures in one.items():
             for what, values in figures.items():
@@ -50,19 +47,19 @@ def run(course: Course) -> Iterator[Row]:
 def _rows(case: str, found: Found, is_detail: bool) -> Iterator[Row]:
     for what in ("encode", "decode"):
         for peer in PEERS:
-            row = beside("codec", case, what, "µs", found["ours"][what], peer, found[peer][what])
-            yield msgspec.structs.replace(row, is_detail=is_detail)
+            made = row(case, what, "µs", found["ours"][what], peer, found[peer][what])
+            yield msgspec.structs.replace(made, is_detail=is_detail)
 
 
-def _measured(course: Course, message: Message) -> Found:
-    loops = course.size(LOOPS, 50)
+def _measured(context: BenchContext, message: Message) -> Found:
+    loops = context.size(LOOPS, 50)
     frame = encode(message, 1)
     values = msgspec.msgpack.decode(frame[HEADER.size :])
     packed, text = msgpack.packb(values), json.dumps(values, default=bytes.hex)
     reader = FrameReader(FRAME_BYTES)
     write_json = partial(json.dumps, default=bytes.hex)
     return take_turns(
-        course,
+        context,
         {
             "ours": partial(
                 _timed, partial(encode, message, 1), partial(_decode, reader, frame), loops

@@ -1,15 +1,15 @@
-"""What an idle session costs whoever is attached to it over TLS, beside sshd's connections.
+"""The memory of an idle session with an attached client over TLS, beside sshd's connections.
 
-Ours: users attached to sessions on four terminal servers, farms of one each, up to 10,000 or as
-many as this machine's terminals, descriptors and processes allow. A session runs `cat`, which
-waits. Every client is the client library's, in this process; it answers heartbeats. Memory is
-proportional set size: what a process has alone, and its part of what several share.
+Up to 10,000 users are attached to sessions on four terminal servers, each a farm of its own; the
+machine's terminals, descriptors and processes may allow fewer. A session runs `cat`, which waits.
+All clients are the client library's, in this process; they answer heartbeats. Memory is
+proportional set size: private pages, and a share of the shared ones.
 
-- of the terminal server: its growth for each attached session, from the first one on;
-- of the keeper the same; of the program the size of a `cat`, which is apart;
-- of sshd: what two processes a connection take, for connections that run `cat` on a terminal.
+- terminal server and keeper: growth for each attached session after the first ones
+- program: the size of a `cat`, on its own
+- sshd: its two processes for each connection that runs `cat` on a terminal
 
-Memory does not vary from turn to turn, so this is measured once.
+Memory does not vary from turn to turn, so it is measured once.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.course import Course, cpu_seconds, resident_bytes
+from bench.context import BenchContext, cpu_seconds, resident_bytes
 from bench.peers import openssh
 from bench.peers.openssh import Sshd
 from bench.processes import descendants
 from bench.programs import Program
-from bench.results import Aim, Row, alone, beside, within
+from bench.results import Aim, Row, row
 from bench.terminals import TerminalServer, terminal_servers
 from bench.viewer import Viewer, device_in_memory
 from tsproto.limits import SESSIONS_PER_SERVER_MAX
 
 SESSIONS, SMOKE_SESSIONS = 10_000, 20
-UNTRACKED = 1000  # sessions without screen tracking: what each costs is known by then
+UNTRACKED = 1000  # sessions without screen tracking: enough for a figure
 SERVERS = 4
 PEER_CONNECTIONS = 50
 AT_ONCE = 16  # logons at a time
 MEMORY_AIM = Aim(45, of_ratio=False)
-IDLE_SECONDS = 30.0  # two heartbeats of every link
-RESERVED = 300  # descriptors, terminals and processes that are needed beside those of sessions
+IDLE_SECONDS = 30.0  # two heartbeats of each link
+RESERVED = 300  # descriptors, terminals and processes for other uses
 KEEPER_DESCRIPTORS = 4  # of a session: terminal, its other end, ring, process
 CLIENT_DESCRIPTORS = 1
 END_OF_FILE = b"\x04"
@@ -49,32 +49,32 @@ END_SECONDS = 120.0
 
 
 class Room(msgspec.Struct, frozen=True):
-    """How many sessions there is room for, and what sets the limit."""
+    """The number of sessions that fit, and the limit that sets it."""
 
     sessions: int
     limit: str
 
 
-def run(course: Course) -> Iterator[Row]:
-    servers = course.size(SERVERS, 1)
-    room = room_for(course.size(SESSIONS, SMOKE_SESSIONS), servers)
-    course.say(f"{room.sessions:,} sessions: {room.limit}")
+def run(context: BenchContext) -> Iterator[Row]:
+    servers = context.size(SERVERS, 1)
+    room = room_for(context.size(SESSIONS, SMOKE_SESSIONS), servers)
+    context.say(f"{room.sessions:,} sessions: {room.limit}")
     theirs = None
     if openssh.is_there():
-        with openssh.openssh(course.folder / "openssh") as sshd:
-            theirs = _bytes_of_sshd(sshd, course.size(PEER_CONNECTIONS, 3))
+        with openssh.openssh(context.folder / "openssh") as sshd:
+            theirs = _kib_of_sshd(sshd, context.size(PEER_CONNECTIONS, 3))
     for tracked, sessions in ((True, room.sessions), (False, min(room.sessions, UNTRACKED))):
         keys = {"screen": tracked, "sessions_max": max(SESSIONS_PER_SERVER_MAX, sessions)}
         variants = {f"ts{number}": keys for number in range(1, servers + 1)}
-        folder = course.folder / f"lab-{tracked}"
+        folder = context.folder / f"lab-{tracked}"
         with terminal_servers(folder, {"idle": ("/bin/cat",)}, variants, sessions) as made:
-            found = uvloop.run(_measure(course, list(made.values()), sessions))
+            found = uvloop.run(_measure(context, list(made.values()), sessions))
         case = f"{sessions:,} attached, screen tracking {'on' if tracked else 'off'}"
         yield from _rows(case, room, found, theirs)
 
 
 def room_for(wanted: int, servers: int) -> Room:
-    """By this machine's limits as they are now."""
+    """From the limits of this machine as they are now."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     processes, _ = resource.getrlimit(resource.RLIMIT_NPROC)
     terminals = int(Path("/proc/sys/kernel/pty/max").read_text())
@@ -95,7 +95,7 @@ def room_for(wanted: int, servers: int) -> Room:
 
 
 def smallest(limits: dict[str, int]) -> Room:
-    """Raises OSError when there is room for none."""
+    """Raises OSError when not even one session fits."""
     limit = min(limits, key=lambda name: limits[name])
     if limits[limit] < 1:
         raise OSError(f"no room for a session: {limit}")
@@ -107,23 +107,20 @@ def _rows(
 ) -> Iterator[Row]:
     note = f"a session runs cat; limit: {room.limit}"
     mine = [found["server"] / 1024]
-    yield within("connections", case, "of the terminal server, each", "KiB", mine, MEMORY_AIM, note)
-    if theirs is not None:
-        whole = [(found["server"] + found["keeper"]) / 1024]
-        other = [each / 1024 for each in theirs]
-        figure = "with the keeper's, each"
-        yield beside("connections", case, figure, "KiB", whole, "sshd", other)
+    yield row(case, "of the terminal server, each", "KiB", mine, aim=MEMORY_AIM, note=note)
+    whole = [(found["server"] + found["keeper"]) / 1024]
+    yield row(case, "with the keeper's, each", "KiB", whole, "sshd", theirs)
     for figure, name in (("of the keeper, each", "keeper"), ("of a cat, each", "program")):
-        yield alone("connections", case, figure, "KiB", [found[name] / 1024])
-    yield alone("connections", case, "logons on the way there", "/s", [found["rate"]])
-    yield alone("connections", case, "CPU of all while idle", "% of a core", [found["idle"] * 100])
+        yield row(case, figure, "KiB", [found[name] / 1024])
+    yield row(case, "logons on the way there", "/s", [found["rate"]])
+    yield row(case, "CPU of all while idle", "% of a core", [found["idle"] * 100])
 
 
 # --- ours -----------------------------------------------------------------------------------------
 
 
 async def _measure(
-    course: Course, servers: Sequence[TerminalServer], sessions: int
+    context: BenchContext, servers: Sequence[TerminalServer], sessions: int
 ) -> dict[str, float]:
     viewers = await _attach(servers, len(servers))
     before = _bytes_of(servers)
@@ -134,10 +131,10 @@ async def _measure(
     after = _bytes_of(servers)
     cpu = _cpu_of(servers)
     idle_since = time.perf_counter()
-    await asyncio.sleep(course.seconds(IDLE_SECONDS))
+    await asyncio.sleep(context.seconds(IDLE_SECONDS))
     idle = (_cpu_of(servers) - cpu) / (time.perf_counter() - idle_since)
     programs = [pid for server in servers for pid in descendants(server.keeper)][:100]
-    # Of what a keeper shares with other processes less is its own, the more of them there are.
+    # A keeper's share of shared pages shrinks as processes come: growth may be below 0.
     found = {name: max(0.0, after[name] - before[name]) / grown for name in before}
     found["program"] = sum(map(resident_bytes, programs)) / len(programs)
     await _end(viewers)
@@ -145,7 +142,7 @@ async def _measure(
 
 
 async def _attach(servers: Sequence[TerminalServer], count: int) -> list[Viewer]:
-    """Each with a user of its own, all on one device, in turn on the servers."""
+    """Attach `count` new users to the servers in turn, all from one device."""
     device = device_in_memory()
     turns = asyncio.Semaphore(AT_ONCE)
 
@@ -160,7 +157,7 @@ async def _attach(servers: Sequence[TerminalServer], count: int) -> list[Viewer]
 
 
 async def _end(viewers: Sequence[Viewer]) -> None:
-    """The programs end by themselves, as at the end of a user's day."""
+    """End the programs by end-of-file, as users do."""
     for viewer in viewers:
         viewer.send(END_OF_FILE)
     async with asyncio.timeout(END_SECONDS):
@@ -181,10 +178,11 @@ def _cpu_of(servers: Sequence[TerminalServer]) -> float:
 # --- sshd -----------------------------------------------------------------------------------------
 
 
-def _bytes_of_sshd(sshd: Sshd, count: int) -> list[float]:
+def _kib_of_sshd(sshd: Sshd, count: int) -> list[float]:
+    """KiB of each connection."""
     with contextlib.ExitStack() as stack:
         for _ in range(count):
             words = sshd.words("echo ready; exec cat", terminal=True)
             program = stack.enter_context(Program(words))
             program.read_until(b"ready")
-        return [sum(map(resident_bytes, sshd.connections())) / count]
+        return [sum(map(resident_bytes, sshd.connections())) / count / 1024]

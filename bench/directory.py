@@ -1,12 +1,12 @@
-"""The session directory beside Redis: whose session is where, and a change of it.
+"""The session directory beside Redis: finding a user's session, and changing it.
 
-Fifty links each, with the same client technique (`bench.pipelining`). The directory is the real
-daemon, and a link a terminal server that has joined and told it all its sessions. Two loads:
+Fifty links each, with the same client (`bench.pipelining`). The directory is the real daemon; each
+link is a terminal server that has joined and synchronised its sessions. Two loads:
 
-- query: PlaceSession by a user who has a session, which the directory finds, judges and reserves;
-  Redis: HGETALL of the hash that holds the same eleven fields.
-- update and query: UpdateSession of a row and then that query; Redis: HSET of the fields that an
-  update changes, then HGETALL. An update of ours has no answer, so it is timed with its query.
+- query: PlaceSession for a user with a session, which the directory finds and reserves;
+  Redis: HGETALL of a hash with the same eleven fields
+- update and query: UpdateSession of a row, then the query; Redis: HSET of the fields of an
+  update, then HGETALL. Our update has no answer, so it is timed together with its query.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ import msgspec
 import uvloop
 
 from bench import certificates, packages
-from bench.course import Course, Figures, resident_bytes, take_turns
+from bench.context import BenchContext, Figures, of, resident_bytes, take_turns
 from bench.farm import farm, process_of
 from bench.peers.redis import command, redis
 from bench.pipelining import Frames, Lines, Load, Pipeline, Server, connect, measure
-from bench.results import Aim, Row, alone, beside
+from bench.results import Aim, Row, row
 from daemons import lab
 from tsproto import limits
 from tsproto.codec import encode
@@ -49,38 +49,39 @@ AIM_DEPTH = 16
 AIMS = {1: Aim(1.0), 16: Aim(1.2)}
 MEMORY_AIM = Aim(1.5)
 ROWS = (100_000, 1_000_000)
-REQUESTS_A_LINK = 500  # each link asks for so many of its users, in turn
-FIRST_REQUEST_ID = 70_000  # all ids of one size, and no answer as short as a heartbeat
+REQUESTS_A_LINK = 500  # of distinct users, repeated in turn
+FIRST_REQUEST_ID = 70_000  # equal sizes of ids, and no answer as short as a heartbeat
 CREATED_AT = 1_790_000_000
+PEER = "Redis"
 QUERY, UPDATE = "query", "update and query"
 OPERATIONS = {QUERY: 1, UPDATE: 2}
-PIPELINED = 40  # messages of a synchronisation under way
+PIPELINED = 40  # messages of a synchronisation in flight
 
 
 _T = TypeVar("_T")
 
 
 class Side(msgspec.Struct, frozen=True):
-    """One contestant with its rows loaded; what it is asked, by the kind of load."""
+    """A contestant with its rows loaded, and its requests by kind of load."""
 
     server: Server
     loads: dict[str, list[tuple[Pipeline, Load]]]
     bytes_a_row: float
 
 
-def run(course: Course) -> Iterator[Row]:
-    sizes = (200,) if course.smoke else ROWS
+def run(context: BenchContext) -> Iterator[Row]:
+    sizes = (200,) if context.smoke else ROWS
     for rows in sizes:
         for is_secured in (False, True):
-            yield from _compare(course, rows, is_secured)
+            yield from _compare(context, rows, is_secured)
 
 
-def _compare(course: Course, rows: int, is_secured: bool) -> Iterator[Row]:
+def _compare(context: BenchContext, rows: int, is_secured: bool) -> Iterator[Row]:
     how = f"{rows:,} rows, {'TLS' if is_secured else 'plain'}"
-    course.say(f"loading {how}")
-    folder = course.folder / f"{rows}-{is_secured}"
+    context.say(f"loading {how}")
+    folder = context.folder / f"{rows}-{is_secured}"
     plan = lab.Plan(terminal_servers=(), license_servers=(), users=(), tls=is_secured)
-    links = course.size(LINKS, 2)
+    links = context.size(LINKS, 2)
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(farm(folder / "lab", plan)).daemon(plan.directory)
         pid = process_of(folder / "lab", plan.directory)
@@ -89,16 +90,15 @@ def _compare(course: Course, rows: int, is_secured: bool) -> Iterator[Row]:
         server = Server(directory.host, directory.port, pid)
         ours = runner.run(_load_ours(server, pki if is_secured else None, rows, links))
         stack.callback(lambda: runner.run(_close(ours)))
-        if packages.find("redis-server") is None:
-            yield from _alone(course, runner, ours, how)
-            return
-        certificates.issue(pki, Role.TERMINAL_SERVER, "redis")
-        tls = daemon_tls(pki / "redis.crt", pki / "redis.key", pki / "authority.crt")
-        secured = (pki, tls) if is_secured else (None, None)
-        peer = stack.enter_context(redis(folder / "redis", *secured))
-        theirs = runner.run(_load_redis(peer, rows, links))
-        stack.callback(lambda: runner.run(_close(theirs)))
-        yield from _figures(course, runner, ours, theirs, how)
+        theirs = None
+        if packages.find("redis-server") is not None:
+            certificates.issue(pki, Role.TERMINAL_SERVER, "redis")
+            tls = daemon_tls(pki / "redis.crt", pki / "redis.key", pki / "authority.crt")
+            secured = (pki, tls) if is_secured else (None, None)
+            peer = stack.enter_context(redis(folder / "redis", *secured))
+            theirs = runner.run(_load_redis(peer, rows, links))
+            stack.callback(lambda: runner.run(_close(theirs)))
+        yield from _figures(context, runner, ours, theirs, how)
 
 
 async def _close(side: Side) -> None:
@@ -107,36 +107,24 @@ async def _close(side: Side) -> None:
 
 
 def _figures(
-    course: Course, runner: asyncio.Runner, ours: Side, theirs: Side, how: str
+    context: BenchContext, runner: asyncio.Runner, ours: Side, theirs: Side | None, how: str
 ) -> Iterator[Row]:
+    sides = {"ours": ours, PEER: theirs} if theirs else {"ours": ours}
     for what, parts in OPERATIONS.items():
-        for depth in (AIM_DEPTH,) if course.smoke else DEPTHS:
-            case = f"{what}, {how}, depth {depth}"
-            seconds = course.seconds(1.0)
-            mine, other = take_turns(
-                course,
-                {
-                    f"{name}, {case}": partial(_measured, runner, side, what, depth, seconds, parts)
-                    for name, side in (("ours", ours), ("Redis", theirs))
-                },
-            ).values()
+        for depth in (AIM_DEPTH,) if context.smoke else DEPTHS:
+            case, seconds = f"{what}, {how}, depth {depth}", context.seconds(1.0)
+            context.say(case)
+            contestants = {
+                name: partial(_measured, runner, side, what, depth, seconds, parts)
+                for name, side in sides.items()
+            }
+            found = take_turns(context, contestants)
+            mine, cpu, rate = found["ours"], of(found, PEER, "cpu"), of(found, PEER, "rate")
             aim = AIMS.get(depth)
-            cpu = "server CPU an operation"
-            yield beside("directory", case, cpu, "µs", mine["cpu"], "Redis", other["cpu"], aim)
-            yield beside(
-                "directory", case, "operations", "/s", mine["rate"], "Redis", other["rate"]
-            )
-    mine_bytes, other_bytes = [ours.bytes_a_row], [theirs.bytes_a_row]
-    yield beside(
-        "directory", how, "memory a row", "B", mine_bytes, "Redis", other_bytes, MEMORY_AIM
-    )
-
-
-def _alone(course: Course, runner: asyncio.Runner, ours: Side, how: str) -> Iterator[Row]:
-    found = _measured(runner, ours, QUERY, 1, course.seconds(1.0), 1)
-    note = "not compared: redis-server is missing"
-    case = f"query, {how}, depth 1"
-    yield alone("directory", case, "server CPU an operation", "µs", [found["cpu"]], note=note)
+            yield row(case, "server CPU an operation", "µs", mine["cpu"], PEER, cpu, aim)
+            yield row(case, "operations", "/s", mine["rate"], PEER, rate)
+    peer_bytes = [theirs.bytes_a_row] if theirs else None
+    yield row(how, "memory a row", "B", [ours.bytes_a_row], PEER, peer_bytes, MEMORY_AIM)
 
 
 def _measured(
@@ -149,7 +137,7 @@ def _measured(
 
 
 async def _load_ours(server: Server, pki: Path | None, rows: int, links: int) -> Side:
-    """Join as so many terminal servers, tell all sessions, and have the requests ready."""
+    """Join as `links` terminal servers, synchronise all sessions, and prepare the requests."""
     before = resident_bytes(server.pid)
     side = Side(server, {QUERY: [], UPDATE: []}, 0.0)
     hosts = [f"host{number:03}" for number in range(links)]
@@ -190,7 +178,7 @@ async def _join(pipeline: Pipeline, host: str, rows: Sequence[SessionRow]) -> No
 
 
 def _asked(rows: Sequence[SessionRow]) -> list[tuple[int, SessionRow]]:
-    """Rows of one link that are asked for, spread over all it has, with the requests' ids."""
+    """The rows of one link to ask for, spread over all it has, with request ids."""
     step = max(1, len(rows) // REQUESTS_A_LINK)
     return list(enumerate(rows[::step], FIRST_REQUEST_ID))
 
@@ -248,7 +236,7 @@ def _hash(row: SessionRow) -> bytes:
 
 
 def _change(row: SessionRow) -> bytes:
-    """The fields that differ between a session that is shown and one that was left."""
+    """Sets the fields that change when a session is left or shown."""
     changed = ("state", "disconnected_at", "columns", "rows", "device_name")
     words = itertools.chain.from_iterable((name, _word(getattr(row, name))) for name in changed)
     return command("HSET", f"session:{row.user_name}", *words)

@@ -1,22 +1,20 @@
-"""How long a terminal server that has just started is without a license server, beside a lookup of
-python-zeroconf.
+"""The time in which a new terminal server finds a license server, beside python-zeroconf.
 
-Ours: a terminal server of a farm is stopped and started; the license server is found by broadcast.
-The time is read from its log, from its first query to the license server in use: answered, dialled,
-its certificate and its name verified, the connection open. Starting Python is not in it.
+Ours: a terminal server of a farm is restarted and finds its license server by broadcast. The time
+is read from its log, from the first query to the license server in use: answered, dialled,
+certificate and name verified. Starting Python is not included.
 
-python-zeroconf: a service that another process has registered is found by a `ServiceBrowser` of an
-instance that is new, whose sockets are open, in a process that has imported everything; the time
-ends with its address and port. Nothing is authenticated then, and no connection is there. A browser
-waits 20 to 120 ms at random before it asks, so that many that start at once do not speak at once
-(RFC 6762, 5.2). Our first answer needs no such wait: a host asks once, and license servers limit
-what they answer.
+python-zeroconf: a `ServiceBrowser` of a new instance, with open sockets, finds a service that
+another process has registered; the time ends with its address and port, without a connection or
+authentication. A browser waits 20 to 120 ms at random before its query (RFC 6762, 5.2). Ours needs
+no such wait: a host asks once, and license servers limit their answers.
 
-Both on loopback, one of each; a network adds its round trips, to ours the more of them.
+Both on loopback; a network adds round trips, more of them to ours.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
 import time
@@ -24,10 +22,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from bench.course import Course, Figures, take_turns
+from bench.context import BenchContext, Figures, of, take_turns
 from bench.farm import farm
 from bench.peers import zeroconf
-from bench.results import Aim, Row, alone, beside
+from bench.results import Aim, Row, row
 from daemons import lab
 from daemons.lab.plan import LicenseServerPlan, Plan
 
@@ -37,55 +35,37 @@ PLAN = Plan(
     license_servers=(LicenseServerPlan("license", tokens=1),),
     users=("user1",),
 )
-# What no part has in this: the session directory is joined at the same time.
+# Without a session directory, which would be joined at the same time.
 SETTINGS = {HOST: {"directory": None}}
 SEARCHING, IN_USE = "license_server.searching", "license_server.in_use"
-STARTS = 9  # in a repetition
+STARTS = 9  # of each repetition
 FOUND_SECONDS = 20.0
 LOOK_AGAIN_SECONDS = 0.01
 AIM = Aim(0.1)
 CASE, FIGURE = "one license server, found by broadcast", "cold start to in use"
-MISSING = "not compared: python-zeroconf is missing"
+PEER = "python-zeroconf"
+NOTE = "ours has a verified TLS connection then; the peer an address, after a wait of 20 to 120 ms"
 
 
-def run(course: Course) -> Iterator[Row]:
-    starts = course.size(STARTS, 1)
-    folder = course.folder / "lab"
-    with farm(folder, PLAN, SETTINGS):
-
-        def ours() -> Figures:
-            return {"ms": median_ms(find_once(folder) for _ in range(starts))}
-
-        if not zeroconf.is_there():
-            found = take_turns(course, {"ours": ours})
-            yield alone("discovery", CASE, FIGURE, "ms", found["ours"]["ms"], note=MISSING)
-            return
-        with zeroconf.zeroconf(course.folder / "zeroconf"):
-
-            def theirs() -> Figures:
-                return {"ms": median_ms(zeroconf.look_up() for _ in range(starts))}
-
-            found = take_turns(course, {"ours": ours, "python-zeroconf": theirs})
-    yield beside(
-        "discovery",
-        CASE,
-        FIGURE,
-        "ms",
-        found["ours"]["ms"],
-        "python-zeroconf",
-        found["python-zeroconf"]["ms"],
-        AIM,
-        note="ours has a verified TLS connection then; the peer has an address, and asks only"
-        " after a wait of 20 to 120 ms",
-    )
+def run(context: BenchContext) -> Iterator[Row]:
+    starts = context.size(STARTS, 1)
+    folder = context.folder / "lab"
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(farm(folder, PLAN, SETTINGS))
+        contestants = {"ours": lambda: _median_ms(find_once(folder) for _ in range(starts))}
+        if zeroconf.is_there():
+            stack.enter_context(zeroconf.zeroconf(context.folder / "zeroconf"))
+            contestants[PEER] = lambda: _median_ms(zeroconf.look_up() for _ in range(starts))
+        found = take_turns(context, contestants)
+    yield row(CASE, FIGURE, "ms", found["ours"]["ms"], PEER, of(found, PEER, "ms"), AIM, NOTE)
 
 
-def median_ms(seconds: Iterable[float]) -> float:
-    return 1000 * statistics.median(seconds)
+def _median_ms(seconds: Iterable[float]) -> Figures:
+    return {"ms": 1000 * statistics.median(seconds)}
 
 
 def find_once(folder: Path) -> float:
-    """Stop the terminal server and start it: the seconds in which it then found."""
+    """Restart the terminal server; returns the seconds in which it found the license server."""
     log = folder / HOST / "log"
     lab.stop(folder, HOST)
     begin = log.stat().st_size
@@ -103,7 +83,7 @@ def find_once(folder: Path) -> float:
 
 def seconds_to_use(log: bytes) -> float | None:
     """From the first query in a daemon's log to the first license server in use; None when there is
-    none yet. A last line that is not whole is left out."""
+    none yet. An incomplete last line is skipped."""
     whole, _, _ = log.rpartition(b"\n")
     noted = [json.loads(line) for line in whole.splitlines()]
     times: dict[str, datetime] = {}

@@ -1,8 +1,8 @@
-"""Our connection layer, a request and its answer, beside a bare uvloop protocol that echoes bytes.
+"""Our connection layer, one request and its answer, beside a bare uvloop protocol.
 
-Both get the same frames. The bare one neither reads nor checks nor knows who speaks: it is the
-floor on which a protocol in Python stands. One link is how two daemons of a farm talk; fifty show
-what a daemon does that many ask at once.
+Both get the same frames. The bare one sends the bytes back without reading or checking them: the
+floor for a protocol in Python. One link is two daemons of a farm; fifty links are a daemon with
+many clients.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from functools import partial
 import uvloop
 
 from bench import certificates
-from bench.course import Course, Figures, take_turns
+from bench.context import BenchContext, Figures, take_turns
 from bench.pipelining import Frames, Load, Octets, Pipeline, Server, connect, measure
-from bench.results import Aim, Row, beside
+from bench.results import Aim, Row, row
 from bench.serving import serving
 from tsproto.codec import encode
 from tsproto.messages import Hello, PlaceSession, Role
@@ -25,11 +25,11 @@ from tsproto.transport import daemon_tls
 LINKS = (1, 50)
 DEPTHS = (1, 16, 64)
 CPU_AIM = Aim(1.5)  # on one link at depth 1
-FIRST_REQUEST_ID = 70_000  # all ids of one size, and so all frames
+FIRST_REQUEST_ID = 70_000  # equal sizes of ids, and so of frames
 
 
-def run(course: Course) -> Iterator[Row]:
-    pki = course.folder / "pki"
+def run(context: BenchContext) -> Iterator[Row]:
+    pki = context.folder / "pki"
     certificates.make_authority(pki)
     certificates.issue(pki, Role.SESSION_DIRECTORY, "sd")
     for is_secured in (False, True):
@@ -40,40 +40,38 @@ def run(course: Course) -> Iterator[Row]:
             tls = daemon_tls(certificate, key, pki / "authority.crt")
         with serving("ours", *words, tls=tls) as ours, serving("bare", *words, tls=tls) as bare:
             how = "TLS" if is_secured else "plain"
-            loads = [(2, 16)] if course.smoke else list(itertools.product(LINKS, DEPTHS))
+            loads = [(2, 16)] if context.smoke else list(itertools.product(LINKS, DEPTHS))
             for load in loads:
-                yield from _compare(course, ours, bare, load, how)
+                yield from _compare(context, ours, bare, load, how)
 
 
 def requests() -> list[bytes]:
-    """PlaceSession, as a terminal server asks it."""
+    """PlaceSession, as a terminal server sends it."""
     asked = PlaceSession(user_name="user0001", application="", device_id=bytes(32))
     return [encode(asked, FIRST_REQUEST_ID + number) for number in range(1000)]
 
 
 def _compare(
-    course: Course, ours: Server, bare: Server, load: tuple[int, int], how: str
+    context: BenchContext, ours: Server, bare: Server, load: tuple[int, int], how: str
 ) -> Iterator[Row]:
     links, depth = load
     case = f"{links} link{'s' if links > 1 else ''}, depth {depth}, {how}"
     contestants = {"ours": (ours, True), "bare": (bare, False)}
     found = take_turns(
-        course,
+        context,
         {
-            f"{name}, {case}": partial(_run, server, is_ours, load, course)
+            f"{name}, {case}": partial(_run, server, is_ours, load, context)
             for name, (server, is_ours) in contestants.items()
         },
     )
     mine, other = found.values()
     aim = CPU_AIM if load == (1, 1) else None
-    yield beside(
-        "echo", case, "server CPU a request", "µs", mine["cpu"], "bare uvloop", other["cpu"], aim
-    )
-    yield beside("echo", case, "requests", "/s", mine["rate"], "bare uvloop", other["rate"])
+    yield row(case, "server CPU a request", "µs", mine["cpu"], "bare uvloop", other["cpu"], aim)
+    yield row(case, "requests", "/s", mine["rate"], "bare uvloop", other["rate"])
 
 
-def _run(server: Server, is_ours: bool, load: tuple[int, int], course: Course) -> Figures:
-    return uvloop.run(_measure(server, is_ours, load, course.seconds(1.0)))
+def _run(server: Server, is_ours: bool, load: tuple[int, int], context: BenchContext) -> Figures:
+    return uvloop.run(_measure(server, is_ours, load, context.seconds(1.0)))
 
 
 async def _measure(server: Server, is_ours: bool, load: tuple[int, int], seconds: float) -> Figures:

@@ -1,22 +1,26 @@
-"""Daemons of ours for a bench: real processes with a farm's certificates, on loopback addresses."""
+"""Our daemons for a bench: real processes with certificates, on loopback addresses."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import time
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.course import children_cpu_seconds, cpu_seconds
+import tomli_w
+
+from bench.context import children_cpu_seconds, cpu_seconds
 from clients.steps import Host
 from daemons import accounts, lab
 from daemons.lab import making, processes
 from daemons.lab.plan import Lab, Plan
-from daemons.lab.toml import toml
 
 PASSWORD = b"bench"
+KEEPER_SECONDS = 10.0
+LOOK_AGAIN_SECONDS = 0.01
 
 Tables = Mapping[str, Any]
 
@@ -28,17 +32,17 @@ def farm(
     settings: Mapping[str, Tables] | None = None,
     users: Sequence[str] = (),
 ) -> Iterator[Lab]:
-    """A farm that runs inside the block; `folder` is the lab's, with its `pki` and `users`.
+    """A farm that runs inside the block, with its lab in `folder`.
 
-    `settings` are laid over the configurations of the daemons that they name. `users` are accounts
-    beside the plan's, with PASSWORD, whose check costs next to nothing.
+    `settings` change the configurations of the named daemons. `users` are accounts besides the
+    plan's, with PASSWORD and a cheap password hash.
     """
     making.make(folder, plan)
     for name, tables in (settings or {}).items():
         file = folder / name / "config.toml"
-        file.write_text(toml(laid_over(tomllib.loads(file.read_text()), tables)))
+        file.write_text(tomli_w.dumps(laid_over(tomllib.loads(file.read_text()), tables)))
     if users:
-        # Sessions run as whoever runs the bench.
+        # Sessions run as the user of the bench.
         system_user = "root" if os.geteuid() == 0 else ""
         accounts.add_synthetic(folder / "accounts", users, PASSWORD.decode(), system_user)
     try:
@@ -48,7 +52,7 @@ def farm(
 
 
 def process_of(folder: Path, name: str) -> int:
-    """The process of a daemon of the farm that runs."""
+    """The process id of a running daemon."""
     pid = lab.pid_of(folder, name)
     if pid is None:
         raise OSError(f"{name} does not run; its log is in {folder / name}")
@@ -56,11 +60,15 @@ def process_of(folder: Path, name: str) -> int:
 
 
 def keeper_of(folder: Path, name: str) -> int:
-    """The process that keeps a terminal server's sessions."""
-    pid = processes.pid_in(folder / name / "state" / "keeper.pid", "daemons.terminal_server")
-    if pid is None:
-        raise OSError(f"{name} has no keeper")
-    return pid
+    """The process id of a terminal server's keeper, which may start after the port is bound."""
+    deadline = time.monotonic() + KEEPER_SECONDS
+    while True:
+        pid = processes.pid_in(folder / name / "state" / "keeper.pid", "daemons.keeper")
+        if pid is not None:
+            return pid
+        if time.monotonic() >= deadline:
+            raise OSError(f"{name} has no keeper")
+        time.sleep(LOOK_AGAIN_SECONDS)
 
 
 def hosts_of(made: Lab) -> tuple[Host, ...]:
@@ -70,7 +78,8 @@ def hosts_of(made: Lab) -> tuple[Host, ...]:
 
 
 def farm_cpu_seconds(folder: Path, made: Lab) -> float:
-    """Of all daemons that run, their keepers, and the programs that the keepers have waited for."""
+    """CPU time of all running daemons, their keepers, and the programs that the keepers have waited
+    for."""
     running = {daemon.name: lab.pid_of(folder, daemon.name) for daemon in made.daemons}
     daemons = [pid for pid in running.values() if pid is not None]
     keepers = [keeper_of(folder, host.name) for host in hosts_of(made) if running[host.name]]
@@ -81,7 +90,7 @@ def farm_cpu_seconds(folder: Path, made: Lab) -> float:
 
 
 def laid_over(tables: Tables, changes: Tables) -> dict[str, Any]:
-    """`tables` with `changes` in them: a table is changed key by key, None takes a key away."""
+    """`tables` with `changes` applied key by key; None removes a key."""
     result = dict(tables)
     for key, value in changes.items():
         if value is None:

@@ -1,8 +1,8 @@
-"""The load generator alone: what it can ask of a server that does next to nothing.
+"""The load generator alone: its rate against a server that costs next to nothing.
 
 Ours is the real command with one worker against `bench.trivial`: every answer is decoded, checked
-against its request and timed. Beside it wrk, in C, asks a bare server for one constant page and
-looks at little of it; the ratio says what a generator pays for speaking a protocol in Python.
+against its request and timed. wrk, in C, requests one constant page and checks little of it; the
+ratio is the price of a protocol in Python.
 """
 
 from __future__ import annotations
@@ -10,17 +10,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-
-import msgspec
 
 from bench import packages
-from bench.course import Course, Figures, take_turns
-from bench.results import Aim, Row, beside, within
+from bench.context import BenchContext, Figures, of, take_turns
+from bench.programs import load
+from bench.results import Aim, Row, row
 from bench.serving import HTTP, serving, trivial
-from clients.load.measuring.results import Result
 
 AIM = Aim(100_000, at_most=False, of_ratio=False)  # requests for a second of a core
 IN_FLIGHT = 64
@@ -34,40 +30,30 @@ acts = [{{ do = "issue" }}]
 """
 
 
-def run(course: Course) -> Iterator[Row]:
-    contestants = {"ours": lambda: _ours(course)}
+def run(context: BenchContext) -> Iterator[Row]:
+    contestants = {"ours": lambda: _ours(context)}
     wrk = packages.find("wrk")
     if wrk is not None:
-        contestants["wrk"] = lambda: _wrk(wrk, course)
-    found = take_turns(course, contestants)
+        contestants["wrk"] = lambda: _wrk(wrk, context)
+    found = take_turns(context, contestants)
     ours, figure = found["ours"], "requests for a second of its CPU"
-    note = "" if wrk else "not compared: wrk is missing"
-    yield within("generator", "one worker", figure, "", ours["per_cpu"], AIM, note)
-    yield within("generator", "one worker", "requests", "/s", ours["rate"], AIM)
-    if wrk is not None:
-        yield beside(
-            "generator", "beside wrk", figure, "", ours["per_cpu"], "wrk", found["wrk"]["per_cpu"]
-        )
+    yield row("one worker", figure, "", ours["per_cpu"], aim=AIM)
+    yield row("one worker", "requests", "/s", ours["rate"], aim=AIM)
+    yield row("beside wrk", figure, "", ours["per_cpu"], "wrk", of(found, "wrk", "per_cpu"))
 
 
-def _ours(course: Course) -> Figures:
-    scenario = course.folder / "generator.toml"
-    scenario.write_text(SCENARIO.format(users=IN_FLIGHT, seconds=max(course.seconds(3.0), 1.0)))
-    command = str(Path(sys.executable).with_name("tsfarm"))
+def _ours(context: BenchContext) -> Figures:
+    scenario = context.folder / "generator.toml"
+    scenario.write_text(SCENARIO.format(users=IN_FLIGHT, seconds=max(context.seconds(3.0), 1.0)))
     with trivial("license-server") as server:
         where = f"{server.host}:{server.port}"
-        words = [command, "load", str(scenario), "--plain", "--license-server", where]
-        words += ["--links", "2", "--json", "-"]
-        done = subprocess.run(words, capture_output=True, env=os.environ, check=False)
-    if done.returncode:
-        raise OSError(f"tsfarm load: status {done.returncode}: {done.stderr.decode()[-2000:]}")
-    result = msgspec.json.decode(done.stdout, type=Result)
+        result = load(str(scenario), "--plain", "--license-server", where, "--links", "2")
     rate = result.steps[0].per_second
     return {"rate": rate, "per_cpu": rate / result.generator.busy}
 
 
-def _wrk(wrk: str, course: Course) -> Figures:
-    seconds = str(round(max(course.seconds(3.0), 1.0)))
+def _wrk(wrk: str, context: BenchContext) -> Figures:
+    seconds = str(round(max(context.seconds(3.0), 1.0)))
     with serving(HTTP) as server:
         words = [
             wrk,

@@ -1,12 +1,12 @@
-"""The echo of a keystroke beside ssh and tmux: how long a typed byte takes until it is shown.
+"""The echo of a keystroke beside ssh and tmux: from a typed byte until it is shown.
 
-The session runs `cat` on a terminal in raw mode, so that a program echoes, as an editor or a shell
-does. A key is typed when the one before was shown, a few thousand of them.
+The session runs `cat` on a terminal in raw mode, so that a program echoes, like an editor or a
+shell. Each key is typed when the last one was shown, a few thousand times.
 
-- library: our client library in this process, over TLS, beside an ssh that this process talks to
-  through pipes. The ssh is a process more.
-- programs: `tsfarm connect`, `ssh -tt`, and that with `tmux attach`, each on a terminal whose other
-  end is this process, as a terminal window's is.
+- library: our client library in this process, over TLS, beside an ssh on pipes, which is a
+  process more
+- programs: `tsfarm connect`, `ssh -tt`, and that with `tmux attach`, each on a terminal that this
+  process reads, as a terminal window does
 """
 
 from __future__ import annotations
@@ -14,25 +14,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import uvloop
 
-from bench.course import Course, Figures, take_turns
+from bench.context import BenchContext, Figures, Found, of, take_turns
 from bench.peers import openssh, tmux
 from bench.peers.openssh import Sshd
 from bench.peers.tmux import Tmux
-from bench.programs import Program
-from bench.results import Aim, Row, alone, beside
+from bench.programs import Program, tsfarm
+from bench.results import Aim, Row, row
 from bench.terminals import TerminalServer, terminal_servers
 from bench.viewer import Viewer, device_in_memory
 
 KEYS, WARM_UP_KEYS = 3000, 100
-# Neither is part of what a terminal is told, so that in tmux's output they are nothing but keys.
+# Neither stands in an escape sequence, so that tmux's output has them only as keys.
 ALTERNATING = (b"{", b"}")
 COMMAND = "stty raw -echo; echo ready; exec cat"
 READY = b"ready\n"
@@ -40,45 +38,37 @@ AIM = Aim(1.0)
 PERCENTILES = {"p50": 0.5, "p99": 0.99}
 
 
-def run(course: Course) -> Iterator[Row]:
-    keys = course.size(KEYS, 20)
+def run(context: BenchContext) -> Iterator[Row]:
+    keys = context.size(KEYS, 20)
     with contextlib.ExitStack() as stack:
         applications = {"keys": ("/bin/sh", "-c", COMMAND)}
-        servers = terminal_servers(course.folder / "lab", applications, {"ts": {}})
+        servers = terminal_servers(context.folder / "lab", applications, {"ts": {}})
         ours = stack.enter_context(servers)["ts"]
         contestants: dict[str, Callable[[], Figures]] = {
             "library": partial(_library, ours, keys),
             "tsfarm connect": lambda: _program(_connect(ours), keys, on_terminal=True),
         }
         if openssh.is_there():
-            sshd = stack.enter_context(openssh.openssh(course.folder / "openssh"))
+            sshd = stack.enter_context(openssh.openssh(context.folder / "openssh"))
             words = sshd.words(COMMAND, terminal=True)
             contestants["ssh on pipes"] = lambda: _program(words, keys, on_terminal=False)
             contestants["ssh -tt"] = lambda: _program(words, keys, on_terminal=True)
             if tmux.is_there():
-                terminals = stack.enter_context(tmux.tmux(course.folder / "tmux"))
+                terminals = stack.enter_context(tmux.tmux(context.folder / "tmux"))
                 contestants["ssh -tt tmux attach"] = partial(_tmux, sshd, terminals, keys)
-        found = take_turns(course, contestants)
+        found = take_turns(context, contestants)
     yield from _rows(found, "library", "ssh on pipes", AIM)
     yield from _rows(found, "tsfarm connect", "ssh -tt", AIM)
     yield from _rows(found, "tsfarm connect", "ssh -tt tmux attach", None)
 
 
-def _rows(
-    found: dict[str, dict[str, list[float]]], ours: str, peer: str, aim: Aim | None
-) -> Iterator[Row]:
+def _rows(found: Found, ours: str, peer: str, aim: Aim | None) -> Iterator[Row]:
     for figure in PERCENTILES:
-        mine = found[ours][figure]
-        if peer in found:
-            theirs = found[peer][figure]
-            yield beside("keystrokes", ours, figure, "µs", mine, peer, theirs, aim)
-        else:
-            note = f"not compared: {peer} is missing"
-            yield alone("keystrokes", ours, figure, "µs", mine, note=note)
+        yield row(ours, figure, "µs", found[ours][figure], peer, of(found, peer, figure), aim)
 
 
 def percentiles(seconds: list[float]) -> Figures:
-    """Of what follows the first keys, in microseconds."""
+    """Microseconds, without the first WARM_UP_KEYS keys."""
     ordered = sorted(seconds[WARM_UP_KEYS:] or seconds)
     last = len(ordered) - 1
     return {name: ordered[round(part * last)] * 1e6 for name, part in PERCENTILES.items()}
@@ -119,12 +109,12 @@ async def _type(ours: TerminalServer, keys: int) -> list[float]:
 
 
 def _connect(ours: TerminalServer) -> list[str]:
-    """The command line of a client on a device of its own, kept for the next turn."""
+    """The command line of `tsfarm connect` with a device of its own, kept between turns."""
     seat = ours.seat("keys")
     password = ours.folder / "password"
     password.write_bytes(seat.password)
     password.chmod(0o600)
-    words = [str(Path(sys.executable).with_name("tsfarm")), "connect"]
+    words = [tsfarm(), "connect"]
     words += [f"{ours.host.address}:{ours.host.port}", "--user", seat.user, "--app", "keys"]
     words += ["--password-file", str(password), "--ca", str(ours.authority)]
     return [*words, "--store", str(ours.folder / "device")]

@@ -1,23 +1,22 @@
 """Durable licenses beside PostgreSQL: issue, make full, renew; 1, 16 and 128 in flight.
 
-Ours is the real license server over plain TCP, one link with so many requests in flight: each
-answer is a signed token whose ledger row is on the disk (SQLite, synchronous=FULL, group commit).
-Beside it the same row goes into PostgreSQL by an upsert and a commit of its own, over as many
-connections as requests are in flight; nothing is signed and nobody checks a device there. The two
-parts of ours that cannot be less are shown alone: SQLite's group commit of such a row, and an
+Ours is the real license server over plain TCP on one link: each answer is a signed token whose
+ledger row is on disk (SQLite, synchronous=FULL, group commit). In PostgreSQL the same row is an
+upsert with a commit of its own, over one connection for each request in flight; nothing is signed
+or checked. The two floors of ours are measured alone: SQLite's group commit of such a row, and an
 Ed25519 signature.
 
-A renewal needs a token near its end, so each repetition has a farm of its own, whose clock is
-warped.
+A renewal needs a token near its end, so each repetition has a farm of its own with a warped clock.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,12 @@ import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench import packages
-from bench.course import Course, Figures, cpu_seconds, take_turns
+from bench.context import BenchContext, Figures, Found, cpu_seconds, of, take_turns
 from bench.farm import farm, process_of
 from bench.peers.postgresql import postgresql, server_pid
 from bench.pipelining import Frames, Kept, Load, Pipeline, Server, connect
 from bench.processes import descendants
-from bench.results import Aim, Row, alone, beside
+from bench.results import Aim, Row, row
 from clients.labs import warp
 from daemons import lab
 from tsproto import limits
@@ -52,68 +51,51 @@ from tsproto.messages import (
 DEPTHS = (1, 16, 128)
 AIM = Aim(3.0, at_most=False)  # at 16 in flight
 AIM_DEPTH = 16
-DEVICES = 4000  # below what one terminal server may bring in a minute
+DEVICES = 4000  # below the limit of one terminal server in a minute
 PRODUCT = "terminal-server"
 FIRST_REQUEST_ID = 70_000
 # Full tokens last 52 to 89 days: then those of the last six are near their end.
 WARP_DAYS = limits.FULL_DAYS_MAX - limits.RENEWAL_DAYS + 1
 SERVER = "license-a"
-TOKEN_BYTES = 250  # about what a token has, signature and all
+TOKEN_BYTES = 250  # a typical token with its signature
 CLAIMS_BYTES = 180
+PEER = "PostgreSQL"
 WHAT = ("issue", "make full", "renew")
 
 
-def run(course: Course) -> Iterator[Row]:
+def run(context: BenchContext) -> Iterator[Row]:
     has_postgresql = packages.find("initdb") is not None
-    for depth in (AIM_DEPTH,) if course.smoke else DEPTHS:
-        yield from _compare(course, depth, has_postgresql)
-    signing = take_turns(course, {"Ed25519 alone": partial(_sign, course.size(5000, 50))})
-    yield alone(
-        "licenses", "Ed25519 alone", "CPU a signature", "µs", signing["Ed25519 alone"]["cpu"]
-    )
+    for depth in (AIM_DEPTH,) if context.smoke else DEPTHS:
+        yield from _compare(context, depth, has_postgresql)
+    signing = take_turns(context, {"Ed25519 alone": partial(_sign, context.size(5000, 50))})
+    yield row("Ed25519 alone", "CPU a signature", "µs", signing["Ed25519 alone"]["cpu"])
 
 
-def _compare(course: Course, depth: int, has_postgresql: bool) -> Iterator[Row]:
-    count = course.size(DEVICES, 60)
+def _compare(context: BenchContext, depth: int, has_postgresql: bool) -> Iterator[Row]:
+    count = context.size(DEVICES, 60)
     farms = itertools.count()
-    contestants = {
-        "ours": lambda: _ours(course.folder / f"farm-{depth}-{next(farms)}", count, depth),
-        "SQLite alone": lambda: _sqlite(course.folder / f"alone-{depth}.db", count, depth),
+    contestants: dict[str, Callable[[], Figures]] = {
+        "ours": lambda: _ours(context.folder / f"farm-{depth}-{next(farms)}", count, depth),
+        "SQLite alone": lambda: _sqlite(context.folder / f"alone-{depth}.db", count, depth),
     }
-    if not has_postgresql:
-        found = take_turns(course, contestants)
-        note = "not compared: PostgreSQL is missing"
-        for what in WHAT:
-            case = f"{what}, {depth} in flight"
-            yield alone("licenses", case, "operations", "/s", found["ours"][what], note=note)
-        return
-    folder = course.folder / f"postgresql-{depth}"
-    with postgresql(folder) as address:
-        contestants["PostgreSQL"] = partial(_postgresql, address, folder, count, depth)
-        found = take_turns(course, contestants)
+    folder = context.folder / f"postgresql-{depth}"
+    with contextlib.ExitStack() as stack:
+        if has_postgresql:
+            address = stack.enter_context(postgresql(folder))
+            contestants[PEER] = partial(_postgresql, address, folder, count, depth)
+        found = take_turns(context, contestants)
     yield from _rows(found, depth)
 
 
-def _rows(found: dict[str, dict[str, list[float]]], depth: int) -> Iterator[Row]:
-    ours, theirs, sqlite = found["ours"], found["PostgreSQL"], found["SQLite alone"]
-    aim = AIM if depth == AIM_DEPTH else None
+def _rows(found: Found, depth: int) -> Iterator[Row]:
+    ours, aim = found["ours"], AIM if depth == AIM_DEPTH else None
+    upserts, cpu = of(found, PEER, "upsert"), of(found, PEER, "upsert cpu")
     for what in WHAT:
         case = f"{what}, {depth} in flight"
-        upserts, cpu = theirs["upsert"], theirs["upsert cpu"]
-        yield beside("licenses", case, "operations", "/s", ours[what], "PostgreSQL", upserts, aim)
-        yield beside(
-            "licenses",
-            case,
-            "server CPU an operation",
-            "µs",
-            ours[f"{what} cpu"],
-            "PostgreSQL",
-            cpu,
-        )
-    case = f"issue, {depth} in flight"
-    yield beside(
-        "licenses", case, "operations", "/s", ours["issue"], "SQLite alone", sqlite["rows"]
-    )
+        yield row(case, "operations", "/s", ours[what], PEER, upserts, aim)
+        yield row(case, "server CPU an operation", "µs", ours[f"{what} cpu"], PEER, cpu)
+    case, alone = f"issue, {depth} in flight", found["SQLite alone"]["rows"]
+    yield row(case, "operations", "/s", ours["issue"], "SQLite alone", alone)
 
 
 # --- ours -----------------------------------------------------------------------------------------
@@ -172,7 +154,7 @@ async def _renewed(
 async def _timed(
     server: Server, pipeline: Pipeline, what: str, asked: Sequence[Message], depth: int
 ) -> tuple[list[LicenseIssued], Figures]:
-    """The answers to these, and how fast they came."""
+    """The answers, their rate, and the server's CPU time."""
     kept = Kept()
     load = Load(_frames(asked), kept, once=True)
     cpu, began = cpu_seconds(server.pid), time.perf_counter()
@@ -244,7 +226,7 @@ def _postgresql(address: str, folder: Path, count: int, depth: int) -> Figures:
 async def _upserts(
     address: str, folder: Path, rows: list[tuple[bytes, bytes, str, int, bytes]], depth: int
 ) -> Figures:
-    """Every row in a transaction of its own, as a server does that promises each by itself."""
+    """Each row in a transaction of its own: a promise to each client."""
     connections = [
         await psycopg.AsyncConnection.connect(address, autocommit=True) for _ in range(depth)
     ]
@@ -253,8 +235,8 @@ async def _upserts(
     upsert = UPSERT.format("%s")
 
     async def work(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
-        for row in todo:
-            await connection.execute(upsert, row, prepare=True)
+        for license in todo:
+            await connection.execute(upsert, license, prepare=True)
 
     processes = descendants(server_pid(folder))
     cpu, began = _cpu_of(processes), time.perf_counter()
@@ -270,7 +252,7 @@ def _cpu_of(processes: Sequence[int]) -> float:
 
 
 def _sqlite(file: Path, count: int, depth: int) -> Figures:
-    """The disk's part of ours: as many rows in a commit as requests are in flight."""
+    """The disk's part of ours: a commit of `depth` rows."""
     connection = apsw.Connection(str(file))
     connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
     connection.execute(TABLE.format(bytes="BLOB"))

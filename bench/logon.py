@@ -1,19 +1,17 @@
-"""Logons beside OpenSSH's with a key, and coming back to a session beside `tmux attach` through it.
+"""Logons beside OpenSSH's with a key, and reconnecting beside `tmux attach` over ssh.
 
-Ours is the client library in this process, over TLS, against a whole farm: terminal servers,
-session directory, license server. A first logon is that of a device without a license, which is
-given one, durable at its license server, and of a user without a session. Each side runs the same
-command with the same shell.
+Ours is the client library in this process, over TLS, against a whole farm. A first logon is of a
+device without a license, which it gets, durable at the license server, and of a user without a
+session. Both sides run the same command in the same shell.
 
-- throughput: logons whose session runs `true` and ends, from the first dial to the end of the last
-  session, eight at a time. Our devices keep their licenses in memory: they would be as many
-  machines. Clients of both sides share the machine with the servers, and each ssh is a process.
-- first byte: one logon at a time, from the dial until the session has shown a byte. That of ssh
-  includes the start of its program, as a user waits for it; so does the row of `tsfarm connect`.
-  Our device keeps its license in files.
+- throughput: logons whose session runs `true`, eight at a time, from the first dial to the end of
+  the last session. Our devices keep licenses in memory: they stand for as many machines. Clients
+  share the machine with the servers, and each ssh is a process.
+- first byte: one logon at a time, from the dial to the first byte of the session. For ssh and
+  `tsfarm connect` it includes the start of the program. Our device keeps its license in files.
 
-The check of a password is apart: the accounts have hashes that cost next to nothing. Server CPU is
-that of all daemons and of what they started, programs included.
+The check of a password is measured apart: the accounts have cheap hashes. Server CPU is of all
+daemons and of the programs that they started.
 """
 
 from __future__ import annotations
@@ -25,7 +23,6 @@ import os
 import pwd
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,14 +32,14 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.course import Course, Figures, children_cpu_seconds, cpu_seconds, take_turns
+from bench.context import BenchContext, Figures, children_cpu_seconds, cpu_seconds, of, take_turns
 from bench.farm import farm, farm_cpu_seconds, hosts_of, keeper_of
 from bench.peers import openssh, tmux
 from bench.peers.openssh import Sshd
 from bench.peers.tmux import Tmux
 from bench.processes import wait_until_childless
-from bench.programs import Program
-from bench.results import Aim, Row, alone, beside
+from bench.programs import Program, tsfarm
+from bench.results import Aim, Row, row
 from bench.viewer import Seat, Viewer, device_in_memory
 from clients.device import Device
 from daemons import accounts, lab
@@ -54,11 +51,10 @@ FIRST_BYTE_AIM = Aim(0.1)
 USERS = 10_000
 SERVER, LATER = "ts1", "ts2"
 COMMANDS = {"nothing": "true", "ready": "echo ready; exec cat"}
-MISSING = "not compared: sshd or ssh is missing"
 
 
 class Farm:
-    """A farm that runs, and who logs on to it. Every user is new where not said otherwise."""
+    """A running farm. Every user is new unless said otherwise."""
 
     def __init__(self, folder: Path, made: Lab, runner: asyncio.Runner) -> None:
         self.folder = folder
@@ -77,31 +73,31 @@ class Farm:
         )
 
     def device(self) -> Device:
-        """A new one, with files."""
+        """A new device, kept in files."""
         return Device.open(self.folder / "devices" / str(next(self._numbers)), "bench")
 
     def run(self, work: Awaitable[Figures]) -> Figures:
         return self._runner.run(_awaited(work))
 
 
-def run(course: Course) -> Iterator[Row]:
+def run(context: BenchContext) -> Iterator[Row]:
     with contextlib.ExitStack() as stack:
-        ours = stack.enter_context(_farm(course.folder / "lab"))
+        ours = stack.enter_context(_farm(context.folder / "lab"))
         sshd = terminals = None
         if openssh.is_there():
-            sshd = stack.enter_context(openssh.openssh(course.folder / "openssh"))
+            sshd = stack.enter_context(openssh.openssh(context.folder / "openssh"))
             if tmux.is_there():
-                terminals = stack.enter_context(tmux.tmux(course.folder / "tmux"))
-        yield from _throughput(course, ours, sshd)
-        yield from _first_bytes(course, ours, sshd)
+                terminals = stack.enter_context(tmux.tmux(context.folder / "tmux"))
+        yield from _throughput(context, ours, sshd)
+        yield from _first_bytes(context, ours, sshd)
         lab.start(ours.folder, LATER)
-        yield from _coming_back(course, ours, sshd, terminals)
-        yield from _passwords(course, ours)
+        yield from _coming_back(context, ours, sshd, terminals)
+        yield from _passwords(context, ours)
 
 
 @contextlib.contextmanager
 def _farm(folder: Path) -> Iterator[Farm]:
-    """Its second terminal server is stopped: with it every other user would be sent there."""
+    """The second terminal server is stopped; otherwise it would take every other user."""
     shell = pwd.getpwuid(os.geteuid()).pw_shell or "/bin/sh"
     applications = {name: {"command": [shell, "-c", command]} for name, command in COMMANDS.items()}
     plan = Plan(
@@ -120,26 +116,20 @@ def _farm(folder: Path) -> Iterator[Farm]:
 # --- throughput -----------------------------------------------------------------------------------
 
 
-def _throughput(course: Course, ours: Farm, sshd: Sshd | None) -> Iterator[Row]:
-    logons = course.size(300, 4)
+def _throughput(context: BenchContext, ours: Farm, sshd: Sshd | None) -> Iterator[Row]:
+    logons = context.size(300, 4)
     contestants: dict[str, Callable[[], Figures]] = {
         "ours": lambda: ours.run(_our_logons(ours, logons))
     }
     if sshd is not None:
-        contestants["ssh"] = partial(_their_logons, sshd, course.size(48, 2))
-    contestants["ours"]()  # the first of all logons opens links and files
-    found = take_turns(course, contestants)
-    case, note = f"first logon, {IN_FLIGHT} at a time", "shell and `true` included in the CPU"
-    mine = found["ours"]
-    if sshd is None:
-        yield alone("logon", case, "logons", "/s", mine["rate"], note=MISSING)
-        yield alone("logon", case, "server CPU a logon", "ms", mine["cpu"], note=MISSING)
-        return
-    peer, theirs = "ssh host true", found["ssh"]
-    yield beside("logon", case, "logons", "/s", mine["rate"], peer, theirs["rate"], RATE_AIM)
-    yield beside(
-        "logon", case, "server CPU a logon", "ms", mine["cpu"], peer, theirs["cpu"], note=note
-    )
+        contestants["ssh"] = partial(_their_logons, sshd, context.size(48, 2))
+    contestants["ours"]()  # the first logon of a farm opens links and files
+    found = take_turns(context, contestants)
+    case, peer, mine = f"first logon, {IN_FLIGHT} at a time", "ssh host true", found["ours"]
+    rate, cpu = of(found, "ssh", "rate"), of(found, "ssh", "cpu")
+    note = "shell and `true` included in the CPU"
+    yield row(case, "logons", "/s", mine["rate"], peer, rate, RATE_AIM)
+    yield row(case, "server CPU a logon", "ms", mine["cpu"], peer, cpu, note=note)
 
 
 async def _our_logons(ours: Farm, count: int) -> Figures:
@@ -178,8 +168,8 @@ def _cpu_of(sshd: Sshd) -> float:
 # --- until the first byte -------------------------------------------------------------------------
 
 
-def _first_bytes(course: Course, ours: Farm, sshd: Sshd | None) -> Iterator[Row]:
-    count = course.size(15, 1)
+def _first_bytes(context: BenchContext, ours: Farm, sshd: Sshd | None) -> Iterator[Row]:
+    count = context.size(15, 1)
     contestants: dict[str, Callable[[], Figures]] = {
         "ours": lambda: ours.run(_median_async(count, partial(_first_logon, ours))),
         "program": lambda: _median(count, partial(_our_program, ours)),
@@ -188,19 +178,12 @@ def _first_bytes(course: Course, ours: Farm, sshd: Sshd | None) -> Iterator[Row]
         contestants["ssh"] = lambda: _median(
             count, partial(_program, sshd.words(COMMANDS["ready"], terminal=True))
         )
-    found = take_turns(course, contestants)
-    rows = (
-        ("first logon", "ours", FIRST_BYTE_AIM, "ssh with the start of its program"),
-        (
-            "first logon through `tsfarm connect`",
-            "program",
-            None,
-            "both with their programs' start",
-        ),
-    )
-    for case, who, aim, note in rows:
-        mine = found[who]["seconds"]
-        yield _seconds(case, mine, "ssh", found.get("ssh"), aim, note)
+    found = take_turns(context, contestants)
+    theirs, figure = of(found, "ssh", "ms"), "first byte after"
+    note = "ssh with the start of its program"
+    yield row("first logon", figure, "ms", found["ours"]["ms"], "ssh", theirs, FIRST_BYTE_AIM, note)
+    case, note = "first logon through `tsfarm connect`", "both with their programs' start"
+    yield row(case, figure, "ms", found["program"]["ms"], "ssh", theirs, note=note)
 
 
 async def _first_logon(ours: Farm) -> float:
@@ -211,14 +194,14 @@ async def _first_logon(ours: Farm) -> float:
 
 
 def _our_program(ours: Farm) -> float:
-    """A device with a license, and a user without a session, as ssh's key and user are."""
+    """A device with a license and a user without a session, like ssh's key and user."""
     password = ours.folder / "password"
     if not password.exists():
         password.write_bytes(ours.seat("").password)
         password.chmod(0o600)
     host = ours.hosts[0]
     words = [
-        str(Path(sys.executable).with_name("tsfarm")),
+        tsfarm(),
         "connect",
         f"{host.address}:{host.port}",
     ]
@@ -238,9 +221,9 @@ def _program(words: list[str]) -> float:
 
 
 def _coming_back(
-    course: Course, ours: Farm, sshd: Sshd | None, terminals: Tmux | None
+    context: BenchContext, ours: Farm, sshd: Sshd | None, terminals: Tmux | None
 ) -> Iterator[Row]:
-    count = course.size(15, 1)
+    count = context.size(15, 1)
     contestants: dict[str, Callable[[], Figures]] = {
         "direct": lambda: ours.run(_median_of_returns(ours, count, redirected=False)),
         "redirected": lambda: ours.run(_median_of_returns(ours, count, redirected=True)),
@@ -249,15 +232,15 @@ def _coming_back(
         terminals.start("ready", "sh", "-c", COMMANDS["ready"])
         words = sshd.words(terminals.attach("ready"), terminal=True)
         contestants["tmux"] = lambda: _median(count, partial(_program, words))
-    found = take_turns(course, contestants)
-    note = "ssh with the start of its program"
+    found = take_turns(context, contestants)
+    theirs, note = of(found, "tmux", "ms"), "ssh with the start of its program"
     for case, who in (("reconnect", "direct"), ("reconnect with redirect", "redirected")):
-        mine, theirs = found[who]["seconds"], found.get("tmux")
-        yield _seconds(case, mine, "ssh host tmux attach", theirs, FIRST_BYTE_AIM, note)
+        mine, figure, peer = found[who]["ms"], "first byte after", "ssh host tmux attach"
+        yield row(case, figure, "ms", mine, peer, theirs, FIRST_BYTE_AIM, note)
 
 
 async def _median_of_returns(ours: Farm, count: int, *, redirected: bool) -> Figures:
-    """One session, left and come back to, at its own host or by way of the other one."""
+    """A session that is left and reconnected to, at its host or through the other one."""
     seat, device = ours.seat("ready"), ours.device()
     viewer = Viewer(seat, device)
     await viewer.first_byte_seconds()
@@ -270,23 +253,23 @@ async def _median_of_returns(ours: Farm, count: int, *, redirected: bool) -> Fig
         viewer = Viewer(seat, device)
         seconds.append(await viewer.first_byte_seconds())
     await viewer.log_off()
-    return {"seconds": statistics.median(seconds[1:])}  # the first return is given a full license
+    return {"ms": 1e3 * statistics.median(seconds[1:])}  # the first return gets a full license
 
 
 # --- passwords ------------------------------------------------------------------------------------
 
 
-def _passwords(course: Course, ours: Farm) -> Iterator[Row]:
-    """What an ordinary hash adds to each of the logons above that gives a password."""
+def _passwords(context: BenchContext, ours: Farm) -> Iterator[Row]:
+    """The cost of an ordinary password hash, which each logon above lacks."""
     password = (ours.folder / "users" / "somebody").read_bytes().rstrip()
     secret = accounts.read_accounts(ours.folder / "accounts")["somebody"].password_hash
     seconds = []
-    for _ in range(course.size(5, 1)):
+    for _ in range(context.size(5, 1)):
         began = time.perf_counter()
         assert accounts.matches(secret, password)
         seconds.append(time.perf_counter() - began)
     note = "argon2id; what an ordinary account adds to every logon with a password"
-    yield alone("logon", "password", "check", "ms", [each * 1e3 for each in seconds], note=note)
+    yield row("password", "check", "ms", [each * 1e3 for each in seconds], note=note)
 
 
 # --- figures --------------------------------------------------------------------------------------
@@ -297,23 +280,8 @@ async def _awaited(work: Awaitable[Figures]) -> Figures:
 
 
 def _median(count: int, take: Callable[[], float]) -> Figures:
-    return {"seconds": statistics.median(take() for _ in range(count))}
+    return {"ms": 1e3 * statistics.median(take() for _ in range(count))}
 
 
 async def _median_async(count: int, take: Callable[[], Awaitable[float]]) -> Figures:
-    return {"seconds": statistics.median([await take() for _ in range(count)])}
-
-
-def _seconds(
-    case: str,
-    ours: list[float],
-    peer: str,
-    theirs: dict[str, list[float]] | None,
-    aim: Aim | None,
-    note: str,
-) -> Row:
-    figure, mine = "first byte after", [each * 1e3 for each in ours]
-    if theirs is None:
-        return alone("logon", case, figure, "ms", mine, note=f"not compared: {peer} is missing")
-    other = [each * 1e3 for each in theirs["seconds"]]
-    return beside("logon", case, figure, "ms", mine, peer, other, aim, note)
+    return {"ms": 1e3 * statistics.median([await take() for _ in range(count)])}

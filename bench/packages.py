@@ -1,4 +1,4 @@
-"""The peers' programs: where they are, and installing what is missing from Debian's packages."""
+"""Finds the peers' programs, and installs missing ones from Debian's packages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-# Command, and the package that brings it.
+# The package of each command.
 PACKAGES = {
     "redis-server": "redis-server",
     "initdb": "postgresql",
@@ -17,7 +17,7 @@ PACKAGES = {
     "tmux": "tmux",
     "wrk": "wrk",
 }
-# What the packages put where an ordinary PATH does not look.
+# Folders of packages that PATH may lack.
 ELSEWHERE = ("/usr/sbin", "/usr/local/sbin")
 
 
@@ -30,9 +30,9 @@ def find(command: str) -> str | None:
 
 
 def install_missing(say: Callable[[str], None]) -> list[str]:
-    """Install what is missing, where this user may; gives the commands that are still missing.
+    """Install missing programs if this user may; returns those still missing.
 
-    The packages' own services are not started: each peer runs from a folder of its own.
+    The packages' services are not started: each peer runs in a folder of its own.
     """
     missing = [command for command in PACKAGES if find(command) is None]
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
@@ -48,7 +48,7 @@ def install_missing(say: Callable[[str], None]) -> list[str]:
 
 
 def main() -> None:
-    """`python -m bench.packages`: have the peers' programs, or say which are missing."""
+    """`python -m bench.packages`: install the peers' programs, or print the missing ones."""
     if missing := install_missing(print):
         print(f"still missing: {', '.join(missing)}; benches go without them")
 

@@ -1,9 +1,8 @@
-"""The client technique for request/answer benches, the same for every server.
+"""The client of request/answer benches, the same for every server.
 
-Raw asyncio protocols on uvloop. Each connection keeps `depth` requests unanswered: for every answer
-that has come it sends one more, in one write a wake-up. Requests are bytes made beforehand, and
-answers are only counted, so that the client costs as little as it can and the server is what is
-busy.
+Raw asyncio protocols on uvloop. Each connection keeps `depth` requests unanswered: it sends one
+more for each answer, in one write a wake-up. Requests are prepared bytes, and answers are only
+counted, so that the server and not the client is busy.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Protocol, cast
 
 import msgspec
 
-from bench.course import Figures, cpu_seconds
+from bench.context import Figures, cpu_seconds
 from tsproto.codec import HEADER
 
 SETTLE_SECONDS = 0.2
@@ -26,13 +25,13 @@ HEARTBEAT_BYTES = 3
 
 
 class Answers(Protocol):
-    """Counts the answers that these bytes complete; one is made for each connection."""
+    """Counts the answers that these bytes complete; one object for each connection."""
 
     def __call__(self, data: bytes) -> int: ...
 
 
 class Frames:
-    """Whole frames of the protocol but for heartbeats, the only ones whose body has three bytes."""
+    """Counts frames without heartbeats, the only ones with a body of three bytes."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -51,7 +50,7 @@ class Frames:
 
 
 class Kept(Frames):
-    """Whole frames, which are also kept, for whoever has to read them afterwards."""
+    """Counts frames, and keeps the bytes for later decoding."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +62,7 @@ class Kept(Frames):
 
 
 class Lines:
-    """Answers that all have the same number of lines, as Redis' of one kind have."""
+    """Counts answers of a fixed number of lines, as from Redis."""
 
     def __init__(self, lines: int) -> None:
         self._lines = lines
@@ -75,7 +74,7 @@ class Lines:
 
 
 class Octets:
-    """Answers that all have the same length."""
+    """Counts answers of a fixed length."""
 
     def __init__(self, length: int) -> None:
         self._length = length
@@ -87,7 +86,7 @@ class Octets:
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What one connection is to send, over and over or `once`, and how its answers are counted."""
+    """The requests of one connection, sent in a cycle or `once`, and the counter of answers."""
 
     requests: Sequence[bytes]
     answers: Answers
@@ -124,7 +123,7 @@ class Pipeline(asyncio.Protocol):
             self._quiet.set_result(None)
 
     async def say(self, data: bytes, answers: int) -> None:
-        """Send this apart from any load, and wait for so many answers."""
+        """Send this outside of a load, and wait for so many answers."""
         self._unanswered += answers
         self._transport.write(data)
         await self._until_quiet()
@@ -136,12 +135,12 @@ class Pipeline(asyncio.Protocol):
         self._send(depth)
 
     async def stop(self) -> None:
-        """Send no more, and wait for what is still unanswered."""
+        """Send no more, and wait for the open answers."""
         self._is_running = False
         await self._until_quiet()
 
     async def run_through(self, load: Load, depth: int) -> None:
-        """Send all requests of a load that is sent once, and wait for the last answer."""
+        """Send all requests of a load with `once`, and wait for the last answer."""
         self.start(load, depth)
         await self._until_quiet()
         self._is_running = False
@@ -168,7 +167,7 @@ class Pipeline(asyncio.Protocol):
 
 
 class Server(msgspec.Struct, frozen=True):
-    """A server under test: where it listens, and the process that pays for what it is asked."""
+    """A server under test: its address and process."""
 
     host: str
     port: int
@@ -177,7 +176,7 @@ class Server(msgspec.Struct, frozen=True):
 
 
 async def connect(server: Server, answers: Answers, tls: ssl.SSLContext | None = None) -> Pipeline:
-    """`tls` is this connection's own context, where not all show the same certificate."""
+    """`tls` is this connection's own context, where certificates differ by connection."""
     context = tls or server.tls
     _, pipeline = await asyncio.get_running_loop().create_connection(
         lambda: Pipeline(answers),
@@ -196,8 +195,8 @@ async def measure(
     seconds: float,
     parts: int = 1,
 ) -> Figures:
-    """What the server did for `seconds`: operations a second, and its CPU for each (µs). A request
-    with one answer may stand for `parts` operations."""
+    """The server's operations a second, and CPU for each (µs), within `seconds`. A request with one
+    answer may stand for `parts` operations."""
     pipelines = [pipeline for pipeline, _ in loads]
     for pipeline, load in loads:
         pipeline.start(load, depth)

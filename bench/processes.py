@@ -1,4 +1,4 @@
-"""Processes that a program under test has started, as /proc shows them."""
+"""The processes that a program under test has started, from /proc."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LOOK_AGAIN_SECONDS = 0.002
 
 
 def descendants(pid: int) -> list[int]:
-    """Children, their children, and so on; those that end meanwhile may be missing."""
+    """Children, their children, and so on; processes that end meanwhile may be missing."""
     children: dict[int, list[int]] = {}
     for child, parent in _parents().items():
         children.setdefault(parent, []).append(child)
@@ -25,7 +25,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def wait_until_childless(pid: int) -> None:
-    """Until all that it had started has ended and was waited for: its CPU time is then counted."""
+    """Wait until the process has waited for all its descendants, whose CPU time then counts."""
     deadline = time.monotonic() + CHILDLESS_SECONDS
     while descendants(pid):
         if time.monotonic() >= deadline:
@@ -34,7 +34,7 @@ def wait_until_childless(pid: int) -> None:
 
 
 def name_of(pid: int) -> str:
-    """The kernel's name of a process, empty once it is gone."""
+    """The kernel's name of a process; empty for one that has ended."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/comm").read_text().strip()
     return ""
@@ -45,7 +45,7 @@ def _parents() -> dict[int, int]:
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(OSError):
-                # After the name, which may hold anything but ends with the last parenthesis.
+                # The name before them may hold anything; it ends with the last parenthesis.
                 fields = (folder / "stat").read_text().rpartition(")")[2].split()
                 parents[int(folder.name)] = int(fields[1])
     return parents

@@ -1,26 +1,44 @@
-"""Client programs of ours and of peers, driven as a person or a script drives them."""
+"""Runs client programs, ours and peers', as a person or a script does."""
 
 from __future__ import annotations
 
 import os
 import select
 import subprocess
+import sys
 import termios
 import time
 import tty
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
+
+import msgspec
+
+from clients.load.measuring.results import Result
 
 PATIENCE_SECONDS = 60.0
 STOP_SECONDS = 5.0
-READ_BYTES = 64 * 1024  # what a pipe holds; larger buffers cost more than they save
-SHOWN_BYTES = 400  # of what was last seen, in an error
+READ_BYTES = 64 * 1024  # a pipe's capacity; larger buffers are slower
+SHOWN_BYTES = 400  # of the last output, in an error
+
+
+def tsfarm() -> str:
+    """The path of our own command."""
+    return str(Path(sys.executable).with_name("tsfarm"))
+
+
+def load(*words: str) -> Result:
+    """Run `tsfarm load` with these arguments. Raises OSError when it fails."""
+    done = subprocess.run([tsfarm(), "load", *words, "--json", "-"], capture_output=True)
+    if done.returncode:
+        raise OSError(f"tsfarm load: status {done.returncode}: {done.stderr.decode()[-2000:]}")
+    return msgspec.json.decode(done.stdout, type=Result)
 
 
 class Program:
-    """Runs inside a `with` block, on pipes or, `on_terminal`, on a terminal of 80 columns and 24
-    rows, which passes every byte on unless it is not `raw`. Raises OSError when nothing comes, or
-    the end too early."""
+    """Runs inside a `with` block, on pipes, or `on_terminal` of 80 columns and 24 rows, in `raw`
+    mode by default. Raises OSError when output does not come, or ends too early."""
 
     def __init__(
         self, words: Sequence[str], *, on_terminal: bool = False, raw: bool = True
@@ -78,7 +96,7 @@ class Program:
         os.write(self._input, data)
 
     def read(self) -> bytes:
-        """What has come, at least a byte."""
+        """The output that has come, at least a byte."""
         if not self._readable.poll(PATIENCE_SECONDS * 1000):
             raise OSError(f"{self._words[0]} shows nothing")
         try:
@@ -91,7 +109,7 @@ class Program:
         return data
 
     def read_until(self, mark: bytes) -> int:
-        """Take output until it holds the mark; gives how many bytes came in all."""
+        """Read until the output has the mark; returns the number of bytes."""
         count, last = 0, b""
         while mark not in last:
             data = self.read()

@@ -1,4 +1,4 @@
-"""Puts the table of a run into bench/README.md, between its two marks."""
+"""Writes the table of a run into bench/README.md, between its two marks."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def write(rows: str, date: str, command: str, machine: Mapping[str, str]) -> Non
 
 
 def section(rows: str, date: str, command: str, machine: Mapping[str, str]) -> str:
-    """What stands between the marks."""
+    """The text between the marks."""
     described = "; ".join(f"{name} {value}" for name, value in machine.items())
     return f"Measured {date} with `{command}` on: {described}.\n\n{rows}"

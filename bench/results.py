@@ -1,7 +1,7 @@
-"""One line of the comparison: a figure of ours, the same of a peer's, and their ratio.
+"""One row of the comparison: a figure of ours, the same of a peer, and their ratio.
 
-Every figure is the median of interleaved repetitions, and its spread is kept: on a machine that
-others use as well a single number says nothing, and only a ratio of the same run says much.
+Every figure is the median of interleaved repetitions, with its spread: on a shared machine only a
+ratio within one run is reliable.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 
 class Spread(msgspec.Struct, frozen=True):
-    """The median of so many repetitions, the lowest and the highest."""
+    """Median, lowest and highest value of the repetitions."""
 
     median: float
     low: float
@@ -22,13 +22,13 @@ class Spread(msgspec.Struct, frozen=True):
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Of at least one value."""
+    """`values` has at least one."""
     return Spread(statistics.median(values), min(values), max(values), len(values))
 
 
 class Aim(msgspec.Struct, frozen=True):
-    """What the figure, or with `of_ratio` the ratio to the peer's, should reach; with `least` it
-    should be between the two."""
+    """The bound of the figure, or with `of_ratio` of its ratio to the peer's; with `least` the
+    figure should lie between the two."""
 
     bound: float
     at_most: bool = True
@@ -42,7 +42,7 @@ class Aim(msgspec.Struct, frozen=True):
         return f"{'≤' if self.at_most else '≥'} {self.bound:g}{times}"
 
     def is_met(self, ours: float, ratio: float | None) -> bool | None:
-        """None where there is no peer to compare with."""
+        """None without a peer to compare with."""
         value = ratio if self.of_ratio else ours
         if value is None:
             return None
@@ -52,10 +52,10 @@ class Aim(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """`ratio` is ours through the peer's, pair by pair of the interleaved repetitions. A detail is
-    kept, and not shown in tables."""
+    """`ratio` is of ours to the peer's, pair by pair of the interleaved repetitions. Tables leave
+    out details. `bench` is filled in when the bench has run."""
 
-    bench: str
+    bench: str = ""
     case: str
     figure: str
     unit: str
@@ -69,54 +69,32 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     is_detail: bool = False
 
 
-def alone(
-    bench: str, case: str, figure: str, unit: str, ours: Sequence[float], *, note: str = ""
-) -> Row:
-    """A figure that has no peer."""
-    return Row(bench=bench, case=case, figure=figure, unit=unit, ours=spread(ours), note=note)
-
-
-def within(
-    bench: str, case: str, figure: str, unit: str, ours: Sequence[float], aim: Aim, note: str = ""
-) -> Row:
-    """A figure without a peer that has an aim of its own."""
-    measured = spread(ours)
-    return Row(
-        bench=bench,
-        case=case,
-        figure=figure,
-        unit=unit,
-        ours=measured,
-        aim=str(aim),
-        met=aim.is_met(measured.median, None),
-        note=note,
-    )
-
-
-def beside(
-    bench: str,
+def row(
     case: str,
     figure: str,
     unit: str,
     ours: Sequence[float],
-    peer: str,
-    theirs: Sequence[float],
+    peer: str = "",
+    theirs: Sequence[float] | None = None,
     aim: Aim | None = None,
     note: str = "",
 ) -> Row:
-    """A figure and a peer's; the two have as many values, in the order in which they alternated."""
-    measured = spread(ours)
-    ratio = spread([mine / other for mine, other in zip(ours, theirs, strict=True)])
+    """A figure, and a peer's if there is one: as many values, in the order in which they
+    alternated. A `peer` without values is missing on this machine, and the row says so."""
+    measured, ratio = spread(ours), None
+    if theirs is not None:
+        ratio = spread([mine / other for mine, other in zip(ours, theirs, strict=True)])
+    if peer and theirs is None:
+        note = f"not compared: {peer} is missing"
     return Row(
-        bench=bench,
         case=case,
         figure=figure,
         unit=unit,
         ours=measured,
-        peer=peer,
-        beside=spread(theirs),
+        peer=peer if theirs is not None else "",
+        beside=spread(theirs) if theirs is not None else None,
         ratio=ratio,
         aim=str(aim) if aim else "",
-        met=aim.is_met(measured.median, ratio.median) if aim else None,
+        met=aim.is_met(measured.median, ratio.median if ratio else None) if aim else None,
         note=note,
     )

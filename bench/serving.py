@@ -1,7 +1,7 @@
-"""Small servers for benches, each in a process of its own: `python -m bench.serving KIND …`.
+"""Small servers for benches, each a process: `python -m bench.serving KIND …`.
 
-Ours answers every PlaceSession from one constant, through the whole connection layer; the bare one
-is a uvloop protocol that sends back the bytes it is sent; the one for wrk has one page.
+Ours answers every PlaceSession with a constant, through the whole connection layer; the bare one is
+a uvloop protocol that sends bytes back; the one for wrk serves one page.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 def serving(
     kind: str, *words: str, tls: ssl.SSLContext | None = None
 ) -> contextlib.AbstractContextManager[Server]:
-    """A server of this module; `bench.serving KIND` in its own process."""
+    """Runs `bench.serving KIND` in a process of its own."""
     return _running("bench.serving", kind, *words, tls=tls)
 
 
 def trivial(peer: str) -> contextlib.AbstractContextManager[Server]:
-    """The load generator's idle peer, see `bench.trivial`."""
+    """Runs `bench.trivial`, the load generator's server."""
     return _running("bench.trivial", peer, "0")
 
 
 @contextlib.contextmanager
 def _running(module: str, *words: str, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
-    """The server runs inside the block, on a loopback port of its own, which it prints."""
+    """The server runs inside the block, on a free loopback port, which it prints."""
     command = [sys.executable, "-m", module, *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -68,7 +68,7 @@ class Placer:
 
 
 class Page(asyncio.Protocol):
-    """One answer for each request, none of which has a body."""
+    """One answer for each request; requests have no body."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -86,7 +86,7 @@ class Echo(asyncio.Protocol):
 
 
 async def serve(kind: str, pki: Path | None) -> None:
-    """Until the process is ended."""
+    """Serve until the process is killed."""
     tls = server_tls(pki / "sd.crt", pki / "sd.key", pki / "authority.crt") if pki else None
     if kind == "ours":
         listener = await listen(

@@ -1,16 +1,13 @@
-"""`cat` of a large file through a session, beside `ssh -tt` and a tmux session shown through it.
+"""`cat` of a large file through a session, beside `ssh -tt` and tmux over it.
 
-Everywhere the same command on a terminal of its session's: it waits for a line, prints the file,
-says that it is over, and waits again. The clock runs from that line until the last word has come;
-logons are not in it. Ours is the client library in this process, over TLS; ssh writes to a pipe,
-which this process reads. Both must bring every byte: the file, and a carriage return for each of
-its lines. A bare terminal, which this process reads and drops, is about as fast as anything can be
-that passes a terminal's output on. tmux draws what a screen shows of it, far less, and is there for
-what a user waits.
+The same command runs on a terminal everywhere: it waits for a line, prints the file and an end
+mark, and waits again. Time runs from that line to the mark; logons are not included. Ours is the
+client library in this process, over TLS; ssh writes to a pipe that this process reads. Both must
+deliver every byte: the file, and a carriage return for each line. A bare terminal, which this
+process reads, is a floor. tmux draws only what a screen shows; it is there for the user's wait.
 
-A megabyte is 10^6 bytes of the file. Server CPU is that of the terminal server; of both processes
-of sshd's connection; and with tmux that of its server and of the client that it shows itself by.
-`cat` is in none of them.
+A megabyte is 10^6 bytes of the file. Server CPU is of the terminal server, of both processes of an
+sshd connection, or with tmux of its server and client as well; `cat` is not included.
 """
 
 from __future__ import annotations
@@ -26,13 +23,13 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.course import Course, Figures, cpu_seconds, take_turns
+from bench.context import BenchContext, Figures, Found, cpu_seconds, of, take_turns
 from bench.peers import openssh, tmux
 from bench.peers.openssh import Sshd
 from bench.peers.tmux import Tmux
 from bench.processes import descendants, name_of
 from bench.programs import Program
-from bench.results import Aim, Row, alone, beside
+from bench.results import Aim, Row, row
 from bench.terminals import TerminalServer, terminal_servers
 from bench.viewer import Viewer, device_in_memory
 
@@ -40,14 +37,15 @@ BYTES, SMOKE_BYTES = 200_000_000, 1_000_000
 LINE_BYTES = 80
 READY, OVER = b"ready\r\n", b"this is all\r\n"
 RATE_AIM = Aim(1.5, at_most=False)
-AS_OURS = "aes256-gcm@openssh.com"  # the cipher that our TLS takes
+AS_OURS = "aes256-gcm@openssh.com"  # our TLS cipher
 BARE = "a bare terminal"
+SSH = "ssh -tt"
 ON, OFF = "screen tracking on", "screen tracking off"
 SERVERS = {"tracking": {"screen": True}, "not-tracking": {"screen": False}}
 
 
 class Text(msgspec.Struct, frozen=True):
-    """What is printed."""
+    """The text that is printed."""
 
     file: Path
     lines: int
@@ -63,7 +61,7 @@ class Text(msgspec.Struct, frozen=True):
         return f"stty -echo; echo {ready}; {wait}; cat {self.file}; echo {over}; {wait}"
 
     def check(self, count: int) -> None:
-        """Raises OSError unless so many bytes are all that a terminal shows of it, and OVER."""
+        """Raises OSError unless `count` is all bytes that a terminal shows of it, with OVER."""
         expected = self.size + self.lines + len(OVER)
         if count != expected:
             raise OSError(f"{count} bytes came instead of {expected}")
@@ -73,46 +71,41 @@ class Text(msgspec.Struct, frozen=True):
         return {"rate": megabytes / took, "cpu": cpu / megabytes * 1e3}
 
 
-def run(course: Course) -> Iterator[Row]:
-    text = _make_text(course.folder / "text", course.size(BYTES, SMOKE_BYTES))
+def run(context: BenchContext) -> Iterator[Row]:
+    text = _make_text(context.folder / "text", context.size(BYTES, SMOKE_BYTES))
     contestants: dict[str, Callable[[], Figures]] = {}
     with contextlib.ExitStack() as stack:
         applications = {"print": ("/bin/sh", "-c", text.command)}
         servers = stack.enter_context(
-            terminal_servers(course.folder / "lab", applications, SERVERS)
+            terminal_servers(context.folder / "lab", applications, SERVERS)
         )
         contestants[ON] = partial(_ours, servers["tracking"], text)
         contestants[OFF] = partial(_ours, servers["not-tracking"], text)
         contestants[BARE] = partial(_bare, text)
         if openssh.is_there():
-            sshd = stack.enter_context(openssh.openssh(course.folder / "openssh"))
+            sshd = stack.enter_context(openssh.openssh(context.folder / "openssh"))
             contestants["ssh -tt"] = partial(_ssh, sshd, text, ())
             contestants[f"ssh -tt -c {AS_OURS}"] = partial(_ssh, sshd, text, ("-c", AS_OURS))
             if tmux.is_there():
-                terminals = stack.enter_context(tmux.tmux(course.folder / "tmux"))
+                terminals = stack.enter_context(tmux.tmux(context.folder / "tmux"))
                 contestants["ssh -tt tmux attach"] = partial(_tmux, sshd, terminals, text)
-        found = take_turns(course, contestants)
+        found = take_turns(context, contestants)
     for ours in (ON, OFF):
         yield from _rows(found, ours)
 
 
-def _rows(found: dict[str, dict[str, list[float]]], ours: str) -> Iterator[Row]:
+def _rows(found: Found, ours: str) -> Iterator[Row]:
     peers = [name for name in found if name not in (ON, OFF)]
-    mine, cpu = found[ours], "server CPU a megabyte"
-    if peers == [BARE]:
-        note = "not compared: sshd or ssh is missing"
-        yield alone("session_bytes", ours, "of the file", "MB/s", mine["rate"], note=note)
-    for peer in peers:
-        theirs, aim = found[peer], RATE_AIM if peer == "ssh -tt" else None
-        yield beside(
-            "session_bytes", ours, "of the file", "MB/s", mine["rate"], peer, theirs["rate"], aim
-        )
-        if "cpu" in theirs:
-            yield beside("session_bytes", ours, cpu, "ms", mine["cpu"], peer, theirs["cpu"])
+    mine = found[ours]
+    for peer in dict.fromkeys([*peers, SSH]):
+        aim, theirs = RATE_AIM if peer == SSH else None, of(found, peer, "rate")
+        yield row(ours, "of the file", "MB/s", mine["rate"], peer, theirs, aim)
+        if cpu := of(found, peer, "cpu"):
+            yield row(ours, "server CPU a megabyte", "ms", mine["cpu"], peer, cpu)
 
 
 def _make_text(file: Path, size: int) -> Text:
-    """Lines of letters and digits without a pattern."""
+    """Writes lines of random letters and digits."""
     lines = size // LINE_BYTES
     letters = base64.b64encode(random.Random(1).randbytes(60 * 1000))
     some = [letters[start : start + LINE_BYTES - 1] for start in range(0, len(letters), LINE_BYTES)]
@@ -192,7 +185,7 @@ def _tmux(sshd: Sshd, terminals: Tmux, text: Text) -> Figures:
 
 
 def _clients(sshd: Sshd) -> list[int]:
-    """What shows a session of tmux to a terminal of ssh's."""
+    """The tmux clients in ssh's sessions."""
     return [pid for pid in descendants(sshd.pid) if name_of(pid).startswith("tmux")]
 
 

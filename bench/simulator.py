@@ -1,14 +1,13 @@
-"""How fast the simulation runs: the same cores, connections and device procedure as in the daemons,
-under virtual time, with every law checked.
+"""The speed of the simulation: real cores and connections under virtual time, all laws checked.
 
-- Seeds: runs of a small farm with crashes, partitions and lost datagrams, as `python -m
-  tests.simulation` makes them. A message is one that a daemon or a device has heard, heartbeats
-  left out; it is encoded, cut into pieces, and decoded as on a real link.
-- A year: a farm with as many tokens as devices, where each device connects about once in thirty
-  days, with a real logon: temporary token, full token, renewals, returns after it had expired. Days
-  are jumped over between. It is lived through once, for it takes minutes; one seed decides all.
+- seeds: runs of a small farm with crashes, partitions and lost datagrams, as `python -m
+  tests.simulation` makes them. Messages are those that a daemon or device received, without
+  heartbeats; each is encoded, cut into pieces and decoded as on a real link.
+- a year: a farm with a token for each device, where a device logs on about once in thirty days:
+  temporary token, full token, renewals, returns after expiry. Idle time is skipped. It takes
+  minutes, so it runs once, from one seed.
 
-There is nothing to compare with; the figures say how much of the product's life a test run sees.
+There is no peer; the figures say how much of the product's life a test run covers.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from bench.course import Course, Figures, take_turns
-from bench.results import Aim, Row, alone, within
+from bench.context import BenchContext, Figures, take_turns
+from bench.results import Aim, Row, row
 from tests.simulation.farm import simulate
 from tests.simulation.year import Lived, Months
 from tsproto.errors import TsfarmError
@@ -29,15 +28,15 @@ YEAR_AIM = Aim(60.0, of_ratio=False)
 
 
 class LawBroken(TsfarmError):
-    """The simulation has found a fault of the product; the text says which."""
+    """The simulation found a fault; the text says which."""
 
 
-def run(course: Course) -> Iterator[Row]:
-    found = take_turns(course, {"seeds": lambda: run_seeds(course.size(SEEDS, SMOKE_SEEDS))})
+def run(context: BenchContext) -> Iterator[Row]:
+    found = take_turns(context, {"seeds": lambda: run_seeds(context.size(SEEDS, SMOKE_SEEDS))})
     for figure, unit in (("messages", "/s"), ("simulated", "days/s")):
-        yield alone("simulator", "seeds with every fault", figure, unit, found["seeds"][figure])
-    devices, days = course.size(DEVICES, SMOKE_DEVICES), course.size(DAYS, SMOKE_DAYS)
-    course.say(f"{devices:,} devices for {days} days")
+        yield row("seeds with every fault", figure, unit, found["seeds"][figure])
+    devices, days = context.size(DEVICES, SMOKE_DEVICES), context.size(DAYS, SMOKE_DAYS)
+    context.say(f"{devices:,} devices for {days} days")
     began = time.perf_counter()
     lived = live(devices, days)
     took = time.perf_counter() - began
@@ -46,13 +45,13 @@ def run(course: Course) -> Iterator[Row]:
         f"{lived.visits:,} logons tried, {lived.refused:,} of them refused; {lived.messages:,}"
         " messages"
     )
-    yield within("simulator", case, "time", "s", [took], YEAR_AIM, note)
-    yield alone("simulator", case, "messages", "/s", [lived.messages / took])
-    yield alone("simulator", case, "logons", "/s", [lived.visits / took])
+    yield row(case, "time", "s", [took], aim=YEAR_AIM, note=note)
+    yield row(case, "messages", "/s", [lived.messages / took])
+    yield row(case, "logons", "/s", [lived.visits / took])
 
 
 def run_seeds(seeds: int) -> Figures:
-    """By the clock of the wall; raises LawBroken."""
+    """Rates by wall clock; raises LawBroken."""
     messages, seconds = 0, 0.0
     began = time.perf_counter()
     for seed in range(seeds):

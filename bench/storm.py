@@ -1,27 +1,23 @@
-"""A whole farm of three terminal servers in the morning: what a logon costs, however many come.
+"""The CPU of a logon on a farm of three terminal servers, by the number of users.
 
-`tsfarm load` sends so many users once each, at a rate that leaves the machine room, on devices that
-no license server has seen: a temporary license, a logon with a password whose hash costs next to
-nothing, a shell on a PTY, three keys and a page of output, a logoff. The cost is the CPU of all
-daemons, of their keepers and of the programs that these started, for one such journey; the
-generator's own is not in it.
+`tsfarm load` sends each user once, at a rate below the machine's limit, on new devices: a temporary
+license, a logon with a cheap password hash, a shell on a PTY, three keys and a page of output, a
+logoff. The cost is the CPU of daemons, keepers and programs for one such journey, without the
+generator's.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from bench.course import Course, Figures, take_turns
+from bench.context import BenchContext, Figures, Found, take_turns
 from bench.farm import farm, farm_cpu_seconds
-from bench.results import Aim, Row, alone, beside
-from clients.load.measuring.results import Result
+from bench.programs import load
+from bench.results import Aim, Row, row
 from daemons import lab
 
 USERS = (100, 1_000, 10_000)
@@ -45,34 +41,36 @@ acts = [
 """
 
 
-def run(course: Course) -> Iterator[Row]:
-    sizes = (3, 6) if course.smoke else USERS
-    shorter = msgspec.structs.replace(course, repetitions=min(course.repetitions, REPETITIONS_MAX))
-    contestants = {f"{users:,} users": partial(_storm, course, users) for users in sizes}
+def run(context: BenchContext) -> Iterator[Row]:
+    sizes = (3, 6) if context.smoke else USERS
+    shorter = msgspec.structs.replace(
+        context, repetitions=min(context.repetitions, REPETITIONS_MAX)
+    )
+    contestants = {f"{users:,} users": partial(_storm, context, users) for users in sizes}
     found = take_turns(shorter, contestants)
     yield from _rows(found, [f"{users:,} users" for users in sizes])
 
 
-def _rows(found: dict[str, dict[str, list[float]]], cases: Sequence[str]) -> Iterator[Row]:
-    first = found[cases[0]]
-    yield alone("storm", cases[0], "CPU of the farm a journey", "ms", first["cpu"])
+def _rows(found: Found, cases: Sequence[str]) -> Iterator[Row]:
+    fewest, figure = cases[0], "CPU of the farm a journey"
+    costs = found[fewest]["cpu"]
+    yield row(fewest, figure, "ms", costs)
     for case in cases[1:]:
-        costs, figure = found[case]["cpu"], "CPU of the farm a journey"
-        yield beside("storm", case, figure, "ms", costs, cases[0], first["cpu"], FLAT)
+        yield row(case, figure, "ms", found[case]["cpu"], fewest, costs, FLAT)
     for case in cases:
-        for figure in ("p50", "p99"):
-            name = f"first visit, {figure}"
-            yield alone("storm", case, name, "ms", found[case][figure])
+        for percentile in ("p50", "p99"):
+            yield row(case, f"first visit, {percentile}", "ms", found[case][percentile])
 
 
-def _storm(course: Course, users: int) -> Figures:
-    rate = course.size(RATE, 6)
-    folder = _fresh(course.folder, users)
+def _storm(context: BenchContext, users: int) -> Figures:
+    rate = context.size(RATE, 6)
+    folder = _fresh(context.folder, users)
+    lab_of_farm = ("--lab", str(folder))
     with farm(folder, lab.Plan(users=(), load_users=users + WARM_UP_USERS)) as made:
-        # What a daemon does once, at its first session, is not the logons' cost.
-        _load(folder, _scenario(course.folder, course.size(WARM_UP_USERS, 3), rate))
+        # A daemon's first session costs extra.
+        load(_scenario(context.folder, context.size(WARM_UP_USERS, 3), rate), *lab_of_farm)
         before = farm_cpu_seconds(folder, made)
-        result = _load(folder, _scenario(course.folder, users, rate))
+        result = load(_scenario(context.folder, users, rate), *lab_of_farm)
         cpu = farm_cpu_seconds(folder, made) - before
     step = next(each for each in result.steps if each.step == "first-visit")
     if step.count < users * 0.99:
@@ -80,22 +78,13 @@ def _storm(course: Course, users: int) -> Figures:
     return {"cpu": cpu / step.count * 1000, "p50": step.latency.p50, "p99": step.latency.p99}
 
 
-def _scenario(folder: Path, users: int, rate: int) -> Path:
+def _scenario(folder: Path, users: int, rate: int) -> str:
     file = folder / f"storm-{users}.toml"
     file.write_text(SCENARIO.format(seconds=users / rate, rate=rate))
-    return file
-
-
-def _load(folder: Path, scenario: Path) -> Result:
-    command = Path(sys.executable).with_name("tsfarm")
-    words = [str(command), "load", str(scenario), "--lab", str(folder), "--json", "-"]
-    done = subprocess.run(words, capture_output=True, env=os.environ, check=False)
-    if done.returncode:
-        raise OSError(f"tsfarm load: status {done.returncode}: {done.stderr.decode()[-2000:]}")
-    return msgspec.json.decode(done.stdout, type=Result)
+    return str(file)
 
 
 def _fresh(parent: Path, users: int) -> Path:
-    """A folder for one more farm: devices of an earlier one are known there."""
+    """A folder for a new farm: an earlier farm knows the devices."""
     count = sum(1 for _ in parent.glob(f"farm-{users}-*"))
     return parent / f"farm-{users}-{count}"

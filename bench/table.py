@@ -1,4 +1,4 @@
-"""The comparison as a person reads it: aligned on a terminal, Markdown in bench/README.md."""
+"""The comparison as an aligned table for a terminal, or as Markdown for bench/README.md."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Terminal servers whose sessions run a command, each by itself as an sshd is.
+"""Terminal servers whose sessions run one command, each a farm of its own.
 
-There is a license server, and no directory: it has no part in the bytes of a session that is there.
+There is a license server and no directory, which has no part in an open session.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class TerminalServer(msgspec.Struct, frozen=True):
     numbers: Iterator[int]
 
     def seat(self, application: str) -> Seat:
-        """For a user who has no session yet."""
+        """A logon of a user without a session."""
         return Seat(
             hosts=(self.host,),
             authority=self.authority.read_bytes(),
@@ -47,10 +47,8 @@ def terminal_servers(
     variants: Mapping[str, Mapping[str, object]],
     users_max: int = 100,
 ) -> Iterator[dict[str, TerminalServer]]:
-    """A server for each of `variants`, which give names and further keys of their `sessions`.
-
-    Each is a farm of one. They run inside the block, and give seats to so many users.
-    """
+    """A server for each of `variants`: names, and further keys of their `sessions`. They run inside
+    the block and have accounts for `users_max` users."""
     commands = {name: {"command": list(words)} for name, words in applications.items()}
     plan = Plan(terminal_servers=tuple(variants), license_servers=LICENSES, users=())
     settings = {

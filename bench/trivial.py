@@ -1,8 +1,7 @@
-"""A peer that does next to nothing, so that the load generator is what limits a run.
+"""A server that does next to nothing, so that the load generator limits a run.
 
-It welcomes plain links on loopback as a license server or a session directory, and answers every
-request with bytes made beforehand: it reads a frame's header, its message number and its request
-id, and copies the id into the answer. Nothing is checked, nothing is decided.
+It welcomes plain links on loopback as a license server or a session directory. It reads a request's
+number and id, and answers with prepared bytes around that id, without decoding or checking.
 
     python -m bench.trivial license-server 5701
 """
@@ -41,17 +40,17 @@ from tsproto.messages import (
 
 HOST = "127.0.0.1"
 ROLES = {"license-server": Role.LICENSE_SERVER, "session-directory": Role.SESSION_DIRECTORY}
-# Where the request id stands in an answer whose id takes four bytes: after the frame's header, the
-# array's and the message number, each of one byte, and the id's own type.
+# Offset of a request id of four bytes in an answer: after the frame's header and three bytes, for
+# the array, the message number and the id's type.
 ID_AT = HEADER.size + 3
 WIDE_ID = 0x01000000
 BODY_LENGTH = struct.Struct(">I")
-# Of a request id in MessagePack: the width behind its first byte, for those that have one.
+# MessagePack's first byte of a request id, and the width of the number behind it.
 ID_WIDTHS = {0xCC: 1, 0xCD: 2, 0xCE: 4}
 
 
 class Canned:
-    """An answer as bytes, around its request id."""
+    """A prepared answer, without its request id."""
 
     def __init__(self, answer: Message) -> None:
         frame = encode(answer, WIDE_ID)
@@ -66,7 +65,7 @@ def number_of(message: type[Message]) -> int:
 
 
 def answers_to(peer: str) -> dict[int, Canned]:
-    """What the peer of this name is answered, by the number of the request."""
+    """The answers to a peer of this name, by the number of the request."""
     issued = LicenseIssued(
         license_id=bytes(16),
         kind=LicenseKind.TEMPORARY,
@@ -128,7 +127,7 @@ class Trivial(asyncio.Protocol):
         return canned.head + request_id + canned.tail
 
     def _greet(self, message: Message) -> bytes:
-        """What else may come: Hello, and notifications, which are ignored."""
+        """Answers a Hello; notifications are ignored."""
         if not isinstance(message, Hello):
             return b""
         self._answers = answers_to(message.name)

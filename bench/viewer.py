@@ -1,4 +1,4 @@
-"""The client library without a person: it types the password, and a bench takes what is shown."""
+"""The client library without a person: types the password, and hands the output to a bench."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ PATIENCE_SECONDS = 60.0
 
 
 class ViewingFailed(TsfarmError):
-    """The client ended before what was waited for had come."""
+    """The client ended before the awaited event."""
 
 
 class Seat(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom to log on, and where. `authority` is the farm's, PEM."""
+    """A logon: user, hosts and application. `authority` is the farm's, PEM."""
 
     hosts: tuple[Host, ...]
     authority: bytes
@@ -37,12 +37,12 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def device_in_memory(name: str = "bench") -> LicensedDevice:
-    """A device that no farm has seen, and whose disk is no part of what is measured."""
+    """A new device in memory, so that no disk is measured."""
     return LicensedDevice(DeviceKey.from_seed(secrets.token_bytes(32)), name, LicensesInMemory())
 
 
 class Mark:
-    """Looks for a mark at the end of what comes piece by piece; nothing may follow it."""
+    """Finds a mark at the end of the output; nothing may follow it."""
 
     def __init__(self, mark: bytes) -> None:
         self.came: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -59,9 +59,9 @@ class Mark:
 
 
 class Viewer:
-    """Dials at once. `take` gets the session's output, piece by piece.
+    """Dials when made. `take` gets the session's output in pieces.
 
-    `attached` and `shown_at` (the first byte's `time.perf_counter()`) may be awaited; they fail
+    `attached` and `shown_at` (the first byte's `time.perf_counter()`) can be awaited; they fail
     when the client ends first.
     """
 
@@ -90,7 +90,7 @@ class Viewer:
         self._client.send(data)
 
     def expect(self, mark: bytes) -> asyncio.Future[int]:
-        """How many bytes come from now on until they end in the mark, which is included."""
+        """Awaits the mark; its result is the number of bytes from now on, the mark included."""
         awaited = Mark(mark)
         self.take = awaited.take
         return awaited.came
@@ -101,7 +101,7 @@ class Viewer:
             return await self.shown_at - self.dialled_at
 
     async def ended(self) -> Finished:
-        """Wait for the session's end, or another of the client's."""
+        """Wait for the end of session or client."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await self._running
 
@@ -126,14 +126,14 @@ class Viewer:
         return self._password
 
     def say(self, text: str) -> None:
-        """Nobody reads it."""
+        """Messages to a person are dropped."""
 
     def on_attached(self, attached: steps.Attached) -> None:
         if not self.attached.done():
             self.attached.set_result(attached)
 
     def on_detached(self) -> None:
-        """A lost session is not looked for."""
+        """Lost sessions are not looked for."""
 
     def on_output(self, data: bytes) -> bool:
         if not self.shown_at.done():
@@ -142,7 +142,7 @@ class Viewer:
         return True
 
     def on_input_wanted(self) -> None:
-        """What is sent is short."""
+        """Input is short."""
 
     def _on_end(self, running: asyncio.Task[Finished]) -> None:
         if running.cancelled():
@@ -154,7 +154,7 @@ class Viewer:
         for awaited in (self.attached, self.shown_at):
             if not awaited.done():
                 awaited.set_exception(ViewingFailed(why))
-                awaited.exception()  # nobody need wait for it
+                awaited.exception()  # read, so that asyncio does not log it
 
 
 def _words_of(finished: Finished) -> str:

@@ -2,8 +2,8 @@
 
 A frame is one msgpack ext32 object, `0xc9 | u32 length | i8 kind | body`, so the stream is plain
 msgpack and its header a fixed six bytes. Kind 0 is a message, kind 1 bytes of the attached session.
-The header is read here, for it is all that there is to a frame; `msgspec` gives the bodies their
-types: a value that got past here is valid, and nobody checks its shape again.
+This module reads the header itself. `msgspec` decodes and validates bodies: a decoded message is
+valid, and nobody checks its shape again.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def _refusal(body: bytes, error: Exception) -> MalformedMessage | UnknownMessage
 
 
 class FrameReader:
-    """Splits a stream into frames. `frame_bytes` bounds a body, and may be raised on the way.
+    """Splits a stream into frames. `frame_bytes` bounds a body, and may be raised later.
 
-    After an error the stream has no meaning any more: the connection must end.
+    After an error the rest of the stream cannot be split: the connection must end.
     """
 
     def __init__(self, frame_bytes: int) -> None:
@@ -80,8 +80,8 @@ class FrameReader:
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """The frames that `data` completes, as (kind, body), one by one.
 
-        Raises MalformedFrame, UnknownFrameKind or FrameTooLong, as soon as a header shows it and
-        whatever the pieces in which the bytes come.
+        Raises MalformedFrame, UnknownFrameKind or FrameTooLong as soon as a header shows the fault,
+        however the bytes are divided.
         """
         start = 0
         if self._missing:
@@ -120,7 +120,7 @@ class FrameReader:
         return kind, length
 
     def _keep_head(self, head: bytes) -> None:
-        """What is no frame, or a too long one, is refused before its header is whole."""
+        """Keep the beginning of a header; refuse a wrong first byte or a too great length now."""
         if head[0] != EXT32:
             raise _no_frame(head[0])
         if len(head) == HEADER.size - 1:

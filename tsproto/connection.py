@@ -1,10 +1,10 @@
 """One connection, either side of it: hello, requests and answers, heartbeat, close.
 
-Bytes and `now` go in, events and bytes come out; nothing waits and no clock is read. What is lawful
-comes from the table. The peer's faults never raise: each becomes a Goodbye with its code, and a
-`Closed`, in one place. A fault of our own raises OutOfOrder.
+Bytes and `now` go in, events and bytes come out; nothing waits and no clock is read. The table says
+which messages are lawful. The peer's faults never raise: each becomes a Goodbye with its code, and
+a `Closed`, in one place. A fault of our own raises OutOfOrder.
 
-`now` is in seconds of any clock that never goes back; a transport gives its loop's.
+`now` is in seconds of any clock that never goes back; a transport passes its loop's time.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from tsproto.requests import Requests
 if TYPE_CHECKING:
     from tsproto.identity import Identity
 
-# How long a phase may last, kept by the end that listens; the one that dialled waits for Welcome
-# no longer than OPENING_SECONDS either. After LEAVING the peer may still have much to read.
+# How long a phase may last. The end that listens enforces it; the end that dialled enforces OPENING
+# alone. In LEAVING the peer may still have much to read.
 PHASE_SECONDS = {
     LinkState.OPENING: limits.OPENING_SECONDS,
     LinkState.LICENSING: limits.LICENSING_SECONDS,
@@ -41,8 +41,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 class Opened(Event, frozen=True, gc=False):
-    """Hello and Welcome are through, and the peer is who its certificate says. `farm` is what
-    Welcome or the dialler's certificate says: empty for a client."""
+    """Hello and Welcome were exchanged; role and name are those of the peer's certificate. `farm`
+    comes from Welcome, or from the dialler's certificate: it is empty for a client."""
 
     role: Role
     name: str
@@ -67,7 +67,8 @@ class SessionBytes(Event, frozen=True, gc=False):
 
 
 class Closed(Event, frozen=True, gc=False):
-    """Nothing follows. `by_peer` tells the peer's Goodbye, or its loss, from our own decision."""
+    """The last event. `by_peer` is True for the peer's Goodbye or its loss, False where this end
+    decided."""
 
     code: ErrorCode
     detail: str = ""
@@ -79,9 +80,9 @@ class Closed(Event, frozen=True, gc=False):
 class Connection:
     """The protocol at one end of a link.
 
-    `certified` is what the peer's certificate says. Without one a `trusted` connection (plain TCP)
-    believes the peer's own words, and any other one believes only that it is a client. The end that
-    dials may demand the role and the name that it expects.
+    `certified` is the identity in the peer's certificate. Without a certificate a `trusted`
+    connection (plain TCP) accepts the role and name that the peer gives, and any other one accepts
+    only a client. The end that dials may demand the role and the name that it expects.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class Connection:
     # --- what comes in ----------------------------------------------------------------------------
 
     def receive_data(self, data: bytes, now: float) -> list[Event]:
-        """What these bytes complete. After a `Closed` all further bytes are ignored."""
+        """The events that these bytes complete. Bytes after a `Closed` are ignored."""
         if self.state is LinkState.CLOSED:
             return []
         self._now = self._received_at = now
@@ -142,8 +143,8 @@ class Connection:
     def receive_eof(
         self, now: float, detail: str = "", code: ErrorCode = ErrorCode.CONNECTION_LOST
     ) -> list[Event]:
-        """The peer is gone: `Closed`, unless the connection had ended before. The code is another
-        where TLS has told why."""
+        """The peer is gone: `Closed`, unless the connection had ended before. Where TLS gives a
+        reason, `code` is another one."""
         if self.state is LinkState.CLOSED:
             return []
         self._now = now
@@ -204,14 +205,14 @@ class Connection:
     # --- what goes out ----------------------------------------------------------------------------
 
     def tell_time(self, now: float) -> None:
-        """What is sent next is sent now; a phase that it begins has its full length."""
+        """Set the time of what is sent next; a phase that it begins is counted from `now`."""
         self._now = now
 
     def send(self, message: Message, request_id: int = 0) -> None:
         """Queue a notification, or the answer to the peer's request `request_id`.
 
-        Raises OutOfOrder or WrongRole when it is not ours to say now. What the peer's leaving has
-        overtaken is dropped, and so is everything after the end.
+        Raises OutOfOrder or WrongRole when the table does not allow it now. In LEAVING a message
+        that was lawful in the state before is dropped; after the end every message is.
         """
         if not self._may_send(message):
             return
@@ -256,7 +257,7 @@ class Connection:
     def close(
         self, code: ErrorCode, detail: str = "", trace_id: str = "", retry_after_seconds: int = 0
     ) -> None:
-        """Queue a Goodbye, the last that this end says; no `Closed` follows."""
+        """Queue a Goodbye, the last message of this end; no `Closed` follows."""
         if self.state is LinkState.CLOSED:
             return
         self._enter(LinkState.CLOSED)
@@ -313,7 +314,7 @@ class Connection:
         self._now = self._received_at = now
 
     def next_deadline(self) -> float | None:
-        """When to call `on_deadline`. What is said and heard only moves it away, so a timer may be
+        """When to call `on_deadline`. Sending and receiving only move it later, so a timer may be
         left to fire early; an overfull outbox alone is due at once."""
         if self.state is LinkState.CLOSED:
             return None
@@ -327,7 +328,7 @@ class Connection:
         return min(deadlines)
 
     def on_deadline(self, now: float) -> list[Event]:
-        """End what has lasted too long, or queue the heartbeat that is due."""
+        """End a phase or a silence that lasted too long, or queue the heartbeat that is due."""
         if self.state is LinkState.CLOSED:
             return []
         self._now = now
@@ -342,7 +343,7 @@ class Connection:
             return [self._fail(ErrorCode.PEER_SILENT, "not even a heartbeat came")]
         if self._sent_at + limits.HEARTBEAT_SECONDS <= now:
             self._sent_at = now
-            if not self._outbox:  # else the peer has enough to read already
+            if not self._outbox:  # unsent bytes show as well that this end is alive
                 self._queue(encode(Heartbeat()))
         return []
 
@@ -360,7 +361,7 @@ class Connection:
             self._requests.clear()
         elif self.peer_role is not None:
             if state is LinkState.LEAVING:
-                # One end learns later than the other that it is over: what was lawful is late.
+                # The peer learns later that the procedure is over: its messages may be late.
                 self._sendable_late, self._receivable_late = self._sendable, self._receivable
                 self._left_session = left is LinkState.SESSION
             self._sendable = lawful(self.role, self.peer_role, state)

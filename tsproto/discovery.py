@@ -21,7 +21,7 @@ BIN16_HEADER_BYTES = 3
 
 
 class Scope(IntEnum):
-    """Where license servers look for each other and are looked for, in this order
+    """Kinds of scopes in which license servers are searched, in this order
     ("How Terminal Services Licensing Works": domain, workgroup, or site)."""
 
     WORKGROUP = 1
@@ -62,7 +62,7 @@ class Answer(msgspec.Struct, array_like=True, kw_only=True, frozen=True, gc=Fals
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
     """Where a license server may be. `found` is `list`, `workgroup`, `domain` or `site`; `name`
-    is what it calls itself, and is to be demanded of its certificate."""
+    is the name in its answer, which its certificate must carry."""
 
     name: str
     host: str
@@ -71,8 +71,8 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
 
 
 def scopes_of(workgroup: str, domain: str, site: str) -> tuple[tuple[Scope, str], ...]:
-    """The scopes that are set, in the order of searching; in lower case, as none of these names
-    tells case."""
+    """The scopes whose names are not empty, in the order of searching. Their names do not tell
+    case, so they are in lower case."""
     names = ((Scope.WORKGROUP, workgroup), (Scope.DOMAIN, domain), (Scope.SITE, site))
     return tuple((scope, name.lower()) for scope, name in names if name)
 
@@ -84,23 +84,23 @@ _answer_decoder = msgspec.msgpack.Decoder(Answer)
 
 
 def encode_query(query: Query) -> bytes:
-    """The query, its padding replaced by as much as makes it DATAGRAM_BYTES."""
-    # All other fields together leave room for more than 255 bytes, so that the padding's length
-    # always takes two bytes.
+    """The query, padded to DATAGRAM_BYTES."""
+    # The other fields leave room for more than 255 bytes, so the padding's length always takes two
+    # bytes.
     bare = len(_encoder.encode(msgspec.structs.replace(query, padding=b""))) - 2
     padding = bytes(limits.DATAGRAM_BYTES - bare - BIN16_HEADER_BYTES)
     return _encoder.encode(msgspec.structs.replace(query, padding=padding))
 
 
 def decode_query(datagram: bytes) -> Query | None:
-    """None for whatever is no query, or not exactly DATAGRAM_BYTES long."""
+    """None for a datagram that is no query, or not exactly DATAGRAM_BYTES long."""
     if len(datagram) != limits.DATAGRAM_BYTES:
         return None
     return _decode(_query_decoder, datagram)
 
 
 def decode_answer(datagram: bytes) -> Answer | None:
-    """None for whatever is no answer."""
+    """None for a datagram that is no answer."""
     if len(datagram) > limits.DATAGRAM_BYTES:
         return None
     return _decode(_answer_decoder, datagram)
@@ -206,9 +206,9 @@ class Search:
             return None
         return self._ask_next(now, nonce)
 
-    def go_on(self, now: float, nonce: bytes) -> bytes | None:
-        """Nobody found so far could be used, for an answer may be forged: forget them, and give the
-        next scope's query, or None when every scope was asked."""
+    def next_scope(self, now: float, nonce: bytes) -> bytes | None:
+        """Forget the candidates, none of which could be used (an answer may be forged), and search
+        the next scope: its query, or None when every scope was asked."""
         self._found = {}
         return self._ask_next(now, nonce)
 

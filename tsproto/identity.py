@@ -1,7 +1,8 @@
-"""Who is who in a farm: its authority, the certificates of its daemons, the keys of its devices.
+"""Identities in a farm: its authority, the certificates of its daemons, the keys of its devices.
 
-A daemon is what its certificate says, `tsfarm://FARM/ROLE/NAME` in a URI subject alternative name;
-a device is the hash of its public key, so nobody can claim another's id. All keys are Ed25519.
+A daemon's role and name stand in its certificate, as the URI subject alternative name
+`tsfarm://FARM/ROLE/NAME`. The id of a device is the hash of its public key, so that no device can
+claim another's. All keys are Ed25519.
 """
 
 from __future__ import annotations
@@ -46,11 +47,11 @@ IDENTITY_URI = re.compile(rf"tsfarm://({_NAME})/([a-z-]+)/({_NAME})")
 
 
 class IdentityError(TsfarmError):
-    """A certificate, key or name is not what this farm uses; the text says which and why."""
+    """A certificate, key or name cannot be used in a farm; the text says which and why."""
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What a certificate says of its owner; worth nothing before its signature was checked."""
+    """Farm, role and name in a certificate, to be believed once its signature is verified."""
 
     farm: str
     role: Role
@@ -109,7 +110,7 @@ def show_fingerprint(fp: bytes) -> str:
 
 
 class DeviceKey:
-    """The secret of one device. It never leaves it, and a copied token is useless without it."""
+    """The secret key of one device, which never leaves it: without it a copied token is useless."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
@@ -137,7 +138,7 @@ class DeviceKey:
 
 def device_proof(nonce: bytes, server_certificate: bytes) -> bytes:
     """The bytes that a device signs. The certificate is in them so that a server in the middle
-    cannot pass on what a device signed for it."""
+    cannot pass on a signature that was made for itself."""
     assert len(nonce) == len(server_certificate) == DIGEST_BYTES
     return DEVICE_PROOF_DOMAIN + nonce + server_certificate
 
@@ -145,7 +146,7 @@ def device_proof(nonce: bytes, server_certificate: bytes) -> bytes:
 def verify_device_proof(
     public_key: bytes, signature: bytes, nonce: bytes, server_certificate: bytes
 ) -> bytes:
-    """The device id of whoever made this proof; raises DeviceProofInvalid."""
+    """The id of the device whose key made this proof; raises DeviceProofInvalid."""
     signed = device_proof(nonce, server_certificate)
     if int.from_bytes(public_key, "little") & _Y_BITS in _LOW_ORDER_Y:
         raise DeviceProofInvalid("the device's public key is of low order and proves nothing")

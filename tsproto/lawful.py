@@ -20,7 +20,8 @@ def lawful(sender: Role, receiver: Role, state: LinkState) -> frozenset[type[Mes
 
 @functools.cache
 def have_business(dialler: Role, listener: Role) -> bool:
-    """Whether `dialler` has anything to say to `listener` beyond what everybody may say to all."""
+    """Whether the table has a message from `dialler` to `listener`, besides those that every role
+    may send to every other."""
     return any(
         _may_say(message, dialler, listener)
         for message in TABLE.values()

@@ -1,8 +1,8 @@
-"""The license token: what a license server says of one device, signed.
+"""The license token: a license server's signed statement about one device.
 
 A terminal server verifies a token without asking anybody: the issuer's certificate comes with it,
 and the farm's authority has signed that. Only the device's proof of its key (`tsproto.identity`)
-ties the token to whoever shows it.
+ties the token to the device that shows it.
 
 A token is the msgpack array `[claims, signature]`, both byte strings, claims itself a msgpack
 array. There is one signature algorithm, and nothing in a token can choose another.
@@ -97,23 +97,28 @@ def issue(claims: Claims, key: Ed25519PrivateKey) -> bytes:
 
     Claims out of their bounds raise LicenseTampered: nobody could read such a token.
     """
-    clipped = claims.user_name.encode()[:USER_NAME_BYTES].decode(errors="ignore")
-    encoded = _encoder.encode(msgspec.structs.replace(claims, user_name=clipped))
+    name = claims.user_name.encode()
+    if len(name) > USER_NAME_BYTES:
+        clipped = name[:USER_NAME_BYTES].decode(errors="ignore")
+        claims = msgspec.structs.replace(claims, user_name=clipped)
+    encoded = _encoder.encode(claims)
     token = _encoder.encode((encoded, key.sign(TOKEN_DOMAIN + encoded)))
     read_claims(token)
     return token
 
 
 def read_claims(token: bytes) -> Claims:
-    """What a token says, whoever signed it; raises LicenseTampered when it cannot be read."""
+    """The claims of a token, its signature unchecked; raises LicenseTampered when unreadable."""
     encoded, _ = _parts(token)
     return _claims(encoded)
 
 
 class Verifier:
-    """Decides whether tokens count in one farm. The costly part, two signatures, is done once a
-    token: up to `remembered` tokens that passed are known by their hash, the longest unused of
-    them forgotten first."""
+    """Decides whether tokens count in one farm.
+
+    Verifying two signatures is costly, so it is done once a token: up to `remembered` tokens that
+    passed are kept by their hash, and the least recently used is forgotten first.
+    """
 
     def __init__(self, authority_der: bytes, farm: str, remembered: int = 65_536) -> None:
         from tsproto.certificates import parse_certificate
@@ -135,7 +140,7 @@ class Verifier:
     ) -> Claims:
         """The claims of a token that counts here, for this device and product, at `now`.
 
-        Raises, whichever is first: LicenseTampered when the token or certificate is unreadable;
+        Raises the first of these: LicenseTampered when the token or certificate is unreadable;
         LicenseForeign when the certificate is not that of one of this farm's license servers, or
         not valid now; LicenseTampered when the signature is not of that certificate's key;
         LicenseForeign when the claims name another farm, issuer or product; LicenseNotYours;
@@ -215,7 +220,7 @@ class _Issuer(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Remembered(Generic[Value]):
-    """Values that were dear to get, by hash; the longest unused is forgotten first."""
+    """Values that are costly to compute, by hash; the least recently used is forgotten first."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

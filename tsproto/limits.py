@@ -8,7 +8,7 @@ PROTOCOL_VERSION_MIN = 1
 PROTOCOL_VERSION_MAX = 1
 
 # --- frames -----------------------------------------------------------------------------------
-# A stranger may make us hold this much before it has shown a certificate or a device key.
+# A peer may make us hold this much before it has shown a certificate or a device key.
 FRAME_BYTES_BEFORE_LOGON = 64 * 1024
 # A page of an administrator's query, or a burst of session bytes, fits many times over.
 FRAME_BYTES = 1024 * 1024
@@ -16,8 +16,7 @@ FRAME_BYTES = 1024 * 1024
 SESSION_CHUNK_BYTES = 64 * 1024
 # A peer that does not read: above this its connection ends with PEER_TOO_SLOW.
 OUTBOX_BYTES = 8 * 1024 * 1024
-# The same for a peer that has not shown who it is, or whose user: it is sent little, and need not
-# be trusted with memory.
+# The same for a peer that has not proved its identity or its user: it is sent little.
 OUTBOX_BYTES_BEFORE_LOGON = 64 * 1024
 # Reading of a PTY pauses when a client's transport holds this much, resumes at a quarter of it.
 SESSION_OUTBOX_BYTES = 256 * 1024
@@ -25,7 +24,7 @@ SESSION_OUTBOX_BYTES = 256 * 1024
 REQUESTS_IN_FLIGHT = 1024
 
 # --- ports ----------------------------------------------------------------------------------------
-# What a command line means that names a host alone; a daemon listens where its configuration says.
+# Ports that a command line assumes where it names a host alone; a daemon's port is configured.
 TERMINAL_PORT = 5600
 LICENSE_PORT = 5601
 DIRECTORY_PORT = 5602
@@ -53,7 +52,7 @@ DISCOVERY_WINDOW_SECONDS = 0.5  # how long answers are collected before one is c
 DISCOVERY_RETRY_SECONDS = 15 * 60.0  # none found; as Windows 2000 did, JSI tip 8634
 DISCOVERY_VERIFY_SECONDS = 2 * 3600.0  # a chosen server is verified: Windows 2000, domain mode
 DISCOVERY_ANSWERS_MAX = 64  # answers kept of one search
-DISCOVERY_ANSWERS_PER_SECOND = 50  # what a license server spends on broadcasts
+DISCOVERY_ANSWERS_PER_SECOND = 50  # that one license server sends
 
 # --- licenses ---------------------------------------------------------------------------------
 DAY_SECONDS = 86_400
@@ -82,7 +81,8 @@ SESSIONS_PER_SERVER_MAX = 1_000
 SESSIONS_PER_MESSAGE = 25  # [IWTSSBPlugin]: a call reports at most so many changes
 RESERVATION_SECONDS = 60  # a placement that never became a session is forgotten
 SERVER_LOST_SECONDS = 10  # after its link broke, a host's rows stay this long for it to come back
-REJOIN_SECONDS = 1.0  # first pause before a terminal server dials the directory again; doubles to
+# first pause before a terminal server joins again; doubled each time up to REJOIN_SECONDS_MAX
+REJOIN_SECONDS = 1.0
 REJOIN_SECONDS_MAX = 15.0
 REPLAY_BYTES = 256 * 1024  # recent output kept for a session's next client
 PAGE_ROWS = 500  # rows of an administrator's query in one answer

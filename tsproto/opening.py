@@ -1,6 +1,6 @@
-"""Hello and Welcome: which version is spoken, and whether the peer is who it says.
+"""Hello and Welcome: which version is spoken, and whether the peer's role and name are true.
 
-A certificate decides; what a peer says of itself must only not contradict it.
+The certificate decides; Hello and Welcome must not contradict it.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ REQUEST_ID_MAX = 2**32 - 1
 class Requests:
     def __init__(self) -> None:
         self._last_id = 0
-        # None: given up. It counts until it is answered, because at the peer it still waits.
+        # None: given up. It counts until it is answered, because the peer may still work on it.
         self._ours: dict[int, type[Message] | None] = {}
         self._theirs: dict[int, type[Message]] = {}
 

@@ -444,7 +444,7 @@ message_names[33] = "MarkValidated"
 messages[33] = { name = message_names[33] }
 messages[33].places = {
   request_id,
-  bytes("mark_validated.device_id", "device id", "SHA-256 of the device's public key"),
+  bytes("mark_validated.device_id", "device id", "the device that a user has logged on from"),
   text("mark_validated.product", "product", "what the license is for"),
   integer("mark_validated.product_version", "product version", "version of the temporary token that let it in"),
   text("mark_validated.user_name", "user name", "who has logged on"),

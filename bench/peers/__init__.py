@@ -1,1 +1,1 @@
-"""What the product is compared with: each peer started on loopback with a folder of its own."""
+"""The peers of the comparison, each started on loopback with a folder of its own."""

@@ -1,8 +1,7 @@
-"""OpenSSH on loopback: an sshd with a host key, a user's key and a configuration of its own.
+"""OpenSSH on loopback: an sshd with its own host key, user key and configuration.
 
-What would cost its logons more time is left out: PAM, name lookups, the message of the day, and
-the start-up files of the user's shell, whose home is an empty folder. All else, ciphers and the
-separation of privileges, is as it comes.
+Left out is what slows its logons: PAM, name lookups, the message of the day, and the shell's start-
+up files (the home is an empty folder). Ciphers and privilege separation are the defaults.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class Sshd(msgspec.Struct, frozen=True):
         return [self.client[0], *asked, *options, *self.client[1:], *command]
 
     def connections(self) -> list[int]:
-        """The processes that serve connections now; what these started is not among them."""
+        """The processes that serve connections, without those that they started."""
         return [pid for pid in descendants(self.pid) if name_of(pid).startswith("sshd")]
 
 
@@ -62,7 +61,7 @@ def is_there() -> bool:
 
 @contextlib.contextmanager
 def openssh(folder: Path) -> Iterator[Sshd]:
-    """A server that runs inside the block, and lets in whoever runs the bench, with a key."""
+    """A server inside the block, which admits the user of the bench by key."""
     program, client = packages.find("sshd"), packages.find("ssh")
     if program is None or client is None:
         raise OSError("sshd or ssh is missing")
@@ -109,7 +108,7 @@ def _client_options(folder: Path, port: int) -> list[str]:
 
 @contextlib.contextmanager
 def _privilege_separation() -> Iterator[None]:
-    """The folder that the package's own service would make."""
+    """The folder that the package's service makes."""
     is_ours = os.geteuid() == 0 and not PRIVILEGE_SEPARATION.exists()
     if is_ours:
         PRIVILEGE_SEPARATION.mkdir(mode=0o755)

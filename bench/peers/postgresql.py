@@ -1,4 +1,4 @@
-"""PostgreSQL on loopback, as Debian configures it but for its folder: durable at every commit."""
+"""PostgreSQL on loopback with Debian's defaults, durable at every commit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONNECTIONS_MAX = 200
 
 @contextlib.contextmanager
 def postgresql(folder: Path) -> Iterator[str]:
-    """A server that runs inside the block; gives what psycopg connects with."""
+    """A server inside the block; yields psycopg's connection string."""
     initdb, pg_ctl = packages.find("initdb"), packages.find("pg_ctl")
     if initdb is None or pg_ctl is None:
         raise OSError("PostgreSQL's server is missing")
@@ -38,17 +38,17 @@ def postgresql(folder: Path) -> Iterator[str]:
 
 
 def server_pid(folder: Path) -> int:
-    """The postmaster; each connection has a child of its own."""
+    """The postmaster; each connection has a child process."""
     return int((folder / "data" / "postmaster.pid").read_text().split()[0])
 
 
 def _becoming(folder: Path) -> dict[str, int]:
-    """What subprocess needs to start it as its own user, where we are root."""
+    """The user for subprocess, when the bench runs as root."""
     if os.geteuid():
         return {}
     account = pwd.getpwnam(SYSTEM_USER)
     shutil.chown(folder, account.pw_uid, account.pw_gid)
-    for parent in folder.parents:  # its own user has to get there
+    for parent in folder.parents:  # its user must reach the folder
         if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
             parent.chmod(parent.stat().st_mode | 0o011)
     return {"user": account.pw_uid, "group": account.pw_gid}

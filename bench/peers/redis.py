@@ -1,4 +1,4 @@
-"""Redis on loopback, plain and TLS, without any durability: a directory keeps nothing on disk."""
+"""Redis on loopback, plain or TLS, without durability: a directory keeps nothing on disk either."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tsproto.transport.tls import FarmContext
 
 @contextlib.contextmanager
 def redis(folder: Path, pki: Path | None, tls: FarmContext | None) -> Iterator[Server]:
-    """A server that runs inside the block. With `pki`, which holds `redis.crt`, `redis.key` and
-    `authority.crt`, it speaks TLS, and asks for a certificate as our daemons do."""
+    """A server inside the block. With `pki`, which has `redis.crt`, `redis.key` and
+    `authority.crt`, it speaks TLS and demands a certificate, as our daemons do."""
     program = packages.find("redis-server")
     if program is None:
         raise OSError("redis-server is missing")
@@ -47,7 +47,7 @@ def redis(folder: Path, pki: Path | None, tls: FarmContext | None) -> Iterator[S
 
 
 def command(*words: str | bytes) -> bytes:
-    """A command as Redis reads it (RESP)."""
+    """A command in Redis' format (RESP)."""
     parts = [b"*%d\r\n" % len(words)]
     for word in words:
         data = word.encode() if isinstance(word, str) else word

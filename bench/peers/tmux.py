@@ -1,4 +1,4 @@
-"""tmux with a server of its own: what a user of OpenSSH takes to leave a session and come back."""
+"""tmux with a server of its own: how a user of OpenSSH leaves a session and comes back."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Tmux(msgspec.Struct, frozen=True):
     pid: int
 
     def start(self, name: str, *command: str) -> None:
-        """A session that runs this, shown to nobody."""
+        """Start a detached session that runs this."""
         _run(self.program, self.socket, "new-session", "-d", "-s", name, *command)
 
     def attach(self, name: str) -> str:
-        """The command line that shows a session, for a shell."""
+        """The shell command that attaches a session."""
         return shlex.join([self.program, "-S", self.socket, "attach", "-t", name])
 
 
@@ -40,13 +40,13 @@ def is_there() -> bool:
 
 @contextlib.contextmanager
 def tmux(folder: Path) -> Iterator[Tmux]:
-    """A server that runs inside the block, without anybody's configuration."""
+    """A server inside the block, without a user's configuration."""
     program = packages.find("tmux")
     if program is None:
         raise OSError("tmux is missing")
     folder.mkdir(parents=True, exist_ok=True)
     socket = str(folder / "socket")
-    # Without a session the server would end.
+    # A server without a session ends.
     _run(program, socket, "-f", os.devnull, "new-session", "-d", "-s", "idle", "cat")
     pid = int(_run(program, socket, "display-message", "-p", "#{pid}"))
     try:
@@ -65,7 +65,7 @@ def _run(program: str, socket: str, *words: str) -> str:
 
 
 def _end(pid: int) -> None:
-    """It is no child of ours: the client that started it has ended."""
+    """End the server; it is not a child process, for its starter has ended."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""python-zeroconf on loopback: a service that another process has registered, and its lookup."""
+"""python-zeroconf on loopback: a service that another process registers, and its lookup."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zeroconf import ServiceInfo, ServiceStateChange, Zeroconf
 
 ADDRESS = "127.0.0.1"
-PORT = 5601  # what the service claims; nobody listens there
+PORT = 5601  # the service's claim; no program listens there
 SERVICE = "_license._tcp.local."
 NAME = f"license.{SERVICE}"
 READY = b"registered\n"
@@ -30,8 +30,8 @@ def is_there() -> bool:
 
 @contextlib.contextmanager
 def zeroconf(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process whose service can be found inside the block. It ends when its input does, and so
-    never outlives this process."""
+    """A process whose service is registered inside the block. It ends with its input, and so never
+    outlives this process."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(
@@ -52,8 +52,8 @@ def zeroconf(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def look_up() -> float:
-    """Seconds from the start of a browser, of an instance that knows nothing yet, to a service with
-    its address and port. Raises OSError when there is none."""
+    """Seconds from the start of a browser, of a new instance, to the service's address and port.
+    Raises OSError when there is none."""
     from zeroconf import ServiceBrowser, Zeroconf
 
     finder = Finder()
@@ -66,7 +66,7 @@ def look_up() -> float:
 
 
 class Finder:
-    """Hears what a browser finds; `at` is when the service was `found`."""
+    """Receives a browser's changes; `at` is when the service was `found`."""
 
     def __init__(self) -> None:
         self.has_found = threading.Event()

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import argon2
 import msgspec
+import tomli_w
 from msgspec.structs import replace
 
 from clients.conformance.acting import NAMES, Stage, logon_request
@@ -150,7 +151,6 @@ def _ears(role: Role, cast: Cast, trust: Trust | None) -> list[Ear]:
 def _make(own: Settings, of_lab: Path, configuration: Configuration) -> None:
     """Its folder, as `daemons.lab` reads it: beside `of_lab`, from which it has users and clock."""
     from daemons import lab
-    from daemons.lab.toml import toml
 
     folder = own.lab
     assert folder is not None
@@ -164,7 +164,7 @@ def _make(own: Settings, of_lab: Path, configuration: Configuration) -> None:
     (folder / BROKEN).write_text("#!/no/such/interpreter\n")
     (folder / BROKEN).chmod(0o755)
     (folder / own.name).mkdir()
-    (folder / own.name / "config.toml").write_text(toml(configuration.keys()))
+    (folder / own.name / "config.toml").write_text(tomli_w.dumps(configuration.keys()))
 
 
 def _accounts(users: Iterable[User]) -> Iterator[str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from clients.load.checks import Asks, Checks
+from clients.load.drivers import driver_class
 from clients.load.measuring import thresholds
 from clients.load.measuring.results import Result
 from clients.load.measuring.totals import Glimpse, Totals
@@ -126,21 +127,5 @@ def evidence(drives: Drives, totals: Totals) -> dict[str, int]:
     counts = {name: step.count for name, step in totals.steps.items()}
     return {
         rule: sum(counts.get(step, 0) for step in steps) if steps else every
-        for rule, steps in _rules_of(drives).items()
+        for rule, steps in driver_class(drives).rules.items()
     }
-
-
-def _rules_of(drives: Drives) -> Mapping[str, Sequence[str]]:
-    match drives:
-        case "licenses":
-            from clients.load.drivers.licenses import RULES as of_licenses
-
-            return of_licenses
-        case "directory":
-            from clients.load.drivers.directory import RULES as of_directory
-
-            return of_directory
-        case _:
-            from clients.load.drivers.users import RULES as of_users
-
-            return of_users

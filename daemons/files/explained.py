@@ -9,6 +9,7 @@ import difflib
 import json
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,6 +46,13 @@ def checked(raw: object, kind: type[T], where: str, error: type[TsfarmError]) ->
         return msgspec.convert(raw, kind, strict=True)
     except msgspec.ValidationError as failed:
         raise error(f"{where}: {_explain(str(failed), raw, kind)}") from None
+
+
+def instead(name: str, known: Sequence[str]) -> str:
+    """What the writer of an unknown `name` may have meant."""
+    if close := difflib.get_close_matches(name, known, n=1):
+        return f"did you mean {close[0]}?"
+    return f"expected one of {', '.join(known)}"
 
 
 def _explain(complaint: str, raw: Any, kind: type[msgspec.Struct]) -> str:
@@ -112,10 +120,7 @@ def _join(key: str, name: str) -> str:
 def _known(name: str, kind: inspect.Type) -> str:
     expected = _bare(kind)
     assert isinstance(expected, inspect.StructType)
-    names = [field.name for field in expected.fields]
-    if close := difflib.get_close_matches(name, names, n=1):
-        return f"did you mean {close[0]}?"
-    return f"expected one of {', '.join(names)}"
+    return instead(name, [field.name for field in expected.fields])
 
 
 def _words(kind: inspect.Type) -> str:

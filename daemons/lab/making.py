@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import tomli_w
 
 from daemons import accounts
 from daemons.lab.plan import Daemon, Lab, LabError, Plan, load_user
@@ -34,7 +35,7 @@ def make(folder: Path, plan: Plan) -> Lab:
     for daemon in lab.daemons:
         home = folder / daemon.name
         home.mkdir(mode=0o700, exist_ok=True)
-        (home / "config.toml").write_text(_configuration(folder, daemon, lab, plan))
+        (home / "config.toml").write_text(tomli_w.dumps(_configuration(folder, daemon, lab, plan)))
     (folder / "lab.json").write_bytes(msgspec.json.format(msgspec.json.encode(lab)))
     return lab
 
@@ -99,57 +100,46 @@ def _write_private(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _configuration(folder: Path, daemon: Daemon, lab: Lab, plan: Plan) -> str:
+def _configuration(folder: Path, daemon: Daemon, lab: Lab, plan: Plan) -> dict[str, Any]:
     pki = folder / "pki"
-    sections = [
-        _table(
-            "",
-            farm=lab.farm,
-            state="state",
-            loop=plan.loop,
-            clock_file=str(folder / "clock"),
-            **({"accounts": str(folder / "accounts")} if _is_terminal(daemon) else {}),
-        ),
-        _table("listen", host=daemon.host, port=daemon.port, tls=lab.tls),
-        _table(
-            "identity",
-            certificate=str(pki / f"{daemon.name}.crt"),
-            key=str(pki / f"{daemon.name}.key"),
-            authority=str(pki / "authority.crt"),
-        ),
-    ]
-    if daemon.role == "license_server":
-        own = next(s for s in plan.license_servers if s.name == daemon.name)
-        sections.append(_discovery(daemon, lab.net, workgroup=own.workgroup, site=own.site))
-        if own.tokens:
-            tokens = own.tokens + plan.load_users
-            sections.append(_table("[key_packs]", key_pack=f"{own.name}-1", tokens=tokens))
-    if _is_terminal(daemon):
-        directory = lab.daemon(plan.directory)
-        sections.append(_discovery(daemon, lab.net, workgroup=plan.workgroup))
-        sections.append(
-            _table("directory", host=directory.host, port=directory.port, name=directory.name)
-        )
-        shell = list(plan.shell) or (["/bin/sh"] if plan.load_users else [])
-        sections.append(_table("sessions", allow_root=os.geteuid() == 0, shell=shell))
-    return "\n".join(sections)
+    common = {
+        "farm": lab.farm,
+        "state": "state",
+        "loop": plan.loop,
+        "clock_file": str(folder / "clock"),
+        "listen": {"host": daemon.host, "port": daemon.port, "tls": lab.tls},
+        "identity": {
+            "certificate": str(pki / f"{daemon.name}.crt"),
+            "key": str(pki / f"{daemon.name}.key"),
+            "authority": str(pki / "authority.crt"),
+        },
+    }
+    match daemon.role:
+        case "license_server":
+            own = next(each for each in plan.license_servers if each.name == daemon.name)
+            pack = {"key_pack": f"{own.name}-1", "tokens": own.tokens + plan.load_users}
+            return {
+                **common,
+                "discovery": _discovery(daemon, lab, workgroup=own.workgroup, site=own.site),
+                "key_packs": [pack] if own.tokens else [],
+            }
+        case "terminal_server":
+            directory = lab.daemon(plan.directory)
+            shell = plan.shell or (("/bin/sh",) if plan.load_users else ())
+            return {
+                **common,
+                "accounts": str(folder / "accounts"),
+                "discovery": _discovery(daemon, lab, workgroup=plan.workgroup),
+                "directory": {
+                    "host": directory.host,
+                    "port": directory.port,
+                    "name": directory.name,
+                },
+                "sessions": {"allow_root": os.geteuid() == 0, "shell": shell},
+            }
+    return common
 
 
-def _is_terminal(daemon: Daemon) -> bool:
-    return daemon.role == "terminal_server"
-
-
-def _discovery(daemon: Daemon, net: int, **scopes: str) -> str:
-    return _table(
-        "discovery",
-        source=daemon.host,
-        broadcast=BROADCAST,
-        port=DISCOVERY_PORT_FIRST + net,
-        **scopes,
-    )
-
-
-def _table(header: str, **keys: str | int | bool | list[str]) -> str:
-    """A TOML table; JSON's strings, numbers, booleans and lists are TOML's as well."""
-    lines = [f"[{header}]"] if header else []
-    return "\n".join([*lines, *(f"{key} = {json.dumps(value)}" for key, value in keys.items()), ""])
+def _discovery(daemon: Daemon, lab: Lab, **scopes: str) -> dict[str, Any]:
+    port = DISCOVERY_PORT_FIRST + lab.net
+    return {"source": daemon.host, "broadcast": BROADCAST, "port": port, **scopes}

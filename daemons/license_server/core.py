@@ -132,7 +132,7 @@ class LicenseServerCore:
         self._ledger.pools.check(_pack(pack, 0) for pack in settings.key_packs)
         self._swept_at = 0.0
 
-    # --- the shape of a core ------------------------------------------------------------------
+    # --- the methods of daemons.effects.Core --------------------------------------------------
 
     def on_start(self, now: float) -> list[Effect]:
         effects: list[Effect] = []

@@ -56,7 +56,7 @@ class Ledger:
         for entry in _of(records, JournalRecord):
             self._follow(entry)
 
-    # --- what is known ------------------------------------------------------------------------
+    # --- queries ------------------------------------------------------------------------------
 
     def license(self, license_id: bytes) -> LicenseRecord | None:
         return self._licenses.get(license_id)
@@ -251,7 +251,7 @@ class Ledger:
             ended.append(license)
         return ended, [Persist(put=tuple(put))] if put else []
 
-    # --- keeping memory in step ---------------------------------------------------------------
+    # --- indexes and pools --------------------------------------------------------------------
 
     def _draw_expiry(self, now: float) -> int:
         """FULL_DAYS_MIN to FULL_DAYS_MAX whole days from now, evenly distributed: tokens issued on

@@ -88,7 +88,7 @@ class Peers:
         self._announced_at = 0.0
         self._announced_revision = -1
 
-    # --- what is known ------------------------------------------------------------------------
+    # --- queries ------------------------------------------------------------------------------
 
     def claiming(self, product: str, product_version: int) -> list[str]:
         """Linked peers that claim a token which this version accepts: the nearest version first,
@@ -132,7 +132,7 @@ class Peers:
     def is_dialling(self, ticket: int) -> bool:
         return ticket in self._dialling
 
-    # --- what happens -------------------------------------------------------------------------
+    # --- links, inventories, datagrams --------------------------------------------------------
 
     def start(self, now: float) -> list[Effect]:
         """Dial the servers of the list; without a list, search."""

@@ -212,7 +212,7 @@ class LicenseServers:
     def _search_further(self, now: float) -> list[Effect] | None:
         """No server was reached: try the scopes that are left, then the servers known before; None
         when those were tried too."""
-        datagram = self._search.go_on(now, self._rng.randbytes(NONCE_BYTES))
+        datagram = self._search.next_scope(now, self._rng.randbytes(NONCE_BYTES))
         if datagram is not None:
             self._reach = {}
             return [Broadcast(datagram)]

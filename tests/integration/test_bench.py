@@ -38,7 +38,7 @@ def test_a_bench_measures_what_it_is_for(name: str) -> None:
 def test_a_peer_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "find", lambda command: None)
     rows = run("directory", smoke=True, repetitions=1)
-    assert {row.note for row in rows} == {"not compared: redis-server is missing"}
+    assert {row.note for row in rows} == {"not compared: Redis is missing"}
     assert all(row.ours.median > 0 and row.ratio is None for row in rows)
 
 

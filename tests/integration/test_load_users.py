@@ -286,7 +286,7 @@ async def test_sessions_that_cannot_be_logged_off_are_reported(
     await load.driver.close()
     [(rule, detail)] = load.violations
     assert rule == "sessions logged off" and detail.startswith("those of 2 people could not be")
-    assert rule in users.RULES
+    assert rule in users.Users.rules
 
 
 async def test_a_fault_in_a_scenarios_own_code_is_reported_with_its_line(

@@ -92,8 +92,8 @@ def begun(reports: list[Report]) -> int:
 async def test_it_is_ready_then_measures_then_ends() -> None:
     async with trivial() as port:
         reports = await reports_of(port, scenario(), Commands(Start(time.monotonic())))
-    assert isinstance(reports[0], Ready)
-    assert [type(report) for report in reports[1:]] == [Measured, Ended]
+    assert isinstance(reports[0], Ready) and isinstance(reports[-1], Ended)
+    assert {type(report) for report in reports[1:-1]} == {Measured}
     assert begun(reports) == 200
 
 

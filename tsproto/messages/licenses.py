@@ -97,7 +97,7 @@ class MarkValidated(Message, tag=33, kw_only=True):
 
     row = Row.request(TERMINAL_SERVER, LICENSE_SERVER, "Done")
 
-    device_id: DeviceId
+    device_id: DeviceId  # the device that a user has logged on from
     product: Name  # what the license is for
     product_version: ProductVersion  # version of the temporary token that let it in
     user_name: UserName  # who has logged on

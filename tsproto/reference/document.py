@@ -32,8 +32,8 @@ _INSERTIONS: dict[str, Callable[[str], str]] = {
     "enumerations": lambda _: shapes.enumerations(),
     "roles": lambda _: states.who_may_dial(),
     "frame": lambda _: worked.frame(),
-    "token": lambda _: worked.token(),
-    "proof": lambda _: worked.proof(),
+    "token": worked.token,
+    "proof": worked.proof,
     "query": lambda _: worked.query(),
     "answer": lambda _: worked.answer(),
 }

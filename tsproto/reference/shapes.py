@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-import sys
 from collections.abc import Iterator
 from enum import Enum, IntEnum
 from typing import Annotated, Literal, get_args, get_origin
@@ -63,15 +62,12 @@ def fields(struct: type[msgspec.Struct], first: int) -> str:
 
 def meaning(struct: type[msgspec.Struct], field: msgspec.structs.FieldInfo) -> str:
     """The comment beside the field, else the description of its type."""
-    said = comments(_bodies(struct.__module__)[struct.__name__])
-    return said.get(field.name) or _described(field.type)
+    return _comments_of(struct).get(field.name) or _described(field.type)
 
 
 @functools.cache
-def _bodies(module: str) -> dict[str, str]:
-    """The source of each class of a module, without its first line."""
-    parts = re.split(r"^class (\w+)\(.*\n", inspect.getsource(sys.modules[module]), flags=re.M)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
+def _comments_of(struct: type[msgspec.Struct]) -> dict[str, str]:
+    return comments(inspect.getsource(struct))
 
 
 def comments(source: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ Keys are given, so that a reader can make the same bytes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 
 import msgspec
@@ -118,28 +118,20 @@ def frame() -> str:
     return "```\n" + "\n".join(lines) + "\n```"
 
 
-def token() -> str:
-    """A token whole: claims, what is signed, signature."""
+def token(part: str) -> str:
+    """The `claims`, the `keys`, the `signed` bytes, or the `whole` of one token."""
     key = Ed25519PrivateKey.from_private_bytes(ISSUER_SEED)
     claims = msgspec.msgpack.encode(CLAIMS)
-    made = license_token.issue(CLAIMS, key)
-    signature = made[-64:]
-    parts = [
-        "Claims, " + f"{len(claims)} bytes:",
-        annotated(struct_parts(CLAIMS, [])),
-        "The issuer's Ed25519 private key (seed), and its public key:",
-        annotated([(ISSUER_SEED, "seed"), (key.public_key().public_bytes_raw(), "public key")]),
-        f"Signed are {len(license_token.TOKEN_DOMAIN)} bytes of domain and the claims:",
-        annotated(
-            [
-                (license_token.TOKEN_DOMAIN, "tsfarm license token 1, and a zero byte"),
-                (claims[:BEGINNING], f"the claims begin; {len(claims)} bytes in all"),
-            ]
-        ),
-        "The token, " + f"{len(made)} bytes:",
-        annotated(_token_parts(claims, signature)),
-    ]
-    return "\n\n".join(parts)
+    parts: dict[str, Iterable[tuple[bytes, str]]] = {
+        "claims": struct_parts(CLAIMS, []),
+        "keys": [(ISSUER_SEED, "seed"), (key.public_key().public_bytes_raw(), "public key")],
+        "signed": [
+            (license_token.TOKEN_DOMAIN, "tsfarm license token 1, and a zero byte"),
+            (claims[:BEGINNING], f"the claims begin; {len(claims)} bytes in all"),
+        ],
+        "whole": _token_parts(claims, license_token.issue(CLAIMS, key)[-64:]),
+    }
+    return annotated(parts[part])
 
 
 def _token_parts(claims: bytes, signature: bytes) -> Iterator[tuple[bytes, str]]:
@@ -153,30 +145,23 @@ def _token_parts(claims: bytes, signature: bytes) -> Iterator[tuple[bytes, str]]
     yield signature[32:], "S"
 
 
-def proof() -> str:
-    """A device's proof whole."""
+def proof(part: str) -> str:
+    """The `device`, the `signed` bytes, or the `signature` of one device's proof."""
     signature = DEVICE.prove(examples.NONCE, SERVER_CERTIFICATE)
-    parts = [
-        "The device's Ed25519 private key (seed), its public key, and its id:",
-        annotated(
-            [
-                (DEVICE_SEED, "seed"),
-                (DEVICE.public_key, "public key"),
-                (DEVICE.device_id, "device id: SHA-256 of the public key"),
-            ]
-        ),
-        f"Signed are these {len(DEVICE_PROOF_DOMAIN) + 64} bytes:",
-        annotated(
-            [
-                (DEVICE_PROOF_DOMAIN, "tsfarm device proof 1, and a zero byte"),
-                (examples.NONCE, "nonce of LicenseRequest"),
-                (SERVER_CERTIFICATE, "SHA-256 of the server's certificate (DER)"),
-            ]
-        ),
-        "The signature:",
-        annotated([(signature[:32], "R"), (signature[32:], "S")]),
-    ]
-    return "\n\n".join(parts)
+    parts = {
+        "device": [
+            (DEVICE_SEED, "seed"),
+            (DEVICE.public_key, "public key"),
+            (DEVICE.device_id, "device id: SHA-256 of the public key"),
+        ],
+        "signed": [
+            (DEVICE_PROOF_DOMAIN, "tsfarm device proof 1, and a zero byte"),
+            (examples.NONCE, "nonce of LicenseRequest"),
+            (SERVER_CERTIFICATE, "SHA-256 of the server's certificate (DER)"),
+        ],
+        "signature": [(signature[:32], "R"), (signature[32:], "S")],
+    }
+    return annotated(parts[part])
 
 
 def query() -> str:

@@ -29,8 +29,6 @@ from tsproto.messages import (
 WHERE_IT_IS: Final = "a user with a session is led to it"
 WHERE_ASKED: Final = "a user without a session is placed where they came"
 FENCED: Final = "a later placement has a higher number"
-RULES = {WHERE_IT_IS: ("query",), WHERE_ASKED: ("place",), FENCED: ("place", "query")}
-"""The steps that check each rule."""
 
 ADDRESS = "192.0.2.1"  # RFC 5737, for documentation: nobody is redirected to these hosts
 PORT = 5600
@@ -75,6 +73,7 @@ class Host:
 class Directory(Requests[User]):
     """A `Driver` for scenarios that drive `directory`."""
 
+    rules = {WHERE_IT_IS: ("query",), WHERE_ASKED: ("place",), FENCED: ("place", "query")}
     asks = Role.SESSION_DIRECTORY
 
     def moves(self) -> dict[str, Move[User]]:

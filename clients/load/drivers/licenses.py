@@ -28,11 +28,9 @@ SAME_TOKEN: Final = "the same device gets the same token"
 FULL_AFTER_LOGON: Final = "no full token before a logon"
 NEVER_BACK: Final = "no temporary token after a full one"
 TOKENS_GIVEN = ("issue", "upgrade", "renew")
-RULES = dict.fromkeys((SAME_TOKEN, FULL_AFTER_LOGON, NEVER_BACK), TOKENS_GIVEN)
-"""The steps that check each rule."""
 
 PREFIX_BYTES = 24
-PRODUCT_VERSION = 1
+PRODUCT, PRODUCT_VERSION = "terminal-server", 1
 USER_NAME = "load"
 # Devices of a license server, for journeys that do not begin with `issue`; the oldest go first.
 KNOWN_MAX = 100_000
@@ -55,6 +53,7 @@ class Device:
 class Licenses(Requests[Device]):
     """A `Driver` for scenarios that drive `licenses`."""
 
+    rules = dict.fromkeys((SAME_TOKEN, FULL_AFTER_LOGON, NEVER_BACK), TOKENS_GIVEN)
     asks = Role.LICENSE_SERVER
 
     def moves(self) -> dict[str, Move[Device]]:
@@ -83,7 +82,7 @@ class Licenses(Requests[Device]):
             device_id=device_id,
             device_name=f"load-{self._made}",
             user_name=USER_NAME,
-            product=self.product,
+            product=PRODUCT,
             product_version=PRODUCT_VERSION,
         )
         return Device(acquire, kin)

@@ -49,7 +49,6 @@ class Requests(Generic[S]):
         self.on_finished: Callable[[], None] = lambda: None
         self.measures = measures
         self.on_violation = on_violation
-        self.product = assignment.product
         self._assignment = assignment
         self._run = os.urandom(RUN_BYTES).hex()  # tells apart two runs at one time
         self._links: list[RequestLink[S]] = []

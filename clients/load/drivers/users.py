@@ -39,21 +39,21 @@ CLOSING_AT_ONCE = 64
 
 JOURNEYS_RUN = "journeys run without a fault of their own"
 
-RULES: dict[str, tuple[str, ...]] = {
-    SESSION_KEPT: ("roam", "reconnect"),
-    KEYS_COME_BACK: ("keystroke",),
-    OUTPUT_COMPLETE: ("output",),
-    LICENSE_KEPT: ("first-visit", "logon", "roam", "reconnect", "renew"),
-    LOGGED_OFF: (),
-    JOURNEYS_RUN: (),
-}
-"""The steps that check each rule; none where every journey checks it."""
 
 Take = Callable[[Visitor], Awaitable[None]]
 
 
 class Users:
     """A `Driver`. A user is on one journey at a time; the user who has waited longest goes next."""
+
+    rules = {
+        SESSION_KEPT: ("roam", "reconnect"),
+        KEYS_COME_BACK: ("keystroke",),
+        OUTPUT_COMPLETE: ("output",),
+        LICENSE_KEPT: ("first-visit", "logon", "roam", "reconnect", "renew"),
+        LOGGED_OFF: (),
+        JOURNEYS_RUN: (),
+    }
 
     def __init__(
         self,

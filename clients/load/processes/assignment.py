@@ -67,12 +67,10 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     scenario: Scenario
     script: str = ""
     people: tuple[Person, ...] = ()
-    product: str = "terminal-server"
     links: int = 1
     devices: Path | None = None
     sources: tuple[str, ...] = ()
     seed: int = 0
-    loop: str = "uvloop"
 
 
 class Start(msgspec.Struct, frozen=True):

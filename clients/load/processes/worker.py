@@ -18,8 +18,8 @@ from typing import TypeAlias
 
 import uvloop
 
+from clients.load.drivers import driver_class
 from clients.load.measuring.measures import Measures
-from clients.load.pacing import Driver
 from clients.load.pacing.arrivals import arrivals, length
 from clients.load.pacing.pacer import ClosedPace, OpenPace, Pace, Pacer, first_begins
 from clients.load.processes.assignment import (
@@ -52,8 +52,9 @@ class Worker:
         self._report = report
         self._measures = Measures(assignment.share, time.process_time)
         self._violations: Counter[str] = Counter()
-        self._rng = random.Random(f"{assignment.seed} {assignment.share}")
-        self._driver = self._make_driver()
+        rng = random.Random(f"{assignment.seed} {assignment.share}")
+        make_driver = driver_class(assignment.scenario.drives)
+        self._driver = make_driver(assignment, self._measures, self._on_violation, rng)
 
     async def run(self, commands: Coordinator) -> None:
         """Return when the share is done, after a `Stop`, or when the coordinator is gone. Raises
@@ -147,22 +148,6 @@ class Worker:
         if elapsed > self._assignment.scenario.warm_up_seconds:
             self._report(Measured(self._measures.take(elapsed, self._driver.in_flight)))
 
-    def _make_driver(self) -> Driver:
-        arguments = (self._assignment, self._measures, self._on_violation, self._rng)
-        match self._assignment.scenario.drives:
-            case "licenses":
-                from clients.load.drivers.licenses import Licenses
-
-                return Licenses(*arguments)
-            case "directory":
-                from clients.load.drivers.directory import Directory
-
-                return Directory(*arguments)
-            case _:
-                from clients.load.drivers.users import Users
-
-                return Users(*arguments)
-
     def _on_violation(self, rule: str, detail: str) -> None:
         self._violations[rule] += 1
         if self._violations[rule] <= VIOLATIONS_MAX:
@@ -186,9 +171,7 @@ def main() -> int:
         return 2
     with Connection(int(sys.argv[1])) as coordinator:
         assignment = coordinator.recv()
-        is_uvloop = assignment.loop == "uvloop"
-        loop_factory = uvloop.new_event_loop if is_uvloop else asyncio.new_event_loop
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(work(assignment, coordinator))
     return 0
 

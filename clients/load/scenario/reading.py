@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
@@ -15,6 +14,7 @@ from clients.load.pacing.arrivals import length
 from clients.load.scenario import Open, Scenario, Stage
 from clients.load.scenario import script as scripts
 from clients.load.scenario.validation import ScenarioError, threshold_fault, validated
+from daemons.files.explained import read_toml
 
 __all__ = ["Read", "ScenarioError", "adjusted", "built_in", "read"]
 
@@ -103,16 +103,8 @@ def _not_built_in(name: str, names: Sequence[str]) -> str:
 
 
 def _read_toml(path: Path) -> Scenario:
-    """A scenario without a `name` gets its file's."""
-    try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ScenarioError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ScenarioError(f"{path}: expected UTF-8 text; byte {error.start} is none") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"{path}: expected TOML: {error}") from None
-    named: dict[str, Any] = {"name": path.stem, **raw}
+    """Without a `name` it is called as its file is."""
+    named: dict[str, Any] = {"name": path.stem, **read_toml(path, ScenarioError)}
     return validated(named, str(path))
 
 

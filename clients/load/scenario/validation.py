@@ -3,16 +3,13 @@ remedy."""
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
-
-import msgspec
 
 from clients.load.measuring import thresholds
 from clients.load.pacing.arrivals import expected, length
-from clients.load.scenario import ACTS, Act, Closed, Drives, Journey, Open, Scenario, Stage
+from clients.load.scenario import ACTS, Act, Drives, Scenario
+from daemons.files.explained import checked, instead
 from tsproto.errors import TsfarmError
 
 # The numbers that an act takes; other acts take none.
@@ -25,29 +22,6 @@ PARTS: Final[dict[Drives, tuple[str, ...]]] = {
 }
 # Acts without an answer: a journey of these alone would flood the directory.
 NOTIFIED: Final = frozenset({"report", "end"})
-# The struct at a place in a file, by the place's last name.
-TABLES: Final[dict[str, type[msgspec.Struct]]] = {
-    "": Scenario,
-    "open": Open,
-    "closed": Closed,
-    "stages": Stage,
-    "journeys": Journey,
-    "acts": Act,
-}
-COMPLAINT = re.compile(r"(?P<said>.*?)(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL)
-# msgspec's names of types, in the words of TOML.
-WORDS: Final = {
-    "array": "a list",
-    "bool": "true or false",
-    "float": "a number",
-    "int": "a whole number",
-    "object": "a table",
-    "str": "text",
-}
-CHOICES: Final = {"drives": tuple(ACTS), "open.arrivals": ("even", "poisson")}
-WORD = re.compile(r"`(\w+)(?: \| null)?`")
-UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
-MISSING = re.compile(r"Object missing required field `(.*)`")
 
 
 class ScenarioError(TsfarmError):
@@ -55,12 +29,9 @@ class ScenarioError(TsfarmError):
 
 
 def validated(raw: object, where: str, *, is_scripted: bool = False) -> Scenario:
-    """The scenario in `raw`, which is plain tables and lists. Raises ScenarioError, whose text
-    begins with `where`. A scenario that `is_scripted` has no journeys in `raw`."""
-    try:
-        scenario = msgspec.convert(raw, Scenario)
-    except msgspec.ValidationError as error:
-        raise ScenarioError(f"{where}: {_in_words(str(error))}") from None
+    """The scenario that `raw` describes, in plain tables and lists; `where` begins the text of the
+    ScenarioError that this raises. One that `is_scripted` has its journey elsewhere."""
+    scenario = checked(raw, Scenario, where, ScenarioError)
     for fault in _faults(scenario, is_scripted):
         raise ScenarioError(f"{where}: {fault}")
     return scenario
@@ -103,7 +74,7 @@ def _model_faults(scenario: Scenario) -> Iterator[str]:
 
 def _act_faults(place: str, act: Act, drives: Drives) -> Iterator[str]:
     if act.do not in ACTS[drives]:
-        yield f"{place}.do: {act.do!r} is no act of {drives}; {_instead(act.do, ACTS[drives])}"
+        yield f"{place}.do: {act.do!r} is no act of {drives}; {instead(act.do, ACTS[drives])}"
     taken = NUMBERS.get(act.do, ())
     for name in ("seconds", "keystrokes", "output"):
         if getattr(act, name) and name not in taken:
@@ -119,34 +90,5 @@ def threshold_fault(expression: str, drives: Drives) -> str:
         return str(error)
     known = steps_timed(drives)
     if threshold.step and threshold.step not in known:
-        return f"{expression}: {threshold.step!r} is no step; {_instead(threshold.step, known)}"
+        return f"{expression}: {threshold.step!r} is no step; {instead(threshold.step, known)}"
     return ""
-
-
-def _instead(name: str, known: Sequence[str]) -> str:
-    if close := difflib.get_close_matches(name, known, n=1):
-        return f"did you mean {close[0]}?"
-    return f"expected one of {', '.join(known)}"
-
-
-def _in_words(complaint: str) -> str:
-    """msgspec's message in a user's words, the place first."""
-    found = COMPLAINT.fullmatch(complaint)
-    assert found is not None
-    place, said = found["place"] or "", found["said"]
-    within = f"{place}." if place else ""
-    if unknown := UNKNOWN.fullmatch(said):
-        return f"{within}{unknown[1]}: unknown key; {_instead(unknown[1], _fields(place))}"
-    if missing := MISSING.fullmatch(said):
-        return f"{within}{missing[1]}: missing"
-    if said.startswith("Invalid enum value"):
-        got = said.removeprefix("Invalid enum value ")
-        said = f"Expected one of {', '.join(CHOICES[place])}, got {got}"
-    said = WORD.sub(lambda word: WORDS.get(word[1], word[1]), said)
-    return f"{place}: {said[0].lower()}{said[1:]}" if place else said
-
-
-def _fields(place: str) -> tuple[str, ...]:
-    """The keys that are allowed at a place like `open.stages[0]`."""
-    last = re.sub(r"\[\d+\]$", "", place.rpartition(".")[2])
-    return TABLES[last].__struct_fields__

@@ -118,24 +118,12 @@ class Visitor:
 
     async def do(self, act: Act) -> None:
         match act.do:
-            case "first-visit":
-                await self.first_visit()
-            case "logon":
-                await self.logon()
             case "work":
                 await self.work(act.seconds, act.keystrokes, act.output)
-            case "disconnect":
-                await self.disconnect()
-            case "reconnect":
-                await self.reconnect()
-            case "roam":
-                await self.roam()
-            case "renew":
-                await self.renew()
-            case "logoff":
-                await self.logoff()
-            case _:
+            case "think":
                 await self.think(act.seconds)
+            case other:  # one of UserAct, which are named like the methods
+                await getattr(self, other.replace("-", "_"))()
 
     # --- acts that lead to a session --------------------------------------------------------------
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import Any
 
 from bench.farm import laid_over
-from daemons.lab.toml import toml
 
 TABLES: dict[str, Any] = {
     "farm": "lab",
@@ -15,10 +13,6 @@ TABLES: dict[str, Any] = {
     "seconds": 0.5,
     "sessions": {"applications": {"idle": {"command": ["/bin/cat", "-"]}}},
 }
-
-
-def test_what_is_written_reads_the_same() -> None:
-    assert tomllib.loads(toml(TABLES)) == TABLES
 
 
 def test_a_table_is_changed_key_by_key() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.results import Aim, Spread, alone, beside, spread, within
+from bench.results import Aim, Spread, row, spread
 
 
 def test_a_spread_is_the_median_and_both_ends() -> None:
@@ -13,14 +13,14 @@ def test_a_spread_is_the_median_and_both_ends() -> None:
 
 def test_a_ratio_is_of_pairs_not_of_medians() -> None:
     # The machine was twice as slow in the second turn, for both: the ratio knows nothing of it.
-    row = beside("echo", "case", "CPU", "µs", [2.0, 4.0, 2.0], "peer", [1.0, 2.0, 1.0])
-    assert row.ratio == Spread(2.0, 2.0, 2.0, 3)
-    assert row.ours.median == 2.0
+    made = row("case", "CPU", "µs", [2.0, 4.0, 2.0], "peer", [1.0, 2.0, 1.0])
+    assert made.ratio == Spread(2.0, 2.0, 2.0, 3)
+    assert made.ours.median == 2.0
 
 
 def test_turns_that_do_not_pair_are_a_fault() -> None:
     with pytest.raises(ValueError):
-        beside("echo", "case", "CPU", "µs", [2.0], "peer", [1.0, 2.0])
+        row("case", "CPU", "µs", [2.0], "peer", [1.0, 2.0])
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ def test_turns_that_do_not_pair_are_a_fault() -> None:
     ],
 )
 def test_an_aim_says_whether_it_is_met(aim: Aim, met: bool, words: str) -> None:
-    row = beside("echo", "case", "CPU", "µs", [6.0], "peer", [3.0], aim)
-    assert (row.met, row.aim) == (met, words)
+    made = row("case", "CPU", "µs", [6.0], "peer", [3.0], aim)
+    assert (made.met, made.aim) == (met, words)
 
 
 def test_an_aim_of_a_ratio_needs_a_peer() -> None:
-    assert within("echo", "case", "CPU", "µs", [6.0], Aim(2.0)).met is None
-    assert within("echo", "case", "CPU", "µs", [6.0], Aim(7.0, of_ratio=False)).met is True
-    assert alone("echo", "case", "CPU", "µs", [6.0], note="why").note == "why"
+    assert row("case", "CPU", "µs", [6.0], aim=Aim(2.0)).met is None
+    assert row("case", "CPU", "µs", [6.0], aim=Aim(7.0, of_ratio=False)).met is True
+    assert row("case", "CPU", "µs", [6.0], note="why").note == "why"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import select
 import signal
 import struct
 import termios
@@ -63,6 +64,9 @@ class ScriptedClient:
         self.changed.set()
 
 
+QUIET_SECONDS = 0.05
+
+
 class Seat:
     """A person's seat: their end of a terminal, and what is shown on it."""
 
@@ -82,7 +86,12 @@ class Seat:
         os.write(self.person, keys)
 
     def shown(self) -> bytes:
-        return os.read(self.person, 65536)
+        """What the terminal shows when it has been quiet for a moment: a PTY delivers in its own
+        time."""
+        data = b""
+        while select.select([self.person], [], [], QUIET_SECONDS)[0]:
+            data += os.read(self.person, 65536)
+        return data
 
     async def show(self, script: Callable[[ScriptedClient], Awaitable[None]]) -> int:
         """Run the terminal with a client that attaches at once and then does `script`."""

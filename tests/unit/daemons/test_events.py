@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 from typing import get_type_hints
 
 import pytest
 
+from daemons import events
 from daemons.events import Event, next_step
 from daemons.reference import meaning_of, sections
 from tsproto.errors import ErrorCode
@@ -34,6 +36,14 @@ def test_every_event_stands_in_the_reference() -> None:
         return below or [kind]
 
     assert {*leaves(Event)} == {*EVENTS}
+
+
+def test_every_event_is_logged_somewhere() -> None:
+    daemons = Path(events.__file__).parent
+    others = [path for path in daemons.rglob("*.py") if path.name != "events.py"]
+    source = "".join(path.read_text("utf-8") for path in others)
+    logged = {*re.findall(r"\bevents\.(\w+)", source)}
+    assert [kind.__name__ for kind in EVENTS if kind.__name__ not in logged] == []
 
 
 def test_no_two_events_have_one_name() -> None:

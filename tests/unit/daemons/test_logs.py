@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,6 +68,13 @@ def test_a_field_that_holds_its_default_is_left_out(tmp_path: Path) -> None:
     first, second = written(Log(file=f"{tmp_path}/a.log", level="debug"), accepted, late)
     assert (first["address"], first["port"], first["error"]) == ("10.0.0.1", 4711, "no route")
     assert [*second] == ["timestamp", "level", "event", "error"]
+
+
+def test_text_that_is_not_utf_8_does_not_cost_the_line(tmp_path: Path) -> None:
+    with logs.configured(Log(file=f"{tmp_path}/a.log")):
+        logs.log(events.KeeperUnreachable(detail="ü\udcff"))
+    line = json.loads((tmp_path / "a.log").read_text("utf-8"))
+    assert (line["event"], line["detail"]) == ("keeper.unreachable", "ü\udcff")
 
 
 def test_the_timestamp_is_utc_to_the_microsecond(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How terminal servers join the farm, tell their sessions, and are lost."""
+"""How terminal servers join the farm, send their sessions, and are lost."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 
 from daemons import events
-from daemons.effects import Close
+from daemons.effects import Caller, Close
 from daemons.session_directory import records
+from daemons.session_directory.farm import Farm
+from daemons.session_directory.policy import Load
+from daemons.session_directory.reservations import Reservations
+from daemons.session_directory.session_index import SessionIndex
 from tests.unit.session_directory.scenario import (
     ACTIVE,
     LOST_SECONDS,
@@ -19,9 +23,10 @@ from tests.unit.session_directory.scenario import (
     logged,
     refusal,
     row,
+    settings,
 )
 from tsproto.errors import ErrorCode
-from tsproto.messages import Done, Joined, Refused, ServerState
+from tsproto.messages import Done, Joined, JoinFarm, Refused, ServerState, SyncSessions
 
 
 def state_of(directory: Directory, name: str) -> ServerState | None:
@@ -445,3 +450,20 @@ def test_hosts_are_given_up_in_the_order_of_their_loss() -> None:
     directory.passes(LOST_SECONDS - 3)
     assert (directory.server("ts2"), state_of(directory, "ts1")) == (None, ServerState.LOST)
     assert directory.core.next_deadline() == directory.now + 3
+
+
+# --- what a placement policy is told --------------------------------------------------------------
+
+
+def test_a_load_counts_sessions_and_reservations_of_servers_that_are_ready() -> None:
+    sessions, reservations = SessionIndex(), Reservations(60.0)
+    farm = Farm(settings(), b"", sessions, reservations)
+    for name in ("ts1", "ts2", "ts3"):
+        peer = link(name)
+        join = JoinFarm(address=name, port=1, incarnation=bytes(16), weight=50, sessions_max=9)
+        farm.join(Caller(peer, 1), join, START)
+        if name != "ts3":
+            farm.synchronize(Caller(peer, 1), SyncSessions(sessions=[], last=True), START)
+    sessions.put(row("ts1", 1))
+    reservations.reserve("user2", "", "ts1", START)
+    assert [*farm.loads()] == [Load("ts1", 50, 2, 9), Load("ts2", 50, 0, 9)]

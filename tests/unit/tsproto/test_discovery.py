@@ -208,10 +208,10 @@ def test_a_search_goes_on_with_the_scopes_that_are_left_and_forgets_whom_it_foun
     running = search()
     heard(running, answered(running.start(NOW, NONCE)))
     running.on_deadline(NOW + 2.0, SECOND_NONCE)
-    heard(running, answered(running.go_on(NOW + 5.0, SECOND_NONCE)), "10.0.0.7")
+    heard(running, answered(running.next_scope(NOW + 5.0, SECOND_NONCE)), "10.0.0.7")
     assert [candidate.host for candidate in running.found] == ["10.0.0.7"]
     assert running.next_deadline() == NOW + 7.0
-    assert running.go_on(NOW + 7.0, THIRD_NONCE) is None
+    assert running.next_scope(NOW + 7.0, THIRD_NONCE) is None
     assert (running.searching, running.found) == (False, [])
 
 

@@ -8,8 +8,8 @@ from tsproto.reference.__main__ import DERIVED
 
 @pytest.mark.parametrize("path", DERIVED, ids=lambda path: path.name)
 def test_what_is_derived_is_fresh(path: Path) -> None:
-    written = path.read_text(encoding="utf-8")
-    assert written == DERIVED[path](), f"{path.name} is stale: run `make generate`"
+    is_fresh = path.read_text(encoding="utf-8") == DERIVED[path]()
+    assert is_fresh, f"{path.name} is stale: run `make generate`"
 
 
 def test_it_is_written_where_it_belongs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

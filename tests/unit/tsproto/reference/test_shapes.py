@@ -34,6 +34,7 @@ def test_a_meaning_is_the_comment_behind_or_above_else_that_of_the_type() -> Non
         "second": "what comes after",
         "third": "",
     }
+    assert "| license server that signed, as in its certificate |" in shapes.fields(Claims, first=0)
     table = shapes.fields(LogonRequest, first=2)
     assert table.endswith("| host of a redirect that could not be followed; empty for none |")
     assert "| 9 | `rows` | integer, `Rows` | 1 to 1000 | 24 | height of the terminal in" in table

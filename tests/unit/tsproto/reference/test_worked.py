@@ -9,25 +9,24 @@ from tsproto.messages import TABLE, Kind, LicenseInfo, LicenseRequest, ResizeSes
 from tsproto.reference import worked
 from tsproto.reference.worked import ANSWER, CLAIMS, QUERY, frame_parts, struct_parts
 
+PROOF = ("device", "signed", "signature")
 
-def blocks(text: str) -> list[bytes]:
-    """The bytes of each block, without what they mean."""
-    found = re.findall(r"```\n(.*?)\n```", text, re.DOTALL)
-    return [
-        bytes.fromhex("".join(re.findall(r"^((?:[0-9a-f]{2} ?)+)", block, re.M))) for block in found
-    ]
+
+def shown(block: str) -> bytes:
+    """The bytes of a block, without their meanings."""
+    return bytes.fromhex("".join(re.findall(r"^((?:[0-9a-f]{2} ?)+)", block, re.MULTILINE)))
 
 
 def test_the_frame_shown_is_one_that_decodes() -> None:
-    shown = re.search(r"^bytes   (.*)$", worked.frame(), re.MULTILINE)
-    assert shown is not None
-    ((kind, body),) = codec.FrameReader(limits.FRAME_BYTES).feed(bytes.fromhex(shown[1]))
+    line = re.search(r"^bytes   (.*)$", worked.frame(), re.MULTILINE)
+    assert line is not None
+    ((kind, body),) = codec.FrameReader(limits.FRAME_BYTES).feed(bytes.fromhex(line[1]))
     assert kind == codec.MESSAGE_KIND
     assert codec.decode_message(body) == ResizeSession(columns=132, rows=43)
 
 
 def test_the_token_shown_is_signed_by_the_key_shown() -> None:
-    claims, keys, _, token = blocks(worked.token())
+    claims, keys, token = (shown(worked.token(part)) for part in ("claims", "keys", "whole"))
     assert read_claims(token) == CLAIMS
     assert token[3 : 3 + len(claims)] == claims
     public_key = Ed25519PrivateKey.from_private_bytes(keys[:32]).public_key()
@@ -36,14 +35,14 @@ def test_the_token_shown_is_signed_by_the_key_shown() -> None:
 
 
 def test_the_proof_shown_is_of_the_device_shown() -> None:
-    device, signed, signature = blocks(worked.proof())
+    device, signed, signature = map(shown, map(worked.proof, PROOF))
     assert hashlib.sha256(device[32:64]).digest() == device[64:]
     assert signed.startswith(b"tsfarm device proof 1\0")
     Ed25519PublicKey.from_public_bytes(device[32:64]).verify(signature, signed)
 
 
 def test_the_example_of_the_device_is_the_proof_shown() -> None:
-    device, signed, signature = blocks(worked.proof())
+    device, signed, signature = map(shown, map(worked.proof, PROOF))
     assert LicenseInfo.example["public_key"] == device[32:64]
     assert LicenseInfo.example["signature"] == signature
     assert LicenseRequest.example["nonce"] in signed
@@ -59,8 +58,7 @@ def test_the_parts_of_an_example_are_its_frame() -> None:
 
 
 def test_an_example_is_shown_with_what_its_bytes_mean() -> None:
-    shown = worked.example(ResizeSession)
-    assert shown == (
+    assert worked.example(ResizeSession) == (
         "```\n"
         "c9 00 00 00 06 00  frame: a message of 6 bytes\n"
         "94                 array of 4\n"
@@ -73,8 +71,8 @@ def test_an_example_is_shown_with_what_its_bytes_mean() -> None:
 
 
 def test_long_values_are_cut_and_say_by_how_much() -> None:
-    shown = worked.example(TABLE[12])
-    assert re.search(r"^c4 d0 .*  token: 208 bytes\n\.\.\. 194 more$", shown, re.MULTILINE)
+    text = worked.example(TABLE[12])
+    assert re.search(r"^c4 d0 .*  token: 208 bytes\n\.\.\. 194 more$", text, re.MULTILINE)
 
 
 def test_the_datagrams_shown_are_datagrams() -> None:

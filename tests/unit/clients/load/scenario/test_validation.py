@@ -43,12 +43,15 @@ def test_a_journey_that_is_never_answered_is_refused() -> None:
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        (scenario(name=5), "name: expected text, got a whole number"),
-        (scenario(drives="cars"), "drives: expected one of users, licenses, directory, got 'cars'"),
+        (scenario(name=5), "name: expected text of 1 to 64 characters, found 5"),
+        (
+            scenario(drives="cars"),
+            'drives: expected one of directory, licenses, users, found "cars"',
+        ),
         (scenario(journey=[]), "journey: unknown key; did you mean journeys?"),
         (
             scenario(open={"stages": [*STAGES, {"seconds": 1, "rate": "5"}]}),
-            "open.stages[1].rate: expected a number, got text",
+            'open.stages[1].rate: expected a number from 0 to 1000000.0, found "5"',
         ),
         (
             scenario(open={"stages": [*STAGES, {"seconds": 1, "tempo": 5}]}),
@@ -56,19 +59,22 @@ def test_a_journey_that_is_never_answered_is_refused() -> None:
         ),
         (
             scenario(open={"stages": STAGES, "arrivals": "odd"}),
-            "open.arrivals: expected one of even, poisson, got 'odd'",
+            'open.arrivals: expected one of even, poisson, found "odd"',
         ),
-        (scenario(open={"stages": []}), "open.stages: expected a list of length >= 1"),
+        (
+            scenario(open={"stages": []}),
+            "open.stages: expected a list of 1 to 1000 elements, found []",
+        ),
         (
             scenario(open={"stages": [{"seconds": 1, "rate": float("nan")}]}),
-            "open.stages[0].rate: expected a number >= 0.0",
+            "open.stages[0].rate: expected a number from 0 to 1000000.0, found NaN",
         ),
         (
             scenario(journeys=journey(do="work", keystroke=3)),
             "journeys[0].acts[1].keystroke: unknown key; did you mean keystrokes?",
         ),
-        (scenario(name=None), "name: missing"),
-        (scenario(open=5), "open: expected a table, got a whole number"),
+        (scenario(name=None), "name: missing; expected text of 1 to 64 characters"),
+        (scenario(open=5), "open: expected a table, found 5"),
     ],
 )
 def test_a_field_that_does_not_fit_is_told_with_its_place(raw: object, said: str) -> None:

@@ -1,4 +1,4 @@
-"""What one bench is given, and how contestants take turns."""
+"""The context of a bench, the turns of its contestants, and their processes' CPU and memory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from pathlib import Path
 import msgspec
 
 Figures = dict[str, float]
+Found = dict[str, dict[str, list[float]]]
+"""Values by contestant and figure, in the order of the repetitions."""
 
 
-class Course(msgspec.Struct, frozen=True):
-    """`smoke` asks for as little work as shows that the bench works: seconds, and small counts.
-    `folder` is the bench's own, and empty. `say` tells a person what is going on."""
+class BenchContext(msgspec.Struct, frozen=True):
+    """`smoke`: do only enough to show that the bench works. `folder` is empty and belongs to the
+    bench. `say` prints progress for a person."""
 
     folder: Path
     smoke: bool
@@ -25,39 +27,42 @@ class Course(msgspec.Struct, frozen=True):
         return smoke if self.smoke else full
 
     def seconds(self, full: float) -> float:
-        """How long one repetition measures."""
+        """The seconds of a repetition."""
         return 0.05 if self.smoke else full
 
 
-def take_turns(
-    course: Course, contestants: Mapping[str, Callable[[], Figures]]
-) -> dict[str, dict[str, list[float]]]:
-    """Each contestant once, then again from the first: what slows the machine down for a while
-    slows all of them. Gives figures by contestant and name, in the order of the repetitions."""
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in contestants}
-    for turn in range(course.repetitions):
+def take_turns(context: BenchContext, contestants: Mapping[str, Callable[[], Figures]]) -> Found:
+    """Run each contestant once, then all of them again, so that a busy moment of the machine slows
+    each of them."""
+    found: Found = {name: {} for name in contestants}
+    for turn in range(context.repetitions):
         for name, run in contestants.items():
-            course.say(f"{name}, {turn + 1} of {course.repetitions}")
+            context.say(f"{name}, {turn + 1} of {context.repetitions}")
             for figure, value in run().items():
                 found[name].setdefault(figure, []).append(value)
     return found
 
 
+def of(found: Found, contestant: str, figure: str) -> list[float] | None:
+    """A contestant's values; None for one that did not take part."""
+    return found.get(contestant, {}).get(figure)
+
+
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, all its threads, to the nanosecond: the clock that
-    clock_getcpuclockid(3) names. Children that it waited for are not in it."""
+    """User and system time of a process with all threads, to the nanosecond, by the clock of
+    clock_getcpuclockid(3). Children are not included."""
     return time.clock_gettime((~pid << 3) | 2)
 
 
 def children_cpu_seconds(pid: int) -> float:
-    """Time of the children that this process has waited for, in ticks of the kernel."""
+    """CPU time of the children that the process has waited for, in ticks of the kernel."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     ticks = int(fields[13]) + int(fields[14])
     return ticks / _TICKS_PER_SECOND
 
 
 def resident_bytes(pid: int) -> int:
-    """What the process holds in memory alone (Pss), so that shared pages are not counted twice."""
+    """Proportional set size (Pss): shared pages are not counted twice."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
@@ -65,7 +70,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def raise_descriptor_limit() -> int:
-    """As many descriptors as this process may have."""
+    """Raise the soft limit of descriptors to the hard one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard

@@ -61,9 +61,7 @@ PURE = (
     "clients/load/measuring/*",
     "clients/load/scenario/__init__.py",
     "clients/load/visitors/watches.py",
-    "clients/logon.py",
-    "clients/route.py",
-    "clients/steps.py",
+    "clients/logon/*",
 )
 IMPURE = ("tsproto/transport/*", "daemons/*/__main__.py")
 

@@ -9,12 +9,12 @@ that a search under way may still find.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypedDict, TypeVar
 
 import msgspec
 
 from daemons import events
-from daemons.effects import Effect, Failed
+from daemons.effects import Failed
 from daemons.procedures import Procedure, Procedures, ask
 from daemons.terminal_server.license_servers import KnownServer, LicenseServers
 from tsproto import limits
@@ -66,19 +66,21 @@ def inquire(
             asked.append(server.name)
             copy = msgspec.structs.replace(question)
             outcome = yield from ask(server.endpoint, copy, answer, limits.REQUEST_SECONDS)
+            about = _of(question, server)
             match outcome:
-                case Refused():
+                case Refused(code=code):
                     refused_by[server.name] = outcome
-                    procedures.do(_refused(question, server, outcome))
-                    if outcome.code in DECISIONS:
+                    procedures.do(events.LicenseRequestRefused(**about, code=code))
+                    if code in DECISIONS:
                         break
-                case Failed():
+                case Failed(code=code, detail=detail):
                     servers.on_failed(server.endpoint)
-                    procedures.do(_unanswered(question, server, outcome))
+                    unanswered = events.LicenseRequestUnanswered(**about, code=code, detail=detail)
+                    procedures.do(unanswered)
                 case _:
                     if not (fault := fault_of(outcome)):
                         return Verdict(answer=outcome, asked=tuple(asked))
-                    procedures.do(_unusable(question, server, fault))
+                    procedures.do(events.LicenseRequestAnswerUnusable(**about, detail=fault))
         elif servers.may_find_more or not (refused_by or has_searched):
             has_searched = True
             yield from servers.searched()
@@ -89,29 +91,12 @@ def inquire(
     return Verdict(refusal=last, asked=tuple(asked))
 
 
-def _refused(question: Question, server: KnownServer, refused: Refused) -> Effect:
-    return events.LicenseRequestRefused(
-        trace_id=question.trace_id,
-        question=type(question).__name__,
-        server=server.name,
-        code=refused.code,
-    )
+class _Fields(TypedDict):
+    trace_id: str
+    question: str
+    server: str
 
 
-def _unanswered(question: Question, server: KnownServer, failed: Failed) -> Effect:
-    return events.LicenseRequestUnanswered(
-        trace_id=question.trace_id,
-        question=type(question).__name__,
-        server=server.name,
-        code=failed.code,
-        detail=failed.detail,
-    )
-
-
-def _unusable(question: Question, server: KnownServer, fault: str) -> Effect:
-    return events.LicenseRequestAnswerUnusable(
-        trace_id=question.trace_id,
-        question=type(question).__name__,
-        server=server.name,
-        detail=fault,
-    )
+def _of(question: Question, server: KnownServer) -> _Fields:
+    kind = type(question).__name__
+    return {"trace_id": question.trace_id, "question": kind, "server": server.name}

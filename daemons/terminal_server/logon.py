@@ -1,6 +1,6 @@
 """The logon phase of one client's link: prove who the user is, by a password, by the ticket of a
-redirect, or by the cookie of the session that this device showed last; find the place of their
-session; show it here, or send the client there.
+redirect, or by the cookie of the session that this device showed last; find their session; show it
+here, or send the client there.
 
 The link has one thing under way at a time, and the client may try again after a refusal.
 """
@@ -13,9 +13,9 @@ from daemons import events
 from daemons.effects import Close, Tell
 from daemons.procedures import Procedure, Procedures, look_up, verify
 from daemons.terminal_server.client import Client, Refusal
+from daemons.terminal_server.destinations import Destinations
 from daemons.terminal_server.directory import DirectoryLink
 from daemons.terminal_server.lifecycle import Lifecycle
-from daemons.terminal_server.placement import Placement
 from daemons.terminal_server.sessions import Session
 from daemons.terminal_server.validation import Validations
 from tsproto import limits
@@ -50,14 +50,14 @@ class Logon:
         procedures: Procedures,
         directory: DirectoryLink,
         lifecycle: Lifecycle,
-        placement: Placement,
+        destinations: Destinations,
         validations: Validations,
     ) -> None:
         self._procedures = procedures
         self._do = procedures.do
         self._directory = directory
         self._lifecycle = lifecycle
-        self._placement = placement
+        self._destinations = destinations
         self._validations = validations
 
     def log_on(self, client: Client) -> Procedure[None]:
@@ -67,12 +67,12 @@ class Logon:
             request = yield from client.inbox.hear(LogonRequest)
             client.columns, client.rows = request.columns, request.rows
             try:
-                place = yield from self._place(client, request)
-                if isinstance(place, SessionPlaced):
-                    self._redirect(client, place)
-                elif (yield from self._lifecycle.show(client, place)):
+                found = yield from self._find(client, request)
+                if isinstance(found, SessionPlaced):
+                    self._redirect(client, found)
+                elif (yield from self._lifecycle.show(client, found)):
                     now = self._procedures.now
-                    self._do(*self._validations.on_logon(client, place.user_name, now))
+                    self._do(*self._validations.on_logon(client, found.user_name, now))
                 return
             except Refusal as refusal:
                 attempts_left -= isinstance(refusal, WrongPassword)
@@ -80,14 +80,14 @@ class Logon:
             if not attempts_left:
                 break
         else:
-            yield from client.inbox.hear(LogonRequest)
+            yield from client.inbox.hear(LogonRequest)  # the one that is too many
         detail = (
             f"too many logons failed on this connection; connect again; trace {client.trace_id}"
         )
         self._do(Close(client.peer, ErrorCode.TOO_MANY_ATTEMPTS, detail, client.trace_id))
 
-    def _place(self, client: Client, request: LogonRequest) -> Procedure[SessionPlaced | Session]:
-        """Prove the user, and find the place of their session."""
+    def _find(self, client: Client, request: LogonRequest) -> Procedure[SessionPlaced | Session]:
+        """Prove the user, and find their session."""
         match request.credential_kind:
             case Credential.PASSWORD:
                 return (yield from self._by_password(client, request))
@@ -108,7 +108,7 @@ class Logon:
         if not verified.accepted:
             detail = f"user name or password is wrong; trace {client.trace_id}"
             raise WrongPassword(ErrorCode.LOGON_FAILED, detail)
-        return (yield from self._placement.place(client, request, verified.system_user))
+        return (yield from self._destinations.find(client, request, verified.system_user))
 
     def _by_ticket(
         self, client: Client, request: LogonRequest
@@ -130,7 +130,7 @@ class Logon:
             unreachable_host="",
         )
         system_user = yield from self._system_user_of(client, here.user_name)
-        return (yield from self._placement.place(client, here, system_user, redeemed))
+        return (yield from self._destinations.find(client, here, system_user, redeemed))
 
     def _by_cookie(self, client: Client, request: LogonRequest) -> Procedure[Session]:
         """The cookie of an earlier connection, good for the session that it was given for."""

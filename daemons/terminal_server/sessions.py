@@ -125,22 +125,10 @@ class Session(msgspec.Struct, kw_only=True, eq=False):
 
 def restored(record: SessionRecord, now: float) -> Session:
     """A session that the keeper kept while the daemon was away: no client shows it any more."""
-    was_left = record.state is SessionState.DISCONNECTED and record.disconnected_at > 0
-    return Session(
-        session_id=record.session_id,
-        user_name=record.user_name,
-        system_user=record.system_user,
-        application=record.application,
-        created_at=record.created_at,
-        state=SessionState.DISCONNECTED,
-        disconnected_at=record.disconnected_at if was_left else int(now),
-        placement=record.placement,
-        columns=record.columns,
-        rows=record.rows,
-        device_id=record.device_id,
-        device_name=record.device_name,
-        cookie_hash=record.cookie_hash,
-    )
+    session = msgspec.convert(record, Session, from_attributes=True)
+    if session.state is not SessionState.DISCONNECTED or not session.disconnected_at:
+        session.disconnect(now)
+    return session
 
 
 class SessionTable:

@@ -10,7 +10,7 @@ from functools import partial
 
 import msgspec
 
-from clients.steps import Host
+from clients.logon.steps import Host
 from daemons.effects import Peer
 from daemons.settings import ServerAddress
 from tests.simulation import broken_by, faults, laws, swarm, versions

@@ -1,5 +1,4 @@
-"""Takes an authenticated user to their session: to another server, to one that is here, or to a new
-one.
+"""Finds the session of an authenticated user: on another server, here, or a new one.
 
 The directory decides where, in one step with reserving the place. Without it every server decides
 for itself ("fail open"): logons go on while it is away.
@@ -26,7 +25,7 @@ PLACING_SECONDS = 3.0
 PLACED_ANEW_MAX = 2
 
 
-class Placement:
+class Destinations:
     """A place that was reserved for a client that is lost meanwhile is not given back: another
     client of this user may be on its way to it. It is forgotten after RESERVATION_SECONDS."""
 
@@ -45,7 +44,7 @@ class Placement:
         self._lifecycle = lifecycle
         self._do = procedures.do
 
-    def place(
+    def find(
         self,
         client: Client,
         request: LogonRequest,

@@ -48,7 +48,11 @@ OFF: dict[str, dict[str, str]] = {
         "restored ledger": _RESTORED,
     },
     "a device comes in by a token of its own": {"restored ledger": _RESTORED},
-    "a validated device holds a full token while there are any": {"two versions": _IN_DOUBT},
+    "a token is renewed in its last days": {"clock steps": _STEPPED},
+    "a validated device holds a full token while there are any": {
+        "clock steps": _STEPPED,
+        "two versions": _IN_DOUBT,
+    },
     "placements rise": {"clock steps": _SET_BACK},
     "a full disk does not end a daemon": {"full disk": _FULL},
 }

@@ -79,7 +79,8 @@ class Farm:
         self.is_quiet = False  # nothing befalls it any more
         self.is_well = False  # and what befell it before is over
         self.struck: set[str] = set()
-        self.is_lender_unheard = False  # the answer to the next question of a license server
+        self.unheard: random.Random | None = None
+        """Set: the answer to the next question of a license server is lost."""
         self.quiet_visits: Counter[str] = Counter()
         self.users = tuple(f"user{number}" for number in range(made_of.users))
         self.passwords = {user: user.encode() for user in [*self.users, TOGETHER]}
@@ -280,7 +281,7 @@ class Farm:
         for node in self.nodes:
             node.disk.mend()
             node.crash_after_answer = node.crash_in_commit = 0.0
-            self.is_lender_unheard = False
+            self.unheard = None
             for other in self.nodes:
                 if node is not other:
                     self.network.heal(node.name, other.name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tests.simulation.node import Node
 from tests.simulation.store import Tables
 from tests.simulation.swarm import FAULTS
-from tsproto.limits import DAY_SECONDS
+from tsproto.limits import DAY_SECONDS, LENDING_SECONDS
 
 if TYPE_CHECKING:
     from tests.simulation.farm import Farm
@@ -68,12 +68,15 @@ def license_server_crash(farm: Farm, rng: random.Random) -> None:
 
 def lender_unheard(farm: Farm, rng: random.Random) -> None:
     """The answer to the next question that one license server asks another is lost."""
-    farm.is_lender_unheard = True
+    farm.unheard = rng
 
 
-def lose_the_answer(farm: Farm, answerer: Node, asker: str) -> None:
-    """The question has just come."""
-    farm.is_lender_unheard = False
+def lose_the_answer(farm: Farm, answerer: Node, asker: str, rng: random.Random) -> None:
+    """The question has just come. Sometimes its asker dies before it asks again."""
+    farm.unheard = None
+    if rng.random() < 0.4:
+        given_up = LENDING_SECONDS + rng.random()
+        farm.world.after(given_up, partial(_crash_and_return, farm, farm.node(asker)))
     farm.network.cut(answerer.name, asker, one_way=True)
     farm.world.trace(f"{answerer.name} is not heard by {asker}")
     farm.world.after(UNHEARD_SECONDS, partial(farm.network.heal, answerer.name, asker))

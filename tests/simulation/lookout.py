@@ -65,9 +65,9 @@ class Lookout:
             if isinstance(message, JoinFarm):
                 self._placements.joins(node, peer.name)
             self._placements.told(message)
-        if self._farm.is_lender_unheard and isinstance(message, LendLicense | RenewLicense):
+        if self._farm.unheard and isinstance(message, LendLicense | RenewLicense):
             if peer.role is Role.LICENSE_SERVER and self._farm.is_node(peer):
-                faults.lose_the_answer(self._farm, node, peer.name)
+                faults.lose_the_answer(self._farm, node, peer.name, self._farm.unheard)
         if caller.request_id:
             self._requests[node.name, node.life, peer.link, caller.request_id] = message
 

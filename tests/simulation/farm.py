@@ -31,7 +31,7 @@ from tests.simulation.misuse import Loot
 from tests.simulation.network import Network
 from tests.simulation.node import Kind, Node
 from tests.simulation.pipeliner import Pipeliner
-from tests.simulation.swarm import Swarm
+from tests.simulation.swarm import ROUNDS_MAX, Swarm
 from tests.simulation.watch import WatchedKind
 from tests.simulation.world import START, Violation, World
 from tsproto.identity import Identity
@@ -39,7 +39,7 @@ from tsproto.license_token import Claims
 from tsproto.limits import DISCOVERY_RETRY_SECONDS
 from tsproto.messages import Message, RenewLicense, Role
 
-TOGETHER = "dora"  # logs on from several devices in one instant, and hardly ever else
+BURSTS = 2  # in each round: a user logs on from several devices in one instant
 QUIET_SECONDS = 60.0
 REST_SECONDS = 0.3
 REST_STEPS_MAX = 100
@@ -83,7 +83,10 @@ class Farm:
         """Set: the answer to the next question of a license server is lost."""
         self.quiet_visits: Counter[str] = Counter()
         self.users = tuple(f"user{number}" for number in range(made_of.users))
-        self.passwords = {user: user.encode() for user in [*self.users, TOGETHER]}
+        crowds = [
+            together(number, burst) for number in range(ROUNDS_MAX) for burst in range(BURSTS)
+        ]
+        self.passwords = {user: user.encode() for user in [*self.users, *crowds]}
         self.nodes: list[Node] = []
         self.license_servers = self._make_license_servers()
         self.directory = self._node("directory", 3, SessionDirectoryKind())
@@ -249,9 +252,11 @@ class Farm:
         end = world.now + self.swarm.seconds
         for device in self.devices:
             world.after(10 * rng.random(), partial(device.live, self.users))
-        if "in one instant" in self.swarm.work and rng.random() < 0.6:
-            for device in self.devices[:3]:
-                world.at(world.now + 12, partial(device.begin, TOGETHER, in_a_hurry=True))
+        if "in one instant" in self.swarm.work:
+            for burst in range(BURSTS):
+                when = world.now + 12 + (burst * self.swarm.seconds) // 3
+                for device in self.devices[:3]:
+                    world.at(when, partial(device.begin, together(number, burst), in_a_hurry=True))
             world.saw("logons in one instant")
         faults.plan(self, world.now, end)
         world.run_until(end)
@@ -351,6 +356,11 @@ class Farm:
             for session_id, program in kind.programs.items()
             if (program.user_name, program.application, program.command) == (user, "", "")
         }
+
+
+def together(number: int, burst: int) -> str:
+    """Who logs on from several devices in one instant in this round, and never else."""
+    return f"crowd{number}-{burst}"
 
 
 def _renewal(claims: Claims, device_id: bytes) -> RenewLicense:

@@ -68,6 +68,7 @@ WORK = (
 )
 # Not in the quiet phase, in which everybody must get in.
 CARELESS = frozenset({"misuse", "pipelining", "wrong passwords"})
+ROUNDS_MAX = 4
 CALM_CHANCE = 0.25
 
 
@@ -116,6 +117,6 @@ def draw(seed: int) -> Swarm:
         devices=rng.randint(3, 7),
         users=rng.randint(2, 4),
         tokens=1 if "few tokens" in work else rng.randint(2, 6),
-        rounds=rng.randint(2, 4),
+        rounds=rng.randint(2, ROUNDS_MAX),
         seconds=rng.choice((25.0, 45.0, 60.0)),
     )

@@ -51,6 +51,7 @@ PURE = (
     "daemons/license_server/*",
     "daemons/session_directory/*",
     "daemons/terminal_server/*",
+    "daemons/copied.py",
     "daemons/effects.py",
     "daemons/events.py",
     "daemons/procedures.py",

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from daemons import events
+from daemons.copied import copied
 from daemons.effects import Answer, Caller, Close, Effect, Peer
 from daemons.session_directory import records
 from daemons.session_directory.policy import Load
@@ -69,15 +70,11 @@ class Farm:
     def rows(self) -> list[ServerRow]:
         """All terminal servers, by name."""
         return [
-            ServerRow(
-                name=server.name,
-                address=server.address,
-                port=server.port,
-                state=server.state,
-                weight=server.weight,
+            copied(
+                ServerRow,
+                server,
                 sessions=self._sessions.count(server.name),
                 pending=self._reservations.pending(server.name),
-                joined_at=server.joined_at,
             )
             for server in sorted(self._servers.values(), key=lambda server: server.name)
         ]
@@ -104,15 +101,8 @@ class Farm:
         known = self._servers.get(name)
         older = self._older_link(caller.peer)
         self._lost.pop(name, None)
-        self._servers[name] = Server(
-            name=name,
-            peer=caller.peer,
-            address=request.address,
-            port=request.port,
-            incarnation=request.incarnation,
-            weight=request.weight,
-            sessions_max=request.sessions_max,
-            joined_at=int(now),
+        self._servers[name] = copied(
+            Server, request, name=name, peer=caller.peer, joined_at=int(now)
         )
         restarted = known is not None and known.incarnation != request.incarnation
         return [

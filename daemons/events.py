@@ -11,12 +11,11 @@ TermService (1003, 1004, 1011, 1028, 1280, 1281), TermServLicensing (8, 21) and 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Annotated, Any, ClassVar, TypeAlias, dataclass_transform
+from typing import Annotated, ClassVar, TypeAlias, dataclass_transform
 
-import msgspec
 from msgspec import Meta
 
-from daemons.effects import Effect
+from daemons.effects import Declared, Effect
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     DeviceId,
@@ -58,18 +57,8 @@ Found: TypeAlias = Annotated[str, Meta(description="how its address was found: l
 Count: TypeAlias = Annotated[int, Meta(description="how many there are")]
 
 
-class EventMeta(msgspec.StructMeta):
-    """Takes an event's level and number beside its name: `tag="store.failed", level=…`."""
-
-    def __new__(
-        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any
-    ) -> EventMeta:
-        said = {word: options.pop(word) for word in ("level", "number") if word in options}
-        return super().__new__(mcs, name, bases, namespace | said, kw_only=True, **options)
-
-
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-class Event(Effect, frozen=True, tag_field="event", metaclass=EventMeta):
+class Event(Effect, frozen=True, tag_field="event", metaclass=Declared):
     level: ClassVar[Level] = Level.INFO
     number: ClassVar[int] = 0
     """Of the event that Windows logs for this; 0 where it logs none."""

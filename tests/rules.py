@@ -272,7 +272,8 @@ def _starts_a_daemon(found: Import) -> bool:
 def the_store_knows_no_core(file: File) -> list[str]:
     if not file.path.startswith("daemons/store/"):
         return []
-    contract = ("daemons.store", "daemons.effects.Record", "daemons.effects.Persist", "tsproto")
+    contract = ("daemons.store", "daemons.effects.Record", "daemons.effects.Persist")
+    contract += ("daemons.files", "tsproto")
     beyond = [
         found
         for found in file.imports()

@@ -29,8 +29,6 @@ from tsproto import identity, limits
 from tsproto.errors import LicenseError
 from tsproto.license_token import read_claims
 
-DEVICE_NAME_CHARACTERS = 64
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -152,7 +150,7 @@ def _name_of_device(folder: Path, wanted: str) -> str:
 
 
 def _cleaned(name: str) -> str:
-    return _CONTROL.sub("", name).strip()[:DEVICE_NAME_CHARACTERS]
+    return _CONTROL.sub("", name).strip()[: limits.DEVICE_NAME_CHARACTERS]
 
 
 def _read_license(file: Path) -> License | None:

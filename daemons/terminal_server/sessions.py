@@ -100,9 +100,10 @@ class Session(msgspec.Struct, kw_only=True, eq=False):
 
 def restored(record: SessionRecord, now: float) -> Session:
     """A session that the keeper kept while the daemon was away: no client shows it any more."""
-    was_left = record.state is SessionState.DISCONNECTED and record.disconnected_at > 0
-    left_at = record.disconnected_at if was_left else int(now)
-    return copied(Session, record, state=SessionState.DISCONNECTED, disconnected_at=left_at)
+    session = copied(Session, record)
+    if session.state is not SessionState.DISCONNECTED or not session.disconnected_at:
+        session.disconnect(now)
+    return session
 
 
 class SessionTable:

@@ -51,13 +51,7 @@ LICENSE_SERVER = frozenset({Role.LICENSE_SERVER})
 SESSION_DIRECTORY = frozenset({Role.SESSION_DIRECTORY})
 ADMINISTRATOR = frozenset({Role.ADMINISTRATOR})
 OPENED = frozenset(
-    {
-        LinkState.SERVICE,
-        LinkState.LICENSING,
-        LinkState.LOGON,
-        LinkState.SESSION,
-        LinkState.LEAVING,
-    }
+    {LinkState.SERVICE, LinkState.LICENSING, LinkState.LOGON, LinkState.SESSION, LinkState.LEAVING}
 )
 
 

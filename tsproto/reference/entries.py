@@ -21,10 +21,7 @@ from tsproto.requirements import CHAPTERS
 _BY_NAME = {found.__name__: found for found in TABLE.values()}
 _ARRAYS: list[type[msgspec.Struct]] = [*ROWS, Query, Answer, Claims]
 _STRUCTS = {found.__name__: found for found in _ARRAYS}
-ROLE_WORDS = {
-    messages.EVERYBODY: "everybody",
-    messages.DAEMONS: "every daemon",
-}
+ROLE_WORDS = {messages.EVERYBODY: "everybody", messages.DAEMONS: "every daemon"}
 
 
 class Cause(msgspec.Struct, frozen=True):

@@ -194,11 +194,7 @@ async def listen(
     is not loopback, unless `plain_anywhere`.
     """
     local = LocalIdentity(
-        role=role,
-        name=name,
-        farm=farm,
-        listen_tls=tls,
-        plain_anywhere=plain_anywhere,
+        role=role, name=name, farm=farm, listen_tls=tls, plain_anywhere=plain_anywhere
     )
     return Listener(
         bind(host, port, local),

@@ -20,6 +20,15 @@ class Role(IntEnum):
     SESSION_DIRECTORY = 4
     ADMINISTRATOR = 5
 
+    @property
+    def noun(self) -> str:
+        return self.name.lower().replace("_", " ")
+
+    @property
+    def words(self) -> str:
+        """The role as a person reads it, as in "a terminal server"."""
+        return f"{'an' if self is Role.ADMINISTRATOR else 'a'} {self.noun}"
+
 
 class LinkState(Enum):
     """How far a connection is. A client's goes OPENING, LICENSING, LOGON, SESSION; every other one

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tsproto import messages
 from tsproto.lawful import have_business
 from tsproto.messages import TABLE, Goodbye, Hello, LinkState, Role, Welcome
-from tsproto.reference.markdown import role_name, table
+from tsproto.reference.markdown import table
 
 # Where a connection begins and ends, in a Mermaid diagram.
 NOWHERE = "[*]"
@@ -44,7 +44,7 @@ def _transitions(opened: LinkState) -> Iterator[tuple[str, str, str]]:
 def who_may_dial() -> str:
     """Which role may dial which."""
     lines = [
-        (role_name(dialler), ", ".join(map(role_name, listeners(dialler))) or "none")
+        (dialler.noun, ", ".join(role.noun for role in listeners(dialler)) or "none")
         for dialler in Role
     ]
     return table(("dials", "what it may dial"), lines)

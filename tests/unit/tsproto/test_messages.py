@@ -15,6 +15,7 @@ from tsproto.messages import (
     Kind,
     LinkState,
     Message,
+    Role,
 )
 
 MESSAGES = list(TABLE.values())
@@ -86,5 +87,5 @@ def test_every_bound_of_the_table_can_be_written_as_a_schema() -> None:
 
 
 def test_roles_have_words() -> None:
-    assert messages.Role.TERMINAL_SERVER.words == "a terminal server"
-    assert messages.Role.ADMINISTRATOR.words == "an administrator"
+    assert Role.TERMINAL_SERVER.words == "a terminal server"
+    assert Role.ADMINISTRATOR.words == "an administrator"

@@ -59,9 +59,7 @@ TERMINAL_SERVER = frozenset({Role.TERMINAL_SERVER})
 LICENSE_SERVER = frozenset({Role.LICENSE_SERVER})
 SESSION_DIRECTORY = frozenset({Role.SESSION_DIRECTORY})
 ADMINISTRATOR = frozenset({Role.ADMINISTRATOR})
-OPENED = frozenset(
-    {LinkState.SERVICE, LinkState.LICENSING, LinkState.LOGON, LinkState.SESSION, LinkState.LEAVING}
-)
+OPENED = frozenset(LinkState) - {LinkState.OPENING, LinkState.CLOSED}
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -70,7 +70,7 @@ class LicenseServerCore:
 
     `records` are all rows of its store; `certificate` (DER) belongs to `key`; `instance` marks the
     broadcasts of this process. The daemon must not start on LedgerInconsistent (contradicting
-    records), nor on KeyPackConflict or LedgerFull (key packs of the configuration do not fit them).
+    records), nor on a Refusal (the configuration's key packs do not fit them).
     """
 
     def __init__(

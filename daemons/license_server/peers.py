@@ -63,14 +63,14 @@ class Peers:
         farm: str,
         name: str,
         pools: Pools,
-        next_ticket: Callable[[], int],
+        next_question_id: Callable[[], int],
         rng: Randomness,
         instance: bytes,
     ) -> None:
         self._settings = settings
         self._name = name
         self._pools = pools
-        self._next_ticket = next_ticket
+        self._next_question_id = next_question_id
         self._rng = rng
         self._search = Search(
             farm,
@@ -129,8 +129,8 @@ class Peers:
             for known in self._known.values()
         ]
 
-    def is_dialling(self, ticket: int) -> bool:
-        return ticket in self._dialling
+    def is_dialling(self, question_id: int) -> bool:
+        return question_id in self._dialling
 
     # --- links, inventories, datagrams --------------------------------------------------------
 
@@ -186,10 +186,10 @@ class Peers:
         """The peer gave no token: it is not asked again until its next inventory."""
         self._claims.pop(name, None)
 
-    def on_dial_failed(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
+    def on_dial_failed(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
         """A listed or once linked server is dialled again, after pauses that double up to
         INVENTORY_SECONDS; a candidate is forgotten."""
-        known = self._known.get(self._dialling.pop(ticket))
+        known = self._known.get(self._dialling.pop(question_id))
         if known is None:
             return []
         if known.found != "list" and not known.name:
@@ -284,9 +284,9 @@ class Peers:
         for known in self._known.values():
             if known.dial_at is not None and known.dial_at <= now:
                 known.dial_at = None
-                ticket = self._next_ticket()
-                self._dialling[ticket] = known.endpoint
-                effects.append(Dial(known.endpoint, ticket))
+                question_id = self._next_question_id()
+                self._dialling[question_id] = known.endpoint
+                effects.append(Dial(known.endpoint, question_id))
         return effects
 
     def _is_expected(self, name: str) -> bool:

@@ -80,7 +80,7 @@ class SessionDirectoryCore:
             case _:
                 return [Close(caller.peer, ErrorCode.OUT_OF_ORDER)]
 
-    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
+    def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
         raise AssertionError("the session directory asks nobody")
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:

@@ -66,7 +66,7 @@ class LicenseServers:
         self._reach: dict[Endpoint, _Reach] = {}
         self._known_before: dict[Endpoint, Candidate] = {}
         self._untried: dict[Endpoint, Candidate] = {}  # of those, the ones not dialled yet
-        self._dials: dict[Endpoint, int] = {}  # its ticket
+        self._dials: dict[Endpoint, int] = {}  # the id of its Dial
         self._links: dict[Endpoint, Peer] = {}
         self._searched: Promise[None] = Promise()
         self._due_at: float | None = None  # verify the chosen one, search again, or give up
@@ -179,7 +179,7 @@ class LicenseServers:
     def _dial_one(self, endpoint: Endpoint) -> list[Effect]:
         if endpoint in self._dials:
             return []
-        self._dials[endpoint] = self._procedures.next_ticket()
+        self._dials[endpoint] = self._procedures.next_question_id()
         return [Dial(endpoint, self._dials[endpoint])]
 
     def _give_up(self, now: float) -> list[Effect]:
@@ -282,9 +282,9 @@ class LicenseServers:
         self._reach[peer.dialled] = _Reach.UNREACHABLE
         return self._choose(now)
 
-    def on_dial_failed(self, ticket: int, failure: Failed, now: float) -> list[Effect]:
-        """Nothing follows for another's ticket, or one that was given up."""
-        dialled = [endpoint for endpoint, own in self._dials.items() if own == ticket]
+    def on_dial_failed(self, question_id: int, failure: Failed, now: float) -> list[Effect]:
+        """Nothing follows for another question, or a dial that was given up."""
+        dialled = [endpoint for endpoint, own in self._dials.items() if own == question_id]
         return self._on_unreachable(dialled[0], failure, now) if dialled else []
 
     def _on_unreachable(self, endpoint: Endpoint, failure: Failed, now: float) -> list[Effect]:

@@ -133,7 +133,7 @@ class Lifecycle:
     def _started(self, session: Session, terminal: str) -> Procedure[None]:
         """Start the session's program, then go on with the clients that wait for it."""
         started = yield from start_program(
-            lambda ticket: StartProgram(
+            lambda question_id: StartProgram(
                 session_id=session.session_id,
                 user_name=session.user_name,
                 system_user=session.system_user,
@@ -142,7 +142,7 @@ class Lifecycle:
                 columns=session.columns,
                 rows=session.rows,
                 terminal=terminal,
-                ticket=ticket,
+                question_id=question_id,
             )
         )
         promise, session.started = session.started, None

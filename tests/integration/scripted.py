@@ -68,8 +68,8 @@ class ScriptedCore:
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         return self.reply(caller, message)
 
-    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
-        self.told.put_nowait((ticket, outcome))
+    def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
+        self.told.put_nowait((question_id, outcome))
         return []
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:

@@ -22,7 +22,7 @@ from daemons.effects import (
     earliest,
 )
 from daemons.session_directory.farm import Farm
-from daemons.session_directory.placement import Placement
+from daemons.session_directory.placement import Placer
 from daemons.session_directory.reservations import Reservations
 from daemons.session_directory.session_index import SessionIndex
 from daemons.session_directory.tickets import Tickets
@@ -38,15 +38,20 @@ class SessionDirectoryCore:
     def __init__(self, settings: SessionDirectorySettings, *, name: str, rng: Randomness) -> None:
         self.name = name
         self.generation = rng.randbytes(16)
-        self._unsure_seconds = settings.server_lost_seconds
         self._sessions = SessionIndex()
         self._reservations = Reservations(settings.reservation_seconds)
         self._tickets = Tickets(settings.ticket_seconds, rng)
         self._farm = Farm(settings, self.generation, self._sessions, self._reservations)
-        self._placement = Placement(self._farm, self._sessions, self._reservations, self._tickets)
+        self._placer = Placer(
+            self._farm,
+            self._sessions,
+            self._reservations,
+            self._tickets,
+            unsure_seconds=settings.server_lost_seconds,
+        )
 
     def on_start(self, now: float) -> list[Effect]:
-        self._placement.unsure_until = now + self._unsure_seconds
+        self._placer.start(now)
         return []
 
     def on_peer_opened(self, peer: Peer, now: float) -> list[Effect]:
@@ -62,17 +67,17 @@ class SessionDirectoryCore:
     def _on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         match message:
             case messages.PlaceSession():
-                return self._placement.place(caller, message, now)
+                return self._placer.place(caller, message, now)
             case messages.UpdateSession():
-                return self._farm.update(caller.peer, message.session)
+                return self._farm.update_session(caller.peer, message.session)
             case messages.JoinFarm():
                 return self._farm.join(caller, message, now)
             case messages.SyncSessions():
                 return self._farm.synchronize(caller, message, now)
             case messages.RemoveSession():
-                return self._farm.remove(caller.peer, message)
+                return self._farm.remove_session(caller.peer, message)
             case messages.RedeemTicket():
-                return self._placement.redeem(caller, message, now)
+                return self._placer.redeem(caller, message, now)
             case messages.QuerySessions():
                 return self._query_sessions(caller, message)
             case messages.QueryServers():

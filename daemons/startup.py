@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import secrets
 import signal
-import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -27,7 +26,7 @@ from daemons.config import ConfigError, read_settings
 from daemons.effects import Record
 from daemons.links import bound
 from daemons.settings import DaemonSettings, IdentityFiles, TerminalServerSettings
-from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS
+from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS, Resources
 from daemons.store import Store, StoreError
 from daemons.store.memory import MemoryStore
 from daemons.store.sqlite import SqliteStore
@@ -52,18 +51,13 @@ class Credentials(msgspec.Struct, frozen=True):
     authority: bytes
 
 
-class Start(msgspec.Struct, Generic[S], frozen=True):
-    """What a daemon is started with. `listening` is bound, and accepts nobody yet. `records` is
-    what the store held, by kind, until a core has taken it."""
+class Start(Resources, Generic[S], frozen=True, kw_only=True):
+    """What a daemon is started with. `records` is what the store held, by kind, until a core has
+    taken it."""
 
     settings: S
     credentials: Credentials
-    identity: LocalIdentity
-    listening: socket.socket
-    connections_max: int
-    store: Store
     records: dict[type[Record], Sequence[Record]]
-    clock: Clock
     rng: secrets.SystemRandom
 
     @property

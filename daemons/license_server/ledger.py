@@ -14,7 +14,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from daemons.effects import Effect, Persist, Randomness, Record
-from daemons.license_server.pools import LedgerFull, LedgerInconsistent, Pools
+from daemons.license_server.pools import LedgerInconsistent, Pools, full
 from daemons.license_server.records import (
     JournalRecord,
     KeyPackRecord,
@@ -118,7 +118,7 @@ class Ledger:
     # --- changes ------------------------------------------------------------------------------
 
     def add_pack(self, pack: KeyPackRecord) -> Persist | None:
-        """None when the same pack was added before. Raises KeyPackConflict, LedgerFull."""
+        """None when the same pack was added before. Raises Refusal, as Pools.add."""
         if not self.pools.add(pack):
             return None
         detail = f"{pack.key_pack}: {pack.tokens} of {pack.product} {pack.product_version}"
@@ -126,7 +126,7 @@ class Ledger:
         return Persist(put=(pack, entry))
 
     def issue_temporary(self, request: AcquireLicense, now: float) -> tuple[LicenseRecord, Persist]:
-        """Raises LedgerFull at DEVICES_MAX or POOLS_MAX."""
+        """Raises Refusal(LEDGER_FULL) at DEVICES_MAX or POOLS_MAX."""
         self._check_room(holder_of(request))
         self.pools.pool(request.product, request.product_version)
         license = LicenseRecord(
@@ -152,7 +152,7 @@ class Ledger:
     ) -> tuple[LicenseRecord, Persist]:
         """Take a token from `pack`; `through` is the peer that asked for it.
 
-        Raises LedgerFull at DEVICES_MAX.
+        Raises Refusal(LEDGER_FULL) at DEVICES_MAX.
         """
         self._check_room(holder_of(request))
         license = LicenseRecord(
@@ -183,7 +183,7 @@ class Ledger:
     def raise_temporary(self, license: LicenseRecord, product_version: int, now: float) -> Persist:
         """Let a temporary token count for a newer version; its id and end stay the same.
 
-        Raises LedgerFull at POOLS_MAX.
+        Raises Refusal(LEDGER_FULL) at POOLS_MAX.
         """
         self.pools.pool(license.product, product_version)
         raised = replace(license, product_version=product_version)
@@ -308,7 +308,7 @@ class Ledger:
 
     def _check_room(self, holder: Holder) -> None:
         if holder not in self._by_holder and len(self._by_holder) >= limits.DEVICES_MAX:
-            raise LedgerFull(f"a license server keeps at most {limits.DEVICES_MAX} devices")
+            raise full(f"{limits.DEVICES_MAX} devices")
 
     def _sorted_ids(self) -> list[bytes]:
         # Mostly one sorted run with a short tail, which is what list.sort is quick at.

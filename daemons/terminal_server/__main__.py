@@ -66,11 +66,7 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
         )
         shell = Shell(
             core,
-            identity=start.identity,
-            listening=start.listening,
-            connections_max=start.connections_max,
-            store=start.store,
-            clock=start.clock,
+            start,
             discovery=settings.discovery,
             performers={**sessions.performers, **checks.performers},
             traffic=sessions,

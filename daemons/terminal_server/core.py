@@ -37,28 +37,10 @@ from daemons.terminal_server.records import ServerRecord, SessionRecord
 from daemons.terminal_server.server_row import GracePeriod, ServerRow, SessionIds
 from daemons.terminal_server.sessions import Session, SessionTable
 from daemons.terminal_server.validation import Validations
-from tsproto import limits
+from tsproto import limits, messages
 from tsproto.errors import ErrorCode
 from tsproto.license_token import Verifier
-from tsproto.messages import (
-    Authority,
-    DisconnectSession,
-    JoinFarm,
-    LicenseInfo,
-    LicenseStored,
-    LogoffSession,
-    LogonRequest,
-    Message,
-    QueryAuthority,
-    QueryLicenseServers,
-    QuerySessions,
-    ResizeSession,
-    Role,
-    Sessions,
-)
-from tsproto.messages import (
-    LicenseServers as LicenseServersAnswer,
-)
+from tsproto.messages import Message, Role
 
 TRACE_ID_BYTES = 5  # ten characters that a person can read out
 
@@ -100,7 +82,7 @@ class TerminalServerCore:
         )
         self._directory = DirectoryLink(
             _directory_of(settings),
-            JoinFarm(
+            messages.JoinFarm(
                 address=settings.listen.advertise or settings.listen.host,
                 port=port,
                 incarnation=incarnation,
@@ -217,11 +199,11 @@ class TerminalServerCore:
 
     def _on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         match message:
-            case QueryAuthority():
-                return [Answer(caller, Authority(certificate=self._authority))]
-            case QueryLicenseServers():
+            case messages.QueryAuthority():
+                return [Answer(caller, messages.Authority(certificate=self._authority))]
+            case messages.QueryLicenseServers():
                 return [Answer(caller, self._license_servers())]
-            case QuerySessions():
+            case messages.QuerySessions():
                 return [Answer(caller, self._sessions(message))]
             case _ if caller.peer.role is Role.CLIENT:
                 client = self._clients.get(caller.peer.link)
@@ -239,11 +221,11 @@ class TerminalServerCore:
         if session is not None:
             return self._on_session_message(client, session, message, now)
         match message:
-            case LicenseInfo() | LicenseStored() if client.license is None:
+            case messages.LicenseInfo() | messages.LicenseStored() if client.license is None:
                 detail = f"{type(message).__name__} does not come now in the licensing phase"
                 refusal = Refusal(ErrorCode.OUT_OF_ORDER, detail)
                 return self._procedures.interrupt(client.peer, refusal, now)
-            case LogonRequest() if client.license is not None:
+            case messages.LogonRequest() if client.license is not None:
                 detail = "an earlier LogonRequest is not answered yet"
                 close = Close(client.peer, ErrorCode.OUT_OF_ORDER, detail, client.trace_id)
             case _:
@@ -254,11 +236,11 @@ class TerminalServerCore:
         self, client: Client, session: Session, message: Message, now: float
     ) -> list[Effect]:
         match message:
-            case ResizeSession():
+            case messages.ResizeSession():
                 return self._lifecycle.resize(session, message.columns, message.rows)
-            case LogoffSession():
+            case messages.LogoffSession():
                 return self._lifecycle.log_off(session)
-            case DisconnectSession():
+            case messages.DisconnectSession():
                 code, detail = ErrorCode.DISCONNECTED_BY_USER, "disconnected; the session goes on"
                 close = Close(client.peer, code, detail, client.trace_id)
             case _:
@@ -284,10 +266,12 @@ class TerminalServerCore:
 
     # --- what administrators ask ----------------------------------------------------------------
 
-    def _license_servers(self) -> LicenseServersAnswer:
-        return LicenseServersAnswer(servers=self._servers.rows(), grace_ends_at=self._grace.ends_at)
+    def _license_servers(self) -> messages.LicenseServers:
+        return messages.LicenseServers(
+            servers=self._servers.rows(), grace_ends_at=self._grace.ends_at
+        )
 
-    def _sessions(self, query: QuerySessions) -> Sessions:
+    def _sessions(self, query: messages.QuerySessions) -> messages.Sessions:
         """This server's own list, the sessions of single commands included."""
         rows = [
             session.row(self._name)
@@ -295,7 +279,9 @@ class TerminalServerCore:
             if (self._name, session.session_id) > (query.after_host, query.after_id)
             and query.user_name in ("", session.user_name)
         ]
-        return Sessions(sessions=rows[: limits.PAGE_ROWS], more=len(rows) > limits.PAGE_ROWS)
+        return messages.Sessions(
+            sessions=rows[: limits.PAGE_ROWS], more=len(rows) > limits.PAGE_ROWS
+        )
 
 
 def _of_type(kind: type[R], records: Mapping[type[Record], Sequence[Record]]) -> list[R]:

@@ -20,7 +20,7 @@ from daemons.effects import (
 )
 from daemons.links import bound
 from daemons.settings import Listen
-from daemons.shell import Shell
+from daemons.shell import Resources, Shell
 from daemons.store import StoreError
 from daemons.store.memory import MemoryStore
 from daemons.switchboard import Step
@@ -117,10 +117,7 @@ class Daemon:
         self.port: int = listening.getsockname()[1]
         self.shell = Shell(
             self.core,
-            identity=identity,
-            listening=listening,
-            store=self.store,
-            clock=self.clock,
+            Resources(identity=identity, listening=listening, store=self.store, clock=self.clock),
             reports=self.reports,
             **options,
         )

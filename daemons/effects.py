@@ -10,8 +10,9 @@ draws randomness that was not handed in. `daemons.switchboard` performs effects,
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping, Sequence
 from inspect import get_annotations
-from typing import Any, ClassVar, Protocol, TypeAlias, dataclass_transform
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -81,6 +82,14 @@ class Record(msgspec.Struct, frozen=True, metaclass=Declared):
 
     table: ClassVar[str]
     key: ClassVar[tuple[str, ...]]
+
+
+R = TypeVar("R", bound=Record)
+Records: TypeAlias = Mapping[type[Record], Sequence[Record]]
+
+
+def records_of(kind: type[R], records: Records) -> list[R]:
+    return [record for record in records.get(kind, ()) if isinstance(record, kind)]
 
 
 class Durable(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ import contextlib
 import secrets
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from daemons import descriptors, events, logs
 from daemons.clock import Clock, ClockFileError
 from daemons.config import ConfigError, read_settings
-from daemons.effects import Record
+from daemons.effects import Record, Records
 from daemons.links import bound
 from daemons.settings import DaemonSettings, IdentityFiles, TerminalServerSettings
 from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS, Resources
@@ -66,7 +66,7 @@ class Start(Resources, Generic[S], frozen=True, kw_only=True):
         port: int = self.listening.getsockname()[1]
         return port
 
-    def take_records(self) -> Mapping[type[Record], Sequence[Record]]:
+    def take_records(self) -> Records:
         """Once: a license server's journal is long, and is not to stay in memory."""
         taken = dict(self.records)
         self.records.clear()

@@ -7,8 +7,6 @@ renewed returns to its pool when it expires.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
@@ -23,7 +21,7 @@ from daemons.effects import (
     Outcome,
     Peer,
     Randomness,
-    Record,
+    Records,
     SendDatagram,
     earliest,
 )
@@ -64,7 +62,7 @@ class LicenseServerCore:
         port: int,
         key: Ed25519PrivateKey,
         certificate: bytes,
-        records: Mapping[type[Record], Sequence[Record]],
+        records: Records,
         rng: Randomness,
         instance: bytes,
     ) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
-from daemons.effects import Effect, Persist, Randomness, Record
+from daemons.effects import Effect, Persist, Randomness, Record, Records, records_of
 from daemons.license_server.pools import LedgerInconsistent, Pools, full
 from daemons.license_server.records import (
     JournalRecord,
@@ -25,8 +24,6 @@ from tsproto import limits
 from tsproto.license_token import Holder, holder_of
 from tsproto.messages import AcquireLicense, LendLicense, LicenseKind
 
-R = TypeVar("R", bound=Record)
-
 LICENSE_ID_BYTES = 16
 
 
@@ -36,7 +33,7 @@ class Ledger:
     Raises LedgerInconsistent for records that contradict each other.
     """
 
-    def __init__(self, records: Mapping[type[Record], Sequence[Record]], rng: Randomness) -> None:
+    def __init__(self, records: Records, rng: Randomness) -> None:
         self._rng = rng
         self.pools = Pools()
         self._licenses: dict[bytes, LicenseRecord] = {}
@@ -47,13 +44,13 @@ class Ledger:
         self._loans: dict[tuple[Holder, str], tuple[LoanRecord, ...]] = {}
         self.sequence = 0
         self.latest = 0
-        for pack in _of(records, KeyPackRecord):
+        for pack in records_of(KeyPackRecord, records):
             self.pools.add(pack)
-        for license in _of(records, LicenseRecord):
+        for license in records_of(LicenseRecord, records):
             self._load(license)
-        for loan in _of(records, LoanRecord):
+        for loan in records_of(LoanRecord, records):
             self._remember_loan(loan)
-        for entry in _of(records, JournalRecord):
+        for entry in records_of(JournalRecord, records):
             self._follow(entry)
 
     # --- queries ------------------------------------------------------------------------------
@@ -392,7 +389,3 @@ def _excludes(one: LicenseRecord, other: LicenseRecord) -> bool:
     each version."""
     is_temporary = one.kind is LicenseKind.TEMPORARY
     return is_temporary or one.product_version == other.product_version
-
-
-def _of(records: Mapping[type[Record], Sequence[Record]], kind: type[R]) -> list[R]:
-    return [record for record in records.get(kind, ()) if isinstance(record, kind)]

@@ -25,6 +25,7 @@ from daemons.effects import (
 from daemons.license_server.pools import Pools
 from daemons.settings import Discovery
 from tsproto import limits
+from tsproto.discovery import Search, scopes_of
 from tsproto.errors import ErrorCode
 from tsproto.messages import AnnounceInventory, InventoryRow, LicenseServerRow
 
@@ -67,15 +68,14 @@ class Peers:
         self._settings = settings
         self._name = name
         self._pools = pools
-        self._finder = Finder(
+        self._search = Search(
             farm,
-            settings,
-            next_question_id=next_question_id,
-            rng=rng,
+            scopes_of(settings.workgroup, settings.domain, settings.site),
+            window_seconds=settings.window_seconds,
             every_scope=True,
             instance=instance,
         )
-        self._search = self._finder.search
+        self._finder = Finder(next_question_id, rng)
         self._search_at: float | None = None
         self._searched_at = 0.0
         self._known: dict[Endpoint, KnownServer] = {}
@@ -126,7 +126,7 @@ class Peers:
         ]
 
     def is_dialling(self, question_id: int) -> bool:
-        return self._finder.is_dial(question_id)
+        return question_id in self._finder.dials
 
     # --- links, inventories, datagrams --------------------------------------------------------
 
@@ -240,10 +240,10 @@ class Peers:
 
     def _begin_search(self, now: float) -> list[Effect]:
         self._search_at, self._searched_at = None, now
-        return self._finder.begin(now)
+        return self._finder.ask(self._search.start, now)
 
     def _next_scope(self, now: float) -> list[Effect]:
-        asked = self._finder.on_deadline(now)
+        asked = self._finder.ask(self._search.on_deadline, now)
         if not self._search.searching:
             self._take_candidates(now)
         return asked

@@ -6,8 +6,7 @@ to license servers and to the session directory are dialled; administrators only
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Collection, Hashable
 
 from daemons import events
 from daemons.effects import (
@@ -21,8 +20,9 @@ from daemons.effects import (
     Outcome,
     Peer,
     Randomness,
-    Record,
+    Records,
     earliest,
+    records_of,
 )
 from daemons.procedures import Inbox, Procedure, Procedures
 from daemons.settings import TerminalServerSettings
@@ -44,8 +44,6 @@ from tsproto.messages import Message, Role
 
 TRACE_ID_BYTES = 5  # ten characters that a person can read out
 
-R = TypeVar("R", bound=Record)
-
 
 class TerminalServerCore:
     """`port` is where it listens, `running` the sessions that the keeper still runs, `incarnation`
@@ -60,19 +58,19 @@ class TerminalServerCore:
         verifier: Verifier,
         rng: Randomness,
         incarnation: bytes,
-        records: Mapping[type[Record], Sequence[Record]],
+        records: Records,
         running: Collection[int],
         authority: bytes = b"",
     ) -> None:
         self._name = name
         self._rng = rng
         self._authority = authority
-        self._records = _of_type(SessionRecord, records)
+        self._records = records_of(SessionRecord, records)
         self._running = frozenset(running)
         self._clients: dict[int, Client] = {}  # by link
         self._procedures = procedures = Procedures()
         self._table = SessionTable()
-        own = [*_of_type(ServerRecord, records), ServerRecord(name=name)]
+        own = [*records_of(ServerRecord, records), ServerRecord(name=name)]
         self._row = ServerRow(own[0])
         self._grace = GracePeriod(self._row, settings.grace_days)
         used = [*(record.session_id for record in self._records), *sorted(running)]
@@ -282,10 +280,6 @@ class TerminalServerCore:
         return messages.Sessions(
             sessions=rows[: limits.PAGE_ROWS], more=len(rows) > limits.PAGE_ROWS
         )
-
-
-def _of_type(kind: type[R], records: Mapping[type[Record], Sequence[Record]]) -> list[R]:
-    return [record for record in records.get(kind, ()) if isinstance(record, kind)]
 
 
 def _directory_of(settings: TerminalServerSettings) -> Endpoint | None:

@@ -23,7 +23,7 @@ from daemons.effects import Effect, Endpoint, Failed, Peer, Randomness
 from daemons.procedures import Procedure, Procedures, Promise, outcome_of
 from daemons.settings import Discovery
 from tsproto import limits
-from tsproto.discovery import Candidate
+from tsproto.discovery import Candidate, Search, scopes_of
 from tsproto.messages import LicenseServerRow, Role
 
 # All candidates are dialled at once; one that is silent for so long is not there.
@@ -57,10 +57,9 @@ class LicenseServers:
         self._procedures = procedures
         self._discovery = discovery
         self._rng = rng
-        self._finder = Finder(
-            farm, discovery, next_question_id=procedures.next_question_id, rng=rng
-        )
-        self._search = self._finder.search
+        scopes = scopes_of(discovery.workgroup, discovery.domain, discovery.site)
+        self._search = Search(farm, scopes, window_seconds=discovery.window_seconds)
+        self._finder = Finder(procedures.next_question_id, rng)
         self._known: list[KnownServer] = []  # the chosen one first
         self._is_searching = False
         self._first: Candidate | None = None  # dialled before this search's answers were all in
@@ -125,7 +124,7 @@ class LicenseServers:
         if self._discovery.servers:
             listed = [Candidate(s.name, s.host, s.port, "list") for s in self._discovery.servers]
             return self._dial(listed, now)
-        asked = self._finder.begin(now)
+        asked = self._finder.ask(self._search.start, now)
         return [events.LicenseServerSearching(), *asked] if asked else self._dial([], now)
 
     def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> list[Effect]:
@@ -149,7 +148,7 @@ class LicenseServers:
         return self._verify(self._known[0], now) if self._known else self.search(now)
 
     def _search_on(self, now: float) -> list[Effect]:
-        asked = self._finder.on_deadline(now)
+        asked = self._finder.ask(self._search.on_deadline, now)
         return asked or self._dial(self._shuffled(self._search.found), now)
 
     def _shuffled(self, candidates: list[Candidate]) -> list[Candidate]:
@@ -203,7 +202,7 @@ class LicenseServers:
     def _search_further(self, now: float) -> list[Effect] | None:
         """No server was reached: try the scopes that are left, then the servers known before; None
         when those were tried too."""
-        if asked := self._finder.next_scope(now):
+        if asked := self._finder.ask(self._search.next_scope, now):
             self._reach = {}
             return asked
         return self._dial([*self._untried.values()], now) if self._untried else None

@@ -7,47 +7,30 @@ import random
 
 from daemons.discovery import Finder, endpoint_of
 from daemons.effects import Broadcast, Dial, Endpoint
-from daemons.settings import Discovery, ServerAddress
-from tsproto.discovery import Scope, decode_query
+from daemons.settings import ServerAddress
+from tsproto.discovery import Scope, Search, decode_query, scopes_of
 from tsproto.messages import Role
 
 SERVER = Endpoint(Role.LICENSE_SERVER, "127.0.0.1", 7002, "license-a")
 
 
-def finder(**scopes: str) -> Finder:
+def finder() -> Finder:
     question_ids = itertools.count(1)
-    settings = Discovery(window_seconds=2.0, **scopes)  # type: ignore[arg-type]
-    return Finder(
-        "farm", settings, next_question_id=lambda: next(question_ids), rng=random.Random(1)
-    )
+    return Finder(lambda: next(question_ids), random.Random(1))
 
 
-def scope_asked(effects: list[object]) -> Scope:
-    [broadcast] = effects
-    assert isinstance(broadcast, Broadcast)
-    query = decode_query(broadcast.datagram)
-    assert query is not None
-    return query.scope
+def test_each_query_has_a_nonce_of_its_own() -> None:
+    found = finder()
+    search = Search("farm", scopes_of("lab", "", "north"), window_seconds=2.0)
+    first, second = found.ask(search.start, 0.0), found.ask(search.next_scope, 1.0)
+    asked = [decode_query(one.datagram) for one in first + second if isinstance(one, Broadcast)]
+    assert [query.scope for query in asked if query] == [Scope.WORKGROUP, Scope.SITE]
+    assert len({query.nonce for query in asked if query}) == 2
 
 
-def test_scopes_are_asked_in_their_order() -> None:
-    found = finder(workgroup="lab", site="north")
-    assert scope_asked([*found.begin(0.0)]) is Scope.WORKGROUP
-    assert found.on_deadline(1.9) == []
-    assert scope_asked([*found.on_deadline(2.0)]) is Scope.SITE
-    assert found.on_deadline(4.0) == []
-    assert not found.search.searching
-
-
-def test_a_scope_whose_servers_are_of_no_use_is_followed_by_the_next() -> None:
-    found = finder(workgroup="lab", site="north")
-    found.begin(0.0)
-    assert scope_asked([*found.next_scope(1.0)]) is Scope.SITE
-    assert found.next_scope(1.0) == []
-
-
-def test_without_scopes_nobody_is_asked() -> None:
-    assert finder().begin(0.0) == []
+def test_without_a_scope_to_ask_nothing_is_sent() -> None:
+    search = Search("farm", (), window_seconds=2.0)
+    assert finder().ask(search.start, 0.0) == []
 
 
 def test_an_endpoint_is_dialled_once_at_a_time() -> None:
@@ -55,7 +38,6 @@ def test_an_endpoint_is_dialled_once_at_a_time() -> None:
     assert found.dial(SERVER) == [Dial(SERVER, 1)]
     assert found.dial(SERVER) == []
     assert found.is_dialling(SERVER)
-    assert found.is_dial(1)
     assert found.failed(1) == SERVER
     assert found.dial(SERVER) == [Dial(SERVER, 2)]
 

@@ -120,7 +120,8 @@ def connect(
             plain=plain,
             observer=observer,
         )
-        finished, signal = asyncio.run(_run(plan, device, dialler, surface))
+        client = Client(plan, device, dialler, surface, secrets.SystemRandom())
+        finished, signal = asyncio.run(surface.run(client))
     report(finished, is_interactive=not command)
     if finished.code in WORTHLESS_LICENSE:
         say(f"to begin anew as another device, delete {device.folder / 'licenses'}")
@@ -170,13 +171,6 @@ def _traced(file: Path | None, with_secrets: bool) -> AbstractContextManager[Obs
     from clients.trace import recording  # and msgpack, for those who trace
 
     return recording(file, time.time, with_secrets)
-
-
-async def _run(
-    plan: Plan, device: Device, dialler: Dialler, surface: Pipe | Terminal
-) -> tuple[Finished, int]:
-    client = Client(plan, device, dialler, surface, secrets.SystemRandom())
-    return await surface.run(client)
 
 
 def report(finished: Finished, is_interactive: bool) -> None:

@@ -60,17 +60,16 @@ class Target(msgspec.Struct, frozen=True):
     def daemons(self, role: Role) -> list[Daemon]:
         """The daemons of this role to ask. Raises TsfarmError when there are none."""
         if self.hosts:
-            return [Daemon(role, self._with_port(host, role)) for host in self.hosts]
+            return [
+                Daemon(role, host if host.port else Host(host.address, PORTS[role]))
+                for host in self.hosts
+            ]
         if self.lab is None:
             raise click.UsageError("give --server HOST[:PORT], or --lab DIR")
         found = [daemon for daemon in self.lab.daemons if daemon.role is role]
         if not found:
             raise TsfarmError(f"the lab in {self.lab.folder} has no {identity.ROLE_WORDS[role]}")
         return found
-
-    @staticmethod
-    def _with_port(host: Host, role: Role) -> Host:
-        return host if host.port else Host(host.address, PORTS[role])
 
 
 def asking(command: Callable[..., None]) -> Callable[..., None]:

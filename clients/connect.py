@@ -19,7 +19,7 @@ from clients.client import Client
 from clients.device import Device, default_folder
 from clients.examples import example
 from clients.exit_codes import ExitCode
-from clients.options import Hosts, Text
+from clients.options import hosts_at, text_of
 from clients.pipe import Pipe
 from clients.prompts import PASSWORD_BYTES_MAX, Prompts
 from clients.say import printable, say
@@ -51,16 +51,18 @@ COMMAND_CHARACTERS_MAX = 32_768  # the bound of LogonRequest.command
     "  Ctrl-] Ctrl-]  send one Ctrl-]\n"
     "  Ctrl-] ?       show these keys"
 )
-@click.argument("hosts", type=Hosts(limits.TERMINAL_PORT), metavar="HOST[:PORT][,HOST...]")
+@click.argument("hosts", type=hosts_at(limits.TERMINAL_PORT), metavar="HOST[:PORT][,HOST...]")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 @click.option(
-    "--user", type=Text(104), default=getpass.getuser, help="The user to log on; you by default."
+    "--user", type=text_of(104), default=getpass.getuser, help="The user to log on; you by default."
 )
 @click.option(
-    "--app", type=Text(64), default="", help="An application of the farm, instead of a shell."
+    "--app", type=text_of(64), default="", help="An application of the farm, instead of a shell."
 )
 @click.option("--store", type=click.Path(path_type=Path), help="The device's folder.")
-@click.option("--device-name", type=Text(64), default="", help="Call this device so from now on.")
+@click.option(
+    "--device-name", type=text_of(64), default="", help="Call this device so from now on."
+)
 @click.option("--ca", type=_EXISTING, help="Trust this authority (PEM), and no other.")
 @click.option("--accept-new", default="", metavar="FINGERPRINT", help="Accept this new farm.")
 @click.option("--password-file", type=_EXISTING, help="Its first line is the password.")

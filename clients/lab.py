@@ -15,7 +15,7 @@ import click
 
 from clients.examples import example
 from clients.labs import warp
-from clients.options import Duration
+from clients.options import duration
 from tsproto.limits import DAY_SECONDS
 
 FOLDER = Path(".lab")
@@ -117,7 +117,7 @@ def lab_down(folder: Path) -> None:
 
 
 @lab.command("warp", epilog=example("tsfarm lab warp 60d"))
-@click.argument("duration", type=Duration())
+@click.argument("duration", type=duration)
 @in_folder
 def lab_warp(folder: Path, duration: float) -> None:
     """Move the clock of the lab's daemons forward, by 60d, 12h or 30s."""

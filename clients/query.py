@@ -16,7 +16,7 @@ from clients.ask import AskFailed
 from clients.examples import example
 from clients.exit_codes import exit_code_of
 from clients.labs import KnownLab, lab_in
-from clients.options import Hosts, Text, printed_json
+from clients.options import hosts_at, printed_json, text_of
 from clients.steps import Host
 from clients.tables import Row, plain_row, print_rows
 from tsproto import identity, limits
@@ -94,7 +94,7 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--server",
             "servers",
-            type=Hosts(port=0),
+            type=hosts_at(0),
             multiple=True,
             metavar="HOST[:PORT]",
             help="Ask this one; may be given again.",
@@ -163,7 +163,7 @@ def query() -> None:
         " --ca authority.crt"
     ),
 )
-@click.option("--user", type=Text(104), default="", help="Only this user's.")
+@click.option("--user", type=text_of(104), default="", help="Only this user's.")
 @asking
 def query_session(target: Target, user: str, as_json: bool) -> None:
     """Sessions of the farm, as its session directory knows them."""

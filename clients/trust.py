@@ -65,10 +65,9 @@ class FarmDialler:
         A host that the farm names (`redirected`) must be of a farm known already. Raises
         transport.DialFailed, UntrustedFarm, or DeviceStoreError.
         """
-        if self._authority is None:
-            return await self._dial(host, owner, None)
         try:
-            return await self._dial(host, owner, _tls(self._authority))
+            tls = None if self._authority is None else _tls(self._authority)
+            return await self._dial(host, owner, tls)
         except transport.DialFailed as failed:
             if failed.code is not ErrorCode.WRONG_ROLE:
                 raise

@@ -63,7 +63,10 @@ def issue_certificate(
     IdentityError when the authority's files do not belong together, or the role or name cannot
     stand in a certificate.
     """
-    authority, authority_key = _authority(authority_pem, authority_key_pem)
+    authority = parse_certificate(certificate_der(authority_pem))
+    authority_key = load_key(authority_key_pem)
+    if authority.public_key() != authority_key.public_key():
+        raise IdentityError("the authority's certificate and key do not belong together")
     farm = _farm(authority)
     if role not in ROLE_WORDS:
         raise IdentityError("a client has no certificate: its device key proves it")
@@ -126,16 +129,6 @@ def is_issued_by(certificate_der: bytes, authority_der: bytes) -> bool:
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
-
-
-def _authority(
-    authority_pem: bytes, authority_key_pem: bytes
-) -> tuple[x509.Certificate, Ed25519PrivateKey]:
-    authority = parse_certificate(certificate_der(authority_pem))
-    key = load_key(authority_key_pem)
-    if authority.public_key() != key.public_key():
-        raise IdentityError("the authority's certificate and key do not belong together")
-    return authority, key
 
 
 def _farm(authority: x509.Certificate) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import tomli_w
 
 from bench.context import children_cpu_seconds, cpu_seconds
-from clients.steps import Host
+from clients.logon.steps import Host
 from daemons import accounts, lab
 from daemons.lab import making, processes
 from daemons.lab.plan import Lab, Plan

@@ -14,7 +14,7 @@ import msgspec
 
 from bench.farm import farm, hosts_of, keeper_of, process_of
 from bench.viewer import Seat
-from clients.steps import Host
+from clients.logon.steps import Host
 from daemons.lab.plan import LicenseServerPlan, Plan
 
 LICENSES = (LicenseServerPlan("license", tokens=100),)

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import msgspec
 
 from bench.farm import PASSWORD
-from clients import steps
 from clients.client import Client
 from clients.licenses import LicensedDevice
 from clients.load.visitors.devices import LicensesInMemory
-from clients.steps import Finished, Host, Plan
+from clients.logon import steps
+from clients.logon.steps import Finished, Host, Plan
 from clients.trust import FarmDialler
 from tsproto.errors import TsfarmError
 from tsproto.identity import DeviceKey

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto import limits, transport
 from tsproto.connection import Answered, Closed, Event, Opened
 from tsproto.errors import ErrorCode, PeerError

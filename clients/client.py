@@ -12,11 +12,11 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
 
-from clients import steps
 from clients.licenses import LicensedDevice
-from clients.logon import Logon, Phase
-from clients.route import Randomness
-from clients.steps import Finished, Host, Plan, Step
+from clients.logon import steps
+from clients.logon.procedure import Logon, Phase
+from clients.logon.route import Randomness
+from clients.logon.steps import Finished, Host, Plan, Step
 from clients.trust import FarmDialler
 from tsproto import identity, transport
 from tsproto.connection import Closed, Event, Opened, Received, SessionBytes

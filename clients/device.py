@@ -29,8 +29,6 @@ from tsproto import identity, limits
 from tsproto.errors import LicenseError
 from tsproto.license_token import read_claims
 
-DEVICE_NAME_CHARACTERS = 64
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -122,7 +120,7 @@ def _load_key(folder: Path) -> identity.DeviceKey | None:
             f" `chmod 600 {file}`"
         )
     try:
-        return identity.DeviceKey.from_pem(pem)
+        return identity.DeviceKey(identity.load_key(pem))
     except identity.IdentityError as error:
         raise DeviceStoreError(
             f"{file} is damaged ({error}): put a copy back, or delete {folder} to begin anew as"
@@ -146,7 +144,7 @@ def _name_of_device(folder: Path, wanted: str) -> str:
 
 
 def _cleaned(name: str) -> str:
-    return _CONTROL.sub("", name).strip()[:DEVICE_NAME_CHARACTERS]
+    return _CONTROL.sub("", name).strip()[: limits.DEVICE_NAME_CHARACTERS]
 
 
 def _read_license(file: Path) -> License | None:

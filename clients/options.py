@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import click
 
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto.limits import DAY_SECONDS
 
 _HOST = re.compile(
@@ -63,7 +63,6 @@ def duration(text: str) -> float:
     return seconds
 
 
-def printed_json(command: click.decorators.FC) -> click.decorators.FC:
-    return click.option(
-        "--json", "as_json", is_flag=True, help="Print JSON for programs instead of a table."
-    )(command)
+printed_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON for programs instead of a table."
+)

@@ -16,8 +16,8 @@ from clients.ask import AskFailed
 from clients.examples import example
 from clients.exit_codes import exit_code_of
 from clients.labs import KnownLab, lab_in
+from clients.logon.steps import Host
 from clients.options import hosts_at, printed_json, text_of
-from clients.steps import Host
 from clients.tables import Row, plain_row, print_rows
 from tsproto import identity, limits
 from tsproto.errors import TsfarmError
@@ -163,7 +163,9 @@ def query() -> None:
         " --ca authority.crt"
     ),
 )
-@click.option("--user", type=text_of(104), default="", help="Only this user's.")
+@click.option(
+    "--user", type=text_of(limits.USER_NAME_CHARACTERS), default="", help="Only this user's."
+)
 @asking
 def query_session(target: Target, user: str, as_json: bool) -> None:
     """Sessions of the farm, as its session directory knows them."""

@@ -15,12 +15,7 @@ from msgspec.structs import replace
 
 from daemons.effects import Effect, Persist, Randomness, Record
 from daemons.license_server.pools import LedgerFull, LedgerInconsistent, Pools
-from daemons.license_server.records import (
-    JournalRecord,
-    KeyPackRecord,
-    LicenseRecord,
-    LoanRecord,
-)
+from daemons.license_server.records import JournalRecord, KeyPackRecord, LicenseRecord, LoanRecord
 from tsproto import limits
 from tsproto.license_token import Holder, holder_of
 from tsproto.messages import AcquireLicense, LendLicense, LicenseKind

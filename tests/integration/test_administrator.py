@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clients.administrator import Administrator, Daemon
-from clients.steps import Host
+from clients.logon.steps import Host
 from tests.integration.listener import listen
 from tests.integration.scripted_server import Farm
 from tsproto import transport

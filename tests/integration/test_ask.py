@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clients.ask import AskFailed, asking
-from clients.steps import Host
+from clients.logon.steps import Host
 from tests.integration.listener import listen
 from tests.integration.scripted_server import Farm
 from tsproto import limits, transport

@@ -15,7 +15,7 @@ import pytest
 from clients.client import Client
 from clients.device import Device, held_licenses
 from clients.files import DeviceStoreError
-from clients.steps import Attached, Finished, Host, Outcome, Plan
+from clients.logon.steps import Attached, Finished, Host, Outcome, Plan
 from clients.trust import Dialler, FarmDialler, Stranger, UntrustedFarm
 from tests.integration.scripted_server import COOKIE, Farm, ScriptedServer
 from tests.unit.clients.licenses import token

@@ -23,7 +23,7 @@ from clients.load.measuring.measures import Interval, Measures
 from clients.load.pacing import Driver
 from clients.load.processes.assignment import Assignment, Farm
 from clients.load.scenario import Act, Closed, Drives, Journey, Scenario
-from clients.steps import Host
+from clients.logon.steps import Host
 from tests.integration.listener import listen
 from tsproto import limits
 from tsproto.connection import Event, Received

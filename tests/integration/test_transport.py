@@ -41,11 +41,7 @@ from tsproto.messages import (
     QueryPools,
     Welcome,
 )
-from tsproto.transport import (
-    DialFailed,
-    client_tls_unverified,
-    dial,
-)
+from tsproto.transport import DialFailed, client_tls_unverified, dial
 from tsproto.transport.link import Link
 
 

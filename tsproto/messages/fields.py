@@ -36,7 +36,7 @@ Port: TypeAlias = Annotated[int, Meta(ge=1, le=65_535, description="TCP port")]
 UserName: TypeAlias = Annotated[
     str,
     Meta(
-        max_length=104,
+        max_length=limits.USER_NAME_CHARACTERS,
         pattern=r"^[^\x00-\x1f\x7f]*\Z",
         description="user name, at most 104 characters as in [IWTSSBPlugin]; no control characters",
     ),
@@ -44,7 +44,7 @@ UserName: TypeAlias = Annotated[
 DeviceName: TypeAlias = Annotated[
     str,
     Meta(
-        max_length=64,
+        max_length=limits.DEVICE_NAME_CHARACTERS,
         pattern=r"^[^\x00-\x1f\x7f]*\Z",
         description="what the device calls itself, for people to read; no control characters",
     ),

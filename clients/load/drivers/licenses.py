@@ -13,7 +13,7 @@ from typing import Final
 
 from clients.load.drivers.request_link import Move, RequestLink
 from clients.load.drivers.requests import Requests
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto.messages import (
     AcquireLicense,
     LicenseIssued,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from clients.load.measuring.measures import Latencies, Measures
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto import limits, transport
 from tsproto.connection import Answered, Closed, Event, Opened
 from tsproto.errors import ErrorCode, TsfarmError

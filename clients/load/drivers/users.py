@@ -28,7 +28,7 @@ from clients.load.visitors.visitor import (
     Visitor,
     WorkerContext,
 )
-from clients.route import Randomness
+from clients.logon.route import Randomness
 from clients.trust import FarmDialler
 from tsproto.errors import TsfarmError
 

@@ -14,7 +14,7 @@ import msgspec
 
 from clients.load.measuring.results import Result
 from clients.load.measuring.totals import Totals
-from daemons.files.durable import sync_folder
+from daemons.files import durable
 from tsproto.errors import TsfarmError
 
 LOG_FORMAT = "1.3"  # the first with tags
@@ -85,7 +85,7 @@ def _probe(path: Path) -> None:
     """Creates and removes a file beside it: permission bits do not show root a read-only disk.
     Raises OSError."""
     if not _is_written_into(path):
-        fresh = _fresh(path)
+        fresh = path.with_name(f".{path.name}.{os.getpid()}.probe")
         fresh.touch()
         fresh.unlink()
     elif not os.access(path, os.W_OK):
@@ -99,22 +99,8 @@ def write(path: Path, content: bytes) -> None:
         if _is_written_into(path):
             path.write_bytes(content)
             return
-        path = path.resolve()  # replaces the target of a symbolic link, not the link
-        fresh = _fresh(path)
-        try:
-            with open(fresh, "wb") as opened:
-                opened.write(content)
-                opened.flush()
-                os.fsync(opened.fileno())
-            os.replace(fresh, path)
-        finally:
-            fresh.unlink(missing_ok=True)
-        sync_folder(path.parent)
-
-
-def _fresh(path: Path) -> Path:
-    """The name of the new content before it replaces the file."""
-    return path.with_name(f".{path.name}.{os.getpid()}.new")
+        # Replaces the target of a symbolic link, not the link.
+        durable.replace(path.resolve(), content, mode=0o666)
 
 
 def _is_written_into(path: Path) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from clients.device import DEVICE_NAME_CHARACTERS, Device
+from clients.device import Device
 from clients.licenses import License, LicensedDevice
+from tsproto import limits
 from tsproto.identity import DeviceKey
 
 
@@ -59,7 +60,7 @@ class Devices:
         return ordinal
 
     def _open(self, owner: str, ordinal: int) -> LicensedDevice:
-        name = f"{owner[: DEVICE_NAME_CHARACTERS - 8]}-{ordinal}"
+        name = f"{owner[: limits.DEVICE_NAME_CHARACTERS - 8]}-{ordinal}"
         key = self._key(owner, ordinal)
         if self._folder is None:
             return LicensedDevice(key, name, LicensesInMemory())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from clients.ask import asking_through
-from clients.steps import Host
+from clients.logon.steps import Host
 from clients.trust import FarmDialler
 from tsproto.errors import TsfarmError
 

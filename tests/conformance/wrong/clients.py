@@ -6,10 +6,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from clients import logon, steps
 from clients.device import Device, held_licenses
-from clients.logon import Logon
-from clients.route import Route
+from clients.logon import procedure, steps
+from clients.logon.procedure import Logon
+from clients.logon.route import Route
 from tests.conformance.wrong.fault import Fault, limit, replaced
 from tsproto.errors import ErrorCode, LicenseError
 from tsproto.identity import DeviceKey
@@ -104,7 +104,7 @@ FAULTS = (
     _fault(
         "follows redirects without end",
         "REDIR-10.too-many-redirects",
-        limit(logon, REDIRECTS_MAX=99),
+        limit(procedure, REDIRECTS_MAX=99),
     ),
     _fault(
         "trusts any host that it is sent to",

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import random
 
-from clients.route import STAY_SECONDS, Route
-from clients.steps import Host
+from clients.logon.route import STAY_SECONDS, Route
+from clients.logon.steps import Host
 from tsproto.errors import ErrorCode
 
 ONE, TWO = Host("one", 5600), Host("two", 5600)

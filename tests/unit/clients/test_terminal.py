@@ -13,9 +13,10 @@ from typing import cast
 import pytest
 
 from clients.client import Client
+from clients.logon.steps import Attached, Finished, Outcome
 from clients.prompts import Prompts
-from clients.steps import Attached, Finished, Outcome
-from clients.terminal import Terminal, check_is_terminal
+from clients.terminal import Terminal
+from clients.tty import check_is_terminal
 from tsproto.errors import ErrorCode, TsfarmError
 
 ENDED = Finished(Outcome.ENDED, ErrorCode.LOGGED_OFF)

@@ -1,8 +1,8 @@
 """From a list of hosts to an attached session, and back to it after a loss.
 
-The procedure is told what happened and what time it is, and returns the steps to take
-(`clients.steps`), so the real client and the simulator run the same one. It follows redirects, asks
-for the password once and remembers it, and proves a reconnect with the session's cookie.
+`Logon` takes what happened and the time, and returns the steps to take (`clients.logon.steps`), so
+the real client and the simulator run the same one. It follows redirects, asks for the password once
+and remembers it, and proves a reconnect with the session's cookie.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from enum import Enum, auto
 
 import msgspec
 
-from clients import steps
-from clients.route import GONE, Randomness, Route
-from clients.steps import Attached, Finished, HangUp, Host, Outcome, Plan, Send, Step, Waiting
+from clients.logon import steps
+from clients.logon.route import GONE, Randomness, Route
+from clients.logon.steps import Attached, Finished, HangUp, Host, Outcome, Plan, Send, Step, Waiting
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto import limits
 from tsproto.errors import ErrorCode
 

@@ -113,7 +113,6 @@ class Client:
         self._tell(self._logon.log_off)
 
     def cancel(self) -> None:
-        """Give up, whatever is under way."""
         self._tell(lambda now: self._logon.cancel())
 
     # --- for the link ---------------------------------------------------------------------------
@@ -152,7 +151,6 @@ class Client:
     # --- steps ----------------------------------------------------------------------------------
 
     def _tell(self, tell: Callable[[float], list[Step]]) -> None:
-        """Tell the procedure something, and take the steps that follow."""
         if self._done.done():
             return
         try:

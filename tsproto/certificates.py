@@ -81,10 +81,12 @@ def issue_certificate(
         purposes.insert(0, ExtendedKeyUsageOID.SERVER_AUTH)
     subject = _subject(farm, name, role)
     host = name if listens else ""
+    issuer = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    issued_by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer)
     builder = (
         _builder(subject, authority.subject, key.public_key(), now, expiry, uri, host)
         .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-        .add_extension(_issued_by(authority), critical=False)
+        .add_extension(issued_by, critical=False)
     )
     return builder.sign(authority_key, None).public_bytes(Encoding.PEM), key_pem(key)
 
@@ -204,8 +206,3 @@ def _subject(farm: str, name: str, role: Role | None = None) -> x509.Name:
     if role is not None:
         attributes.append(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, ROLE_WORDS[role]))
     return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
-def _issued_by(authority: x509.Certificate) -> x509.AuthorityKeyIdentifier:
-    identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)

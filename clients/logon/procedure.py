@@ -169,7 +169,8 @@ class Logon:
             case Phase.LICENSING, NewLicense():
                 return [steps.StoreLicense(message.token, message.issuer_certificate)]
             case Phase.LICENSING, LicenseAccepted():
-                return self._on_licensed(message)
+                licensed = steps.Licensed(message.kind, message.expires_at, message.notice)
+                return [licensed, *self._log_on()]
             case Phase.LOGON, LogonRefused():
                 return self._on_refused(message, now)
             case Phase.LOGON, Redirect():
@@ -193,10 +194,6 @@ class Logon:
     def on_stored(self, license_id: bytes, now: float) -> list[Step]:
         """The license is durable on the device."""
         return [Send(LicenseStored(license_id=license_id))]
-
-    def _on_licensed(self, accepted: LicenseAccepted) -> list[Step]:
-        licensed = steps.Licensed(accepted.kind, accepted.expires_at, accepted.notice)
-        return [licensed, *self._log_on()]
 
     # --- logon --------------------------------------------------------------------------------
 
@@ -312,7 +309,6 @@ class Logon:
         return [HangUp(), *self._finish(ErrorCode.DISCONNECTED_BY_USER)]
 
     def cancel(self) -> list[Step]:
-        """The user has had enough."""
         if self.phase is Phase.FINISHED:
             return []
         return [HangUp(), *self._finish(ErrorCode.NORMAL, outcome=Outcome.CANCELLED)]
@@ -343,7 +339,6 @@ class Logon:
 
 
 def outcome_of(code: ErrorCode) -> Outcome:
-    """What an end with this code is to whoever waits for it."""
     match code // 100:
         case 2:
             return Outcome.NO_LICENSE

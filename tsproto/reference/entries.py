@@ -97,7 +97,6 @@ def _states(states: frozenset[LinkState]) -> str:
 
 
 def overview() -> str:
-    """Every message on a line."""
     lines = [
         (
             number,
@@ -113,7 +112,6 @@ def overview() -> str:
 
 
 def struct(name: str) -> str:
-    """The fields of a row, a datagram or a token's claims."""
     return fields(_STRUCTS[name], first=0)
 
 

@@ -18,7 +18,7 @@ NONCE_BYTES = 16
 
 
 class Finder(msgspec.Struct, eq=False):
-    next_ticket: Callable[[], int]
+    next_question_id: Callable[[], int]
     rng: Randomness
     dials: dict[int, Endpoint] = {}
 
@@ -31,20 +31,20 @@ class Finder(msgspec.Struct, eq=False):
         """Dial it, unless that is under way."""
         if self.is_dialling(endpoint):
             return []
-        ticket = self.next_ticket()
-        self.dials[ticket] = endpoint
-        return [Dial(endpoint, ticket)]
+        question_id = self.next_question_id()
+        self.dials[question_id] = endpoint
+        return [Dial(endpoint, question_id)]
 
     def is_dialling(self, endpoint: Endpoint) -> bool:
         return endpoint in self.dials.values()
 
     def forget(self, endpoint: Endpoint) -> None:
         """It was reached, or is given up: a failure that comes later is not its own."""
-        self.dials = {ticket: e for ticket, e in self.dials.items() if e != endpoint}
+        self.dials = {question_id: e for question_id, e in self.dials.items() if e != endpoint}
 
-    def failed(self, ticket: int) -> Endpoint | None:
-        """The endpoint whose dial has failed; None for another's ticket."""
-        return self.dials.pop(ticket, None)
+    def failed(self, question_id: int) -> Endpoint | None:
+        """The endpoint whose dial has failed; None for another question."""
+        return self.dials.pop(question_id, None)
 
 
 def endpoint_of(place: Candidate | ServerAddress) -> Endpoint:

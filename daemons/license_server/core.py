@@ -81,7 +81,7 @@ class LicenseServerCore:
             farm=settings.farm,
             name=name,
             pools=self._ledger.pools,
-            next_ticket=self._procedures.next_ticket,
+            next_question_id=self._procedures.next_question_id,
             rng=rng,
             instance=instance,
         )
@@ -126,12 +126,12 @@ class LicenseServerCore:
             effects += refuse(caller, trace_id, message, refusal)
         return self._with_announcements(effects, now)
 
-    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
+    def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
         effects = self._take_back(now)
-        if self._peers.is_dialling(ticket):
-            effects += self._peers.on_dial_failed(ticket, outcome, now)
+        if self._peers.is_dialling(question_id):
+            effects += self._peers.on_dial_failed(question_id, outcome, now)
         else:
-            effects += self._procedures.on_answer(ticket, outcome, now)
+            effects += self._procedures.on_answer(question_id, outcome, now)
         return self._with_announcements(effects, now)
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:

@@ -14,12 +14,7 @@ from msgspec.structs import replace
 
 from daemons.effects import Effect, Persist, Randomness, Record, Records, records_of
 from daemons.license_server.pools import LedgerInconsistent, Pools, full
-from daemons.license_server.records import (
-    JournalRecord,
-    KeyPackRecord,
-    LicenseRecord,
-    LoanRecord,
-)
+from daemons.license_server.records import JournalRecord, KeyPackRecord, LicenseRecord, LoanRecord
 from tsproto import limits
 from tsproto.license_token import Holder, holder_of
 from tsproto.messages import AcquireLicense, LendLicense, LicenseKind

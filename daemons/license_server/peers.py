@@ -61,7 +61,7 @@ class Peers:
         farm: str,
         name: str,
         pools: Pools,
-        next_ticket: Callable[[], int],
+        next_question_id: Callable[[], int],
         rng: Randomness,
         instance: bytes,
     ) -> None:
@@ -75,7 +75,7 @@ class Peers:
             every_scope=True,
             instance=instance,
         )
-        self._finder = Finder(next_ticket, rng)
+        self._finder = Finder(next_question_id, rng)
         self._search_at: float | None = None
         self._searched_at = 0.0
         self._known: dict[Endpoint, KnownServer] = {}
@@ -125,8 +125,8 @@ class Peers:
             for known in self._known.values()
         ]
 
-    def is_dialling(self, ticket: int) -> bool:
-        return ticket in self._finder.dials
+    def is_dialling(self, question_id: int) -> bool:
+        return question_id in self._finder.dials
 
     # --- links, inventories, datagrams --------------------------------------------------------
 
@@ -182,10 +182,10 @@ class Peers:
         """The peer gave no token: it is not asked again until its next inventory."""
         self._claims.pop(name, None)
 
-    def on_dial_failed(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
+    def on_dial_failed(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
         """A listed or once linked server is dialled again, after pauses that double up to
         INVENTORY_SECONDS; a candidate is forgotten."""
-        endpoint = self._finder.failed(ticket)
+        endpoint = self._finder.failed(question_id)
         known = self._known.get(endpoint) if endpoint else None
         if known is None:
             return []

@@ -149,10 +149,10 @@ class TerminalServerCore:
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         return self._forget_closed(self._on_message(caller, message, now), now)
 
-    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
-        effects = self._procedures.on_answer(ticket, outcome, now)
+    def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
+        effects = self._procedures.on_answer(question_id, outcome, now)
         if isinstance(outcome, Failed):
-            effects += self._servers.on_dial_failed(ticket, outcome, now)
+            effects += self._servers.on_dial_failed(question_id, outcome, now)
         return self._forget_closed(effects, now)
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:

@@ -59,7 +59,7 @@ class LicenseServers:
         self._rng = rng
         scopes = scopes_of(discovery.workgroup, discovery.domain, discovery.site)
         self._search = Search(farm, scopes, window_seconds=discovery.window_seconds)
-        self._finder = Finder(procedures.next_ticket, rng)
+        self._finder = Finder(procedures.next_question_id, rng)
         self._known: list[KnownServer] = []  # the chosen one first
         self._is_searching = False
         self._first: Candidate | None = None  # dialled before this search's answers were all in
@@ -271,9 +271,9 @@ class LicenseServers:
         self._reach[peer.dialled] = _Reach.UNREACHABLE
         return self._choose(now)
 
-    def on_dial_failed(self, ticket: int, failure: Failed, now: float) -> list[Effect]:
-        """Nothing follows for another's ticket, or one that was given up."""
-        endpoint = self._finder.failed(ticket)
+    def on_dial_failed(self, question_id: int, failure: Failed, now: float) -> list[Effect]:
+        """Nothing follows for another question, or a dial that was given up."""
+        endpoint = self._finder.failed(question_id)
         if endpoint is None:
             return []
         unreachable = events.LicenseServerUnreachable.to(endpoint, failure.code, failure.detail)

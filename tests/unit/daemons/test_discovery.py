@@ -15,8 +15,8 @@ SERVER = Endpoint(Role.LICENSE_SERVER, "127.0.0.1", 7002, "license-a")
 
 
 def finder() -> Finder:
-    tickets = itertools.count(1)
-    return Finder(lambda: next(tickets), random.Random(1))
+    question_ids = itertools.count(1)
+    return Finder(lambda: next(question_ids), random.Random(1))
 
 
 def test_each_query_has_a_nonce_of_its_own() -> None:

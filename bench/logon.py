@@ -200,11 +200,7 @@ def _our_program(ours: Farm) -> float:
         password.write_bytes(ours.seat("").password)
         password.chmod(0o600)
     host = ours.hosts[0]
-    words = [
-        tsfarm(),
-        "connect",
-        f"{host.address}:{host.port}",
-    ]
+    words = [tsfarm(), "connect", f"{host.address}:{host.port}"]
     words += ["--user", ours.seat("").user, "--app", "ready", "--password-file", str(password)]
     words += ["--ca", str(ours.folder / "pki" / "authority.crt")]
     words += ["--store", str(ours.folder / "devices" / "program")]

@@ -74,11 +74,7 @@ class Finder:
         self.at = 0.0
 
     def on_change(
-        self,
-        zeroconf: Zeroconf,
-        service_type: str,
-        name: str,
-        state_change: ServiceStateChange,
+        self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange
     ) -> None:
         if not self.has_found.is_set():
             self.found = zeroconf.get_service_info(service_type, name)

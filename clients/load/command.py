@@ -248,12 +248,6 @@ def exit_status(outcome: Outcome) -> int:
 def _told_before_the_start() -> Iterator[None]:
     try:
         yield
-    except (
-        BadInput,
-        CapacityExceeded,
-        NotWritten,
-        ScenarioError,
-        ThresholdError,
-    ) as error:
+    except (BadInput, CapacityExceeded, NotWritten, ScenarioError, ThresholdError) as error:
         click.echo(f"tsfarm: {printable(str(error))}", err=True)
         raise click.exceptions.Exit(ExitCode.USAGE) from None

@@ -15,11 +15,11 @@ import uvloop
 
 from bench import certificates
 from bench.context import BenchContext, Figures, take_turns
-from bench.pipelining import Frames, Load, Octets, Pipeline, Server, connect, measure
+from bench.pipelining import Equal, Frames, Load, Pipeline, Server, connect, measure, welcomed
 from bench.results import Aim, Row, row
 from bench.serving import serving
 from tsproto.codec import encode
-from tsproto.messages import Hello, PlaceSession, Role
+from tsproto.messages import PlaceSession, Role
 from tsproto.transport import daemon_tls
 
 LINKS = (1, 50)
@@ -78,14 +78,11 @@ async def _measure(server: Server, is_ours: bool, load: tuple[int, int], seconds
     links, depth = load
     frames = requests()
     loads: list[tuple[Pipeline, Load]] = []
-    hello = Hello(version_min=1, version_max=1, role=Role.TERMINAL_SERVER, name="ts1")
     try:
         for _ in range(links):
-            answers = Frames() if is_ours else Octets(len(frames[0]))
-            pipeline = await connect(server, answers)
+            answers = Frames() if is_ours else Equal(len(frames[0]), len)
+            pipeline = await (welcomed(server, "ts1") if is_ours else connect(server, answers))
             loads.append((pipeline, Load(frames, answers)))
-            if is_ours:
-                await pipeline.say(encode(hello), 1)
         return await measure(server, loads, depth, seconds)
     finally:
         for pipeline, _ in loads:

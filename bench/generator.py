@@ -16,7 +16,7 @@ from bench import packages
 from bench.context import BenchContext, Figures, of, take_turns
 from bench.programs import load
 from bench.results import Aim, Row, row
-from bench.serving import HTTP, serving, trivial
+from bench.serving import serving
 
 AIM = Aim(100_000, at_most=False, of_ratio=False)  # requests for a second of a core
 IN_FLIGHT = 64
@@ -45,7 +45,7 @@ def run(context: BenchContext) -> Iterator[Row]:
 def _ours(context: BenchContext) -> Figures:
     scenario = context.folder / "generator.toml"
     scenario.write_text(SCENARIO.format(users=IN_FLIGHT, seconds=max(context.seconds(3.0), 1.0)))
-    with trivial("license-server") as server:
+    with serving("trivial") as server:
         where = f"{server.host}:{server.port}"
         result = load(str(scenario), "--plain", "--license-server", where, "--links", "2")
     rate = result.steps[0].per_second
@@ -54,7 +54,7 @@ def _ours(context: BenchContext) -> Figures:
 
 def _wrk(wrk: str, context: BenchContext) -> Figures:
     seconds = str(round(max(context.seconds(3.0), 1.0)))
-    with serving(HTTP) as server:
+    with serving("http") as server:
         words = [
             wrk,
             "-t1",

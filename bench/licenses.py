@@ -30,7 +30,7 @@ from bench import packages
 from bench.context import BenchContext, Figures, Found, cpu_seconds, of, take_turns
 from bench.farm import farm, process_of
 from bench.peers.postgresql import postgresql, server_pid
-from bench.pipelining import Frames, Kept, Load, Pipeline, Server, connect
+from bench.pipelining import Frames, Load, Pipeline, Server, welcomed
 from bench.processes import descendants
 from bench.results import Aim, Row, row
 from clients.labs import warp
@@ -40,12 +40,10 @@ from tsproto.codec import FrameReader, decode_message, encode
 from tsproto.license_token import read_claims
 from tsproto.messages import (
     AcquireLicense,
-    Hello,
     LicenseIssued,
     MarkValidated,
     Message,
     RenewLicense,
-    Role,
 )
 
 DEPTHS = (1, 16, 128)
@@ -112,19 +110,12 @@ def _ours(folder: Path, count: int, depth: int) -> Figures:
         daemon = made.daemon(SERVER)
         server = Server(daemon.host, daemon.port, process_of(folder, SERVER))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            pipeline = runner.run(_greeted(server))
+            pipeline = runner.run(welcomed(server, "ts1"))
             figures, issued = runner.run(_made_full(server, pipeline, count, depth))
             warp(folder, WARP_DAYS * limits.DAY_SECONDS)
             figures |= runner.run(_renewed(server, pipeline, issued, depth))
             runner.run(pipeline.close())
     return figures
-
-
-async def _greeted(server: Server) -> Pipeline:
-    pipeline = await connect(server, Frames())
-    hello = Hello(version_min=1, version_max=1, role=Role.TERMINAL_SERVER, name="ts1")
-    await pipeline.say(encode(hello), 1)
-    return pipeline
 
 
 async def _made_full(
@@ -155,15 +146,19 @@ async def _timed(
     server: Server, pipeline: Pipeline, what: str, asked: Sequence[Message], depth: int
 ) -> tuple[list[LicenseIssued], Figures]:
     """The answers, their rate, and the server's CPU time."""
-    kept = Kept()
-    load = Load(_frames(asked), kept, once=True)
+    kept: list[bytes] = []
+    count = Frames()
+
+    def keep(data: bytes) -> int:
+        kept.append(data)
+        return count(data)
+
+    load = Load(_frames(asked), keep, once=True)
     cpu, began = cpu_seconds(server.pid), time.perf_counter()
     await pipeline.run_through(load, depth)
     took, cpu = time.perf_counter() - began, cpu_seconds(server.pid) - cpu
-    answers = [
-        decode_message(body)
-        for _, body in FrameReader(limits.FRAME_BYTES).feed(b"".join(kept.data))
-    ]
+    frames = FrameReader(limits.FRAME_BYTES).feed(b"".join(kept))
+    answers = [decode_message(body) for _, body in frames]
     issued = [answer for answer in answers if isinstance(answer, LicenseIssued)]
     if len(issued) < len(asked):
         raise OSError(f"{what}: {len(asked) - len(issued)} of {len(asked)} were refused")

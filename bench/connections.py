@@ -148,8 +148,8 @@ async def _attach(servers: Sequence[TerminalServer], count: int) -> list[Viewer]
 
     async def attached(server: TerminalServer) -> Viewer:
         async with turns:
-            viewer = Viewer(server.seat("idle"), device)
-            await viewer.attached
+            viewer = server.viewer("idle", device)
+            await viewer.begun()
             return viewer
 
     work = (attached(servers[number % len(servers)]) for number in range(count))

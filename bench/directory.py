@@ -24,7 +24,7 @@ import uvloop
 
 from bench import certificates, packages
 from bench.context import BenchContext, Figures, of, resident_bytes, take_turns
-from bench.farm import farm, process_of
+from bench.farm import farm
 from bench.peers.redis import command, redis
 from bench.pipelining import (
     Equal,
@@ -92,11 +92,11 @@ def _compare(context: BenchContext, rows: int, is_secured: bool) -> Iterator[Row
     plan = lab.Plan(terminal_servers=(), license_servers=(), users=(), tls=is_secured)
     links = context.size(LINKS, 2)
     with contextlib.ExitStack() as stack:
-        directory = stack.enter_context(farm(folder / "lab", plan)).daemon(plan.directory)
-        pid = process_of(folder / "lab", plan.directory)
+        made = stack.enter_context(farm(folder / "lab", plan))
+        directory = made.lab.daemon(plan.directory)
         runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
         pki = folder / "lab" / "pki"
-        server = Server(directory.host, directory.port, pid)
+        server = Server(directory.host, directory.port, made.process_of(directory.name))
         ours = runner.run(_load_ours(server, pki if is_secured else None, rows, links))
         stack.callback(lambda: runner.run(_close(ours)))
         theirs = None

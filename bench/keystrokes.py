@@ -24,10 +24,9 @@ from bench.context import BenchContext, Figures, Found, of, take_turns
 from bench.peers import openssh, tmux
 from bench.peers.openssh import Sshd
 from bench.peers.tmux import Tmux
-from bench.programs import Program, tsfarm
+from bench.programs import Program
 from bench.results import Aim, Row, row
 from bench.terminals import TerminalServer, terminal_servers
-from bench.viewer import Viewer, device_in_memory
 
 KEYS, WARM_UP_KEYS = 3000, 100
 # Neither stands in an escape sequence, so that tmux's output has them only as keys.
@@ -82,8 +81,8 @@ def _library(ours: TerminalServer, keys: int) -> Figures:
 
 
 async def _type(ours: TerminalServer, keys: int) -> list[float]:
-    viewer = Viewer(ours.seat("keys"), device_in_memory())
-    await viewer.expect(READY)
+    viewer = ours.viewer("keys")
+    await viewer.until(READY)
     seconds: list[float] = []
     is_done = asyncio.get_running_loop().create_future()
     typed_at = 0.0
@@ -109,15 +108,8 @@ async def _type(ours: TerminalServer, keys: int) -> list[float]:
 
 
 def _connect(ours: TerminalServer) -> list[str]:
-    """The command line of `tsfarm connect` with a device of its own, kept between turns."""
-    seat = ours.seat("keys")
-    password = ours.folder / "password"
-    password.write_bytes(seat.password)
-    password.chmod(0o600)
-    words = [tsfarm(), "connect"]
-    words += [f"{ours.host.address}:{ours.host.port}", "--user", seat.user, "--app", "keys"]
-    words += ["--password-file", str(password), "--ca", str(ours.authority)]
-    return [*words, "--store", str(ours.folder / "device")]
+    """`tsfarm connect` with a device of its own, kept between turns."""
+    return ours.farm.words(ours.logon("keys"), ours.farm.folder / "device")
 
 
 def _tmux(sshd: Sshd, terminals: Tmux, keys: int) -> Figures:

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench import packages
 from bench.context import BenchContext, Figures, Found, cpu_seconds, of, take_turns
-from bench.farm import farm, process_of
+from bench.farm import farm
 from bench.peers.postgresql import postgresql, server_pid
 from bench.pipelining import Frames, Load, Pipeline, Server, welcomed
 from bench.processes import descendants
@@ -107,8 +107,8 @@ def _ours(folder: Path, count: int, depth: int) -> Figures:
         tls=False,
     )
     with farm(folder, plan) as made:
-        daemon = made.daemon(SERVER)
-        server = Server(daemon.host, daemon.port, process_of(folder, SERVER))
+        daemon = made.lab.daemon(SERVER)
+        server = Server(daemon.host, daemon.port, made.process_of(SERVER))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             pipeline = runner.run(welcomed(server, "ts1"))
             figures, issued = runner.run(_made_full(server, pipeline, count, depth))

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
 import pwd
+import secrets
 import statistics
 import subprocess
 import time
@@ -33,17 +33,18 @@ import msgspec
 import uvloop
 
 from bench.context import BenchContext, Figures, children_cpu_seconds, cpu_seconds, of, take_turns
-from bench.farm import farm, farm_cpu_seconds, hosts_of, keeper_of
+from bench.farm import Farm, farm
 from bench.peers import openssh, tmux
 from bench.peers.openssh import Sshd
 from bench.peers.tmux import Tmux
 from bench.processes import wait_until_childless
-from bench.programs import Program, tsfarm
+from bench.programs import Program
 from bench.results import Aim, Row, row
-from bench.viewer import Seat, Viewer, device_in_memory
+from bench.viewer import Viewer, device_in_memory
+from clients import steps
 from clients.device import Device
 from daemons import accounts, lab
-from daemons.lab.plan import Lab, LicenseServerPlan, Plan
+from daemons.lab.plan import LicenseServerPlan, Plan
 
 IN_FLIGHT = 8
 RATE_AIM = Aim(50, at_most=False)
@@ -51,33 +52,6 @@ FIRST_BYTE_AIM = Aim(0.1)
 USERS = 10_000
 SERVER, LATER = "ts1", "ts2"
 COMMANDS = {"nothing": "true", "ready": "echo ready; exec cat"}
-
-
-class Farm:
-    """A running farm. Every user is new unless said otherwise."""
-
-    def __init__(self, folder: Path, made: Lab, runner: asyncio.Runner) -> None:
-        self.folder = folder
-        self.lab = made
-        self.hosts = hosts_of(made)
-        self._authority = (folder / "pki" / "authority.crt").read_bytes()
-        self._numbers = itertools.count()
-        self._runner = runner
-
-    def seat(self, application: str) -> Seat:
-        return Seat(
-            hosts=self.hosts[:1],
-            authority=self._authority,
-            user=f"user{next(self._numbers):04}",
-            application=application,
-        )
-
-    def device(self) -> Device:
-        """A new device, kept in files."""
-        return Device.open(self.folder / "devices" / str(next(self._numbers)), "bench")
-
-    def run(self, work: Awaitable[Figures]) -> Figures:
-        return self._runner.run(_awaited(work))
 
 
 def run(context: BenchContext) -> Iterator[Row]:
@@ -106,11 +80,18 @@ def _farm(folder: Path) -> Iterator[Farm]:
         users=("somebody",),
     )
     settings = {name: {"sessions": {"applications": applications}} for name in (SERVER, LATER)}
-    users = [f"user{number:04}" for number in range(USERS)]
-    with farm(folder, plan, settings, users) as made:
+    with farm(folder, plan, settings, USERS) as made:
         lab.stop(folder, LATER)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            yield Farm(folder, made, runner)
+        yield made
+
+
+def _logon(ours: Farm, application: str) -> steps.Plan:
+    return ours.logon(application, ours.hosts[0])
+
+
+def _device(ours: Farm) -> Device:
+    """A new device, kept in files."""
+    return Device.open(ours.folder / "devices" / secrets.token_hex(4), "bench")
 
 
 # --- throughput -----------------------------------------------------------------------------------
@@ -119,7 +100,7 @@ def _farm(folder: Path) -> Iterator[Farm]:
 def _throughput(context: BenchContext, ours: Farm, sshd: Sshd | None) -> Iterator[Row]:
     logons = context.size(300, 4)
     contestants: dict[str, Callable[[], Figures]] = {
-        "ours": lambda: ours.run(_our_logons(ours, logons))
+        "ours": lambda: uvloop.run(_our_logons(ours, logons))
     }
     if sshd is not None:
         contestants["ssh"] = partial(_their_logons, sshd, context.size(48, 2))
@@ -135,16 +116,16 @@ def _throughput(context: BenchContext, ours: Farm, sshd: Sshd | None) -> Iterato
 async def _our_logons(ours: Farm, count: int) -> Figures:
     turns = asyncio.Semaphore(IN_FLIGHT)
 
-    async def log_on(seat: Seat) -> None:
+    async def log_on(plan: steps.Plan) -> None:
         async with turns:
-            await Viewer(seat, device_in_memory()).ended_by_program()
+            await Viewer(ours, plan, device_in_memory()).ended_by_program()
 
-    seats = [ours.seat("nothing") for _ in range(count)]
-    cpu, began = farm_cpu_seconds(ours.folder, ours.lab), time.perf_counter()
-    await asyncio.gather(*map(log_on, seats))
+    plans = [_logon(ours, "nothing") for _ in range(count)]
+    cpu, began = ours.cpu_seconds(), time.perf_counter()
+    await asyncio.gather(*map(log_on, plans))
     took = time.perf_counter() - began
-    wait_until_childless(keeper_of(ours.folder, SERVER))
-    cpu = farm_cpu_seconds(ours.folder, ours.lab) - cpu
+    wait_until_childless(ours.keeper_of(SERVER))
+    cpu = ours.cpu_seconds() - cpu
     return {"rate": count / took, "cpu": cpu / count * 1e3}
 
 
@@ -171,7 +152,7 @@ def _cpu_of(sshd: Sshd) -> float:
 def _first_bytes(context: BenchContext, ours: Farm, sshd: Sshd | None) -> Iterator[Row]:
     count = context.size(15, 1)
     contestants: dict[str, Callable[[], Figures]] = {
-        "ours": lambda: ours.run(_median_async(count, partial(_first_logon, ours))),
+        "ours": lambda: uvloop.run(_median_async(count, partial(_first_logon, ours))),
         "program": lambda: _median(count, partial(_our_program, ours)),
     }
     if sshd is not None:
@@ -187,7 +168,7 @@ def _first_bytes(context: BenchContext, ours: Farm, sshd: Sshd | None) -> Iterat
 
 
 async def _first_logon(ours: Farm) -> float:
-    viewer = Viewer(ours.seat("ready"), ours.device())
+    viewer = Viewer(ours, _logon(ours, "ready"), _device(ours))
     seconds = await viewer.first_byte_seconds()
     await viewer.log_off()
     return seconds
@@ -195,16 +176,7 @@ async def _first_logon(ours: Farm) -> float:
 
 def _our_program(ours: Farm) -> float:
     """A device with a license and a user without a session, like ssh's key and user."""
-    password = ours.folder / "password"
-    if not password.exists():
-        password.write_bytes(ours.seat("").password)
-        password.chmod(0o600)
-    host = ours.hosts[0]
-    words = [tsfarm(), "connect", f"{host.address}:{host.port}"]
-    words += ["--user", ours.seat("").user, "--app", "ready", "--password-file", str(password)]
-    words += ["--ca", str(ours.folder / "pki" / "authority.crt")]
-    words += ["--store", str(ours.folder / "devices" / "program")]
-    return _program(words)
+    return _program(ours.words(_logon(ours, "ready"), ours.folder / "devices" / "program"))
 
 
 def _program(words: list[str]) -> float:
@@ -221,8 +193,8 @@ def _coming_back(
 ) -> Iterator[Row]:
     count = context.size(15, 1)
     contestants: dict[str, Callable[[], Figures]] = {
-        "direct": lambda: ours.run(_median_of_returns(ours, count, redirected=False)),
-        "redirected": lambda: ours.run(_median_of_returns(ours, count, redirected=True)),
+        "direct": lambda: uvloop.run(_median_of_returns(ours, count, redirected=False)),
+        "redirected": lambda: uvloop.run(_median_of_returns(ours, count, redirected=True)),
     }
     if sshd is not None and terminals is not None:
         terminals.start("ready", "sh", "-c", COMMANDS["ready"])
@@ -237,16 +209,15 @@ def _coming_back(
 
 async def _median_of_returns(ours: Farm, count: int, *, redirected: bool) -> Figures:
     """A session that is left and reconnected to, at its host or through the other one."""
-    seat, device = ours.seat("ready"), ours.device()
-    viewer = Viewer(seat, device)
+    plan, device = _logon(ours, "ready"), _device(ours)
+    viewer = Viewer(ours, plan, device)
     await viewer.first_byte_seconds()
-    its_host = (await viewer.attached).host
-    ways = [host for host in ours.hosts if (host.name != its_host) is redirected]
-    seat = msgspec.structs.replace(seat, hosts=tuple(ways))
+    ways = [host for host in ours.hosts if (host.name != viewer.shown.host) is redirected]
+    plan = msgspec.structs.replace(plan, hosts=tuple(ways))
     seconds = []
     for _ in range(count + 1):
         await viewer.disconnect()
-        viewer = Viewer(seat, device)
+        viewer = Viewer(ours, plan, device)
         seconds.append(await viewer.first_byte_seconds())
     await viewer.log_off()
     return {"ms": 1e3 * statistics.median(seconds[1:])}  # the first return gets a full license
@@ -269,10 +240,6 @@ def _passwords(context: BenchContext, ours: Farm) -> Iterator[Row]:
 
 
 # --- figures --------------------------------------------------------------------------------------
-
-
-async def _awaited(work: Awaitable[Figures]) -> Figures:
-    return await work
 
 
 def _median(count: int, take: Callable[[], float]) -> Figures:

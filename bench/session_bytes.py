@@ -31,7 +31,6 @@ from bench.processes import descendants, name_of
 from bench.programs import Program
 from bench.results import Aim, Row, row
 from bench.terminals import TerminalServer, terminal_servers
-from bench.viewer import Viewer, device_in_memory
 
 BYTES, SMOKE_BYTES = 200_000_000, 1_000_000
 LINE_BYTES = 80
@@ -126,9 +125,9 @@ def _ours(server: TerminalServer, text: Text) -> Figures:
 
 
 async def _our_session(server: TerminalServer, text: Text) -> Figures:
-    viewer = Viewer(server.seat("print"), device_in_memory())
-    await viewer.expect(READY)
-    over = viewer.expect(OVER)
+    viewer = server.viewer("print")
+    await viewer.until(READY)
+    over = viewer.until(OVER)
     cpu, began = cpu_seconds(server.pid), time.perf_counter()
     viewer.send(b"\n")
     count = await over

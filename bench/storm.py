@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from bench.context import BenchContext, Figures, Found, take_turns
-from bench.farm import farm, farm_cpu_seconds
+from bench.farm import farm
 from bench.programs import load
 from bench.results import Aim, Row, row
 from daemons import lab
@@ -69,9 +69,9 @@ def _storm(context: BenchContext, users: int) -> Figures:
     with farm(folder, lab.Plan(users=(), load_users=users + WARM_UP_USERS)) as made:
         # A daemon's first session costs extra.
         load(_scenario(context.folder, context.size(WARM_UP_USERS, 3), rate), *lab_of_farm)
-        before = farm_cpu_seconds(folder, made)
+        before = made.cpu_seconds()
         result = load(_scenario(context.folder, users, rate), *lab_of_farm)
-        cpu = farm_cpu_seconds(folder, made) - before
+        cpu = made.cpu_seconds() - before
     step = next(each for each in result.steps if each.step == "first-visit")
     if step.count < users * 0.99:
         raise OSError(f"only {step.count} of {users} users have logged on: {step.errors}")

@@ -20,7 +20,7 @@ from clients.load.visitors.client_session import ClientSession, DeviceFailed, St
 from clients.load.visitors.devices import Devices
 from clients.load.visitors.shell import RuleBroken, Shell
 from clients.route import Randomness
-from clients.steps import Host
+from clients.steps import Host, Plan
 from clients.trust import FarmDialler
 from tsproto.errors import ErrorCode, TsfarmError
 
@@ -253,9 +253,15 @@ class Visitor:
         device = self._user.device or context.devices.usual(person.name)
         self._user.device = device
         dialler = FarmDialler(device.name, context.authority, source=next(context.sources))
-        self._client = ClientSession(
-            hosts, person.name, password, device, dialler, self._rng, context.patience_seconds
+        patience_seconds = context.patience_seconds
+        plan = Plan(
+            hosts=hosts,
+            user_name=person.name,
+            password_attempts=1,
+            connect_seconds=patience_seconds,
+            reconnect_seconds=0.0,
         )
+        self._client = ClientSession(plan, password, device, dialler, self._rng, patience_seconds)
         return self._client
 
     async def _hang_up(self) -> None:

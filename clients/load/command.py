@@ -19,20 +19,17 @@ import click
 from clients.examples import example
 from clients.exit_codes import ExitCode
 from clients.load import target
-from clients.load.capacity import CapacityExceeded
-from clients.load.measuring.thresholds import ThresholdError
 from clients.load.pacing.arrivals import length
 from clients.load.preparing import LINKS, SEED_MAX, STDOUT, Options, prepare
 from clients.load.report import writing
 from clients.load.report.writing import NotWritten
 from clients.load.run import Outcome, perform
 from clients.load.scenario import IN_FLIGHT_MAX, RATE_MAX, reading
-from clients.load.scenario.reading import ScenarioError
-from clients.load.target import BadInput
 from clients.options import Duration, Hosts
 from clients.say import printable
 from clients.tables import Row, print_rows
 from tsproto import limits
+from tsproto.errors import TsfarmError
 
 LINKS_MAX = 65_536  # four times what a daemon accepts
 WORKERS_MAX = 256
@@ -248,6 +245,6 @@ def exit_status(outcome: Outcome) -> int:
 def _told_before_the_start() -> Iterator[None]:
     try:
         yield
-    except (BadInput, CapacityExceeded, NotWritten, ScenarioError, ThresholdError) as error:
+    except TsfarmError as error:
         click.echo(f"tsfarm: {printable(str(error))}", err=True)
         raise click.exceptions.Exit(ExitCode.USAGE) from None

@@ -15,7 +15,6 @@ from clients.administrator import Administrator
 from clients.labs import KnownLab, lab_in
 from clients.load.processes.assignment import Credentials, Farm, Person
 from clients.load.scenario import Drives
-from clients.steps import Host
 from tsproto import certificates, identity, transport
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
@@ -93,34 +92,19 @@ def _issued(pki: Path, scratch: Path, count: int) -> list[Credentials]:
 # --- any farm -------------------------------------------------------------------------------------
 
 
-def named(
-    *,
-    terminal_servers: Sequence[Host] = (),
-    license_servers: Sequence[Host] = (),
-    directory: Host | None = None,
-    authority: Path | None = None,
-    identities: Sequence[Credentials] = (),
-    administrator: Credentials | None = None,
-) -> Farm:
-    """The farm at these addresses; without `authority` over plain TCP. Raises BadInput for a
-    certificate of the wrong role."""
-    all_hosts = [*terminal_servers, *license_servers, *([directory] if directory else [])]
-    name = str(all_hosts[0]) if all_hosts else ""
-    if authority is not None:
-        name = _farm_of(authority)
-        for own in identities:
-            _check_role(own.certificate, Role.TERMINAL_SERVER)
-        if administrator is not None:
-            _check_role(administrator.certificate, Role.ADMINISTRATOR)
-    return Farm(
-        name=name,
-        terminal_servers=tuple(terminal_servers),
-        license_servers=tuple(license_servers),
-        directory=directory,
-        authority=authority,
-        as_terminal_servers=tuple(identities),
-        administrator=administrator,
-    )
+def named(farm: Farm) -> Farm:
+    """The farm with its name: the authority's, or of a plain farm its first address. Raises
+    BadInput for a certificate of the wrong role."""
+    if farm.authority is None:
+        hosts = [host for role in DRIVEN.values() for host in farm.hosts(role)]
+        return msgspec.structs.replace(farm, name=str(hosts[0]) if hosts else "")
+    for own in farm.as_terminal_servers:
+        _check_role(own.certificate, Role.TERMINAL_SERVER)
+    if farm.administrator is not None:
+        _check_role(farm.administrator.certificate, Role.ADMINISTRATOR)
+    with _bad_input(farm.authority):
+        der = certificates.certificate_der(_content(farm.authority))
+        return msgspec.structs.replace(farm, name=certificates.farm_of(der))
 
 
 def people_in(file: Path) -> tuple[Person, ...]:
@@ -177,11 +161,6 @@ def check(farm: Farm, drives: Drives, people: Sequence[Person], identities: int)
     for own in farm.as_terminal_servers:
         with _bad_input():
             transport.daemon_tls(own.certificate, own.key, farm.authority)
-
-
-def _farm_of(authority: Path) -> str:
-    with _bad_input(authority):
-        return certificates.farm_of(certificates.certificate_der(_content(authority)))
 
 
 def _check_role(certificate: Path, role: Role) -> None:

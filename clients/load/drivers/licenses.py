@@ -8,7 +8,8 @@ Works", KB 287687).
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import defaultdict, deque
+from functools import partial
 from typing import Final
 
 from clients.load.drivers.request_link import Move, RequestLink
@@ -59,7 +60,9 @@ class Licenses(Requests[Device]):
     def moves(self) -> dict[str, Move[Device]]:
         self._prefix = os.urandom(PREFIX_BYTES)
         self._made = 0
-        self._known: dict[Host, deque[Device]] = {}
+        self._known: defaultdict[Host, deque[Device]] = defaultdict(
+            partial(deque, maxlen=KNOWN_MAX)
+        )
         moves = (
             Move("issue", _acquire, self._on_issued, self.measures.latencies("issue")),
             Move("validate", _validate, _on_validated, self.measures.latencies("validate")),
@@ -71,9 +74,7 @@ class Licenses(Requests[Device]):
     def subject(self, link: RequestLink[Device], first: Move[Device]) -> Device:
         """A new device; for a journey that does not begin with `issue`, a device with a token, if
         there is one."""
-        kin = self._known.get(link.host)
-        if kin is None:
-            kin = self._known[link.host] = deque(maxlen=KNOWN_MAX)
+        kin = self._known[link.host]
         if kin and first.name != "issue":
             return kin.popleft()
         self._made += 1

@@ -7,14 +7,17 @@ import contextlib
 import ssl
 import time
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from clients.load.measuring.measures import Latencies, Measures
+from clients.load.measuring.measures import Latencies
 from clients.steps import Host
 from tsproto import limits, transport
 from tsproto.connection import Answered, Closed, Event, Opened
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import Message, Refused, Role
+
+if TYPE_CHECKING:
+    from clients.load.drivers.requests import Requests
 
 S = TypeVar("S")
 
@@ -54,27 +57,13 @@ class Journey(Generic[S]):
         self.sent_at = 0.0
 
 
-class LinkOwner(Protocol[S]):
-    """The driver that owns the link."""
-
-    measures: Measures
-
-    @property
-    def role(self) -> Role: ...
-    def serve(self, link: RequestLink[S] | None) -> None: ...
-    def ended(self, journey: Journey[S], is_good: bool) -> None: ...
-    def lost(self, link: RequestLink[S], why: str) -> None: ...
-    def found(self, link: RequestLink[S]) -> None: ...
-    async def introduce(self, link: RequestLink[S]) -> None: ...
-
-
 class RequestLink(Generic[S]):
     """A link to `host` as the terminal server `name`, dialled from `source` unless that is empty. A
     lost link is dialled again, with pauses; until then no journey begins on it."""
 
     def __init__(
         self,
-        driver: LinkOwner[S],
+        driver: Requests[S],
         host: Host,
         name: str,
         tls: ssl.SSLContext | None,
@@ -106,7 +95,7 @@ class RequestLink(Generic[S]):
             role=Role.TERMINAL_SERVER,
             name=self.name,
             tls=self._tls,
-            expect_role=self._driver.role,
+            expect_role=self._driver.asks,
             expect_name=self.host.name,
             source=self._source,
         )

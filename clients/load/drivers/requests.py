@@ -37,6 +37,7 @@ class Requests(Generic[S]):
     """A `Driver` of bare requests, each about a subject: a device, or a user."""
 
     asks: ClassVar[Role]
+    """The role of the servers."""
 
     def __init__(
         self,
@@ -87,9 +88,9 @@ class Requests(Generic[S]):
     # --- as a driver ------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        hosts = self._assignment.farm.hosts(self.role)
+        hosts = self._assignment.farm.hosts(self.asks)
         if not hosts:
-            raise TsfarmError(f"the farm has no {identity.ROLE_WORDS[self.role]} to ask")
+            raise TsfarmError(f"the farm has no {identity.ROLE_WORDS[self.asks]} to ask")
         sources = itertools.cycle(self._assignment.sources or ("",))
         for index in range(self._assignment.links):
             name, tls = self._credentials(index)
@@ -128,11 +129,6 @@ class Requests(Generic[S]):
 
     # --- for the links ----------------------------------------------------------------------------
 
-    @property
-    def role(self) -> Role:
-        """The role of the servers."""
-        return self.asks
-
     def serve(self, link: RequestLink[S] | None) -> None:
         """Journeys that begin while a link's answers are handled begin on that link, so that their
         requests leave in the same write."""
@@ -164,7 +160,7 @@ class Requests(Generic[S]):
             try:
                 await link.open()
             except TsfarmError as error:
-                word = identity.ROLE_WORDS[self.role]
+                word = identity.ROLE_WORDS[self.asks]
                 raise TsfarmError(
                     f"the {word} cannot be asked ({error}): see that it runs, and that its address"
                     " and --ca are right"
@@ -206,14 +202,11 @@ class Requests(Generic[S]):
             link.give_up_overdue(now)
         stranded, self._stranded = self._stranded, []
         for step in stranded:
-            self._end_stranded(step)
+            self.measures.failed(step, ErrorCode.UNREACHABLE)
+            self.in_flight -= 1
+            self.measures.finished()
+            self.on_finished()
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
-
-    def _end_stranded(self, step: str) -> None:
-        self.measures.failed(step, ErrorCode.UNREACHABLE)
-        self.in_flight -= 1
-        self.measures.finished()
-        self.on_finished()
 
 
 def _tell(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ import msgspec
 
 from clients.load.measuring.results import Result
 from clients.load.measuring.totals import Totals
-from daemons.files.durable import sync_folder
+from daemons.files import durable
 from tsproto.errors import TsfarmError
 
 LOG_FORMAT = "1.3"  # the first with tags
@@ -82,12 +83,9 @@ def make_folder(path: Path) -> None:
 
 
 def _probe(path: Path) -> None:
-    """Creates and removes a file beside it: permission bits do not show root a read-only disk.
-    Raises OSError."""
+    """Makes a file beside it: permission bits do not show root a read-only disk. Raises OSError."""
     if not _is_written_into(path):
-        fresh = _fresh(path)
-        fresh.touch()
-        fresh.unlink()
+        tempfile.TemporaryFile(dir=path.parent).close()
     elif not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
@@ -99,22 +97,8 @@ def write(path: Path, content: bytes) -> None:
         if _is_written_into(path):
             path.write_bytes(content)
             return
-        path = path.resolve()  # replaces the target of a symbolic link, not the link
-        fresh = _fresh(path)
-        try:
-            with open(fresh, "wb") as opened:
-                opened.write(content)
-                opened.flush()
-                os.fsync(opened.fileno())
-            os.replace(fresh, path)
-        finally:
-            fresh.unlink(missing_ok=True)
-        sync_folder(path.parent)
-
-
-def _fresh(path: Path) -> Path:
-    """The name of the new content before it replaces the file."""
-    return path.with_name(f".{path.name}.{os.getpid()}.new")
+        # Replaces the target of a symbolic link, not the link.
+        durable.replace(path.resolve(), content, mode=0o666)
 
 
 def _is_written_into(path: Path) -> bool:

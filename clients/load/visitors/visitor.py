@@ -167,10 +167,7 @@ class Visitor:
         its echo), then print `output` bytes in the session (step "output": from the command to the
         last byte)."""
         client, measures = await self._shown_client(), self._context.measures
-        session, self._user.session = (
-            self._user.session,
-            None,
-        )  # its state is unknown until this act has ended
+        session, self._user.session = self._user.session, None  # unknown until this act has ended
         if keystrokes:
             with self._step("keystroke"):
                 await self._shell.type_keys(

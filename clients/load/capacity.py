@@ -146,12 +146,8 @@ def _usable_ports(machine: Machine) -> int:
 
 
 def _are_loopback(targets: Sequence[Host]) -> bool:
-    return all(_is_loopback(target.address) for target in targets)
-
-
-def _is_loopback(address: str) -> bool:
-    found = _address(address)
-    return found is not None and found.version == 4 and found.is_loopback
+    found = [_address(target.address) for target in targets]
+    return all(each is not None and each.version == 4 and each.is_loopback for each in found)
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -11,6 +11,8 @@ import time
 from collections import deque
 from typing import Final
 
+import msgspec
+
 from clients.load.drivers.request_link import Move, RequestLink
 from clients.load.drivers.requests import Requests
 from tsproto.messages import (
@@ -37,28 +39,17 @@ PREFIX_BYTES = 6
 SETTLED_MAX = 100_000  # users with a session, for journeys that do not begin with `place`
 
 
-class User:
+class User(msgspec.Struct):
     """A user and their session. `placement` is 0 before the first one; `is_reported` while the
     directory has the session."""
 
-    __slots__ = (
-        "created_at",
-        "device_id",
-        "host",
-        "is_reported",
-        "name",
-        "placement",
-        "session_id",
-    )
-
-    def __init__(self, host: Host, name: str, device_id: bytes, session_id: int) -> None:
-        self.host = host
-        self.name = name
-        self.device_id = device_id
-        self.session_id = session_id
-        self.created_at = int(time.time())
-        self.placement = 0
-        self.is_reported = False
+    host: Host
+    name: str
+    device_id: bytes
+    session_id: int
+    created_at: int = msgspec.field(default_factory=lambda: int(time.time()))
+    placement: int = 0
+    is_reported: bool = False
 
 
 class Host:

@@ -12,6 +12,8 @@ from collections import defaultdict, deque
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from clients.load.drivers.request_link import Move, RequestLink
 from clients.load.drivers.requests import Requests
 from clients.steps import Host
@@ -37,18 +39,15 @@ USER_NAME = "load"
 KNOWN_MAX = 100_000
 
 
-class Device:
+class Device(msgspec.Struct):
     """A device and its tokens; an id is empty before there is one. `kin` are the known devices of
     its license server: another server would issue a token of its own."""
 
-    __slots__ = ("acquire", "full_id", "is_validated", "kin", "temporary_id")
-
-    def __init__(self, acquire: AcquireLicense, kin: deque[Device]) -> None:
-        self.acquire = acquire
-        self.kin = kin
-        self.temporary_id = b""
-        self.full_id = b""
-        self.is_validated = False
+    acquire: AcquireLicense
+    kin: deque[Device]
+    temporary_id: bytes = b""
+    full_id: bytes = b""
+    is_validated: bool = False
 
 
 class Licenses(Requests[Device]):
@@ -79,14 +78,7 @@ class Licenses(Requests[Device]):
             return kin.popleft()
         self._made += 1
         device_id = self._prefix + self._made.to_bytes(8, "big")
-        acquire = AcquireLicense(
-            device_id=device_id,
-            device_name=f"load-{self._made}",
-            user_name=USER_NAME,
-            product=PRODUCT,
-            product_version=PRODUCT_VERSION,
-        )
-        return Device(acquire, kin)
+        return Device(acquisition(device_id, f"load-{self._made}"), kin)
 
     def release(self, subject: Device) -> None:
         subject.kin.append(subject)
@@ -115,7 +107,28 @@ def _acquire(device: Device) -> Message:
 
 
 def _validate(device: Device) -> Message:
-    asked = device.acquire
+    return validation(device.acquire)
+
+
+def _on_validated(device: Device, answer: Message) -> None:
+    device.is_validated = True
+
+
+def _renew(device: Device) -> Message:
+    return renewal(device.acquire, device.full_id or device.temporary_id or bytes(16))
+
+
+def acquisition(device_id: bytes, device_name: str) -> AcquireLicense:
+    return AcquireLicense(
+        device_id=device_id,
+        device_name=device_name,
+        user_name=USER_NAME,
+        product=PRODUCT,
+        product_version=PRODUCT_VERSION,
+    )
+
+
+def validation(asked: AcquireLicense) -> MarkValidated:
     return MarkValidated(
         device_id=asked.device_id,
         product=asked.product,
@@ -124,14 +137,9 @@ def _validate(device: Device) -> Message:
     )
 
 
-def _on_validated(device: Device, answer: Message) -> None:
-    device.is_validated = True
-
-
-def _renew(device: Device) -> Message:
-    asked = device.acquire
+def renewal(asked: AcquireLicense, license_id: bytes) -> RenewLicense:
     return RenewLicense(
-        license_id=device.full_id or device.temporary_id or bytes(16),
+        license_id=license_id,
         device_id=asked.device_id,
         device_name=asked.device_name,
         user_name=asked.user_name,

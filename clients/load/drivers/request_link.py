@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import msgspec
+
 from clients.load.measuring.measures import Latencies
 from clients.steps import Host
 from tsproto import limits, transport
@@ -25,36 +27,24 @@ S = TypeVar("S")
 JOURNEYS_MAX = limits.REQUESTS_IN_FLIGHT - 24
 
 
-class Move(Generic[S]):
+class Move(msgspec.Struct, Generic[S], frozen=True):
     """One act of a journey. `say` makes its message; `hear` checks the answer, and is None for a
     notification."""
 
-    __slots__ = ("hear", "latencies", "name", "say")
-
-    def __init__(
-        self,
-        name: str,
-        say: Callable[[S], Message],
-        hear: Callable[[S, Message], None] | None,
-        latencies: Latencies,
-    ) -> None:
-        self.name = name
-        self.say = say
-        self.hear = hear
-        self.latencies = latencies
+    name: str
+    say: Callable[[S], Message]
+    hear: Callable[[S, Message], None] | None
+    latencies: Latencies
 
 
-class Journey(Generic[S]):
+class Journey(msgspec.Struct, Generic[S]):
     """`due` is when its current move was due, `sent_at` when that was sent."""
 
-    __slots__ = ("due", "moves", "moves_done", "sent_at", "subject")
-
-    def __init__(self, moves: tuple[Move[S], ...], subject: S, due: float) -> None:
-        self.moves = moves
-        self.moves_done = 0
-        self.subject = subject
-        self.due = due
-        self.sent_at = 0.0
+    moves: tuple[Move[S], ...]
+    subject: S
+    due: float
+    moves_done: int = 0
+    sent_at: float = 0.0
 
 
 class RequestLink(Generic[S]):

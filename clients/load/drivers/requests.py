@@ -17,7 +17,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar
 
-from clients.load.drivers.journeys import Journeys
+from clients.load.drivers.journeys import chooser
 from clients.load.drivers.request_link import Journey, Move, RequestLink
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Assignment
@@ -61,7 +61,7 @@ class Requests(Generic[S]):
         self._lost: set[Host] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         moves = self.moves()
-        self._journeys = Journeys(
+        self._choose = chooser(
             [
                 (tuple(moves[act.do] for act in journey.acts), journey.weight)
                 for journey in assignment.scenario.journeys
@@ -112,7 +112,7 @@ class Requests(Generic[S]):
             link = self._link_with_room()
         if link is None and any(each.stands for each in self._links):
             return False
-        moves = self._journeys.choose()
+        moves = self._choose()
         self.in_flight += 1
         if link is None:
             self._stranded.append(moves[0].name)

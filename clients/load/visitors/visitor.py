@@ -56,18 +56,17 @@ class Session(msgspec.Struct, frozen=True):
     mark: str
 
 
-class VirtualUser:
+class VirtualUser(msgspec.Struct, eq=False):
     """A synthetic user, with the device and the session of the last journey.
 
     `has_session` is true while there may be a session to log off, `session` is set only while its
     state is known.
     """
 
-    def __init__(self, person: Person) -> None:
-        self.person = person
-        self.device: LicensedDevice | None = None
-        self.session: Session | None = None
-        self.has_session = False
+    person: Person
+    device: LicensedDevice | None = None
+    session: Session | None = None
+    has_session: bool = False
 
 
 class WorkerContext(msgspec.Struct, frozen=True, kw_only=True):

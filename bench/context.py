@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,6 +25,10 @@ class BenchContext(msgspec.Struct, frozen=True):
 
     def size(self, full: int, smoke: int) -> int:
         return smoke if self.smoke else full
+
+    def fresh(self) -> Path:
+        """A new folder."""
+        return Path(tempfile.mkdtemp(dir=self.folder))
 
     def seconds(self, full: float) -> float:
         """The seconds of a repetition."""
@@ -67,13 +71,6 @@ def resident_bytes(pid: int) -> int:
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
     raise OSError(f"no Pss in /proc/{pid}/smaps_rollup")
-
-
-def raise_descriptor_limit() -> int:
-    """Raise the soft limit of descriptors to the hard one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
 
 
 _TICKS_PER_SECOND = 100  # USER_HZ, the same on every Linux that Debian builds

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -34,23 +33,16 @@ from bench.pipelining import Frames, Load, Pipeline, Server, welcomed
 from bench.processes import descendants
 from bench.results import Aim, Row, row
 from clients.labs import warp
+from clients.load.drivers.licenses import PRODUCT, acquisition, renewal, validation
 from daemons import lab
 from tsproto import limits
 from tsproto.codec import FrameReader, decode_message, encode
-from tsproto.license_token import read_claims
-from tsproto.messages import (
-    AcquireLicense,
-    LicenseIssued,
-    MarkValidated,
-    Message,
-    RenewLicense,
-)
+from tsproto.messages import AcquireLicense, LicenseIssued, Message
 
 DEPTHS = (1, 16, 128)
 AIM = Aim(3.0, at_most=False)  # at 16 in flight
 AIM_DEPTH = 16
 DEVICES = 4000  # below the limit of one terminal server in a minute
-PRODUCT = "terminal-server"
 FIRST_REQUEST_ID = 70_000
 # Full tokens last 52 to 89 days: then those of the last six are near their end.
 WARP_DAYS = limits.FULL_DAYS_MAX - limits.RENEWAL_DAYS + 1
@@ -71,9 +63,8 @@ def run(context: BenchContext) -> Iterator[Row]:
 
 def _compare(context: BenchContext, depth: int, has_postgresql: bool) -> Iterator[Row]:
     count = context.size(DEVICES, 60)
-    farms = itertools.count()
     contestants: dict[str, Callable[[], Figures]] = {
-        "ours": lambda: _ours(context.folder / f"farm-{depth}-{next(farms)}", count, depth),
+        "ours": lambda: _ours(context.fresh(), count, depth),
         "SQLite alone": lambda: _sqlite(context.folder / f"alone-{depth}.db", count, depth),
     }
     folder = context.folder / f"postgresql-{depth}"
@@ -120,22 +111,28 @@ def _ours(folder: Path, count: int, depth: int) -> Figures:
 
 async def _made_full(
     server: Server, pipeline: Pipeline, count: int, depth: int
-) -> tuple[Figures, list[LicenseIssued]]:
-    devices = [os.urandom(32) for _ in range(count)]
-    acquired = [_acquire(device) for device in devices]
+) -> tuple[Figures, list[tuple[AcquireLicense, LicenseIssued]]]:
+    acquired = [acquisition(os.urandom(32), "laptop1") for _ in range(count)]
     _, figures = await _timed(server, pipeline, "issue", acquired, depth)
-    validated = [_validate(device) for device in devices]
+    validated = [validation(each) for each in acquired]
     await pipeline.run_through(Load(_frames(validated), Frames(), once=True), depth)
     issued, of_full = await _timed(server, pipeline, "make full", acquired, depth)
-    return figures | of_full, issued
+    return figures | of_full, list(zip(acquired, issued, strict=True))
 
 
 async def _renewed(
-    server: Server, pipeline: Pipeline, issued: Sequence[LicenseIssued], depth: int
+    server: Server,
+    pipeline: Pipeline,
+    issued: Sequence[tuple[AcquireLicense, LicenseIssued]],
+    depth: int,
 ) -> Figures:
-    last = max(license.expires_at for license in issued)
+    last = max(license.expires_at for _, license in issued)
     near_seconds = (limits.FULL_DAYS_MAX - WARP_DAYS) * limits.DAY_SECONDS
-    near = [_renew(each) for each in issued if last - each.expires_at < near_seconds]
+    near = [
+        renewal(asked, license.license_id)
+        for asked, license in issued
+        if last - license.expires_at < near_seconds
+    ]
     renewed, figures = await _timed(server, pipeline, "renew", near, depth)
     if any(license.expires_at <= last for license in renewed):
         raise OSError("the license server has not renewed every token that was near its end")
@@ -145,7 +142,7 @@ async def _renewed(
 async def _timed(
     server: Server, pipeline: Pipeline, what: str, asked: Sequence[Message], depth: int
 ) -> tuple[list[LicenseIssued], Figures]:
-    """The answers, their rate, and the server's CPU time."""
+    """The answers in the order of the requests, their rate, and the server's CPU time."""
     kept: list[bytes] = []
     count = Frames()
 
@@ -158,7 +155,7 @@ async def _timed(
     await pipeline.run_through(load, depth)
     took, cpu = time.perf_counter() - began, cpu_seconds(server.pid) - cpu
     frames = FrameReader(limits.FRAME_BYTES).feed(b"".join(kept))
-    answers = [decode_message(body) for _, body in frames]
+    answers = sorted((decode_message(body) for _, body in frames), key=lambda each: each.request_id)
     issued = [answer for answer in answers if isinstance(answer, LicenseIssued)]
     if len(issued) < len(asked):
         raise OSError(f"{what}: {len(asked) - len(issued)} of {len(asked)} were refused")
@@ -167,32 +164,6 @@ async def _timed(
 
 def _frames(messages: Sequence[Message]) -> list[bytes]:
     return [encode(message, number) for number, message in enumerate(messages, FIRST_REQUEST_ID)]
-
-
-def _acquire(device_id: bytes) -> AcquireLicense:
-    return AcquireLicense(
-        device_id=device_id,
-        device_name="laptop1",
-        user_name="user1",
-        product=PRODUCT,
-        product_version=1,
-    )
-
-
-def _validate(device_id: bytes) -> MarkValidated:
-    return MarkValidated(device_id=device_id, product=PRODUCT, product_version=1, user_name="user1")
-
-
-def _renew(license: LicenseIssued) -> RenewLicense:
-    claims = read_claims(license.token)
-    return RenewLicense(
-        license_id=license.license_id,
-        device_id=claims.device_id,
-        device_name=claims.device_name,
-        user_name="user1",
-        product=claims.product,
-        product_version=claims.product_version,
-    )
 
 
 # --- beside ---------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ def _rows(found: Found, cases: Sequence[str]) -> Iterator[Row]:
 
 def _storm(context: BenchContext, users: int) -> Figures:
     rate = context.size(RATE, 6)
-    folder = _fresh(context.folder, users)
+    folder = context.fresh()  # an earlier farm knows the devices
     lab_of_farm = ("--lab", str(folder))
     with farm(folder, lab.Plan(users=(), load_users=users + WARM_UP_USERS)) as made:
         # A daemon's first session costs extra.
@@ -82,9 +82,3 @@ def _scenario(folder: Path, users: int, rate: int) -> str:
     file = folder / f"storm-{users}.toml"
     file.write_text(SCENARIO.format(seconds=users / rate, rate=rate))
     return str(file)
-
-
-def _fresh(parent: Path, users: int) -> Path:
-    """A folder for a new farm: an earlier farm knows the devices."""
-    count = sum(1 for _ in parent.glob(f"farm-{users}-*"))
-    return parent / f"farm-{users}-{count}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import shlex
 import signal
 import subprocess
@@ -14,8 +13,7 @@ from pathlib import Path
 import msgspec
 
 from bench import packages
-
-STOP_SECONDS = 10.0
+from daemons.lab.processes import signal_and_wait
 
 
 class Tmux(msgspec.Struct, frozen=True):
@@ -52,7 +50,7 @@ def tmux(folder: Path) -> Iterator[Tmux]:
     try:
         yield Tmux(program, socket, pid)
     finally:
-        _end(pid)
+        signal_and_wait(pid, signal.SIGTERM, "tmux")
 
 
 def _run(program: str, socket: str, *words: str) -> str:
@@ -62,17 +60,3 @@ def _run(program: str, socket: str, *words: str) -> str:
     if done.returncode:
         raise OSError(f"tmux: {done.stderr.strip()}")
     return done.stdout
-
-
-def _end(pid: int) -> None:
-    """End the server; it is not a child process, for its starter has ended."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-        if not select.select([descriptor], [], [], STOP_SECONDS)[0]:
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    finally:
-        os.close(descriptor)

@@ -22,7 +22,7 @@ from typing import TypeVar
 import msgspec
 import uvloop
 
-from bench import certificates, packages
+from bench import packages
 from bench.context import BenchContext, Figures, of, resident_bytes, take_turns
 from bench.farm import farm
 from bench.peers.redis import command, redis
@@ -38,6 +38,7 @@ from bench.pipelining import (
     welcomed,
 )
 from bench.results import Aim, Row, row
+from clients.load.target import issued
 from daemons import lab
 from tsproto import limits
 from tsproto.codec import encode
@@ -101,9 +102,7 @@ def _compare(context: BenchContext, rows: int, is_secured: bool) -> Iterator[Row
         stack.callback(lambda: runner.run(_close(ours)))
         theirs = None
         if packages.find("redis-server") is not None:
-            certificates.issue(pki, Role.TERMINAL_SERVER, "redis")
-            tls = daemon_tls(pki / "redis.crt", pki / "redis.key", pki / "authority.crt")
-            secured = (pki, tls) if is_secured else (None, None)
+            secured = (pki, _identity(pki, "redis")) if is_secured else (None, None)
             peer = stack.enter_context(redis(folder / "redis", *secured))
             theirs = runner.run(_load_redis(peer, rows, links))
             stack.callback(lambda: runner.run(_close(theirs)))
@@ -165,8 +164,8 @@ async def _load_ours(server: Server, pki: Path | None, rows: int, links: int) ->
 def _identity(pki: Path | None, host: str) -> FarmContext | None:
     if pki is None:
         return None
-    certificate, key = certificates.issue(pki, Role.TERMINAL_SERVER, host)
-    return daemon_tls(certificate, key, pki / "authority.crt")
+    own = issued(pki, pki, Role.TERMINAL_SERVER, host)
+    return daemon_tls(own.certificate, own.key, pki / "authority.crt")
 
 
 async def _join(pipeline: Pipeline, host: str, rows: Sequence[SessionRow]) -> None:

@@ -8,16 +8,18 @@ many clients.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from functools import partial
 
 import uvloop
 
-from bench import certificates
 from bench.context import BenchContext, Figures, take_turns
 from bench.pipelining import Equal, Frames, Load, Pipeline, Server, connect, measure, welcomed
 from bench.results import Aim, Row, row
 from bench.serving import serving
+from clients.load.target import issued
+from tsproto import certificates
 from tsproto.codec import encode
 from tsproto.messages import PlaceSession, Role
 from tsproto.transport import daemon_tls
@@ -30,14 +32,17 @@ FIRST_REQUEST_ID = 70_000  # equal sizes of ids, and so of frames
 
 def run(context: BenchContext) -> Iterator[Row]:
     pki = context.folder / "pki"
-    certificates.make_authority(pki)
-    certificates.issue(pki, Role.SESSION_DIRECTORY, "sd")
+    pki.mkdir()
+    certificate, key = certificates.create_authority("bench", time.time())
+    (pki / "authority.crt").write_bytes(certificate)
+    (pki / "authority.key").write_bytes(key)
+    issued(pki, pki, Role.SESSION_DIRECTORY, "sd")
     for is_secured in (False, True):
         words = (str(pki),) if is_secured else ()
         tls = None
         if is_secured:
-            certificate, key = certificates.issue(pki, Role.TERMINAL_SERVER, "ts1")
-            tls = daemon_tls(certificate, key, pki / "authority.crt")
+            own = issued(pki, pki, Role.TERMINAL_SERVER, "ts1")
+            tls = daemon_tls(own.certificate, own.key, pki / "authority.crt")
         with serving("ours", *words, tls=tls) as ours, serving("bare", *words, tls=tls) as bare:
             how = "TLS" if is_secured else "plain"
             loads = [(2, 16)] if context.smoke else list(itertools.product(LINKS, DEPTHS))

@@ -21,9 +21,8 @@ from functools import partial
 import uvloop
 
 from bench.context import BenchContext, Figures, Found, of, take_turns
-from bench.peers import openssh, tmux
-from bench.peers.openssh import Sshd
-from bench.peers.tmux import Tmux
+from bench.peers.openssh import Sshd, openssh
+from bench.peers.tmux import Tmux, tmux
 from bench.programs import Program
 from bench.results import Aim, Row, row
 from bench.terminals import TerminalServer, terminal_servers
@@ -47,13 +46,11 @@ def run(context: BenchContext) -> Iterator[Row]:
             "library": partial(_library, ours, keys),
             "tsfarm connect": lambda: _program(_connect(ours), keys, on_terminal=True),
         }
-        if openssh.is_there():
-            sshd = stack.enter_context(openssh.openssh(context.folder / "openssh"))
+        if sshd := stack.enter_context(openssh(context.folder / "openssh")):
             words = sshd.words(COMMAND, terminal=True)
             contestants["ssh on pipes"] = lambda: _program(words, keys, on_terminal=False)
             contestants["ssh -tt"] = lambda: _program(words, keys, on_terminal=True)
-            if tmux.is_there():
-                terminals = stack.enter_context(tmux.tmux(context.folder / "tmux"))
+            if terminals := stack.enter_context(tmux(context.folder / "tmux")):
                 contestants["ssh -tt tmux attach"] = partial(_tmux, sshd, terminals, keys)
         found = take_turns(context, contestants)
     yield from _rows(found, "library", "ssh on pipes", AIM)

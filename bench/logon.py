@@ -34,9 +34,8 @@ import uvloop
 
 from bench.context import BenchContext, Figures, children_cpu_seconds, cpu_seconds, of, take_turns
 from bench.farm import Farm, farm
-from bench.peers import openssh, tmux
-from bench.peers.openssh import Sshd
-from bench.peers.tmux import Tmux
+from bench.peers.openssh import Sshd, openssh
+from bench.peers.tmux import Tmux, tmux
 from bench.processes import wait_until_childless
 from bench.programs import Program
 from bench.results import Aim, Row, row
@@ -57,11 +56,8 @@ COMMANDS = {"nothing": "true", "ready": "echo ready; exec cat"}
 def run(context: BenchContext) -> Iterator[Row]:
     with contextlib.ExitStack() as stack:
         ours = stack.enter_context(_farm(context.folder / "lab"))
-        sshd = terminals = None
-        if openssh.is_there():
-            sshd = stack.enter_context(openssh.openssh(context.folder / "openssh"))
-            if tmux.is_there():
-                terminals = stack.enter_context(tmux.tmux(context.folder / "tmux"))
+        sshd = stack.enter_context(openssh(context.folder / "openssh"))
+        terminals = stack.enter_context(tmux(context.folder / "tmux"))
         yield from _throughput(context, ours, sshd)
         yield from _first_bytes(context, ours, sshd)
         lab.start(ours.folder, LATER)

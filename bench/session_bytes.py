@@ -24,9 +24,8 @@ import msgspec
 import uvloop
 
 from bench.context import BenchContext, Figures, Found, cpu_seconds, of, take_turns
-from bench.peers import openssh, tmux
-from bench.peers.openssh import Sshd
-from bench.peers.tmux import Tmux
+from bench.peers.openssh import Sshd, openssh
+from bench.peers.tmux import Tmux, tmux
 from bench.processes import descendants, name_of
 from bench.programs import Program
 from bench.results import Aim, Row, row
@@ -81,12 +80,10 @@ def run(context: BenchContext) -> Iterator[Row]:
         contestants[ON] = partial(_ours, servers["tracking"], text)
         contestants[OFF] = partial(_ours, servers["not-tracking"], text)
         contestants[BARE] = partial(_bare, text)
-        if openssh.is_there():
-            sshd = stack.enter_context(openssh.openssh(context.folder / "openssh"))
+        if sshd := stack.enter_context(openssh(context.folder / "openssh")):
             contestants["ssh -tt"] = partial(_ssh, sshd, text, ())
             contestants[f"ssh -tt -c {AS_OURS}"] = partial(_ssh, sshd, text, ("-c", AS_OURS))
-            if tmux.is_there():
-                terminals = stack.enter_context(tmux.tmux(context.folder / "tmux"))
+            if terminals := stack.enter_context(tmux(context.folder / "tmux")):
                 contestants["ssh -tt tmux attach"] = partial(_tmux, sshd, terminals, text)
         found = take_turns(context, contestants)
     for ours in (ON, OFF):

@@ -32,16 +32,13 @@ class Tmux(msgspec.Struct, frozen=True):
         return shlex.join([self.program, "-S", self.socket, "attach", "-t", name])
 
 
-def is_there() -> bool:
-    return packages.find("tmux") is not None
-
-
 @contextlib.contextmanager
-def tmux(folder: Path) -> Iterator[Tmux]:
-    """A server inside the block, without a user's configuration."""
+def tmux(folder: Path) -> Iterator[Tmux | None]:
+    """A server inside the block, without a user's configuration; None without the program."""
     program = packages.find("tmux")
     if program is None:
-        raise OSError("tmux is missing")
+        yield None
+        return
     folder.mkdir(parents=True, exist_ok=True)
     socket = str(folder / "socket")
     # A server without a session ends.

@@ -53,12 +53,16 @@ def of_lab(folder: Path, scratch: Path, identities: int) -> tuple[Farm, tuple[Pe
         directory=directories[0] if directories else None,
     )
     pki = folder / "pki"
+    run = secrets.token_hex(RUN_BYTES)  # tells apart two runs at one time
     if lab.tls:
         farm = msgspec.structs.replace(
             farm,
             authority=pki / "authority.crt",
             administrator=Credentials(pki / "admin.crt", pki / "admin.key"),
-            as_terminal_servers=tuple(_issued(pki, scratch, identities)),
+            as_terminal_servers=tuple(
+                issued(pki, scratch, Role.TERMINAL_SERVER, f"load-{run}-{number}")
+                for number in range(identities)
+            ),
         )
     return farm, _people_of(folder, lab)
 
@@ -73,20 +77,16 @@ def _people_of(folder: Path, lab: KnownLab) -> tuple[Person, ...]:
     return tuple(Person(f"load{number:05}", password) for number in numbers)
 
 
-def _issued(pki: Path, scratch: Path, count: int) -> list[Credentials]:
-    authority, key = _content(pki / "authority.crt"), _content(pki / "authority.key")
-    made = []
-    run = secrets.token_hex(RUN_BYTES)  # tells apart two runs at one time
-    for number in range(count):
-        name = f"load-{run}-{number}"
-        own = Credentials(scratch / f"{name}.crt", scratch / f"{name}.key")
-        certificate, own_key = certificates.issue_certificate(
-            authority, key, Role.TERMINAL_SERVER, name, time.time(), years=1
-        )
-        own.certificate.write_bytes(certificate)
-        own.key.write_bytes(own_key)
-        made.append(own)
-    return made
+def issued(pki: Path, folder: Path, role: Role, name: str) -> Credentials:
+    """A new certificate of the authority in `pki`, written into `folder`. Raises BadInput."""
+    authority, authority_key = _content(pki / "authority.crt"), _content(pki / "authority.key")
+    certificate, key = certificates.issue_certificate(
+        authority, authority_key, role, name, time.time(), years=1
+    )
+    own = Credentials(folder / f"{name}.crt", folder / f"{name}.key")
+    own.certificate.write_bytes(certificate)
+    own.key.write_bytes(key)
+    return own
 
 
 # --- any farm -------------------------------------------------------------------------------------

@@ -80,8 +80,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class Report(msgspec.Struct, frozen=True):
-    """The content of `--json`."""
-
     date: str
     command: str
     machine: dict[str, str]

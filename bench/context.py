@@ -36,8 +36,7 @@ class BenchContext(msgspec.Struct, frozen=True):
 
 
 def take_turns(context: BenchContext, contestants: Mapping[str, Callable[[], Figures]]) -> Found:
-    """Run each contestant once, then all of them again, so that a busy moment of the machine slows
-    each of them."""
+    """Run each contestant once, then all of them again: a busy moment slows each of them."""
     found: Found = {name: {} for name in contestants}
     for turn in range(context.repetitions):
         for name, run in contestants.items():

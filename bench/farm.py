@@ -58,8 +58,7 @@ class Farm:
         return pid
 
     def cpu_seconds(self) -> float:
-        """CPU time of all running daemons, their keepers, and the programs that the keepers have
-        waited for."""
+        """CPU time of running daemons, keepers, and programs that keepers have waited for."""
         running = {each.name: lab.pid_of(self.folder, each.name) for each in self.lab.daemons}
         daemons = [pid for pid in running.values() if pid is not None]
         keepers = [self.keeper_of(host.name) for host in self.hosts if running[host.name]]

@@ -73,8 +73,6 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Pipeline(asyncio.Protocol):
-    """One connection."""
-
     def __init__(self, answers: Answers) -> None:
         self.answered = 0
         self._answers = answers

@@ -56,8 +56,7 @@ class Sshd(msgspec.Struct, frozen=True):
 
 @contextlib.contextmanager
 def openssh(folder: Path) -> Iterator[Sshd | None]:
-    """A server inside the block, which admits the user of the bench by key; None without the
-    programs."""
+    """A server that admits the user of the bench by key; None without the programs."""
     program, client = packages.find("sshd"), packages.find("ssh")
     if program is None or client is None:
         yield None

@@ -30,8 +30,7 @@ def is_there() -> bool:
 
 @contextlib.contextmanager
 def zeroconf(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process whose service is registered inside the block. It ends with its input, and so never
-    outlives this process."""
+    """A process whose service is registered inside the block; it ends with its input."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(
@@ -52,8 +51,7 @@ def zeroconf(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def look_up() -> float:
-    """Seconds from the start of a browser, of a new instance, to the service's address and port.
-    Raises OSError when there is none."""
+    """Seconds from a new instance's browser to address and port. Raises OSError for none."""
     from zeroconf import ServiceBrowser, Zeroconf
 
     found: queue.SimpleQueue[float] = queue.SimpleQueue()

@@ -64,8 +64,7 @@ def connections(scenario: Scenario, people: int, links: int, workers: int) -> in
 
 
 def check_descriptors(wanted: int, workers: int, machine: Machine) -> None:
-    """Raises CapacityExceeded when a worker's connections need more descriptors than it may
-    open."""
+    """Raises CapacityExceeded when a worker may not open that many descriptors."""
     each = math.ceil(wanted / workers) + RESERVED_DESCRIPTORS
     if each <= machine.descriptors:
         return
@@ -79,8 +78,7 @@ def check_descriptors(wanted: int, workers: int, machine: Machine) -> None:
 
 
 def check_sources(given: Sequence[str], targets: Sequence[Host]) -> None:
-    """Raises BadInput for an address that is not this machine's, or not of the targets' IP
-    version."""
+    """Raises BadInput for an address of another machine, or of another IP version."""
     kinds = {found.version for target in targets if (found := _address(target.address))}
     for source in given:
         address = _address(source)

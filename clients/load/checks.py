@@ -210,8 +210,7 @@ def unbalanced(pools: Pools) -> list[str]:
 
 
 def changed(before: Pools, after: Pools) -> list[str]:
-    """Pools whose total changed. A new pool without tokens is no change: it counts temporary
-    tokens."""
+    """Pools whose total changed; a new pool without tokens counts temporary ones, and is none."""
     totals = Counter({key: pool.total for key, pool in after.items()})
     totals.subtract({key: pool.total for key, pool in before.items()})
     return [

@@ -101,8 +101,7 @@ def _check_installed(given: Options) -> None:
 
 
 def _links(given: Options, scenario: Scenario) -> int:
-    """The requested number of links; with TLS to a directory by default one for each
-    certificate."""
+    """With TLS to a directory the default is one for each certificate."""
     if given.links is not None:
         return given.links
     if scenario.drives == "directory" and given.identities:

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """`stopped_by` is the signal that ended the run early, 0 for none; `failure` the error of a
-    worker."""
+    """`stopped_by` is the signal that ended the run early, or 0; `failure` a worker's error."""
 
     result: Result
     totals: Totals

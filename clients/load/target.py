@@ -93,8 +93,7 @@ def issued(pki: Path, folder: Path, role: Role, name: str) -> Credentials:
 
 
 def named(farm: Farm) -> Farm:
-    """The farm with its name: the authority's, or of a plain farm its first address. Raises
-    BadInput for a certificate of the wrong role."""
+    """Names it by authority or first address. Raises BadInput for a certificate's wrong role."""
     if farm.authority is None:
         hosts = [host for role in DRIVEN.values() for host in farm.hosts(role)]
         return msgspec.structs.replace(farm, name=str(hosts[0]) if hosts else "")
@@ -108,8 +107,7 @@ def named(farm: Farm) -> Farm:
 
 
 def people_in(file: Path) -> tuple[Person, ...]:
-    """The users of a file with lines `name password`; blank lines and lines that begin with `#` are
-    skipped. Raises BadInput."""
+    """Reads lines `name password`; skips blank ones, and those with `#`. Raises BadInput."""
     people: dict[str, Person] = {}
     for number, line in enumerate(_content(file).decode("utf-8", "replace").splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -137,8 +135,7 @@ def administrator_of(farm: Farm) -> Administrator | None:
 
 
 def check(farm: Farm, drives: Drives, people: Sequence[Person], identities: int) -> None:
-    """Raises BadInput when the farm lacks what the scenario drives; `identities` is the number of
-    links that need a certificate of their own."""
+    """Raises BadInput for what the farm lacks; `identities` counts links with certificates."""
     role = DRIVEN[drives]
     if not farm.hosts(role):
         word = identity.ROLE_WORDS[role]

@@ -40,8 +40,7 @@ SETTLED_MAX = 100_000  # users with a session, for journeys that do not begin wi
 
 
 class User(msgspec.Struct):
-    """A user and their session. `placement` is 0 before the first one; `is_reported` while the
-    directory has the session."""
+    """`placement` is 0 before the first; `is_reported` while the directory has the session."""
 
     host: Host
     name: str
@@ -89,8 +88,7 @@ class Directory(Requests[User]):
         await link.ask(SyncSessions(sessions=[], last=True))
 
     def subject(self, link: RequestLink[User], first: Move[User]) -> User:
-        """A new user; for a journey that does not begin with `place`, a user with a session, if
-        there is one."""
+        """A user: with a session, if there is one, unless the journey begins with `place`."""
         host = self._hosts[link.name]
         if first.name != "place" and host.settled:
             return host.settled.popleft()

@@ -71,8 +71,7 @@ class Licenses(Requests[Device]):
         return {move.name: move for move in moves}
 
     def subject(self, link: RequestLink[Device], first: Move[Device]) -> Device:
-        """A new device; for a journey that does not begin with `issue`, a device with a token, if
-        there is one."""
+        """A device: with a token, if there is one, unless the journey begins with `issue`."""
         kin = self._known[link.host]
         if kin and first.name != "issue":
             return kin.popleft()

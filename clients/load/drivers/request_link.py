@@ -28,8 +28,7 @@ JOURNEYS_MAX = limits.REQUESTS_IN_FLIGHT - 24
 
 
 class Move(msgspec.Struct, Generic[S], frozen=True):
-    """One act of a journey. `say` makes its message; `hear` checks the answer, and is None for a
-    notification."""
+    """`say` makes an act's message; `hear` checks the answer, None for a notification."""
 
     name: str
     say: Callable[[S], Message]

@@ -147,8 +147,7 @@ class Users:
             return remaining > 0 and await self._visitor(user, 0.0).clear(remaining)
 
     def _visitor(self, user: VirtualUser, due: float) -> Visitor:
-        """A visitor with a random generator of its own: other journeys do not change its
-        choices."""
+        """Its own random generator keeps its choices apart from other journeys'."""
         return Visitor(self._context, user, due, random.Random(self._rng.random()))
 
     def _closing_seconds(self) -> float:

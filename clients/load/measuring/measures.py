@@ -27,8 +27,7 @@ def histogram() -> HdrHistogram:
 
 
 class StepInterval(msgspec.Struct, frozen=True):
-    """One step in an interval: the encoded histogram of its successes, empty for none, and its
-    failures by code name."""
+    """The encoded histogram of a step's successes, empty for none; its failures by code name."""
 
     latencies: bytes
     errors: dict[str, int]

@@ -63,8 +63,7 @@ def curve(latencies: HdrHistogram) -> list[tuple[float, float]]:
 
 
 def _ticks(count: int) -> Iterator[float]:
-    """CURVE_TICKS steps for each halving of the distance to 100 %, until less than one value is
-    left."""
+    """CURVE_TICKS for each halving of the distance to 100 %, until less than a value is left."""
     if not count:
         return
     left = 100.0

@@ -44,8 +44,7 @@ CONNECTING: Final = frozenset({"first-visit", "logon", "roam", "reconnect", "ren
 
 
 class GlimpseOfStep(msgspec.Struct, frozen=True):
-    """`per_second` is of the last RECENT_SECONDS, the rest of the run so far. Latencies are
-    milliseconds, 0 before the first success."""
+    """`per_second` is of the last RECENT_SECONDS. Latencies are milliseconds, 0 for none."""
 
     step: str
     per_second: float

@@ -56,8 +56,7 @@ class Coordinator:
         self._all_ready = asyncio.Event()
 
     async def run(self) -> None:
-        """Return when all workers have ended. Raises WorkerFailed when one failed, after the others
-        have stopped."""
+        """Return when all workers have ended. Raises WorkerFailed when one of them failed."""
         with self._stopped_by_signals():
             working = [asyncio.create_task(worker.run()) for worker in self._workers]
             beside = [asyncio.create_task(self._start()), asyncio.create_task(self._keep_showing())]

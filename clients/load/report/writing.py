@@ -91,8 +91,7 @@ def _probe(path: Path) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Replaces the file; durable when it returns. Pipes and terminals are written to. Raises
-    NotWritten."""
+    """Durable when it returns. Pipes and terminals are written to. Raises NotWritten."""
     with _explained(path):
         if _is_written_into(path):
             path.write_bytes(content)

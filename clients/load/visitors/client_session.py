@@ -75,8 +75,7 @@ class ClientSession:
         return self._client.host
 
     async def begun(self) -> None:
-        """Wait until the session is attached, or without a password until the device is
-        licensed."""
+        """Wait until the session is attached; without a password, until the device is licensed."""
         await self._wait(self.patience_seconds)
 
     # --- while a session is shown -----------------------------------------------------------------

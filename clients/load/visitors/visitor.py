@@ -101,7 +101,6 @@ class Visitor:
 
     @property
     def name(self) -> str:
-        """The user's name."""
         return self._user.person.name
 
     @property
@@ -144,8 +143,7 @@ class Visitor:
         await self._log_on("reconnect", (session.host,))
 
     async def roam(self) -> None:
-        """Come back to the session through another host, which redirects. A farm of one host has no
-        other."""
+        """Come back to the session through another host, if the farm has one, which redirects."""
         session = await self._leave_session()
         others = tuple(host for host in self._hosts() if not _is_at(session, host))
         await self._log_on("roam", others[:1] or (session.host,))
@@ -211,8 +209,7 @@ class Visitor:
     # --- the end of a journey ---------------------------------------------------------------------
 
     async def leave(self, *, logging_off_seconds: float = 0.0) -> None:
-        """End the journey at any point. An attached session is left running, or logged off if there
-        are seconds for it."""
+        """End the journey. An attached session is left running, or logged off in that time."""
         client = self._client
         with contextlib.suppress(StepFailed, TimeoutError):
             async with asyncio.timeout(logging_off_seconds or LEAVING_SECONDS):

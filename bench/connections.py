@@ -24,9 +24,9 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.context import BenchContext, cpu_seconds, resident_bytes
+from bench.context import BenchContext
 from bench.peers.openssh import Sshd, openssh
-from bench.processes import descendants
+from bench.processes import cpu_seconds, descendants, resident_bytes
 from bench.programs import Program
 from bench.results import Aim, Row, row
 from bench.terminals import TerminalServer, terminal_servers

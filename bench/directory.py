@@ -23,7 +23,7 @@ import msgspec
 import uvloop
 
 from bench import packages
-from bench.context import BenchContext, Figures, of, resident_bytes, take_turns
+from bench.context import BenchContext, Figures, of, take_turns
 from bench.farm import farm
 from bench.peers.redis import command, redis
 from bench.pipelining import (
@@ -37,6 +37,7 @@ from bench.pipelining import (
     measure,
     welcomed,
 )
+from bench.processes import resident_bytes
 from bench.results import Aim, Row, row
 from clients.load.target import issued
 from daemons import lab

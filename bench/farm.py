@@ -13,7 +13,7 @@ from typing import Any
 
 import tomli_w
 
-from bench.context import children_cpu_seconds, cpu_seconds
+from bench.processes import children_cpu_seconds, cpu_seconds
 from bench.programs import tsfarm
 from clients import steps
 from clients.steps import Host

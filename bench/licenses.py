@@ -26,11 +26,11 @@ import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench import packages
-from bench.context import BenchContext, Figures, Found, cpu_seconds, of, take_turns
+from bench.context import BenchContext, Figures, Found, of, take_turns
 from bench.farm import farm
 from bench.peers.postgresql import postgresql, server_pid
 from bench.pipelining import Frames, Load, Pipeline, Server, welcomed
-from bench.processes import descendants
+from bench.processes import cpu_seconds, descendants
 from bench.results import Aim, Row, row
 from clients.labs import warp
 from clients.load.drivers.licenses import PRODUCT, acquisition, renewal, validation

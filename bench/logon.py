@@ -32,11 +32,11 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.context import BenchContext, Figures, children_cpu_seconds, cpu_seconds, of, take_turns
+from bench.context import BenchContext, Figures, of, take_turns
 from bench.farm import Farm, farm
 from bench.peers.openssh import Sshd, openssh
 from bench.peers.tmux import Tmux, tmux
-from bench.processes import wait_until_childless
+from bench.processes import children_cpu_seconds, cpu_seconds, wait_until_childless
 from bench.programs import Program
 from bench.results import Aim, Row, row
 from bench.viewer import Viewer, device_in_memory

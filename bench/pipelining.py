@@ -16,7 +16,8 @@ from typing import TypeAlias, cast
 
 import msgspec
 
-from bench.context import Figures, cpu_seconds
+from bench.context import Figures
+from bench.processes import cpu_seconds
 from tsproto.codec import HEADER, encode
 from tsproto.messages import Hello, Role
 

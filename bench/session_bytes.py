@@ -23,10 +23,10 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.context import BenchContext, Figures, Found, cpu_seconds, of, take_turns
+from bench.context import BenchContext, Figures, Found, of, take_turns
 from bench.peers.openssh import Sshd, openssh
 from bench.peers.tmux import Tmux, tmux
-from bench.processes import descendants, name_of
+from bench.processes import cpu_seconds, descendants, name_of
 from bench.programs import Program
 from bench.results import Aim, Row, row
 from bench.terminals import TerminalServer, terminal_servers

@@ -64,10 +64,10 @@ class Farm:
         keepers = [self.keeper_of(host.name) for host in self.hosts if running[host.name]]
         return sum(map(cpu_seconds, daemons + keepers)) + sum(map(children_cpu_seconds, keepers))
 
-    def logon(self, application: str, host: Host) -> steps.Plan:
-        """A logon of a new user."""
+    def logon(self, application: str, host: Host | None = None) -> steps.Plan:
+        """A logon of a new user, by default to the first terminal server."""
         return steps.Plan(
-            hosts=(host,),
+            hosts=(host or self.hosts[0],),
             user_name=f"user{next(self._numbers)}",
             application=application,
             password_attempts=1,

@@ -81,10 +81,6 @@ def _farm(folder: Path) -> Iterator[Farm]:
         yield made
 
 
-def _logon(ours: Farm, application: str) -> steps.Plan:
-    return ours.logon(application, ours.hosts[0])
-
-
 def _device(ours: Farm) -> Device:
     """A new device, kept in files."""
     return Device.open(ours.folder / "devices" / secrets.token_hex(4), "bench")
@@ -116,7 +112,7 @@ async def _our_logons(ours: Farm, count: int) -> Figures:
         async with turns:
             await Viewer(ours, plan, device_in_memory()).ended_by_program()
 
-    plans = [_logon(ours, "nothing") for _ in range(count)]
+    plans = [ours.logon("nothing") for _ in range(count)]
     cpu, began = ours.cpu_seconds(), time.perf_counter()
     await asyncio.gather(*map(log_on, plans))
     took = time.perf_counter() - began
@@ -164,7 +160,7 @@ def _first_bytes(context: BenchContext, ours: Farm, sshd: Sshd | None) -> Iterat
 
 
 async def _first_logon(ours: Farm) -> float:
-    viewer = Viewer(ours, _logon(ours, "ready"), _device(ours))
+    viewer = Viewer(ours, ours.logon("ready"), _device(ours))
     seconds = await viewer.first_byte_seconds()
     await viewer.log_off()
     return seconds
@@ -172,7 +168,7 @@ async def _first_logon(ours: Farm) -> float:
 
 def _our_program(ours: Farm) -> float:
     """A device with a license and a user without a session, like ssh's key and user."""
-    return _program(ours.words(_logon(ours, "ready"), ours.folder / "devices" / "program"))
+    return _program(ours.words(ours.logon("ready"), ours.folder / "devices" / "program"))
 
 
 def _program(words: list[str]) -> float:
@@ -205,7 +201,7 @@ def _coming_back(
 
 async def _median_of_returns(ours: Farm, count: int, *, redirected: bool) -> Figures:
     """A session that is left and reconnected to, at its host or through the other one."""
-    plan, device = _logon(ours, "ready"), _device(ours)
+    plan, device = ours.logon("ready"), _device(ours)
     viewer = Viewer(ours, plan, device)
     await viewer.first_byte_seconds()
     ways = [host for host in ours.hosts if (host.name != viewer.shown.host) is redirected]

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from clients.load.drivers.request_link import Move, RequestLink
+from clients.load.drivers.request_link import Hear, Move, RequestLink, Say
 from clients.load.drivers.requests import Requests
 from tsproto.messages import (
     JoinFarm,
@@ -66,16 +66,11 @@ class Directory(Requests[User]):
     rules = {WHERE_IT_IS: ("query",), WHERE_ASKED: ("place",), FENCED: ("place", "query")}
     asks = Role.SESSION_DIRECTORY
 
-    def moves(self) -> dict[str, Move[User]]:
+    def acts(self) -> dict[str, tuple[Say[User], Hear[User] | None]]:
         self._prefix = os.urandom(PREFIX_BYTES).hex()
         self._hosts: dict[str, Host] = {}
-        moves = (
-            Move("place", _place, self._on_placed, self.measures.latencies("place")),
-            Move("report", _report, None, self.measures.latencies("report")),
-            Move("query", _place, self._on_placed, self.measures.latencies("query")),
-            Move("end", _end, None, self.measures.latencies("end")),
-        )
-        return {move.name: move for move in moves}
+        asked = (_place, self._on_placed)
+        return {"place": asked, "report": (_report, None), "query": asked, "end": (_end, None)}
 
     async def introduce(self, link: RequestLink[User]) -> None:
         """Join the farm under the link's name, as a host that has just started."""

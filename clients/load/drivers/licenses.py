@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from clients.load.drivers.request_link import Move, RequestLink
+from clients.load.drivers.request_link import Hear, Move, RequestLink, Say
 from clients.load.drivers.requests import Requests
 from clients.steps import Host
 from tsproto.messages import (
@@ -56,19 +56,19 @@ class Licenses(Requests[Device]):
     rules = dict.fromkeys((SAME_TOKEN, FULL_AFTER_LOGON, NEVER_BACK), TOKENS_GIVEN)
     asks = Role.LICENSE_SERVER
 
-    def moves(self) -> dict[str, Move[Device]]:
+    def acts(self) -> dict[str, tuple[Say[Device], Hear[Device] | None]]:
         self._prefix = os.urandom(PREFIX_BYTES)
         self._made = 0
         self._known: defaultdict[Host, deque[Device]] = defaultdict(
             partial(deque, maxlen=KNOWN_MAX)
         )
-        moves = (
-            Move("issue", _acquire, self._on_issued, self.measures.latencies("issue")),
-            Move("validate", _validate, _on_validated, self.measures.latencies("validate")),
-            Move("upgrade", _acquire, self._on_issued, self.measures.latencies("upgrade")),
-            Move("renew", _renew, self._on_issued, self.measures.latencies("renew")),
-        )
-        return {move.name: move for move in moves}
+        acquired = (_acquire, self._on_issued)
+        return {
+            "issue": acquired,
+            "validate": (_validate, _on_validated),
+            "upgrade": acquired,
+            "renew": (_renew, self._on_issued),
+        }
 
     def subject(self, link: RequestLink[Device], first: Move[Device]) -> Device:
         """A device: with a token, if there is one, unless the journey begins with `issue`."""

@@ -7,7 +7,7 @@ import contextlib
 import ssl
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -27,12 +27,16 @@ S = TypeVar("S")
 JOURNEYS_MAX = limits.REQUESTS_IN_FLIGHT - 24
 
 
+Say: TypeAlias = Callable[[S], Message]
+Hear: TypeAlias = Callable[[S, Message], None]
+
+
 class Move(msgspec.Struct, Generic[S], frozen=True):
     """`say` makes an act's message; `hear` checks the answer, None for a notification."""
 
     name: str
-    say: Callable[[S], Message]
-    hear: Callable[[S, Message], None] | None
+    say: Say[S]
+    hear: Hear[S] | None
     latencies: Latencies
 
 

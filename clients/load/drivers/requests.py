@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar
 
 from clients.load.drivers.journeys import chooser
-from clients.load.drivers.request_link import Journey, Move, RequestLink
+from clients.load.drivers.request_link import Hear, Journey, Move, RequestLink, Say
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Assignment
 from clients.steps import Host
@@ -72,8 +72,12 @@ class Requests(Generic[S]):
     # --- what is asked: for the two kinds of driver -----------------------------------------------
 
     @abstractmethod
+    def acts(self) -> dict[str, tuple[Say[S], Hear[S] | None]]:
+        """The message of each act, and the check of its answer: None for a notification."""
+
     def moves(self) -> dict[str, Move[S]]:
-        """The message and the check of each act."""
+        latencies = self.measures.latencies
+        return {name: Move(name, *both, latencies(name)) for name, both in self.acts().items()}
 
     @abstractmethod
     def subject(self, link: RequestLink[S], first: Move[S]) -> S:

@@ -110,9 +110,7 @@ def _connect(ours: TerminalServer) -> list[str]:
 
 
 def _tmux(sshd: Sshd, terminals: Tmux, keys: int) -> Figures:
-    name = f"keys-{time.perf_counter_ns()}"
-    terminals.start(name, "/bin/sh", "-c", COMMAND)
-    words = sshd.words(terminals.attach(name), terminal=True)
+    words = sshd.words(terminals.session("/bin/sh", "-c", COMMAND), terminal=True)
     return _program(words, keys, on_terminal=True)
 
 

@@ -24,7 +24,7 @@ import secrets
 import statistics
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -144,7 +144,7 @@ def _cpu_of(sshd: Sshd) -> float:
 def _first_bytes(context: BenchContext, ours: Farm, sshd: Sshd | None) -> Iterator[Row]:
     count = context.size(15, 1)
     contestants: dict[str, Callable[[], Figures]] = {
-        "ours": lambda: uvloop.run(_median_async(count, partial(_first_logon, ours))),
+        "ours": lambda: _median(count, lambda: uvloop.run(_first_logon(ours))),
         "program": lambda: _median(count, partial(_our_program, ours)),
     }
     if sshd is not None:
@@ -189,8 +189,8 @@ def _coming_back(
         "redirected": lambda: uvloop.run(_median_of_returns(ours, count, redirected=True)),
     }
     if sshd is not None and terminals is not None:
-        terminals.start("ready", "sh", "-c", COMMANDS["ready"])
-        words = sshd.words(terminals.attach("ready"), terminal=True)
+        attach = terminals.session("sh", "-c", COMMANDS["ready"])
+        words = sshd.words(attach, terminal=True)
         contestants["tmux"] = lambda: _median(count, partial(_program, words))
     found = take_turns(context, contestants)
     theirs, note = of(found, "tmux", "ms"), "ssh with the start of its program"
@@ -236,7 +236,3 @@ def _passwords(context: BenchContext, ours: Farm) -> Iterator[Row]:
 
 def _median(count: int, take: Callable[[], float]) -> Figures:
     return {"ms": 1e3 * statistics.median(take() for _ in range(count))}
-
-
-async def _median_async(count: int, take: Callable[[], Awaitable[float]]) -> Figures:
-    return {"ms": 1e3 * statistics.median([await take() for _ in range(count)])}

@@ -154,9 +154,8 @@ def _ssh(sshd: Sshd, text: Text, options: Sequence[str]) -> Figures:
 
 
 def _tmux(sshd: Sshd, terminals: Tmux, text: Text) -> Figures:
-    name = f"print-{time.perf_counter_ns()}"
-    terminals.start(name, "/bin/sh", "-c", text.command)
-    with Program(sshd.words(terminals.attach(name), terminal=True)) as program:
+    attach = terminals.session("/bin/sh", "-c", text.command)
+    with Program(sshd.words(attach, terminal=True)) as program:
         program.read_until(READY.rstrip())
         pids = [*sshd.connections(), *_clients(sshd), terminals.pid]
         return _printed(program, text, pids, OVER.rstrip())[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shlex
 import signal
 import subprocess
@@ -23,12 +24,10 @@ class Tmux(msgspec.Struct, frozen=True):
     socket: str
     pid: int
 
-    def start(self, name: str, *command: str) -> None:
-        """Start a detached session that runs this."""
+    def session(self, *command: str) -> str:
+        """Start a detached session that runs this; returns the shell command that attaches it."""
+        name = secrets.token_hex(4)
         _run(self.program, self.socket, "new-session", "-d", "-s", name, *command)
-
-    def attach(self, name: str) -> str:
-        """The shell command that attaches a session."""
         return shlex.join([self.program, "-S", self.socket, "attach", "-t", name])
 
 

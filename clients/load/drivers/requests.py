@@ -14,7 +14,7 @@ import ssl
 import sys
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Generic, TypeVar
 
 from clients.load.drivers.journeys import chooser
@@ -53,7 +53,7 @@ class Requests(Generic[S]):
         self._assignment = assignment
         self._run = os.urandom(RUN_BYTES).hex()  # tells apart two runs at one time
         self._links: list[RequestLink[S]] = []
-        self._next_link = 0
+        self._turns: Iterator[RequestLink[S]] = iter(())
         self._serving: RequestLink[S] | None = None
         self._unflushed: list[RequestLink[S]] = []
         # The first steps of journeys that found no link open.
@@ -100,6 +100,7 @@ class Requests(Generic[S]):
             name, tls = self._credentials(index)
             host = hosts[index % len(hosts)]
             self._links.append(RequestLink(self, host, name, tls, next(sources)))
+        self._turns = itertools.cycle(self._links)
         turns = asyncio.Semaphore(OPENING_AT_ONCE)
         opening = [asyncio.create_task(self._open(link, turns)) for link in self._links]
         try:
@@ -182,9 +183,7 @@ class Requests(Generic[S]):
         return certificates.identity_of(der).name, tls
 
     def _link_with_room(self) -> RequestLink[S] | None:
-        for _ in self._links:
-            link = self._links[self._next_link]
-            self._next_link = (self._next_link + 1) % len(self._links)
+        for link in itertools.islice(self._turns, len(self._links)):
             if not link.is_full:
                 return link
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 import sys
@@ -125,9 +126,8 @@ class Users:
 
     async def _go(self, take: Take, visitor: Visitor) -> None:
         try:
-            await take(visitor)
-        except JourneyEnded:
-            pass
+            with contextlib.suppress(JourneyEnded):
+                await take(visitor)
         finally:
             await visitor.leave(logging_off_seconds=self._closing_seconds())
 

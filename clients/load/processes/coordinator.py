@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from clients.load.measuring.totals import Glimpse, Totals
 from clients.load.processes.assignment import (
     Assignment,
-    Ended,
-    Failed,
     Measured,
     Ready,
     Report,
@@ -92,7 +90,7 @@ class Coordinator:
                 self._totals.add(interval)
             case Violated(rule, detail):
                 self.violations.append((rule, detail))
-            case Failed() | Ended():  # handled by the WorkerProcess
+            case _:  # its WorkerProcess handles the last report
                 pass
 
     @contextlib.contextmanager

@@ -16,6 +16,7 @@ from clients.licenses import LicensedDevice
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Person
 from clients.load.scenario import Act
+from clients.load.scenario.validation import NUMBERS
 from clients.load.visitors.client_session import ClientSession, DeviceFailed, StepFailed
 from clients.load.visitors.devices import Devices
 from clients.load.visitors.shell import RuleBroken, Shell
@@ -115,13 +116,8 @@ class Visitor:
             self._context.on_violation(rule, f"{self.name}{', ' if detail else ''}{detail}")
 
     async def do(self, act: Act) -> None:
-        match act.do:
-            case "work":
-                await self.work(act.seconds, act.keystrokes, act.output)
-            case "think":
-                await self.think(act.seconds)
-            case other:  # one of UserAct, which are named like the methods
-                await getattr(self, other.replace("-", "_"))()
+        numbers = {name: getattr(act, name) for name in NUMBERS.get(act.do, ())}
+        await getattr(self, act.do.replace("-", "_"))(**numbers)  # acts are named like the methods
 
     # --- acts that lead to a session --------------------------------------------------------------
 

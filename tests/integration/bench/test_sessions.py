@@ -91,7 +91,7 @@ def test_sshd_is_gone_after_its_block_and_so_is_what_a_session_started(tmp_path:
 def test_tmux_is_gone_after_its_block_also_when_it_fails(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), tmux(tmp_path / "tmux") as terminals:
         assert terminals is not None
-        terminals.start("one", "cat")
+        terminals.session("cat")
         server = os.pidfd_open(terminals.pid)
         raise RuntimeError
     has_ended, _, _ = select.select([server], [], [], 0.0)

@@ -15,8 +15,8 @@ import tomli_w
 
 from bench.processes import children_cpu_seconds, cpu_seconds
 from bench.programs import tsfarm
-from clients import steps
-from clients.steps import Host
+from clients.logon import steps
+from clients.logon.steps import Host
 from daemons import accounts, lab
 from daemons.lab import making, processes
 from daemons.lab.plan import Lab, Plan

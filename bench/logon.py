@@ -40,8 +40,8 @@ from bench.processes import children_cpu_seconds, cpu_seconds, wait_until_childl
 from bench.programs import Program
 from bench.results import Aim, Row, row
 from bench.viewer import Viewer, device_in_memory
-from clients import steps
 from clients.device import Device
+from clients.logon import steps
 from daemons import accounts, lab
 from daemons.lab.plan import LicenseServerPlan, Plan
 

@@ -22,7 +22,7 @@ from bench.pipelining import Server
 from bench.trivial import Trivial
 from tsproto.connection import Event, Received
 from tsproto.messages import PlaceSession, Role, SessionPlaced
-from tsproto.transport import Link, listen, server_tls
+from tsproto.transport import Link, Listener, LocalIdentity, bind, server_tls
 
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HOST = "127.0.0.1"
@@ -78,8 +78,8 @@ async def serve(kind: str, pki: Path | None) -> None:
     """Serve until the process is killed."""
     tls = server_tls(pki / "sd.crt", pki / "sd.key", pki / "authority.crt") if pki else None
     if kind == "ours":
-        role = Role.SESSION_DIRECTORY
-        listener = await listen(HOST, 0, Placer(), role=role, name="sd", farm="bench", tls=tls)
+        local = LocalIdentity(role=Role.SESSION_DIRECTORY, name="sd", farm="bench", listen_tls=tls)
+        listener = Listener(bind(HOST, 0, local), Placer(), local)
         port = listener.port
     else:
         loop = asyncio.get_running_loop()

@@ -14,7 +14,7 @@ import msgspec
 from bench.farm import Farm, farm
 from bench.viewer import Viewer, device_in_memory
 from clients.licenses import LicensedDevice
-from clients.steps import Host, Plan
+from clients.logon.steps import Host, Plan
 from daemons import lab
 
 LICENSES = (lab.LicenseServerPlan("license", tokens=100),)

@@ -11,7 +11,7 @@ from bench.farm import PASSWORD, Farm
 from clients.licenses import LicensedDevice
 from clients.load.visitors.client_session import ClientSession
 from clients.load.visitors.devices import LicensesInMemory
-from clients.steps import Plan
+from clients.logon.steps import Plan
 from clients.trust import FarmDialler
 from tsproto.errors import ErrorCode
 from tsproto.identity import DeviceKey

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from clients.ask import Asker, asking
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto import certificates, transport
 from tsproto.errors import TsfarmError
 from tsproto.messages import (

@@ -11,6 +11,7 @@ import secrets
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,16 +20,18 @@ from clients.client import Client
 from clients.device import Device, default_folder
 from clients.examples import example
 from clients.exit_codes import ExitCode
+from clients.logon.steps import Finished, Host, Outcome, Plan
 from clients.options import Hosts, Text
-from clients.pipe import Pipe
-from clients.prompts import PASSWORD_BYTES_MAX, Prompts
+from clients.prompts import Prompts
 from clients.say import printable, say
-from clients.steps import Finished, Host, Outcome, Plan
-from clients.terminal import Terminal, check_is_terminal
 from clients.trust import Dialler
 from tsproto import limits
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.transport import Observer
+
+if TYPE_CHECKING:
+    from clients.pipe import Pipe
+    from clients.terminal import Terminal
 
 _TERM = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -38,7 +41,6 @@ WORTHLESS_LICENSE = (
     ErrorCode.LICENSE_FOREIGN,
     ErrorCode.LICENSE_NOT_YOURS,
 )
-COMMAND_CHARACTERS_MAX = 32_768  # the bound of LogonRequest.command
 
 
 @click.command(
@@ -54,13 +56,21 @@ COMMAND_CHARACTERS_MAX = 32_768  # the bound of LogonRequest.command
 @click.argument("hosts", type=Hosts(limits.TERMINAL_PORT), metavar="HOST[:PORT][,HOST...]")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 @click.option(
-    "--user", type=Text(104), default=getpass.getuser, help="The user to log on; you by default."
+    "--user",
+    type=Text(limits.USER_NAME_CHARACTERS),
+    default=getpass.getuser,
+    help="The user to log on; you by default.",
 )
 @click.option(
     "--app", type=Text(64), default="", help="An application of the farm, instead of a shell."
 )
 @click.option("--store", type=click.Path(path_type=Path), help="The device's folder.")
-@click.option("--device-name", type=Text(64), default="", help="Call this device so from now on.")
+@click.option(
+    "--device-name",
+    type=Text(limits.DEVICE_NAME_CHARACTERS),
+    default="",
+    help="Call this device so from now on.",
+)
 @click.option("--ca", type=_EXISTING, help="Trust this authority (PEM), and no other.")
 @click.option("--accept-new", default="", metavar="FINGERPRINT", help="Accept this new farm.")
 @click.option("--password-file", type=_EXISTING, help="Its first line is the password.")
@@ -96,7 +106,7 @@ def connect(
     if trace_secrets and trace is None:
         raise click.UsageError("--trace-secrets needs --trace FILE")
     if not command:
-        check_is_terminal()
+        tty.check_is_terminal()
     prompts = Prompts(None if password_file is None else read_password(password_file), accept_new)
     device = Device.open(store or default_folder(), device_name)
     columns, rows = (80, 24) if command else tty.size_of(0)
@@ -110,7 +120,7 @@ def connect(
         terminal=_terminal_type(),
         password_attempts=limits.LOGON_ATTEMPTS if password_file is None else 1,
     )
-    surface = Pipe(prompts) if command else Terminal(prompts)
+    surface = _surface(prompts, is_command=bool(command))
     with _traced(trace, trace_secrets) as observer:
         dialler = Dialler(
             device.known_farms,
@@ -155,13 +165,23 @@ def _command_line(words: tuple[str, ...], app: str) -> str:
         raise click.UsageError("COMMAND is empty; leave `--` out for an interactive session")
     if words and app:
         raise click.UsageError("give --app or COMMAND, not both")
-    if len(line) > COMMAND_CHARACTERS_MAX:
-        raise click.UsageError(f"COMMAND is longer than {COMMAND_CHARACTERS_MAX} characters")
+    if len(line) > limits.COMMAND_CHARACTERS:
+        raise click.UsageError(f"COMMAND is longer than {limits.COMMAND_CHARACTERS} characters")
     try:
         line.encode()
     except UnicodeEncodeError:
         raise click.UsageError("COMMAND is not text in UTF-8") from None
     return line
+
+
+def _surface(prompts: Prompts, *, is_command: bool) -> Pipe | Terminal:
+    if is_command:
+        from clients.pipe import Pipe
+
+        return Pipe(prompts)
+    from clients.terminal import Terminal
+
+    return Terminal(prompts)
 
 
 def _traced(file: Path | None, with_secrets: bool) -> AbstractContextManager[Observer | None]:
@@ -206,12 +226,12 @@ def read_password(file: Path) -> bytes:
         if file.stat().st_mode & 0o077 and file.is_file():
             say(f"others may read {file}: run `chmod 600 {file}`")
         with open(file, "rb") as opened:
-            password = opened.readline(PASSWORD_BYTES_MAX + 2).rstrip(b"\r\n")
+            password = opened.readline(limits.PASSWORD_BYTES + 2).rstrip(b"\r\n")
     except OSError as error:
         raise TsfarmError(f"{file}: {error.strerror}") from None
-    if not password or len(password) > PASSWORD_BYTES_MAX:
+    if not password or len(password) > limits.PASSWORD_BYTES:
         raise TsfarmError(
-            f"{file}: its first line must be a password of 1 to {PASSWORD_BYTES_MAX} bytes"
+            f"{file}: its first line must be a password of 1 to {limits.PASSWORD_BYTES} bytes"
         )
     return password
 

@@ -9,7 +9,7 @@ import msgspec
 
 from clients.administrator import Administrator, Daemon
 from clients.ask import AskFailed
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto.errors import TsfarmError
 from tsproto.messages import Done, Role, WarpClock
 

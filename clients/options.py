@@ -6,7 +6,7 @@ import re
 
 import click
 
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto.limits import DAY_SECONDS
 
 _HOST = re.compile(

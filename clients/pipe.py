@@ -13,10 +13,10 @@ from collections.abc import Iterator
 
 from clients import tty
 from clients.client import Client
+from clients.logon.steps import Attached, Finished
 from clients.prompts import Prompts
 from clients.say import say
-from clients.steps import Attached, Finished
-from clients.terminal import READ_BYTES, Signals
+from clients.signals import Signals
 
 END_OF_INPUT = b"\x04"  # VEOF: in the middle of a line it hands over what is there
 QUOTE = b"\x16"  # VLNEXT
@@ -113,7 +113,7 @@ class Pipe:
             self._stop_reading()
             return
         try:
-            data = os.read(self._stdin, READ_BYTES)
+            data = os.read(self._stdin, tty.READ_BYTES)
         except BlockingIOError:
             return
         except OSError:

@@ -10,9 +10,8 @@ import sys
 from clients import tty
 from clients.say import say
 from clients.trust import Stranger, UntrustedFarm
+from tsproto import limits
 from tsproto.errors import TsfarmError
-
-PASSWORD_BYTES_MAX = 1024  # the bound of LogonRequest.credential
 
 
 class NoTerminal(TsfarmError):
@@ -54,7 +53,7 @@ class Prompts:
             finally:
                 self._is_asking = False
             _ask("\n")
-        return None if line is None else line.encode()[:PASSWORD_BYTES_MAX]
+        return None if line is None else line.encode()[: limits.PASSWORD_BYTES]
 
     async def confirm(self, stranger: Stranger) -> bool:
         """Whether the farm that was met for the first time is the one that the user means."""

@@ -9,54 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
-from collections.abc import Callable, Iterator
-from types import TracebackType
+from collections.abc import Iterator
 
 from clients import tty
 from clients.client import Client
+from clients.logon.steps import Attached, Finished
 from clients.prompts import Prompts
 from clients.say import say
 from clients.scanners import Command, EscapeScanner, ModeTracker
-from clients.steps import Attached, Finished
-from tsproto.errors import TsfarmError
+from clients.signals import Signals
 
-READ_BYTES = 16 * 1024
 DRAIN_SECONDS = 2.0  # for the last output, on a terminal that may be stopped
 INTERRUPT = b"\x03"  # Ctrl-C, as it is typed in raw mode
 HELP = "Ctrl-] d disconnects, Ctrl-] Ctrl-] sends one Ctrl-], Ctrl-] ? shows this"
-ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Signals:
-    """Handlers of a running loop, taken away again at the end. `received` is the last one that was
-    to end the process, 0 for none."""
-
-    def __init__(self, on_end: Callable[[], None], **others: Callable[[], None]) -> None:
-        self.received = 0
-        self._on_end = on_end
-        self._others = {signal.Signals[name]: call for name, call in others.items()}
-
-    def __enter__(self) -> Signals:
-        self._loop = asyncio.get_running_loop()
-        for number in ENDING_SIGNALS:
-            self._loop.add_signal_handler(number, self._end, number)
-        for number, call in self._others.items():
-            self._loop.add_signal_handler(number, call)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for number in (*ENDING_SIGNALS, *self._others):
-            self._loop.remove_signal_handler(number)
-
-    def _end(self, number: int) -> None:
-        self.received = number
-        self._on_end()
 
 
 class Terminal:
@@ -129,7 +94,7 @@ class Terminal:
 
     def _on_typed(self) -> None:
         try:
-            data = os.read(self._stdin, READ_BYTES)
+            data = os.read(self._stdin, tty.READ_BYTES)
         except BlockingIOError:
             return
         except OSError:
@@ -186,17 +151,3 @@ class Terminal:
         finally:
             self._raw.leave()
             self._output.close()
-
-
-class NotATerminal(TsfarmError):
-    """An interactive session needs a terminal on both sides."""
-
-
-def check_is_terminal(stdin: int = 0, stdout: int = 1) -> None:
-    """Raises NotATerminal where an interactive session could not be shown."""
-    for descriptor, name in ((stdin, "input"), (stdout, "output")):
-        if not os.isatty(descriptor):
-            raise NotATerminal(
-                f"standard {name} is no terminal: run one command with `-- COMMAND`, or start this"
-                " from a terminal"
-            )

@@ -16,7 +16,7 @@ import msgspec
 
 from clients.ask import AskFailed, asking_through
 from clients.known_farms import KnownFarms
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto import identity, limits, transport
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import Authority, QueryAuthority, Role

@@ -18,8 +18,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tsproto.errors import TsfarmError
+
 OUTPUT_BYTES_MAX = 64 * 1024  # beyond this the session is asked to wait
 LINE_BYTES_MAX = 4096  # what a terminal's line editing takes
+READ_BYTES = 16 * 1024
 _LFLAG = 3
 
 
@@ -180,3 +183,17 @@ def size_of(descriptor: int) -> tuple[int, int]:
     except OSError:
         return 80, 24
     return found.columns or 80, found.lines or 24
+
+
+class NotATerminal(TsfarmError):
+    """An interactive session needs a terminal on both sides."""
+
+
+def check_is_terminal(stdin: int = 0, stdout: int = 1) -> None:
+    """Raises NotATerminal where an interactive session could not be shown."""
+    for descriptor, name in ((stdin, "input"), (stdout, "output")):
+        if not os.isatty(descriptor):
+            raise NotATerminal(
+                f"standard {name} is no terminal: run one command with `-- COMMAND`, or start this"
+                " from a terminal"
+            )

@@ -1,7 +1,7 @@
-"""Moves the bytes of one session between its PTY and the client that is shown it, if any.
+"""Moves the bytes of one session between its PTY and the client that shows it, if any.
 
-The PTY is always read, so that the program goes on while nobody looks, with one exception: a client
-that does not take its bytes stops its own program, as a terminal does, and fills no memory.
+The PTY is read without a client too, so that the program goes on. A client that does not take its
+bytes stops its program, as a terminal does, and fills no memory.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from tsproto import limits
 from tsproto.errors import ErrorCode
 
 READ_BYTES = 64 * 1024  # a wake-up's share; Linux gives at most 4 KiB of a PTY at once
-LITTLE_BYTES = 256  # the echo of a key; who writes more is likely to be writing still
-# Input that the program does not read. Beyond the first byte the link is not read either, so only
-# what has already arrived can follow.
+LITTLE_BYTES = 256  # the echo of a key; after a longer read the program is likely to write on
+# Input that the program has not read. From its first byte on the link is not read either, so no
+# more can follow than has already arrived.
 INPUT_BYTES = 4 * limits.FRAME_BYTES
-# After the program's end, output of others on its terminal: until it is quiet for so long, or at
-# most for so long.
+# After the program's end other programs may write to its terminal: their output is read until the
+# terminal is quiet for QUIET_SECONDS, or for DRAIN_SECONDS in all.
 QUIET_SECONDS = 0.25
 DRAIN_SECONDS = 2.0
-STALLED_SECONDS = 10.0  # the last words are lost on a client that takes nothing for so long
-NUDGE_SECONDS = 0.05  # a program that looks at its size must see both of two changes
+STALLED_SECONDS = 10.0  # a client that takes nothing for so long misses the last output
+NUDGE_SECONDS = 0.05  # long enough for a program to see both of two changes of its size
 
 
 class SessionLink(Protocol):
@@ -47,8 +47,8 @@ class Pump:
     """Owns the master's descriptor. `on_drained` is called once, when the program has ended and all
     its output was read.
 
-    The output of a new program waits in the PTY for the client that asked for it, until one is
-    attached, or `detach` or `release` says that none comes first.
+    The output of a new program waits in the PTY for its first client, until `attach`; `detach` and
+    `release` say that none will come.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Pump:
     # --- the client ---
 
     def attach(self, link: SessionLink, columns: int, rows: int, *, fresh: bool) -> None:
-        """Show the session to this client, and to nobody else any more."""
+        """Show the session to this client, in place of the one before."""
         self.detach()
         self._link = link
         self.resize(columns, rows)
@@ -111,7 +111,7 @@ class Pump:
         self._read_or_wait()
 
     def resize(self, columns: int, rows: int) -> None:
-        """Clients tell their size right after they were attached: a nudge goes on all the same, and
+        """Clients send their size right after they were attached: a nudge under way goes on, and
         ends with this size."""
         self._screen.resize(columns, rows)
         self._size = (rows, columns)
@@ -119,7 +119,7 @@ class Pump:
             self._apply_size()
 
     def _nudge(self) -> None:
-        """Make a full-screen program draw anew: for a moment its terminal has another height."""
+        """Give the terminal another height for a moment: a full-screen program draws anew."""
         rows, columns = self._size
         termios.tcsetwinsize(self._master, (rows - 1 if rows > 1 else 2, columns))
         self._after(NUDGE_SECONDS, "nudge", self._apply_size)
@@ -135,7 +135,7 @@ class Pump:
     # --- from the program ---
 
     def release(self) -> None:
-        """Read a new program's output from now on, whoever sees it."""
+        """Read a new program's output from now on, with or without a client."""
         was_held, self._is_held = self._is_held, False
         self._read_or_wait()
         if was_held and self._is_ending:
@@ -161,7 +161,7 @@ class Pump:
             self._read_or_wait()
 
     def _take_output(self) -> bool:
-        """Read once, and say whether there was anything."""
+        """Read once; False when there was no output."""
         data = self._read()
         if not data:
             return False
@@ -172,8 +172,9 @@ class Pump:
         return True
 
     def _read(self) -> bytes:
-        """What is there, but no more after a little: to be told that nothing is left takes as long
-        as to read it, and what is left wakes the loop again. At the program's end all is read."""
+        """Read until a short read or READ_BYTES. A further read that finds nothing costs as much as
+        one that finds output, and output that is left wakes the loop again. Once the program has
+        ended everything is read."""
         chunks: list[bytes] = []
         room = READ_BYTES
         try:
@@ -202,7 +203,7 @@ class Pump:
     # --- to the program ---
 
     def on_input(self, data: bytes) -> None:
-        """Bytes of the client; while the program does not take them its link is not read."""
+        """Write the client's bytes; its link is not read while the program does not take them."""
         if self._is_at_end or self._is_closed:
             return
         if self._input:
@@ -233,13 +234,14 @@ class Pump:
             return os.write(self._master, data)
         except BlockingIOError:
             return 0
-        except OSError:  # the terminal is gone: nobody will ever read this
+        except OSError:  # the terminal is gone: this input has no reader
             return len(data)
 
     # --- the end ---
 
     def on_program_ended(self) -> None:
-        """Read what is left, then report. A client that is still to come gets it first."""
+        """Read the output that is left, then call `on_drained`; a new program's first client gets
+        its output before."""
         if self._is_ending:
             return
         self._is_ending = True
@@ -248,7 +250,7 @@ class Pump:
             self._drain()
 
     def end_at_end_of_file(self) -> None:
-        """Nobody will call `on_program_ended`: the program's end is that of its terminal's use."""
+        """No keeper will report the program's end: take the terminal's end of file for it."""
         self._is_unattended = True
         if self._is_at_end:
             self.on_program_ended()
@@ -279,7 +281,7 @@ class Pump:
         self._on_drained()
 
     def close(self) -> None:
-        """The PTY's other descriptor is the keeper's: the program notices nothing."""
+        """The program notices nothing: the keeper holds another descriptor of the PTY."""
         if self._is_closed:
             return
         self._is_closed = True

@@ -1,15 +1,17 @@
-"""What a core may ask for, the shape of a core, and the one rule of performing effects.
+"""The effects that a core may decide, the shape of a core, and the order in which effects are
+performed.
 
 A core is a plain object: it is told what happened and what time it is, changes its own memory, and
 returns effects, small records of what is to be done. It never waits, never reads a clock, never
-draws randomness that was not handed in. `daemons.shell` performs effects under asyncio; the
-simulator performs the same ones under virtual time.
+draws randomness that was not handed in. `daemons.switchboard` performs effects, with the hands of
+`daemons.shell` under asyncio and with those of the simulator under virtual time.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import ClassVar, Protocol, TypeAlias
+from inspect import get_annotations
+from typing import Any, ClassVar, Protocol, TypeAlias, dataclass_transform
 
 import msgspec
 
@@ -59,7 +61,21 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     request_id: int = 0
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Declared(msgspec.StructMeta):
+    """Takes values of class variables beside a class's name: `class Row(Record, table="rows", …)`.
+    The fields are keywords."""
+
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any
+    ) -> Declared:
+        kinds = [kind for base in bases for kind in base.__mro__]
+        declared = {word for kind in kinds for word in get_annotations(kind)}
+        said = {word: options.pop(word) for word in [*options] if word in declared}
+        return super().__new__(mcs, name, bases, namespace | said, kw_only=True, **options)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Record(msgspec.Struct, frozen=True, metaclass=Declared):
     """A durable row. A subclass names its `table` and its `key` columns; its fields are `str`,
     `int`, `float`, `bytes`, `bool` or an `IntEnum`, and become the columns."""
 
@@ -281,11 +297,11 @@ def earliest(*deadlines: float | None) -> float | None:
 
 
 class EffectQueue:
-    """The one rule of performing: nothing leaves before everything decided earlier is durable.
+    """The order of effects: none is performed before every Persist decided earlier is durable.
 
-    `add` returns the effects that may be performed at once. While `commit` has something to give,
-    the performer commits it and calls `committed`, which returns what may be performed then.
-    Everything that waits when a commit begins goes into that one commit.
+    `add` returns the effects to perform at once, `commit` a batch to make durable, `committed` the
+    effects to perform then. Every Persist that waits when a commit begins is in its batch.
+    `is_idle` is True while nothing waits and no commit is under way.
     """
 
     def __init__(self) -> None:
@@ -298,7 +314,7 @@ class EffectQueue:
         return len(self._waiting) + len(self._behind_commit)
 
     def add(self, effects: list[Effect]) -> list[Effect]:
-        """Queue what was decided; give back what rests on nothing undurable."""
+        """Queue these effects. Returns those before the first Persist, if nothing waits."""
         if self._committing or self._waiting:
             self._waiting.extend(effects)
             return []
@@ -310,7 +326,7 @@ class EffectQueue:
         return effects
 
     def commit(self) -> list[Persist]:
-        """Begin a commit of all that waits; empty while one is under way or nothing is to do."""
+        """Begin a commit. Empty while one is under way, and when nothing waits."""
         if self._committing or not self._waiting:
             return []
         self._committing = True
@@ -320,10 +336,8 @@ class EffectQueue:
         return batch
 
     def committed(self) -> list[Effect]:
-        """The commit is durable: what waited for it may be performed now, in this order.
-
-        What was decided meanwhile, up to the next Persist, rests on nothing else and follows.
-        """
+        """The batch is durable. Returns the effects that waited for it, and those decided since
+        up to the next Persist, in order."""
         assert self._committing
         self._committing = False
         ready = self._behind_commit

@@ -155,8 +155,10 @@ class Switchboard(Generic[L]):
         self._decides = False
 
     def halt(self) -> None:
-        """Nothing is decided, committed or performed any more."""
+        """Nothing is decided, committed or performed any more, also in the turn that runs."""
         self.is_halted = True
+        self._steps.clear()
+        self._unflushed.clear()
 
     def _turn(self, now: float, ticks: float, ready: Sequence[Effect]) -> None:
         if self.is_turning or self.is_halted:
@@ -181,7 +183,7 @@ class Switchboard(Generic[L]):
 
     def _run_steps(self) -> None:
         steps, queue, now = self._steps, self.queue, self._now
-        while steps and not self.is_halted:
+        while steps:
             effects = steps.popleft()(now)
             # The most common decision, without its way through the queue.
             if len(effects) == 1 and queue.is_idle and type(effects[0]) is Answer:
@@ -276,7 +278,6 @@ class Switchboard(Generic[L]):
 
     def _on_closed(self, line: L, closed: Closed) -> None:
         self._routes.ended(line.id, Failed(closed.code, closed.detail))
-        self._unflushed.pop(line.id, None)
         link = self._links.get(line.id)
         if link is not None and link.line is not None:
             link.line = None

@@ -160,7 +160,7 @@ class Whole:
             "logging",
         ),
         (the_pure_touches_nothing, "daemons/effects.py", "import socket", "socket"),
-        (the_pure_touches_nothing, "clients/logon.py", "import ssl", "ssl"),
+        (the_pure_touches_nothing, "clients/logon/procedure.py", "import ssl", "ssl"),
         (the_pure_imports_the_pure, CORE, "from daemons import shell", "daemons.shell"),
         (the_pure_imports_the_pure, CORE, "from daemons.store.sqlite import X", "sqlite"),
         (the_pure_imports_the_pure, CORE, "import daemons.store", "daemons.store"),
@@ -172,7 +172,12 @@ class Whole:
         (daemons_meet_only_in_messages, CORE, "import daemons.license_server.core", "license"),
         (daemons_meet_only_in_messages, CORE, "from ..license_server import core", "license"),
         (daemons_meet_only_in_messages, "daemons/lab.py", "import daemons.license_server", "lic"),
-        (daemons_and_clients_meet_only_in_messages, CORE, "import clients.logon", "clients"),
+        (
+            daemons_and_clients_meet_only_in_messages,
+            CORE,
+            "import clients.logon.procedure",
+            "clients",
+        ),
         (daemons_and_clients_meet_only_in_messages, "clients/admin.py", "import daemons", "daemo"),
         (daemons_and_clients_meet_only_in_messages, "clients/lab.py", "import daemons.lab", "lab"),
         (

@@ -69,6 +69,10 @@ DEVICES_MAX = 1_000_000  # temporary tokens a license server keeps; then LEDGER_
 TEMPORARY_PER_SERVER_PER_MINUTE = 6_000  # new devices one terminal server may bring in a minute
 
 # --- logon ------------------------------------------------------------------------------------
+USER_NAME_CHARACTERS = 104  # [IWTSSBPlugin]
+DEVICE_NAME_CHARACTERS = 64  # as a host's name
+PASSWORD_BYTES = 1024  # more than anybody types; bounds what is hashed
+COMMAND_CHARACTERS = 32_768  # a long command line; the kernel takes some 2 MiB
 LOGON_ATTEMPTS = 3  # wrong passwords on one connection
 PASSWORD_CHECKS_AT_ONCE = 2  # argon2id takes 64 MiB and a core each
 PASSWORD_CHECKS_WAITING = 256  # then LOGON_BUSY

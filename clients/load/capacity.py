@@ -15,7 +15,7 @@ import msgspec
 from clients.load.report import figures
 from clients.load.scenario import Scenario
 from clients.load.target import BadInput
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto import limits
 from tsproto.errors import TsfarmError
 

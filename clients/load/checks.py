@@ -17,7 +17,7 @@ from clients.administrator import Daemon
 from clients.ask import AskFailed
 from clients.load.measuring.results import CheckResult
 from clients.load.report import figures
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto.messages import PoolRow, Role, SessionRow, SessionState
 
 CONSERVED: Final = "tokens are conserved"

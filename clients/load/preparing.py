@@ -13,7 +13,7 @@ from clients.load.processes.assignment import Assignment, Credentials, Farm, Per
 from clients.load.report import writing
 from clients.load.scenario import Scenario, reading
 from clients.load.target import BadInput
-from clients.steps import Host
+from clients.logon.steps import Host
 
 LINKS = 8
 # Links to license servers may share a name; this many are enough for a server's limits by name.

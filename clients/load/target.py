@@ -15,7 +15,7 @@ from clients.administrator import Administrator
 from clients.labs import KnownLab, lab_in
 from clients.load.processes.assignment import Credentials, Farm, Person
 from clients.load.scenario import Drives
-from tsproto import certificates, identity, transport
+from tsproto import certificates, identity, limits, transport
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
 
@@ -29,7 +29,6 @@ OPTIONS = {
     Role.LICENSE_SERVER: "--license-server",
     Role.SESSION_DIRECTORY: "--directory",
 }
-PASSWORD_BYTES_MAX = 1024
 RUN_BYTES = 3
 
 
@@ -173,7 +172,7 @@ def _check_role(certificate: Path, role: Role) -> None:
 
 def _first_line(file: Path) -> bytes:
     lines = _content(file).splitlines()
-    if not lines or not 0 < len(lines[0]) <= PASSWORD_BYTES_MAX:
+    if not lines or not 0 < len(lines[0]) <= limits.PASSWORD_BYTES:
         raise BadInput(f"{file} is no password file: its first line must be a password")
     return lines[0]
 

@@ -27,12 +27,12 @@ from daemons.effects import (
 from daemons.procedures import Inbox, Procedure, Procedures
 from daemons.settings import TerminalServerSettings
 from daemons.terminal_server.client import Client, Refusal
+from daemons.terminal_server.destinations import Destinations
 from daemons.terminal_server.directory import DirectoryLink
 from daemons.terminal_server.license_servers import LicenseServers
 from daemons.terminal_server.licensing import Licensing
 from daemons.terminal_server.lifecycle import Lifecycle
 from daemons.terminal_server.logon import Logon
-from daemons.terminal_server.placement import Placement
 from daemons.terminal_server.records import ServerRecord, SessionRecord
 from daemons.terminal_server.server_row import GracePeriod, ServerRow, SessionIds
 from daemons.terminal_server.sessions import Session, SessionTable
@@ -134,7 +134,7 @@ class TerminalServerCore:
             procedures=procedures,
             directory=self._directory,
             lifecycle=self._lifecycle,
-            placement=Placement(
+            destinations=Destinations(
                 name,
                 applications=settings.sessions.applications,
                 directory=self._directory,
@@ -155,7 +155,7 @@ class TerminalServerCore:
     def on_peer_opened(self, peer: Peer, now: float) -> list[Effect]:
         if peer.dialled is not None:
             self._directory.on_peer_opened(peer)
-            return self._without_closed(self._servers.on_peer_opened(peer, now), now)
+            return self._forget_closed(self._servers.on_peer_opened(peer, now), now)
         if peer.role is not Role.CLIENT:
             return []
         if len(self._clients) >= limits.CONNECTIONS_MAX:
@@ -167,32 +167,32 @@ class TerminalServerCore:
         return [opened, *self._procedures.start(peer, self._serve(client), now)]
 
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
-        return self._without_closed(self._on_message(caller, message, now), now)
+        return self._forget_closed(self._on_message(caller, message, now), now)
 
     def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
         effects = self._procedures.on_answer(ticket, outcome, now)
         if isinstance(outcome, Failed):
             effects += self._servers.on_dial_failed(ticket, outcome, now)
-        return self._without_closed(effects, now)
+        return self._forget_closed(effects, now)
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:
         if peer.dialled is not None:
-            return self._without_closed(self._on_dialled_lost(peer, now), now)
+            return self._forget_closed(self._on_dialled_lost(peer, now), now)
         self._clients.pop(peer.link, None)
-        return self._without_closed(self._on_left(peer, now), now)
+        return self._forget_closed(self._on_left(peer, now), now)
 
     def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> list[Effect]:
-        return self._without_closed(self._servers.on_datagram(host, port, datagram, now), now)
+        return self._forget_closed(self._servers.on_datagram(host, port, datagram, now), now)
 
     def on_program_ended(self, session_id: int, exit_status: int, now: float) -> list[Effect]:
         """The keeper reports that a session's program ended, and all its output was read."""
-        return self._without_closed(self._lifecycle.on_program_ended(session_id, exit_status), now)
+        return self._forget_closed(self._lifecycle.on_program_ended(session_id, exit_status), now)
 
     def next_deadline(self) -> float | None:
         return earliest(self._servers.next_deadline(), self._directory.next_deadline())
 
     def on_deadline(self, now: float) -> list[Effect]:
-        return self._without_closed(
+        return self._forget_closed(
             [*self._servers.on_deadline(now), *self._directory.on_deadline(now)], now
         )
 
@@ -273,7 +273,7 @@ class TerminalServerCore:
     def _on_dialled_lost(self, peer: Peer, now: float) -> list[Effect]:
         return [*self._servers.on_peer_lost(peer, now), *self._directory.on_peer_lost(peer, now)]
 
-    def _without_closed(self, effects: list[Effect], now: float) -> list[Effect]:
+    def _forget_closed(self, effects: list[Effect], now: float) -> list[Effect]:
         """Forget the links that these effects close: nothing more is heard of them."""
         effects = effects[:]
         for effect in effects:  # grows meanwhile: a procedure that is stopped may decide

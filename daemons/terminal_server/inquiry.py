@@ -14,9 +14,9 @@ from typing import Generic, TypeAlias, TypeVar
 import msgspec
 
 from daemons import events
-from daemons.effects import Effect, Failed
+from daemons.effects import Failed
 from daemons.procedures import Procedure, Procedures, ask
-from daemons.terminal_server.license_servers import KnownServer, LicenseServers
+from daemons.terminal_server.license_servers import LicenseServers
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import AcquireLicense, MarkValidated, Message, Refused, RenewLicense
@@ -66,19 +66,25 @@ def inquire(
             asked.append(server.name)
             copy = msgspec.structs.replace(question)
             outcome = yield from ask(server.endpoint, copy, answer, limits.REQUEST_SECONDS)
+            about = {
+                "trace_id": question.trace_id,
+                "question": type(question).__name__,
+                "server": server.name,
+            }
             match outcome:
-                case Refused():
+                case Refused(code=code):
                     refused_by[server.name] = outcome
-                    procedures.do(_refused(question, server, outcome))
-                    if outcome.code in DECISIONS:
+                    procedures.do(events.LicenseRequestRefused(**about, code=code))
+                    if code in DECISIONS:
                         break
-                case Failed():
+                case Failed(code=code, detail=detail):
                     servers.on_failed(server.endpoint)
-                    procedures.do(_unanswered(question, server, outcome))
+                    unanswered = events.LicenseRequestUnanswered(**about, code=code, detail=detail)
+                    procedures.do(unanswered)
                 case _:
                     if not (fault := fault_of(outcome)):
                         return Verdict(answer=outcome, asked=tuple(asked))
-                    procedures.do(_unusable(question, server, fault))
+                    procedures.do(events.LicenseRequestAnswerUnusable(**about, detail=fault))
         elif servers.may_find_more or not (refused_by or has_searched):
             has_searched = True
             yield from servers.searched()
@@ -87,31 +93,3 @@ def inquire(
             break
     last = [*refused_by.values()][-1] if refused_by else None
     return Verdict(refusal=last, asked=tuple(asked))
-
-
-def _refused(question: Question, server: KnownServer, refused: Refused) -> Effect:
-    return events.LicenseRequestRefused(
-        trace_id=question.trace_id,
-        question=type(question).__name__,
-        server=server.name,
-        code=refused.code,
-    )
-
-
-def _unanswered(question: Question, server: KnownServer, failed: Failed) -> Effect:
-    return events.LicenseRequestUnanswered(
-        trace_id=question.trace_id,
-        question=type(question).__name__,
-        server=server.name,
-        code=failed.code,
-        detail=failed.detail,
-    )
-
-
-def _unusable(question: Question, server: KnownServer, fault: str) -> Effect:
-    return events.LicenseRequestAnswerUnusable(
-        trace_id=question.trace_id,
-        question=type(question).__name__,
-        server=server.name,
-        detail=fault,
-    )

@@ -163,7 +163,7 @@ class LicenseServers:
         return candidates
 
     def _dial(self, candidates: list[Candidate], now: float) -> list[Effect]:
-        """Dial all candidates at once: a silent one holds nobody up for longer than another."""
+        """Dial all candidates at once, so that a silent one costs no more time than another."""
         self._candidates = {_endpoint(candidate): candidate for candidate in candidates}
         for endpoint in self._candidates:
             self._untried.pop(endpoint, None)

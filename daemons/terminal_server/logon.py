@@ -1,6 +1,6 @@
 """The logon phase of one client's link: prove who the user is, by a password, by the ticket of a
-redirect, or by the cookie of the session that this device showed last; find the place of their
-session; show it here, or send the client there.
+redirect, or by the cookie of the session that this device showed last; find their session; show it
+here, or send the client there.
 
 The link has one thing under way at a time, and the client may try again after a refusal.
 """
@@ -13,9 +13,9 @@ from daemons import events
 from daemons.effects import Close, Tell
 from daemons.procedures import Procedure, Procedures, look_up, verify
 from daemons.terminal_server.client import Client, Refusal
+from daemons.terminal_server.destinations import Destinations
 from daemons.terminal_server.directory import DirectoryLink
 from daemons.terminal_server.lifecycle import Lifecycle
-from daemons.terminal_server.placement import Placement
 from daemons.terminal_server.sessions import Session
 from daemons.terminal_server.validation import Validations
 from tsproto import limits
@@ -41,24 +41,14 @@ class WrongPassword(Refusal):
     """The one refusal that uses up an attempt."""
 
 
-class Logon:
+class Logon(msgspec.Struct, eq=False, kw_only=True):
     """What the logon phases of all clients share."""
 
-    def __init__(
-        self,
-        *,
-        procedures: Procedures,
-        directory: DirectoryLink,
-        lifecycle: Lifecycle,
-        placement: Placement,
-        validations: Validations,
-    ) -> None:
-        self._procedures = procedures
-        self._do = procedures.do
-        self._directory = directory
-        self._lifecycle = lifecycle
-        self._placement = placement
-        self._validations = validations
+    procedures: Procedures
+    directory: DirectoryLink
+    lifecycle: Lifecycle
+    destinations: Destinations
+    validations: Validations
 
     def log_on(self, client: Client) -> Procedure[None]:
         """Until the client shows a session, was redirected, or was sent away."""
@@ -67,12 +57,12 @@ class Logon:
             request = yield from client.inbox.hear(LogonRequest)
             client.columns, client.rows = request.columns, request.rows
             try:
-                place = yield from self._place(client, request)
-                if isinstance(place, SessionPlaced):
-                    self._redirect(client, place)
-                elif (yield from self._lifecycle.show(client, place)):
-                    now = self._procedures.now
-                    self._do(*self._validations.on_logon(client, place.user_name, now))
+                found = yield from self._find(client, request)
+                if isinstance(found, SessionPlaced):
+                    self._redirect(client, found)
+                elif (yield from self.lifecycle.show(client, found)):
+                    now = self.procedures.now
+                    self.procedures.do(*self.validations.on_logon(client, found.user_name, now))
                 return
             except Refusal as refusal:
                 attempts_left -= isinstance(refusal, WrongPassword)
@@ -80,14 +70,14 @@ class Logon:
             if not attempts_left:
                 break
         else:
-            yield from client.inbox.hear(LogonRequest)
+            yield from client.inbox.hear(LogonRequest)  # the one that is too many
         detail = (
             f"too many logons failed on this connection; connect again; trace {client.trace_id}"
         )
-        self._do(Close(client.peer, ErrorCode.TOO_MANY_ATTEMPTS, detail, client.trace_id))
+        self.procedures.do(Close(client.peer, ErrorCode.TOO_MANY_ATTEMPTS, detail, client.trace_id))
 
-    def _place(self, client: Client, request: LogonRequest) -> Procedure[SessionPlaced | Session]:
-        """Prove the user, and find the place of their session."""
+    def _find(self, client: Client, request: LogonRequest) -> Procedure[SessionPlaced | Session]:
+        """Prove the user, and find their session."""
         match request.credential_kind:
             case Credential.PASSWORD:
                 return (yield from self._by_password(client, request))
@@ -108,7 +98,7 @@ class Logon:
         if not verified.accepted:
             detail = f"user name or password is wrong; trace {client.trace_id}"
             raise WrongPassword(ErrorCode.LOGON_FAILED, detail)
-        return (yield from self._placement.place(client, request, verified.system_user))
+        return (yield from self.destinations.find(client, request, verified.system_user))
 
     def _by_ticket(
         self, client: Client, request: LogonRequest
@@ -119,7 +109,7 @@ class Logon:
         redeem = RedeemTicket(
             ticket=request.credential, device_id=client.device_id, user_name=request.user_name
         )
-        redeemed = yield from self._directory.ask(redeem, TicketRedeemed, limits.REQUEST_SECONDS)
+        redeemed = yield from self.directory.ask(redeem, TicketRedeemed, limits.REQUEST_SECONDS)
         if not isinstance(redeemed, TicketRedeemed):
             raise _ticket_invalid(client, redeemed.code.name)
         here = msgspec.structs.replace(
@@ -130,7 +120,7 @@ class Logon:
             unreachable_host="",
         )
         system_user = yield from self._system_user_of(client, here.user_name)
-        return (yield from self._placement.place(client, here, system_user, redeemed))
+        return (yield from self.destinations.find(client, here, system_user, redeemed))
 
     def _by_cookie(self, client: Client, request: LogonRequest) -> Procedure[Session]:
         """The cookie of an earlier connection, good for the session that it was given for."""
@@ -143,7 +133,7 @@ class Logon:
         return session
 
     def _session_of_cookie(self, client: Client, request: LogonRequest) -> Session | None:
-        session = self._lifecycle.table.get(request.session_id)
+        session = self.lifecycle.table.get(request.session_id)
         if session is None or not session.accepts_cookie(
             request.credential, request.user_name, client.device_id
         ):
@@ -172,7 +162,7 @@ class Logon:
         redirected = events.LogonRedirected(
             trace_id=client.trace_id, server=placed.host, session_id=placed.session_id
         )
-        self._do(Tell(client.peer, redirect), redirected)
+        self.procedures.do(Tell(client.peer, redirect), redirected)
 
     def _refuse(
         self, client: Client, request: LogonRequest, refusal: Refusal, attempts_left: int
@@ -190,7 +180,7 @@ class Logon:
             code=refusal.code,
             detail=refusal.why,
         )
-        self._do(Tell(client.peer, refused), event)
+        self.procedures.do(Tell(client.peer, refused), event)
 
 
 def _ticket_invalid(client: Client, why: str) -> Refusal:

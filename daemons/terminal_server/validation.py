@@ -17,7 +17,7 @@ VALIDATIONS_MAX = 1_024
 
 
 class Validations:
-    """Nobody waits for these: one that fails everywhere is made up for at the next logon."""
+    """No client waits for these: one that fails everywhere is repeated at the next logon."""
 
     def __init__(self, product: str, servers: LicenseServers, procedures: Procedures) -> None:
         self._product = product

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from clients.conformance.own_configuration import BROKEN, SCOPES, STARTED
 from clients.conformance.stage import Cast, Issuer, Line, Unavailable, Unmet, User
-from clients.steps import Host
+from clients.logon.steps import Host
 from tests.conformance.in_process_client import ClientUnderTest
 from tests.conformance.in_process_kinds import (
     FARM,

@@ -6,9 +6,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from clients import device, steps
+from clients import device
 from clients.files import DeviceStoreError
-from clients.steps import Host
+from clients.logon import steps
+from clients.logon.steps import Host
 from tests.conformance.in_process_kinds import FARM
 from tests.simulation.device import Device
 from tests.simulation.network import Network

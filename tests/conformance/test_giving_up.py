@@ -9,7 +9,7 @@ import pytest
 from clients.conformance.acting import GAVE_UP
 from clients.conformance.catalogue import cases_for
 from clients.conformance.runner import Verdict, play
-from clients.logon import Logon
+from clients.logon.procedure import Logon
 from tests.conformance.in_process_source import InProcessSource
 from tests.conformance.wrong.fault import replaced
 from tsproto.messages import Role

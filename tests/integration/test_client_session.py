@@ -11,7 +11,7 @@ import pytest
 from clients.load.visitors.client_session import ClientSession, StepFailed
 from clients.load.visitors.devices import Devices
 from clients.load.visitors.watches import Text
-from clients.steps import Host, Plan
+from clients.logon.steps import Host, Plan
 from clients.trust import FarmDialler
 from tests.integration.scripted_server import Farm, ScriptedServer
 from tsproto.errors import ErrorCode

@@ -17,7 +17,7 @@ from clients.load.processes.assignment import Assignment, Ended, Farm, Measured,
 from clients.load.processes.coordinator import Coordinator
 from clients.load.processes.worker_process import WorkerFailed, WorkerProcess
 from clients.load.scenario import Act, Closed, Journey, Open, Scenario, Stage
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto.messages import Role
 
 HOST = "127.0.0.1"

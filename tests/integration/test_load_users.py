@@ -17,7 +17,7 @@ from clients.load.drivers.users import Users
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Assignment, Farm, Person
 from clients.load.scenario import Act, Closed, Journey, Scenario
-from clients.steps import Host
+from clients.logon.steps import Host
 from daemons import lab
 from tests.integration import scripted_server
 from tests.integration.scripted_shell import ScriptedShell

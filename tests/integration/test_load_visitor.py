@@ -17,7 +17,7 @@ from clients.load.processes.assignment import Person
 from clients.load.visitors.devices import Devices
 from clients.load.visitors.shell import OUTPUT_LINE
 from clients.load.visitors.visitor import JourneyEnded, VirtualUser, Visitor, WorkerContext
-from clients.steps import Host
+from clients.logon.steps import Host
 from tests.integration.scripted_server import Farm
 from tests.integration.scripted_shell import ScriptedShell
 from tests.unit.clients.licenses import token

@@ -24,7 +24,7 @@ from clients.load.processes.assignment import (
 )
 from clients.load.processes.worker import VIOLATIONS_MAX, Worker
 from clients.load.scenario import Act, Closed, Drives, Journey, Open, Scenario, Stage
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
 

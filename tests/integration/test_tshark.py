@@ -15,7 +15,7 @@ import pytest
 
 from clients.client import Client
 from clients.device import Device
-from clients.steps import Attached, Host, Plan
+from clients.logon.steps import Attached, Host, Plan
 from clients.trust import Dialler, Stranger
 from tests.conformance.vectors import files
 from tests.integration.captures import (

@@ -12,9 +12,9 @@ from functools import partial
 
 import msgspec
 
-from clients import steps
-from clients.logon import Logon, Phase
-from clients.steps import Host, Outcome, Plan
+from clients.logon import steps
+from clients.logon.procedure import Logon, Phase
+from clients.logon.steps import Host, Outcome, Plan
 from tests.simulation.network import End, LinkTimer, Network
 from tests.simulation.world import Timer, World
 from tsproto import license_token, limits

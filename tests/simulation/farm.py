@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from clients.steps import Host
+from clients.logon.steps import Host
 from daemons.settings import ServerAddress
 from tests.simulation import checkers
 from tests.simulation.device import Device, Visit

@@ -36,7 +36,7 @@ Port: TypeAlias = Annotated[int, Meta(ge=1, le=65_535, description="TCP port")]
 UserName: TypeAlias = Annotated[
     str,
     Meta(
-        max_length=104,
+        max_length=limits.USER_NAME_CHARACTERS,
         pattern=r"^[^\x00-\x1f\x7f]*\Z",
         description="user name, at most 104 characters as in [IWTSSBPlugin]; no control characters",
     ),
@@ -44,14 +44,13 @@ UserName: TypeAlias = Annotated[
 DeviceName: TypeAlias = Annotated[
     str,
     Meta(
-        max_length=64,
+        max_length=limits.DEVICE_NAME_CHARACTERS,
         pattern=r"^[^\x00-\x1f\x7f]*\Z",
         description="what the device calls itself, for people to read; no control characters",
     ),
 ]
 DeviceId: TypeAlias = Annotated[
-    bytes,
-    Meta(min_length=32, max_length=32, description="SHA-256 of the device's public key"),
+    bytes, Meta(min_length=32, max_length=32, description="SHA-256 of the device's public key")
 ]
 Id16: TypeAlias = Annotated[bytes, Meta(min_length=16, max_length=16, description="random id")]
 OptionalId16: TypeAlias = Annotated[bytes, Meta(max_length=16, description="an id, or empty")]

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import examples
 from tsproto.messages.fields import (
@@ -117,13 +118,13 @@ class LogonRequest(Message, tag=15, kw_only=True):
     user_name: UserName  # who logs on
     credential_kind: Credential  # what `credential` is
     # password in UTF-8, ticket of a Redirect, or cookie
-    credential: Annotated[bytes, Meta(max_length=1024)]
+    credential: Annotated[bytes, Meta(max_length=limits.PASSWORD_BYTES)]
     session_id: SessionId = 0  # the session that ticket or cookie is for; 0 with a password
     # application to run; empty for the account's shell; ignored with ticket or cookie
     application: OptionalName = ""
     # command line to run apart from the user's session; empty for none; ignored with ticket or
     # cookie
-    command: Annotated[str, Meta(max_length=32_768)] = ""
+    command: Annotated[str, Meta(max_length=limits.COMMAND_CHARACTERS)] = ""
     columns: Columns = 80
     rows: Rows = 24
     # value of TERM for the session's program

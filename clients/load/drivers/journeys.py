@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import TypeVar
 
-from clients.route import Randomness
+from clients.logon.route import Randomness
 
 J = TypeVar("J")
 

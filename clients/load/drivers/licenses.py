@@ -16,7 +16,7 @@ import msgspec
 
 from clients.load.drivers.request_link import Hear, Move, RequestLink, Say
 from clients.load.drivers.requests import Requests
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto.messages import (
     AcquireLicense,
     LicenseIssued,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 import msgspec
 
 from clients.load.measuring.measures import Latencies
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto import limits, transport
 from tsproto.connection import Answered, Closed, Event, Opened
 from tsproto.errors import ErrorCode, TsfarmError

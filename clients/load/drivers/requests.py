@@ -21,7 +21,7 @@ from clients.load.drivers.journeys import chooser
 from clients.load.drivers.request_link import Hear, Journey, Move, RequestLink, Say
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Assignment
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto import certificates, identity, limits, transport
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import Role

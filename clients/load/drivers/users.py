@@ -29,8 +29,8 @@ from clients.load.visitors.visitor import (
     Visitor,
     WorkerContext,
 )
-from clients.route import Randomness
-from clients.steps import Host
+from clients.logon.route import Randomness
+from clients.logon.steps import Host
 from clients.trust import FarmDialler
 from tsproto.errors import TsfarmError
 

@@ -19,7 +19,7 @@ from math import ceil, fsum, log1p, sqrt
 import msgspec
 
 from clients.load.scenario import Open, Scenario, Stage
-from clients.route import Randomness
+from clients.logon.route import Randomness
 
 
 class Slope(msgspec.Struct, frozen=True, gc=False):

@@ -12,7 +12,7 @@ import msgspec
 
 from clients.load.measuring.measures import Interval
 from clients.load.scenario import Scenario
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto.messages import Role
 
 

@@ -6,12 +6,12 @@ import asyncio
 import time
 from collections import deque
 
-from clients import steps
 from clients.client import Client
 from clients.licenses import LicensedDevice
 from clients.load.visitors.watches import Watch
-from clients.route import Randomness
-from clients.steps import Finished, Host, Plan
+from clients.logon import steps
+from clients.logon.route import Randomness
+from clients.logon.steps import Finished, Host, Plan
 from clients.trust import FarmDialler, UntrustedFarm
 from tsproto.errors import ErrorCode, TsfarmError
 

@@ -9,8 +9,9 @@ import hashlib
 import itertools
 from pathlib import Path
 
-from clients.device import DEVICE_NAME_CHARACTERS, Device
+from clients.device import Device
 from clients.licenses import License, LicensedDevice
+from tsproto import limits
 from tsproto.identity import DeviceKey
 
 
@@ -58,7 +59,7 @@ class Devices:
         return next(n for n in ordinals if not (folder and self._place(folder, owner, n).exists()))
 
     def _open(self, owner: str, ordinal: int) -> LicensedDevice:
-        name = f"{owner[: DEVICE_NAME_CHARACTERS - 8]}-{ordinal}"
+        name = f"{owner[: limits.DEVICE_NAME_CHARACTERS - 8]}-{ordinal}"
         key = self._key(owner, ordinal)
         if self._folder is None:
             return LicensedDevice(key, name, LicensesInMemory())

@@ -20,8 +20,8 @@ from clients.load.scenario.validation import NUMBERS
 from clients.load.visitors.client_session import ClientSession, DeviceFailed, StepFailed
 from clients.load.visitors.devices import Devices
 from clients.load.visitors.shell import RuleBroken, Shell
-from clients.route import Randomness
-from clients.steps import Host, Plan
+from clients.logon.route import Randomness
+from clients.logon.steps import Host, Plan
 from clients.trust import FarmDialler
 from tsproto.errors import ErrorCode, TsfarmError
 

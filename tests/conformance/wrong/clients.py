@@ -6,10 +6,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from clients import logon, steps
-from clients.device import Device
-from clients.logon import Logon
-from clients.route import Route
+from clients.device import Device, held_licenses
+from clients.logon import procedure, steps
+from clients.logon.procedure import Logon
+from clients.logon.route import Route
 from tests.conformance.wrong.fault import Fault, limit, replaced
 from tsproto.errors import ErrorCode, LicenseError
 from tsproto.identity import DeviceKey
@@ -28,7 +28,7 @@ def _proves_nothing(self: DeviceKey, nonce: bytes, certificate: bytes) -> bytes:
 
 
 def _shows_any(self: Device, farm: str, product: str) -> Any:
-    return next(iter(self.licenses()), None)
+    return next(iter(held_licenses(self.folder)), None)
 
 
 def _stores_nothing(self: Device, farm: str, token: bytes, certificate: bytes) -> bytes:
@@ -104,7 +104,7 @@ FAULTS = (
     _fault(
         "follows redirects without end",
         "REDIR-10.too-many-redirects",
-        limit(logon, REDIRECTS_MAX=99),
+        limit(procedure, REDIRECTS_MAX=99),
     ),
     _fault(
         "trusts any host that it is sent to",

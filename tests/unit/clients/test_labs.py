@@ -7,7 +7,7 @@ import pytest
 
 from clients.administrator import Administrator, Daemon
 from clients.labs import lab_in
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from clients.logon import Logon, Phase, outcome_of
-from clients.steps import (
+from clients.logon.procedure import Logon, Phase, outcome_of
+from clients.logon.steps import (
     AskPassword,
     Attached,
     DialHost,

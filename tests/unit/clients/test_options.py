@@ -3,8 +3,8 @@ from __future__ import annotations
 import click
 import pytest
 
+from clients.logon.steps import Host
 from clients.options import Duration, Hosts
-from clients.steps import Host
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from typing import cast
 import pytest
 
 from clients.client import Client
+from clients.logon.steps import Attached
 from clients.pipe import Pipe, TypedInput
 from clients.prompts import NoTerminal, Prompts
-from clients.steps import Attached
 from tests.unit.clients.test_terminal import ScriptedClient
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
+from clients.logon.steps import Host
 from clients.prompts import Prompts
-from clients.steps import Host
 from clients.trust import Stranger, UntrustedFarm
 
 STRANGER = Stranger(Host("ts1", 5600), "lab", "SHA256:abc", b"pem")

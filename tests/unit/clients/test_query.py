@@ -7,8 +7,8 @@ import pytest
 
 from clients.administrator import Daemon
 from clients.labs import KnownLab
+from clients.logon.steps import Host
 from clients.query import Target, by_user
-from clients.steps import Host
 from clients.tables import plain_row
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role, SessionRow, SessionState

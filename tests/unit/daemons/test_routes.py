@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from itertools import compress
+
 import msgspec
 
 from daemons.effects import Ask, Dial, Endpoint, Failed, Outcome
@@ -133,6 +136,23 @@ def test_when_a_link_ends_its_open_questions_fail_and_the_answered_do_not() -> N
     assert dialler.outcomes == [(7, answer(1)), (8, LOST)]
 
 
+def test_a_question_that_waited_for_its_link_has_one_outcome_when_that_ends() -> None:
+    dialler = Dialler()
+    dialler.routes.ask(ask(7), 0.0)
+    dialler.open()
+    dialler.routes.ended(1, LOST)
+    assert dialler.outcomes == [(7, LOST)]
+
+
+def test_a_question_that_was_given_up_has_no_other_outcome_when_its_link_ends() -> None:
+    dialler = Dialler()
+    dialler.open()
+    dialler.routes.ask(ask(7, seconds=5.0), 0.0)
+    dialler.routes.give_up(5.0)
+    dialler.routes.ended(1, LOST)
+    assert [ticket for ticket, _ in dialler.outcomes] == [7]
+
+
 def test_a_request_above_the_links_limit_is_busy() -> None:
     dialler = Dialler()
     dialler.open().requests_left = 1
@@ -198,13 +218,16 @@ def test_an_answered_question_neither_times_out_nor_sets_the_next_time_out() -> 
 
 
 def test_clearing_away_the_time_outs_of_settled_questions_keeps_those_of_open_ones() -> None:
-    dialler = Dialler()
+    dialler, rng = Dialler(), random.Random(1)
     line = dialler.open()
-    line.requests_left = 2 * SETTLED_TIMEOUTS_MAX + 1
-    dialler.routes.ask(ask(0, seconds=3.0), 0.0)
-    for number in range(1, 2 * SETTLED_TIMEOUTS_MAX + 1):
-        dialler.routes.ask(ask(number, seconds=9.0), 0.0)
-        dialler.routes.answered(line, answer(number + 1))
-    assert dialler.routes.next_timeout == 3.0
-    dialler.routes.give_up(3.0)
-    assert dialler.outcomes[-1] == (0, Failed(ErrorCode.UNANSWERED, "no answer came in time"))
+    line.requests_left = count = SETTLED_TIMEOUTS_MAX + 500
+    seconds = [rng.uniform(1, 9) for _ in range(count)]
+    is_open = [rng.random() < 0.1 for _ in range(count)]
+    for number in range(count):
+        dialler.routes.ask(ask(number, seconds=seconds[number]), 0.0)
+        if not is_open[number]:
+            dialler.routes.answered(line, answer(number + 1))
+    dialler.outcomes.clear()
+    dialler.routes.give_up(9.0)
+    given_up = [seconds[ticket] for ticket, _ in dialler.outcomes]
+    assert given_up == sorted(compress(seconds, is_open))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemons.effects import (
@@ -51,7 +51,7 @@ BUSY = Refused(
 )
 
 
-class Row(Record, frozen=True, kw_only=True):
+class Row(Record):
     table: ClassVar[str] = "rows"
     key: ClassVar[tuple[str, ...]] = ("number",)
 
@@ -374,13 +374,14 @@ def test_a_single_answer_waits_while_a_commit_is_under_way() -> None:
     assert line.done == [("send", Done(), 3), "flush"]
 
 
+@settings(max_examples=40)
 @given(
     st.lists(
         st.one_of(
             st.just("committed"),
             st.lists(st.sampled_from(["answer", "tell", "persist"]), min_size=1, max_size=3),
         ),
-        max_size=12,
+        max_size=6,
     )
 )
 def test_a_single_answer_leaves_as_it_would_have_left_through_the_queue(
@@ -513,20 +514,33 @@ def test_after_stop_deciding_no_step_runs_and_what_was_decided_is_still_said() -
     assert board.done == [("commit", [PERSIST]), A, ("commit", [MORE]), B]
 
 
-@pytest.mark.parametrize("halts_in_a_turn", [False, True])
-def test_after_halt_nothing_is_run_performed_or_committed(halts_in_a_turn: bool) -> None:
+def test_after_halt_nothing_is_run_performed_or_committed() -> None:
     board = Board()
     board.run(PERSIST, A)
-    if halts_in_a_turn:
-        board.switchboard.add(lambda now: board.switchboard.halt() or [MORE])  # type: ignore[func-returns-value]
-        board.turn()
-    else:
-        board.switchboard.halt()
+    board.switchboard.halt()
     board.switchboard.add(board.core.on_start)
     board.turn()
     board.committed()
     assert board.core.told == []
     assert board.done == [("commit", [PERSIST])]
+
+
+@pytest.mark.parametrize("more", [B, PERSIST])
+def test_a_process_that_dies_while_it_performs_does_nothing_more(more: Effect) -> None:
+    class Dying(Board):
+        def perform(self, effect: Effect) -> None:
+            super().perform(effect)
+            self.switchboard.halt()
+
+    board = Dying()
+    line = board.line(1)
+    tell = Tell(board.peer(line), NOTICE)
+    board.switchboard.add(lambda now: [tell, A, more])
+    board.switchboard.add(board.core.on_start)
+    board.turn()
+    assert board.done == [A]
+    assert board.core.told == []
+    assert line.done == [("send", NOTICE, 0)]
 
 
 def test_a_fault_of_the_core_ends_the_turn_and_the_next_one_runs() -> None:

@@ -109,6 +109,23 @@ def test_what_belongs_to_a_session_ends_a_connection_without_one(message: Messag
     assert client.code is ErrorCode.OUT_OF_ORDER
 
 
+def test_the_whereabouts_tell_where_each_client_waits() -> None:
+    scene = Scene().up()
+    first, second = scene.connect(), scene.connect(PHONE)
+    second.show()
+    showing = scene.let_in()
+    showing.start()
+    places = {
+        owner: [place.split(":")[0] for place in frames]
+        for owner, frames in scene.core.whereabouts().items()
+    }
+    way = ["TerminalServerCore._serve", "Licensing.admit"]
+    assert places == {
+        first.peer: [*way, "Licensing._proved", "outcome_of"],
+        second.peer: [*way, "inquire", "outcome_of"],
+    }
+
+
 def test_clients_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "CONNECTIONS_MAX", 1)
     scene = Scene().up()

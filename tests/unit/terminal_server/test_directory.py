@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from daemons import events
 from daemons.effects import Ask, Failed, StartProgram
 from daemons.terminal_server.records import SessionRecord
 from tests.unit.terminal_server.scenario import (
@@ -14,6 +15,7 @@ from tests.unit.terminal_server.scenario import (
     NOW,
     PHONE,
     Scene,
+    of,
     questions,
     told,
 )
@@ -218,8 +220,12 @@ def test_a_part_of_the_list_that_fails_begins_it_anew() -> None:
 def test_a_directory_that_refuses_is_left_alone_as_long_as_it_says() -> None:
     scene = Scene(license_servers=(), directory=True)
     scene.start()
-    scene.answer(Ask, Refused(code=ErrorCode.NOT_PERMITTED, retry_after_seconds=60))
+    effects = scene.answer(Ask, Refused(code=ErrorCode.NOT_PERMITTED, retry_after_seconds=60))
     assert scene.core.next_deadline() == NOW + 60
+    (event,) = of(events.DirectoryNotJoined, effects)
+    assert (event.address, event.port, event.code) == ("sd.lab", 5602, ErrorCode.NOT_PERMITTED)
+    assert event.next_step == "allow it in the configuration of the daemon that refused"
+    assert event.pause_seconds == 60.0
 
 
 def test_a_directory_that_has_forgotten_this_host_is_joined_again() -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from daemons import events
 from daemons.effects import Answer, Ask, Broadcast, Dial, Endpoint, Failed, Outcome, Peer
 from daemons.settings import Discovery, ServerAddress
 from tests.unit.terminal_server.scenario import (
@@ -264,6 +265,8 @@ def test_a_server_lost_before_it_was_chosen_is_not_chosen() -> None:
     effects = scene.answer(Dial, UNREACHABLE)
     assert known(scene) == []
     assert names(effects) == ["license_server.unreachable", "license_server.none_found"]
+    (event,) = of(events.LicenseServerUnreachable, effects)
+    assert (event.address, event.port, event.code) == ("ls-a.lab", 5601, ErrorCode.UNREACHABLE)
 
 
 def test_a_list_that_fails_is_dialled_again_at_the_retry() -> None:

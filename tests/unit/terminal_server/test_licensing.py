@@ -140,10 +140,12 @@ def test_a_token_whose_renewal_is_refused_is_good_until_it_expires() -> None:
     scene = Scene().up()
     client = scene.connect()
     client.show(token(FULL, expires_at=NOW + DAY))
-    scene.answer(Ask, Refused(code=ErrorCode.LENDER_UNREACHABLE))
+    effects = scene.answer(Ask, Refused(code=ErrorCode.LENDER_UNREACHABLE))
     accepted = client.last(LicenseAccepted)
     assert (accepted.kind, accepted.expires_at) == (FULL, NOW + DAY)
     assert "could not be renewed" in accepted.notice
+    (failed,) = of(events.RenewalFailed, effects)
+    assert (failed.expires_at, failed.detail) == (NOW + DAY, accepted.notice)
 
 
 def test_a_token_that_no_license_server_renews_is_good_until_it_expires() -> None:
@@ -161,9 +163,10 @@ def test_a_temporary_token_goes_on_when_no_full_one_is_left() -> None:
     scene = Scene().up()
     client = scene.connect()
     client.show(token(TEMPORARY))
-    scene.answer(Ask, Refused(code=ErrorCode.NO_LICENSE))
+    effects = scene.answer(Ask, Refused(code=ErrorCode.NO_LICENSE))
     accepted = client.last(LicenseAccepted)
     assert (accepted.kind, accepted.notice) == (TEMPORARY, "")
+    assert names(effects) == ["license_request.refused", "license.accepted"]
 
 
 def test_a_token_that_expired_while_the_license_server_was_asked_lets_nobody_in() -> None:
@@ -173,6 +176,16 @@ def test_a_token_that_expired_while_the_license_server_was_asked_lets_nobody_in(
     scene.now += 2
     scene.answer(Ask, Refused(code=ErrorCode.NO_LICENSE))
     assert client.code is ErrorCode.NO_LICENSE
+
+
+def test_a_device_whose_token_has_expired_is_logged_as_lapsed() -> None:
+    scene = Scene().up()
+    client = scene.connect()
+    client.show(token(FULL, expires_at=NOW))
+    effects = scene.answer(Ask, Refused(code=ErrorCode.NO_LICENSE))
+    (lapsed,) = of(events.LicenseLapsed, effects)
+    assert client.closed is not None
+    assert (lapsed.code, lapsed.detail) == (ErrorCode.LICENSE_EXPIRED, client.closed.detail)
 
 
 @pytest.mark.parametrize(("left", "code"), [(1, None), (0, ErrorCode.LICENSE_EXPIRED)])
@@ -229,6 +242,8 @@ def test_a_token_that_does_not_count_is_refused_with_its_own_code(
     effects = client.show(held, issuer)
     assert client.code is code
     assert questions(effects) == []
+    (rejected,) = of(events.LicenseRejected, effects)
+    assert (rejected.code, rejected.device_id) == (code, LAPTOP.device_id)
 
 
 @pytest.mark.parametrize("kind", [LicenseKind.TEMPORARY, LicenseKind.FULL])

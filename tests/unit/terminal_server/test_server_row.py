@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from daemons import events
 from daemons.effects import Ask, Persist, Record, StartProgram
 from daemons.terminal_server.records import ServerRecord
 from daemons.terminal_server.server_row import (
@@ -162,8 +163,10 @@ def test_a_license_server_that_does_not_serve_this_host_is_like_none() -> None:
     scene = Scene(grace_days=GRACE_DAYS, records=begun()).up()
     client = scene.connect()
     client.show()
-    scene.answer(Ask, Refused(code=ErrorCode.SERVER_NOT_SERVED))
+    effects = scene.answer(Ask, Refused(code=ErrorCode.SERVER_NOT_SERVED))
     assert client.last(LicenseAccepted).kind is LicenseKind.GRACE
+    (used,) = of(events.GraceUsed, effects)
+    assert used.expires_at == client.last(LicenseAccepted).expires_at
 
 
 def test_the_end_of_the_grace_period_is_known_only_while_it_runs() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from daemons import events
 from daemons.effects import (
     Ask,
     Failed,
@@ -20,6 +21,7 @@ from tests.unit.terminal_server.scenario import (
     Client,
     Scene,
     names,
+    of,
     questions,
     shape,
 )
@@ -97,7 +99,8 @@ def test_a_validation_that_fails_everywhere_is_made_at_the_next_logon() -> None:
     scene.answer(StartProgram, STARTED)
     refused = Refused(code=ErrorCode.UNKNOWN_LICENSE)
     scene.answer(Ask, refused)
-    assert names(scene.answer(Ask, refused))[-1] == "device.not_validated"
+    (event,) = of(events.DeviceNotValidated, scene.answer(Ask, refused))
+    assert (event.code, event.asked) == (ErrorCode.UNKNOWN_LICENSE, ("ls-a", "ls-b"))
     client.lose()
     scene.let_in(kind=TEMPORARY).log_on()
     assert isinstance(scene.open_effect(Ask).message, MarkValidated)
@@ -114,5 +117,6 @@ def test_one_device_is_validated_once_at_a_time() -> None:
 def test_validations_under_way_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("daemons.terminal_server.validation.VALIDATIONS_MAX", 0)
     scene, client = logging_on()
-    assert "device.not_validated" in names(scene.answer(StartProgram, STARTED))
+    (event,) = of(events.DeviceNotValidated, scene.answer(StartProgram, STARTED))
+    assert event.code is ErrorCode.BUSY
     assert scene.opened(Ask) == []

@@ -13,7 +13,7 @@ from clients.load.capacity import (
 )
 from clients.load.scenario import Closed, Open, Scenario, Stage
 from clients.load.target import BadInput
-from clients.steps import Host
+from clients.logon.steps import Host
 
 MACHINE = Machine(descriptors=1_064, ports=10_000)
 FARM = [Host("192.0.2.11", 5600), Host("192.0.2.12", 5600)]

@@ -8,7 +8,7 @@ from clients.administrator import Daemon
 from clients.ask import AskFailed
 from clients.load.checks import CONSERVED, LOGGED_OFF, ONE_SESSION, Checks, told
 from clients.load.measuring.results import CheckResult
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto.errors import ErrorCode
 from tsproto.messages import PoolRow, SessionRow, SessionState
 

@@ -7,7 +7,7 @@ import pytest
 
 from clients.load.preparing import LINKS, Options, prepare
 from clients.load.target import BadInput
-from clients.steps import Host
+from clients.logon.steps import Host
 from tests.unit.clients.load.test_target import write_lab
 
 NOTHING: dict[str, Any] = {

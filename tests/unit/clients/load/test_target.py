@@ -9,7 +9,7 @@ from clients.load import target
 from clients.load.processes.assignment import Credentials, Farm, Person
 from clients.load.scenario import Drives
 from clients.load.target import BadInput, named, of_lab, people_in
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto import certificates
 from tsproto.messages import Role
 

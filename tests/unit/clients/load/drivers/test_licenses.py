@@ -11,7 +11,7 @@ from clients.load.drivers.request_link import RequestLink
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Assignment, Farm
 from clients.load.scenario import Act, Closed, Journey, Scenario
-from clients.steps import Host
+from clients.logon.steps import Host
 from tsproto.errors import TsfarmError
 from tsproto.messages import (
     AcquireLicense,

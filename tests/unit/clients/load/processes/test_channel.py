@@ -17,7 +17,7 @@ from clients.load.processes.assignment import (
 )
 from clients.load.processes.channel import receive
 from clients.load.scenario import Closed, Scenario
-from clients.steps import Host
+from clients.logon.steps import Host
 
 ASSIGNMENT = Assignment(
     share=1,

@@ -1,7 +1,6 @@
-"""What a logon is to reach, and the steps that it asks for on the way.
+"""The goal of a logon, and the steps that it asks for on the way.
 
-`clients.logon` returns these; `clients.client` takes them on a real machine, the simulator in its
-own world.
+`Logon` returns the steps; `clients.client` takes them with real links, the simulator with its own.
 """
 
 from __future__ import annotations

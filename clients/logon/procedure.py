@@ -1,8 +1,8 @@
 """From a list of hosts to an attached session, and back to it after a loss.
 
-The procedure is told what happened and what time it is, and returns the steps to take
-(`clients.steps`), so the real client and the simulator run the same one. It follows redirects, asks
-for the password once and remembers it, and proves a reconnect with the session's cookie.
+`Logon` takes what happened and the time, and returns the steps to take (`clients.logon.steps`), so
+the real client and the simulator run the same one. It follows redirects, asks for the password once
+and remembers it, and proves a reconnect with the session's cookie.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from enum import Enum, auto
 
 import msgspec
 
-from clients.route import GONE, Randomness, Route
-from clients.steps import (
+from clients.logon.route import GONE, Randomness, Route
+from clients.logon.steps import (
     AskPassword,
     Attached,
     DialHost,
@@ -131,7 +131,7 @@ class Logon:
         if self._plan.command or not code.may_retry:
             return self._finish(code, detail)
         assert self._shown is not None
-        self._route.begin_reconnecting(self._shown.host, now, self._plan.reconnect_seconds)
+        self._route.begin(now, self._plan.reconnect_seconds, self._shown.host)
         self._route.failed(code, detail, retry_after_seconds)
         return self._wait_for_round(now)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from daemons.effects import Ask, Failed, Outcome, ProgramFailed, ProgramStarted, StartProgram
-from daemons.terminal_server.placement import PLACED_ANEW_MAX
+from daemons.terminal_server.destinations import PLACED_ANEW_MAX
 from tests.unit.terminal_server.scenario import (
     GENERATION,
     LAPTOP,

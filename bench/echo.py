@@ -61,22 +61,19 @@ def _compare(
 ) -> Iterator[Row]:
     links, depth = load
     case = f"{links} link{'s' if links > 1 else ''}, depth {depth}, {how}"
-    contestants = {"ours": (ours, True), "bare": (bare, False)}
-    found = take_turns(
-        context,
-        {
-            f"{name}, {case}": partial(_run, server, is_ours, load, context)
-            for name, (server, is_ours) in contestants.items()
-        },
-    )
+
+    def run(server: Server, is_ours: bool) -> Figures:
+        return uvloop.run(_measure(server, is_ours, load, context.seconds(1.0)))
+
+    contestants = {
+        f"ours, {case}": partial(run, ours, True),
+        f"bare, {case}": partial(run, bare, False),
+    }
+    found = take_turns(context, contestants)
     mine, other = found.values()
     aim = CPU_AIM if load == (1, 1) else None
     yield row(case, "server CPU a request", "µs", mine["cpu"], "bare uvloop", other["cpu"], aim)
     yield row(case, "requests", "/s", mine["rate"], "bare uvloop", other["rate"])
-
-
-def _run(server: Server, is_ours: bool, load: tuple[int, int], context: BenchContext) -> Figures:
-    return uvloop.run(_measure(server, is_ours, load, context.seconds(1.0)))
 
 
 async def _measure(server: Server, is_ours: bool, load: tuple[int, int], seconds: float) -> Figures:

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,12 @@ _WRITTEN = click.Path(path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
+def _hosts(
+    option: str, name: str, port: int, text: str, several: str = "[,…]"
+) -> Callable[[click.decorators.FC], click.decorators.FC]:
+    return click.option(option, name, type=Hosts(port), metavar=f"HOST[:PORT]{several}", help=text)
+
+
 @click.command(
     "load",
     epilog=example(
@@ -57,26 +63,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--list", "list_only", is_flag=True, help="List the built-in scenarios.")
 @click.option("--show", is_flag=True, help="Print a built-in scenario, as a start for your own.")
 @click.option("--lab", type=_FOLDER, help="The lab to load; replaces the options below.")
-@click.option(
-    "--hosts",
-    "terminal_servers",
-    type=Hosts(limits.TERMINAL_PORT),
-    metavar="HOST[:PORT][,…]",
-    help="The farm's terminal servers.",
-)
-@click.option(
-    "--license-server",
-    "license_servers",
-    type=Hosts(limits.LICENSE_PORT),
-    metavar="HOST[:PORT][,…]",
-    help="Its license servers.",
-)
-@click.option(
-    "--directory",
-    type=Hosts(limits.DIRECTORY_PORT),
-    metavar="HOST[:PORT]",
-    help="Its session directory.",
-)
+@_hosts("--hosts", "terminal_servers", limits.TERMINAL_PORT, "The farm's terminal servers.")
+@_hosts("--license-server", "license_servers", limits.LICENSE_PORT, "Its license servers.")
+@_hosts("--directory", "directory", limits.DIRECTORY_PORT, "Its session directory.", several="")
 @click.option("--ca", "authority", type=_EXISTING, help="The farm's authority, PEM.")
 @click.option(
     "--identity",

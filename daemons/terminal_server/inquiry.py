@@ -16,7 +16,7 @@ import msgspec
 from daemons import events
 from daemons.effects import Failed
 from daemons.procedures import Procedure, Procedures, ask
-from daemons.terminal_server.license_servers import LicenseServers
+from daemons.terminal_server.license_servers import KnownLicenseServers
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import AcquireLicense, MarkValidated, Message, Refused, RenewLicense
@@ -50,7 +50,7 @@ def inquire(
     *,
     issuer: str,
     fault_of: Callable[[M], str],
-    servers: LicenseServers,
+    servers: KnownLicenseServers,
     procedures: Procedures,
 ) -> Procedure[Verdict[M]]:
     """Ask each license server, until one decides. `fault_of` says what is wrong with an answer, or
@@ -87,7 +87,7 @@ def inquire(
                     procedures.do(events.LicenseRequestAnswerUnusable(**about, detail=fault))
         elif servers.may_find_more or not (refused_by or has_searched):
             has_searched = True
-            yield from servers.searched()
+            yield from servers.wait_for_search()
             unasked = [s for s in servers.in_order(issuer) if s.name not in refused_by]
         else:
             break

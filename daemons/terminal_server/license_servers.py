@@ -45,7 +45,7 @@ class _Reach(Enum):
     UNREACHABLE = "unreachable"
 
 
-class LicenseServers:
+class KnownLicenseServers:
     def __init__(
         self,
         farm: str,
@@ -103,7 +103,7 @@ class LicenseServers:
 
     # --- searching ----------------------------------------------------------------------------
 
-    def searched(self) -> Procedure[None]:
+    def wait_for_search(self) -> Procedure[None]:
         """Wait until the search under way, or else a new one, ends or brings a first server into
         use."""
         searched = self._searched

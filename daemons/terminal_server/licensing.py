@@ -24,8 +24,8 @@ from daemons.terminal_server.client import (
     Refusal,
 )
 from daemons.terminal_server.inquiry import Verdict, inquire
-from daemons.terminal_server.license_servers import LicenseServers
-from daemons.terminal_server.server_row import GracePeriod
+from daemons.terminal_server.license_servers import KnownLicenseServers
+from daemons.terminal_server.own_record import GracePeriod
 from tsproto import limits
 from tsproto.errors import ErrorCode, LicenseError, LicenseExpired, LicenseOutdated
 from tsproto.identity import verify_device_proof
@@ -104,13 +104,13 @@ class Licensing(msgspec.Struct, eq=False):
     verifier: Verifier
     rng: Randomness
     procedures: Procedures
-    servers: LicenseServers
+    servers: KnownLicenseServers
     grace: GracePeriod
 
     def admit(self, client: Client) -> Procedure[bool]:
         """Whether the device was let in; the link of one that was not is closed."""
         try:
-            evidence = yield from self._proved(client)
+            evidence = yield from self._prove_device(client)
             held, now = evidence.held, self.procedures.now
             need = evidence.need(now)
             if held is not None and need is Need.NOTHING:
@@ -119,7 +119,7 @@ class Licensing(msgspec.Struct, eq=False):
             verdict = yield from self._inquire(client, evidence, need)
             now = self.procedures.now
             if verdict.answer is not None:
-                self._let_in(client, (yield from self._pushed(client, evidence, verdict.answer)))
+                self._let_in(client, (yield from self._push(client, evidence, verdict.answer)))
             elif held is not None and now < held.expires_at:
                 self._let_in_as_held(client, held, verdict)
             elif verdict.is_decided:
@@ -138,7 +138,7 @@ class Licensing(msgspec.Struct, eq=False):
 
     # --- the token that the device holds ------------------------------------------------------
 
-    def _proved(self, client: Client) -> Procedure[Evidence]:
+    def _prove_device(self, client: Client) -> Procedure[Evidence]:
         """Learn which device this is, and what it holds."""
         nonce = self.rng.randbytes(NONCE_BYTES)
         request = copied(LicenseRequest, self.settings, nonce=nonce)
@@ -151,13 +151,13 @@ class Licensing(msgspec.Struct, eq=False):
         if not info.token:
             return Evidence(info=info)
         try:
-            held = self._verified(client, info.token, info.issuer_certificate)
+            held = self._verify(client, info.token, info.issuer_certificate)
         except LicenseExpired as lapse:
             return Evidence(info=info, lapse=lapse)
         self._end_grace_by(held)
         return Evidence(info=info, held=held)
 
-    def _verified(self, client: Client, token: bytes, issuer_certificate: bytes) -> Claims:
+    def _verify(self, client: Client, token: bytes, issuer_certificate: bytes) -> Claims:
         return self.verifier.verify(
             token,
             issuer_certificate,
@@ -205,14 +205,12 @@ class Licensing(msgspec.Struct, eq=False):
     def _fault_of(self, client: Client, answer: LicenseIssued) -> str:
         """A license server's token is verified like a device's before it reaches one."""
         try:
-            self._verified(client, answer.token, answer.issuer_certificate)
+            self._verify(client, answer.token, answer.issuer_certificate)
         except LicenseError as error:
             return f"{error.code.name}: {error}"
         return ""
 
-    def _pushed(
-        self, client: Client, evidence: Evidence, issued: LicenseIssued
-    ) -> Procedure[Claims]:
+    def _push(self, client: Client, evidence: Evidence, issued: LicenseIssued) -> Procedure[Claims]:
         """Let the device store the token, unless it is the one it showed."""
         claims = read_claims(issued.token)
         self._end_grace_by(claims)

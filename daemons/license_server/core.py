@@ -193,7 +193,7 @@ class LicenseServerCore:
                 return [Close(caller.peer, ErrorCode.OUT_OF_ORDER)]
 
     def _with_announcements(self, effects: list[Effect], now: float) -> list[Effect]:
-        """The decisions, followed by what peers must hear of them."""
+        """The decisions, followed by the inventory for peers when that is due."""
         effects += self._peers.announcements(now)
         return effects
 
@@ -241,7 +241,7 @@ class LicenseServerCore:
         return self._take_back(now)
 
     def _take_back(self, now: float) -> list[Effect]:
-        """End expired tokens; called before each decision, so that none is out."""
+        """End expired tokens; called before each decision, so that none counts as held."""
         ended, effects = self._ledger.end_expired(now)
         for license in ended:
             kind = events.LicenseExpired if license.lender else events.LicenseReclaimed

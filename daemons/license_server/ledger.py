@@ -312,7 +312,7 @@ class Ledger:
             raise full(f"{limits.DEVICES_MAX} devices")
 
     def _sorted_ids(self) -> list[bytes]:
-        # Mostly one sorted run with a short tail, which is what list.sort is quick at.
+        # Mostly one sorted run with a short tail: list.sort takes that in linear time.
         if not self._ids_sorted:
             self._ids = [i for i in self._ids if i in self._licenses]
             self._ids.sort()

@@ -30,7 +30,7 @@ DOUBT_SECONDS = float(limits.DAY_SECONDS)
 class Upgrade(msgspec.Struct):
     """A device that is to get a full token, and the requests that wait for it.
 
-    `tried` says of each peer that was asked what it answered.
+    `tried` holds the answer of each peer that was asked, by its name.
     """
 
     request: AcquireLicense

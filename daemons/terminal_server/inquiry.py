@@ -1,9 +1,9 @@
-"""One question to the license servers: to one after the other, until one decides.
+"""Asks the license servers a question: one after the other, until one decides.
 
-Those known are asked in their order. When none of them answers, discovery starts again, and those
-that it finds are asked. A refusal that is about the device is a decision; any other, as that this
-terminal server is not served, leaves the question open for the next license server: also for one
-that a search under way may still find.
+The known ones are asked in their order. When none of them answers, a search begins, and the servers
+that it finds are asked. A refusal because of the device decides. After any other refusal (this
+terminal server is not served, say) the next license server is asked, also one that a search under
+way finds.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ REFUSALS: dict[ErrorCode, type[events.LicenseLapsed | events.LicenseRejected]] =
 
 
 class Need(Enum):
-    """Of a device, towards a license server."""
+    """The request to a license server that a device's token calls for."""
 
     NOTHING = auto()
     ACQUIRE = auto()
@@ -64,8 +64,8 @@ class Need(Enum):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What a proved device showed: `held` is its live token; `lapse` says why the token it showed
-    is live no more."""
+    """The LicenseInfo of a device that has proved itself. `held` is its live token; `lapse` says
+    why the token that it showed is not live."""
 
     info: LicenseInfo
     held: Claims | None = None
@@ -79,7 +79,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def holding(self) -> str:
-        """What a device without a live license has, in words that go inside a sentence."""
+        """Why the device has no live license, as a part of a sentence."""
         match self.lapse:
             case None:
                 return "it has no license"
@@ -97,7 +97,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Licensing(msgspec.Struct, eq=False):
-    """What the licensing phases of all clients share."""
+    """The licensing phase of every client."""
 
     name: str
     settings: TerminalServerSettings
@@ -139,7 +139,7 @@ class Licensing(msgspec.Struct, eq=False):
     # --- the token that the device holds ------------------------------------------------------
 
     def _prove_device(self, client: Client) -> Procedure[Evidence]:
-        """Learn which device this is, and what it holds."""
+        """Let the device prove which one it is, and verify the token that it shows."""
         nonce = self.rng.randbytes(NONCE_BYTES)
         request = copied(LicenseRequest, self.settings, nonce=nonce)
         self.procedures.do(Tell(client.peer, request))

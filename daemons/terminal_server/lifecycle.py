@@ -1,7 +1,7 @@
-"""What happens to a session from its start to its end, and who is told.
+"""Starts, shows, disconnects and ends sessions; records each change and tells the directory.
 
-A start takes a while, and the world may change meanwhile: more clients of the user arrive and wait
-for it, its first client is lost, its program ends before its start was reported.
+While a program is being started, more clients of the user may arrive and wait for it, its first
+client may be lost, and the program may end before its start is reported.
 """
 
 from __future__ import annotations
@@ -103,11 +103,11 @@ class Lifecycle(msgspec.Struct, eq=False):
         return session
 
     def show(self, client: Client, session: Session) -> Procedure[bool]:
-        """Show a session to a client, at once or when it has started; the client that shows it
-        already is sent away.
+        """Show a session to a client, when it has started; the client that shows it already is sent
+        away.
 
-        False when the session ended as it started, and the client with it. Raises Refusal when it
-        does not start.
+        False when the program ended before its start was reported: then the client's link is
+        closed. Raises Refusal when the program does not start.
         """
         if session.starting is not None:
             started = yield from outcome_of(session.starting)
@@ -147,7 +147,7 @@ class Lifecycle(msgspec.Struct, eq=False):
         self.procedures.do(*self.procedures.settle(promise, outcome, now))
 
     def _disconnect_unseen(self, session: Session) -> list[Effect]:
-        """Its client was lost meanwhile: the user finds it at the next logon.
+        """Its first client was lost meanwhile: the user finds it at the next logon.
 
         Its output was held for a client that never comes: Detach lets the program go on.
         """
@@ -157,7 +157,7 @@ class Lifecycle(msgspec.Struct, eq=False):
         return [Detach(session.session_id), *self._changed(session)]
 
     def _forget(self, session: Session) -> list[Effect]:
-        """It came to nothing, and so did its placement."""
+        """The program did not start: remove the session, and give back its placement."""
         self.table.remove(session)
         return self.directory.remove(0, session.placement, session.user_name)
 

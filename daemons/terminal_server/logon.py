@@ -41,7 +41,7 @@ class WrongPassword(Refusal):
 
 
 class Logon(msgspec.Struct, eq=False, kw_only=True):
-    """What the logon phases of all clients share."""
+    """The logon phase of every client."""
 
     procedures: Procedures
     directory: DirectoryLink
@@ -50,7 +50,7 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
     validations: Validations
 
     def log_on(self, client: Client) -> Procedure[None]:
-        """Until the client shows a session, was redirected, or was sent away."""
+        """Take LogonRequests until the client shows a session, was redirected, or was sent away."""
         attempts_left = limits.LOGON_ATTEMPTS
         for _ in range(LOGON_REQUESTS_MAX):
             request = yield from client.inbox.hear(LogonRequest)

@@ -1,5 +1,4 @@
-"""What a terminal server must not forget of itself: its grace period, and the session ids it gave
-out. Both are parts of its one durable ServerRecord.
+"""The terminal server's own durable record: its grace period, and the session ids it gave out.
 
 The grace period lets devices in while no license server answers. It runs from the first accepted
 connection of any kind and ends with the first full token, or after `grace_days`, for good: that it

@@ -19,7 +19,7 @@ from daemons.terminal_server.client import Client
 from daemons.terminal_server.records import SessionRecord
 from tsproto.messages import SessionEnded, SessionRow, SessionState
 
-# The last for a program that ended before its start was reported.
+# SessionEnded: the program ended before its start was reported.
 StartOutcome: TypeAlias = ProgramStarted | ProgramFailed | SessionEnded
 
 

@@ -56,7 +56,7 @@ class Peer(msgspec.Struct, frozen=True, gc=False):
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
-    """Whom an answer goes to; `request_id` is 0 for a notification."""
+    """The sender of a message, to be answered; `request_id` is 0 for a notification."""
 
     peer: Peer
     request_id: int = 0
@@ -93,12 +93,12 @@ def records_of(kind: type[R], records: Records) -> list[R]:
 
 
 class Durable(msgspec.Struct, frozen=True):
-    """What a core would still know if it were killed now: its rows, and what follows from them."""
+    """The state that a core has again after a crash: its rows, and values computed from them."""
 
     rows: frozenset[Record]
     derived: tuple[object, ...] = ()
     counters: tuple[int, ...] = ()
-    """A successor may be ahead of these, and never behind: numbers given out."""
+    """Numbers given out. A core made anew from the disk may be ahead of these, never behind."""
 
 
 # --- effects ----------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ class Tell(Effect, frozen=True, gc=False):
 
 
 class Persist(Effect, frozen=True, gc=False):
-    """Commit these records together. Whatever was decided later waits until they are durable."""
+    """Commit these records together. Effects decided later wait until they are durable."""
 
     put: tuple[Record, ...] = ()
     delete: tuple[Record, ...] = ()

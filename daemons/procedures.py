@@ -215,7 +215,7 @@ class Procedures:
 
 def _frames(procedure: Procedure[None]) -> list[str]:
     frames: list[str] = []
-    waiting: Any = procedure  # a generator, or what it yields from
+    waiting: Any = procedure  # the procedure, then what it yields from, inwards
     while (frame := getattr(waiting, "gi_frame", None)) is not None:
         frames.append(f"{waiting.gi_code.co_qualname}:{frame.f_lineno}")
         waiting = waiting.gi_yieldfrom

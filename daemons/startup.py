@@ -97,8 +97,7 @@ def run(
 
 
 def _stop_by_signal() -> None:
-    """Nothing is to be kept before the loop runs: leave with the status of a daemon that was told
-    to stop."""
+    """Until the loop runs, SIGTERM and SIGINT exit at once, with the status of a stopped daemon."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(EXIT_STOPPED)
@@ -154,7 +153,7 @@ async def _run(
     clock: Clock,
     serve: Serve[S],
 ) -> int:
-    # What remembers nothing needs no file.
+    # The session directory has no records: it needs no file.
     store: Store = SqliteStore(Path(settings.state, LEDGER_FILE)) if records else MemoryStore()
     _cancel_by_signal()
     try:

@@ -1,20 +1,39 @@
-"""The clock of one node's machine, which may be wrong."""
+"""The clock of one node's machine, which may be wrong, as its process is told it."""
 
 from __future__ import annotations
 
+from daemons.clock import Clock
 from tests.simulation.world import World
+
+MOMENT = 1e-6  # more than what is lost in rounding
 
 
 class NodeClock:
-    """`ahead` is by how many seconds it is before the world's time; a fault may change it."""
+    """`ahead` is by how many seconds the machine's clock is before the world's time; a fault may
+    change it. A process sees it through the clock that a daemon uses."""
 
     def __init__(self, world: World) -> None:
         self.ahead = 0.0
         self._world = world
+        self.start()
+
+    def start(self) -> None:
+        """A process starts, and remembers no time."""
+        world = self._world
+        self._clock = Clock(
+            wall=lambda: world.now + self.ahead,
+            monotonic=lambda: world.now,
+            report_jump=lambda seconds: world.saw("clock.jumped"),
+        )
 
     def now(self) -> float:
-        return self._world.now + self.ahead
+        return self._clock.now()
 
     def world_time(self, shown: float) -> float:
-        """When this clock shows that time, as it runs now."""
-        return shown - self.ahead
+        """When this clock shows that time, as it runs now: one that was set back goes on at half
+        speed until the machine's clock has come to it."""
+        now, wall = self.now(), self._world.now + self.ahead
+        if now == wall:
+            return shown - self.ahead
+        left = shown - now
+        return self._world.now + min(2 * left, left + now - wall) + MOMENT

@@ -45,6 +45,8 @@ class End:
 
     def write(self, data: bytes) -> None:
         if self.open and data:
+            if translate := self.network.spoken.get(self.owner):
+                data = translate(data)
             for piece in self.network.pieces(data):
                 self._deliver(partial(self._tell_data, piece))
 
@@ -53,6 +55,11 @@ class End:
         if self.open:
             self.open = False
             self._deliver(self._tell_lost)
+
+    def stall(self, seconds: float) -> None:
+        """Hold up what is said either way; links made anew are not held up."""
+        for end in (self, self.other):
+            end._not_before = max(end._not_before, self.network.world.now + seconds)
 
     def vanish(self) -> None:
         """Stop without a word, as a machine without power does."""
@@ -118,6 +125,8 @@ class LinkTimer:
 class Network:
     def __init__(self, world: World) -> None:
         self.world = world
+        self.spoken: dict[str, Callable[[bytes], bytes]] = {}
+        """By owner: makes another version of the protocol of what it sends."""
         self._hosts: dict[str, Host] = {}
         self._hearing: list[str] = []  # where broadcasts are heard: at every daemon's
         self._identities: dict[str, Identity] = {}
@@ -129,6 +138,10 @@ class Network:
         if identity is not None:
             self._identities[host.name] = identity
             self._hearing.append(host.host)
+
+    def add_identity(self, identity: Identity) -> None:
+        """Of a host that only dials."""
+        self._identities[identity.name] = identity
 
     def identity_of(self, name: str) -> Identity | None:
         """What the certificate of the host of this name says; a device has none."""

@@ -71,6 +71,7 @@ class Node:
     def start(self) -> None:
         self.alive = True
         self.life += 1
+        self.clock.start()
         self.lines: dict[int, SimulatedLine] = {}
         self._deadline: Timer | None = None
         self._timeout: Timer | None = None
@@ -118,6 +119,10 @@ class Node:
             action()
         else:
             self._missed.append(partial(self.notice, switchboard, action))
+
+    @property
+    def stands_still(self) -> bool:
+        return self._missed is not None
 
     def stand_still(self, seconds: float) -> None:
         """Stop the process, as SIGSTOP does: what happens meanwhile it notices afterwards."""
@@ -205,6 +210,9 @@ class Node:
         seconds = self.disk.draw_seconds(self.world.rng)
 
         def durable() -> None:
+            if self.disk.fails:
+                self._crash_and_return(life)
+                return
             self.disk.apply(batch)
             self.witness.committed(batch)
             switchboard.committed(self.clock.now(), self.world.now)

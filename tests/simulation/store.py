@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from daemons.effects import Persist, Record
@@ -20,7 +20,14 @@ class Disk:
 
     def __init__(self) -> None:
         self.commit_seconds = COMMIT_SECONDS
+        self.before: Callable[[Persist], None] = lambda change: None
+        """Told of each change before it is on the disk."""
+        self.fails = False
         self._tables: dict[type[Record], dict[Key, Record]] = {}
+
+    def mend(self) -> None:
+        """Quick again, with room again."""
+        self.commit_seconds, self.fails = COMMIT_SECONDS, False
 
     def draw_seconds(self, rng: random.Random) -> float:
         """How long the next commit takes."""
@@ -29,6 +36,7 @@ class Disk:
 
     def apply(self, changes: Sequence[Persist]) -> None:
         for change in changes:
+            self.before(change)
             for record in change.put:
                 self._tables.setdefault(type(record), {})[_key(record)] = record
             for record in change.delete:

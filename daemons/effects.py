@@ -10,7 +10,8 @@ draws randomness that was not handed in. `daemons.switchboard` performs effects,
 from __future__ import annotations
 
 from collections import deque
-from typing import ClassVar, Protocol, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import msgspec
 
@@ -171,6 +172,9 @@ class SendDatagram(Effect, frozen=True, gc=False):
     host: str
     port: int
     datagram: bytes
+
+
+Performers = Mapping[type[Effect], Callable[[Any], None]]  # who performs which effects
 
 
 # The terminal server's own effects, performed by its sessions (daemons.program_runner).

@@ -18,9 +18,9 @@ from daemons.effects import (
     Persist,
     Record,
 )
-from daemons.links import bound
 from daemons.settings import Listen
 from daemons.shell import Shell
+from daemons.startup import bound
 from daemons.store import StoreError
 from daemons.store.memory import MemoryStore
 from daemons.switchboard import Step

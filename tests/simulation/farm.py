@@ -125,6 +125,7 @@ class Farm:
 
     def _node(self, name: str, number: int, kind: Kind) -> Node:
         node = Node(self.world, self.network, FARM, name, f"10.0.0.{number}", kind)
+        node.on_disk_error = partial(faults.crash_and_return, self, node)
         self.nodes.append(node)
         return node
 
@@ -276,7 +277,7 @@ class Farm:
     def _heal(self) -> None:
         for node in self.nodes:
             node.disk.mend()
-            node.crash_after_answer = node.crash_in_commit = 0.0
+            faults.end_crashes(node)
             for other in self.nodes:
                 if node is not other:
                     self.network.heal(node.name, other.name)

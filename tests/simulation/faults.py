@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tests.simulation.line import SimulatedLine
 from tests.simulation.node import Node
 from tests.simulation.store import Tables
 from tests.simulation.swarm import FAULTS
@@ -24,6 +25,8 @@ DRIFTS_SECONDS = 30
 SLOW_COMMIT_SECONDS = (0.1, 0.8)  # less than a restart takes
 FULL_SECONDS = 12.0
 CRASHY_SECONDS = 20.0
+CRASHY_CHANCE = 0.3
+RESTART_SECONDS = 1.0
 STILL_SECONDS = (0.5, 4.0, 20.0, 50.0)
 
 Strike = Callable[["Farm", random.Random], None]
@@ -67,14 +70,33 @@ def license_server_crash(farm: Farm, rng: random.Random) -> None:
 
 def crash_after_an_answer(farm: Farm, rng: random.Random) -> None:
     node = rng.choice(farm.license_servers)
-    node.crash_after_answer = 0.3
-    farm.world.after(CRASHY_SECONDS, partial(setattr, node, "crash_after_answer", 0.0))
+
+    def answered(line: SimulatedLine) -> None:
+        if farm.world.rng.random() < CRASHY_CHANCE:
+            farm.world.saw("crash right after an answer")
+            line.flush()
+            crash_and_return(farm, node)
+
+    node.on_answer = answered
+    farm.world.after(CRASHY_SECONDS, partial(end_crashes, node))
 
 
 def crash_in_a_commit(farm: Farm, rng: random.Random) -> None:
     node = rng.choice(farm.license_servers)
-    node.crash_in_commit = 0.3
-    farm.world.after(CRASHY_SECONDS, partial(setattr, node, "crash_in_commit", 0.0))
+
+    def committing(seconds: float) -> None:
+        if farm.world.rng.random() < CRASHY_CHANCE:
+            meanwhile = seconds * farm.world.rng.random()
+            farm.world.after(meanwhile, partial(crash_and_return, farm, node, node.life))
+
+    node.on_commit = committing
+    farm.world.after(CRASHY_SECONDS, partial(end_crashes, node))
+
+
+def end_crashes(node: Node) -> None:
+    """It dies no more at its answers and commits."""
+    node.on_answer = lambda line: None
+    node.on_commit = lambda seconds: None
 
 
 def cut(farm: Farm, rng: random.Random, *, one_way: bool = False) -> None:
@@ -111,13 +133,14 @@ def stalled_link(farm: Farm, rng: random.Random) -> None:
         farm.world.trace(f"the link of {node.name} and the directory stalls")
         line.end.stall(2 + 12 * rng.random())
     if lines and rng.random() < 0.8:
-        farm.world.after(4 * rng.random(), partial(_crash_and_return, farm, node))
+        farm.world.after(4 * rng.random(), partial(crash_and_return, farm, node))
 
 
-def _crash_and_return(farm: Farm, node: Node) -> None:
-    if node.alive and not farm.is_quiet:
+def crash_and_return(farm: Farm, node: Node, life: int = 0) -> None:
+    """Only in this life, unless it is 0."""
+    if node.alive and life in (0, node.life) and not farm.is_quiet:
         node.crash()
-        farm.world.after(1.0, partial(farm.restart, node))
+        farm.world.after(RESTART_SECONDS, partial(farm.restart, node))
 
 
 def clock_drifts(farm: Farm, rng: random.Random) -> None:
@@ -176,7 +199,7 @@ def _restore(farm: Farm, node: Node, backup: Tables) -> None:
         farm.world.trace(f"the disk of {node.name} is put back to an older state")
         node.disk.restore(backup)
         farm.license_rows.ledgers[node.name].reload()
-        farm.world.after(1.0, partial(farm.restart, node))
+        farm.world.after(RESTART_SECONDS, partial(farm.restart, node))
 
 
 STRIKES: dict[str, Strike] = {  # "weeks asleep" and "clock apart" are of the run itself

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from daemons.effects import Endpoint
 from tests.simulation.network import End, LinkTimer
-from tsproto.connection import Closed, Connection, Event, Received
+from tsproto.connection import Connection, Event, Received
 from tsproto.errors import ErrorCode
 from tsproto.messages import LinkState, Message
 
@@ -29,7 +28,7 @@ class SimulatedLine:
         self._switchboard = node.switchboard
         self._witness = node.witness
         self._world = node.world
-        self._connection = Connection(
+        self._connection = connection = Connection(
             node.kind.role,
             node.name,
             dialling=dialled is not None,
@@ -38,9 +37,12 @@ class SimulatedLine:
             certified=node.network.identity_of(end.other.owner),
             trusted=False,
         )
-        self._timer = LinkTimer(self._world, self._connection, partial(self._notice, self._on_time))
-        end.receive = lambda data: self._notice(partial(self._on_data, data))
-        end.lost = lambda: self._notice(self._on_lost)
+        self.give_up = connection.give_up
+        self._timer = LinkTimer(
+            self._world, connection, lambda: self._notice(connection.on_deadline)
+        )
+        end.receive = lambda data: self._notice(lambda now: connection.receive_data(data, now))
+        end.lost = lambda: self._notice(connection.receive_eof)
 
     # --- for the switchboard ----------------------------------------------------------------------
 
@@ -49,15 +51,12 @@ class SimulatedLine:
         self._connection.tell_time(self._world.now)
         self._connection.send(message, request_id)
         if request_id:
-            self._node.maybe_crash(self)
+            self._node.on_answer(self)
 
     def request(self, message: Message) -> int:
         assert self._dialled is not None
         self._witness.requested(self.id, self._dialled, message)
         return self._connection.request(message)
-
-    def give_up(self, request_id: int) -> None:
-        self._connection.give_up(request_id)
 
     def flush(self) -> None:
         self.end.write(self._connection.data_to_send())
@@ -84,17 +83,8 @@ class SimulatedLine:
         else:
             self.end.close()
 
-    def _notice(self, action: Callable[[], None]) -> None:
-        self._node.notice(self._switchboard, action)
-
-    def _on_data(self, data: bytes) -> None:
-        self._report(self._connection.receive_data(data, self._world.now))
-
-    def _on_lost(self) -> None:
-        self._report(self._connection.receive_eof(self._world.now))
-
-    def _on_time(self) -> None:
-        self._report(self._connection.on_deadline(self._world.now))
+    def _notice(self, hear: Callable[[float], list[Event]]) -> None:
+        self._node.notice(self._switchboard, lambda: self._report(hear(self._world.now)))
 
     def _report(self, events: list[Event]) -> None:
         node = self._node
@@ -105,8 +95,8 @@ class SimulatedLine:
                 sender = peer.name if peer else "?"
                 self._world.trace(f"{sender} -> {node.name} {type(event.message).__name__}")
             self._switchboard.happened(self, event)
-            if isinstance(event, Closed):
-                node.lines.pop(self.id, None)
-        node.turn()
+        if self._connection.state is LinkState.CLOSED:
+            node.lines.pop(self.id, None)
+        node.wake()
         if not self._switchboard.is_halted:
             self.flush()

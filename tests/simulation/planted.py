@@ -20,6 +20,7 @@ from tests.simulation.farm import Farm
 from tests.simulation.node import Kind, Node
 from tests.simulation.planted_switchboard import SWITCHBOARDS
 from tests.simulation.store import Disk
+from tests.simulation.world import World
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     AcquireLicense,
@@ -207,8 +208,8 @@ class SkipsEveryTenthAnswer(Wrong):
 class ForgetfulDisk(Disk):
     """What is loaded from it lacks some rows."""
 
-    def __init__(self, is_kept: Callable[[Record], bool]) -> None:
-        super().__init__()
+    def __init__(self, world: World, is_kept: Callable[[Record], bool]) -> None:
+        super().__init__(world)
         self._is_kept = is_kept
 
     def load(self, records: Sequence[type[Record]]) -> dict[type[Record], list[Record]]:
@@ -219,7 +220,7 @@ class ForgetfulDisk(Disk):
 def _forgotten_at_a_restart(is_kept: Callable[[Record], bool]) -> Plant:
     def plant(farm: Farm) -> None:
         for node in farm.license_servers:
-            node.disk = ForgetfulDisk(is_kept)
+            node.disk = ForgetfulDisk(farm.world, is_kept)
 
     return plant
 

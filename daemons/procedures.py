@@ -241,7 +241,7 @@ def question(
     """For `either`. An answer of another type counts as Failed(UNANSWERED)."""
 
     def read(outcome: Outcome) -> M | Refused | Failed:
-        if isinstance(outcome, answer | Refused | Failed):
+        if isinstance(outcome, (answer, Refused, Failed)):
             return outcome
         return Failed(ErrorCode.UNANSWERED, f"{type(outcome).__name__} is no answer to this")
 

@@ -20,11 +20,8 @@ class NodeClock:
     def start(self) -> None:
         """A process starts, and remembers no time."""
         world = self._world
-        self._clock = Clock(
+        self.now = Clock(
             wall=lambda: world.now + self.ahead,
             monotonic=lambda: world.now,
             report_jump=lambda seconds: world.saw("clock.jumped"),
-        )
-
-    def now(self) -> float:
-        return self._clock.now()
+        ).now

@@ -32,7 +32,6 @@ from tests.simulation.network import Network
 from tests.simulation.node import Kind, Node
 from tests.simulation.pipeliner import Pipeliner
 from tests.simulation.swarm import Swarm
-from tests.simulation.watch import WatchedKind
 from tests.simulation.world import START, Violation, World
 from tsproto.identity import Identity
 from tsproto.license_token import Claims
@@ -178,9 +177,8 @@ class Farm:
 
     def begin(self) -> None:
         """Start all daemons, watched; what a test plants is planted before."""
+        self.lookout.watch()
         for node in self.nodes:
-            node.kind = WatchedKind(node.kind, self.lookout)
-            node.disk.before = partial(self.lookout.changed, node)
             node.start()
 
     def _check_now_and_then(self) -> None:

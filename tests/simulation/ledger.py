@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from daemons.effects import Record
+from daemons.effects import Persist, Record
 from daemons.license_server.records import (
     JournalRecord,
     KeyPackRecord,
@@ -60,6 +60,12 @@ class Ledger:
         """Whether the device was validated here, or licensed before."""
         held = self.by_device.get((device_id, product), {}).values()
         return any(row.kind is LicenseKind.FULL or row.validated for row in held)
+
+    def apply(self, change: Persist) -> None:
+        for record in change.put:
+            self.put(record)
+        for record in change.delete:
+            self.delete(record)
 
     def put(self, record: Record) -> None:
         match record:

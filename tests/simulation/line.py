@@ -59,7 +59,8 @@ class SimulatedLine:
         return self._connection.request(message)
 
     def flush(self) -> None:
-        self.end.write(self._connection.data_to_send())
+        if data := self._connection.data_to_send():
+            self.end.write(data)
         if self._connection.state is LinkState.CLOSED:
             self.end.close()
             self._timer.cancel()

@@ -81,8 +81,9 @@ class End:
         world.at(self._not_before, partial(self._arrive, action))
 
     def _arrive(self, action: Callable[[], None]) -> None:
-        if self.network.is_cut(self.owner, self.other.owner):
-            self.network.hold(self.owner, self.other.owner, partial(self._arrive, action))
+        network = self.network
+        if network.cuts and network.is_cut(self.owner, self.other.owner):
+            network.hold(self.owner, self.other.owner, partial(self._arrive, action))
         else:
             action()
 
@@ -130,7 +131,7 @@ class Network:
         self._hosts: dict[str, Host] = {}
         self._hearing: list[str] = []  # where broadcasts are heard: at every daemon's
         self._identities: dict[str, Identity] = {}
-        self._cuts: set[tuple[str, str]] = set()  # from, to
+        self.cuts: set[tuple[str, str]] = set()  # from, to
         self._held: dict[frozenset[str], list[Callable[[], None]]] = {}
 
     def add(self, host: Host, identity: Identity | None = None) -> None:
@@ -214,18 +215,18 @@ class Network:
 
     def cut(self, sender: str, receiver: str, *, one_way: bool = False) -> None:
         """What the sender sends waits until `heal`; unless `one_way`, the other way too."""
-        self._cuts.add((sender, receiver))
+        self.cuts.add((sender, receiver))
         if not one_way:
-            self._cuts.add((receiver, sender))
+            self.cuts.add((receiver, sender))
 
     def heal(self, one: str, other: str) -> None:
         """Both ways."""
-        self._cuts -= {(one, other), (other, one)}
+        self.cuts -= {(one, other), (other, one)}
         for action in self._held.pop(frozenset((one, other)), []):
             self.world.after(0.0, action)
 
     def is_cut(self, sender: str, receiver: str) -> bool:
-        return bool(self._cuts) and (sender, receiver) in self._cuts
+        return (sender, receiver) in self.cuts
 
     def hold(self, one: str, other: str, action: Callable[[], None]) -> None:
         self._held.setdefault(frozenset((one, other)), []).append(action)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from daemons.effects import Endpoint
@@ -39,10 +40,10 @@ class SimulatedLine:
         )
         self.give_up = connection.give_up
         self._timer = LinkTimer(
-            self._world, connection, lambda: self._notice(connection.on_deadline)
+            self._world, connection, partial(self._notice, connection.on_deadline)
         )
-        end.receive = lambda data: self._notice(lambda now: connection.receive_data(data, now))
-        end.lost = lambda: self._notice(connection.receive_eof)
+        end.receive = lambda data: self._notice(partial(connection.receive_data, data))
+        end.lost = partial(self._notice, connection.receive_eof)
 
     # --- for the switchboard ----------------------------------------------------------------------
 
@@ -85,11 +86,11 @@ class SimulatedLine:
             self.end.close()
 
     def _notice(self, hear: Callable[[float], list[Event]]) -> None:
-        self._node.notice(self._switchboard, lambda: self._report(hear(self._world.now)))
+        self._node.notice(self._switchboard, partial(self._hear, hear))
 
-    def _report(self, events: list[Event]) -> None:
+    def _hear(self, hear: Callable[[float], list[Event]]) -> None:
         node = self._node
-        for event in events:
+        for event in hear(self._world.now):
             self._world.messages += 1
             if isinstance(event, Received):
                 peer = self._switchboard.peer_of(self)

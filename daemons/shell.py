@@ -74,9 +74,9 @@ class Shell:
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._deadline = Alarm(self._loop.call_later, self._on_deadline)
-        self._timeout = Alarm(self._loop.call_later, self._on_timeout)
         self._committer: asyncio.Task[None] | None = None
         self._switchboard = Switchboard[Link](core, self)
+        self._timeout = Alarm(self._loop.call_later, partial(self._turn, self._switchboard.turn))
         self._links = Links(identity, self._switchboard, traffic, self._wake)
         self._datagrams = Datagrams(discovery, self._on_datagram) if discovery else None
         self._performers: Performers = {
@@ -147,9 +147,6 @@ class Shell:
         self._switchboard.run_deadline()
         self._wake()
 
-    def _on_timeout(self) -> None:
-        self._turn(self._switchboard.turn)
-
     def _on_datagram(self, host: str, port: int, datagram: bytes) -> None:
         self._call(partial(self._core.on_datagram, host, port, datagram))
 
@@ -163,13 +160,10 @@ class Shell:
         self._links.dial(endpoint)
 
     def perform(self, effect: Effect) -> None:
-        perform = self._performers.get(type(effect))
-        if perform is not None:
-            perform(effect)
-        elif isinstance(effect, events.Event):
+        if isinstance(effect, events.Event):
             log(effect)
         else:
-            raise AssertionError(f"nobody performs {effect}")
+            self._performers[type(effect)](effect)
 
     def _warp(self, effect: Warp) -> None:
         try:

@@ -22,6 +22,7 @@ from tests.simulation.kinds import (
     REFUSING_SERVES,
     WORKGROUP,
     Authority,
+    Kind,
     LicenseServerKind,
     SessionDirectoryKind,
     TerminalServerKind,
@@ -29,7 +30,7 @@ from tests.simulation.kinds import (
 from tests.simulation.lookout import Lookout
 from tests.simulation.misuse import Loot
 from tests.simulation.network import Network
-from tests.simulation.node import Kind, Node
+from tests.simulation.node import Node
 from tests.simulation.pipeliner import Pipeliner
 from tests.simulation.swarm import Swarm
 from tests.simulation.world import START, Violation, World
@@ -270,7 +271,7 @@ class Farm:
     def step_clock(self, node: Node, seconds: float) -> None:
         node.clock.ahead += seconds
         if node.alive:
-            node.turn()
+            node.turn(node.switchboard.turn)
 
     def _heal(self) -> None:
         for node in self.nodes:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.simulation.line import SimulatedLine
-from tests.simulation.node import Node
+from tests.simulation.node import Board, Node
 from tests.simulation.store import Tables
 from tests.simulation.swarm import FAULTS
 from tsproto.limits import DAY_SECONDS
@@ -111,7 +111,22 @@ def cut(farm: Farm, rng: random.Random, *, one_way: bool = False) -> None:
 def stand_still(farm: Farm, rng: random.Random) -> None:
     node, seconds = rng.choice(farm.nodes), rng.choice(STILL_SECONDS) * rng.random()
     farm.world.trace(f"{node.name} stands still for {seconds:.1f} s")
-    node.stand_still(seconds)
+    stop(node, seconds)
+
+
+def stop(node: Node, seconds: float) -> None:
+    """Stop the process, as SIGSTOP does: what happens meanwhile it notices afterwards."""
+    if node.alive and not node.stands_still:
+        node.missed = []
+        node.world.after(seconds, partial(_run_on, node, node.switchboard))
+
+
+def _run_on(node: Node, switchboard: Board) -> None:
+    if not switchboard.is_halted:
+        node.witness.forgive_lateness()
+        missed, node.missed = node.missed or [], None
+        for action in missed:
+            action()
 
 
 def broken_links(farm: Farm, rng: random.Random) -> None:

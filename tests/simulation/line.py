@@ -80,10 +80,7 @@ class SimulatedLine:
     def die(self, *, silently: bool) -> None:
         """Its process is killed; silently, when the whole machine is without power."""
         self._timer.cancel()
-        if silently:
-            self.end.vanish()
-        else:
-            self.end.close()
+        (self.end.vanish if silently else self.end.close)()
 
     def _notice(self, hear: Callable[[float], list[Event]]) -> None:
         self._node.notice(self._switchboard, partial(self._hear, hear))

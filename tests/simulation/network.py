@@ -11,6 +11,7 @@ from functools import partial
 from typing import Protocol
 
 from tests.simulation.world import Timer, World
+from tsproto import limits
 from tsproto.connection import Connection
 from tsproto.identity import Identity
 from tsproto.messages import LinkState
@@ -196,20 +197,18 @@ class Network:
         ours.other, theirs.other = theirs, ours
         return ours, theirs
 
-    def broadcast(self, owner: str, address: str, port: int, datagram: bytes) -> None:
+    def broadcast(self, sender: Host, datagram: bytes) -> None:
         for target in self._hearing:
-            self.send_datagram(owner, address, port, target, datagram)
+            self.send_datagram(sender, target, datagram)
 
-    def send_datagram(
-        self, owner: str, address: str, port: int, target: str, datagram: bytes
-    ) -> None:
+    def send_datagram(self, sender: Host, target: str, datagram: bytes) -> None:
         host = self._hosts.get(target)
         if host is None or self.world.rng.random() < DATAGRAM_LOSS:
             return
 
         def arrive() -> None:
-            if not self.is_cut(owner, host.name):
-                host.on_datagram(address, port, datagram)
+            if not self.is_cut(sender.name, host.name):
+                host.on_datagram(sender.host, limits.DISCOVERY_PORT, datagram)
 
         self.world.after(self.delay(), arrive)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from daemons import effects, events
 from daemons.alarm import Alarm
@@ -22,25 +22,17 @@ from tests.simulation.world import Timer, World
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.identity import Identity
-from tsproto.messages import Role
+
+if TYPE_CHECKING:
+    from tests.simulation.kinds import Kind
 
 Board = Switchboard[SimulatedLine]
-
-
-class Kind(Protocol):
-    """What makes a node a license server, a directory or a terminal server."""
-
-    role: Role
-
-    def make_core(self, node: Node) -> Core: ...
-    def perform(self, node: Node, effect: Effect) -> None: ...
-    def on_crash(self, node: Node) -> None: ...
 
 
 class Node:
     """A machine with its disk, and the process that runs on it, one after another.
 
-    Faults act on `clock`, `disk`, `stand_still`, `crash`; `on_answer` is called when an answer was
+    Faults act on `clock`, `disk`, `missed`, `crash`; `on_answer` is called when an answer was
     sent, `on_commit` with the seconds that a commit will take, `on_disk_error` when one has failed.
     A wrong switchboard is planted in `make_switchboard`.
     """
@@ -64,7 +56,7 @@ class Node:
         self.on_commit: Callable[[float], None] = lambda seconds: None
         self.on_disk_error: Callable[[], None] = lambda: None
         self._lines_made = 0
-        self._missed: list[Callable[[], None]] | None = None  # while the process stands still
+        self.missed: list[Callable[[], None]] | None = None  # while the process stands still
         network.add(self, Identity(farm, kind.role, name))
 
     # --- life and death -----------------------------------------------------------------------
@@ -79,7 +71,7 @@ class Node:
         self.witness = Witness(self.core, self.world, self.name)
         self.switchboard = self.make_switchboard(self.witness, self)
         self._deadline = Alarm(self.later, self._on_deadline)
-        self._timeout = Alarm(self.later, self.turn)
+        self._timeout = Alarm(self.later, partial(self.turn, self.switchboard.turn))
         self._call(self.witness.on_start)
 
     def crash(self, *, silently: bool = False) -> None:
@@ -88,7 +80,7 @@ class Node:
         self.world.saw("crash")
         self.alive = False
         self.switchboard.halt()
-        self._missed = None
+        self.missed = None
         for line in self.lines.values():
             line.die(silently=silently)
         self.lines.clear()
@@ -103,27 +95,14 @@ class Node:
         never when it is dead."""
         if switchboard.is_halted:
             return
-        if self._missed is None:
+        if self.missed is None:
             action()
         else:
-            self._missed.append(partial(self.notice, switchboard, action))
+            self.missed.append(partial(self.notice, switchboard, action))
 
     @property
     def stands_still(self) -> bool:
-        return self._missed is not None
-
-    def stand_still(self, seconds: float) -> None:
-        """Stop the process, as SIGSTOP does: what happens meanwhile it notices afterwards."""
-        if self.alive and self._missed is None:
-            self._missed = []
-            self.world.after(seconds, partial(self._run_on, self.switchboard))
-
-    def _run_on(self, switchboard: Board) -> None:
-        if not switchboard.is_halted:
-            self.witness.forgive_lateness()
-            missed, self._missed = self._missed or [], None
-            for action in missed:
-                action()
+        return self.missed is not None
 
     def later(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Do something after a while, unless this process has died by then."""
@@ -145,12 +124,9 @@ class Node:
 
     def wake(self) -> None:
         if self.switchboard.has_steps:
-            self.turn()
+            self.turn(self.switchboard.turn)
 
-    def turn(self) -> None:
-        self._turn(self.switchboard.turn)
-
-    def _turn(self, turn: Callable[[float, float], None]) -> None:
+    def turn(self, turn: Callable[[float, float], None]) -> None:
         now, ticks = self.clock.now(), self.world.now
         turn(now, ticks)
         if self.alive:
@@ -169,11 +145,9 @@ class Node:
             case events.Event():
                 self.world.trace(f"{self.name} {effect.event}")
             case effects.Broadcast(datagram):
-                self.network.broadcast(self.name, self.host, limits.DISCOVERY_PORT, datagram)
+                self.network.broadcast(self, datagram)
             case effects.SendDatagram(host, _, datagram):
-                self.network.send_datagram(
-                    self.name, self.host, limits.DISCOVERY_PORT, host, datagram
-                )
+                self.network.send_datagram(self, host, datagram)
             case _:
                 self.kind.perform(self, effect)
 
@@ -182,7 +156,7 @@ class Node:
 
         def durable() -> None:
             self.witness.committed(batch)
-            self._turn(switchboard.committed)
+            self.turn(switchboard.committed)
 
         def tell(is_written: bool) -> None:
             self.notice(switchboard, durable if is_written else self.on_disk_error)

@@ -17,7 +17,8 @@ from daemons.effects import Answer, Caller, Close, Core, Effect, Outcome, Persis
 from daemons.license_server.records import LicenseRecord, LoanRecord
 from daemons.terminal_server.records import ServerRecord, SessionRecord
 from tests.simulation.farm import Farm
-from tests.simulation.node import Kind, Node
+from tests.simulation.kinds import Kind
+from tests.simulation.node import Node
 from tests.simulation.planted_switchboard import SWITCHBOARDS
 from tests.simulation.store import Disk
 from tests.simulation.world import World

@@ -20,7 +20,7 @@ from clients.logon.steps import Finished, Host, Plan, Step
 from clients.trust import FarmDialler
 from tsproto import identity, transport
 from tsproto.connection import Closed, Event, Opened, Received, SessionBytes
-from tsproto.errors import ErrorCode
+from tsproto.errors import ErrorCode, PeerError
 from tsproto.messages import LicenseRequest
 
 
@@ -29,25 +29,20 @@ class Surface(Protocol):
 
     async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
         """The password, or None when there is none to give: the client gives up."""
-        ...
 
     def say(self, text: str) -> None:
         """A line for a person to read, apart from the session's output."""
-        ...
 
     def on_attached(self, attached: steps.Attached) -> None: ...
 
     def on_detached(self) -> None:
         """The session is not shown any more, and is looked for."""
-        ...
 
     def on_output(self, data: bytes) -> bool:
         """False: enough for now, until `Client.resume_output`."""
-        ...
 
     def on_input_wanted(self) -> None:
         """After `Client.send` gave False: the session takes input again."""
-        ...
 
 
 class Client:
@@ -118,7 +113,6 @@ class Client:
         self._tell(self._logon.log_off)
 
     def cancel(self) -> None:
-        """Give up, whatever is under way."""
         self._tell(lambda now: self._logon.cancel())
 
     # --- for the link ---------------------------------------------------------------------------
@@ -157,7 +151,6 @@ class Client:
     # --- steps ----------------------------------------------------------------------------------
 
     def _tell(self, tell: Callable[[float], list[Step]]) -> None:
-        """Tell the procedure something, and take the steps that follow."""
         if self._done.done():
             return
         try:
@@ -195,24 +188,22 @@ class Client:
                 self._surface.on_attached(step)
             case Finished():
                 self._done.set_result(step)
-            case _:
-                self._report(step)
-        return []
-
-    def _report(self, step: Step) -> None:
-        match step:
             case steps.Licensed(_, _, notice) if notice:
                 self._surface.say(notice)
             case steps.Redirected(host):
                 self._surface.say(f"redirected to {host}")
-            case steps.Waiting(seconds, code, detail, reconnecting):
-                if reconnecting:
-                    self._surface.on_detached()
-                doing = "reconnecting" if reconnecting else "trying again"
-                why = detail or code.meaning
-                self._surface.say(f"{why}; {doing} in {seconds:.0f} s, Ctrl-C gives up")
+            case steps.Waiting():
+                self._report(step)
             case _:
                 pass
+        return []
+
+    def _report(self, waiting: steps.Waiting) -> None:
+        if waiting.reconnecting:
+            self._surface.on_detached()
+        doing = "reconnecting" if waiting.reconnecting else "trying again"
+        why = waiting.detail or waiting.code.meaning
+        self._surface.say(f"{why}; {doing} in {waiting.seconds:.0f} s, Ctrl-C gives up")
 
     def _show_license(self, request: LicenseRequest, now: float) -> list[Step]:
         assert self._link is not None
@@ -234,7 +225,7 @@ class Client:
     async def _dial(self, host: Host, redirected: bool) -> None:
         try:
             link = await self._dialler.dial(host, self, redirected)
-        except transport.DialFailed as failed:
+        except PeerError as failed:
             code, detail = failed.code, failed.detail
             self._tell(lambda now: self._logon.on_unreachable(code, detail, now))
         else:
@@ -269,11 +260,8 @@ class Client:
         if self._timer is not None:
             self._timer.cancel()
         deadline = self._logon.next_deadline()
-        self._timer = (
-            None
-            if deadline is None
-            else self._loop.call_at(deadline, self._tell, self._logon.on_deadline)
-        )
+        if deadline is not None:
+            self._timer = self._loop.call_at(deadline, self._tell, self._logon.on_deadline)
 
     async def _leave(self) -> None:
         if self._timer is not None:

@@ -10,8 +10,9 @@ draws randomness that was not handed in. `daemons.switchboard` performs effects,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from inspect import get_annotations
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -61,12 +62,34 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     request_id: int = 0
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Declared(msgspec.StructMeta):
+    """Takes values of class variables beside a class's name: `class Row(Record, table="rows", …)`.
+    The fields are keywords."""
+
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any
+    ) -> Declared:
+        kinds = [kind for base in bases for kind in base.__mro__]
+        declared = {word for kind in kinds for word in get_annotations(kind)}
+        said = {word: options.pop(word) for word in [*options] if word in declared}
+        return super().__new__(mcs, name, bases, namespace | said, kw_only=True, **options)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Record(msgspec.Struct, frozen=True, metaclass=Declared):
     """A durable row. A subclass names its `table` and its `key` columns; its fields are `str`,
     `int`, `float`, `bytes`, `bool` or an `IntEnum`, and become the columns."""
 
     table: ClassVar[str]
     key: ClassVar[tuple[str, ...]]
+
+
+R = TypeVar("R", bound=Record)
+Records: TypeAlias = Mapping[type[Record], Sequence[Record]]
+
+
+def records_of(kind: type[R], records: Records) -> list[R]:
+    return [record for record in records.get(kind, ()) if isinstance(record, kind)]
 
 
 class Durable(msgspec.Struct, frozen=True):
@@ -95,22 +118,22 @@ class Answer(Effect, frozen=True, gc=False):
 class Ask(Effect, frozen=True, gc=False):
     """Send a request over the one link to `endpoint`, dialling it when there is none.
 
-    The answer, a `Refused` included, comes to `on_answer` with `ticket`; so does `Failed`, when
-    the endpoint cannot be reached or does not answer within `timeout_seconds`.
+    The answer, a `Refused` included, comes to `on_answer` with `question_id`; so does `Failed`,
+    when the endpoint cannot be reached or does not answer within `timeout_seconds`.
     """
 
     endpoint: Endpoint
     message: Message
-    ticket: int
+    question_id: int
     timeout_seconds: float
 
 
 class Dial(Effect, frozen=True, gc=False):
     """Open the link to `endpoint` unless it is open: `on_peer_opened` follows for a new one, or
-    `Failed` comes to `on_answer` with `ticket`."""
+    `Failed` comes to `on_answer` with `question_id`."""
 
     endpoint: Endpoint
-    ticket: int
+    question_id: int
 
 
 class Tell(Effect, frozen=True, gc=False):
@@ -128,19 +151,20 @@ class Persist(Effect, frozen=True, gc=False):
 
 
 class Verify(Effect, frozen=True, gc=False):
-    """Check a user's password off the loop; `Verified` comes to `on_answer` with `ticket`."""
+    """Check a user's password off the loop; `Verified` comes to `on_answer` with `question_id`."""
 
     user_name: str
     password: bytes
-    ticket: int
+    question_id: int
 
 
 class LookUp(Effect, frozen=True, gc=False):
-    """Find the account of a user who is proved by a ticket or cookie; no password is checked.
-    `Verified` comes to `on_answer` with `ticket`, `accepted` False when there is none."""
+    """Find the account of a user who showed a redirect's ticket or a reconnect cookie; no password
+    is checked. `Verified` comes to `on_answer` with `question_id`; without an account its
+    `accepted` is False."""
 
     user_name: str
-    ticket: int
+    question_id: int
 
 
 class Close(Effect, frozen=True, gc=False):
@@ -182,7 +206,7 @@ Performers = Mapping[type[Effect], Callable[[Any], None]]  # who performs which 
 
 class StartProgram(Effect, frozen=True, gc=False):
     """Start a session's program on a new PTY through the keeper; `ProgramStarted` or
-    `ProgramFailed` comes to `on_answer` with `ticket`.
+    `ProgramFailed` comes to `on_answer` with `question_id`.
 
     `application` names an entry of the configuration, empty means the account's shell. A
     `command` is run by the shell on a PTY without echo and without translation of its output.
@@ -196,7 +220,7 @@ class StartProgram(Effect, frozen=True, gc=False):
     columns: int
     rows: int
     terminal: str
-    ticket: int
+    question_id: int
 
 
 class Attach(Effect, frozen=True, gc=False):
@@ -232,7 +256,8 @@ class EndProgram(Effect, frozen=True, gc=False):
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False):
-    """An Ask got no answer: UNREACHABLE, UNANSWERED, or the code of the peer's Goodbye."""
+    """An Ask got no answer, or a Dial no link: UNREACHABLE, UNANSWERED, BUSY, CONNECTION_LOST, a
+    certificate's fault, or the code of the peer's Goodbye."""
 
     code: ErrorCode
     detail: str = ""
@@ -269,7 +294,7 @@ class Core(Protocol):
     def on_start(self, now: float) -> list[Effect]: ...
     def on_peer_opened(self, peer: Peer, now: float) -> list[Effect]: ...
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]: ...
-    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]: ...
+    def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]: ...
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]: ...
     def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> list[Effect]: ...
     def next_deadline(self) -> float | None: ...

@@ -35,10 +35,7 @@ _PEM_BEGIN = [b"-----BEGIN", b"PRIVATE", b"KEY-----"]
 _PEM_END = [b"-----END", b"PRIVATE", b"KEY-----"]
 
 ROLE_WORDS: dict[Role, str] = {
-    Role.TERMINAL_SERVER: "terminal-server",
-    Role.LICENSE_SERVER: "license-server",
-    Role.SESSION_DIRECTORY: "session-directory",
-    Role.ADMINISTRATOR: "administrator",
+    role: role.noun.replace(" ", "-") for role in Role if role is not Role.CLIENT
 }
 _ROLES = {word: role for role, word in ROLE_WORDS.items()}
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
@@ -121,11 +118,6 @@ class DeviceKey:
     def from_seed(cls, seed: bytes) -> DeviceKey:
         """The key made of 32 secret random bytes."""
         return cls(Ed25519PrivateKey.from_private_bytes(seed))
-
-    @classmethod
-    def from_pem(cls, pem: bytes) -> DeviceKey:
-        """Raises IdentityError as `load_key` does."""
-        return cls(load_key(pem))
 
     def to_pem(self) -> bytes:
         return key_pem(self._key)

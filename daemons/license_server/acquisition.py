@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-import msgspec
-
 from daemons import events
-from daemons.license_server.ledger import Ledger
+from daemons.copied import copied
 from daemons.license_server.lending import Lending, Upgrade
 from daemons.license_server.newcomers import Newcomers
-from daemons.license_server.peers import Peers
 from daemons.license_server.records import KeyPackRecord, LicenseRecord
 from daemons.license_server.refusal import (
     LENDER_SILENT,
@@ -26,8 +23,8 @@ from daemons.license_server.refusal import (
     license_event,
     no_license,
 )
-from daemons.license_server.waiting import Waiter, WaitingRoom
-from daemons.procedures import Procedure, Procedures
+from daemons.license_server.waiting import Desk, Waiter
+from daemons.procedures import Procedure
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.license_token import holder_of
@@ -36,18 +33,13 @@ from tsproto.messages import AcquireLicense
 S = TypeVar("S", bound=events.Shortage)
 
 
-class Acquisitions(msgspec.Struct, frozen=True, kw_only=True):
-    """Decides AcquireLicense for the license server `name`.
+class Acquisitions(Desk, frozen=True, kw_only=True):
+    """Decides AcquireLicense.
 
     A device that asks again gets what it has, bit for bit, and never a second one.
     """
 
-    name: str
-    ledger: Ledger
-    peers: Peers
     lending: Lending
-    room: WaitingRoom
-    procedures: Procedures
     newcomers: Newcomers
 
     def acquire(
@@ -147,16 +139,13 @@ class Acquisitions(msgspec.Struct, frozen=True, kw_only=True):
         request = upgrade.request
         pools = self.ledger.pools.serving(request.product, request.product_version)
         peers = self.peers.claims_of(request.product) | upgrade.tried
-        return kind(
-            device_id=request.device_id,
-            device_name=request.device_name,
-            product=request.product,
-            product_version=request.product_version,
+        return copied(
+            kind,
+            request,
             pools=[
                 f"{pool.product} {pool.product_version}: {pool.available} of {pool.total} available"
                 for pool in pools
             ],
             peers=[f"{name}: {what}" for name, what in peers.items()],
             reason=reason.text,
-            trace_id=request.trace_id,
         )

@@ -171,7 +171,7 @@ class Farm:
 
     def is_settled(self, node: Node) -> bool:
         """Whether a node runs, and has nothing more to write."""
-        return node.alive and node.switchboard.queue.is_idle and not node.stands_still
+        return node.alive and node.switchboard.queue.is_idle and node.missed is None
 
     def time_of(self, node: Node) -> float:
         return node.clock.now()

@@ -116,7 +116,7 @@ def stand_still(farm: Farm, rng: random.Random) -> None:
 
 def stop(node: Node, seconds: float) -> None:
     """Stop the process, as SIGSTOP does: what happens meanwhile it notices afterwards."""
-    if node.alive and not node.stands_still:
+    if node.alive and node.missed is None:
         node.missed = []
         node.world.after(seconds, partial(_run_on, node, node.switchboard))
 

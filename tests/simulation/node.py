@@ -100,10 +100,6 @@ class Node:
         else:
             self.missed.append(partial(self.notice, switchboard, action))
 
-    @property
-    def stands_still(self) -> bool:
-        return self.missed is not None
-
     def later(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Do something after a while, unless this process has died by then."""
         when = self.world.now + max(seconds, MOMENT)
@@ -114,8 +110,8 @@ class Node:
     def feed(self, step: Step) -> None:
         self._call(lambda now: self.witness.decided(step(now)))
 
-    def answer(self, ticket: int, outcome: Outcome) -> None:
-        self.switchboard.answer(ticket, outcome)
+    def answer(self, question_id: int, outcome: Outcome) -> None:
+        self.switchboard.answer(question_id, outcome)
         self.wake()
 
     def _call(self, step: Step) -> None:

@@ -80,7 +80,7 @@ class WatchedCore:
             elif isinstance(effect, Tell):
                 watcher.told(node, effect.peer, effect.message, now)
             elif isinstance(effect, Ask):
-                self._asks[effect.ticket] = effect
+                self._asks[effect.question_id] = effect
             elif isinstance(effect, Close):
                 watcher.hung_up(node, effect, now)
             else:

@@ -7,27 +7,8 @@ from msgspec import Meta
 
 from tsproto import limits
 from tsproto.messages import examples
-from tsproto.messages.fields import (
-    Columns,
-    Count,
-    DeviceId,
-    DeviceName,
-    Host,
-    Id16,
-    Name,
-    OptionalId16,
-    OptionalName,
-    Placement,
-    Port,
-    Rows,
-    Seconds,
-    SessionId,
-    SessionState,
-    TraceId,
-    UserName,
-    Weight,
-)
-from tsproto.messages.table import SESSION_DIRECTORY, TERMINAL_SERVER, Message, Row
+from tsproto.messages.fields import *
+from tsproto.messages.table import *
 
 
 class SessionRow(msgspec.Struct, array_like=True, kw_only=True, frozen=True, gc=False):
@@ -180,11 +161,7 @@ class RedeemTicket(Message, tag=57, kw_only=True):
     device_id: DeviceId  # the device that has proved its key here
     user_name: UserName  # who the client says logs on
 
-    example = {
-        "ticket": examples.TICKET,
-        "device_id": examples.DEVICE_ID,
-        "user_name": "user1",
-    }
+    example = {"ticket": examples.TICKET, "device_id": examples.DEVICE_ID, "user_name": "user1"}
 
 
 class TicketRedeemed(Message, tag=58, kw_only=True):

@@ -16,8 +16,8 @@ from clients.client import Client
 from clients.logon.steps import Attached, Finished, Outcome
 from clients.prompts import Prompts
 from clients.terminal import Terminal
-from clients.tty import NotATerminal, check_is_terminal
-from tsproto.errors import ErrorCode
+from clients.tty import check_is_terminal
+from tsproto.errors import ErrorCode, TsfarmError
 
 ENDED = Finished(Outcome.ENDED, ErrorCode.LOGGED_OFF)
 
@@ -65,7 +65,7 @@ class ScriptedClient:
         self.changed.set()
 
 
-QUIET_SECONDS = 0.05
+SHOWN_SECONDS_MAX = 10.0  # a PTY delivers in its own time, on a busy machine late
 
 
 class Seat:
@@ -86,13 +86,15 @@ class Seat:
     def type(self, keys: bytes) -> None:
         os.write(self.person, keys)
 
-    def shown(self) -> bytes:
-        """What the terminal shows when it has been quiet for a moment: a PTY delivers in its own
-        time."""
+    def shown_until(self, end: bytes) -> bytes:
+        """What the terminal shows up to `end`, or all when that does not come in time."""
         data = b""
-        while select.select([self.person], [], [], QUIET_SECONDS)[0]:
+        while not data.endswith(end) and self._has_more():
             data += os.read(self.person, 65536)
         return data
+
+    def _has_more(self) -> bool:
+        return bool(select.select([self.person], [], [], SHOWN_SECONDS_MAX)[0])
 
     async def show(self, script: Callable[[ScriptedClient], Awaitable[None]]) -> int:
         """Run the terminal with a client that attaches at once and then does `script`."""
@@ -187,7 +189,8 @@ async def test_what_a_program_left_changed_is_put_back(seat: Seat) -> None:
         seat.terminal.on_output(b"\x1b[?1049h\x1b[?25lpager")
 
     await seat.show(script)
-    assert seat.shown().endswith(b"pager\x1b[?1049l\x1b[?25h\x1b[0m")
+    restored = b"\x1b[?1049l\x1b[?25h\x1b[0m"
+    assert seat.shown_until(restored).endswith(b"pager" + restored)
 
 
 async def test_a_fault_leaves_the_terminal_as_it_was(seat: Seat) -> None:
@@ -230,7 +233,7 @@ async def test_a_terminal_that_is_closed_disconnects() -> None:
 
 async def test_an_interactive_session_needs_a_terminal() -> None:
     reader, writer = os.pipe()
-    with pytest.raises(NotATerminal, match="standard input is no terminal.*-- COMMAND"):
+    with pytest.raises(TsfarmError, match="standard input is no terminal.*-- COMMAND"):
         check_is_terminal(reader, writer)
     for descriptor in (reader, writer):
         os.close(descriptor)

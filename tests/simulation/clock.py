@@ -5,7 +5,7 @@ from __future__ import annotations
 from daemons.clock import Clock
 from tests.simulation.world import World
 
-MOMENT = 1e-6  # more than what is lost in rounding
+MOMENT = 1e-6  # the shortest time for which a timer is set: more than is lost in rounding
 
 
 class NodeClock:
@@ -20,20 +20,8 @@ class NodeClock:
     def start(self) -> None:
         """A process starts, and remembers no time."""
         world = self._world
-        self._clock = Clock(
+        self.now = Clock(
             wall=lambda: world.now + self.ahead,
             monotonic=lambda: world.now,
             report_jump=lambda seconds: world.saw("clock.jumped"),
-        )
-
-    def now(self) -> float:
-        return self._clock.now()
-
-    def world_time(self, shown: float) -> float:
-        """When this clock shows that time, as it runs now: one that was set back goes on at half
-        speed until the machine's clock has come to it."""
-        now, wall = self.now(), self._world.now + self.ahead
-        if now == wall:
-            return shown - self.ahead
-        left = shown - now
-        return self._world.now + min(2 * left, left + now - wall) + MOMENT
+        ).now

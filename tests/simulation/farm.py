@@ -22,6 +22,7 @@ from tests.simulation.kinds import (
     REFUSING_SERVES,
     WORKGROUP,
     Authority,
+    Kind,
     LicenseServerKind,
     SessionDirectoryKind,
     TerminalServerKind,
@@ -29,10 +30,9 @@ from tests.simulation.kinds import (
 from tests.simulation.lookout import Lookout
 from tests.simulation.misuse import Loot
 from tests.simulation.network import Network
-from tests.simulation.node import Kind, Node
+from tests.simulation.node import Node
 from tests.simulation.pipeliner import Pipeliner
 from tests.simulation.swarm import ROUNDS_MAX, Swarm
-from tests.simulation.watch import WatchedKind
 from tests.simulation.world import START, Violation, World
 from tsproto.identity import Identity
 from tsproto.license_token import Claims
@@ -132,6 +132,7 @@ class Farm:
 
     def _node(self, name: str, number: int, kind: Kind) -> Node:
         node = Node(self.world, self.network, FARM, name, f"10.0.0.{number}", kind)
+        node.on_disk_error = partial(faults.crash_and_return, self, node)
         self.nodes.append(node)
         return node
 
@@ -177,16 +178,15 @@ class Farm:
 
     def is_settled(self, node: Node) -> bool:
         """Whether a node runs, and has nothing more to write."""
-        return node.alive and node.switchboard.queue.is_idle and not node.stands_still
+        return node.alive and node.switchboard.queue.is_idle and node.missed is None
 
     def time_of(self, node: Node) -> float:
         return node.clock.now()
 
     def begin(self) -> None:
         """Start all daemons, watched; what a test plants is planted before."""
+        self.lookout.watch()
         for node in self.nodes:
-            node.kind = WatchedKind(node.kind, self.lookout)
-            node.disk.before = partial(self.lookout.changed, node)
             node.start()
 
     def _check_now_and_then(self) -> None:
@@ -280,12 +280,12 @@ class Farm:
     def step_clock(self, node: Node, seconds: float) -> None:
         node.clock.ahead += seconds
         if node.alive:
-            node.turn()
+            node.turn(node.switchboard.turn)
 
     def _heal(self) -> None:
         for node in self.nodes:
             node.disk.mend()
-            node.crash_after_answer = node.crash_in_commit = 0.0
+            faults.end_crashes(node)
             self.unheard = None
             for other in self.nodes:
                 if node is not other:

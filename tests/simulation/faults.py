@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.simulation.node import Node
+from tests.simulation.line import SimulatedLine
+from tests.simulation.node import Board, Node
 from tests.simulation.store import Tables
 from tests.simulation.swarm import FAULTS
 from tsproto.limits import DAY_SECONDS, LENDING_SECONDS
@@ -25,6 +26,8 @@ SLOW_COMMIT_SECONDS = (0.1, 0.8)  # less than a restart takes
 FULL_SECONDS = 12.0
 CRASHY_SECONDS = 20.0
 UNHEARD_SECONDS = 6.0
+CRASHY_CHANCE = 0.3
+RESTART_SECONDS = 1.0
 STILL_SECONDS = (0.5, 4.0, 20.0, 50.0)
 
 Strike = Callable[["Farm", random.Random], None]
@@ -76,7 +79,7 @@ def lose_the_answer(farm: Farm, answerer: Node, asker: str, rng: random.Random) 
     farm.unheard = None
     if rng.random() < 0.4:
         given_up = LENDING_SECONDS + rng.random()
-        farm.world.after(given_up, partial(_crash_and_return, farm, farm.node(asker)))
+        farm.world.after(given_up, partial(crash_and_return, farm, farm.node(asker)))
     farm.network.cut(answerer.name, asker, one_way=True)
     farm.world.trace(f"{answerer.name} is not heard by {asker}")
     farm.world.after(UNHEARD_SECONDS, partial(farm.network.heal, answerer.name, asker))
@@ -84,14 +87,33 @@ def lose_the_answer(farm: Farm, answerer: Node, asker: str, rng: random.Random) 
 
 def crash_after_an_answer(farm: Farm, rng: random.Random) -> None:
     node = rng.choice(farm.license_servers)
-    node.crash_after_answer = 0.3
-    farm.world.after(CRASHY_SECONDS, partial(setattr, node, "crash_after_answer", 0.0))
+
+    def answered(line: SimulatedLine) -> None:
+        if farm.world.rng.random() < CRASHY_CHANCE:
+            farm.world.saw("crash right after an answer")
+            line.flush()
+            crash_and_return(farm, node)
+
+    node.on_answer = answered
+    farm.world.after(CRASHY_SECONDS, partial(end_crashes, node))
 
 
 def crash_in_a_commit(farm: Farm, rng: random.Random) -> None:
     node = rng.choice(farm.license_servers)
-    node.crash_in_commit = 0.3
-    farm.world.after(CRASHY_SECONDS, partial(setattr, node, "crash_in_commit", 0.0))
+
+    def committing(seconds: float) -> None:
+        if farm.world.rng.random() < CRASHY_CHANCE:
+            meanwhile = seconds * farm.world.rng.random()
+            farm.world.after(meanwhile, partial(crash_and_return, farm, node, node.life))
+
+    node.on_commit = committing
+    farm.world.after(CRASHY_SECONDS, partial(end_crashes, node))
+
+
+def end_crashes(node: Node) -> None:
+    """It dies no more at its answers and commits."""
+    node.on_answer = lambda line: None
+    node.on_commit = lambda seconds: None
 
 
 def cut(farm: Farm, rng: random.Random, *, one_way: bool = False) -> None:
@@ -106,7 +128,22 @@ def cut(farm: Farm, rng: random.Random, *, one_way: bool = False) -> None:
 def stand_still(farm: Farm, rng: random.Random) -> None:
     node, seconds = rng.choice(farm.nodes), rng.choice(STILL_SECONDS) * rng.random()
     farm.world.trace(f"{node.name} stands still for {seconds:.1f} s")
-    node.stand_still(seconds)
+    stop(node, seconds)
+
+
+def stop(node: Node, seconds: float) -> None:
+    """Stop the process, as SIGSTOP does: what happens meanwhile it notices afterwards."""
+    if node.alive and node.missed is None:
+        node.missed = []
+        node.world.after(seconds, partial(_run_on, node, node.switchboard))
+
+
+def _run_on(node: Node, switchboard: Board) -> None:
+    if not switchboard.is_halted:
+        node.witness.forgive_lateness()
+        missed, node.missed = node.missed or [], None
+        for action in missed:
+            action()
 
 
 def broken_links(farm: Farm, rng: random.Random) -> None:
@@ -128,13 +165,14 @@ def stalled_link(farm: Farm, rng: random.Random) -> None:
         farm.world.trace(f"the link of {node.name} and the directory stalls")
         line.end.stall(2 + 12 * rng.random())
     if lines and rng.random() < 0.8:
-        farm.world.after(4 * rng.random(), partial(_crash_and_return, farm, node))
+        farm.world.after(4 * rng.random(), partial(crash_and_return, farm, node))
 
 
-def _crash_and_return(farm: Farm, node: Node) -> None:
-    if node.alive and not farm.is_quiet:
+def crash_and_return(farm: Farm, node: Node, life: int = 0) -> None:
+    """Only in this life, unless it is 0."""
+    if node.alive and life in (0, node.life) and not farm.is_quiet:
         node.crash()
-        farm.world.after(1.0, partial(farm.restart, node))
+        farm.world.after(RESTART_SECONDS, partial(farm.restart, node))
 
 
 def clock_drifts(farm: Farm, rng: random.Random) -> None:

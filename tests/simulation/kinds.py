@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Protocol
 
 import msgspec
 
@@ -52,6 +53,16 @@ class Authority:
 
     def issue(self, role: Role, name: str) -> tuple[bytes, bytes]:
         return certificates.issue_certificate(self.certificate, self._key, role, name, START)
+
+
+class Kind(Protocol):
+    """What makes a node a license server, a directory or a terminal server."""
+
+    role: Role
+
+    def make_core(self, node: Node) -> Core: ...
+    def perform(self, node: Node, effect: Effect) -> None: ...
+    def on_crash(self, node: Node) -> None: ...
 
 
 class LicenseServerKind:

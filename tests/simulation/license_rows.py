@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemons.effects import Persist
-from daemons.license_server.records import JournalRecord, LicenseRecord, LoanRecord
+from daemons.license_server.records import JournalRecord, LicenseRecord, LoanRequestRecord
 from tests.simulation.ledger import Ledger, pool_of
 from tests.simulation.node import Node
 from tsproto.limits import DAY_SECONDS, FULL_DAYS_MAX, FULL_DAYS_MIN, RENEWAL_DAYS, TEMPORARY_DAYS
@@ -42,13 +42,13 @@ class LicenseRows:
                     self._license(ledger, ledger.licenses.get(record.license_id), record, change)
                 case JournalRecord(sequence=sequence) if sequence != ledger.sequence + 1:
                     self._broken(f"{node.name}: entry {sequence} after {ledger.sequence}")
-                case LoanRecord():
+                case LoanRequestRecord():
                     self._loan_opened(ledger, record)
             ledger.put(record)
         for record in change.delete:
             if isinstance(record, LicenseRecord):
                 self._forgotten(ledger, record)
-            elif isinstance(record, LoanRecord):
+            elif isinstance(record, LoanRequestRecord):
                 self._loan_closed(ledger, record)
             ledger.delete(record)
 
@@ -182,7 +182,7 @@ class LicenseRows:
         if not self._has_live(ledger, license.device_id, license.product):
             self._broken_row(ledger, license, "is forgotten, and no other came in its place")
 
-    def _loan_opened(self, ledger: Ledger, loan: LoanRecord) -> None:
+    def _loan_opened(self, ledger: Ledger, loan: LoanRequestRecord) -> None:
         """A lender is asked again with the loan that is open."""
         key = loan.device_id, loan.product, loan.product_version, loan.lender
         for other in ledger.loans.values():
@@ -190,7 +190,7 @@ class LicenseRows:
             if same == key and other.loan_id != loan.loan_id:
                 self._broken(f"{ledger.node.name} opens {loan} beside {other}")
 
-    def _loan_closed(self, ledger: Ledger, loan: LoanRecord) -> None:
+    def _loan_closed(self, ledger: Ledger, loan: LoanRequestRecord) -> None:
         lender = self.ledgers.get(loan.lender)
         if lender is None or self._has_live(ledger, loan.device_id, loan.product):
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from daemons.effects import Ask, Caller, Close, Effect, Outcome, Peer, Persist
@@ -16,6 +17,7 @@ from tests.simulation.marks import Marks
 from tests.simulation.node import Node
 from tests.simulation.placements import Placements
 from tests.simulation.session_rows import SessionRows
+from tests.simulation.watch import WatchedKind
 from tsproto.license_token import Claims
 from tsproto.messages import (
     AcquireLicense,
@@ -49,7 +51,13 @@ class Lookout:
         self._histories = Histories(farm)
         self._marks = Marks(farm.world.seen)
         self._requests: dict[tuple[str, int, int, int], Message] = {}
-        for device in farm.devices:
+
+    def watch(self) -> None:
+        """From now on: all devices, and the daemons that start."""
+        for node in self._farm.nodes:
+            node.kind = WatchedKind(node.kind, self)
+            node.disk.before = partial(self.changed, node)
+        for device in self._farm.devices:
             device.on_token = self._stored
             device.on_attached = self._attached
 

@@ -14,12 +14,14 @@ from msgspec.structs import replace
 
 from daemons import effects
 from daemons.effects import Answer, Caller, Close, Core, Effect, Outcome, Persist, Record, Tell
-from daemons.license_server.records import LicenseRecord, LoanRecord
+from daemons.license_server.records import LicenseRecord, LoanRequestRecord
 from daemons.terminal_server.records import ServerRecord, SessionRecord
 from tests.simulation.farm import Farm
-from tests.simulation.node import Kind, Node
+from tests.simulation.kinds import Kind
+from tests.simulation.node import Node
 from tests.simulation.planted_switchboard import SWITCHBOARDS
 from tests.simulation.store import Disk
+from tests.simulation.world import World
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     AcquireLicense,
@@ -207,8 +209,8 @@ class SkipsEveryTenthAnswer(Wrong):
 class ForgetfulDisk(Disk):
     """What is loaded from it lacks some rows."""
 
-    def __init__(self, is_kept: Callable[[Record], bool]) -> None:
-        super().__init__()
+    def __init__(self, world: World, is_kept: Callable[[Record], bool]) -> None:
+        super().__init__(world)
         self._is_kept = is_kept
 
     def load(self, records: Sequence[type[Record]]) -> dict[type[Record], list[Record]]:
@@ -219,7 +221,7 @@ class ForgetfulDisk(Disk):
 def _forgotten_at_a_restart(is_kept: Callable[[Record], bool]) -> Plant:
     def plant(farm: Farm) -> None:
         for node in farm.license_servers:
-            node.disk = ForgetfulDisk(is_kept)
+            node.disk = ForgetfulDisk(farm.world, is_kept)
 
     return plant
 
@@ -375,10 +377,10 @@ PLANTED: dict[str, Plant] = {
     **SWITCHBOARDS,
     "a disconnect in memory alone": _in_memory_alone(of=_hosts, row=_is_left),
     "a loan in memory alone": _in_memory_alone(
-        of=_license_servers, row=lambda row: isinstance(row, LoanRecord)
+        of=_license_servers, row=lambda row: isinstance(row, LoanRequestRecord)
     ),
     "a loan in doubt forgotten at a restart": _forgotten_at_a_restart(
-        lambda row: not isinstance(row, LoanRecord)
+        lambda row: not isinstance(row, LoanRequestRecord)
     ),
     "a raised temporary token in memory alone": _in_memory_alone(
         of=_license_servers, row=_is_raised

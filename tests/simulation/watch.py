@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from daemons.effects import Answer, Ask, Caller, Close, Core, Effect, Outcome, Peer, Tell
-from tests.simulation.node import Kind, Node
+from tests.simulation.kinds import Kind
+from tests.simulation.node import Node
 from tsproto.messages import Message
 
 

@@ -51,6 +51,7 @@ class World:
         self._heap: list[tuple[float, int, Timer]] = []
         self._scheduled = 0
         self._digest = hashlib.sha256()
+        self._undigested: list[str] = []
 
     def stream(self, name: str) -> random.Random:
         """Randomness of its own for one purpose: draws made for another do not move it, so a run
@@ -92,12 +93,19 @@ class World:
     def trace(self, line: str) -> None:
         """Note what happened: it goes into the digest that tells two runs apart."""
         text = f"{self.now - START:14.6f} {line}"
-        self._digest.update(text.encode())
         self.tail.append(text)
+        self._undigested.append(text)
+        if len(self._undigested) == TRACE_LINES_KEPT:
+            self._take_in()
 
     def saw(self, what: str) -> None:
         """Count a case that must sometimes happen, or the simulation tests less than it says."""
         self.seen[what] += 1
 
     def digest(self) -> str:
+        self._take_in()
         return self._digest.hexdigest()[:16]
+
+    def _take_in(self) -> None:
+        self._digest.update("".join(self._undigested).encode())
+        self._undigested.clear()

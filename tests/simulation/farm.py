@@ -39,10 +39,12 @@ from tsproto.license_token import Claims
 from tsproto.limits import DISCOVERY_RETRY_SECONDS
 from tsproto.messages import Message, RenewLicense, Role
 
+CROWD_DEVICES = 5
 BURSTS = 2  # in each round: a user logs on from several devices in one instant
 QUIET_SECONDS = 60.0
 REST_SECONDS = 0.3
 REST_STEPS_MAX = 100
+SEARCHES_MAX = 5
 EVENTS_BETWEEN_CHECKS = 20
 EVENTS_BETWEEN_CORES_MADE_ANEW = 400
 DAY = 86_400.0
@@ -255,7 +257,7 @@ class Farm:
         if "in one instant" in self.swarm.work:
             for burst in range(BURSTS):
                 when = world.now + 12 + (burst * self.swarm.seconds) // 3
-                for device in self.devices[:3]:
+                for device in self.devices[:CROWD_DEVICES]:
                     world.at(when, partial(device.begin, together(number, burst), in_a_hurry=True))
             world.saw("logons in one instant")
         faults.plan(self, world.now, end)
@@ -303,7 +305,10 @@ class Farm:
             device.visits.append(Visit(world.now, self.users[0]))  # what went on before has ended
             device.habits = self.swarm.work - swarm.CARELESS
         world.run_until(world.now + QUIET_SECONDS)
-        if not laws.license_servers_are_linked(self):  # every answer to a search was lost
+        for _ in range(SEARCHES_MAX):
+            if laws.license_servers_are_linked(self):
+                break
+            # Every answer to a search was lost.
             world.run_until(world.now + DISCOVERY_RETRY_SECONDS)
         self.is_well = True
         self._come_to_rest()

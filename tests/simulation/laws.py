@@ -189,7 +189,7 @@ def tokens_are_renewed(farm: Farm) -> None:
         if claims is None or claims.kind is not LicenseKind.FULL or not visit.attached_to:
             continue
         left = claims.expires_at - visit.began_at
-        if 0 < left <= RENEWAL_SECONDS - SLACK_SECONDS:
+        if SLACK_SECONDS < left <= RENEWAL_SECONDS - SLACK_SECONDS:
             text = f"{device.name} came {left / DAY_SECONDS:.1f} days before the end of {claims}"
             farm.broken("a token is renewed in its last days", text)
 

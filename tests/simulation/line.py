@@ -44,6 +44,7 @@ class SimulatedLine:
         )
         end.receive = lambda data: self._notice(partial(connection.receive_data, data))
         end.lost = partial(self._notice, connection.receive_eof)
+        end.tell_what_was_kept()
 
     # --- for the switchboard ----------------------------------------------------------------------
 

@@ -48,7 +48,10 @@ OFF: dict[str, dict[str, str]] = {
         "restored ledger": _RESTORED,
     },
     "a device comes in by a token of its own": {"restored ledger": _RESTORED},
-    "a token is renewed in its last days": {"clock steps": _STEPPED},
+    "a token is renewed in its last days": {
+        "clock steps": _STEPPED,
+        "restored ledger": _RESTORED,
+    },
     "a validated device holds a full token while there are any": {
         "clock steps": _STEPPED,
         "two versions": _IN_DOUBT,

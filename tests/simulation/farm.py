@@ -37,7 +37,7 @@ from tests.simulation.world import START, Violation, World
 from tsproto.identity import Identity
 from tsproto.license_token import Claims
 from tsproto.limits import DISCOVERY_RETRY_SECONDS
-from tsproto.messages import Message, RenewLicense, Role
+from tsproto.messages import LicenseKind, Message, RenewLicense, Role
 
 CROWD_DEVICES = 5
 BURSTS = 2  # in each round: a user logs on from several devices in one instant
@@ -48,6 +48,8 @@ SEARCHES_MAX = 5
 EVENTS_BETWEEN_CHECKS = 20
 EVENTS_BETWEEN_CORES_MADE_ANEW = 400
 DAY = 86_400.0
+SECONDS_BEFORE = 12.0 / DAY
+DAYS_BEFORE_AN_END = (6.0, 5.0, 0.01, SECONDS_BEFORE, -0.5, -0.5)
 GRACE_DAYS = 30
 SMALL_HOST_SESSIONS = 2
 
@@ -128,6 +130,7 @@ class Farm:
                 product_version=2 if number == 3 and "two versions" in work else 1,
                 grace_days=GRACE_DAYS if number == 2 and "grace" in work else 0,
                 sessions_max=SMALL_HOST_SESSIONS if "small hosts" in work else 1_000,
+                starts_slowly="slow starts" in work,
             )
             made.append((self._node(f"ts{number}", 10 + number, kind), kind))
         return made
@@ -177,6 +180,12 @@ class Farm:
             self.world.saw(f"off: {law}: {reason}")
             return
         raise Violation(f"{law}: {text}", law)
+
+    @property
+    def places_everybody(self) -> bool:
+        """Whether the directory decides where each new session begins."""
+        is_reachable = self.is_well or self.swarm.spares_sessions
+        return is_reachable and "small hosts" not in self.swarm.work
 
     def is_settled(self, node: Node) -> bool:
         """Whether a node runs, and has nothing more to write."""
@@ -265,15 +274,27 @@ class Farm:
         self._heal()
 
     def _sleep(self, number: int) -> None:
-        """Everybody sleeps for weeks, often until a token is about to end; every link breaks."""
+        """Everybody sleeps for weeks, often until a token is about to end; every link breaks. When
+        it ends within seconds, no license server can be asked until then."""
         rng = self.world.stream(f"asleep {number}")
-        days = 5 + 60 * rng.random()
-        ends = [device.claims.expires_at for device in self.devices if device.claims]
-        if ends and rng.random() < 0.7:
-            days = (rng.choice(ends) - self.world.now) / DAY - rng.choice((6.0, 5.0, 0.01, -0.5))
+        days, before = 5 + 60 * rng.random(), None
+        held = [device.claims for device in self.devices if device.claims]
+        temporary = [claims for claims in held if claims.kind is LicenseKind.TEMPORARY]
+        if held and rng.random() < 0.7:
+            before = rng.choice(DAYS_BEFORE_AN_END)
+            about = rng.choice(temporary if temporary and rng.random() < 0.5 else held)
+            days = (about.expires_at - self.world.now) / DAY - before
         if days > 0:
             self.struck.add("weeks asleep")
             self.world.jump(days * DAY)
+            if before == SECONDS_BEFORE and number < self.swarm.rounds - 1:
+                self._lose_license_servers(2 * SECONDS_BEFORE * DAY)
+
+    def _lose_license_servers(self, seconds: float) -> None:
+        for node in self.license_servers:
+            if node.alive:
+                node.crash()
+                self.world.after(seconds, partial(self.restart, node))
 
     def restart(self, node: Node) -> None:
         if not node.alive:

@@ -15,7 +15,7 @@ from daemons.effects import Peer
 from daemons.settings import ServerAddress
 from tests.simulation import broken_by, faults, laws, swarm, versions
 from tests.simulation.device import Device, Visit
-from tests.simulation.ghost import Ghost, lies
+from tests.simulation.ghost import Ghost, lies, renewal
 from tests.simulation.kinds import (
     FARM,
     PORT,
@@ -35,9 +35,8 @@ from tests.simulation.pipeliner import Pipeliner
 from tests.simulation.swarm import ROUNDS_MAX, Swarm
 from tests.simulation.world import START, Violation, World
 from tsproto.identity import Identity
-from tsproto.license_token import Claims
 from tsproto.limits import DISCOVERY_RETRY_SECONDS
-from tsproto.messages import LicenseKind, Message, RenewLicense, Role
+from tsproto.messages import LicenseKind, Message, Role
 
 CROWD_DEVICES = 5
 BURSTS = 2  # in each round: a user logs on from several devices in one instant
@@ -46,6 +45,7 @@ REST_SECONDS = 0.3
 REST_STEPS_MAX = 100
 SEARCHES_MAX = 5
 EVENTS_BETWEEN_CHECKS = 20
+EVENTS_IN_A_SECOND_MAX = 20_000
 EVENTS_BETWEEN_CORES_MADE_ANEW = 400
 DAY = 86_400.0
 SECONDS_BEFORE = 12.0 / DAY
@@ -83,6 +83,7 @@ class Farm:
         self.is_quiet = False  # nothing befalls it any more
         self.is_well = False  # and what befell it before is over
         self.struck: set[str] = set()
+        self._second = self._events_before = 0
         self.unheard: random.Random | None = None
         """Set: the answer to the next question of a license server is lost."""
         self.quiet_visits: Counter[str] = Counter()
@@ -206,6 +207,15 @@ class Farm:
             laws.OFTEN[events // EVENTS_BETWEEN_CHECKS % len(laws.OFTEN)](self)
             if events % EVENTS_BETWEEN_CORES_MADE_ANEW == 0:
                 laws.a_core_made_anew_is_equal(self)
+            self._check_rest()
+
+    def _check_rest(self) -> None:
+        """No daemon keeps itself busy: a timer that is set anew without end stops the time."""
+        second, events = int(self.world.now), self.world.events
+        if second != self._second:
+            self._second, self._events_before = second, events
+        elif events - self._events_before > EVENTS_IN_A_SECOND_MAX:
+            self.broken("time goes on", f"{events - self._events_before} events in one second")
 
     # --- one run --------------------------------------------------------------------------------
 
@@ -251,12 +261,12 @@ class Farm:
     def _renewals(self, rng: random.Random) -> list[Message]:
         """Of tokens that devices hold, as a license server asks for them that it was lent by."""
         held = [device.claims for device in self.devices if device.claims]
-        return [_renewal(claims, claims.device_id) for claims in held[:2]]
+        return [renewal(claims, claims.device_id) for claims in held[:2]]
 
     def _wrong_renewals(self, rng: random.Random) -> list[Message]:
         """Of tokens that devices hold, for other devices."""
         held = [device.claims for device in self.devices if device.claims]
-        return [_renewal(claims, rng.choice(self.devices).device_id) for claims in held[:2]]
+        return [renewal(claims, rng.choice(self.devices).device_id) for claims in held[:2]]
 
     def _chaos(self, number: int) -> None:
         world, rng = self.world, self.world.stream(f"round {number}")
@@ -387,18 +397,6 @@ class Farm:
 def together(number: int, burst: int) -> str:
     """Who logs on from several devices in one instant in this round, and never else."""
     return f"crowd{number}-{burst}"
-
-
-def _renewal(claims: Claims, device_id: bytes) -> RenewLicense:
-    return RenewLicense(
-        license_id=claims.license_id,
-        device_id=device_id,
-        device_name="ghost",
-        user_name="",
-        product=claims.product,
-        product_version=claims.product_version,
-        trace_id="ghost",
-    )
 
 
 _authorities: list[Authority] = []

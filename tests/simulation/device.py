@@ -237,9 +237,11 @@ class Device:
 
     def _send(self, message: Message) -> None:
         """Also what a careless or dishonest client sends in its place, or behind it."""
-        if isinstance(message, LogonRequest) and self.loot and self._is_inclined("misuse", 0.25):
-            self.visit.misuses = True
-            message = self._dishonest(message, self.loot)
+        if isinstance(message, LogonRequest) and self.loot:
+            chance = 0.6 if message.credential_kind is Credential.TICKET else 0.25
+            if self._is_inclined("misuse", chance):
+                self.visit.misuses = True
+                message = self._dishonest(message, self.loot)
         self._connection.send(message)
         if self._is_inclined("pipelining", 0.1):
             self.visit.misuses = True

@@ -108,7 +108,7 @@ class Peer:
     def ask(self, message: Message) -> Message:
         """Say a request, and hear its answer, whichever it is."""
         answer = self.expect_answer(self.request(message))
-        if not isinstance(answer, Refused) and type(answer).__name__ not in message.row.answers:
+        if not isinstance(answer, Refused) and type(answer).__name__ not in message.entry.answers:
             raise Unmet(f"{type(answer).__name__} is no answer to {type(message).__name__}")
         return answer
 
@@ -122,7 +122,7 @@ class Peer:
     def next_answer(self) -> Message:
         """The next message, which must be an answer, to whichever request."""
         answer = self.next()
-        if answer is None or answer.row.kind is not Kind.ANSWER:
+        if answer is None or answer.entry.kind is not Kind.ANSWER:
             raise Unmet(f"expected an answer, {self._came(answer)}")
         return answer
 

@@ -43,10 +43,10 @@ def diallers(target: Role) -> tuple[Role, ...]:
 
 
 def _is_told(target: Role, role: Role, kind: type[Message]) -> bool:
-    row = kind.row
-    is_for_all = len(row.receivers) == len(Role) or LinkState.OPENING in row.states
-    is_own_word = row.kind is not Kind.ANSWER and not is_for_all
-    return is_own_word and role in row.senders and target in row.receivers
+    entry = kind.entry
+    is_for_all = len(entry.receivers) == len(Role) or LinkState.OPENING in entry.states
+    is_own_word = entry.kind is not Kind.ANSWER and not is_for_all
+    return is_own_word and role in entry.senders and target in entry.receivers
 
 
 def states(target: Role, role: Role) -> tuple[LinkState, ...]:
@@ -68,25 +68,25 @@ def open_spots(target: Role) -> Iterator[Spot]:
 
 def spots(target: Role, kind: type[Message]) -> Iterator[Spot]:
     """Everywhere that this message is lawful to the target."""
-    row = kind.row
-    if target not in row.receivers:
+    entry = kind.entry
+    if target not in entry.receivers:
         return
-    if row.kind is Kind.ANSWER:
+    if entry.kind is Kind.ANSWER:
         yield from _answering_spots(target, kind)
         return
     dialled = (Role.TERMINAL_SERVER,) if target is Role.CLIENT else diallers(target)
     for role in dialled:
-        if role not in row.senders:
+        if role not in entry.senders:
             continue
         for state in (LinkState.OPENING, *states(target, role)):
-            if state in row.states:
+            if state in entry.states:
                 yield Spot(role, state)
 
 
 def _answering_spots(target: Role, kind: type[Message]) -> Iterator[Spot]:
     for (asker, request), asked in QUESTIONS.items():
-        is_answer = kind.__name__ in TABLE_BY_NAME[request].row.answers
-        if asker is target and is_answer and asked.role in kind.row.senders:
+        is_answer = kind.__name__ in TABLE_BY_NAME[request].entry.answers
+        if asker is target and is_answer and asked.role in kind.entry.senders:
             yield Spot(asked.role, LinkState.SERVICE, request)
 
 

@@ -49,7 +49,7 @@ def example(kind: type[Message]) -> str:
 def frame_parts(message: Message) -> Iterator[tuple[bytes, str]]:
     """The parts of a message's frame, from its first byte to its last; a request and its answer
     have the id 1."""
-    frame = codec.encode(message, 0 if message.row.kind is Kind.NOTIFICATION else 1)
+    frame = codec.encode(message, 0 if message.entry.kind is Kind.NOTIFICATION else 1)
     number = number_of(type(message))
     yield frame[: codec.HEADER.size], f"frame: a message of {len(frame) - codec.HEADER.size} bytes"
     yield from struct_parts(message, [(number, f"number {number}: {type(message).__name__}")])

@@ -29,7 +29,7 @@ def cases(target: Role) -> Iterator[Case]:
                 yield _case(target, requirement, f"{name}.cut", spot, _cut(spot, kind))
             yield _case(target, "FRAME-07", f"{name}.in-two-pieces", spot, _split(spot, kind))
             yield _case(target, "FRAME-07", f"{name}.byte-by-byte", spot, _slowly(spot, kind))
-            if kind.row.kind is Kind.REQUEST:
+            if kind.entry.kind is Kind.REQUEST:
                 yield _case(target, "REQ-04", f"{name}.twice", spot, _twice(spot, kind))
 
 
@@ -47,7 +47,7 @@ def _points(stage: Stage, length: int) -> Sequence[int]:
 
 
 def _bytes(kind: type[Message], request_id: int) -> bytes:
-    default = 1 if kind.row.kind is Kind.REQUEST else 0
+    default = 1 if kind.entry.kind is Kind.REQUEST else 0
     return said(sample_values(kind), request_id or default)
 
 

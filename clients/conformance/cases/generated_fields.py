@@ -88,11 +88,11 @@ def _message_cases(target: Role, kind: type[Message], spot: Spot) -> Iterator[Ca
         script = _understood(spot, kind, [*values, *trailing])
         yield _case(target, "VALUE-07", f"{name}.{words}", spot, script)
     yield _case(target, "VALUE-11", f"{name}.long-forms", spot, _long_forms(spot, kind))
-    if kind.row.kind is Kind.NOTIFICATION:
+    if kind.entry.kind is Kind.NOTIFICATION:
         yield _case(
             target, "REQ-01", f"{name}.request-id-1", spot, _malformed(spot, said(values, 1))
         )
-    if kind.row.kind is Kind.REQUEST:
+    if kind.entry.kind is Kind.REQUEST:
         yield _case(
             target, "REQ-02", f"{name}.request-id-0", spot, _malformed(spot, said(values, 0))
         )
@@ -101,7 +101,7 @@ def _message_cases(target: Role, kind: type[Message], spot: Spot) -> Iterator[Ca
             yield _case(target, "REQ-09", f"{name}.request-id-{request_id}", spot, script)
         script = _malformed(spot, said(values, 2**32))
         yield _case(target, "REQ-09", f"{name}.request-id-one-over", spot, script)
-    if kind.row.kind is Kind.ANSWER:
+    if kind.entry.kind is Kind.ANSWER:
         yield _case(target, "REQ-05", f"{name}.to-nothing", spot, _to_nothing(spot, values))
 
 
@@ -187,4 +187,4 @@ def _unknown(spot: Spot, number: int) -> Script:
 
 
 def _request_id(kind: type[Message]) -> int:
-    return 1 if kind.row.kind is Kind.REQUEST else 0
+    return 1 if kind.entry.kind is Kind.REQUEST else 0

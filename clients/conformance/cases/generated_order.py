@@ -33,11 +33,11 @@ def _opening_cases(target: Role, role: Role, kind: type[Message]) -> Iterator[Ca
 
 
 def _open_cases(target: Role, spot: Spot, kind: type[Message]) -> Iterator[Case]:
-    row = kind.row
-    if spot.role not in row.senders or target not in row.receivers:
+    entry = kind.entry
+    if spot.role not in entry.senders or target not in entry.receivers:
         yield _case(target, "ROLE-04", kind, spot, ErrorCode.WRONG_ROLE)
-    elif spot.state not in row.states:
-        is_opening = row.states == {LinkState.OPENING}
+    elif spot.state not in entry.states:
+        is_opening = entry.states == {LinkState.OPENING}
         requirement = "HELLO-06" if is_opening else "ROLE-05"
         yield _case(target, requirement, kind, spot, ErrorCode.OUT_OF_ORDER)
 
@@ -51,7 +51,7 @@ def _case(target: Role, requirement: str, kind: type[Message], spot: Spot, code:
 def _refused(kind: type[Message], spot: Spot, code: ErrorCode) -> Script:
     def script(stage: Stage) -> None:
         peer, _ = reach(stage, spot)
-        peer.say_bytes(said(sample_values(kind), 0 if kind.row.kind is Kind.NOTIFICATION else 1))
+        peer.say_bytes(said(sample_values(kind), 0 if kind.entry.kind is Kind.NOTIFICATION else 1))
         peer.expect_goodbye(code)
 
     return script

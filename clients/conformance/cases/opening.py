@@ -110,7 +110,8 @@ def expect_turned_away(stage: Stage, peer: Peer) -> None:
     """A client whose TLS shows it the wrong certificate has no need to say Hello first."""
     message = peer.next()
     if stage.target.has_sockets and not isinstance(message, Hello):
-        stage.check(message is None or message.row.then is LinkState.CLOSED, "Goodbye, or the end")
+        is_end = message is None or message.entry.then is LinkState.CLOSED
+        stage.check(is_end, "Goodbye, or the end")
         return
     stage.check(isinstance(message, Hello), "Hello")
     peer.say(stage.welcome(TERMINAL_SERVER))

@@ -198,8 +198,9 @@ def test_what_was_asked_for_is_recorded_as_it_is(file: Kept) -> None:
 def test_every_secret_of_a_clients_messages_is_known() -> None:
     secret_names = {"credential", "ticket", "cookie", "password"}
     for message in TABLE.values():
-        row = message.row
-        if Role.CLIENT in row.senders | row.receivers and len(row.senders | row.receivers) == 2:
+        entry = message.entry
+        ends = entry.senders | entry.receivers
+        if Role.CLIENT in ends and len(ends) == 2:
             secrets = secret_names.intersection(message.__struct_fields__)
             assert secrets == SECRETS.get(message, {}).keys(), message.__name__
 

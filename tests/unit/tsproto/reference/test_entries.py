@@ -50,10 +50,10 @@ def test_every_error_code_says_who_sends_it() -> None:
 def test_a_code_follows_messages_that_its_sender_receives() -> None:
     for cause in CAUSES:
         for name in cause.after:
-            row = MESSAGES[name].row
-            is_request = row.kind is Kind.REQUEST
+            entry = MESSAGES[name].entry
+            is_request = entry.kind is Kind.REQUEST
             assert is_request == (cause.carrier == "Refused"), (cause.code, name)
-            senders = {role_name(role) for role in row.receivers} | {"everybody", "every daemon"}
+            senders = {role_name(role) for role in entry.receivers} | {"everybody", "every daemon"}
             assert cause.sender in senders, (cause.code, name)
 
 

@@ -33,7 +33,7 @@ from bench.peers.postgresql import postgresql, server_pid
 from bench.pipelining import Frames, Kept, Load, Pipeline, Server, connect
 from bench.processes import descendants
 from bench.results import Aim, Row, row
-from clients.labs import warp
+from clients.known_lab import warp
 from daemons import lab
 from tsproto import limits
 from tsproto.codec import FrameReader, decode_message, encode

@@ -11,7 +11,7 @@ import msgspec
 
 from bench.farm import PASSWORD
 from clients.client import Client
-from clients.licenses import LicensedDevice
+from clients.licensed_device import LicensedDevice
 from clients.load.visitors.devices import LicensesInMemory
 from clients.logon import steps
 from clients.logon.steps import Finished, Host, Plan

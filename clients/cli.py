@@ -31,9 +31,9 @@ COMMANDS = {
         "Look at the licenses of this device.",
     ),
     "load": ("clients.load.command:load", "Load a farm, and measure it."),
-    "pki": ("clients.admin:pki", "Make the certificates of a farm."),
+    "pki": ("clients.pki:pki", "Make the certificates of a farm."),
     "query": ("clients.query:query", "Ask the daemons of a farm what they know."),
-    "user": ("clients.admin:user", "Keep the password file of a terminal server."),
+    "user": ("clients.user:user", "Keep the password file of a terminal server."),
 }
 DAEMONS = {
     "license-server": "Run a license server.",

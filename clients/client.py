@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
 
-from clients.licenses import LicensedDevice
+from clients.licensed_device import LicensedDevice
 from clients.logon import steps
 from clients.logon.procedure import Logon, Phase
 from clients.logon.route import Randomness

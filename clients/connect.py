@@ -30,8 +30,8 @@ from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.transport import Observer
 
 if TYPE_CHECKING:
+    from clients.interactive import Terminal
     from clients.pipe import Pipe
-    from clients.terminal import Terminal
 
 _TERM = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -179,7 +179,7 @@ def _surface(prompts: Prompts, *, is_command: bool) -> Pipe | Terminal:
         from clients.pipe import Pipe
 
         return Pipe(prompts)
-    from clients.terminal import Terminal
+    from clients.interactive import Terminal
 
     return Terminal(prompts)
 

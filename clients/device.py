@@ -23,7 +23,7 @@ from msgspec import Meta
 from clients import files
 from clients.files import DeviceStoreError
 from clients.known_farms import KnownFarms
-from clients.licenses import License, LicensedDevice
+from clients.licensed_device import License, LicensedDevice
 from daemons.files import durable
 from tsproto import identity, limits
 from tsproto.errors import LicenseError

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from clients.examples import example
-from clients.labs import warp
+from clients.known_lab import warp
 from clients.options import Duration
 from tsproto.limits import DAY_SECONDS
 

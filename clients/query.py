@@ -13,7 +13,7 @@ from clients.administrator import Administrator, Daemon
 from clients.ask import AskFailed
 from clients.examples import example
 from clients.exit_codes import exit_code_of
-from clients.labs import KnownLab, lab_in
+from clients.known_lab import KnownLab, lab_in
 from clients.logon.steps import Host
 from clients.options import Hosts, Text, printed_json
 from clients.tables import Row, plain_row, print_rows

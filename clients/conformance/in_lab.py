@@ -30,7 +30,7 @@ from clients.conformance.playing import Playing
 from clients.conformance.reach import fully_licensed
 from clients.conformance.stage import DIALS_THE_SUITE, Cast, Target, User, word_of
 from clients.conformance.trust import Trust
-from clients.labs import warp
+from clients.known_lab import warp
 from tsproto import limits
 from tsproto.messages import Role
 

@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 
 from clients.device import Device
-from clients.licenses import License, LicensedDevice
+from clients.licensed_device import License, LicensedDevice
 from tsproto import limits
 from tsproto.identity import DeviceKey
 

@@ -6,7 +6,7 @@ import click
 import pytest
 
 from clients.administrator import Daemon
-from clients.labs import KnownLab
+from clients.known_lab import KnownLab
 from clients.logon.steps import Host
 from clients.query import Target, by_user
 from clients.tables import plain_row

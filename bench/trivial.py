@@ -36,6 +36,7 @@ from tsproto.messages import (
     Sessions,
     SyncSessions,
     Welcome,
+    number_of,
 )
 
 HOST = "127.0.0.1"
@@ -58,14 +59,8 @@ class Canned:
         self.head, self.tail = frame[:ID_AT], frame[ID_AT + 4 :]
 
 
-def number_of(message: type[Message]) -> int:
-    number = message.__struct_config__.tag
-    assert isinstance(number, int) and number < 128
-    return number
-
-
 def answers_to(peer: str) -> dict[int, Canned]:
-    """The answers to a peer of this name, by the number of the request."""
+    """The canned answer to each request of this peer, by the request's message number (its tag)."""
     issued = LicenseIssued(
         license_id=bytes(16),
         kind=LicenseKind.TEMPORARY,

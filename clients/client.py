@@ -152,7 +152,7 @@ class Client:
         if closed.trace_id and closed.trace_id not in detail:
             detail = f"{detail} (trace {closed.trace_id})"
         hint = closed.retry_after_seconds
-        self._tell(lambda now: self._logon.on_lost(closed.code, detail, hint, now))
+        self._tell(lambda now: self._logon.on_closed(closed.code, detail, hint, now))
 
     # --- steps ----------------------------------------------------------------------------------
 

@@ -129,7 +129,7 @@ def _reach_client(stage: Stage, state: LinkState) -> Peer:
 
 def said(values: list[Any], request_id: int) -> bytes:
     """The frame of these values, with this request id."""
-    return wire.pack([values[0], request_id, *values[2:]])
+    return wire.framed([values[0], request_id, *values[2:]])
 
 
 # --- how the target is made to ask --------------------------------------------------------------

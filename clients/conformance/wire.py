@@ -41,7 +41,7 @@ def values_of(message: Message) -> list[Any]:
     return values
 
 
-def pack(values: object) -> bytes:
+def framed(values: object) -> bytes:
     """One frame around these values."""
     return frame(packed(values))
 
@@ -54,7 +54,7 @@ def packed(value: object) -> bytes:
 
 def message_bytes(message: Message, request_id: int = 0) -> bytes:
     number, _, *fields = values_of(message)
-    return pack([number, request_id, *fields])
+    return framed([number, request_id, *fields])
 
 
 class Splitter:

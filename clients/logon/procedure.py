@@ -84,8 +84,8 @@ class Logon:
         self._plan = plan
         self._route = Route(plan.hosts, rng)
         self._host = plan.hosts[0]
-        self._origin: Host | None = None
-        self._ticket: Redirect | None = None
+        self._redirected_by: Host | None = None  # the first host of the way here
+        self._redirect: Redirect | None = None
         self._shown: _Shown | None = None
         self._unreachable_host = ""
         self._redirects = 0
@@ -109,7 +109,7 @@ class Logon:
         """The host could not be dialled, or is not who it should be."""
         return self._failed(code, detail, 0, now)
 
-    def on_lost(
+    def on_closed(
         self, code: ErrorCode, detail: str, retry_after_seconds: int, now: float
     ) -> list[Step]:
         """The link has ended, by the host's Goodbye or by itself."""
@@ -155,11 +155,11 @@ class Logon:
         if not code.may_retry:
             return self._finish(code, detail)
         self._route.failed(code, detail, retry_after_seconds)
-        origin, self._origin, self._ticket = self._origin, None, None
-        if origin is not None and code in GONE:
+        redirected_by, self._redirected_by, self._redirect = self._redirected_by, None, None
+        if redirected_by is not None and code in GONE:
             self._unreachable_host = self._host.name
-            return self._dial(origin)
-        if origin is not None:
+            return self._dial(redirected_by)
+        if redirected_by is not None:
             self._route.end_round()  # placed anew elsewhere, the user would lose the session there
         following = self._route.next_of_round()
         return self._dial(following) if following is not None else self._wait_for_round(now)
@@ -217,9 +217,9 @@ class Logon:
 
     def _log_on(self) -> list[Step]:
         """With the best proof there is: a ticket, the session's cookie, a password."""
-        if self._ticket is not None:
-            kind, proof = Credential.TICKET, self._ticket.ticket
-            session_id = self._ticket.session_id
+        if self._redirect is not None:
+            kind, proof = Credential.TICKET, self._redirect.ticket
+            session_id = self._redirect.session_id
         elif self._shown is not None and self._shown.cookie and self._host == self._shown.host:
             kind, proof = Credential.RECONNECT, self._shown.cookie
             session_id = self._shown.session_id
@@ -256,7 +256,7 @@ class Logon:
     def _on_refused(self, refused: LogonRefused, now: float) -> list[Step]:
         code, stays = refused.code, refused.attempts_left > 0
         if code is ErrorCode.TICKET_INVALID and stays:
-            self._ticket = self._origin = None
+            self._redirect = self._redirected_by = None
             self._forget_cookie()
             return self._log_on()
         if code is ErrorCode.LOGON_FAILED:
@@ -288,7 +288,7 @@ class Logon:
             detail = f"redirected more than {limits.REDIRECTS_MAX} times, to {redirect.host} last"
             return [HangUp(), *self._finish(ErrorCode.UNREACHABLE, detail)]
         target = Host(redirect.address, redirect.port, redirect.host)
-        self._origin, self._ticket = self._origin or self._host, redirect
+        self._redirected_by, self._redirect = self._redirected_by or self._host, redirect
         return [HangUp(), Redirected(target), *self._dial(target, redirected=True)]
 
     # --- session ------------------------------------------------------------------------------
@@ -296,7 +296,7 @@ class Logon:
     def _on_accepted(self, accepted: LogonAccepted) -> list[Step]:
         self.phase = Phase.SESSION
         self._shown = _Shown(self._host, accepted.session_id, accepted.cookie)
-        self._origin = self._ticket = None
+        self._redirected_by = self._redirect = None
         self._unreachable_host = ""
         return [
             Attached(accepted.host, accepted.session_id, accepted.user_name, accepted.reattached)

@@ -82,7 +82,7 @@ class DialHost(Step, frozen=True, gc=False):
 
 
 class HangUp(Step, frozen=True, gc=False):
-    """Say Goodbye on the present link; `on_lost` does not follow."""
+    """Say Goodbye on the present link; `on_closed` does not follow."""
 
     code: ErrorCode = ErrorCode.NORMAL
     detail: str = ""

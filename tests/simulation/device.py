@@ -312,7 +312,7 @@ class Device:
             self._flush()
             logon = self._logon
             self._drop_link()
-            self._take(logon.on_lost(code, detail, 0, self.world.now))
+            self._take(logon.on_closed(code, detail, 0, self.world.now))
 
     def _hang_up(self, code: ErrorCode, detail: str) -> None:
         if self._end:

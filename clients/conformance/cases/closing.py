@@ -92,7 +92,7 @@ def nothing_counts_after_goodbye(stage: Stage) -> None:
     peer = stage.open_any()
     while peer.next(0.1, ambient=True) is not None:
         continue
-    peer.say_bytes(wire.message_bytes(Goodbye(code=ErrorCode.NORMAL)) + wire.pack([0, 0]))
+    peer.say_bytes(wire.message_bytes(Goodbye(code=ErrorCode.NORMAL)) + wire.framed([0, 0]))
     stage.check(peer.next(ambient=True) is None, "nothing after our Goodbye")
 
 
@@ -110,7 +110,7 @@ def no_license_after_goodbye(stage: Stage) -> None:
 
 @chapter.case("CLOSE-04", *EVERYBODY)
 def codes_that_are_never_sent(stage: Stage) -> None:
-    for data in (wire.pack([0, 0]), wire.frame(b""), b"\xc1", wire.pack([4, 0, 113])):
+    for data in (wire.framed([0, 0]), wire.frame(b""), b"\xc1", wire.framed([4, 0, 113])):
         peer = stage.open_any()
         peer.say_bytes(data)
         message = peer.next()
@@ -141,7 +141,7 @@ def late_words_to_a_client_that_leaves(stage: Stage) -> None:
 @chapter.case("CLOSE-06", *EVERYBODY)
 def who_said_goodbye_closes_in_time(stage: Stage) -> None:
     peer = stage.open_any()
-    peer.say_bytes(wire.pack([0, 0]))
+    peer.say_bytes(wire.framed([0, 0]))
     peer.say_bytes(b"late" * 100)
     seconds = limits.GOODBYE_SECONDS + stage.target.seconds
     peer.expect_goodbye_and_end(ErrorCode.UNKNOWN_MESSAGE, seconds)

@@ -66,7 +66,7 @@ def padded(values: list[Any], size: int) -> bytes:
     fill = size - len(wire.packed([*values, b""]))
     while len(wire.packed([*values, bytes(fill)])) > size:
         fill -= 1
-    frame = wire.pack([*values, bytes(fill)])
+    frame = wire.framed([*values, bytes(fill)])
     assert len(frame) == wire.HEADER.size + size
     return frame
 
@@ -78,7 +78,7 @@ def header(length: int, kind: int = 0) -> bytes:
 @chapter.case("FRAME-01", *EVERYBODY)
 def what_is_said_comes_in_frames(stage: Stage) -> None:
     peer = stage.open_any()
-    peer.say_bytes(wire.pack([0, 0]))
+    peer.say_bytes(wire.framed([0, 0]))
     peer.expect_goodbye(ErrorCode.UNKNOWN_MESSAGE)
 
 
@@ -202,13 +202,13 @@ def a_kind_needs_no_body(stage: Stage) -> None:
 @chapter.case("FRAME-07", *EVERYBODY)
 def several_frames_at_once(stage: Stage) -> None:
     peer = stage.open_any()
-    peer.say_bytes(wire.message_bytes(Heartbeat()) * 50 + wire.pack([0, 0]))
+    peer.say_bytes(wire.message_bytes(Heartbeat()) * 50 + wire.framed([0, 0]))
     peer.expect_goodbye(ErrorCode.UNKNOWN_MESSAGE)
 
 
 @chapter.case("FRAME-08", *EVERYBODY)
 def the_first_fault_decides(stage: Stage) -> None:
-    unknown, no_array = wire.pack([0, 0]), wire.frame(b"\x80")
+    unknown, no_array = wire.framed([0, 0]), wire.frame(b"\x80")
     for data, code in (
         (unknown + no_array, ErrorCode.UNKNOWN_MESSAGE),
         (no_array + unknown, ErrorCode.MALFORMED_MESSAGE),
@@ -244,7 +244,7 @@ def bodies_that_are_no_message(stage: Stage) -> None:
 @chapter.case("VALUE-12", *EVERYBODY)
 def values_are_written_short(stage: Stage) -> None:
     peer = stage.open_any()
-    peer.say_bytes(wire.pack([0, 0]))
+    peer.say_bytes(wire.framed([0, 0]))
     peer.expect_goodbye(ErrorCode.UNKNOWN_MESSAGE)
     for body in peer.bodies:
         short = wire.packed(msgpack.unpackb(body))
@@ -266,7 +266,7 @@ def the_first_check_that_fails(stage: Stage) -> None:
         (notification, ErrorCode.WRONG_ROLE),
     ):
         peer = stage.open_any()
-        peer.say_bytes(wire.pack(values))
+        peer.say_bytes(wire.framed(values))
         peer.expect_goodbye(code)
         stage.begin_again()
 

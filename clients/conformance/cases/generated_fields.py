@@ -180,7 +180,7 @@ def _number_cases(target: Role) -> Iterator[Case]:
 def _unknown(spot: Spot, number: int) -> Script:
     def script(stage: Stage) -> None:
         peer, _ = reach(stage, spot)
-        peer.say_bytes(wire.pack([number, 0]))
+        peer.say_bytes(wire.framed([number, 0]))
         peer.expect_goodbye(ErrorCode.UNKNOWN_MESSAGE)
 
     return script

@@ -20,7 +20,7 @@ import uvloop
 from bench.pipelining import Server
 from tsproto.connection import Event, Received
 from tsproto.messages import PlaceSession, Role, SessionPlaced
-from tsproto.transport import Link, listen, server_tls
+from tsproto.transport import Link, Listener, LocalIdentity, bind, server_tls
 
 HTTP = "http"
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -89,9 +89,8 @@ async def serve(kind: str, pki: Path | None) -> None:
     """Serve until the process is killed."""
     tls = server_tls(pki / "sd.crt", pki / "sd.key", pki / "authority.crt") if pki else None
     if kind == "ours":
-        listener = await listen(
-            "127.0.0.1", 0, Placer(), role=Role.SESSION_DIRECTORY, name="sd", farm="bench", tls=tls
-        )
+        local = LocalIdentity(role=Role.SESSION_DIRECTORY, name="sd", farm="bench", listen_tls=tls)
+        listener = Listener(bind("127.0.0.1", 0, local), Placer(), local)
         port = listener.port
     else:
         loop = asyncio.get_running_loop()

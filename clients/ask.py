@@ -15,20 +15,15 @@ from typing import TypeVar
 from clients.logon.steps import Host
 from tsproto import limits, transport
 from tsproto.connection import Answered, Closed, Event, Opened
-from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.errors import ErrorCode, PeerError
 from tsproto.messages import Message, Refused, Role
 
 M = TypeVar("M", bound=Message)
 Dial = Callable[[transport.LinkOwner], Awaitable[transport.Link]]
 
 
-class AskFailed(TsfarmError):
+class AskFailed(PeerError):
     """The daemon cannot be reached, is not the expected one, did not answer in time, or refused."""
-
-    def __init__(self, code: ErrorCode, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
 
 
 def asking(

@@ -26,10 +26,7 @@ COMMANDS = {
     "connect": ("clients.connect:connect", "Connect to a farm."),
     "decode": ("clients.decode:decode", "Show the frames in a file."),
     "lab": ("clients.lab:lab", "Run a whole farm on this machine."),
-    "license": (
-        "clients.license_show:license_group",
-        "Look at the licenses of this device.",
-    ),
+    "license": ("clients.license_show:license_group", "Look at the licenses of this device."),
     "load": ("clients.load.command:load", "Load a farm, and measure it."),
     "pki": ("clients.pki:pki", "Make the certificates of a farm."),
     "query": ("clients.query:query", "Ask the daemons of a farm what they know."),

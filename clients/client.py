@@ -29,25 +29,20 @@ class Surface(Protocol):
 
     async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
         """The password, or None when there is none to give: the client gives up."""
-        ...
 
     def say(self, text: str) -> None:
         """A line for a person to read, apart from the session's output."""
-        ...
 
     def on_attached(self, attached: steps.Attached) -> None: ...
 
     def on_detached(self) -> None:
         """The session is not shown any more, and is looked for."""
-        ...
 
     def on_output(self, data: bytes) -> bool:
         """False: enough for now, until `Client.resume_output`."""
-        ...
 
     def on_input_wanted(self) -> None:
         """After `Client.send` gave False: the session takes input again."""
-        ...
 
 
 class Client:
@@ -195,24 +190,22 @@ class Client:
                 self._surface.on_attached(step)
             case Finished():
                 self._done.set_result(step)
-            case _:
-                self._report(step)
-        return []
-
-    def _report(self, step: Step) -> None:
-        match step:
             case steps.Licensed(_, _, notice) if notice:
                 self._surface.say(notice)
             case steps.Redirected(host):
                 self._surface.say(f"redirected to {host}")
-            case steps.Waiting(seconds, code, detail, reconnecting):
-                if reconnecting:
-                    self._surface.on_detached()
-                doing = "reconnecting" if reconnecting else "trying again"
-                why = detail or code.meaning
-                self._surface.say(f"{why}; {doing} in {seconds:.0f} s, Ctrl-C gives up")
+            case steps.Waiting():
+                self._report(step)
             case _:
                 pass
+        return []
+
+    def _report(self, waiting: steps.Waiting) -> None:
+        if waiting.reconnecting:
+            self._surface.on_detached()
+        doing = "reconnecting" if waiting.reconnecting else "trying again"
+        why = waiting.detail or waiting.code.meaning
+        self._surface.say(f"{why}; {doing} in {waiting.seconds:.0f} s, Ctrl-C gives up")
 
     def _show_license(self, request: LicenseRequest, now: float) -> list[Step]:
         assert self._link is not None

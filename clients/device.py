@@ -58,12 +58,8 @@ class Device(LicensedDevice):
         with files.explained(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with durable.locked(folder / "lock"):
-                key = _load_key(folder) or _keep_key(folder, new_key or _draw_key())
+                key = _load_key(folder) or _keep_key(folder, new_key)
                 return cls(folder, key, _name_of_device(folder, name))
-
-    def licenses(self) -> list[License]:
-        """Every license that the device holds, by farm and product."""
-        return held_licenses(self.folder)
 
 
 class LicenseFolder:
@@ -99,7 +95,8 @@ def default_folder() -> Path:
 
 
 def held_licenses(folder: Path) -> list[License]:
-    """The licenses in a device's folder, which need not exist; its key is not touched."""
+    """The licenses in a device's folder, which need not exist, by farm and product; its key is not
+    touched."""
     with files.explained(folder):
         paths = sorted((folder / "licenses").glob("*/*"))
     held = [_read_license(path) for path in paths if _NAME.fullmatch(path.name)]
@@ -131,11 +128,8 @@ def _load_key(folder: Path) -> identity.DeviceKey | None:
         ) from None
 
 
-def _draw_key() -> identity.DeviceKey:
-    return identity.DeviceKey.from_seed(secrets.token_bytes(32))
-
-
-def _keep_key(folder: Path, key: identity.DeviceKey) -> identity.DeviceKey:
+def _keep_key(folder: Path, given: identity.DeviceKey | None) -> identity.DeviceKey:
+    key = given or identity.DeviceKey.from_seed(secrets.token_bytes(32))
     durable.replace(folder / "key", key.to_pem())
     return key
 

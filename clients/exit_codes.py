@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from tsproto.errors import TsfarmError
+from tsproto.errors import PeerError, TsfarmError
 
 
 class ExitCode(IntEnum):
@@ -28,14 +28,12 @@ class ExitCode(IntEnum):
 
 
 def exit_code_of(error: TsfarmError) -> ExitCode:
-    # Imported by the command that raised it: `tsfarm --version` needs neither.
-    from clients.ask import AskFailed
+    # Imported by the command that raised it: `tsfarm --version` does without.
     from clients.trust import UntrustedFarm
-    from tsproto.transport import DialFailed
 
     if isinstance(error, UntrustedFarm):
         return ExitCode.UNTRUSTED
-    if isinstance(error, AskFailed | DialFailed) and error.code.may_retry:
+    if isinstance(error, PeerError) and error.code.may_retry:
         return ExitCode.UNREACHABLE
     return ExitCode.FAILED
 

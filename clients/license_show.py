@@ -14,16 +14,7 @@ from clients.options import printed_json
 from clients.tables import Row, plain_row, print_rows
 from tsproto.limits import DAY_SECONDS
 
-COLUMNS = {
-    "farm": "FARM",
-    "product": "PRODUCT",
-    "product_version": "VERSION",
-    "kind": "KIND",
-    "issuer": "ISSUER",
-    "device_name": "DEVICE",
-    "expires_at": "EXPIRES",
-    "days_left": "DAYS LEFT",
-}
+COLUMNS = "farm product product_version kind issuer device_name expires_at days_left"
 
 
 @click.group("license", epilog=example("tsfarm license show"))

@@ -35,7 +35,6 @@ class LicenseStore(Protocol):
 
     def keep(self, held: License) -> None:
         """Durable when it returns, as far as the store outlives the process at all."""
-        ...
 
 
 class LicensedDevice:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import click
@@ -26,64 +28,17 @@ PORTS = {
     Role.LICENSE_SERVER: limits.LICENSE_PORT,
     Role.SESSION_DIRECTORY: limits.DIRECTORY_PORT,
 }
-SESSION_COLUMNS = {
-    "user_name": "USER",
-    "host": "HOST",
-    "session_id": "ID",
-    "state": "STATE",
-    "application": "APPLICATION",
-    "device_name": "DEVICE",
-    "created_at": "CREATED",
-    "disconnected_at": "DISCONNECTED",
-}
-USER_COLUMNS = {
-    "user_name": "USER",
-    "sessions": "SESSIONS",
-    "active": "ACTIVE",
-    "hosts": "HOSTS",
-    "since_at": "SINCE",
-}
-SERVER_COLUMNS = {
-    "name": "NAME",
-    "address": "ADDRESS",
-    "port": "PORT",
-    "state": "STATE",
-    "weight": "WEIGHT",
-    "sessions": "SESSIONS",
-    "pending": "PENDING",
-    "joined_at": "JOINED",
-}
-LICENSE_COLUMNS = {
-    "server": "SERVER",
-    "kind": "KIND",
-    "product": "PRODUCT",
-    "device_name": "DEVICE",
-    "user_name": "USER",
-    "issued_at": "ISSUED",
-    "expires_at": "EXPIRES",
-    "validated": "VALIDATED",
-    "lender": "LENDER",
-}
-POOL_COLUMNS = {
-    "server": "SERVER",
-    "product": "PRODUCT",
-    "product_version": "VERSION",
-    "total": "TOTAL",
-    "available": "AVAILABLE",
-    "issued": "ISSUED",
-    "lent": "LENT",
-    "temporary": "TEMPORARY",
-}
-LICENSE_SERVER_COLUMNS = {
-    "of": "OF",
-    "name": "NAME",
-    "address": "ADDRESS",
-    "port": "PORT",
-    "found": "FOUND",
-    "chosen": "CHOSEN",
-    "verified_at": "VERIFIED",
-    "grace_ends_at": "GRACE ENDS",
-}
+# Their headings follow from the names (`clients.tables`).
+SESSION_COLUMNS = (
+    "user_name host session_id state application device_name created_at disconnected_at"
+)
+USER_COLUMNS = "user_name sessions active hosts since_at"
+SERVER_COLUMNS = "name address port state weight sessions pending joined_at"
+LICENSE_COLUMNS = "server kind product device_name user_name issued_at expires_at validated lender"
+POOL_COLUMNS = "server product product_version total available issued lent temporary"
+LICENSE_SERVER_COLUMNS = "of name address port found chosen verified_at grace_ends_at"
+
+RowsOf = Callable[[Administrator, Daemon], Awaitable[list[Row]]]
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -166,36 +121,32 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def gather(
-    daemons: Iterable[Daemon], rows_of: Callable[[Daemon], Awaitable[list[Row]]]
-) -> tuple[list[Row], AskFailed | None]:
-    """The rows of all daemons. One that fails is told of on standard error, and given back, so that
-    the others' rows are seen."""
+def show(
+    target: Target,
+    daemons: Iterable[Daemon],
+    rows_of: RowsOf,
+    columns: str,
+    as_json: bool,
+    summary: Callable[[list[Row]], list[Row]] = list,
+) -> None:
+    """Print the `summary` of the rows of all daemons. One that fails is told of on standard error,
+    and makes the exit status, so that the others' rows are seen."""
+    administrator = target.administrator()
+    failures: list[AskFailed] = []
 
-    async def ask_all() -> tuple[list[Row], AskFailed | None]:
+    async def ask_all() -> list[Row]:
         rows: list[Row] = []
-        failure = None
         for daemon in daemons:
             try:
-                rows += await rows_of(daemon)
+                rows += await rows_of(administrator, daemon)
             except AskFailed as failed:
-                failure = failed
+                failures.append(failed)
                 click.echo(f"tsfarm: {failed}", err=True)
-        return rows, failure
+        return rows
 
-    return asyncio.run(ask_all())
-
-
-def show(
-    daemons: Iterable[Daemon],
-    rows_of: Callable[[Daemon], Awaitable[list[Row]]],
-    columns: dict[str, str],
-    as_json: bool,
-) -> None:
-    rows, failure = gather(daemons, rows_of)
-    print_rows(rows, columns, as_json)
-    if failure is not None:
-        raise click.exceptions.Exit(exit_code_of(failure))
+    print_rows(summary(asyncio.run(ask_all())), columns, as_json)
+    if failures:
+        raise click.exceptions.Exit(exit_code_of(failures[-1]))
 
 
 # --- query --------------------------------------------------------------------------------------
@@ -219,57 +170,51 @@ def query() -> None:
 @asking
 def query_session(target: Target, user: str, as_json: bool) -> None:
     """Sessions of the farm, as its session directory knows them."""
-    rows_of = _sessions_of(target.administrator(), user)
-    show(target.daemons(Role.SESSION_DIRECTORY), rows_of, SESSION_COLUMNS, as_json)
+    daemons = target.daemons(Role.SESSION_DIRECTORY)
+    show(target, daemons, _sessions_of(user), SESSION_COLUMNS, as_json)
 
 
 @query.command("user", epilog=example("tsfarm query user --lab .lab"))
 @asking
 def query_user(target: Target, as_json: bool) -> None:
     """Users who have sessions, and where."""
-    rows_of = _sessions_of(target.administrator(), "")
-    rows, failure = gather(target.daemons(Role.SESSION_DIRECTORY), rows_of)
-    print_rows(by_user(rows), USER_COLUMNS, as_json)
-    if failure is not None:
-        raise click.exceptions.Exit(exit_code_of(failure))
+    daemons = target.daemons(Role.SESSION_DIRECTORY)
+    show(target, daemons, _sessions_of(""), USER_COLUMNS, as_json, by_user)
 
 
 @query.command("server", epilog=example("tsfarm query server --lab .lab --json"))
 @asking
 def query_server(target: Target, as_json: bool) -> None:
     """Terminal servers of the farm, as its session directory knows them."""
-    administrator = target.administrator()
 
-    async def rows_of(daemon: Daemon) -> list[Row]:
+    async def rows_of(administrator: Administrator, daemon: Daemon) -> list[Row]:
         return [plain_row(row) for row in await administrator.servers(daemon)]
 
-    show(target.daemons(Role.SESSION_DIRECTORY), rows_of, SERVER_COLUMNS, as_json)
+    show(target, target.daemons(Role.SESSION_DIRECTORY), rows_of, SERVER_COLUMNS, as_json)
 
 
 @query.command("license", epilog=example("tsfarm query license --lab .lab"))
 @asking
 def query_license(target: Target, as_json: bool) -> None:
     """The issue logs of license servers: who holds which license."""
-    administrator = target.administrator()
 
-    async def rows_of(daemon: Daemon) -> list[Row]:
+    async def rows_of(administrator: Administrator, daemon: Daemon) -> list[Row]:
         rows = await administrator.licenses(daemon)
         return [plain_row(row, server=str(daemon.host)) for row in rows]
 
-    show(target.daemons(Role.LICENSE_SERVER), rows_of, LICENSE_COLUMNS, as_json)
+    show(target, target.daemons(Role.LICENSE_SERVER), rows_of, LICENSE_COLUMNS, as_json)
 
 
 @query.command("pool", epilog=example("tsfarm query pool --lab .lab"))
 @asking
 def query_pool(target: Target, as_json: bool) -> None:
     """The pools of license servers: how many tokens there are, and where they went."""
-    administrator = target.administrator()
 
-    async def rows_of(daemon: Daemon) -> list[Row]:
+    async def rows_of(administrator: Administrator, daemon: Daemon) -> list[Row]:
         rows = await administrator.pools(daemon)
         return [plain_row(row, server=str(daemon.host)) for row in rows]
 
-    show(target.daemons(Role.LICENSE_SERVER), rows_of, POOL_COLUMNS, as_json)
+    show(target, target.daemons(Role.LICENSE_SERVER), rows_of, POOL_COLUMNS, as_json)
 
 
 @query.command("license-server", epilog=example("tsfarm query license-server --lab .lab --of ts1"))
@@ -277,24 +222,21 @@ def query_pool(target: Target, as_json: bool) -> None:
 @asking
 def query_license_server(target: Target, names: tuple[str, ...], as_json: bool) -> None:
     """License servers that terminal servers have found, and which one they use."""
-    administrator = target.administrator()
     daemons = target.daemons(Role.TERMINAL_SERVER)
     asked = [daemon for daemon in daemons if not names or str(daemon.host) in names]
     if not asked:
         raise TsfarmError(f"no terminal server is called {' or '.join(names)}")
 
-    async def rows_of(daemon: Daemon) -> list[Row]:
+    async def rows_of(administrator: Administrator, daemon: Daemon) -> list[Row]:
         known = await administrator.license_servers(daemon)
         head = {"of": str(daemon.host), "grace_ends_at": known.grace_ends_at}
         return [plain_row(row, **head) for row in known.servers]
 
-    show(asked, rows_of, LICENSE_SERVER_COLUMNS, as_json)
+    show(target, asked, rows_of, LICENSE_SERVER_COLUMNS, as_json)
 
 
-def _sessions_of(
-    administrator: Administrator, user_name: str
-) -> Callable[[Daemon], Awaitable[list[Row]]]:
-    async def rows_of(daemon: Daemon) -> list[Row]:
+def _sessions_of(user_name: str) -> RowsOf:
+    async def rows_of(administrator: Administrator, daemon: Daemon) -> list[Row]:
         return [plain_row(row) for row in await administrator.sessions(daemon, user_name)]
 
     return rows_of
@@ -302,20 +244,16 @@ def _sessions_of(
 
 def by_user(sessions: Iterable[Row]) -> list[Row]:
     """One row a user, in the order of their names."""
-    users: dict[str, Row] = {}
-    for session in sorted(sessions, key=lambda row: (row["user_name"], row["created_at"])):
-        user = users.setdefault(
-            session["user_name"],
-            {
-                "user_name": session["user_name"],
-                "sessions": 0,
-                "active": 0,
-                "hosts": "",
-                "since_at": session["created_at"],
-            },
-        )
-        user["sessions"] += 1
-        user["active"] += session["state"] == "active"
-        if session["host"] not in user["hosts"].split(", "):
-            user["hosts"] = ", ".join(filter(None, (user["hosts"], session["host"])))
-    return list(users.values())
+    ordered = sorted(sessions, key=itemgetter("user_name", "created_at"))
+    users = groupby(ordered, key=itemgetter("user_name"))
+    return [_summed_up(user, list(own)) for user, own in users]
+
+
+def _summed_up(user_name: str, sessions: list[Row]) -> Row:
+    return {
+        "user_name": user_name,
+        "sessions": len(sessions),
+        "active": sum(session["state"] == "active" for session in sessions),
+        "hosts": ", ".join(dict.fromkeys(session["host"] for session in sessions)),
+        "since_at": sessions[0]["created_at"],
+    }

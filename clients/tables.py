@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -15,15 +16,14 @@ from clients.say import printable
 
 Row = dict[str, Any]
 
+_UNSAID = re.compile("^(session|product)_|_(name|at)$")  # what a table shows without saying it
+
 
 def plain_row(struct: msgspec.Struct, **more: Any) -> Row:
     """The fields of a row of the protocol as JSON knows them: bytes in hex, enumerations by their
     names in lower case. `more` goes before them."""
-    return {**more, **{name: _plain(value) for name, value in _fields(struct).items()}}
-
-
-def _fields(struct: msgspec.Struct) -> dict[str, Any]:
-    return msgspec.structs.asdict(struct)
+    fields = msgspec.structs.asdict(struct)
+    return {**more, **{name: _plain(value) for name, value in fields.items()}}
 
 
 def _plain(value: Any) -> Any:
@@ -38,20 +38,26 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def print_rows(rows: Sequence[Row], columns: Mapping[str, str], as_json: bool) -> None:
-    """Print every field as JSON, or the named ones as a table with `columns`' headings.
+def print_rows(rows: Sequence[Row], columns: str, as_json: bool) -> None:
+    """Print every field as JSON, or those that `columns` names as a table.
 
     Fields ending in `_at` are Unix times, shown in local time.
     """
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    cells = [[*columns.values()]]
-    cells += [[_shown(name, row[name]) for name in columns] for row in rows]
-    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
+    names = columns.split()
+    cells = [[_heading(name) for name in names]]
+    cells += [[_shown(name, row[name]) for name in names] for row in rows]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(names))]
     for line in cells:
         padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         click.echo("  ".join(padded).rstrip())
+
+
+def _heading(name: str) -> str:
+    """`product_version` is VERSION, and `grace_ends_at` GRACE ENDS."""
+    return _UNSAID.sub("", name).replace("_", " ").upper()
 
 
 def _shown(name: str, value: Any) -> str:

@@ -10,7 +10,8 @@ draws randomness that was not handed in. `daemons.switchboard` performs effects,
 from __future__ import annotations
 
 from collections import deque
-from typing import ClassVar, Protocol, TypeAlias
+from inspect import get_annotations
+from typing import Any, ClassVar, Protocol, TypeAlias, dataclass_transform
 
 import msgspec
 
@@ -60,7 +61,21 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     request_id: int = 0
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Declared(msgspec.StructMeta):
+    """Takes values of class variables beside a class's name: `class Row(Record, table="rows", …)`.
+    The fields are keywords."""
+
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any
+    ) -> Declared:
+        kinds = [kind for base in bases for kind in base.__mro__]
+        declared = {word for kind in kinds for word in get_annotations(kind)}
+        said = {word: options.pop(word) for word in [*options] if word in declared}
+        return super().__new__(mcs, name, bases, namespace | said, kw_only=True, **options)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Record(msgspec.Struct, frozen=True, metaclass=Declared):
     """A durable row. A subclass names its `table` and its `key` columns; its fields are `str`,
     `int`, `float`, `bytes`, `bool` or an `IntEnum`, and become the columns."""
 

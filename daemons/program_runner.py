@@ -17,6 +17,7 @@ from typing import Any
 
 from daemons import events, settings
 from daemons.attachment_pump import Pump, SessionLink
+from daemons.copied import copied
 from daemons.effects import (
     Attach,
     Detach,
@@ -241,15 +242,13 @@ class ProgramRunner:
                 f"this terminal server has no application {effect.application!r}",
                 ErrorCode.UNKNOWN_APPLICATION,
             )
-        program = km.Program(
-            session_id=effect.session_id,
-            system_user=effect.system_user,
+        program = copied(
+            km.Program,
+            effect,
             allow_root=self._settings.allow_root,
             shell=self._settings.shell,
             arguments=application.command if application else (),
-            command=effect.command,
             folder=application.folder if application else "",
-            terminal=effect.terminal,
         )
         return await self._run(program, effect.columns, effect.rows)
 

@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
 import msgspec
 
 from daemons import events
 from daemons.events import Event, Level
+from tsproto.reference import shapes
+from tsproto.reference.markdown import docstring, table
 
 EVENTS_MD = Path(__file__).with_name("EVENTS.md")
 SECTION = re.compile(r"^# --- (.+?) -+$", re.MULTILINE)
@@ -58,26 +60,25 @@ def render() -> str:
 def _event(kind: type[Event]) -> list[str]:
     number = f", event id {kind.number}" if kind.number else ""
     head = f"### `{kind.__struct_config__.tag}` ({kind.level.name.lower()}{number})"
-    meaning = inspect.cleandoc(kind.__doc__ or "")
-    return [head, "", meaning, "", *_fields(kind)]
+    return [head, "", docstring(kind), "", *_fields(kind)]
 
 
 def _fields(kind: type[Event]) -> list[str]:
-    if not kind.__struct_fields__:
-        return []
-    hints = get_type_hints(kind, include_extras=True)
-    rows = ["| field | type | meaning |", "|---|---|---|"]
-    for field in msgspec.structs.fields(kind):
-        optional = "" if field.required else ", optional"
-        words = f"{_type_words(field.type)}{optional}"
-        rows.append(f"| `{field.name}` | {words} | {meaning_of(hints[field.name])} |")
-    return [*rows, ""]
+    rows = [
+        (
+            f"`{field.name}`",
+            _type_words(field.type) + ("" if field.required else ", optional"),
+            meaning_of(kind, field),
+        )
+        for field in msgspec.structs.fields(kind)
+    ]
+    return [table(("field", "type", "meaning"), rows), ""] if rows else []
 
 
-def meaning_of(hint: Any) -> str:
-    """The description that stands next to the field, or in the alias that it uses."""
-    metas = [found for found in get_args(hint) if isinstance(found, msgspec.Meta)]
-    return (metas[-1].description or "") if metas else ""
+def meaning_of(kind: type[Event], field: msgspec.structs.FieldInfo) -> str:
+    """The comment beside the field in the class that declares it, else its type's description."""
+    declaring = next(base for base in kind.__mro__ if field.name in inspect.get_annotations(base))
+    return shapes.meaning(declaring, field)
 
 
 def _type_words(hint: Any) -> str:

@@ -51,6 +51,7 @@ PURE = (
     "daemons/license_server/*",
     "daemons/session_directory/*",
     "daemons/terminal_server/*",
+    "daemons/copied.py",
     "daemons/effects.py",
     "daemons/events.py",
     "daemons/procedures.py",
@@ -269,7 +270,8 @@ def _starts_a_daemon(found: Import) -> bool:
 def the_store_knows_no_core(file: File) -> list[str]:
     if not file.path.startswith("daemons/store/"):
         return []
-    contract = ("daemons.store", "daemons.effects.Record", "daemons.effects.Persist", "tsproto")
+    own = ("daemons.store", "daemons.effects.Record", "daemons.effects.Persist")
+    contract = (*own, NEUTRAL, "tsproto")
     beyond = [
         found
         for found in file.imports()

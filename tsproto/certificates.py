@@ -43,13 +43,8 @@ def create_authority(farm: str, now: float, years: int = 20) -> tuple[bytes, byt
         )
     key = Ed25519PrivateKey.generate()
     subject = _subject(farm, "authority")
-    builder = (
-        _builder(subject, subject, key.public_key(), now)
-        .not_valid_after(_moment(now) + years * YEAR)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(certificates=True), critical=True)
-        .add_extension(_alternative_names(uri), critical=False)
-    )
+    expiry = _moment(now) + years * YEAR
+    builder = _builder(subject, subject, key.public_key(), now, expiry, uri, is_authority=True)
     return builder.sign(key, None).public_bytes(Encoding.PEM), key_pem(key)
 
 
@@ -78,13 +73,14 @@ def issue_certificate(
     key = key or Ed25519PrivateKey.generate()
     listens = role in DAEMONS
     expiry = min(_moment(now) + years * YEAR, authority.not_valid_after_utc)
+    purposes = [ExtendedKeyUsageOID.CLIENT_AUTH]
+    if listens:
+        purposes.insert(0, ExtendedKeyUsageOID.SERVER_AUTH)
+    subject = _subject(farm, name, role)
+    host = name if listens else ""
     builder = (
-        _builder(_subject(farm, name, role), authority.subject, key.public_key(), now)
-        .not_valid_after(expiry)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(certificates=False), critical=True)
-        .add_extension(_purposes(listens), critical=False)
-        .add_extension(_alternative_names(uri, name if listens else ""), critical=False)
+        _builder(subject, authority.subject, key.public_key(), now, expiry, uri, host)
+        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         .add_extension(_issued_by(authority), critical=False)
     )
     return builder.sign(authority_key, None).public_bytes(Encoding.PEM), key_pem(key)
@@ -170,8 +166,30 @@ def _moment(now: float) -> datetime:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: Ed25519PublicKey, now: float
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: Ed25519PublicKey,
+    now: float,
+    expiry: datetime,
+    uri: str,
+    host: str = "",
+    *,
+    is_authority: bool = False,
 ) -> x509.CertificateBuilder:
+    """`host` is what a balancer routes on, and what a client sends as TLS server name."""
+    names = [x509.UniformResourceIdentifier(uri), *([x509.DNSName(host)] if host else [])]
+    usage = x509.KeyUsage(
+        digital_signature=not is_authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=is_authority,
+        crl_sign=is_authority,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    path_length = 0 if is_authority else None
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -179,7 +197,11 @@ def _builder(
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(_moment(now) - BACKDATED)
+        .not_valid_after(expiry)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(x509.BasicConstraints(is_authority, path_length), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
     )
 
 
@@ -189,35 +211,6 @@ def _subject(farm: str, name: str, role: Role | None = None) -> x509.Name:
     if role is not None:
         attributes.append(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, ROLE_WORDS[role]))
     return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
-def _key_usage(*, certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=certificates,
-        crl_sign=certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _purposes(listens: bool) -> x509.ExtendedKeyUsage:
-    purposes = [ExtendedKeyUsageOID.CLIENT_AUTH]
-    if listens:
-        purposes.insert(0, ExtendedKeyUsageOID.SERVER_AUTH)
-    return x509.ExtendedKeyUsage(purposes)
-
-
-def _alternative_names(uri: str, host: str = "") -> x509.SubjectAlternativeName:
-    """A host name is what a balancer routes on, and what a client sends as TLS server name."""
-    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri)]
-    if host:
-        names.append(x509.DNSName(host))
-    return x509.SubjectAlternativeName(names)
 
 
 def _issued_by(authority: x509.Certificate) -> x509.AuthorityKeyIdentifier:

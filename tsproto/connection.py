@@ -101,7 +101,6 @@ class Connection:
         self.role = role
         self.state = LinkState.OPENING
         self.peer_role: Role | None = None
-        self.peer_name = ""
         self._dialling = dialling
         self._opening = Opening(role, name, farm, certified, trusted, expect_role, expect_name)
         self._requests = Requests()
@@ -185,12 +184,12 @@ class Connection:
         if isinstance(message, Hello) and not self._dialling:
             welcome = self._opening.welcome(message)
             self._queue(encode(welcome))
-            self._open(message.role, message.name, dialler=message.role)
+            self._open(message.role, dialler=message.role)
             farm = self._opening.certified_farm
         elif isinstance(message, Welcome) and self._dialling:
             welcome = message
             self._opening.check_welcome(welcome)
-            self._open(welcome.role, welcome.name, dialler=self.role)
+            self._open(welcome.role, dialler=self.role)
             farm = welcome.farm
         else:
             first = "Welcome" if self._dialling else "Hello"
@@ -349,8 +348,8 @@ class Connection:
 
     # --- the state, and the one end ---------------------------------------------------------------
 
-    def _open(self, peer_role: Role, peer_name: str, dialler: Role) -> None:
-        self.peer_role, self.peer_name = peer_role, peer_name
+    def _open(self, peer_role: Role, dialler: Role) -> None:
+        self.peer_role = peer_role
         self._enter(LinkState.LICENSING if dialler is Role.CLIENT else LinkState.SERVICE)
 
     def _enter(self, state: LinkState) -> None:

@@ -87,6 +87,15 @@ class TsfarmError(Exception):
     """An error that a user may see: its text says what happened and what to do next."""
 
 
+class PeerError(TsfarmError):
+    """A peer cannot be reached, or does not do what was asked; `code` says why."""
+
+    def __init__(self, code: ErrorCode, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
 class ProtocolError(TsfarmError):
     """The peer broke the protocol; the connection ends with `code`."""
 
@@ -127,10 +136,6 @@ class VersionUnsupported(ProtocolError):
 
 class TooManyRequests(ProtocolError):
     code = ErrorCode.TOO_MANY_REQUESTS
-
-
-class PeerTooSlow(ProtocolError):
-    code = ErrorCode.PEER_TOO_SLOW
 
 
 class LicenseError(TsfarmError):

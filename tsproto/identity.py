@@ -35,10 +35,7 @@ _PEM_BEGIN = [b"-----BEGIN", b"PRIVATE", b"KEY-----"]
 _PEM_END = [b"-----END", b"PRIVATE", b"KEY-----"]
 
 ROLE_WORDS: dict[Role, str] = {
-    Role.TERMINAL_SERVER: "terminal-server",
-    Role.LICENSE_SERVER: "license-server",
-    Role.SESSION_DIRECTORY: "session-directory",
-    Role.ADMINISTRATOR: "administrator",
+    role: role.noun.replace(" ", "-") for role in Role if role is not Role.CLIENT
 }
 _ROLES = {word: role for role, word in ROLE_WORDS.items()}
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"

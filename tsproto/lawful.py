@@ -37,13 +37,7 @@ def unlawful(
     """Why `message` is not lawful: never between these two, or not in this state."""
     if _may_say(message, sender, receiver):
         return OutOfOrder(f"{message.__name__} in state {state.value}")
-    return WrongRole(f"{message.__name__} from {role_words(sender)} to {role_words(receiver)}")
-
-
-def role_words(role: Role) -> str:
-    """The role as a person reads it, as in "a terminal server"."""
-    article = "an" if role is Role.ADMINISTRATOR else "a"
-    return f"{article} {role.name.lower().replace('_', ' ')}"
+    return WrongRole(f"{message.__name__} from {sender.words} to {receiver.words}")
 
 
 def _may_say(message: type[Message], sender: Role, receiver: Role) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, Literal, NewType, Protocol, TypeVar
+from typing import Generic, Literal, NewType, Protocol, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -39,9 +39,6 @@ from tsproto.messages import (
     Seconds,
     UserName,
 )
-
-if TYPE_CHECKING:
-    from cryptography import x509
 
 TOKEN_DOMAIN = b"tsfarm license token 1\0"
 # A user name of 104 four-byte characters would carry a token beyond TOKEN_BYTES.
@@ -174,9 +171,13 @@ class Verifier:
         return claims
 
     def _issuer(self, certificate_der: bytes) -> _Issuer:
-        from tsproto.certificates import identity_in
+        from tsproto.certificates import identity_in, parse_certificate
 
-        certificate = _certificate(certificate_der)
+        try:
+            certificate = parse_certificate(certificate_der)
+        except IdentityError:
+            detail = "the certificate beside the license token cannot be read"
+            raise LicenseTampered(detail) from None
         try:
             certificate.verify_directly_issued_by(self._authority)
             identity = identity_in(certificate)
@@ -259,12 +260,3 @@ def _claims(encoded: bytes) -> Claims:
     if claims.kind not in TOKEN_KINDS:
         raise LicenseTampered(f"there is no token of the kind {claims.kind.name}")
     return claims
-
-
-def _certificate(der: bytes) -> x509.Certificate:
-    from tsproto.certificates import parse_certificate
-
-    try:
-        return parse_certificate(der)
-    except IdentityError:
-        raise LicenseTampered("the certificate beside the license token cannot be read") from None

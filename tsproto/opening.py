@@ -7,46 +7,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from tsproto import limits
 from tsproto.errors import VersionUnsupported, WrongRole
-from tsproto.lawful import have_business, role_words
+from tsproto.lawful import have_business
 from tsproto.messages import Hello, Role, Welcome
 
 if TYPE_CHECKING:
     from tsproto.identity import Identity
 
 
-class Opening:
-    """One end's part in opening a connection; the arguments are those of `Connection`."""
+class Opening(msgspec.Struct, frozen=True):
+    """One end's part in opening a connection; the fields are arguments of `Connection`."""
 
-    def __init__(
-        self,
-        role: Role,
-        name: str,
-        farm: str,
-        certified: Identity | None,
-        trusted: bool,
-        expect_role: Role | None,
-        expect_name: str,
-    ) -> None:
-        self._role = role
-        self._name = name
-        self._farm = farm
-        self._certified = certified
-        self._trusted = trusted
-        self._expect_role = expect_role
-        self._expect_name = expect_name
+    role: Role
+    name: str
+    farm: str
+    certified: Identity | None
+    trusted: bool
+    expect_role: Role | None
+    expect_name: str
 
     @property
     def certified_farm(self) -> str:
-        return "" if self._certified is None else self._certified.farm
+        return "" if self.certified is None else self.certified.farm
 
     def hello(self) -> Hello:
         return Hello(
             version_min=limits.PROTOCOL_VERSION_MIN,
             version_max=limits.PROTOCOL_VERSION_MAX,
-            role=self._role,
-            name=self._name,
+            role=self.role,
+            name=self.name,
         )
 
     def welcome(self, hello: Hello) -> Welcome:
@@ -55,34 +47,34 @@ class Opening:
         Raises WrongRole or VersionUnsupported.
         """
         self._check_identity(hello.role, hello.name)
-        if not have_business(hello.role, self._role):
-            asker, asked = role_words(hello.role), role_words(self._role)
+        if not have_business(hello.role, self.role):
+            asker, asked = hello.role.words, self.role.words
             raise WrongRole(f"{asker} has nothing to ask {asked}")
         version = min(hello.version_max, limits.PROTOCOL_VERSION_MAX)
         if version < max(hello.version_min, limits.PROTOCOL_VERSION_MIN):
             raise _unspoken(f"{hello.version_min} to {hello.version_max}")
-        return Welcome(version=version, role=self._role, name=self._name, farm=self._farm)
+        return Welcome(version=version, role=self.role, name=self.name, farm=self.farm)
 
     def check_welcome(self, welcome: Welcome) -> None:
         """Raises WrongRole or VersionUnsupported."""
         self._check_identity(welcome.role, welcome.name)
         if welcome.role not in Welcome.entry.senders:
-            raise WrongRole(f"{role_words(welcome.role)} welcomes nobody")
+            raise WrongRole(f"{welcome.role.words} welcomes nobody")
         if not limits.PROTOCOL_VERSION_MIN <= welcome.version <= limits.PROTOCOL_VERSION_MAX:
             raise _unspoken(str(welcome.version))
 
     def _check_identity(self, role: Role, name: str) -> None:
-        said = f"{role_words(role)} {name!r}"
-        if self._certified is None:
-            if not self._trusted and role is not Role.CLIENT:
+        said = f"{role.words} {name!r}"
+        if self.certified is None:
+            if not self.trusted and role is not Role.CLIENT:
                 raise WrongRole(f"the peer calls itself {said} and showed no certificate")
-        elif (role, name) != (self._certified.role, self._certified.name):
-            certified = f"{role_words(self._certified.role)} {self._certified.name!r}"
+        elif (role, name) != (self.certified.role, self.certified.name):
+            certified = f"{self.certified.role.words} {self.certified.name!r}"
             raise WrongRole(f"the peer calls itself {said}, its certificate says {certified}")
-        wanted_role = self._expect_role or role
-        wanted_name = self._expect_name or name
+        wanted_role = self.expect_role or role
+        wanted_name = self.expect_name or name
         if (role, name) != (wanted_role, wanted_name):
-            wanted = f"{role_words(wanted_role)} {wanted_name!r}"
+            wanted = f"{wanted_role.words} {wanted_name!r}"
             raise WrongRole(f"the peer is {said}, wanted was {wanted}")
 
 

@@ -190,10 +190,10 @@ def load(scenario: str | None, list_only: bool, show: bool, **options: Any) -> N
 
 def list_built_in() -> None:
     rows: list[Row] = [
-        {"name": each.name, "drives": each.drives, "about": each.about}
+        {"scenario": each.name, "drives": each.drives, "about": each.about}
         for each in reading.built_in()
     ]
-    print_rows(rows, {"name": "SCENARIO", "drives": "DRIVES", "about": "ABOUT"}, as_json=False)
+    print_rows(rows, "scenario drives about", as_json=False)
 
 
 def write_files(outcome: Outcome, given: Options) -> list[str]:

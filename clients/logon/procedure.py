@@ -131,7 +131,7 @@ class Logon:
         if self._plan.command or not code.may_retry:
             return self._finish(code, detail)
         assert self._shown is not None
-        self._route.begin_reconnecting(self._shown.host, now, self._plan.reconnect_seconds)
+        self._route.begin(now, self._plan.reconnect_seconds, self._shown.host)
         self._route.failed(code, detail, retry_after_seconds)
         return self._wait_for_round(now)
 

@@ -39,29 +39,20 @@ class Route:
     def __init__(self, hosts: Sequence[Host], rng: Randomness) -> None:
         self._hosts = tuple(hosts)
         self._rng = rng
-        self._waiting: list[Host] = []
-        self._hint_seconds = 0
-        self._session_host: Host | None = None
         self.begin(0.0, 0.0)
 
     @property
     def is_reconnecting(self) -> bool:
         return self._session_host is not None
 
-    def begin(self, now: float, seconds: float) -> None:
-        """A first connection, to be given up `seconds` from `now`."""
-        self._begin(None, now, seconds)
-
-    def begin_reconnecting(self, host: Host, now: float, seconds: float) -> None:
-        """The session on `host` was lost; to be given up `seconds` from `now`."""
-        self._begin(host, now, seconds)
-
-    def _begin(self, session_host: Host | None, now: float, seconds: float) -> None:
+    def begin(self, now: float, seconds: float, session_host: Host | None = None) -> None:
+        """A first connection, or the search for a session lost on its host; to be given up
+        `seconds` from `now`."""
         self._session_host = session_host
         self._began_at = now
         self._give_up_at = now + seconds
         self._rounds = 0
-        self._waiting = []
+        self._waiting: list[Host] = []
         self._hint_seconds = 0
         self.reason: tuple[ErrorCode, str] | None = None
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from daemons import events
+from daemons.copied import copied
 from daemons.license_server.ledger import Ledger
 from daemons.license_server.lending import Lending, Upgrade
 from daemons.license_server.newcomers import Newcomers
@@ -147,16 +148,13 @@ class Acquisitions(msgspec.Struct, frozen=True, kw_only=True):
         request = upgrade.request
         pools = self.ledger.pools.serving(request.product, request.product_version)
         peers = self.peers.claims_of(request.product) | upgrade.tried
-        return kind(
-            device_id=request.device_id,
-            device_name=request.device_name,
-            product=request.product,
-            product_version=request.product_version,
+        return copied(
+            kind,
+            request,
             pools=[
                 f"{pool.product} {pool.product_version}: {pool.available} of {pool.total} available"
                 for pool in pools
             ],
             peers=[f"{name}: {what}" for name, what in peers.items()],
             reason=reason.text,
-            trace_id=request.trace_id,
         )

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from daemons import events
+from daemons.copied import copied
 from daemons.effects import (
     Answer,
     Caller,
@@ -27,7 +28,7 @@ from daemons.effects import (
     earliest,
 )
 from daemons.license_server.acquisition import Acquisitions
-from daemons.license_server.issuer import Issuer, license_row
+from daemons.license_server.issuer import Issuer
 from daemons.license_server.ledger import Ledger
 from daemons.license_server.lending import Lending
 from daemons.license_server.newcomers import Newcomers
@@ -47,6 +48,7 @@ from tsproto.messages import (
     AnnounceInventory,
     Done,
     LendLicense,
+    LicenseRow,
     Licenses,
     LicenseServers,
     MarkValidated,
@@ -264,15 +266,7 @@ class LicenseServerCore:
 
     def _add_pack(self, pack: KeyPackRecord) -> list[Effect]:
         persist = self._ledger.add_pack(pack)
-        if persist is None:
-            return []
-        added = events.PackAdded(
-            key_pack=pack.key_pack,
-            product=pack.product,
-            product_version=pack.product_version,
-            tokens=pack.tokens,
-        )
-        return [persist, added]
+        return [persist, copied(events.PackAdded, pack)] if persist else []
 
     def _sweep(self, now: float) -> list[Effect]:
         self._swept_at = now
@@ -288,7 +282,7 @@ class LicenseServerCore:
 
     def _query_licenses(self, caller: Caller, query: QueryLicenses) -> list[Effect]:
         licenses, more = self._ledger.licenses_after(query.after, holder_of(query))
-        rows = [license_row(license) for license in licenses]
+        rows = [copied(LicenseRow, license) for license in licenses]
         return [Answer(caller, Licenses(licenses=rows, more=more))]
 
     def _serves(self, peer: Peer) -> bool:
@@ -305,10 +299,4 @@ class LicenseServerCore:
 
 
 def _pack(source: KeyPack | AddKeyPack, now: float) -> KeyPackRecord:
-    return KeyPackRecord(
-        key_pack=source.key_pack,
-        product=source.product,
-        product_version=source.product_version,
-        tokens=source.tokens,
-        added_at=int(now),
-    )
+    return copied(KeyPackRecord, source, added_at=int(now))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from daemons.copied import copied
 from daemons.license_server.records import LicenseRecord
 from tsproto import license_token
 from tsproto.errors import LicenseError, TsfarmError
@@ -15,7 +16,6 @@ from tsproto.messages import (
     AcquireLicense,
     LicenseIssued,
     LicenseKind,
-    LicenseRow,
     RenewLicense,
 )
 
@@ -72,18 +72,10 @@ class Issuer:
         )
         if not is_what_was_asked or claims.expires_at <= now:
             raise UnusableAnswer("the token is not a live full one of that server for this device")
-        return LicenseRecord(
-            license_id=claims.license_id,
-            kind=LicenseKind.FULL,
-            product=claims.product,
-            product_version=claims.product_version,
-            device_id=claims.device_id,
-            device_name=claims.device_name,
-            user_name=claims.user_name,
-            issued_at=claims.issued_at,
-            expires_at=claims.expires_at,
+        return copied(
+            LicenseRecord,
+            claims,
             validated=True,
-            key_pack=claims.key_pack,
             lender=lender,
             token=answer.token,
             issuer_certificate=answer.issuer_certificate,
@@ -105,22 +97,3 @@ class Issuer:
             key_pack=license.key_pack,
         )
         return license_token.issue(claims, self._key)
-
-
-def license_row(license: LicenseRecord) -> LicenseRow:
-    """The license as administrators see it."""
-    return LicenseRow(
-        license_id=license.license_id,
-        kind=license.kind,
-        product=license.product,
-        product_version=license.product_version,
-        device_id=license.device_id,
-        device_name=license.device_name,
-        user_name=license.user_name,
-        issued_at=license.issued_at,
-        expires_at=license.expires_at,
-        validated=license.validated,
-        key_pack=license.key_pack,
-        lender=license.lender,
-        through=license.through,
-    )

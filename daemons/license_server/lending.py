@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from daemons import events
+from daemons.copied import copied
 from daemons.effects import Answer, Caller, Effect, Failed, Persist, Randomness
 from daemons.license_server.issuer import Issuer, UnusableAnswer
 from daemons.license_server.ledger import Ledger
@@ -98,14 +99,10 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
         loan, is_new = self._loan(request, lender)
         if is_new:
             self.procedures.do(ledger.open_loan(loan))
+        question = copied(LendLicense, request, request_id=0, loan_id=loan.loan_id)
         left = upgrade.since + ASKING_SECONDS - self.procedures.now
-        answer = yield from self.room.ask(
-            upgrade.key,
-            upgrade.waiters,
-            endpoint,
-            _question(request, loan.loan_id),
-            min(limits.LENDING_SECONDS, left),
-        )
+        seconds = min(limits.LENDING_SECONDS, left)
+        answer = yield from self.room.ask(upgrade.key, upgrade.waiters, endpoint, question, seconds)
         now = self.procedures.now
         if isinstance(answer, Refused):
             self._give_up(upgrade, loan, answer.code.name, ledger.close_loan(loan))
@@ -134,15 +131,8 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
         for loan in self.ledger.open_loans(holder_of(request), request.product):
             if (loan.lender, loan.product_version) == (lender, request.product_version):
                 return loan, False
-        loan = LoanRecord(
-            loan_id=self.rng.randbytes(LOAN_ID_BYTES),
-            lender=lender,
-            device_id=request.device_id,
-            product=request.product,
-            product_version=request.product_version,
-            asked_at=int(self.procedures.now),
-        )
-        return loan, True
+        fresh = {"loan_id": self.rng.randbytes(LOAN_ID_BYTES), "asked_at": int(self.procedures.now)}
+        return copied(LoanRecord, request, lender=lender, **fresh), True
 
     def _give_up(self, upgrade: Upgrade, loan: LoanRecord, why: str, *closed: Persist) -> None:
         """The lender gave none. Without `closed` it may have issued one all the same."""
@@ -175,15 +165,3 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
         license, persist = self.ledger.issue_full(request, pack, now, through=caller.peer.name)
         event = license_event(events.LicenseLent, license, request.trace_id)
         return [persist, event, Answer(caller, self.issuer.issued(license))]
-
-
-def _question(request: AcquireLicense, loan_id: bytes) -> LendLicense:
-    return LendLicense(
-        loan_id=loan_id,
-        device_id=request.device_id,
-        device_name=request.device_name,
-        user_name=request.user_name,
-        product=request.product,
-        product_version=request.product_version,
-        trace_id=request.trace_id,
-    )

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
+from msgspec.structs import replace
 
+from daemons.copied import copied
 from daemons.license_server.records import KeyPackRecord, LicenseRecord
 from daemons.license_server.refusal import Refusal
 from tsproto.errors import ErrorCode, TsfarmError
@@ -55,15 +57,7 @@ class Pool(msgspec.Struct):
         return self.total - self.issued - self.lent
 
     def row(self) -> PoolRow:
-        return PoolRow(
-            product=self.product,
-            product_version=self.product_version,
-            total=self.total,
-            available=self.available,
-            issued=self.issued,
-            lent=self.lent,
-            temporary=self.temporary,
-        )
+        return copied(PoolRow, self, available=self.available)
 
 
 class Pools:
@@ -174,11 +168,7 @@ class Pools:
     def inventory(self) -> list[InventoryRow]:
         """The pools with key packs, as peers are told of them."""
         return [
-            InventoryRow(
-                product=pool.product,
-                product_version=pool.product_version,
-                available=pool.available,
-            )
+            copied(InventoryRow, pool, available=pool.available)
             for _, pool in sorted(self._pools.items())
             if pool.total
         ]
@@ -195,8 +185,4 @@ class Pools:
 
 
 def _same_pack(one: KeyPackRecord, other: KeyPackRecord) -> bool:
-    return (one.product, one.product_version, one.tokens) == (
-        other.product,
-        other.product_version,
-        other.tokens,
-    )
+    return one == replace(other, added_at=one.added_at)

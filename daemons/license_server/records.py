@@ -5,17 +5,12 @@ The number of available tokens is not stored: it follows from packs and licenses
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from daemons.effects import Record
 from tsproto.messages import LicenseKind
 
 
-class KeyPackRecord(Record, frozen=True, kw_only=True, gc=False):
+class KeyPackRecord(Record, table="key_packs", key=("key_pack",), gc=False):
     """Tokens bought together ([Win32_TSLicenseKeyPack])."""
-
-    table: ClassVar[str] = "key_packs"
-    key: ClassVar[tuple[str, ...]] = ("key_pack",)
 
     key_pack: str
     product: str
@@ -24,7 +19,7 @@ class KeyPackRecord(Record, frozen=True, kw_only=True, gc=False):
     added_at: int
 
 
-class LicenseRecord(Record, frozen=True, kw_only=True, gc=False):
+class LicenseRecord(Record, table="licenses", key=("license_id",), gc=False):
     """A token and its device ([Win32_TSIssuedLicense]).
 
     `token` and `issuer_certificate` are stored for a token that `lender` issued; one issued here is
@@ -33,9 +28,6 @@ class LicenseRecord(Record, frozen=True, kw_only=True, gc=False):
     gets another: it shows that the device was licensed. A temporary one stays for ever, because a
     device gets only one (KB 813052).
     """
-
-    table: ClassVar[str] = "licenses"
-    key: ClassVar[tuple[str, ...]] = ("license_id",)
 
     license_id: bytes
     kind: LicenseKind
@@ -57,12 +49,9 @@ class LicenseRecord(Record, frozen=True, kw_only=True, gc=False):
     issuer_certificate: bytes = b""
 
 
-class LoanRecord(Record, frozen=True, kw_only=True, gc=False):
+class LoanRecord(Record, table="loans", key=("loan_id",), gc=False):
     """A token asked of `lender`, until it is known whether it was issued: when the device comes
     back, the lender is asked again with the same `loan_id`."""
-
-    table: ClassVar[str] = "loans"
-    key: ClassVar[tuple[str, ...]] = ("loan_id",)
 
     loan_id: bytes
     lender: str
@@ -72,11 +61,8 @@ class LoanRecord(Record, frozen=True, kw_only=True, gc=False):
     asked_at: int
 
 
-class JournalRecord(Record, frozen=True, kw_only=True, gc=False):
+class JournalRecord(Record, table="journal", key=("sequence",), gc=False):
     """One change and its reason, in one commit with it. Sequences run from 1, without gap."""
-
-    table: ClassVar[str] = "journal"
-    key: ClassVar[tuple[str, ...]] = ("sequence",)
 
     sequence: int
     at: int

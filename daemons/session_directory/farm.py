@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from daemons import events
+from daemons.copied import copied
 from daemons.effects import Answer, Caller, Close, Effect, Peer
 from daemons.session_directory import records
 from daemons.session_directory.policy import Load
@@ -33,23 +34,16 @@ from tsproto.messages import (
 )
 
 
-class Farm:
+class Farm(msgspec.Struct, eq=False):
     """The one writer of `sessions`; a session that starts or ends also drops its reservation."""
 
-    def __init__(
-        self,
-        settings: SessionDirectorySettings,
-        generation: bytes,
-        sessions: SessionIndex,
-        reservations: Reservations,
-    ) -> None:
-        self._settings = settings
-        self._generation = generation
-        self._sessions = sessions
-        self._reservations = reservations
-        self._servers: dict[str, Server] = {}
-        # When each LOST one is removed. In that order: all stay LOST equally long.
-        self._lost: dict[str, float] = {}
+    settings: SessionDirectorySettings
+    generation: bytes
+    sessions: SessionIndex
+    reservations: Reservations
+    _servers: dict[str, Server] = {}
+    # When each LOST one is removed. In that order: all stay LOST equally long.
+    _lost: dict[str, float] = {}
 
     def joined_over(self, peer: Peer) -> Server | None:
         """The terminal server that joined over this link.
@@ -69,21 +63,17 @@ class Farm:
     def rows(self) -> list[ServerRow]:
         """All terminal servers, by name."""
         return [
-            ServerRow(
-                name=server.name,
-                address=server.address,
-                port=server.port,
-                state=server.state,
-                weight=server.weight,
-                sessions=self._sessions.count(server.name),
-                pending=self._reservations.pending(server.name),
-                joined_at=server.joined_at,
+            copied(
+                ServerRow,
+                server,
+                sessions=self.sessions.count(server.name),
+                pending=self.reservations.pending(server.name),
             )
             for server in sorted(self._servers.values(), key=lambda server: server.name)
         ]
 
     def load(self, server: Server) -> Load:
-        sessions = self._sessions.count(server.name) + self._reservations.pending(server.name)
+        sessions = self.sessions.count(server.name) + self.reservations.pending(server.name)
         return Load(server.name, server.weight, sessions, server.sessions_max)
 
     def loads(self) -> Iterator[Load]:
@@ -104,19 +94,12 @@ class Farm:
         known = self._servers.get(name)
         older = self._older_link(caller.peer)
         self._lost.pop(name, None)
-        self._servers[name] = Server(
-            name=name,
-            peer=caller.peer,
-            address=request.address,
-            port=request.port,
-            incarnation=request.incarnation,
-            weight=request.weight,
-            sessions_max=request.sessions_max,
-            joined_at=int(now),
+        self._servers[name] = copied(
+            Server, request, name=name, peer=caller.peer, joined_at=int(now)
         )
         restarted = known is not None and known.incarnation != request.incarnation
         return [
-            Answer(caller, Joined(generation=self._generation)),
+            Answer(caller, Joined(generation=self.generation)),
             events.ServerJoined(server=name, restarted=restarted),
             *older,
         ]
@@ -147,7 +130,7 @@ class Farm:
         return known
 
     def _refusal(self, name: str) -> Refused | None:
-        serves = self._settings.serves
+        serves = self.settings.serves
         if serves and name not in serves:
             detail = f"{name} is not in `serves`, the list of the session directory's configuration"
             return Refused(code=ErrorCode.NOT_PERMITTED, detail=detail)
@@ -184,10 +167,10 @@ class Farm:
         rows = [row for row in server.incoming.values() if row is not None]
         server.incoming, server.updated = {}, set()
         server.state = ServerState.READY
-        self._sessions.replace(server.name, rows)
+        self.sessions.replace(server.name, rows)
         for row in rows:
-            self._reservations.reported(row.placement)
-            self._reservations.fulfil(row)
+            self.reservations.reported(row.placement)
+            self.reservations.fulfil(row)
         return [events.ServerReady(server=server.name, sessions=len(rows))]
 
     def update(self, peer: Peer, row: SessionRow) -> list[Effect]:
@@ -206,9 +189,9 @@ class Farm:
             server.incoming[row.session_id] = row
             server.updated.add(row.session_id)
         else:
-            self._sessions.put(row)
-        self._reservations.reported(row.placement)
-        self._reservations.fulfil(row)
+            self.sessions.put(row)
+        self.reservations.reported(row.placement)
+        self.reservations.fulfil(row)
         return []
 
     def remove(self, peer: Peer, ended: RemoveSession) -> list[Effect]:
@@ -217,13 +200,13 @@ class Farm:
         if server is None:
             return [_ignored(peer, ended.session_id, "not joined")]
         # A session that ended before it was ever reported still has its reservation.
-        self._reservations.cancel(server.name, ended.placement)
+        self.reservations.cancel(server.name, ended.placement)
         if not ended.session_id:
             return []
         if self._is_overtaken(server, ended.session_id, ended.placement):
             return [_ignored(peer, ended.session_id, "placed anew since")]
         if server.state is not ServerState.SYNCHRONIZING:
-            self._sessions.remove(server.name, ended.session_id, ended.placement)
+            self.sessions.remove(server.name, ended.session_id, ended.placement)
         elif self._has_room(server, ended.session_id):
             server.incoming[ended.session_id] = None
             server.updated.add(ended.session_id)
@@ -235,7 +218,7 @@ class Farm:
         if server is None:
             return []
         server.state = ServerState.LOST
-        self._lost[server.name] = now + self._settings.server_lost_seconds
+        self._lost[server.name] = now + self.settings.server_lost_seconds
         return [events.ServerLost(server=server.name)]
 
     def next_deadline(self) -> float | None:
@@ -246,8 +229,8 @@ class Farm:
         removed = [name for name, deadline in self._lost.items() if deadline <= now]
         for name in removed:
             del self._lost[name], self._servers[name]
-            self._sessions.replace(name, ())
-            self._reservations.forget_server(name)
+            self.sessions.replace(name, ())
+            self.reservations.forget_server(name)
         return removed
 
     def _is_overtaken(self, server: Server, session_id: int, placement: int) -> bool:
@@ -265,7 +248,7 @@ class Farm:
     def _known(self, server: Server) -> Mapping[int, SessionRow | None]:
         if server.state is ServerState.SYNCHRONIZING:
             return server.incoming
-        return self._sessions.of_server(server.name)
+        return self.sessions.of_server(server.name)
 
 
 def _may_report(server: Server, row: SessionRow) -> bool:

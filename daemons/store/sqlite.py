@@ -17,6 +17,7 @@ from typing import TypeVar
 import apsw
 
 from daemons.effects import Persist, Record
+from daemons.files.durable import sync_folder
 from daemons.store import R, StaleOwner, StoreError
 from daemons.store.schema import Table
 
@@ -133,19 +134,11 @@ def make_private_file(path: Path) -> None:
     folder = path.parent
     if not folder.is_dir():
         folder.mkdir(mode=0o700, parents=True)
-        _flush_folder(folder.parent)
+        sync_folder(folder.parent)
     # An existing file is not opened here: closing it would drop this process's locks on it.
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        _flush_folder(folder)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(folder)
 
 
 def _configure(connection: apsw.Connection, path: Path) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from daemons import events
 from daemons.procedures import Procedure, Procedures
 from daemons.settings import Application
@@ -25,24 +27,15 @@ PLACING_SECONDS = 3.0
 PLACED_ANEW_MAX = 2
 
 
-class Destinations:
+class Destinations(msgspec.Struct, eq=False):
     """A place that was reserved for a client that is lost meanwhile is not given back: another
     client of this user may be on its way to it. It is forgotten after RESERVATION_SECONDS."""
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        applications: Mapping[str, Application],
-        directory: DirectoryLink,
-        lifecycle: Lifecycle,
-        procedures: Procedures,
-    ) -> None:
-        self._name = name
-        self._applications = applications
-        self._directory = directory
-        self._lifecycle = lifecycle
-        self._do = procedures.do
+    name: str
+    applications: Mapping[str, Application]
+    directory: DirectoryLink
+    lifecycle: Lifecycle
+    procedures: Procedures
 
     def find(
         self,
@@ -55,29 +48,29 @@ class Destinations:
         starting. `redeemed` is the decision that the ticket of a redirect stands for. Raises
         Refusal."""
         if request.command:
-            return self._lifecycle.start(client, request, system_user=system_user, placement=0)
+            return self.lifecycle.start(client, request, system_user=system_user, placement=0)
         if redeemed is None:
             self._check_application(client, request)
         for _ in range(1 + PLACED_ANEW_MAX):
             decision = redeemed or (yield from self._decided(client, request))
             redeemed = None
             placement = decision.placement if decision else 0
-            if isinstance(decision, SessionPlaced) and decision.host != self._name:
+            if isinstance(decision, SessionPlaced) and decision.host != self.name:
                 return decision
             if decision is None or decision.session_id == 0:
                 break
-            session = self._lifecycle.table.get(decision.session_id)
+            session = self.lifecycle.table.get(decision.session_id)
             if session is not None and session.is_open_to(request.user_name):
                 session.on_placed(placement)
                 return session
             # It has ended, and that news and the decision crossed.
             ended = (decision.session_id, placement, request.user_name)
-            self._do(*self._directory.remove(*ended))
+            self.procedures.do(*self.directory.remove(*ended))
         return self._here(client, request, system_user, placement)
 
     def _decided(self, client: Client, request: LogonRequest) -> Procedure[SessionPlaced | None]:
         """The directory's decision; None when it makes none."""
-        if not self._directory.is_ready:
+        if not self.directory.is_ready:
             return None
         question = PlaceSession(
             user_name=request.user_name,
@@ -86,10 +79,10 @@ class Destinations:
             avoid=request.unreachable_host,
             trace_id=client.trace_id,
         )
-        placed = yield from self._directory.ask(question, SessionPlaced, PLACING_SECONDS)
+        placed = yield from self.directory.ask(question, SessionPlaced, PLACING_SECONDS)
         if isinstance(placed, SessionPlaced):
             return placed
-        self._do(
+        self.procedures.do(
             events.DirectoryDidNotPlace(
                 trace_id=client.trace_id, code=placed.code, detail=placed.detail
             )
@@ -100,24 +93,24 @@ class Destinations:
         self, client: Client, request: LogonRequest, system_user: str, placement: int
     ) -> Session:
         """The session that starts or runs here for this application, or a new one."""
-        session = self._lifecycle.table.find(request.user_name, request.application)
+        session = self.lifecycle.table.find(request.user_name, request.application)
         if session is not None:
             session.on_placed(placement)
             return session
         try:
             self._check_application(client, request)
         except Refusal:
-            self._do(*self._directory.remove(0, placement, request.user_name))
+            self.procedures.do(*self.directory.remove(0, placement, request.user_name))
             raise
-        return self._lifecycle.start(client, request, system_user=system_user, placement=placement)
+        return self.lifecycle.start(client, request, system_user=system_user, placement=placement)
 
     def _check_application(self, client: Client, request: LogonRequest) -> None:
         application = request.application
-        if application == "" or application in self._applications:
+        if application == "" or application in self.applications:
             return
-        known = ", ".join(self._applications) or "none"
+        known = ", ".join(self.applications) or "none"
         detail = (
-            f"{self._name} has no application {application!r}; its configuration names: {known};"
+            f"{self.name} has no application {application!r}; its configuration names: {known};"
             f" trace {client.trace_id}"
         )
         raise Refusal(ErrorCode.UNKNOWN_APPLICATION, detail)

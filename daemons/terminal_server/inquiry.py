@@ -9,14 +9,14 @@ that a search under way may still find.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeAlias, TypedDict, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
 from daemons import events
 from daemons.effects import Failed
 from daemons.procedures import Procedure, Procedures, ask
-from daemons.terminal_server.license_servers import KnownServer, LicenseServers
+from daemons.terminal_server.license_servers import LicenseServers
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import AcquireLicense, MarkValidated, Message, Refused, RenewLicense
@@ -66,7 +66,11 @@ def inquire(
             asked.append(server.name)
             copy = msgspec.structs.replace(question)
             outcome = yield from ask(server.endpoint, copy, answer, limits.REQUEST_SECONDS)
-            about = _of(question, server)
+            about = {
+                "trace_id": question.trace_id,
+                "question": type(question).__name__,
+                "server": server.name,
+            }
             match outcome:
                 case Refused(code=code):
                     refused_by[server.name] = outcome
@@ -89,14 +93,3 @@ def inquire(
             break
     last = [*refused_by.values()][-1] if refused_by else None
     return Verdict(refusal=last, asked=tuple(asked))
-
-
-class _Fields(TypedDict):
-    trace_id: str
-    question: str
-    server: str
-
-
-def _of(question: Question, server: KnownServer) -> _Fields:
-    kind = type(question).__name__
-    return {"trace_id": question.trace_id, "question": kind, "server": server.name}

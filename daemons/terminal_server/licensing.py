@@ -9,11 +9,11 @@ it expires ([MS-RDPELE] 3.2.5.5).
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import TypedDict
 
 import msgspec
 
 from daemons import events
+from daemons.copied import copied
 from daemons.effects import Close, Effect, Randomness, Tell
 from daemons.procedures import Procedure, Procedures
 from daemons.settings import TerminalServerSettings
@@ -96,51 +96,38 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         return Need.RENEW if self.held.expires_at - now <= RENEWAL_SECONDS else Need.NOTHING
 
 
-class Licensing:
+class Licensing(msgspec.Struct, eq=False):
     """What the licensing phases of all clients share."""
 
-    def __init__(
-        self,
-        name: str,
-        settings: TerminalServerSettings,
-        *,
-        verifier: Verifier,
-        rng: Randomness,
-        procedures: Procedures,
-        servers: LicenseServers,
-        grace: GracePeriod,
-    ) -> None:
-        self._name = name
-        self._product = settings.product
-        self._product_version = settings.product_version
-        self._verifier = verifier
-        self._rng = rng
-        self._procedures = procedures
-        self._do = procedures.do
-        self._servers = servers
-        self._grace = grace
+    name: str
+    settings: TerminalServerSettings
+    verifier: Verifier
+    rng: Randomness
+    procedures: Procedures
+    servers: LicenseServers
+    grace: GracePeriod
 
     def admit(self, client: Client) -> Procedure[bool]:
         """Whether the device was let in; the link of one that was not is closed."""
         try:
             evidence = yield from self._proved(client)
-            held, now = evidence.held, self._procedures.now
+            held, now = evidence.held, self.procedures.now
             need = evidence.need(now)
             if held is not None and need is Need.NOTHING:
                 self._let_in(client, held)
                 return True
             verdict = yield from self._inquire(client, evidence, need)
-            now = self._procedures.now
+            now = self.procedures.now
             if verdict.answer is not None:
                 self._let_in(client, (yield from self._pushed(client, evidence, verdict.answer)))
             elif held is not None and now < held.expires_at:
                 self._let_in_as_held(client, held, verdict)
             elif verdict.is_decided:
                 raise _refused_by_server(client, evidence, verdict)
-            elif self._grace.left_until(now):
+            elif self.grace.left_until(now):
                 self._let_in_under_grace(client, verdict)
             else:
-                self._do(*self._grace.end_in_time(now))
+                self.procedures.do(*self.grace.end_in_time(now))
                 raise self._no_server_left(client, evidence, verdict)
             return True
         except LicenseError as error:
@@ -153,11 +140,9 @@ class Licensing:
 
     def _proved(self, client: Client) -> Procedure[Evidence]:
         """Learn which device this is, and what it holds."""
-        nonce = self._rng.randbytes(NONCE_BYTES)
-        request = LicenseRequest(
-            nonce=nonce, product=self._product, product_version=self._product_version
-        )
-        self._do(Tell(client.peer, request))
+        nonce = self.rng.randbytes(NONCE_BYTES)
+        request = copied(LicenseRequest, self.settings, nonce=nonce)
+        self.procedures.do(Tell(client.peer, request))
         info = yield from client.inbox.hear(LicenseInfo)
         client.device_id = verify_device_proof(
             info.public_key, info.signature, nonce, client.peer.certificate
@@ -173,18 +158,18 @@ class Licensing:
         return Evidence(info=info, held=held)
 
     def _verified(self, client: Client, token: bytes, issuer_certificate: bytes) -> Claims:
-        return self._verifier.verify(
+        return self.verifier.verify(
             token,
             issuer_certificate,
             device_id=client.device_id,
-            product=self._product,
-            product_version=self._product_version,
-            now=self._procedures.now,
+            product=self.settings.product,
+            product_version=self.settings.product_version,
+            now=self.procedures.now,
         )
 
     def _end_grace_by(self, claims: Claims) -> None:
         if claims.kind is LicenseKind.FULL:
-            self._do(*self._grace.on_full_token())
+            self.procedures.do(*self.grace.on_full_token())
 
     # --- a license server ---------------------------------------------------------------------
 
@@ -192,7 +177,7 @@ class Licensing:
         self, client: Client, evidence: Evidence, need: Need
     ) -> Procedure[Verdict[LicenseIssued]]:
         lapse = str(evidence.lapse or "")
-        self._do(events.LicenseAsked(**_of(client), need=need.name, lapse=lapse))
+        self.procedures.do(copied(events.LicenseAsked, client, need=need.name, lapse=lapse))
         question: AcquireLicense | RenewLicense
         if need is Need.RENEW and evidence.held is not None:
             question = _renewal(client, evidence.info, evidence.held)
@@ -203,8 +188,8 @@ class Licensing:
             LicenseIssued,
             issuer=evidence.issuer,
             fault_of=lambda answer: self._fault_of(client, answer),
-            servers=self._servers,
-            procedures=self._procedures,
+            servers=self.servers,
+            procedures=self.procedures,
         )
 
     def _acquisition(self, client: Client, info: LicenseInfo) -> AcquireLicense:
@@ -212,8 +197,8 @@ class Licensing:
             device_id=client.device_id,
             device_name=info.device_name,
             user_name=info.user_name,
-            product=self._product,
-            product_version=self._product_version,
+            product=self.settings.product,
+            product_version=self.settings.product_version,
             trace_id=client.trace_id,
         )
 
@@ -234,14 +219,15 @@ class Licensing:
         if issued.token == evidence.info.token:
             return claims
         new = NewLicense(token=issued.token, issuer_certificate=issued.issuer_certificate)
-        pushed = events.LicensePushed(
-            **_of(client),
+        pushed = copied(
+            events.LicensePushed,
+            client,
             license_id=claims.license_id,
             kind=claims.kind,
             issuer=claims.issuer,
             lender=issued.lender,
         )
-        self._do(Tell(client.peer, new), pushed)
+        self.procedures.do(Tell(client.peer, new), pushed)
         stored = yield from client.inbox.hear(LicenseStored)
         if stored.license_id != claims.license_id:
             detail = "the device stored another license than the one pushed"
@@ -251,8 +237,8 @@ class Licensing:
     # --- the end of the phase -----------------------------------------------------------------
 
     def _let_in(self, client: Client, claims: Claims, notice: str = "") -> None:
-        accepted = events.LicenseAccepted(
-            **_of(client), kind=claims.kind, expires_at=claims.expires_at
+        accepted = copied(
+            events.LicenseAccepted, client, kind=claims.kind, expires_at=claims.expires_at
         )
         license = AcceptedLicense(claims.kind, claims.issuer, claims.product_version)
         self._accept(client, license, claims.expires_at, notice, accepted)
@@ -269,17 +255,19 @@ class Licensing:
         notice = f"the license could not be renewed and will expire: {why}; trace {client.trace_id}"
         self._let_in(client, held, notice)
         expires_at = held.expires_at
-        self._do(events.RenewalFailed(**_of(client), expires_at=expires_at, detail=notice))
+        self.procedures.do(
+            copied(events.RenewalFailed, client, expires_at=expires_at, detail=notice)
+        )
 
     def _let_in_under_grace(self, client: Client, verdict: Verdict[LicenseIssued]) -> None:
-        now = self._procedures.now
-        ends_at = self._grace.left_until(now)
+        now = self.procedures.now
+        ends_at = self.grace.left_until(now)
         left = -(-(ends_at - int(now)) // limits.DAY_SECONDS)
         notice = (
-            f"{_no_server(verdict)}; {self._name} lets every device in for"
+            f"{_no_server(verdict)}; {self.name} lets every device in for"
             f" {left} more days, and none without a license afterwards"
         )
-        used = events.GraceUsed(**_of(client), expires_at=ends_at)
+        used = copied(events.GraceUsed, client, expires_at=ends_at)
         self._accept(client, AcceptedLicense(LicenseKind.GRACE), ends_at, notice, used)
 
     def _accept(
@@ -294,15 +282,15 @@ class Licensing:
         accepted = LicenseAccepted(
             kind=license.kind, expires_at=expires_at, notice=notice[:DETAIL_CHARACTERS]
         )
-        begun = self._grace.on_connection_accepted(self._procedures.now)
-        self._do(*begun, Tell(client.peer, accepted), event)
+        begun = self.grace.on_connection_accepted(self.procedures.now)
+        self.procedures.do(*begun, Tell(client.peer, accepted), event)
 
     def _no_server_left(
         self, client: Client, evidence: Evidence, verdict: Verdict[LicenseIssued]
     ) -> Refusal:
         detail = (
             f"this device needs a license server: {evidence.holding}, {_no_server(verdict)}, and"
-            f" {self._name} has no grace period any more; ask the administrator to start a"
+            f" {self.name} has no grace period any more; ask the administrator to start a"
             f" license server, then connect again; trace {client.trace_id}"
         )
         wait = verdict.refusal.retry_after_seconds if verdict.refusal else 0
@@ -311,8 +299,8 @@ class Licensing:
     def _refuse(self, client: Client, refusal: Refusal) -> None:
         code, detail = refusal.code, refusal.detail
         refused = REFUSALS.get(code, events.DeviceRefused)
-        self._do(
-            refused(**_of(client), code=code, detail=detail),
+        self.procedures.do(
+            copied(refused, client, code=code, detail=detail),
             Close(client.peer, code, detail, client.trace_id, refusal.retry_seconds),
         )
 
@@ -327,15 +315,6 @@ def _renewal(client: Client, info: LicenseInfo, held: Claims) -> RenewLicense:
         product_version=held.product_version,
         trace_id=client.trace_id,
     )
-
-
-class _Fields(TypedDict):
-    trace_id: str
-    device_id: bytes
-
-
-def _of(client: Client) -> _Fields:
-    return {"trace_id": client.trace_id, "device_id": client.device_id}
 
 
 def _refused_by_server(

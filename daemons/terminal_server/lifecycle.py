@@ -7,9 +7,11 @@ for it, its first client is lost, its program ends before its start was reported
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TypedDict
+
+import msgspec
 
 from daemons import events
+from daemons.copied import copied
 from daemons.effects import (
     Attach,
     Close,
@@ -36,26 +38,14 @@ from tsproto.messages import LogonAccepted, LogonRequest, SessionEnded
 COOKIE_BYTES = 32  # a random secret of full strength; [MS-RDPBCGR] has 16
 
 
-class Lifecycle:
-    def __init__(
-        self,
-        name: str,
-        *,
-        table: SessionTable,
-        ids: SessionIds,
-        directory: DirectoryLink,
-        procedures: Procedures,
-        rng: Randomness,
-        sessions_max: int,
-    ) -> None:
-        self.table = table
-        self._name = name
-        self._ids = ids
-        self._directory = directory
-        self._procedures = procedures
-        self._do = procedures.do
-        self._rng = rng
-        self._sessions_max = sessions_max
+class Lifecycle(msgspec.Struct, eq=False):
+    name: str
+    table: SessionTable
+    ids: SessionIds
+    directory: DirectoryLink
+    procedures: Procedures
+    rng: Randomness
+    sessions_max: int
 
     def on_start(
         self, records: Sequence[SessionRecord], running: Collection[int], now: float
@@ -71,7 +61,7 @@ class Lifecycle:
         if kept or ended:
             effects.append(Persist(put=tuple(s.record() for s in kept), delete=ended))
         for session in kept:
-            effects.append(events.SessionKept(**_of(session)))
+            effects.append(copied(events.SessionKept, session))
         for record in ended:
             effects.append(events.SessionLost(session_id=record.session_id))
         for session_id in sorted(running):
@@ -86,31 +76,30 @@ class Lifecycle:
         self, client: Client, request: LogonRequest, *, system_user: str, placement: int
     ) -> Session:
         """Begin a session; raises Refusal when there are `sessions_max`."""
-        if len(self.table) >= self._sessions_max:
-            self._do(*self._directory.remove(0, placement, request.user_name))
+        if len(self.table) >= self.sessions_max:
+            self.procedures.do(*self.directory.remove(0, placement, request.user_name))
             raise Refusal(
                 ErrorCode.TOO_MANY_SESSIONS,
-                f"{self._name} has {self._sessions_max} sessions, as many as it may; try"
+                f"{self.name} has {self.sessions_max} sessions, as many as it may; try"
                 f" another terminal server, or later; trace {client.trace_id}",
             )
-        session_id, reserved = self._ids.take()
-        now = self._procedures.now
-        session = Session(
+        session_id, reserved = self.ids.take()
+        now = self.procedures.now
+        session = copied(
+            Session,
+            request,
             session_id=session_id,
-            user_name=request.user_name,
             system_user=system_user,
-            application=request.application,
-            command=request.command,
             created_at=int(now),
             placement=placement,
-            columns=request.columns,
-            rows=request.rows,
             started=Promise(),
         )
         self.table.add(session)
         # The procedure is the session's: its first client may be lost before it has started.
         starting = self._started(session, request.terminal)
-        self._do(*reserved, *self._procedures.start(("session", session_id), starting, now))
+        self.procedures.do(
+            *reserved, *self.procedures.start(("session", session_id), starting, now)
+        )
         return session
 
     def show(self, client: Client, session: Session) -> Procedure[bool]:
@@ -125,7 +114,7 @@ class Lifecycle:
             if isinstance(started, ProgramFailed):
                 raise Refusal(started.code, f"{started.detail}; trace {client.trace_id}")
             if isinstance(started, SessionEnded):
-                self._do(*_ended(client, started.exit_status))
+                self.procedures.do(*_ended(client, started.exit_status))
                 return False
         self._attach(client, session, fresh=session.is_starting)
         return True
@@ -133,17 +122,7 @@ class Lifecycle:
     def _started(self, session: Session, terminal: str) -> Procedure[None]:
         """Start the session's program, then go on with the clients that wait for it."""
         started = yield from start_program(
-            lambda ticket: StartProgram(
-                session_id=session.session_id,
-                user_name=session.user_name,
-                system_user=session.system_user,
-                application=session.application,
-                command=session.command,
-                columns=session.columns,
-                rows=session.rows,
-                terminal=terminal,
-                ticket=ticket,
-            )
+            lambda ticket: copied(StartProgram, session, terminal=terminal, ticket=ticket)
         )
         promise, session.started = session.started, None
         assert promise is not None
@@ -152,25 +131,25 @@ class Lifecycle:
             outcome = SessionEnded(exit_status=session.exit_status)
         match outcome:
             case ProgramFailed():
-                self._do(*self._forget(session))
-                self._do(events.SessionNotStarted(**_of(session), detail=outcome.detail))
+                self.procedures.do(*self._forget(session))
+                self.procedures.do(copied(events.SessionNotStarted, session, detail=outcome.detail))
             case SessionEnded():
-                self._do(*self._forget(session))
+                self.procedures.do(*self._forget(session))
                 status = outcome.exit_status
-                self._do(events.SessionEnded(**_of(session), exit_status=status))
+                self.procedures.do(copied(events.SessionEnded, session, exit_status=status))
             case _:
-                self._do(events.SessionStarted(**_of(session), pid=outcome.pid))
+                self.procedures.do(copied(events.SessionStarted, session, pid=outcome.pid))
                 if not promise.is_awaited:
-                    self._do(*self._started_unseen(session))
-        now = self._procedures.now
-        self._do(*self._procedures.settle(promise, outcome, now))
+                    self.procedures.do(*self._started_unseen(session))
+        now = self.procedures.now
+        self.procedures.do(*self.procedures.settle(promise, outcome, now))
 
     def _started_unseen(self, session: Session) -> list[Effect]:
         """Its client was lost meanwhile: the user finds it at the next logon.
 
         Its output was held for a client that never comes: Detach lets the program go on.
         """
-        self.table.disconnect(session, self._procedures.now)
+        self.table.disconnect(session, self.procedures.now)
         if not session.is_shared:
             return self._log_off(session)
         return [Detach(session.session_id), *self._changed(session)]
@@ -178,26 +157,21 @@ class Lifecycle:
     def _forget(self, session: Session) -> list[Effect]:
         """It came to nothing, and so did its placement."""
         self.table.remove(session)
-        return self._directory.remove(0, session.placement, session.user_name)
+        return self.directory.remove(0, session.placement, session.user_name)
 
     def _attach(self, client: Client, session: Session, *, fresh: bool) -> None:
         if session.viewer is not None:
-            self._do(*_sent_away(session, session.viewer))
-        cookie = self._rng.randbytes(COOKIE_BYTES) if session.is_shared else b""
+            self.procedures.do(*_sent_away(session, session.viewer))
+        cookie = self.rng.randbytes(COOKIE_BYTES) if session.is_shared else b""
         self.table.show(session, client, cookie)
-        accepted = LogonAccepted(
-            host=self._name,
-            session_id=session.session_id,
-            user_name=session.user_name,
-            reattached=not fresh,
-            created_at=session.created_at,
-            cookie=cookie,
+        accepted = copied(
+            LogonAccepted, session, host=self.name, reattached=not fresh, cookie=cookie
         )
-        self._do(
+        self.procedures.do(
             *(self._changed(session) if session.is_shared else []),
             Tell(client.peer, accepted),
             Attach(client.peer, session.session_id, client.columns, client.rows, fresh),
-            events.SessionShown(**_of(session), trace_id=client.trace_id, fresh=fresh),
+            copied(events.SessionShown, session, trace_id=client.trace_id, fresh=fresh),
         )
 
     # --- while it is shown --------------------------------------------------------------------
@@ -211,7 +185,7 @@ class Lifecycle:
         self.table.disconnect(session, now)
         if not session.is_shared:
             return detached + self._log_off(session)
-        return [*detached, *self._changed(session), events.SessionDisconnected(**_of(session))]
+        return [*detached, *self._changed(session), copied(events.SessionDisconnected, session)]
 
     def log_off(self, session: Session) -> list[Effect]:
         """End the session's programs; the client that shows it learns of the end."""
@@ -234,26 +208,17 @@ class Lifecycle:
         self.table.remove(session)
         if session.is_shared:
             effects.append(Persist(delete=(session.record(),)))
-            effects += self._directory.remove(session_id, session.placement, session.user_name)
-        return [*effects, events.SessionEnded(**_of(session), exit_status=exit_status)]
+            effects += self.directory.remove(session_id, session.placement, session.user_name)
+        return [*effects, copied(events.SessionEnded, session, exit_status=exit_status)]
 
     def _log_off(self, session: Session) -> list[Effect]:
         self.table.log_off(session)
-        told = self._directory.update(session) if session.is_shared else []
-        logged_off = events.SessionLoggedOff(**_of(session))
+        told = self.directory.update(session) if session.is_shared else []
+        logged_off = copied(events.SessionLoggedOff, session)
         return [*told, EndProgram(session.session_id), logged_off]
 
     def _changed(self, session: Session) -> list[Effect]:
-        return [Persist(put=(session.record(),)), *self._directory.update(session)]
-
-
-class _Fields(TypedDict):
-    session_id: int
-    user_name: str
-
-
-def _of(session: Session) -> _Fields:
-    return {"session_id": session.session_id, "user_name": session.user_name}
+        return [Persist(put=(session.record(),)), *self.directory.update(session)]
 
 
 def _sent_away(session: Session, viewer: Client) -> list[Effect]:

@@ -41,24 +41,14 @@ class WrongPassword(Refusal):
     """The one refusal that uses up an attempt."""
 
 
-class Logon:
+class Logon(msgspec.Struct, eq=False, kw_only=True):
     """What the logon phases of all clients share."""
 
-    def __init__(
-        self,
-        *,
-        procedures: Procedures,
-        directory: DirectoryLink,
-        lifecycle: Lifecycle,
-        destinations: Destinations,
-        validations: Validations,
-    ) -> None:
-        self._procedures = procedures
-        self._do = procedures.do
-        self._directory = directory
-        self._lifecycle = lifecycle
-        self._destinations = destinations
-        self._validations = validations
+    procedures: Procedures
+    directory: DirectoryLink
+    lifecycle: Lifecycle
+    destinations: Destinations
+    validations: Validations
 
     def log_on(self, client: Client) -> Procedure[None]:
         """Until the client shows a session, was redirected, or was sent away."""
@@ -70,9 +60,9 @@ class Logon:
                 found = yield from self._find(client, request)
                 if isinstance(found, SessionPlaced):
                     self._redirect(client, found)
-                elif (yield from self._lifecycle.show(client, found)):
-                    now = self._procedures.now
-                    self._do(*self._validations.on_logon(client, found.user_name, now))
+                elif (yield from self.lifecycle.show(client, found)):
+                    now = self.procedures.now
+                    self.procedures.do(*self.validations.on_logon(client, found.user_name, now))
                 return
             except Refusal as refusal:
                 attempts_left -= isinstance(refusal, WrongPassword)
@@ -84,7 +74,7 @@ class Logon:
         detail = (
             f"too many logons failed on this connection; connect again; trace {client.trace_id}"
         )
-        self._do(Close(client.peer, ErrorCode.TOO_MANY_ATTEMPTS, detail, client.trace_id))
+        self.procedures.do(Close(client.peer, ErrorCode.TOO_MANY_ATTEMPTS, detail, client.trace_id))
 
     def _find(self, client: Client, request: LogonRequest) -> Procedure[SessionPlaced | Session]:
         """Prove the user, and find their session."""
@@ -108,7 +98,7 @@ class Logon:
         if not verified.accepted:
             detail = f"user name or password is wrong; trace {client.trace_id}"
             raise WrongPassword(ErrorCode.LOGON_FAILED, detail)
-        return (yield from self._destinations.find(client, request, verified.system_user))
+        return (yield from self.destinations.find(client, request, verified.system_user))
 
     def _by_ticket(
         self, client: Client, request: LogonRequest
@@ -119,7 +109,7 @@ class Logon:
         redeem = RedeemTicket(
             ticket=request.credential, device_id=client.device_id, user_name=request.user_name
         )
-        redeemed = yield from self._directory.ask(redeem, TicketRedeemed, limits.REQUEST_SECONDS)
+        redeemed = yield from self.directory.ask(redeem, TicketRedeemed, limits.REQUEST_SECONDS)
         if not isinstance(redeemed, TicketRedeemed):
             raise _ticket_invalid(client, redeemed.code.name)
         here = msgspec.structs.replace(
@@ -130,7 +120,7 @@ class Logon:
             unreachable_host="",
         )
         system_user = yield from self._system_user_of(client, here.user_name)
-        return (yield from self._destinations.find(client, here, system_user, redeemed))
+        return (yield from self.destinations.find(client, here, system_user, redeemed))
 
     def _by_cookie(self, client: Client, request: LogonRequest) -> Procedure[Session]:
         """The cookie of an earlier connection, good for the session that it was given for."""
@@ -143,7 +133,7 @@ class Logon:
         return session
 
     def _session_of_cookie(self, client: Client, request: LogonRequest) -> Session | None:
-        session = self._lifecycle.table.get(request.session_id)
+        session = self.lifecycle.table.get(request.session_id)
         if session is None or not session.accepts_cookie(
             request.credential, request.user_name, client.device_id
         ):
@@ -172,7 +162,7 @@ class Logon:
         redirected = events.LogonRedirected(
             trace_id=client.trace_id, server=placed.host, session_id=placed.session_id
         )
-        self._do(Tell(client.peer, redirect), redirected)
+        self.procedures.do(Tell(client.peer, redirect), redirected)
 
     def _refuse(
         self, client: Client, request: LogonRequest, refusal: Refusal, attempts_left: int
@@ -190,7 +180,7 @@ class Logon:
             code=refusal.code,
             detail=refusal.why,
         )
-        self._do(Tell(client.peer, refused), event)
+        self.procedures.do(Tell(client.peer, refused), event)
 
 
 def _ticket_invalid(client: Client, why: str) -> Refusal:

@@ -5,20 +5,15 @@ A session that runs one command has no record: it ends with its connection, and 
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from daemons.effects import Record
 from tsproto.messages import SessionState
 
 
-class ServerRecord(Record, frozen=True, kw_only=True):
+class ServerRecord(Record, table="host", key=("name",)):
     """One row. `grace_started_at` is Unix seconds, 0 before the first accepted connection;
     `grace_over` is set by the first full token, or when its days were seen to be over. Session
     ids below `next_session_id` were given out, or never will be.
     """
-
-    table: ClassVar[str] = "host"
-    key: ClassVar[tuple[str, ...]] = ("name",)
 
     name: str
     grace_started_at: int = 0
@@ -26,12 +21,9 @@ class ServerRecord(Record, frozen=True, kw_only=True):
     next_session_id: int = 1
 
 
-class SessionRecord(Record, frozen=True, kw_only=True):
+class SessionRecord(Record, table="sessions", key=("session_id",)):
     """A session on a PTY. Of the reconnect cookie only its SHA-256 is kept, with the device that
     was attached last and alone may use it."""
-
-    table: ClassVar[str] = "sessions"
-    key: ClassVar[tuple[str, ...]] = ("session_id",)
 
     session_id: int
     user_name: str

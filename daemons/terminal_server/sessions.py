@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from daemons.copied import copied
 from daemons.effects import Peer, ProgramFailed, ProgramStarted
 from daemons.procedures import Promise
 from daemons.terminal_server.client import Client
@@ -91,41 +92,15 @@ class Session(msgspec.Struct, kw_only=True, eq=False):
         return is_owner and is_last and not self.is_ending and not self.is_starting
 
     def record(self) -> SessionRecord:
-        return SessionRecord(
-            session_id=self.session_id,
-            user_name=self.user_name,
-            system_user=self.system_user,
-            application=self.application,
-            state=self.state,
-            created_at=self.created_at,
-            disconnected_at=self.disconnected_at,
-            placement=self.placement,
-            columns=self.columns,
-            rows=self.rows,
-            device_id=self.device_id,
-            device_name=self.device_name,
-            cookie_hash=self.cookie_hash,
-        )
+        return copied(SessionRecord, self)
 
     def row(self, server: str) -> SessionRow:
-        return SessionRow(
-            host=server,
-            session_id=self.session_id,
-            user_name=self.user_name,
-            application=self.application,
-            state=self.state,
-            created_at=self.created_at,
-            disconnected_at=self.disconnected_at,
-            placement=self.placement,
-            columns=self.columns,
-            rows=self.rows,
-            device_name=self.device_name,
-        )
+        return copied(SessionRow, self, host=server)
 
 
 def restored(record: SessionRecord, now: float) -> Session:
     """A session that the keeper kept while the daemon was away: no client shows it any more."""
-    session = msgspec.convert(record, Session, from_attributes=True)
+    session = copied(Session, record)
     if session.state is not SessionState.DISCONNECTED or not session.disconnected_at:
         session.disconnect(now)
     return session

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tests.integration.listener import listen
 from tsproto import limits
 from tsproto.codec import FrameReader, decode_message, encode
 from tsproto.errors import ErrorCode
@@ -22,7 +23,6 @@ from tsproto.messages import (
 from tsproto.transport import (
     Listener,
     dial,
-    listen,
 )
 from tsproto.transport.link import Link
 

@@ -13,7 +13,7 @@ from daemons.store.sqlite import SqliteStore
 ENTRIES_MAX = 100_000  # it ends by itself should nobody kill it
 
 
-class Entry(Record, frozen=True, kw_only=True):
+class Entry(Record):
     table: ClassVar[str] = "entries"
     key: ClassVar[tuple[str, ...]] = ("number",)
 

@@ -38,7 +38,7 @@ TERMINAL_SERVER = LocalIdentity(role=Role.TERMINAL_SERVER, name="ts1", farm="nor
 Reply = Callable[[Caller, Message], list[Effect]]
 
 
-class Row(Record, frozen=True, kw_only=True):
+class Row(Record):
     table: ClassVar[str] = "rows"
     key: ClassVar[tuple[str, ...]] = ("number",)
 

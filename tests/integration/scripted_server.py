@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.integration.listener import listen
 from tsproto import certificates, identity, transport
 from tsproto.connection import Event, Opened, Received, SessionBytes
 from tsproto.errors import ErrorCode
@@ -92,7 +93,7 @@ class ScriptedServer:
         if tls:
             der = certificates.certificate_der(files[0].read_bytes())
             self.certificate = identity.fingerprint(der)
-        self._listener = await transport.listen(
+        self._listener = await listen(
             "127.0.0.1",
             port,
             self,

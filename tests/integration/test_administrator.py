@@ -8,6 +8,7 @@ import pytest
 
 from clients.administrator import Administrator, Daemon
 from clients.logon.steps import Host
+from tests.integration.listener import listen
 from tests.integration.scripted_server import Farm
 from tsproto import transport
 from tsproto.connection import Event, Received
@@ -63,7 +64,7 @@ class ScriptedDaemon:
         self._name = name
 
     async def __aenter__(self) -> Daemon:
-        self._listener = await transport.listen(
+        self._listener = await listen(
             "127.0.0.1",
             0,
             self,

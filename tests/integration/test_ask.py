@@ -9,6 +9,7 @@ import pytest
 
 from clients.ask import AskFailed, asking
 from clients.logon.steps import Host
+from tests.integration.listener import listen
 from tests.integration.scripted_server import Farm
 from tsproto import limits, transport
 from tsproto.connection import Event, Received
@@ -68,7 +69,7 @@ class Scene:
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     farm, server = Farm(tmp_path / "pki"), Answering()
-    listener = await transport.listen(
+    listener = await listen(
         "127.0.0.1",
         0,
         server,

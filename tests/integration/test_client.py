@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from clients.client import Client
-from clients.device import Device
+from clients.device import Device, held_licenses
 from clients.files import DeviceStoreError
 from clients.logon.steps import Attached, Finished, Host, Outcome, Plan
 from clients.trust import Dialler, FarmDialler, Stranger, UntrustedFarm
@@ -250,7 +250,7 @@ async def test_the_device_signs_the_certificate_it_saw_and_keeps_what_is_pushed(
     server.push = lambda info: NewLicense(token=pushed, issuer_certificate=b"der")
     person = Person()
     await disconnected(client(device, person, server, authority=farm.authority), person)
-    [held] = device.licenses()
+    [held] = held_licenses(device.folder)
     assert held.token == pushed
     [stored] = server.received
     assert getattr(stored, "license_id", None) == held.claims.license_id

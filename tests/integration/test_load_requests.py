@@ -24,7 +24,8 @@ from clients.load.pacing import Driver
 from clients.load.processes.assignment import Assignment, Farm
 from clients.load.scenario import Act, Closed, Drives, Journey, Scenario
 from clients.logon.steps import Host
-from tsproto import limits, transport
+from tests.integration.listener import listen
+from tsproto import limits
 from tsproto.connection import Event, Received
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import AcquireLicense, LicenseIssued, LicenseKind, Refused, Role
@@ -127,7 +128,7 @@ class LicenseServer:
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[int]:
-        listener = await transport.listen(
+        listener = await listen(
             HOST, 0, self, role=Role.LICENSE_SERVER, name="license-a", farm="lab", tls=None
         )
         try:

@@ -25,6 +25,7 @@ from tests.integration.both_ends import (
     listening,
 )
 from tests.integration.farm import Farm, Recorder
+from tests.integration.listener import listen
 from tsproto import certificates, identity, limits
 from tsproto.codec import FrameReader, decode_message, encode
 from tsproto.connection import Answered, Closed, Event, Opened, SessionBytes
@@ -45,7 +46,6 @@ from tsproto.transport import (
     PlainRefused,
     client_tls_unverified,
     dial,
-    listen,
 )
 from tsproto.transport.link import Link
 

@@ -33,7 +33,7 @@ ASK = Ask(DIRECTORY, JOIN, 5, 5.0)
 Reply = Callable[[Caller, Message], list[Effect]]
 
 
-class Row(Record, frozen=True, kw_only=True):
+class Row(Record):
     table: ClassVar[str] = "rows"
     key: ClassVar[tuple[str, ...]] = ("number",)
 

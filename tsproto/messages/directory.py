@@ -180,11 +180,7 @@ class RedeemTicket(Message, tag=57, kw_only=True):
     device_id: DeviceId  # the device that has proved its key here
     user_name: UserName  # who the client says logs on
 
-    example = {
-        "ticket": examples.TICKET,
-        "device_id": examples.DEVICE_ID,
-        "user_name": "user1",
-    }
+    example = {"ticket": examples.TICKET, "device_id": examples.DEVICE_ID, "user_name": "user1"}
 
 
 class TicketRedeemed(Message, tag=58, kw_only=True):

@@ -50,8 +50,7 @@ DeviceName: TypeAlias = Annotated[
     ),
 ]
 DeviceId: TypeAlias = Annotated[
-    bytes,
-    Meta(min_length=32, max_length=32, description="SHA-256 of the device's public key"),
+    bytes, Meta(min_length=32, max_length=32, description="SHA-256 of the device's public key")
 ]
 Id16: TypeAlias = Annotated[bytes, Meta(min_length=16, max_length=16, description="random id")]
 OptionalId16: TypeAlias = Annotated[bytes, Meta(max_length=16, description="an id, or empty")]

@@ -20,6 +20,15 @@ class Role(IntEnum):
     SESSION_DIRECTORY = 4
     ADMINISTRATOR = 5
 
+    @property
+    def noun(self) -> str:
+        return self.name.lower().replace("_", " ")
+
+    @property
+    def words(self) -> str:
+        """The role as a person reads it, as in "a terminal server"."""
+        return f"{'an' if self is Role.ADMINISTRATOR else 'a'} {self.noun}"
+
 
 class LinkState(Enum):
     """How far a connection is. A client's goes OPENING, LICENSING, LOGON, SESSION; every other one
@@ -50,15 +59,7 @@ TERMINAL_SERVER = frozenset({Role.TERMINAL_SERVER})
 LICENSE_SERVER = frozenset({Role.LICENSE_SERVER})
 SESSION_DIRECTORY = frozenset({Role.SESSION_DIRECTORY})
 ADMINISTRATOR = frozenset({Role.ADMINISTRATOR})
-OPENED = frozenset(
-    {
-        LinkState.SERVICE,
-        LinkState.LICENSING,
-        LinkState.LOGON,
-        LinkState.SESSION,
-        LinkState.LEAVING,
-    }
-)
+OPENED = frozenset(LinkState) - {LinkState.OPENING, LinkState.CLOSED}
 
 
 class Entry(msgspec.Struct, frozen=True):

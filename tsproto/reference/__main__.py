@@ -7,10 +7,7 @@ from pathlib import Path
 from tsproto.reference import dissector, document
 
 FOLDER = Path(__file__).parent.parent
-DERIVED = {
-    FOLDER / "PROTOCOL.md": document.render,
-    FOLDER / "tsfarm.lua": dissector.render,
-}
+DERIVED = {FOLDER / "PROTOCOL.md": document.render, FOLDER / "tsfarm.lua": dissector.render}
 
 
 def main() -> None:

@@ -22,12 +22,7 @@ from tsproto.reference.shapes import ENUMERATIONS, ROWS, meaning, parts
 TEMPLATE = Path(__file__).with_name("dissector.lua.in")
 PORTS = (limits.TERMINAL_PORT, limits.LICENSE_PORT, limits.DIRECTORY_PORT)
 MAGIC = discovery.Query.__struct_defaults__[0]
-CONSTRUCTORS: dict[object, str] = {
-    str: "text",
-    bytes: "bytes",
-    bool: "boolean",
-    int: "integer",
-}
+CONSTRUCTORS: dict[object, str] = {str: "text", bytes: "bytes", bool: "boolean", int: "integer"}
 
 
 def render() -> str:

@@ -13,7 +13,7 @@ from tsproto.discovery import Answer, Query
 from tsproto.errors import ErrorCode
 from tsproto.license_token import Claims
 from tsproto.messages import TABLE, Entry, Kind, LinkState, Message, Role, number_of
-from tsproto.reference.markdown import docstring, role_name, table, words
+from tsproto.reference.markdown import docstring, table, words
 from tsproto.reference.shapes import ROWS, comments, fields
 from tsproto.reference.worked import example
 from tsproto.requirements import CHAPTERS
@@ -21,10 +21,7 @@ from tsproto.requirements import CHAPTERS
 _BY_NAME = {found.__name__: found for found in TABLE.values()}
 _ARRAYS: list[type[msgspec.Struct]] = [*ROWS, Query, Answer, Claims]
 _STRUCTS = {found.__name__: found for found in _ARRAYS}
-ROLE_WORDS = {
-    messages.EVERYBODY: "everybody",
-    messages.DAEMONS: "every daemon",
-}
+ROLE_WORDS = {messages.EVERYBODY: "everybody", messages.DAEMONS: "every daemon"}
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -92,7 +89,7 @@ def _receivers(entry: Entry) -> str:
 
 
 def roles(found: frozenset[Role]) -> str:
-    return ROLE_WORDS.get(found) or words([*map(role_name, sorted(found))], "or")
+    return ROLE_WORDS.get(found) or words([role.noun for role in sorted(found)], "or")
 
 
 def _states(states: frozenset[LinkState]) -> str:

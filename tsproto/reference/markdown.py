@@ -5,8 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
 
-from tsproto.messages import Role
-
 BYTES_IN_LINE = 16
 # Longer values of an example are cut: tokens and certificates are shown whole elsewhere.
 BYTES_SHOWN = 80
@@ -35,10 +33,6 @@ def _lines(data: bytes, meaning: str) -> Iterator[tuple[str, str]]:
         yield shown[start : start + BYTES_IN_LINE].hex(" "), "" if start else meaning
     if len(shown) < len(data):
         yield f"... {len(data) - len(shown)} more", ""
-
-
-def role_name(role: Role) -> str:
-    return role.name.lower().replace("_", " ")
 
 
 def words(names: Sequence[str], last: str = "and") -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import inspect
-import re
 from collections.abc import Iterator
 from enum import Enum, IntEnum
+from itertools import takewhile
+from textwrap import dedent
 from typing import Annotated, Literal, get_args, get_origin
 
 import msgspec
@@ -21,21 +23,16 @@ from tsproto.reference.markdown import table
 NAMED_TYPES = {
     name: found for name, found in vars(messages).items() if get_origin(found) is Annotated
 }
+_CLASSES = [found for found in vars(messages).values() if isinstance(found, type)]
 ENUMERATIONS: list[type[IntEnum]] = [
-    *(
-        found
-        for found in vars(messages).values()
-        if isinstance(found, type) and issubclass(found, IntEnum) and found is not IntEnum
-    ),
+    *(found for found in _CLASSES if issubclass(found, IntEnum) and found is not IntEnum),
     Scope,
 ]
+_STRUCTS = [found for found in _CLASSES if issubclass(found, msgspec.Struct)]
 ROWS = [
     found
-    for found in vars(messages).values()
-    if isinstance(found, type)
-    and issubclass(found, msgspec.Struct)
-    and found.__struct_config__.array_like
-    and not issubclass(found, Message)
+    for found in _STRUCTS
+    if found.__struct_config__.array_like and not issubclass(found, Message)
 ]
 TYPE_WORDS: dict[object, str] = {int: "integer", str: "text", bytes: "bytes", bool: "boolean"}
 UNITS: dict[object, str] = {str: " characters", bytes: " bytes", list: " rows"}
@@ -71,18 +68,19 @@ def _comments_of(struct: type[msgspec.Struct]) -> dict[str, str]:
 
 
 def comments(source: str) -> dict[str, str]:
-    """What the source says of each name that it declares: the comment behind the declaration, or
-    the one above it."""
+    """What the source of a class or module says of each name that it declares: the comment behind
+    the declaration, or the one above it. What a function declares within is no part of it."""
+    source = dedent(source)
+    lines = source.splitlines()
+    body = ast.parse(source).body
     said: dict[str, str] = {}
-    above: list[str] = []
-    for line in source.splitlines():
-        code, _, comment = (part.strip() for part in line.partition("#"))
-        if not code:
-            above = [*above, comment] if comment else []
-            continue
-        if declared := re.match(r"(\w+)(: | = )", code):
-            said[declared[1]] = " ".join([*above, comment]).strip()
-        above = []
+    for node in body[0].body if body and isinstance(body[0], ast.ClassDef) else body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            above = [*takewhile(lambda line: line.strip()[:1] == "#", lines[node.lineno - 2 :: -1])]
+            behind = lines[(node.end_lineno or node.lineno) - 1][node.end_col_offset :]
+            parts = [line.strip().removeprefix("#").strip() for line in [*above[::-1], behind]]
+            said[ast.unparse(target)] = " ".join(filter(None, parts))
     return said
 
 

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from tsproto import messages
 from tsproto.lawful import have_business
 from tsproto.messages import TABLE, Goodbye, Hello, LinkState, Role, Welcome
-from tsproto.reference.markdown import role_name, table
+from tsproto.reference.markdown import table
 
 # Where a connection begins and ends, in a Mermaid diagram.
 NOWHERE = "[*]"
-
-
-class Transition(msgspec.Struct, frozen=True):
-    before: str
-    event: str
-    after: str
 
 
 def connection(dialler: str) -> str:
@@ -26,16 +18,16 @@ def connection(dialler: str) -> str:
     `client` or `other`."""
     opened = LinkState.LICENSING if dialler == "client" else LinkState.SERVICE
     transitions = list(_transitions(opened))
-    lines = [(_place(t.before), t.event, _place(t.after)) for t in transitions]
-    drawn = [f"    {t.before} --> {t.after} : {t.event}" for t in transitions]
+    lines = [[cell.replace(NOWHERE, "(none)") for cell in line] for line in transitions]
+    drawn = [f"    {before} --> {after} : {event}" for before, event, after in transitions]
     diagram = "\n".join(["```mermaid", "stateDiagram-v2", *drawn, "```"])
     return f"{table(('state', 'event', 'next state'), lines)}\n\n{diagram}"
 
 
-def _transitions(opened: LinkState) -> Iterator[Transition]:
-    """`opened` is the state that Welcome leads to."""
-    yield Transition(NOWHERE, f"TCP and TLS stand, {Hello.__name__} follows", "OPENING")
-    yield Transition("OPENING", Welcome.__name__, opened.name)
+def _transitions(opened: LinkState) -> Iterator[tuple[str, str, str]]:
+    """State, event and next state; `opened` is the state that Welcome leads to."""
+    yield NOWHERE, f"TCP and TLS stand, {Hello.__name__} follows", "OPENING"
+    yield "OPENING", Welcome.__name__, opened.name
     reached = {LinkState.OPENING, opened}
     for message in TABLE.values():
         then = message.entry.then
@@ -43,20 +35,16 @@ def _transitions(opened: LinkState) -> Iterator[Transition]:
             continue
         for state in (state for state in LinkState if state in message.entry.states):
             reached.add(then)
-            yield Transition(state.name, message.__name__, then.name)
+            yield state.name, message.__name__, then.name
     for state in (state for state in LinkState if state in reached):
-        yield Transition(state.name, Goodbye.__name__, "CLOSED")
-    yield Transition("CLOSED", "nothing more", NOWHERE)
-
-
-def _place(state: str) -> str:
-    return "(none)" if state == NOWHERE else state
+        yield state.name, Goodbye.__name__, "CLOSED"
+    yield "CLOSED", "nothing more", NOWHERE
 
 
 def who_may_dial() -> str:
     """Which role may dial which."""
     lines = [
-        (role_name(dialler), ", ".join(map(role_name, listeners(dialler))) or "none")
+        (dialler.noun, ", ".join(role.noun for role in listeners(dialler)) or "none")
         for dialler in Role
     ]
     return table(("dials", "what it may dial"), lines)

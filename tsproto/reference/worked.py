@@ -100,23 +100,11 @@ def _array_header(length: int) -> bytes:
 
 
 def frame() -> str:
-    """One frame, drawn out byte by byte."""
-    data = codec.encode(ResizeSession(**ResizeSession.example))
-    meanings = [
-        "ext 32",
-        *("length of the body", "", "", f"= {len(data) - codec.HEADER.size}"),
-        "kind: message",
-        "array of 4",
-        "number: ResizeSession",
-        "request id: none",
-        *("columns: unsigned in 8 bits", "= 132"),
-        "rows: 43",
-    ]
-    offsets = " ".join(f"{offset:>2}" for offset in range(len(data)))
-    lines = [f"offset  {offsets}", f"bytes   {data.hex(' ')}", ""]
-    for offset, (byte, meaning) in enumerate(zip(data, meanings, strict=True)):
-        lines.append(f"{offset:>4}    {byte:02x}  {meaning}".rstrip())
-    return "```\n" + "\n".join(lines) + "\n```"
+    """One frame with the parts of its header."""
+    (header, _), *body = frame_parts(ResizeSession(**ResizeSession.example))
+    length = int.from_bytes(header[1:5], "big")
+    parts = [(header[:1], "ext 32"), (header[1:5], f"length of the body: {length}")]
+    return annotated([*parts, (header[5:], "kind 0: a message"), *body])
 
 
 def token(part: str) -> str:

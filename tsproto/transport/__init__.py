@@ -17,7 +17,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from tsproto import limits
-from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.errors import ErrorCode, PeerError, TsfarmError
 from tsproto.messages import LinkState, Role
 from tsproto.transport.error_text import refuses_our_certificate, words_of
 from tsproto.transport.handshakes import Handshakes
@@ -38,7 +38,6 @@ __all__ = [
     "daemon_tls",
     "dial",
     "is_loopback",
-    "listen",
     "server_tls",
 ]
 
@@ -47,15 +46,10 @@ BACKLOG = 4096  # a storm of clients waits here until it is accepted; Linux' som
 REFUSAL_RETRY_SECONDS = 5  # what a client is told that came to a full daemon
 
 
-class DialFailed(TsfarmError):
+class DialFailed(PeerError):
     """No link came about: UNREACHABLE when trying again can help; WRONG_ROLE when the certificate
     is not of the farm's authority, or not the expected one; NOT_PERMITTED for plain TCP, and for a
     source that is not this machine's."""
-
-    def __init__(self, code: ErrorCode, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
 
 
 class PlainRefused(TsfarmError):
@@ -173,46 +167,12 @@ class Listener:
             task.result()
 
 
-async def listen(
-    host: str,
-    port: int,
-    owner: LinkOwner,
-    *,
-    role: Role,
-    name: str,
-    farm: str,
-    tls: ssl.SSLContext | None,
-    plain_anywhere: bool = False,
-    connections_max: int = limits.CONNECTIONS_MAX,
-    connections_per_address_max: int = limits.CONNECTIONS_PER_ADDRESS_MAX,
-    handshakes_max: int = limits.HANDSHAKES_MAX,
-    handshakes_per_address_max: int = limits.HANDSHAKES_PER_ADDRESS_MAX,
-) -> Listener:
-    """Accept links on this address; `tls` comes from `server_tls`, None is plain TCP.
+def bind(host: str, port: int, local: LocalIdentity) -> socket.socket:
+    """A socket for a Listener. Clients may connect at once, and wait for it.
 
     Raises OSError when the address cannot be had, and PlainRefused for plain TCP on an address that
-    is not loopback, unless `plain_anywhere`.
+    is not loopback, unless the identity allows `plain_anywhere`.
     """
-    local = LocalIdentity(
-        role=role,
-        name=name,
-        farm=farm,
-        listen_tls=tls,
-        plain_anywhere=plain_anywhere,
-    )
-    return Listener(
-        bind(host, port, local),
-        owner,
-        local,
-        connections_max=connections_max,
-        connections_per_address_max=connections_per_address_max,
-        handshakes_max=handshakes_max,
-        handshakes_per_address_max=handshakes_per_address_max,
-    )
-
-
-def bind(host: str, port: int, local: LocalIdentity) -> socket.socket:
-    """A socket for a Listener. Clients may connect at once, and wait for it. Raises as `listen`."""
     if local.listen_tls is None and not local.plain_anywhere and not is_loopback(host):
         raise PlainRefused(f"{host} is no loopback address: listen with TLS, or allow plain TCP")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

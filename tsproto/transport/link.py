@@ -20,7 +20,6 @@ import msgspec
 from tsproto import identity, limits
 from tsproto.connection import Connection, Event
 from tsproto.errors import ErrorCode
-from tsproto.lawful import role_words
 from tsproto.messages import LinkState, Message, Role
 from tsproto.transport.error_text import refuses_our_certificate, words_of
 from tsproto.transport.tls import PLAIN_FINGERPRINT, FarmContext
@@ -256,8 +255,8 @@ class Link(asyncio.Protocol):
         wanted_name = self._expect_name or found.name
         if (found.role, found.name) != (wanted_role, wanted_name):
             self.certificate_fault = (
-                f"its certificate is of {role_words(found.role)} {found.name!r}, wanted was"
-                f" {role_words(wanted_role)} {wanted_name!r}"
+                f"its certificate is of {found.role.words} {found.name!r}, wanted was"
+                f" {wanted_role.words} {wanted_name!r}"
             )
         return found
 

@@ -106,7 +106,7 @@ def _uses_tickets_up_unasked(
 def _joins_without_reservations(
     self: Farm, caller: Caller, request: JoinFarm, now: float
 ) -> list[Effect]:
-    self._reservations.forget_server(caller.peer.name)
+    self.reservations.forget_server(caller.peer.name)
     return _join(self, caller, request, now)
 
 
@@ -123,7 +123,7 @@ def _gives_up_by_host_alone(self: Reservations, server: str, placement: int) -> 
 def _shows_news_at_once(self: Farm, peer: Peer, row: SessionRow) -> list[Effect]:
     server = self.joined_over(peer)
     if server is not None and server.state is ServerState.SYNCHRONIZING:
-        self._sessions.put(row)
+        self.sessions.put(row)
     return _update(self, peer, row)
 
 
@@ -147,7 +147,7 @@ def _fences_news_with_the_list(self: Farm, server: Server, session_id: int, plac
 
 def _listens_to_strangers(self: Farm, peer: Peer, row: SessionRow) -> list[Effect]:
     if self.joined_over(peer) is None:
-        self._sessions.put(row)
+        self.sessions.put(row)
     return _update(self, peer, row)
 
 

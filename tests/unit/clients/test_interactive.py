@@ -65,7 +65,7 @@ class ScriptedClient:
         self.changed.set()
 
 
-QUIET_SECONDS = 0.05
+SHOWN_SECONDS_MAX = 10.0  # a PTY delivers in its own time, on a busy machine late
 
 
 class Seat:
@@ -86,13 +86,15 @@ class Seat:
     def type(self, keys: bytes) -> None:
         os.write(self.person, keys)
 
-    def shown(self) -> bytes:
-        """What the terminal shows when it has been quiet for a moment: a PTY delivers in its own
-        time."""
+    def shown_until(self, end: bytes) -> bytes:
+        """What the terminal shows up to `end`, or all when that does not come in time."""
         data = b""
-        while select.select([self.person], [], [], QUIET_SECONDS)[0]:
+        while not data.endswith(end) and self._has_more():
             data += os.read(self.person, 65536)
         return data
+
+    def _has_more(self) -> bool:
+        return bool(select.select([self.person], [], [], SHOWN_SECONDS_MAX)[0])
 
     async def show(self, script: Callable[[ScriptedClient], Awaitable[None]]) -> int:
         """Run the terminal with a client that attaches at once and then does `script`."""
@@ -187,7 +189,8 @@ async def test_what_a_program_left_changed_is_put_back(seat: Seat) -> None:
         seat.terminal.on_output(b"\x1b[?1049h\x1b[?25lpager")
 
     await seat.show(script)
-    assert seat.shown().endswith(b"pager\x1b[?1049l\x1b[?25h\x1b[0m")
+    restored = b"\x1b[?1049l\x1b[?25h\x1b[0m"
+    assert seat.shown_until(restored).endswith(b"pager" + restored)
 
 
 async def test_a_fault_leaves_the_terminal_as_it_was(seat: Seat) -> None:

@@ -57,7 +57,7 @@ def test_what_a_host_said_tells_more_than_silence() -> None:
 
 def test_a_lost_session_is_looked_for_on_its_own_host_first() -> None:
     tries = route()
-    tries.begin_reconnecting(TWO, 100.0, 3600.0)
+    tries.begin(100.0, 3600.0, TWO)
     assert tries.first_of_round(100.0 + STAY_SECONDS - 1) == TWO
     assert tries.next_of_round() is None
     assert tries.first_of_round(100.0 + STAY_SECONDS) == TWO
@@ -69,7 +69,7 @@ def test_waits_are_spread() -> None:
     waits = []
     for seed in range(20):
         tries = Route([ONE], random.Random(seed))
-        tries.begin_reconnecting(ONE, 0.0, 3600.0)
+        tries.begin(0.0, 3600.0, ONE)
         waits.append(tries.wait(0.0))
     assert len(set(waits)) == 20
     assert all(seconds is not None and 0.5 <= seconds <= 1.0 for seconds in waits)

@@ -41,20 +41,24 @@ def test_json_has_every_field_and_a_table_those_asked_for(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows = [plain_row(SESSION)]
-    print_rows(rows, {}, as_json=True)
+    print_rows(rows, "", as_json=True)
     assert json.loads(capsys.readouterr().out) == rows
-    columns = {"user_name": "USER", "session_id": "ID", "state": "STATE", "application": "APP"}
-    print_rows(rows, columns, as_json=False)
+    print_rows(rows, "user_name session_id state application", as_json=False)
     assert capsys.readouterr().out.splitlines() == [
-        "USER        ID  STATE         APP",
+        "USER        ID  STATE         APPLICATION",
         "user1?[31m  7   disconnected  -",
     ]
 
 
 def test_nothing_is_a_heading_or_an_empty_list(capsys: pytest.CaptureFixture[str]) -> None:
-    print_rows([], {"host": "HOST"}, as_json=False)
-    print_rows([], {"host": "HOST"}, as_json=True)
+    print_rows([], "host", as_json=False)
+    print_rows([], "host", as_json=True)
     assert capsys.readouterr().out == "HOST\n[]\n"
+
+
+def test_a_heading_leaves_out_what_the_table_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows([], "host product product_version device_name grace_ends_at", as_json=False)
+    assert capsys.readouterr().out == "HOST  PRODUCT  VERSION  DEVICE  GRACE ENDS\n"
 
 
 def test_no_time_is_a_dash() -> None:

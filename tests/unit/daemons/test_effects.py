@@ -7,7 +7,7 @@ from typing import ClassVar
 from daemons.effects import Detach, EffectQueue, Persist, Record
 
 
-class Row(Record, frozen=True, kw_only=True):
+class Row(Record):
     table: ClassVar[str] = "rows"
     key: ClassVar[tuple[str, ...]] = ("number",)
 

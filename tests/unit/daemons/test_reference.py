@@ -23,7 +23,7 @@ def test_an_event_is_shown_with_level_number_and_fields() -> None:
 No link to another license server could be made.
 
 | field | type | meaning |
-|---|---|---|
+| --- | --- | --- |
 | `address` | text | IP address or host name |
 | `port` | number | TCP or UDP port |
 | `code` | name | an error code of PROTOCOL.md |

@@ -21,7 +21,7 @@ class Colour(IntEnum):
     BLUE = 2
 
 
-class Car(Record, frozen=True, kw_only=True):
+class Car(Record):
     table: ClassVar[str] = "cars"
     key: ClassVar[tuple[str, ...]] = ("country", "plate")
 
@@ -33,7 +33,7 @@ class Car(Record, frozen=True, kw_only=True):
     photo: bytes = b"\xff"
 
 
-class OldCar(Record, frozen=True, kw_only=True):
+class OldCar(Record):
     table: ClassVar[str] = "cars"
     key: ClassVar[tuple[str, ...]] = ("country", "plate")
 
@@ -41,7 +41,7 @@ class OldCar(Record, frozen=True, kw_only=True):
     plate: str
 
 
-class OwnedCar(Record, frozen=True, kw_only=True):
+class OwnedCar(Record):
     table: ClassVar[str] = "cars"
     key: ClassVar[tuple[str, ...]] = ("country", "plate")
 

@@ -22,7 +22,7 @@ class Colour(IntEnum):
     BLUE = 2
 
 
-class Car(Record, frozen=True, kw_only=True):
+class Car(Record):
     table: ClassVar[str] = "cars"
     key: ClassVar[tuple[str, ...]] = ("plate",)
 
@@ -34,7 +34,7 @@ class Car(Record, frozen=True, kw_only=True):
     photo: bytes = b""
 
 
-class Trip(Record, frozen=True, kw_only=True):
+class Trip(Record):
     table: ClassVar[str] = "trips"
     key: ClassVar[tuple[str, ...]] = ("plate", "number")
 

@@ -51,7 +51,7 @@ BUSY = Refused(
 )
 
 
-class Row(Record, frozen=True, kw_only=True):
+class Row(Record):
     table: ClassVar[str] = "rows"
     key: ClassVar[tuple[str, ...]] = ("number",)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tsproto.errors import OutOfOrder, WrongRole
-from tsproto.lawful import have_business, lawful, role_words, unlawful
+from tsproto.lawful import have_business, lawful, unlawful
 from tsproto.messages import (
     AcquireLicense,
     AnnounceInventory,
@@ -54,8 +54,3 @@ def test_only_roles_that_have_something_to_say_may_dial_each_other() -> None:
     }
     assert have_business(Role.LICENSE_SERVER, Role.LICENSE_SERVER)
     assert not have_business(TERMINAL_SERVER, TERMINAL_SERVER)
-
-
-def test_roles_have_words() -> None:
-    assert role_words(TERMINAL_SERVER) == "a terminal server"
-    assert role_words(Role.ADMINISTRATOR) == "an administrator"

@@ -15,6 +15,7 @@ from tsproto.messages import (
     Kind,
     LinkState,
     Message,
+    Role,
 )
 
 MESSAGES = list(TABLE.values())
@@ -83,3 +84,8 @@ def test_fields_are_positional_and_start_with_the_request_id(message: type[Messa
 def test_every_bound_of_the_table_can_be_written_as_a_schema() -> None:
     (_, components) = msgspec.json.schema_components(MESSAGES)
     assert set(BY_NAME) <= set(components)
+
+
+def test_roles_have_words() -> None:
+    assert Role.TERMINAL_SERVER.words == "a terminal server"
+    assert Role.ADMINISTRATOR.words == "an administrator"

@@ -1,7 +1,6 @@
 from tsproto.errors import ErrorCode
 from tsproto.messages import TABLE, Kind
 from tsproto.reference import entries
-from tsproto.reference.markdown import role_name
 
 CAUSES = list(entries.causes())
 MESSAGES = {found.__name__: found for found in TABLE.values()}
@@ -53,7 +52,7 @@ def test_a_code_follows_messages_that_its_sender_receives() -> None:
             entry = MESSAGES[name].entry
             is_request = entry.kind is Kind.REQUEST
             assert is_request == (cause.carrier == "Refused"), (cause.code, name)
-            senders = {role_name(role) for role in entry.receivers} | {"everybody", "every daemon"}
+            senders = {role.noun for role in entry.receivers} | {"everybody", "every daemon"}
             assert cause.sender in senders, (cause.code, name)
 
 

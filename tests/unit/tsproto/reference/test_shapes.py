@@ -34,6 +34,16 @@ def test_a_meaning_is_the_comment_behind_or_above_else_that_of_the_type() -> Non
         "second": "what comes after",
         "third": "",
     }
+    source = """
+    class Declared(Struct):
+        '''name: is no declaration here.'''
+        name: str = "#"  # whose it is
+
+        def shown(self) -> str:
+            name = self.name.lower()  # not this
+            return name
+    """
+    assert shapes.comments(source) == {"name": "whose it is"}
     assert "| license server that signed, as in its certificate |" in shapes.fields(Claims, first=0)
     table = shapes.fields(LogonRequest, first=2)
     assert table.endswith("| host of a redirect that could not be followed; empty for none |")

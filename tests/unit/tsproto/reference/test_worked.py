@@ -18,9 +18,10 @@ def shown(block: str) -> bytes:
 
 
 def test_the_frame_shown_is_one_that_decodes() -> None:
-    line = re.search(r"^bytes   (.*)$", worked.frame(), re.MULTILINE)
-    assert line is not None
-    ((kind, body),) = codec.FrameReader(limits.FRAME_BYTES).feed(bytes.fromhex(line[1]))
+    assert worked.frame().startswith(
+        "```\nc9           ext 32\n00 00 00 06  length of the body: 6\n"
+    )
+    ((kind, body),) = codec.FrameReader(limits.FRAME_BYTES).feed(shown(worked.frame()))
     assert kind == codec.MESSAGE_KIND
     assert codec.decode_message(body) == ResizeSession(columns=132, rows=43)
 

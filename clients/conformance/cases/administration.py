@@ -13,9 +13,9 @@ from clients.conformance.case import (
     Case,
     Chapter,
 )
-from clients.conformance.cases.directory import Farm
 from clients.conformance.cases.license_server import Product
 from clients.conformance.cases.logon import log_off
+from clients.conformance.farm import Farm
 from clients.conformance.reach import fully_licensed
 from clients.conformance.stage import Cast
 from tsproto import limits, messages

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from clients.conformance.acting import Stage, join, join_farm, session_row
 from clients.conformance.case import SESSION_DIRECTORY, Case, Chapter
-from clients.conformance.peer import Peer
+from clients.conformance.farm import Farm
 from clients.conformance.stage import Cast
 from tsproto import limits, messages
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
-    PlaceSession,
-    RedeemTicket,
     RemoveSession,
     Role,
-    SessionPlaced,
-    SessionRow,
     SessionState,
     TicketRedeemed,
     UpdateSession,
@@ -23,52 +19,6 @@ from tsproto.messages import (
 chapter = Chapter()
 
 PLACEMENT_MAX = 2**52
-
-
-class Farm:
-    """Two terminal servers that have joined, with names and a user that nobody else has."""
-
-    def __init__(self, stage: Stage, *, sessions_max: int = 100) -> None:
-        self.stage = stage
-        self.user = stage.fresh_name("user")
-        self.device_id = stage.rng.randbytes(32)
-        self.names = [stage.fresh_name("ts") for _ in range(2)]
-        self.servers = [stage.open(Role.TERMINAL_SERVER, name=name) for name in self.names]
-        for server, name in zip(self.servers, self.names, strict=True):
-            join(server, name, sessions_max=sessions_max)
-
-    def row(self, host: int, session_id: int = 1, **changes: object) -> SessionRow:
-        return session_row(self.names[host], self.user, session_id, **changes)
-
-    def report(self, host: int, session_id: int = 1, **changes: object) -> None:
-        """The host has this session; heard before anything that is asked later, of whomever."""
-        self.tell(host, UpdateSession(session=self.row(host, session_id, **changes)))
-
-    def tell(self, host: int, message: messages.Message) -> None:
-        server = self.servers[host]
-        server.say(message)
-        server.ask(messages.RedeemTicket(ticket=bytes(16), device_id=bytes(32), user_name=""))
-
-    def question(self, **changes: str) -> PlaceSession:
-        return PlaceSession(
-            user_name=changes.get("user", self.user),
-            application=changes.get("application", ""),
-            device_id=self.device_id,
-            avoid=changes.get("avoid", ""),
-        )
-
-    def place(self, asking: int, **changes: str) -> SessionPlaced:
-        return self.servers[asking].ask_for(SessionPlaced, self.question(**changes))
-
-    def redeeming(self, ticket: bytes, user: str = "", device_id: bytes = b"") -> RedeemTicket:
-        return RedeemTicket(
-            ticket=ticket,
-            device_id=device_id or self.device_id,
-            user_name=user or self.user,
-        )
-
-    def expect_at(self, placed: SessionPlaced, host: int, session_id: int, what: str) -> None:
-        self.stage.expect_fields(placed, what, host=self.names[host], session_id=session_id)
 
 
 @chapter.case("DIR-01", SESSION_DIRECTORY)
@@ -232,7 +182,7 @@ def news_of_whoever_has_not_joined(stage: Stage) -> None:
     _make_lost(farm, 1)
     farm.tell(1, UpdateSession(session=farm.row(1, 8)))
     farm.tell(1, RemoveSession(session_id=7, placement=1, user_name=farm.user))
-    rows = _rows(stage.open(Role.ADMINISTRATOR), farm)
+    rows = farm.rows_seen_by(stage.open(Role.ADMINISTRATOR))
     said = [(row.host, row.session_id) for row in rows]
     farm.servers[1].expect_same([(farm.names[1], 7)], said)
 
@@ -249,7 +199,7 @@ def _make_lost(farm: Farm, host: int) -> None:
 def news_of_no_session(stage: Stage) -> None:
     farm = Farm(stage)
     farm.report(1, 0)
-    rows = _rows(stage.open(Role.ADMINISTRATOR), farm)
+    rows = farm.rows_seen_by(stage.open(Role.ADMINISTRATOR))
     stage.check(not rows, f"no session with the number 0, came {rows}")
 
 
@@ -293,9 +243,9 @@ def the_rows_of_a_lost_host(stage: Stage) -> None:
     admin = stage.open(Role.ADMINISTRATOR)
     farm.servers[1].hang_up()
     stage.target.let_pass(limits.SERVER_LOST_SECONDS - 2)
-    stage.check(len(_rows(admin, farm)) == 1, "the row while the host may come back")
+    stage.check(len(farm.rows_seen_by(admin)) == 1, "the row while the host may come back")
     stage.target.let_pass(4)
-    stage.check(not _rows(admin, farm), "no row of a host that did not come back")
+    stage.check(not farm.rows_seen_by(admin), "no row of a host that did not come back")
 
 
 @chapter.case("DIR-11", SESSION_DIRECTORY)
@@ -309,11 +259,6 @@ def a_lost_host_that_comes_back(stage: Stage) -> None:
     join(again, farm.names[1], [farm.row(1, 7)])
     stage.target.let_pass(limits.SERVER_LOST_SECONDS + 1)
     farm.expect_at(farm.place(0), 1, 7, "the session of the host that came back")
-
-
-def _rows(admin: Peer, farm: Farm) -> list[SessionRow]:
-    query = messages.QuerySessions(user_name=farm.user)
-    return admin.ask_for(messages.Sessions, query).sessions
 
 
 @chapter.case("DIR-12", SESSION_DIRECTORY)
@@ -368,20 +313,11 @@ def a_reservation_is_forgotten(stage: Stage) -> None:
     stage.needs_seconds(2 * limits.RESERVATION_SECONDS)
     farm = Farm(stage)
     first = farm.place(0)
-    pass_talking(farm, limits.RESERVATION_SECONDS - 5)
+    farm.let_pass(limits.RESERVATION_SECONDS - 5)
     renewed = farm.place(1)
     stage.check(renewed.placement == first.placement, "the reservation, renewed by being given")
-    pass_talking(farm, limits.RESERVATION_SECONDS + 1)
+    farm.let_pass(limits.RESERVATION_SECONDS + 1)
     stage.check(farm.place(1).placement > first.placement, "a new placement")
-
-
-def pass_talking(farm: Farm, seconds: float) -> None:
-    """Let time pass in which the terminal servers are not silent."""
-    for _ in range(int(seconds // 10)):
-        farm.stage.target.let_pass(10)
-        for server in farm.servers:
-            server.say(messages.Heartbeat())
-    farm.stage.target.let_pass(seconds % 10)
 
 
 @chapter.case("DIR-16", SESSION_DIRECTORY)

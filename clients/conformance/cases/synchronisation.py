@@ -6,7 +6,7 @@ import msgspec
 
 from clients.conformance.acting import Stage, join, join_farm, logon_request, session_row
 from clients.conformance.case import SESSION_DIRECTORY, TERMINAL_SERVER, Case, Chapter
-from clients.conformance.cases.directory import Farm
+from clients.conformance.farm import Farm
 from clients.conformance.peer import Peer
 from clients.conformance.reach import fully_licensed, joined_directory
 from clients.conformance.stage import Cast, Unmet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clients.conformance.acting import Stage, join_farm
 from clients.conformance.case import SESSION_DIRECTORY, Case, Chapter
-from clients.conformance.cases.directory import Farm, pass_talking
+from clients.conformance.farm import Farm
 from tsproto import limits, messages
 from tsproto.errors import ErrorCode
 from tsproto.messages import TicketRedeemed
@@ -51,7 +51,7 @@ def a_ticket_grows_old(stage: Stage) -> None:
     farm = Farm(stage)
     young = ticket_for_the_second(farm)
     old = farm.place(0).ticket
-    pass_talking(farm, limits.TICKET_SECONDS - 1)
+    farm.let_pass(limits.TICKET_SECONDS - 1)
     farm.servers[1].ask_for(TicketRedeemed, farm.redeeming(young))
     stage.target.let_pass(1.1)
     farm.servers[1].expect_refused(farm.redeeming(old), ErrorCode.TICKET_INVALID)

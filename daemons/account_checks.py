@@ -16,8 +16,8 @@ class Accounts(Protocol):
 
 
 class AccountChecks:
-    """`report` is given each ticket once with its outcome. A check that raises is a fault of ours:
-    it goes to the loop's exception handler."""
+    """`report` is given each question id once, with its outcome. A check that raises is a fault of
+    ours: it goes to the loop's exception handler."""
 
     def __init__(self, accounts: Accounts, report: Callable[[int, Verified], None]) -> None:
         self._accounts = accounts
@@ -29,25 +29,25 @@ class AccountChecks:
         return {Verify: self.verify, LookUp: self.look_up}
 
     def verify(self, effect: Verify) -> None:
-        self._check(effect.ticket, self._accounts.verify(effect.user_name, effect.password))
+        self._check(effect.question_id, self._accounts.verify(effect.user_name, effect.password))
 
     def look_up(self, effect: LookUp) -> None:
-        self._check(effect.ticket, self._accounts.look_up(effect.user_name))
+        self._check(effect.question_id, self._accounts.look_up(effect.user_name))
 
     def close(self) -> None:
         """Nothing more is reported."""
         for check in self._under_way:
             check.cancel()
 
-    def _check(self, ticket: int, work: Awaitable[Verified]) -> None:
+    def _check(self, question_id: int, work: Awaitable[Verified]) -> None:
         check = asyncio.ensure_future(work)
         self._under_way.add(check)
-        check.add_done_callback(partial(self._on_checked, ticket))
+        check.add_done_callback(partial(self._on_checked, question_id))
 
-    def _on_checked(self, ticket: int, check: asyncio.Future[Verified]) -> None:
+    def _on_checked(self, question_id: int, check: asyncio.Future[Verified]) -> None:
         self._under_way.discard(check)
         if check.cancelled():
             return
         if error := check.exception():
             raise RuntimeError(f"an account cannot be checked: {error!r}") from error
-        self._report(ticket, check.result())
+        self._report(question_id, check.result())

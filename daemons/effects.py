@@ -10,8 +10,9 @@ draws randomness that was not handed in. `daemons.switchboard` performs effects,
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping, Sequence
 from inspect import get_annotations
-from typing import Any, ClassVar, Protocol, TypeAlias, dataclass_transform
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -83,6 +84,14 @@ class Record(msgspec.Struct, frozen=True, metaclass=Declared):
     key: ClassVar[tuple[str, ...]]
 
 
+R = TypeVar("R", bound=Record)
+Records: TypeAlias = Mapping[type[Record], Sequence[Record]]
+
+
+def records_of(kind: type[R], records: Records) -> list[R]:
+    return [record for record in records.get(kind, ()) if isinstance(record, kind)]
+
+
 class Durable(msgspec.Struct, frozen=True):
     """What a core would still know if it were killed now: its rows, and what follows from them."""
 
@@ -109,22 +118,22 @@ class Answer(Effect, frozen=True, gc=False):
 class Ask(Effect, frozen=True, gc=False):
     """Send a request over the one link to `endpoint`, dialling it when there is none.
 
-    The answer, a `Refused` included, comes to `on_answer` with `ticket`; so does `Failed`, when
-    the endpoint cannot be reached or does not answer within `timeout_seconds`.
+    The answer, a `Refused` included, comes to `on_answer` with `question_id`; so does `Failed`,
+    when the endpoint cannot be reached or does not answer within `timeout_seconds`.
     """
 
     endpoint: Endpoint
     message: Message
-    ticket: int
+    question_id: int
     timeout_seconds: float
 
 
 class Dial(Effect, frozen=True, gc=False):
     """Open the link to `endpoint` unless it is open: `on_peer_opened` follows for a new one, or
-    `Failed` comes to `on_answer` with `ticket`."""
+    `Failed` comes to `on_answer` with `question_id`."""
 
     endpoint: Endpoint
-    ticket: int
+    question_id: int
 
 
 class Tell(Effect, frozen=True, gc=False):
@@ -142,19 +151,20 @@ class Persist(Effect, frozen=True, gc=False):
 
 
 class Verify(Effect, frozen=True, gc=False):
-    """Check a user's password off the loop; `Verified` comes to `on_answer` with `ticket`."""
+    """Check a user's password off the loop; `Verified` comes to `on_answer` with `question_id`."""
 
     user_name: str
     password: bytes
-    ticket: int
+    question_id: int
 
 
 class LookUp(Effect, frozen=True, gc=False):
-    """Find the account of a user who is proved by a ticket or cookie; no password is checked.
-    `Verified` comes to `on_answer` with `ticket`, `accepted` False when there is none."""
+    """Find the account of a user who showed a redirect's ticket or a reconnect cookie; no password
+    is checked. `Verified` comes to `on_answer` with `question_id`; without an account its
+    `accepted` is False."""
 
     user_name: str
-    ticket: int
+    question_id: int
 
 
 class Close(Effect, frozen=True, gc=False):
@@ -193,7 +203,7 @@ class SendDatagram(Effect, frozen=True, gc=False):
 
 class StartProgram(Effect, frozen=True, gc=False):
     """Start a session's program on a new PTY through the keeper; `ProgramStarted` or
-    `ProgramFailed` comes to `on_answer` with `ticket`.
+    `ProgramFailed` comes to `on_answer` with `question_id`.
 
     `application` names an entry of the configuration, empty means the account's shell. A
     `command` is run by the shell on a PTY without echo and without translation of its output.
@@ -207,7 +217,7 @@ class StartProgram(Effect, frozen=True, gc=False):
     columns: int
     rows: int
     terminal: str
-    ticket: int
+    question_id: int
 
 
 class Attach(Effect, frozen=True, gc=False):
@@ -243,7 +253,8 @@ class EndProgram(Effect, frozen=True, gc=False):
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False):
-    """An Ask got no answer: UNREACHABLE, UNANSWERED, or the code of the peer's Goodbye."""
+    """An Ask got no answer, or a Dial no link: UNREACHABLE, UNANSWERED, BUSY, CONNECTION_LOST, a
+    certificate's fault, or the code of the peer's Goodbye."""
 
     code: ErrorCode
     detail: str = ""
@@ -280,7 +291,7 @@ class Core(Protocol):
     def on_start(self, now: float) -> list[Effect]: ...
     def on_peer_opened(self, peer: Peer, now: float) -> list[Effect]: ...
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]: ...
-    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]: ...
+    def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]: ...
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]: ...
     def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> list[Effect]: ...
     def next_deadline(self) -> float | None: ...

@@ -11,11 +11,11 @@ TermService (1003, 1004, 1011, 1028, 1280, 1281), TermServLicensing (8, 21) and 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Annotated, ClassVar, TypeAlias, dataclass_transform
+from typing import Annotated, Any, ClassVar, Self, TypeAlias, dataclass_transform
 
 from msgspec import Meta
 
-from daemons.effects import Declared, Effect
+from daemons.effects import Declared, Effect, Endpoint
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     DeviceId,
@@ -85,6 +85,11 @@ class NotLinked(Event, level=Level.WARNING):
     code: Code
     detail: Detail
     next_step: NextStep
+
+    @classmethod
+    def to(cls, endpoint: Endpoint, code: ErrorCode, detail: str, **more: Any) -> Self:
+        host, port, step = endpoint.host, endpoint.port, next_step(code)
+        return cls(address=host, port=port, code=code, detail=detail, next_step=step, **more)
 
 
 def next_step(code: ErrorCode) -> str:

@@ -50,13 +50,13 @@ class Question(Promise[T]):
     """A promise that the outcome of an effect settles. The effect is decided when a procedure first
     waits for it."""
 
-    __slots__ = ("effect", "read", "ticket")
+    __slots__ = ("effect", "read", "question_id")
 
     def __init__(self, effect: Callable[[int], Effect], read: Callable[[Outcome], T]) -> None:
         super().__init__()
         self.effect = effect
         self.read = read
-        self.ticket = 0
+        self.question_id = 0
 
 
 Wait: TypeAlias = tuple[Promise[Any], ...]
@@ -85,7 +85,7 @@ class Procedures:
     def __init__(self) -> None:
         self.now = 0.0
         """Unix seconds. Ask again after each wait: procedures keep deadlines, never `now`."""
-        self._last_ticket = 0
+        self._last_question_id = 0
         self._questions: dict[int, Question[Any]] = {}
         self._running: dict[Hashable, _Running] = {}
         self._ready: deque[_Running] = deque()
@@ -116,9 +116,9 @@ class Procedures:
             self._wake(running)
         return self._run(now)
 
-    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
+    def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
         """Nothing follows when the procedures that asked have ended or were stopped."""
-        question = self._questions.pop(ticket, None)
+        question = self._questions.pop(question_id, None)
         return [] if question is None else self.settle(question, question.read(outcome), now)
 
     def interrupt(self, owner: Hashable, why: Exception, now: float) -> list[Effect]:
@@ -139,9 +139,9 @@ class Procedures:
         self._leave(running)
         return self._run(now, stopped=running)
 
-    def next_ticket(self) -> int:
-        self._last_ticket += 1
-        return self._last_ticket
+    def next_question_id(self) -> int:
+        self._last_question_id += 1
+        return self._last_question_id
 
     def whereabouts(self) -> dict[Hashable, list[str]]:
         """The function and line at which each procedure waits, with its callers before it."""
@@ -196,10 +196,10 @@ class Procedures:
         running.waits_for = waits
         for promise in waits:
             promise.waiting.append(running)
-            if isinstance(promise, Question) and not promise.ticket:
-                promise.ticket = self.next_ticket()
-                self._questions[promise.ticket] = promise
-                self._decided.append(promise.effect(promise.ticket))
+            if isinstance(promise, Question) and not promise.question_id:
+                promise.question_id = self.next_question_id()
+                self._questions[promise.question_id] = promise
+                self._decided.append(promise.effect(promise.question_id))
 
     def _wake(self, running: _Running) -> None:
         self._leave(running)
@@ -245,7 +245,7 @@ def question(
             return outcome
         return Failed(ErrorCode.UNANSWERED, f"{type(outcome).__name__} is no answer to this")
 
-    return Question(lambda ticket: Ask(endpoint, message, ticket, seconds), read)
+    return Question(lambda question_id: Ask(endpoint, message, question_id, seconds), read)
 
 
 def ask(
@@ -255,11 +255,13 @@ def ask(
 
 
 def verify(user_name: str, password: bytes) -> Procedure[Verified]:
-    return outcome_of(Question(lambda ticket: Verify(user_name, password, ticket), _verified))
+    return outcome_of(
+        Question(lambda question_id: Verify(user_name, password, question_id), _verified)
+    )
 
 
 def look_up(user_name: str) -> Procedure[Verified]:
-    return outcome_of(Question(lambda ticket: LookUp(user_name, ticket), _verified))
+    return outcome_of(Question(lambda question_id: LookUp(user_name, question_id), _verified))
 
 
 def start_program(

@@ -229,9 +229,9 @@ class ProgramRunner:
                 outcome = ProgramFailed(f"this host has no room for the session: {error}")
         if isinstance(outcome, ProgramFailed):
             self._forget(program)
-            self._on_started(effect.ticket, outcome)
+            self._on_started(effect.question_id, outcome)
             return
-        self._on_started(effect.ticket, ProgramStarted(outcome.pid))
+        self._on_started(effect.question_id, ProgramStarted(outcome.pid))
         if program.is_unwanted:
             self._hang_up(program)
 

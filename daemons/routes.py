@@ -44,12 +44,12 @@ L = TypeVar("L", bound=Line)
 class _Question(Generic[L]):
     """A request whose answer is awaited; `request_id` is 0 until it is sent."""
 
-    __slots__ = ("message", "request_id", "route", "ticket")
+    __slots__ = ("message", "request_id", "route", "question_id")
 
-    def __init__(self, route: _Route[L], message: Message, ticket: int) -> None:
+    def __init__(self, route: _Route[L], message: Message, question_id: int) -> None:
         self.route = route
         self.message = message
-        self.ticket = ticket
+        self.question_id = question_id
         self.request_id = 0
 
 
@@ -61,13 +61,14 @@ class _Route(Generic[L]):
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.line: L | None = None
-        self.dials: list[int] = []  # tickets
-        self.waiting: dict[int, _Question[L]] = {}  # by ticket, until the link is open
+        self.dials: list[int] = []  # question ids
+        self.waiting: dict[int, _Question[L]] = {}  # by question id, until the link is open
         self.asked: dict[int, _Question[L]] = {}  # by request id
 
 
 class Routes(Generic[L]):
-    """`dial` begins to dial an endpoint; `settle` is given each ticket once, with its outcome."""
+    """`dial` begins to dial an endpoint; `settle` is given the id of each Ask and Dial once,
+    with the outcome."""
 
     def __init__(
         self, dial: Callable[[Endpoint], None], settle: Callable[[int, Outcome], None]
@@ -76,8 +77,8 @@ class Routes(Generic[L]):
         self._tell_outcome = settle
         self._routes: dict[Endpoint, _Route[L]] = {}
         self._dialled: dict[int, tuple[L, _Route[L]]] = {}  # by line id
-        self._open: dict[int, _Question[L]] = {}  # by ticket
-        self._timeouts: list[tuple[float, int]] = []  # a heap; settled tickets stay in it
+        self._open: dict[int, _Question[L]] = {}  # by question id
+        self._timeouts: list[tuple[float, int]] = []  # a heap; ids of settled questions stay in it
 
     def lines(self) -> Iterator[L]:
         """The lines that were dialled and stand."""
@@ -88,13 +89,13 @@ class Routes(Generic[L]):
     def ask(self, ask: Ask, ticks: float) -> L | None:
         """Send the request, or keep it until the link is open. Returns the line to flush."""
         route = self._route_to(ask.endpoint)
-        question = self._open[ask.ticket] = _Question(route, ask.message, ask.ticket)
+        question = self._open[ask.question_id] = _Question(route, ask.message, ask.question_id)
         if len(self._timeouts) > 2 * len(self._open) + SETTLED_TIMEOUTS_MAX:
             self._timeouts = [entry for entry in self._timeouts if entry[1] in self._open]
             heapq.heapify(self._timeouts)
-        heapq.heappush(self._timeouts, (ticks + ask.timeout_seconds, ask.ticket))
+        heapq.heappush(self._timeouts, (ticks + ask.timeout_seconds, ask.question_id))
         if route.line is None:
-            route.waiting[ask.ticket] = question
+            route.waiting[ask.question_id] = question
         else:
             self._send(route.line, question)
         return route.line
@@ -102,7 +103,7 @@ class Routes(Generic[L]):
     def dial(self, dial: Dial) -> None:
         route = self._route_to(dial.endpoint)
         if route.line is None:
-            route.dials.append(dial.ticket)
+            route.dials.append(dial.question_id)
 
     def _route_to(self, endpoint: Endpoint) -> _Route[L]:
         route = self._routes.get(endpoint)
@@ -158,12 +159,12 @@ class Routes(Generic[L]):
         del self._routes[route.endpoint]
         for question in (*route.asked.values(), *route.waiting.values()):
             self._settle(question, failure)
-        for ticket in route.dials:
-            self._tell_outcome(ticket, failure)
+        for question_id in route.dials:
+            self._tell_outcome(question_id, failure)
 
     def _settle(self, question: _Question[L], outcome: Outcome) -> None:
-        del self._open[question.ticket]
-        self._tell_outcome(question.ticket, outcome)
+        del self._open[question.question_id]
+        self._tell_outcome(question.question_id, outcome)
 
     # --- time-outs --------------------------------------------------------------------------------
 
@@ -177,13 +178,13 @@ class Routes(Generic[L]):
     def give_up(self, ticks: float) -> None:
         """Fail the questions whose time is over: UNANSWERED, or UNREACHABLE without a link."""
         while self._timeouts and self._timeouts[0][0] <= ticks:
-            _, ticket = heapq.heappop(self._timeouts)
-            if question := self._open.get(ticket):
+            _, question_id = heapq.heappop(self._timeouts)
+            if question := self._open.get(question_id):
                 self._settle(question, self._withdraw(question))
 
     def _withdraw(self, question: _Question[L]) -> Failed:
         route = question.route
-        if route.waiting.pop(question.ticket, None):
+        if route.waiting.pop(question.question_id, None):
             return Failed(ErrorCode.UNREACHABLE, "no link came about in time")
         del route.asked[question.request_id]
         if route.line is not None:

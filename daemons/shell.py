@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from daemons import events
 from daemons.alarm import Alarm
 from daemons.clock import Clock, ClockFileError
@@ -47,33 +49,36 @@ DEADLINES_PER_WARP = 10_000  # run before WarpClock is answered; the timer runs 
 Performers = Mapping[type[Effect], Callable[[Any], None]]
 
 
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
+    """A daemon's own, for its shell. `listening` is bound, and accepts nobody yet."""
+
+    identity: LocalIdentity
+    listening: socket.socket
+    store: Store
+    clock: Clock
+    connections_max: int = limits.CONNECTIONS_MAX
+
+
 class Shell:
     """One daemon's process around its core, to be made while its loop runs.
 
-    `listening` is a bound socket. `performers` perform the effects of one kind of daemon, and put
+    `performers` perform the effects of one kind of daemon, and put
     what becomes of them into `reports`, also before `run`.
     """
 
     def __init__(
         self,
         core: Core,
+        resources: Resources,
         *,
-        identity: LocalIdentity,
-        listening: socket.socket,
-        store: Store,
-        clock: Clock,
-        connections_max: int = limits.CONNECTIONS_MAX,
         discovery: Discovery | None = None,
         performers: Performers | None = None,
         traffic: SessionTraffic | None = None,
         reports: asyncio.Queue[Step] | None = None,
     ) -> None:
         self._core = core
-        self._identity = identity
-        self._listening = listening
-        self._connections_max = connections_max
-        self._store = store
-        self._clock = clock
+        self._resources = resources
+        self._clock = resources.clock
         self._reports = asyncio.Queue() if reports is None else reports
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[int] = self._loop.create_future()
@@ -81,7 +86,9 @@ class Shell:
         self._timeout = Alarm(lambda: self._turn(self._switchboard.turn))
         self._committer: asyncio.Task[None] | None = None
         self._switchboard = Switchboard[Link](core, self)
-        self._links = Links(identity, self._switchboard, traffic or NoSessions(), self._wake)
+        self._links = Links(
+            resources.identity, self._switchboard, traffic or NoSessions(), self._wake
+        )
         self._datagrams = Datagrams(discovery, self._on_datagram) if discovery else None
         self._performers: dict[type[Effect], Callable[[Any], None]] = {
             Warp: self._warp,
@@ -101,15 +108,15 @@ class Shell:
             self._loop.add_signal_handler(number, self.stop)
         gc.freeze()  # what the core took from the store lives long: no collection need look at it
         reports = self._loop.create_task(self._take_reports())
-        host, port = self._listening.getsockname()[:2]
+        host, port = self._resources.listening.getsockname()[:2]
         try:
             if self._datagrams is not None:
-                hears_queries = self._identity.role is Role.LICENSE_SERVER
+                hears_queries = self._resources.identity.role is Role.LICENSE_SERVER
                 await self._datagrams.open(hears_queries, listens_on=host)
             self._switchboard.add(self._core.on_start)
-            ready = events.DaemonReady(name=self._identity.name, address=host, port=port)
+            ready = events.DaemonReady(name=self._resources.identity.name, address=host, port=port)
             self._call(lambda now: [ready])
-            self._links.accept(self._listening, self._connections_max)
+            self._links.accept(self._resources.listening, self._resources.connections_max)
             status = await self._ended
             await self._finish(status)
         finally:
@@ -124,7 +131,7 @@ class Shell:
         else:
             self._switchboard.halt()
         if not self._ended.done():
-            log(events.DaemonStopping(name=self._identity.name))
+            log(events.DaemonStopping(name=self._resources.identity.name))
             self._ended.set_result(status)
 
     def link_of(self, peer: Peer) -> Link | None:
@@ -181,7 +188,7 @@ class Shell:
 
     async def _commit(self, batch: list[Persist]) -> None:
         try:
-            await self._store.commit(batch)
+            await self._resources.store.commit(batch)
         except StoreError as error:
             log(events.StoreFailed(error=str(error)))
             self.stop(EXIT_STORE)

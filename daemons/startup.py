@@ -7,9 +7,8 @@ import asyncio
 import contextlib
 import secrets
 import signal
-import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -24,10 +23,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from daemons import descriptors, events, logs
 from daemons.clock import Clock, ClockFileError
 from daemons.config import ConfigError, read_settings
-from daemons.effects import Record
+from daemons.effects import Record, Records
 from daemons.links import bound
 from daemons.settings import DaemonSettings, IdentityFiles, TerminalServerSettings
-from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS
+from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS, Resources
 from daemons.store import Store, StoreError
 from daemons.store.memory import MemoryStore
 from daemons.store.sqlite import SqliteStore
@@ -52,18 +51,13 @@ class Credentials(msgspec.Struct, frozen=True):
     authority: bytes
 
 
-class Start(msgspec.Struct, Generic[S], frozen=True):
-    """What a daemon is started with. `listening` is bound, and accepts nobody yet. `records` is
-    what the store held, by kind, until a core has taken it."""
+class Start(Resources, Generic[S], frozen=True, kw_only=True):
+    """What a daemon is started with. `records` is what the store held, by kind, until a core has
+    taken it."""
 
     settings: S
     credentials: Credentials
-    identity: LocalIdentity
-    listening: socket.socket
-    connections_max: int
-    store: Store
     records: dict[type[Record], Sequence[Record]]
-    clock: Clock
     rng: secrets.SystemRandom
 
     @property
@@ -72,7 +66,7 @@ class Start(msgspec.Struct, Generic[S], frozen=True):
         port: int = self.listening.getsockname()[1]
         return port
 
-    def take_records(self) -> Mapping[type[Record], Sequence[Record]]:
+    def take_records(self) -> Records:
         """Once: a license server's journal is long, and is not to stay in memory."""
         taken = dict(self.records)
         self.records.clear()

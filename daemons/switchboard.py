@@ -92,8 +92,8 @@ class Switchboard(Generic[L]):
     def add(self, step: Step) -> None:
         self._steps.append(step)
 
-    def answer(self, ticket: int, outcome: Outcome) -> None:
-        self._steps.append(partial(self._core.on_answer, ticket, outcome))
+    def answer(self, question_id: int, outcome: Outcome) -> None:
+        self._steps.append(partial(self._core.on_answer, question_id, outcome))
 
     def run_deadline(self) -> None:
         """The core's next deadline may be over."""

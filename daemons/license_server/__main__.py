@@ -8,8 +8,8 @@ from pathlib import Path
 from daemons import startup
 from daemons.config import ConfigError
 from daemons.license_server.core import LicenseServerCore
-from daemons.license_server.pools import KeyPackConflict
 from daemons.license_server.records import RECORDS
+from daemons.license_server.refusal import Refusal
 from daemons.settings import LicenseServerSettings
 from daemons.shell import Shell
 from tsproto.messages import Role
@@ -32,18 +32,9 @@ async def serve(start: startup.Start[LicenseServerSettings]) -> int:
             rng=start.rng,
             instance=start.rng.randbytes(16),
         )
-    except KeyPackConflict as error:
+    except Refusal as error:
         raise ConfigError(f"key_packs: {error}") from None
-    shell = Shell(
-        core,
-        identity=start.identity,
-        listening=start.listening,
-        connections_max=start.connections_max,
-        store=start.store,
-        clock=start.clock,
-        discovery=start.settings.discovery,
-    )
-    return await shell.run()
+    return await Shell(core, start, discovery=start.settings.discovery).run()
 
 
 if __name__ == "__main__":

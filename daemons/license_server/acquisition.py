@@ -9,14 +9,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-import msgspec
-
 from daemons import events
 from daemons.copied import copied
-from daemons.license_server.ledger import Ledger
 from daemons.license_server.lending import Lending, Upgrade
 from daemons.license_server.newcomers import Newcomers
-from daemons.license_server.peers import Peers
 from daemons.license_server.records import KeyPackRecord, LicenseRecord
 from daemons.license_server.refusal import (
     LENDER_SILENT,
@@ -27,8 +23,8 @@ from daemons.license_server.refusal import (
     license_event,
     no_license,
 )
-from daemons.license_server.waiting import Waiter, WaitingRoom
-from daemons.procedures import Procedure, Procedures
+from daemons.license_server.waiting import Desk, Waiter
+from daemons.procedures import Procedure
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.license_token import holder_of
@@ -37,18 +33,13 @@ from tsproto.messages import AcquireLicense
 S = TypeVar("S", bound=events.Shortage)
 
 
-class Acquisitions(msgspec.Struct, frozen=True, kw_only=True):
-    """Decides AcquireLicense for the license server `name`.
+class Acquisitions(Desk, frozen=True, kw_only=True):
+    """Decides AcquireLicense.
 
     A device that asks again gets what it has, bit for bit, and never a second one.
     """
 
-    name: str
-    ledger: Ledger
-    peers: Peers
     lending: Lending
-    room: WaitingRoom
-    procedures: Procedures
     newcomers: Newcomers
 
     def acquire(

@@ -7,8 +7,6 @@ renewed returns to its pool when it expires.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
@@ -23,7 +21,7 @@ from daemons.effects import (
     Outcome,
     Peer,
     Randomness,
-    Record,
+    Records,
     SendDatagram,
     earliest,
 )
@@ -36,33 +34,16 @@ from daemons.license_server.peers import Peers
 from daemons.license_server.records import KeyPackRecord
 from daemons.license_server.refusal import Refusal, license_event, refuse
 from daemons.license_server.renewal import Renewals
-from daemons.license_server.waiting import Waiter, WaitingRoom
+from daemons.license_server.waiting import Desk, Waiter, WaitingRoom
 from daemons.procedures import Procedure, Procedures
 from daemons.settings import KeyPack, LicenseServerSettings
-from tsproto import discovery, limits
+from tsproto import discovery, limits, messages
 from tsproto.errors import ErrorCode
 from tsproto.license_token import holder_of
-from tsproto.messages import (
-    AcquireLicense,
-    AddKeyPack,
-    AnnounceInventory,
-    Done,
-    LendLicense,
-    LicenseRow,
-    Licenses,
-    LicenseServers,
-    MarkValidated,
-    Message,
-    Pools,
-    QueryLicenses,
-    QueryLicenseServers,
-    QueryPools,
-    RenewLicense,
-    Role,
-)
+from tsproto.messages import Message, Role
 
-FOR_DEVICES = (AcquireLicense, RenewLicense, MarkValidated)
-TRACED = (*FOR_DEVICES, LendLicense)
+FOR_DEVICES = (messages.AcquireLicense, messages.RenewLicense, messages.MarkValidated)
+TRACED = (*FOR_DEVICES, messages.LendLicense)
 
 
 class LicenseServerCore:
@@ -70,7 +51,7 @@ class LicenseServerCore:
 
     `records` are all rows of its store; `certificate` (DER) belongs to `key`; `instance` marks the
     broadcasts of this process. The daemon must not start on LedgerInconsistent (contradicting
-    records), nor on KeyPackConflict or LedgerFull (key packs of the configuration do not fit them).
+    records), nor on a Refusal (the configuration's key packs do not fit them).
     """
 
     def __init__(
@@ -81,7 +62,7 @@ class LicenseServerCore:
         port: int,
         key: Ed25519PrivateKey,
         certificate: bytes,
-        records: Mapping[type[Record], Sequence[Record]],
+        records: Records,
         rng: Randomness,
         instance: bytes,
     ) -> None:
@@ -100,37 +81,22 @@ class LicenseServerCore:
             farm=settings.farm,
             name=name,
             pools=self._ledger.pools,
-            next_ticket=self._procedures.next_ticket,
+            next_question_id=self._procedures.next_question_id,
             rng=rng,
             instance=instance,
         )
-        room = WaitingRoom()
-        self._lending = Lending(
+        desk = Desk(
             name=name,
             ledger=self._ledger,
             peers=self._peers,
             issuer=self._issuer,
-            room=room,
-            procedures=self._procedures,
-            rng=rng,
-        )
-        self._acquisitions = Acquisitions(
-            name=name,
-            ledger=self._ledger,
-            peers=self._peers,
-            lending=self._lending,
-            room=room,
-            procedures=self._procedures,
-            newcomers=Newcomers(),
-        )
-        self._renewals = Renewals(
-            name=name,
-            ledger=self._ledger,
-            peers=self._peers,
-            issuer=self._issuer,
-            room=room,
+            room=WaitingRoom(),
             procedures=self._procedures,
         )
+        self._lending = copied(Lending, desk, rng=rng)
+        newcomers = Newcomers()
+        self._acquisitions = copied(Acquisitions, desk, lending=self._lending, newcomers=newcomers)
+        self._renewals = copied(Renewals, desk)
         self._ledger.pools.check(_pack(pack, 0) for pack in settings.key_packs)
         self._swept_at = 0.0
 
@@ -160,12 +126,12 @@ class LicenseServerCore:
             effects += refuse(caller, trace_id, message, refusal)
         return self._with_announcements(effects, now)
 
-    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
+    def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
         effects = self._take_back(now)
-        if self._peers.is_dialling(ticket):
-            effects += self._peers.on_dial_failed(ticket, outcome, now)
+        if self._peers.is_dialling(question_id):
+            effects += self._peers.on_dial_failed(question_id, outcome, now)
         else:
-            effects += self._procedures.on_answer(ticket, outcome, now)
+            effects += self._procedures.on_answer(question_id, outcome, now)
         return self._with_announcements(effects, now)
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:
@@ -205,24 +171,24 @@ class LicenseServerCore:
         if is_restricted and not self._serves(caller.peer):
             raise self._not_served(caller.peer)
         match message:
-            case AcquireLicense() | RenewLicense():
+            case messages.AcquireLicense() | messages.RenewLicense():
                 waiter = Waiter(caller, message.trace_id)
                 return self._procedures.start(waiter, self._licensed([waiter], message), now)
-            case MarkValidated():
+            case messages.MarkValidated():
                 return self._mark_validated(caller, message, now)
-            case AnnounceInventory():
+            case messages.AnnounceInventory():
                 self._peers.on_inventory(caller.peer, message.inventory)
                 return []
-            case LendLicense():
+            case messages.LendLicense():
                 return self._lending.lend(caller, message, now)
-            case QueryPools():
-                return [Answer(caller, Pools(pools=self._ledger.pools.rows()))]
-            case QueryLicenses():
+            case messages.QueryPools():
+                return [Answer(caller, messages.Pools(pools=self._ledger.pools.rows()))]
+            case messages.QueryLicenses():
                 return self._query_licenses(caller, message)
-            case AddKeyPack():
-                return [*self._add_pack(_pack(message, now)), Answer(caller, Done())]
-            case QueryLicenseServers():
-                return [Answer(caller, LicenseServers(servers=self._peers.rows()))]
+            case messages.AddKeyPack():
+                return [*self._add_pack(_pack(message, now)), Answer(caller, messages.Done())]
+            case messages.QueryLicenseServers():
+                return [Answer(caller, messages.LicenseServers(servers=self._peers.rows()))]
             case _:
                 return [Close(caller.peer, ErrorCode.OUT_OF_ORDER)]
 
@@ -232,12 +198,12 @@ class LicenseServerCore:
         return effects
 
     def _licensed(
-        self, waiters: list[Waiter], request: AcquireLicense | RenewLicense
+        self, waiters: list[Waiter], request: messages.AcquireLicense | messages.RenewLicense
     ) -> Procedure[None]:
         """Answer every request that waits for the license with it, or with a refusal."""
         do = self._procedures.do
         try:
-            if isinstance(request, AcquireLicense):
+            if isinstance(request, messages.AcquireLicense):
                 license = yield from self._acquisitions.acquire(waiters, request)
             else:
                 license = yield from self._renewals.renew(waiters, request)
@@ -249,18 +215,20 @@ class LicenseServerCore:
             for waiter in waiters:
                 do(Answer(waiter.caller, self._issuer.issued(license)))
 
-    def _mark_validated(self, caller: Caller, request: MarkValidated, now: float) -> list[Effect]:
+    def _mark_validated(
+        self, caller: Caller, request: messages.MarkValidated, now: float
+    ) -> list[Effect]:
         holder, product = holder_of(request), request.product
         temporary = self._ledger.temporary_token(holder, product)
         if temporary is None and not self._ledger.was_licensed(holder, product):
             detail = f"license server {self._name} gave this device no token"
             raise Refusal(ErrorCode.UNKNOWN_LICENSE, detail)
         if temporary is None or temporary.validated:
-            return [Answer(caller, Done())]
+            return [Answer(caller, messages.Done())]
         persist = self._ledger.validate(temporary, request.user_name, now)
         by = replace(temporary, user_name=request.user_name)
         event = license_event(events.LicenseValidated, by, request.trace_id)
-        return [persist, event, Answer(caller, Done())]
+        return [persist, event, Answer(caller, messages.Done())]
 
     # --- packs, expiry, administration ---------------------------------------------------------
 
@@ -280,10 +248,10 @@ class LicenseServerCore:
             effects.append(license_event(kind, license))
         return effects
 
-    def _query_licenses(self, caller: Caller, query: QueryLicenses) -> list[Effect]:
+    def _query_licenses(self, caller: Caller, query: messages.QueryLicenses) -> list[Effect]:
         licenses, more = self._ledger.licenses_after(query.after, holder_of(query))
-        rows = [copied(LicenseRow, license) for license in licenses]
-        return [Answer(caller, Licenses(licenses=rows, more=more))]
+        rows = [copied(messages.LicenseRow, license) for license in licenses]
+        return [Answer(caller, messages.Licenses(licenses=rows, more=more))]
 
     def _serves(self, peer: Peer) -> bool:
         """Whether the configuration lets this terminal server ask ("License server security group"
@@ -298,5 +266,5 @@ class LicenseServerCore:
         return Refusal(ErrorCode.SERVER_NOT_SERVED, detail)
 
 
-def _pack(source: KeyPack | AddKeyPack, now: float) -> KeyPackRecord:
+def _pack(source: KeyPack | messages.AddKeyPack, now: float) -> KeyPackRecord:
     return copied(KeyPackRecord, source, added_at=int(now))

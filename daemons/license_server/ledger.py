@@ -8,24 +8,16 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
-from daemons.effects import Effect, Persist, Randomness, Record
-from daemons.license_server.pools import LedgerFull, LedgerInconsistent, Pools
-from daemons.license_server.records import (
-    JournalRecord,
-    KeyPackRecord,
-    LicenseRecord,
-    LoanRecord,
-)
+from daemons.effects import Effect, Persist, Randomness, Record, Records, records_of
+from daemons.license_server.pools import LedgerInconsistent, Pools, full
+from daemons.license_server.records import JournalRecord, KeyPackRecord, LicenseRecord, LoanRecord
 from tsproto import limits
 from tsproto.license_token import Holder, holder_of
 from tsproto.messages import AcquireLicense, LendLicense, LicenseKind
-
-R = TypeVar("R", bound=Record)
 
 LICENSE_ID_BYTES = 16
 
@@ -36,7 +28,7 @@ class Ledger:
     Raises LedgerInconsistent for records that contradict each other.
     """
 
-    def __init__(self, records: Mapping[type[Record], Sequence[Record]], rng: Randomness) -> None:
+    def __init__(self, records: Records, rng: Randomness) -> None:
         self._rng = rng
         self.pools = Pools()
         self._licenses: dict[bytes, LicenseRecord] = {}
@@ -47,13 +39,13 @@ class Ledger:
         self._loans: dict[tuple[Holder, str], tuple[LoanRecord, ...]] = {}
         self.sequence = 0
         self.latest = 0
-        for pack in _of(records, KeyPackRecord):
+        for pack in records_of(KeyPackRecord, records):
             self.pools.add(pack)
-        for license in _of(records, LicenseRecord):
+        for license in records_of(LicenseRecord, records):
             self._load(license)
-        for loan in _of(records, LoanRecord):
+        for loan in records_of(LoanRecord, records):
             self._remember_loan(loan)
-        for entry in _of(records, JournalRecord):
+        for entry in records_of(JournalRecord, records):
             self._follow(entry)
 
     # --- queries ------------------------------------------------------------------------------
@@ -118,7 +110,7 @@ class Ledger:
     # --- changes ------------------------------------------------------------------------------
 
     def add_pack(self, pack: KeyPackRecord) -> Persist | None:
-        """None when the same pack was added before. Raises KeyPackConflict, LedgerFull."""
+        """None when the same pack was added before. Raises Refusal, as Pools.add."""
         if not self.pools.add(pack):
             return None
         detail = f"{pack.key_pack}: {pack.tokens} of {pack.product} {pack.product_version}"
@@ -126,7 +118,7 @@ class Ledger:
         return Persist(put=(pack, entry))
 
     def issue_temporary(self, request: AcquireLicense, now: float) -> tuple[LicenseRecord, Persist]:
-        """Raises LedgerFull at DEVICES_MAX or POOLS_MAX."""
+        """Raises Refusal(LEDGER_FULL) at DEVICES_MAX or POOLS_MAX."""
         self._check_room(holder_of(request))
         self.pools.pool(request.product, request.product_version)
         license = LicenseRecord(
@@ -152,7 +144,7 @@ class Ledger:
     ) -> tuple[LicenseRecord, Persist]:
         """Take a token from `pack`; `through` is the peer that asked for it.
 
-        Raises LedgerFull at DEVICES_MAX.
+        Raises Refusal(LEDGER_FULL) at DEVICES_MAX.
         """
         self._check_room(holder_of(request))
         license = LicenseRecord(
@@ -183,7 +175,7 @@ class Ledger:
     def raise_temporary(self, license: LicenseRecord, product_version: int, now: float) -> Persist:
         """Let a temporary token count for a newer version; its id and end stay the same.
 
-        Raises LedgerFull at POOLS_MAX.
+        Raises Refusal(LEDGER_FULL) at POOLS_MAX.
         """
         self.pools.pool(license.product, product_version)
         raised = replace(license, product_version=product_version)
@@ -308,7 +300,7 @@ class Ledger:
 
     def _check_room(self, holder: Holder) -> None:
         if holder not in self._by_holder and len(self._by_holder) >= limits.DEVICES_MAX:
-            raise LedgerFull(f"a license server keeps at most {limits.DEVICES_MAX} devices")
+            raise full(f"{limits.DEVICES_MAX} devices")
 
     def _sorted_ids(self) -> list[bytes]:
         # Mostly one sorted run with a short tail, which is what list.sort is quick at.
@@ -392,7 +384,3 @@ def _excludes(one: LicenseRecord, other: LicenseRecord) -> bool:
     each version."""
     is_temporary = one.kind is LicenseKind.TEMPORARY
     return is_temporary or one.product_version == other.product_version
-
-
-def _of(records: Mapping[type[Record], Sequence[Record]], kind: type[R]) -> list[R]:
-    return [record for record in records.get(kind, ()) if isinstance(record, kind)]

@@ -11,13 +11,11 @@ import msgspec
 from daemons import events
 from daemons.copied import copied
 from daemons.effects import Answer, Caller, Effect, Failed, Persist, Randomness
-from daemons.license_server.issuer import Issuer, UnusableAnswer
-from daemons.license_server.ledger import Ledger
-from daemons.license_server.peers import Peers
+from daemons.license_server.issuer import UnusableAnswer
 from daemons.license_server.records import LicenseRecord, LoanRecord
 from daemons.license_server.refusal import Refusal, license_event
-from daemons.license_server.waiting import Waiter, WaitingRoom
-from daemons.procedures import Procedure, Procedures
+from daemons.license_server.waiting import Desk, Waiter
+from daemons.procedures import Procedure
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.license_token import Holder, holder_of
@@ -48,15 +46,9 @@ class Upgrade(msgspec.Struct):
         return holder_of(request), request.product, request.product_version
 
 
-class Lending(msgspec.Struct, frozen=True, kw_only=True):
+class Lending(Desk, frozen=True, kw_only=True):
     """Borrows tokens from other license servers, and lends them ours."""
 
-    name: str
-    ledger: Ledger
-    peers: Peers
-    issuer: Issuer
-    room: WaitingRoom
-    procedures: Procedures
     rng: Randomness
 
     # --- the borrower's side ------------------------------------------------------------------

@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from daemons import events
+from daemons.discovery import Finder, endpoint_of
 from daemons.effects import (
-    Broadcast,
     Close,
-    Dial,
     Effect,
     Endpoint,
     Failed,
@@ -28,12 +27,11 @@ from daemons.settings import Discovery
 from tsproto import limits
 from tsproto.discovery import Search, scopes_of
 from tsproto.errors import ErrorCode
-from tsproto.messages import AnnounceInventory, InventoryRow, LicenseServerRow, Role
+from tsproto.messages import AnnounceInventory, InventoryRow, LicenseServerRow
 
 ANNOUNCE_PAUSE_SECONDS = 1.0  # a burst of issues is told to peers in one message
 SEARCH_PAUSE_SECONDS = 5.0  # unknown servers that dial us cannot make us search more often
 KNOWN_MAX = 256  # bound of LicenseServers.servers
-NONCE_BYTES = 16
 
 
 class KnownServer(msgspec.Struct):
@@ -63,15 +61,13 @@ class Peers:
         farm: str,
         name: str,
         pools: Pools,
-        next_ticket: Callable[[], int],
+        next_question_id: Callable[[], int],
         rng: Randomness,
         instance: bytes,
     ) -> None:
         self._settings = settings
         self._name = name
         self._pools = pools
-        self._next_ticket = next_ticket
-        self._rng = rng
         self._search = Search(
             farm,
             scopes_of(settings.workgroup, settings.domain, settings.site),
@@ -79,10 +75,10 @@ class Peers:
             every_scope=True,
             instance=instance,
         )
+        self._finder = Finder(next_question_id, rng)
         self._search_at: float | None = None
         self._searched_at = 0.0
         self._known: dict[Endpoint, KnownServer] = {}
-        self._dialling: dict[int, Endpoint] = {}
         self._links: dict[int, Peer] = {}
         self._claims: dict[str, Sequence[InventoryRow]] = {}
         self._announced_at = 0.0
@@ -129,8 +125,8 @@ class Peers:
             for known in self._known.values()
         ]
 
-    def is_dialling(self, ticket: int) -> bool:
-        return ticket in self._dialling
+    def is_dialling(self, question_id: int) -> bool:
+        return question_id in self._finder.dials
 
     # --- links, inventories, datagrams --------------------------------------------------------
 
@@ -139,7 +135,7 @@ class Peers:
         listed = self._settings.servers
         for server in listed:
             if server.name != self._name:
-                endpoint = Endpoint(Role.LICENSE_SERVER, server.host, server.port, server.name)
+                endpoint = endpoint_of(server)
                 self._known[endpoint] = KnownServer(endpoint, "list", dial_at=now)
         return self._dial_due(now) if listed else self._begin_search(now)
 
@@ -159,7 +155,7 @@ class Peers:
         self._links[peer.link] = peer
         known = self._known.get(peer.dialled) if peer.dialled else None
         if known is not None:
-            self._dialling = {t: e for t, e in self._dialling.items() if e != known.endpoint}
+            self._finder.forget(known.endpoint)
             known.name, known.verified_at, known.link = peer.name, now, peer.link
             known.dial_at, known.pause = None, limits.REJOIN_SECONDS
         elif not self._is_expected(peer.name):
@@ -186,10 +182,11 @@ class Peers:
         """The peer gave no token: it is not asked again until its next inventory."""
         self._claims.pop(name, None)
 
-    def on_dial_failed(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
+    def on_dial_failed(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
         """A listed or once linked server is dialled again, after pauses that double up to
         INVENTORY_SECONDS; a candidate is forgotten."""
-        known = self._known.get(self._dialling.pop(ticket))
+        endpoint = self._finder.failed(question_id)
+        known = self._known.get(endpoint) if endpoint else None
         if known is None:
             return []
         if known.found != "list" and not known.name:
@@ -198,15 +195,8 @@ class Peers:
             known.dial_at = now + known.pause
             known.pause = min(2 * known.pause, limits.INVENTORY_SECONDS)
         why = outcome if isinstance(outcome, Failed) else Failed(ErrorCode.UNREACHABLE)
-        unreachable = events.PeerUnreachable(
-            peer=known.name or known.endpoint.name,
-            address=known.endpoint.host,
-            port=known.endpoint.port,
-            code=why.code,
-            detail=why.detail,
-            next_step=events.next_step(why.code),
-        )
-        return [unreachable]
+        name = known.name or known.endpoint.name
+        return [events.PeerUnreachable.to(known.endpoint, why.code, why.detail, peer=name)]
 
     def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> None:
         self._search.on_datagram(host, port, datagram, now)
@@ -250,28 +240,24 @@ class Peers:
 
     def _begin_search(self, now: float) -> list[Effect]:
         self._search_at, self._searched_at = None, now
-        query = self._search.start(now, self._rng.randbytes(NONCE_BYTES))
-        return [Broadcast(query)] if query else []
+        return self._finder.ask(self._search.start, now)
 
     def _next_scope(self, now: float) -> list[Effect]:
-        query = self._search.on_deadline(now, self._rng.randbytes(NONCE_BYTES))
-        if query:
-            return [Broadcast(query)]
+        asked = self._finder.ask(self._search.on_deadline, now)
         if not self._search.searching:
             self._take_candidates(now)
-        return []
+        return asked
 
     def _take_candidates(self, now: float) -> None:
         """Keep servers that are linked, being dialled, or to be dialled again, and add the
         candidates of this search; plan the next one."""
-        dialling = list(self._dialling.values())
         self._known = {
             endpoint: known
             for endpoint, known in self._known.items()
-            if known.link is not None or endpoint in dialling or _is_awaited(known)
+            if known.link is not None or self._finder.is_dialling(endpoint) or _is_awaited(known)
         }
         for candidate in self._search.found:
-            endpoint = Endpoint(Role.LICENSE_SERVER, candidate.host, candidate.port, candidate.name)
+            endpoint = endpoint_of(candidate)
             is_new = candidate.name != self._name and endpoint not in self._known
             if is_new and len(self._known) < KNOWN_MAX:
                 self._known[endpoint] = KnownServer(endpoint, candidate.found, dial_at=now)
@@ -284,9 +270,7 @@ class Peers:
         for known in self._known.values():
             if known.dial_at is not None and known.dial_at <= now:
                 known.dial_at = None
-                ticket = self._next_ticket()
-                self._dialling[ticket] = known.endpoint
-                effects.append(Dial(known.endpoint, ticket))
+                effects += self._finder.dial(known.endpoint)
         return effects
 
     def _is_expected(self, name: str) -> bool:

@@ -24,16 +24,6 @@ class LedgerInconsistent(TsfarmError):
     """The records contradict each other, so that no token may be issued from them."""
 
 
-class KeyPackConflict(Refusal):
-    def __init__(self, detail: str) -> None:
-        super().__init__(ErrorCode.KEY_PACK_CONFLICT, detail)
-
-
-class LedgerFull(Refusal):
-    def __init__(self, detail: str) -> None:
-        super().__init__(ErrorCode.LEDGER_FULL, detail)
-
-
 class Pack(msgspec.Struct, gc=False):
     """A key pack and how many of its tokens are out, issued or lent."""
 
@@ -71,18 +61,20 @@ class Pools:
     def add(self, record: KeyPackRecord) -> bool:
         """Count the tokens of a pack; False when this very pack was counted before.
 
-        Raises KeyPackConflict when a different pack has its id, LedgerFull at KEY_PACKS_MAX.
+        Raises Refusal(KEY_PACK_CONFLICT) when a different pack has its id, and
+        Refusal(LEDGER_FULL) at KEY_PACKS_MAX.
         """
         if known := self._packs.get(record.key_pack):
             if _same_pack(known.record, record):
                 return False
-            raise KeyPackConflict(
+            raise Refusal(
+                ErrorCode.KEY_PACK_CONFLICT,
                 f"key pack {record.key_pack} is already here with {known.record.tokens} tokens of"
                 f" {known.record.product} {known.record.product_version}: give the other one"
-                " another id"
+                " another id",
             )
         if len(self._packs) >= KEY_PACKS_MAX:
-            raise LedgerFull(f"a license server keeps at most {KEY_PACKS_MAX} key packs")
+            raise full(f"{KEY_PACKS_MAX} key packs")
         pool = self.pool(record.product, record.product_version)
         pack = self._packs[record.key_pack] = Pack(record)
         pool.packs.append(pack)
@@ -91,18 +83,18 @@ class Pools:
         return True
 
     def check(self, records: Iterable[KeyPackRecord]) -> None:
-        """Raise the KeyPackConflict or LedgerFull that adding all of these would raise."""
+        """Raise the Refusal that adding all of these would raise."""
         trial = Pools()
         for record in (*(pack.record for pack in self._packs.values()), *records):
             trial.add(record)
 
     def pool(self, product: str, product_version: int) -> Pool:
-        """The pool, created if there is none; raises LedgerFull at POOLS_MAX."""
+        """The pool, created if there is none; raises Refusal(LEDGER_FULL) at POOLS_MAX."""
         key = product, product_version
         if found := self._pools.get(key):
             return found
         if len(self._pools) >= POOLS_MAX:
-            raise LedgerFull(f"a license server keeps at most {POOLS_MAX} pools")
+            raise full(f"{POOLS_MAX} pools")
         pool = self._pools[key] = Pool(product, product_version)
         return pool
 
@@ -182,6 +174,10 @@ class Pools:
                 f" has no tokens of {license.product} {license.product_version}"
             )
         return self._pools[key], pack
+
+
+def full(of: str) -> Refusal:
+    return Refusal(ErrorCode.LEDGER_FULL, f"a license server keeps at most {of}")
 
 
 def _same_pack(one: KeyPackRecord, other: KeyPackRecord) -> bool:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import msgspec
 from msgspec.structs import replace
 
 from daemons import events
 from daemons.effects import Failed, Peer
-from daemons.license_server.issuer import Issuer, UnusableAnswer
-from daemons.license_server.ledger import Ledger
-from daemons.license_server.peers import Peers
+from daemons.license_server.issuer import UnusableAnswer
 from daemons.license_server.records import LicenseRecord
 from daemons.license_server.refusal import Refusal, license_event
-from daemons.license_server.waiting import Waiter, WaitingRoom, busy
-from daemons.procedures import Procedure, Procedures
+from daemons.license_server.waiting import Desk, Waiter, busy
+from daemons.procedures import Procedure
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.license_token import holder_of
@@ -22,15 +19,8 @@ from tsproto.messages import LicenseKind, Refused, RenewLicense, Role
 RENEWAL_SECONDS = limits.RENEWAL_DAYS * limits.DAY_SECONDS
 
 
-class Renewals(msgspec.Struct, frozen=True, kw_only=True):
-    """Decides RenewLicense for the license server `name`."""
-
-    name: str
-    ledger: Ledger
-    peers: Peers
-    issuer: Issuer
-    room: WaitingRoom
-    procedures: Procedures
+class Renewals(Desk, frozen=True, kw_only=True):
+    """Decides RenewLicense."""
 
     def renew(
         self, waiters: list[Waiter], request: RenewLicense

@@ -7,8 +7,11 @@ from collections.abc import Hashable
 import msgspec
 
 from daemons.effects import Caller, Endpoint, Failed
+from daemons.license_server.issuer import Issuer
+from daemons.license_server.ledger import Ledger
+from daemons.license_server.peers import Peers
 from daemons.license_server.refusal import Refusal
-from daemons.procedures import Procedure, ask
+from daemons.procedures import Procedure, Procedures, ask
 from tsproto.errors import ErrorCode
 from tsproto.messages import LendLicense, LicenseIssued, Refused, RenewLicense
 
@@ -61,6 +64,17 @@ class WaitingRoom:
         del self._waiters[key]
         self._count -= len(waiters)
         return answer
+
+
+class Desk(msgspec.Struct, frozen=True, kw_only=True):
+    """What those who decide about tokens have in common; `name` is this license server's."""
+
+    name: str
+    ledger: Ledger
+    peers: Peers
+    issuer: Issuer
+    room: WaitingRoom
+    procedures: Procedures
 
 
 def busy() -> Refusal:

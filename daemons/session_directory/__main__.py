@@ -21,15 +21,7 @@ def main(config: Path) -> int:
 
 async def serve(start: startup.Start[SessionDirectorySettings]) -> int:
     core = SessionDirectoryCore(start.settings, name=start.credentials.name, rng=start.rng)
-    shell = Shell(
-        core,
-        identity=start.identity,
-        listening=start.listening,
-        connections_max=start.connections_max,
-        store=start.store,
-        clock=start.clock,
-    )
-    return await shell.run()
+    return await Shell(core, start).run()
 
 
 if __name__ == "__main__":

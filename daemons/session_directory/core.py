@@ -11,18 +11,9 @@ holds for a user whose terminal server is LOST or SYNCHRONIZING.
 from __future__ import annotations
 
 from daemons import events
-from daemons.effects import (
-    Answer,
-    Caller,
-    Close,
-    Effect,
-    Outcome,
-    Peer,
-    Randomness,
-    earliest,
-)
+from daemons.effects import Answer, Caller, Close, Effect, Outcome, Peer, Randomness, earliest
 from daemons.session_directory.farm import Farm
-from daemons.session_directory.placement import Placement
+from daemons.session_directory.placement import Placer
 from daemons.session_directory.reservations import Reservations
 from daemons.session_directory.session_index import SessionIndex
 from daemons.session_directory.tickets import Tickets
@@ -38,15 +29,20 @@ class SessionDirectoryCore:
     def __init__(self, settings: SessionDirectorySettings, *, name: str, rng: Randomness) -> None:
         self.name = name
         self.generation = rng.randbytes(16)
-        self._unsure_seconds = settings.server_lost_seconds
         self._sessions = SessionIndex()
         self._reservations = Reservations(settings.reservation_seconds)
         self._tickets = Tickets(settings.ticket_seconds, rng)
         self._farm = Farm(settings, self.generation, self._sessions, self._reservations)
-        self._placement = Placement(self._farm, self._sessions, self._reservations, self._tickets)
+        self._placer = Placer(
+            self._farm,
+            self._sessions,
+            self._reservations,
+            self._tickets,
+            unsure_seconds=settings.server_lost_seconds,
+        )
 
     def on_start(self, now: float) -> list[Effect]:
-        self._placement.unsure_until = now + self._unsure_seconds
+        self._placer.start(now)
         return []
 
     def on_peer_opened(self, peer: Peer, now: float) -> list[Effect]:
@@ -62,17 +58,17 @@ class SessionDirectoryCore:
     def _on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         match message:
             case messages.PlaceSession():
-                return self._placement.place(caller, message, now)
+                return self._placer.place(caller, message, now)
             case messages.UpdateSession():
-                return self._farm.update(caller.peer, message.session)
+                return self._farm.update_session(caller.peer, message.session)
             case messages.JoinFarm():
                 return self._farm.join(caller, message, now)
             case messages.SyncSessions():
                 return self._farm.synchronize(caller, message, now)
             case messages.RemoveSession():
-                return self._farm.remove(caller.peer, message)
+                return self._farm.remove_session(caller.peer, message)
             case messages.RedeemTicket():
-                return self._placement.redeem(caller, message, now)
+                return self._placer.redeem(caller, message, now)
             case messages.QuerySessions():
                 return self._query_sessions(caller, message)
             case messages.QueryServers():
@@ -80,7 +76,7 @@ class SessionDirectoryCore:
             case _:
                 return [Close(caller.peer, ErrorCode.OUT_OF_ORDER)]
 
-    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
+    def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
         raise AssertionError("the session directory asks nobody")
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:

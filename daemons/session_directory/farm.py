@@ -173,7 +173,7 @@ class Farm(msgspec.Struct, eq=False):
             self.reservations.fulfil(row)
         return [events.ServerReady(server=server.name, sessions=len(rows))]
 
-    def update(self, peer: Peer, row: SessionRow) -> list[Effect]:
+    def update_session(self, peer: Peer, row: SessionRow) -> list[Effect]:
         """Put a session that started or changed, unless one with a later placement is known."""
         server = self.joined_over(peer)
         if server is None:
@@ -194,7 +194,7 @@ class Farm(msgspec.Struct, eq=False):
         self.reservations.fulfil(row)
         return []
 
-    def remove(self, peer: Peer, ended: RemoveSession) -> list[Effect]:
+    def remove_session(self, peer: Peer, ended: RemoveSession) -> list[Effect]:
         """Drop a session and its reservation; only the reservation when `session_id` is 0."""
         server = self.joined_over(peer)
         if server is None:

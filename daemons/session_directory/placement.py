@@ -2,7 +2,7 @@
 
 A terminal server asks after it has authenticated the user, as in "How Session Directory Works".
 Because the question also reserves, two logons in the same instant get one answer. `policy` chooses
-the terminal server of a new session.
+the terminal server of a new session. A placement is the number of such a decision.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from daemons import events
 from daemons.effects import Answer, Caller, Effect, Peer
 from daemons.session_directory import records
 from daemons.session_directory.farm import Farm
-from daemons.session_directory.policy import stay_where_landed
+from daemons.session_directory.policy import Policy, stay_where_landed
 from daemons.session_directory.records import Server, Ticket
 from daemons.session_directory.reservations import Reservations
 from daemons.session_directory.session_index import PREFERENCE, SessionIndex
@@ -41,26 +41,39 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     placement: int
 
 
-class Placement:
+class Placer:
     """Answers PlaceSession and RedeemTicket.
 
-    Before `unsure_until` a terminal server with a session of the user may not have joined yet.
+    In the first `unsure_seconds` a terminal server with a session of the user may not have joined
+    yet: a new place is logged as unsure.
     """
 
     def __init__(
-        self, farm: Farm, sessions: SessionIndex, reservations: Reservations, tickets: Tickets
+        self,
+        farm: Farm,
+        sessions: SessionIndex,
+        reservations: Reservations,
+        tickets: Tickets,
+        *,
+        unsure_seconds: float,
     ) -> None:
-        self.unsure_until = 0.0
+        self._policy: Policy = stay_where_landed
+        self._unsure_seconds = unsure_seconds
+        self._unsure_until = 0.0
         self._farm = farm
         self._sessions = sessions
         self._reservations = reservations
         self._tickets = tickets
 
+    def start(self, now: float) -> None:
+        self._unsure_until = now + self._unsure_seconds
+
     def place(self, caller: Caller, request: PlaceSession, now: float) -> list[Effect]:
         """Answer with the place of the user's session, reserved; elsewhere with a ticket.
 
         Refused(NOT_JOINED) while the asking terminal server is not READY,
-        Refused(TOO_MANY_SESSIONS) when it is full, Refused(BUSY) when the directory is full.
+        Refused(TOO_MANY_SESSIONS) when it is full, Refused(BUSY) when the directory is full. No
+        refusal holds: the asking terminal server then decides for itself (fail open).
         """
         asking = self._asking(caller.peer)
         if asking is None:
@@ -88,7 +101,7 @@ class Placement:
             effects.append(_several(request, offered))
         # The common case, a session on the asking terminal server, decides nothing: no event.
         if not offered or place.server is not asking:
-            is_unsure = not offered and now < self.unsure_until
+            is_unsure = not offered and now < self._unsure_until
             effects.append(_placed(request, asking, place, is_unsure))
         return effects
 
@@ -156,7 +169,7 @@ class Placement:
             if server is not None:
                 self._reservations.renew(reserved, now)
                 return Place(server, 0, reserved.placement)
-        name = stay_where_landed(self._farm.load(asking), avoid, self._farm.loads)
+        name = self._policy(self._farm.load(asking), avoid, self._farm.loads)
         server = asking if name == asking.name else self._farm.ready(name)
         if server is None:
             return Refused(

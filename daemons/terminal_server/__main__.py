@@ -35,8 +35,8 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
     settings, credentials = start.settings, start.credentials
     reports: asyncio.Queue[Step] = asyncio.Queue()
 
-    def on_outcome(ticket: int, outcome: Outcome) -> None:
-        reports.put_nowait(partial(core.on_answer, ticket, outcome))
+    def on_outcome(question_id: int, outcome: Outcome) -> None:
+        reports.put_nowait(partial(core.on_answer, question_id, outcome))
 
     def on_program_ended(session_id: int, exit_status: int) -> None:
         reports.put_nowait(lambda now: core.on_program_ended(session_id, exit_status, now))
@@ -66,11 +66,7 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
         )
         shell = Shell(
             core,
-            identity=start.identity,
-            listening=start.listening,
-            connections_max=start.connections_max,
-            store=start.store,
-            clock=start.clock,
+            start,
             discovery=settings.discovery,
             performers={**sessions.performers, **checks.performers},
             traffic=sessions,

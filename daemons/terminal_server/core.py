@@ -6,8 +6,7 @@ to license servers and to the session directory are dialled; administrators only
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Collection, Hashable
 
 from daemons import events
 from daemons.effects import (
@@ -21,8 +20,9 @@ from daemons.effects import (
     Outcome,
     Peer,
     Randomness,
-    Record,
+    Records,
     earliest,
+    records_of,
 )
 from daemons.procedures import Inbox, Procedure, Procedures
 from daemons.settings import TerminalServerSettings
@@ -37,32 +37,12 @@ from daemons.terminal_server.records import ServerRecord, SessionRecord
 from daemons.terminal_server.server_row import GracePeriod, ServerRow, SessionIds
 from daemons.terminal_server.sessions import Session, SessionTable
 from daemons.terminal_server.validation import Validations
-from tsproto import limits
+from tsproto import limits, messages
 from tsproto.errors import ErrorCode
 from tsproto.license_token import Verifier
-from tsproto.messages import (
-    Authority,
-    DisconnectSession,
-    JoinFarm,
-    LicenseInfo,
-    LicenseStored,
-    LogoffSession,
-    LogonRequest,
-    Message,
-    QueryAuthority,
-    QueryLicenseServers,
-    QuerySessions,
-    ResizeSession,
-    Role,
-    Sessions,
-)
-from tsproto.messages import (
-    LicenseServers as LicenseServersAnswer,
-)
+from tsproto.messages import Message, Role
 
 TRACE_ID_BYTES = 5  # ten characters that a person can read out
-
-R = TypeVar("R", bound=Record)
 
 
 class TerminalServerCore:
@@ -78,19 +58,19 @@ class TerminalServerCore:
         verifier: Verifier,
         rng: Randomness,
         incarnation: bytes,
-        records: Mapping[type[Record], Sequence[Record]],
+        records: Records,
         running: Collection[int],
         authority: bytes = b"",
     ) -> None:
         self._name = name
         self._rng = rng
         self._authority = authority
-        self._records = _of_type(SessionRecord, records)
+        self._records = records_of(SessionRecord, records)
         self._running = frozenset(running)
         self._clients: dict[int, Client] = {}  # by link
         self._procedures = procedures = Procedures()
         self._table = SessionTable()
-        own = [*_of_type(ServerRecord, records), ServerRecord(name=name)]
+        own = [*records_of(ServerRecord, records), ServerRecord(name=name)]
         self._row = ServerRow(own[0])
         self._grace = GracePeriod(self._row, settings.grace_days)
         used = [*(record.session_id for record in self._records), *sorted(running)]
@@ -100,7 +80,7 @@ class TerminalServerCore:
         )
         self._directory = DirectoryLink(
             _directory_of(settings),
-            JoinFarm(
+            messages.JoinFarm(
                 address=settings.listen.advertise or settings.listen.host,
                 port=port,
                 incarnation=incarnation,
@@ -169,10 +149,10 @@ class TerminalServerCore:
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         return self._forget_closed(self._on_message(caller, message, now), now)
 
-    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
-        effects = self._procedures.on_answer(ticket, outcome, now)
+    def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
+        effects = self._procedures.on_answer(question_id, outcome, now)
         if isinstance(outcome, Failed):
-            effects += self._servers.on_dial_failed(ticket, outcome, now)
+            effects += self._servers.on_dial_failed(question_id, outcome, now)
         return self._forget_closed(effects, now)
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:
@@ -217,11 +197,11 @@ class TerminalServerCore:
 
     def _on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         match message:
-            case QueryAuthority():
-                return [Answer(caller, Authority(certificate=self._authority))]
-            case QueryLicenseServers():
+            case messages.QueryAuthority():
+                return [Answer(caller, messages.Authority(certificate=self._authority))]
+            case messages.QueryLicenseServers():
                 return [Answer(caller, self._license_servers())]
-            case QuerySessions():
+            case messages.QuerySessions():
                 return [Answer(caller, self._sessions(message))]
             case _ if caller.peer.role is Role.CLIENT:
                 client = self._clients.get(caller.peer.link)
@@ -239,11 +219,11 @@ class TerminalServerCore:
         if session is not None:
             return self._on_session_message(client, session, message, now)
         match message:
-            case LicenseInfo() | LicenseStored() if client.license is None:
+            case messages.LicenseInfo() | messages.LicenseStored() if client.license is None:
                 detail = f"{type(message).__name__} does not come now in the licensing phase"
                 refusal = Refusal(ErrorCode.OUT_OF_ORDER, detail)
                 return self._procedures.interrupt(client.peer, refusal, now)
-            case LogonRequest() if client.license is not None:
+            case messages.LogonRequest() if client.license is not None:
                 detail = "an earlier LogonRequest is not answered yet"
                 close = Close(client.peer, ErrorCode.OUT_OF_ORDER, detail, client.trace_id)
             case _:
@@ -254,11 +234,11 @@ class TerminalServerCore:
         self, client: Client, session: Session, message: Message, now: float
     ) -> list[Effect]:
         match message:
-            case ResizeSession():
+            case messages.ResizeSession():
                 return self._lifecycle.resize(session, message.columns, message.rows)
-            case LogoffSession():
+            case messages.LogoffSession():
                 return self._lifecycle.log_off(session)
-            case DisconnectSession():
+            case messages.DisconnectSession():
                 code, detail = ErrorCode.DISCONNECTED_BY_USER, "disconnected; the session goes on"
                 close = Close(client.peer, code, detail, client.trace_id)
             case _:
@@ -284,10 +264,12 @@ class TerminalServerCore:
 
     # --- what administrators ask ----------------------------------------------------------------
 
-    def _license_servers(self) -> LicenseServersAnswer:
-        return LicenseServersAnswer(servers=self._servers.rows(), grace_ends_at=self._grace.ends_at)
+    def _license_servers(self) -> messages.LicenseServers:
+        return messages.LicenseServers(
+            servers=self._servers.rows(), grace_ends_at=self._grace.ends_at
+        )
 
-    def _sessions(self, query: QuerySessions) -> Sessions:
+    def _sessions(self, query: messages.QuerySessions) -> messages.Sessions:
         """This server's own list, the sessions of single commands included."""
         rows = [
             session.row(self._name)
@@ -295,11 +277,9 @@ class TerminalServerCore:
             if (self._name, session.session_id) > (query.after_host, query.after_id)
             and query.user_name in ("", session.user_name)
         ]
-        return Sessions(sessions=rows[: limits.PAGE_ROWS], more=len(rows) > limits.PAGE_ROWS)
-
-
-def _of_type(kind: type[R], records: Mapping[type[Record], Sequence[Record]]) -> list[R]:
-    return [record for record in records.get(kind, ()) if isinstance(record, kind)]
+        return messages.Sessions(
+            sessions=rows[: limits.PAGE_ROWS], more=len(rows) > limits.PAGE_ROWS
+        )
 
 
 def _directory_of(settings: TerminalServerSettings) -> Endpoint | None:

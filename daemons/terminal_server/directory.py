@@ -214,13 +214,8 @@ class DirectoryLink:
 
     def _not_joined(self, failure: NotJoined, pause_seconds: float) -> Effect:
         assert self.endpoint is not None
-        return events.DirectoryNotJoined(
-            address=self.endpoint.host,
-            port=self.endpoint.port,
-            code=failure.code,
-            detail=failure.detail,
-            next_step=events.next_step(failure.code),
-            pause_seconds=pause_seconds,
+        return events.DirectoryNotJoined.to(
+            self.endpoint, failure.code, failure.detail, pause_seconds=pause_seconds
         )
 
     def _end_attempt(self, now: float) -> list[Effect]:

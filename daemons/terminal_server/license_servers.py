@@ -18,14 +18,14 @@ from enum import Enum
 import msgspec
 
 from daemons import events
-from daemons.effects import Broadcast, Dial, Effect, Endpoint, Failed, Peer, Randomness
+from daemons.discovery import Finder, endpoint_of
+from daemons.effects import Effect, Endpoint, Failed, Peer, Randomness
 from daemons.procedures import Procedure, Procedures, Promise, outcome_of
 from daemons.settings import Discovery
 from tsproto import limits
 from tsproto.discovery import Candidate, Search, scopes_of
 from tsproto.messages import LicenseServerRow, Role
 
-NONCE_BYTES = 16
 # All candidates are dialled at once; one that is silent for so long is not there.
 REACH_SECONDS = limits.DIAL_SECONDS + limits.OPENING_SECONDS
 
@@ -59,6 +59,7 @@ class LicenseServers:
         self._rng = rng
         scopes = scopes_of(discovery.workgroup, discovery.domain, discovery.site)
         self._search = Search(farm, scopes, window_seconds=discovery.window_seconds)
+        self._finder = Finder(procedures.next_question_id, rng)
         self._known: list[KnownServer] = []  # the chosen one first
         self._is_searching = False
         self._first: Candidate | None = None  # dialled before this search's answers were all in
@@ -66,7 +67,6 @@ class LicenseServers:
         self._reach: dict[Endpoint, _Reach] = {}
         self._known_before: dict[Endpoint, Candidate] = {}
         self._untried: dict[Endpoint, Candidate] = {}  # of those, the ones not dialled yet
-        self._dials: dict[Endpoint, int] = {}  # its ticket
         self._links: dict[Endpoint, Peer] = {}
         self._searched: Promise[None] = Promise()
         self._due_at: float | None = None  # verify the chosen one, search again, or give up
@@ -124,10 +124,8 @@ class LicenseServers:
         if self._discovery.servers:
             listed = [Candidate(s.name, s.host, s.port, "list") for s in self._discovery.servers]
             return self._dial(listed, now)
-        datagram = self._search.start(now, self._rng.randbytes(NONCE_BYTES))
-        if datagram is None:
-            return self._dial([], now)
-        return [events.LicenseServerSearching(), Broadcast(datagram)]
+        asked = self._finder.ask(self._search.start, now)
+        return [events.LicenseServerSearching(), *asked] if asked else self._dial([], now)
 
     def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> list[Effect]:
         self._search.on_datagram(host, port, datagram, now)
@@ -150,10 +148,8 @@ class LicenseServers:
         return self._verify(self._known[0], now) if self._known else self.search(now)
 
     def _search_on(self, now: float) -> list[Effect]:
-        datagram = self._search.on_deadline(now, self._rng.randbytes(NONCE_BYTES))
-        if datagram is not None:
-            return [Broadcast(datagram)]
-        return self._dial(self._shuffled(self._search.found), now)
+        asked = self._finder.ask(self._search.on_deadline, now)
+        return asked or self._dial(self._shuffled(self._search.found), now)
 
     def _shuffled(self, candidates: list[Candidate]) -> list[Candidate]:
         """Every order is equally likely, so the first that is reached was chosen at random."""
@@ -164,7 +160,7 @@ class LicenseServers:
 
     def _dial(self, candidates: list[Candidate], now: float) -> list[Effect]:
         """Dial all candidates at once, so that a silent one costs no more time than another."""
-        self._candidates = {_endpoint(candidate): candidate for candidate in candidates}
+        self._candidates = {endpoint_of(candidate): candidate for candidate in candidates}
         for endpoint in self._candidates:
             self._untried.pop(endpoint, None)
         self._reach = {
@@ -173,20 +169,14 @@ class LicenseServers:
         }
         self._due_at = now + REACH_SECONDS
         dialled = [e for e, reach in self._reach.items() if reach is _Reach.DIALLED]
-        effects = [effect for endpoint in dialled for effect in self._dial_one(endpoint)]
+        effects = [effect for endpoint in dialled for effect in self._finder.dial(endpoint)]
         return effects + self._choose(now)
-
-    def _dial_one(self, endpoint: Endpoint) -> list[Effect]:
-        if endpoint in self._dials:
-            return []
-        self._dials[endpoint] = self._procedures.next_ticket()
-        return [Dial(endpoint, self._dials[endpoint])]
 
     def _give_up(self, now: float) -> list[Effect]:
         for endpoint, reach in self._reach.items():
             if reach is _Reach.DIALLED:
                 self._reach[endpoint] = _Reach.UNREACHABLE
-                self._dials.pop(endpoint, None)
+                self._finder.forget(endpoint)
         return self._choose(now)
 
     def _choose(self, now: float) -> list[Effect]:
@@ -212,10 +202,9 @@ class LicenseServers:
     def _search_further(self, now: float) -> list[Effect] | None:
         """No server was reached: try the scopes that are left, then the servers known before; None
         when those were tried too."""
-        datagram = self._search.next_scope(now, self._rng.randbytes(NONCE_BYTES))
-        if datagram is not None:
+        if asked := self._finder.ask(self._search.next_scope, now):
             self._reach = {}
-            return [Broadcast(datagram)]
+            return asked
         return self._dial([*self._untried.values()], now) if self._untried else None
 
     def _outcome(self) -> Effect:
@@ -238,15 +227,15 @@ class LicenseServers:
         """Dial one first answer a search: forged answers cost one dial more, not one each. A forged
         one costs no time: the choice is made as if there had been no first."""
         self._first = first
-        endpoint = _endpoint(first)
-        return self._use_first(now) if endpoint in self._links else self._dial_one(endpoint)
+        endpoint = endpoint_of(first)
+        return self._use_first(now) if endpoint in self._links else self._finder.dial(endpoint)
 
     def _is_first(self, endpoint: Endpoint) -> bool:
-        return self._first is not None and _endpoint(self._first) == endpoint
+        return self._first is not None and endpoint_of(self._first) == endpoint
 
     def _use_first(self, now: float) -> list[Effect]:
         assert self._first is not None
-        first = self._as_known(_endpoint(self._first), self._first, now)
+        first = self._as_known(endpoint_of(self._first), self._first, now)
         self._known = [first]
         in_use = events.LicenseServerInUse(server=first.name, found=first.found)
         return [in_use, *self._resume(now)]
@@ -259,7 +248,7 @@ class LicenseServers:
         if endpoint is None or endpoint.role is not Role.LICENSE_SERVER:
             return []
         self._links[endpoint] = peer
-        self._dials.pop(endpoint, None)
+        self._finder.forget(endpoint)
         effects: list[Effect] = []
         if self._reach.get(endpoint) is _Reach.DIALLED:
             self._reach[endpoint] = _Reach.REACHED
@@ -282,20 +271,12 @@ class LicenseServers:
         self._reach[peer.dialled] = _Reach.UNREACHABLE
         return self._choose(now)
 
-    def on_dial_failed(self, ticket: int, failure: Failed, now: float) -> list[Effect]:
-        """Nothing follows for another's ticket, or one that was given up."""
-        dialled = [endpoint for endpoint, own in self._dials.items() if own == ticket]
-        return self._on_unreachable(dialled[0], failure, now) if dialled else []
-
-    def _on_unreachable(self, endpoint: Endpoint, failure: Failed, now: float) -> list[Effect]:
-        del self._dials[endpoint]
-        unreachable = events.LicenseServerUnreachable(
-            address=endpoint.host,
-            port=endpoint.port,
-            code=failure.code,
-            detail=failure.detail,
-            next_step=events.next_step(failure.code),
-        )
+    def on_dial_failed(self, question_id: int, failure: Failed, now: float) -> list[Effect]:
+        """Nothing follows for another question, or a dial that was given up."""
+        endpoint = self._finder.failed(question_id)
+        if endpoint is None:
+            return []
+        unreachable = events.LicenseServerUnreachable.to(endpoint, failure.code, failure.detail)
         if self._is_searching and self._reach.get(endpoint) is _Reach.DIALLED:
             self._reach[endpoint] = _Reach.UNREACHABLE
             return [unreachable, *self._choose(now)]
@@ -309,10 +290,10 @@ class LicenseServers:
         if chosen.endpoint in self._links:
             self._verified(now)
             return []
-        if chosen.endpoint in self._dials:
+        if self._finder.is_dialling(chosen.endpoint):
             return self.search(now)
         self._due_at = now + self._discovery.verify_seconds
-        return self._dial_one(chosen.endpoint)
+        return self._finder.dial(chosen.endpoint)
 
     def _verified(self, now: float) -> None:
         self._known[0] = msgspec.structs.replace(self._known[0], verified_at=int(now))
@@ -322,7 +303,3 @@ class LicenseServers:
 def _candidate(known: KnownServer) -> Candidate:
     endpoint = known.endpoint
     return Candidate(endpoint.name, endpoint.host, endpoint.port, known.found)
-
-
-def _endpoint(candidate: Candidate) -> Endpoint:
-    return Endpoint(Role.LICENSE_SERVER, candidate.host, candidate.port, candidate.name)

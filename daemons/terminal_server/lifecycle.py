@@ -122,7 +122,9 @@ class Lifecycle(msgspec.Struct, eq=False):
     def _started(self, session: Session, terminal: str) -> Procedure[None]:
         """Start the session's program, then go on with the clients that wait for it."""
         started = yield from start_program(
-            lambda ticket: copied(StartProgram, session, terminal=terminal, ticket=ticket)
+            lambda question_id: copied(
+                StartProgram, session, terminal=terminal, question_id=question_id
+            )
         )
         promise, session.started = session.started, None
         assert promise is not None

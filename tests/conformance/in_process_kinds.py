@@ -216,11 +216,11 @@ class TerminalServerUnderTest(TerminalServerKind):
         match effect:
             case effects.Warp():
                 refuse_to_warp(node, effect)
-            case effects.Verify(_, _, ticket) if self._cast is Cast.BUSY:
-                node.later(0.0, lambda: node.answer(ticket, Verified(False, busy=True)))
+            case effects.Verify(_, _, question_id) if self._cast is Cast.BUSY:
+                node.later(0.0, lambda: node.answer(question_id, Verified(False, busy=True)))
             case effects.StartProgram(application=application) if application == BROKEN:
                 failed = ProgramFailed("there is no such program")
-                node.later(START_SECONDS, lambda: node.answer(effect.ticket, failed))
+                node.later(START_SECONDS, lambda: node.answer(effect.question_id, failed))
             case effects.EndProgram(session_id):
                 node.later(START_SECONDS, lambda: self.end(node, session_id, HANGUP_STATUS))
             case _:

@@ -8,28 +8,15 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 from daemons.clock import Clock
-from daemons.effects import (
-    Answer,
-    Caller,
-    Effect,
-    Endpoint,
-    Outcome,
-    Peer,
-    Persist,
-    Record,
-)
+from daemons.effects import Answer, Caller, Effect, Endpoint, Outcome, Peer, Persist, Record
 from daemons.links import bound
 from daemons.settings import Listen
-from daemons.shell import Shell
+from daemons.shell import Resources, Shell
 from daemons.store import StoreError
 from daemons.store.memory import MemoryStore
 from daemons.switchboard import Step
 from tests.integration.far_end import FarEnd, dialled
-from tsproto.messages import (
-    Message,
-    Role,
-    Servers,
-)
+from tsproto.messages import Message, Role, Servers
 from tsproto.transport import LocalIdentity
 
 HOST = "127.0.0.1"
@@ -68,8 +55,8 @@ class ScriptedCore:
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         return self.reply(caller, message)
 
-    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
-        self.told.put_nowait((ticket, outcome))
+    def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
+        self.told.put_nowait((question_id, outcome))
         return []
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:
@@ -117,10 +104,7 @@ class Daemon:
         self.port: int = listening.getsockname()[1]
         self.shell = Shell(
             self.core,
-            identity=identity,
-            listening=listening,
-            store=self.store,
-            clock=self.clock,
+            Resources(identity=identity, listening=listening, store=self.store, clock=self.clock),
             reports=self.reports,
             **options,
         )

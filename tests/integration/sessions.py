@@ -85,7 +85,7 @@ class Server:
             given,
             folder,
             link_of=lambda peer: self.clients.get(peer.link),
-            on_started=lambda ticket, outcome: self.started.put_nowait((ticket, outcome)),
+            on_started=lambda question_id, outcome: self.started.put_nowait((question_id, outcome)),
             on_ended=lambda session_id, status: self.ended.put_nowait((session_id, status)),
         )
 
@@ -97,14 +97,14 @@ class Server:
     async def start(
         self, session_id: int = 1, *, command: str = "", application: str = ""
     ) -> ProgramStarted | ProgramFailed:
-        ticket = self.begin(session_id, command=command, application=application)
+        question_id = self.begin(session_id, command=command, application=application)
         answered, outcome = await self.started.get()
-        assert answered == ticket
+        assert answered == question_id
         return outcome
 
     def begin(self, session_id: int = 1, *, command: str = "", application: str = "") -> int:
-        """Its answer comes into `started`, with the ticket that this gives."""
-        ticket = 100 + session_id
+        """Its answer comes into `started`, with the question id that this gives."""
+        question_id = 100 + session_id
         self.sessions.start_program(
             StartProgram(
                 session_id=session_id,
@@ -115,10 +115,10 @@ class Server:
                 columns=COLUMNS,
                 rows=ROWS,
                 terminal="xterm-256color",
-                ticket=ticket,
+                question_id=question_id,
             )
         )
-        return ticket
+        return question_id
 
     def attach(
         self, client: Client, session_id: int = 1, *, fresh: bool = False, rows: int = ROWS

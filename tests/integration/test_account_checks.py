@@ -30,7 +30,7 @@ class Reports(asyncio.Queue[tuple[int, Verified]]):
 
 
 @pytest.mark.parametrize("check", [Verify("ann", b"pw", 7), LookUp("ann", 7)])
-async def test_what_is_found_comes_back_with_its_ticket(check: Verify | LookUp) -> None:
+async def test_what_is_found_comes_back_with_its_question_id(check: Verify | LookUp) -> None:
     reports = Reports()
     reports.checks.performers[type(check)](check)
     assert await reports.get() == (7, KNOWN)

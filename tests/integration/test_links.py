@@ -7,18 +7,7 @@ import socket
 
 import msgspec
 
-from daemons.effects import (
-    Answer,
-    Ask,
-    Caller,
-    Close,
-    Dial,
-    Effect,
-    Endpoint,
-    Failed,
-    Peer,
-    Tell,
-)
+from daemons.effects import Answer, Ask, Caller, Close, Dial, Effect, Endpoint, Failed, Peer, Tell
 from tests.integration.far_end import dialled
 from tests.integration.scripted import (
     DIRECTORY,
@@ -83,12 +72,12 @@ async def test_bytes_of_a_session_go_past_the_core() -> None:
 
 
 def asking(endpoint: Endpoint, timeout_seconds: float = 5.0) -> Reply:
-    """Whatever an administrator asks, join the farm at this endpoint; the first ticket is 5."""
-    tickets = itertools.count(5)
+    """Any administrative message makes it join the farm there; the first question id is 5."""
+    question_ids = itertools.count(5)
 
     def reply(caller: Caller, message: Message) -> list[Effect]:
         join = JoinFarm(address=HOST, port=1, incarnation=bytes(16))
-        return [Ask(endpoint, join, next(tickets), timeout_seconds)]
+        return [Ask(endpoint, join, next(question_ids), timeout_seconds)]
 
     return reply
 
@@ -97,7 +86,7 @@ def joined(caller: Caller, message: Message) -> list[Effect]:
     return [Answer(caller, Joined(generation=bytes(16)))]
 
 
-async def test_an_ask_dials_once_and_its_answers_come_back_with_their_tickets() -> None:
+async def test_an_ask_dials_once_and_its_answers_come_back_with_their_question_ids() -> None:
     async with daemon(DIRECTORY, joined) as directory:
         endpoint = directory.endpoint()
         async with (
@@ -106,8 +95,8 @@ async def test_an_ask_dials_once_and_its_answers_come_back_with_their_tickets() 
         ):
             who.request(QuerySessions())
             who.request(QuerySessions())
-            for ticket, request_id in ((5, 1), (6, 2)):
-                answer = await told(running, ticket)
+            for question_id, request_id in ((5, 1), (6, 2)):
+                answer = await told(running, question_id)
                 assert answer == Joined(request_id=request_id, generation=bytes(16))
 
 

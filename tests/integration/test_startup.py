@@ -229,6 +229,19 @@ def test_a_key_pack_that_contradicts_the_ledger_ends_the_daemon_with_status_2(fa
         assert ended(second)[0] == 2
 
 
+def test_more_pools_than_a_ledger_holds_end_the_daemon_with_status_2(farm: Farm) -> None:
+    role = Role.LICENSE_SERVER
+    packs = [
+        f'{{ key_pack = "pack-{n}", product = "product-{n}", tokens = 5 }}' for n in range(257)
+    ]
+    config = farm.configuration(role, f"key_packs = [{', '.join(packs)}]")
+    with daemon(role, config) as process:
+        said = line_with(process, "daemon.misconfigured")
+        expected = f"{config}: key_packs: a license server keeps at most 256 pools"
+        assert said["error"].startswith(expected)
+        assert ended(process)[0] == 2
+
+
 def test_a_key_that_is_missing_is_told_with_file_and_key_of_the_configuration(farm: Farm) -> None:
     config = farm.configuration(Role.LICENSE_SERVER)
     (farm.folder / "one.key").unlink()

@@ -150,13 +150,13 @@ class TerminalServerKind:
 
     def perform(self, node: Node, effect: Effect) -> None:
         match effect:
-            case effects.Verify(user_name, password, ticket):
+            case effects.Verify(user_name, password, question_id):
                 good = self._passwords.get(user_name) == password
                 verified = Verified(good, user_name if good else "")
-                node.later(CHECK_SECONDS, lambda: node.answer(ticket, verified))
-            case effects.LookUp(user_name, ticket):
+                node.later(CHECK_SECONDS, lambda: node.answer(question_id, verified))
+            case effects.LookUp(user_name, question_id):
                 known = Verified(user_name in self._passwords, user_name)
-                node.later(0.0, lambda: node.answer(ticket, known))
+                node.later(0.0, lambda: node.answer(question_id, known))
             case effects.StartProgram():
                 self._start(node, effect)
             case effects.Attach(peer, session_id):
@@ -178,7 +178,7 @@ class TerminalServerKind:
         def started() -> None:
             self.programs[start.session_id] = program
             if node.alive and node.life == life:
-                node.answer(start.ticket, ProgramStarted(1))
+                node.answer(start.question_id, ProgramStarted(1))
 
         node.world.after(START_SECONDS, started)
 

@@ -148,8 +148,8 @@ class Node:
         self.switchboard.add(step)
         self.turn()
 
-    def answer(self, ticket: int, outcome: Outcome) -> None:
-        self.switchboard.answer(ticket, outcome)
+    def answer(self, question_id: int, outcome: Outcome) -> None:
+        self.switchboard.answer(question_id, outcome)
         self.turn()
 
     def turn(self) -> None:

@@ -81,7 +81,7 @@ class ConfusedRoutes(Lines):
         super().give_up(ticks)
 
 
-class GivesATimeoutToAnotherTicket(_OtherRoutes):
+class GivesATimeoutToAnotherQuestion(_OtherRoutes):
     routes = ConfusedRoutes
 
 
@@ -151,7 +151,7 @@ SWITCHBOARDS: dict[str, Callable[[Farm], None]] = {
         "answers before the commit": AnswersBeforeTheCommit,
         "overtakes the commit": OvertakesTheCommit,
         "forgets the questions of a closed link": ForgetsTheQuestionsOfAClosedLink,
-        "gives a time-out to another ticket": GivesATimeoutToAnotherTicket,
+        "gives a time-out to another question": GivesATimeoutToAnotherQuestion,
         "forgets a failed dial": ForgetsAFailedDial,
         "never times out": NeverTimesOut,
         "tells a loss after a Close": TellsALossAfterAClose,

@@ -67,8 +67,8 @@ class ScriptedCore:
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         return self.reply(caller, message)
 
-    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
-        return self._tell((ticket, outcome))
+    def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
+        return self._tell((question_id, outcome))
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:
         return self._tell(("lost", peer.name))
@@ -225,17 +225,17 @@ def test_an_answer_waits_for_a_slow_disk(pair: Pair) -> None:
 def test_the_witness_finds_a_second_outcome(pair: Pair) -> None:
     pair.ts.start()
     pair.run(1.0)
-    with pytest.raises(Violation, match=r"^ts: ticket 5 has a second outcome: "):
+    with pytest.raises(Violation, match=r"^ts: question 5 has a second outcome: "):
         pair.ts.answer(5, Failed(ErrorCode.UNANSWERED))
 
 
-def test_the_witness_finds_a_ticket_without_an_outcome(pair: Pair) -> None:
+def test_the_witness_finds_a_question_without_an_outcome(pair: Pair) -> None:
     pair.asked.reply = lambda caller, message: []
     pair.ts.start()
     pair.run(1.0)
     pair.world.now += 5.1
-    with pytest.raises(Violation, match=r"^ts: ticket 5 has no outcome$"):
-        pair.ts.witness.check_tickets()
+    with pytest.raises(Violation, match=r"^ts: question 5 has no outcome$"):
+        pair.ts.witness.check_questions()
 
 
 def test_the_witness_finds_a_message_of_a_link_that_the_core_closed(pair: Pair) -> None:

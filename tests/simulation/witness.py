@@ -1,6 +1,6 @@
 """Stands between a simulated core and its switchboard, and checks what a core may rely on:
 
-- every ticket has one outcome, in time;
+- every question has one outcome, in time;
 - nothing comes from a link that was not opened, was lost, or whose Close was decided;
 - nothing is performed before the Persists decided earlier are on the disk.
 """
@@ -48,10 +48,12 @@ class Witness:
         self._world = world
         self._name = name
         self._links: set[int] = set()  # that the core knows
-        self._due: dict[int, float] = {}  # by ticket: the latest time of its outcome
-        self._dials: dict[int, Endpoint] = {}  # by ticket
-        self._asks: dict[int, tuple[Ask, float]] = {}  # by ticket; with the time of its decision
-        self._sent_on: dict[int, int] = {}  # the link by the ticket of an Ask
+        self._due: dict[int, float] = {}  # by question id: the latest time of its outcome
+        self._dials: dict[int, Endpoint] = {}  # by question id
+        self._asks: dict[
+            int, tuple[Ask, float]
+        ] = {}  # by question id; with the time of its decision
+        self._sent_on: dict[int, int] = {}  # the link by the question id of an Ask
         self._decided = self._durable = 0  # numbers of Persists
         self._behind: dict[Target, list[tuple[int, Effect]]] = defaultdict(list)
         self._lenient_until = 0.0
@@ -65,8 +67,8 @@ class Witness:
     def on_peer_opened(self, peer: Peer, now: float) -> list[Effect]:
         self._check(peer.link not in self._links, f"link {peer.link} is opened twice")
         self._links.add(peer.link)
-        for ticket in [t for t, endpoint in self._dials.items() if endpoint == peer.dialled]:
-            self._settle(ticket)
+        for question_id in [q for q, endpoint in self._dials.items() if endpoint == peer.dialled]:
+            self._settle(question_id)
         return self.decided(self._core.on_peer_opened(peer, now))
 
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
@@ -77,18 +79,20 @@ class Witness:
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:
         self._check(peer.link in self._links, f"link {peer.link} is lost after its end")
         self._links.discard(peer.link)
-        for ticket, link in self._sent_on.items():
-            self._check(link != peer.link, f"ticket {ticket} outlives its link")
+        for question_id, link in self._sent_on.items():
+            self._check(link != peer.link, f"question {question_id} outlives its link")
         return self.decided(self._core.on_peer_lost(peer, now))
 
-    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
-        self._check(ticket in self._due, f"ticket {ticket} has a second outcome: {outcome}")
+    def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
+        self._check(
+            question_id in self._due, f"question {question_id} has a second outcome: {outcome}"
+        )
         if isinstance(outcome, Failed) and outcome.code is ErrorCode.UNANSWERED:
-            ask, began_at = self._asks[ticket]
+            ask, began_at = self._asks[question_id]
             is_over = began_at + ask.timeout_seconds <= self._world.now
-            self._check(is_over, f"ticket {ticket} is given up before its time")
-        self._settle(ticket)
-        return self.decided(self._core.on_answer(ticket, outcome, now))
+            self._check(is_over, f"question {question_id} is given up before its time")
+        self._settle(question_id)
+        return self.decided(self._core.on_answer(question_id, outcome, now))
 
     def on_datagram(self, host: str, port: int, datagram: bytes, now: float) -> list[Effect]:
         return self.decided(self._core.on_datagram(host, port, datagram, now))
@@ -109,34 +113,34 @@ class Witness:
                 self._links.discard(effect.peer.link)
             elif isinstance(effect, Ask | Dial | Verify | LookUp | StartProgram):
                 self._expect(effect)
-        self.check_tickets()
+        self.check_questions()
         return effects
 
     def _expect(self, effect: Ask | Dial | Verify | LookUp | StartProgram) -> None:
         now, seconds = self._world.now, MACHINE_SECONDS
         if isinstance(effect, Ask):
             seconds = effect.timeout_seconds
-            self._asks[effect.ticket] = (effect, now)
+            self._asks[effect.question_id] = (effect, now)
         elif isinstance(effect, Dial):
             seconds = DIAL_SECONDS
-            self._dials[effect.ticket] = effect.endpoint
-        self._due[effect.ticket] = now + seconds
+            self._dials[effect.question_id] = effect.endpoint
+        self._due[effect.question_id] = now + seconds
 
-    def check_tickets(self) -> None:
-        """Every ticket whose time is over has had its outcome."""
+    def check_questions(self) -> None:
+        """Every question whose time is over has had its outcome."""
         now = self._world.now
         if now < max(self._world.woke_at, self._lenient_until) + SLACK_SECONDS:
             return
-        for ticket, due in self._due.items():
-            self._check(now < due + SLACK_SECONDS, f"ticket {ticket} has no outcome")
+        for question_id, due in self._due.items():
+            self._check(now < due + SLACK_SECONDS, f"question {question_id} has no outcome")
 
     def forgive_lateness(self) -> None:
         """The process did not run until now."""
         self._lenient_until = self._world.now
 
-    def _settle(self, ticket: int) -> None:
+    def _settle(self, question_id: int) -> None:
         for found in (self._due, self._dials, self._asks, self._sent_on):
-            found.pop(ticket, None)
+            found.pop(question_id, None)
 
     # --- what is performed ------------------------------------------------------------------------
 
@@ -145,18 +149,18 @@ class Witness:
 
     def requested(self, link: int, endpoint: Endpoint, message: Message) -> None:
         self._perform((endpoint, id(message)))
-        for ticket, (ask, _) in self._asks.items():
+        for question_id, (ask, _) in self._asks.items():
             is_this = ask.endpoint == endpoint and ask.message is message
-            if is_this and ticket not in self._sent_on:
-                self._sent_on[ticket] = link
+            if is_this and question_id not in self._sent_on:
+                self._sent_on[question_id] = link
                 break
 
     def closed(self, link: int) -> None:
         """Questions on this link fail at once."""
         self._perform((link, 0))
-        for ticket, sent_on in self._sent_on.items():
+        for question_id, sent_on in self._sent_on.items():
             if sent_on == link:
-                self._due[ticket] = self._world.now
+                self._due[question_id] = self._world.now
 
     def performed(self, effect: Effect) -> None:
         self._perform((None, id(effect)))

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from daemons.effects import Answer, Caller, Core, Effect, Peer
 from daemons.session_directory import farm, placement, records, session_index
 from daemons.session_directory.farm import Farm
-from daemons.session_directory.placement import Placement
+from daemons.session_directory.placement import Placer
 from daemons.session_directory.records import Server
 from daemons.session_directory.reservations import Reservations
 from daemons.session_directory.session_index import PREFERENCE
@@ -33,9 +33,9 @@ from tsproto.messages import (
 
 _redeem = Tickets.redeem
 _issue = Tickets.issue
-_redeem_for = Placement.redeem
+_redeem_for = Placer.redeem
 _join = Farm.join
-_update = Farm.update
+_update = Farm.update_session
 _synchronize = Farm.synchronize
 _cancel = Reservations.cancel
 
@@ -96,7 +96,7 @@ def _every_part_is_the_last(message: Message) -> Message:
 
 
 def _uses_tickets_up_unasked(
-    self: Placement, caller: Caller, request: RedeemTicket, now: float
+    self: Placer, caller: Caller, request: RedeemTicket, now: float
 ) -> list[Effect]:
     if self._asking(caller.peer) is None:
         self._tickets._issued.pop(request.ticket, None)
@@ -273,7 +273,7 @@ FAULTS = (
     _fault(
         "uses up the ticket of who has not joined",
         "REDIR-06.who-has-not-joined-uses-no-ticket-up",
-        plant=replaced(Placement, "redeem", _uses_tickets_up_unasked),
+        plant=replaced(Placer, "redeem", _uses_tickets_up_unasked),
     ),
     _fault(
         "drops reservations when their host joins again",
@@ -293,7 +293,7 @@ FAULTS = (
     _fault(
         "shows news while the list is coming",
         "SYNC-06.news-is-not-shown-before-the-list",
-        plant=replaced(Farm, "update", _shows_news_at_once),
+        plant=replaced(Farm, "update_session", _shows_news_at_once),
     ),
     _fault(
         "lets the list overrule news of a lower placement",
@@ -308,7 +308,7 @@ FAULTS = (
     _fault(
         "takes news of who has not joined",
         "DIR-20.news-of-whoever-has-not-joined",
-        plant=replaced(Farm, "update", _listens_to_strangers),
+        plant=replaced(Farm, "update_session", _listens_to_strangers),
     ),
     _fault(
         "takes 0 for a session's number",

@@ -119,7 +119,7 @@ class _RedeemsByItself(Around):
                 redeemed = TicketRedeemed(
                     user_name=effect.message.user_name, application="", placement=1, session_id=0
                 )
-                done += self.core.on_answer(effect.ticket, redeemed, args[-1])
+                done += self.core.on_answer(effect.question_id, redeemed, args[-1])
             else:
                 done.append(effect)
         return done

@@ -34,15 +34,7 @@ from daemons.procedures import (
     verify,
 )
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    Done,
-    Joined,
-    LicenseStored,
-    Message,
-    Refused,
-    ResizeSession,
-    Role,
-)
+from tsproto.messages import Done, Joined, LicenseStored, Message, Refused, ResizeSession, Role
 
 DIRECTORY = Endpoint(Role.SESSION_DIRECTORY, "sd.lab", 5602, "sd")
 OWNER = "owner"
@@ -67,8 +59,8 @@ def said(effects: list[Effect]) -> list[str]:
     return [effect.text for effect in effects if isinstance(effect, Said)]
 
 
-def tickets(effects: list[Effect]) -> list[int]:
-    return [effect.ticket for effect in effects if isinstance(effect, Ask)]
+def question_ids(effects: list[Effect]) -> list[int]:
+    return [effect.question_id for effect in effects if isinstance(effect, Ask)]
 
 
 def asking(procedures: Procedures, *, name: str = "asked") -> Procedure[None]:
@@ -104,8 +96,8 @@ def test_each_wait_may_change_the_time(procedures: Procedures) -> None:
         yield from ask(DIRECTORY, Done(), Done, 5.0)
         times.append(procedures.now)
 
-    (ticket,) = tickets(procedures.start(OWNER, procedure(), 1.0))
-    procedures.on_answer(ticket, Done(), 4.5)
+    (question_id,) = question_ids(procedures.start(OWNER, procedure(), 1.0))
+    procedures.on_answer(question_id, Done(), 4.5)
     assert times == [1.0, 4.5]
 
 
@@ -114,7 +106,7 @@ def test_an_owner_has_one_procedure_at_a_time(procedures: Procedures) -> None:
     with pytest.raises(AssertionError):
         procedures.start(OWNER, asking(procedures), 1.0)
     procedures.stop(OWNER, 1.0)
-    assert tickets(procedures.start(OWNER, asking(procedures), 1.0)) == [2]
+    assert question_ids(procedures.start(OWNER, asking(procedures), 1.0)) == [2]
 
 
 def test_a_runner_without_procedures_is_still_true() -> None:
@@ -126,9 +118,9 @@ def test_a_procedure_that_raises_is_not_caught(procedures: Procedures) -> None:
         yield from ask(DIRECTORY, Done(), Done, 5.0)
         raise LookupError
 
-    (ticket,) = tickets(procedures.start(OWNER, procedure(), 1.0))
+    (question_id,) = question_ids(procedures.start(OWNER, procedure(), 1.0))
     with pytest.raises(LookupError):
-        procedures.on_answer(ticket, Done(), 2.0)
+        procedures.on_answer(question_id, Done(), 2.0)
 
 
 # --- promises -------------------------------------------------------------------------------------
@@ -168,8 +160,8 @@ def test_settling_inside_a_procedure_only_queues(procedures: Procedures) -> None
         procedures.do(Said("settled"))
 
     procedures.start("waits", waiting(procedures, promise, "waits"), 1.0)
-    (ticket,) = tickets(procedures.start("settles", settling(), 1.0))
-    assert said(procedures.on_answer(ticket, Done(), 2.0)) == ["settled", "waits got 7"]
+    (question_id,) = question_ids(procedures.start("settles", settling(), 1.0))
+    assert said(procedures.on_answer(question_id, Done(), 2.0)) == ["settled", "waits got 7"]
 
 
 def test_a_procedure_may_settle_what_it_waits_for_next(procedures: Procedures) -> None:
@@ -207,8 +199,8 @@ def test_a_procedure_may_start_another_which_runs_when_it_waits(procedures: Proc
 def test_an_answer_is_what_was_asked_for_or_a_refusal_or_a_failure(
     procedures: Procedures, outcome: Message, expected: str
 ) -> None:
-    (ticket,) = tickets(procedures.start(OWNER, asking(procedures), 1.0))
-    assert said(procedures.on_answer(ticket, outcome, 2.0)) == [expected]
+    (question_id,) = question_ids(procedures.start(OWNER, asking(procedures), 1.0))
+    assert said(procedures.on_answer(question_id, outcome, 2.0)) == [expected]
 
 
 def test_an_answer_of_another_type_is_as_good_as_none(procedures: Procedures) -> None:
@@ -217,37 +209,37 @@ def test_an_answer_of_another_type_is_as_good_as_none(procedures: Procedures) ->
     def procedure() -> Procedure[None]:
         outcomes.append((yield from ask(DIRECTORY, Done(), Done, 5.0)))
 
-    (ticket,) = tickets(procedures.start(OWNER, procedure(), 1.0))
-    procedures.on_answer(ticket, Joined(generation=bytes(16)), 2.0)
+    (question_id,) = question_ids(procedures.start(OWNER, procedure(), 1.0))
+    procedures.on_answer(question_id, Joined(generation=bytes(16)), 2.0)
     assert outcomes == [Failed(ErrorCode.UNANSWERED, "Joined is no answer to this")]
 
 
-def test_nothing_follows_an_unknown_ticket_or_a_second_answer(procedures: Procedures) -> None:
-    (ticket,) = tickets(procedures.start(OWNER, asking(procedures), 1.0))
-    assert procedures.on_answer(ticket + 1, Done(), 2.0) == []
-    assert said(procedures.on_answer(ticket, Done(), 2.0)) == ["asked: Done"]
-    assert procedures.on_answer(ticket, Done(), 3.0) == []
+def test_nothing_follows_an_unknown_question_or_a_second_answer(procedures: Procedures) -> None:
+    (question_id,) = question_ids(procedures.start(OWNER, asking(procedures), 1.0))
+    assert procedures.on_answer(question_id + 1, Done(), 2.0) == []
+    assert said(procedures.on_answer(question_id, Done(), 2.0)) == ["asked: Done"]
+    assert procedures.on_answer(question_id, Done(), 3.0) == []
 
 
 def test_nothing_follows_an_answer_after_its_asker_was_stopped(procedures: Procedures) -> None:
-    (ticket,) = tickets(procedures.start(OWNER, asking(procedures), 1.0))
+    (question_id,) = question_ids(procedures.start(OWNER, asking(procedures), 1.0))
     assert procedures.stop(OWNER, 2.0) == []
-    assert procedures.on_answer(ticket, Done(), 3.0) == []
+    assert procedures.on_answer(question_id, Done(), 3.0) == []
 
 
 def test_a_shared_question_is_asked_once_and_outlives_its_first_asker(
     procedures: Procedures,
 ) -> None:
     shared = question(DIRECTORY, Done(), Done, 5.0)
-    (ticket,) = tickets(procedures.start("ann", waiting(procedures, shared, "ann"), 1.0))
+    (question_id,) = question_ids(procedures.start("ann", waiting(procedures, shared, "ann"), 1.0))
     assert procedures.start("bob", waiting(procedures, shared, "bob"), 1.0) == []
     procedures.stop("ann", 2.0)
-    assert said(procedures.on_answer(ticket, Done(), 3.0)) == [f"bob got {Done()}"]
+    assert said(procedures.on_answer(question_id, Done(), 3.0)) == [f"bob got {Done()}"]
 
 
 def test_passwords_accounts_and_programs_are_asked_for_alike(procedures: Procedures) -> None:
-    def start(ticket: int) -> StartProgram:
-        return StartProgram(1, "ann", "sys-ann", "", "", 80, 24, "xterm", ticket)
+    def start(question_id: int) -> StartProgram:
+        return StartProgram(1, "ann", "sys-ann", "", "", 80, 24, "xterm", question_id)
 
     def procedure() -> Procedure[None]:
         proved = yield from verify("ann", b"secret")
@@ -266,15 +258,15 @@ def test_a_program_that_started_is_an_outcome_too(procedures: Procedures) -> Non
     outcomes = []
 
     def procedure() -> Procedure[None]:
-        outcomes.append((yield from start_program(lambda ticket: _start(ticket))))
+        outcomes.append((yield from start_program(lambda question_id: _start(question_id))))
 
     procedures.start(OWNER, procedure(), 1.0)
     procedures.on_answer(1, ProgramStarted(pid=5), 1.0)
     assert outcomes == [ProgramStarted(pid=5)]
 
 
-def _start(ticket: int) -> StartProgram:
-    return StartProgram(1, "ann", "sys-ann", "", "", 80, 24, "xterm", ticket)
+def _start(question_id: int) -> StartProgram:
+    return StartProgram(1, "ann", "sys-ann", "", "", 80, 24, "xterm", question_id)
 
 
 # --- either ---------------------------------------------------------------------------------------
@@ -291,16 +283,20 @@ def first_of(
 
 def test_of_two_the_first_goes_on_and_the_question_stays_asked(procedures: Procedures) -> None:
     promise, asked = Promise[int](), question(DIRECTORY, Done(), Done, 5.0)
-    (ticket,) = tickets(procedures.start(OWNER, first_of(procedures, promise, asked), 1.0))
+    (question_id,) = question_ids(
+        procedures.start(OWNER, first_of(procedures, promise, asked), 1.0)
+    )
     first = procedures.settle(promise, 7, 2.0)
     assert first == [Said("promise True, question False")]
-    assert said(procedures.on_answer(ticket, Done(), 3.0)) == ["Done"]
+    assert said(procedures.on_answer(question_id, Done(), 3.0)) == ["Done"]
 
 
 def test_of_two_the_answer_may_be_first(procedures: Procedures) -> None:
     promise, asked = Promise[int](), question(DIRECTORY, Done(), Done, 5.0)
-    (ticket,) = tickets(procedures.start(OWNER, first_of(procedures, promise, asked), 1.0))
-    effects = procedures.on_answer(ticket, Done(), 2.0)
+    (question_id,) = question_ids(
+        procedures.start(OWNER, first_of(procedures, promise, asked), 1.0)
+    )
+    effects = procedures.on_answer(question_id, Done(), 2.0)
     assert said(effects) == ["promise False, question True", "Done"]
     assert not promise.is_awaited
 
@@ -320,7 +316,7 @@ def test_both_in_one_wake_up_resume_once(procedures: Procedures) -> None:
         yield from ask(DIRECTORY, Done(), Done, 5.0)
 
     procedures.start(OWNER, procedure(), 1.0)
-    assert len(tickets(procedures.start("settles", settling_both(), 2.0))) == 2
+    assert len(question_ids(procedures.start("settles", settling_both(), 2.0))) == 2
     assert resumed == [(True, True)]
 
 
@@ -369,7 +365,7 @@ def test_an_interruption_and_an_outcome_in_one_wake_up_resume_once(procedures: P
     procedures.start(OWNER, procedure(), 1.0)
     effects = procedures.start("both", both(), 2.0)
     assert said(effects) == ["interrupted: too"]
-    assert len(tickets(effects)) == 2  # and not resumed again at the second wait
+    assert len(question_ids(effects)) == 2  # and not resumed again at the second wait
 
 
 def test_a_procedure_that_interrupts_itself_is_interrupted_at_its_next_wait(
@@ -464,8 +460,8 @@ def test_a_procedure_that_stops_itself_may_just_end(procedures: Procedures) -> N
         yield from ask(DIRECTORY, Done(), Done, 5.0)
         procedures.do(*procedures.stop(OWNER, procedures.now), Said("done"))
 
-    (ticket,) = tickets(procedures.start(OWNER, procedure(), 1.0))
-    assert said(procedures.on_answer(ticket, Done(), 2.0)) == ["done"]
+    (question_id,) = question_ids(procedures.start(OWNER, procedure(), 1.0))
+    assert said(procedures.on_answer(question_id, Done(), 2.0)) == ["done"]
     assert procedures.stop(OWNER, 3.0) == []
 
 
@@ -494,8 +490,8 @@ def test_an_owner_that_is_stopped_may_begin_anew_at_once(procedures: Procedures)
         procedures.do(*procedures.start(OWNER, again, procedures.now))
 
     procedures.start(OWNER, anew(), 1.0)
-    (ticket,) = tickets(procedures.on_answer(1, Done(), 2.0))
-    assert said(procedures.on_answer(ticket, Done(), 3.0)) == ["again: Done"]
+    (question_id,) = question_ids(procedures.on_answer(1, Done(), 2.0))
+    assert said(procedures.on_answer(question_id, Done(), 3.0)) == ["again: Done"]
 
 
 # --- an inbox -------------------------------------------------------------------------------------

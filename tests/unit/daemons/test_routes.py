@@ -19,8 +19,8 @@ POOLS, SERVERS = QueryPools(), QueryServers()
 LOST = Failed(ErrorCode.CONNECTION_LOST)
 
 
-def ask(ticket: int, message: Message = POOLS, seconds: float = 5.0) -> Ask:
-    return Ask(HERE, message, ticket, seconds)
+def ask(question_id: int, message: Message = POOLS, seconds: float = 5.0) -> Ask:
+    return Ask(HERE, message, question_id, seconds)
 
 
 def answer(request_id: int) -> Done:
@@ -35,7 +35,8 @@ class Dialler:
         self.outcomes: list[tuple[int, Outcome]] = []
         self.line = MemoryLine(1)
         self.routes = Routes[MemoryLine](
-            self.dials.append, lambda ticket, outcome: self.outcomes.append((ticket, outcome))
+            self.dials.append,
+            lambda question_id, outcome: self.outcomes.append((question_id, outcome)),
         )
 
     def open(self) -> MemoryLine:
@@ -116,7 +117,7 @@ def test_a_line_that_was_not_dialled_has_no_endpoint_and_no_answers() -> None:
 # --- outcomes -------------------------------------------------------------------------------------
 
 
-def test_each_answer_finds_its_ticket_by_the_request_id() -> None:
+def test_each_answer_finds_its_question_by_the_request_id() -> None:
     dialler = Dialler()
     line = dialler.open()
     dialler.routes.ask(ask(7), 0.0)
@@ -150,7 +151,7 @@ def test_a_question_that_was_given_up_has_no_other_outcome_when_its_link_ends() 
     dialler.routes.ask(ask(7, seconds=5.0), 0.0)
     dialler.routes.give_up(5.0)
     dialler.routes.ended(1, LOST)
-    assert [ticket for ticket, _ in dialler.outcomes] == [7]
+    assert [question_id for question_id, _ in dialler.outcomes] == [7]
 
 
 def test_a_request_above_the_links_limit_is_busy() -> None:
@@ -199,10 +200,10 @@ def test_a_question_that_no_link_carried_in_time_is_unreachable() -> None:
 def test_only_the_questions_that_are_due_are_given_up() -> None:
     dialler = Dialler()
     dialler.open()
-    for ticket, seconds in ((1, 9.0), (2, 3.0), (3, 6.0)):
-        dialler.routes.ask(ask(ticket, seconds=seconds), 0.0)
+    for question_id, seconds in ((1, 9.0), (2, 3.0), (3, 6.0)):
+        dialler.routes.ask(ask(question_id, seconds=seconds), 0.0)
     dialler.routes.give_up(6.0)
-    assert [ticket for ticket, _ in dialler.outcomes] == [2, 3]
+    assert [question_id for question_id, _ in dialler.outcomes] == [2, 3]
     assert dialler.routes.next_timeout == 9.0
 
 
@@ -229,5 +230,5 @@ def test_clearing_away_the_time_outs_of_settled_questions_keeps_those_of_open_on
             dialler.routes.answered(line, answer(number + 1))
     dialler.outcomes.clear()
     dialler.routes.give_up(9.0)
-    given_up = [seconds[ticket] for ticket, _ in dialler.outcomes]
+    given_up = [seconds[question_id] for question_id, _ in dialler.outcomes]
     assert given_up == sorted(compress(seconds, is_open))

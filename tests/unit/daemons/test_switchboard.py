@@ -30,15 +30,7 @@ from daemons.switchboard import EFFECTS_WAITING_MAX, Switchboard
 from tests.unit.daemons.lines import MemoryLine
 from tsproto.connection import Answered, Closed, Opened, Received
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    Done,
-    Message,
-    QueryPools,
-    Refused,
-    RemoveSession,
-    Role,
-    WarpClock,
-)
+from tsproto.messages import Done, Message, QueryPools, Refused, RemoveSession, Role, WarpClock
 
 HERE = Endpoint(Role.LICENSE_SERVER, "10.0.0.1", 5600)
 POOLS = QueryPools(request_id=3)
@@ -85,8 +77,8 @@ class ScriptedCore:
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         return self._tell("message", caller, message)
 
-    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
-        return self._tell("answer", ticket, outcome)
+    def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
+        return self._tell("answer", question_id, outcome)
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:
         return self._tell("lost", peer.link)
@@ -166,8 +158,8 @@ def opened(role: Role = Role.ADMINISTRATOR) -> Opened:
     return Opened(role, "root", 1, "")
 
 
-def ask(ticket: int, seconds: float = 5.0) -> Ask:
-    return Ask(HERE, QueryPools(), ticket, seconds)
+def ask(question_id: int, seconds: float = 5.0) -> Ask:
+    return Ask(HERE, QueryPools(), question_id, seconds)
 
 
 # --- peers ----------------------------------------------------------------------------------------
@@ -262,7 +254,7 @@ def test_a_core_that_hangs_up_while_the_peers_loss_waits_is_not_told_of_it() -> 
     line = board.line(1)
     peer = board.peer(line)
     board.switchboard.answer(7, Done())
-    board.core.decide["answer"] = lambda ticket, outcome: [Close(peer, ErrorCode.NORMAL)]
+    board.core.decide["answer"] = lambda question_id, outcome: [Close(peer, ErrorCode.NORMAL)]
     board.hears(line, GONE)
     assert board.core.told == [("answer", 7, Done())]
 
@@ -295,7 +287,7 @@ def test_a_core_that_asks_and_then_closes_that_link_gets_its_outcome_at_once() -
 # --- questions ------------------------------------------------------------------------------------
 
 
-def test_an_answer_comes_back_with_its_ticket() -> None:
+def test_an_answer_comes_back_with_its_question_id() -> None:
     board = Board()
     line = board.dialled()
     board.run(ask(5))

@@ -219,8 +219,8 @@ class Server:
         caller = Caller(sender or self.terminal_server, next(self._request_ids))
         return self.take(self.core.on_message(caller, message, self.now))
 
-    def answers(self, ticket: int, outcome: Outcome) -> list[Effect]:
-        return self.take(self.core.on_answer(ticket, outcome, self.now))
+    def answers(self, question_id: int, outcome: Outcome) -> list[Effect]:
+        return self.take(self.core.on_answer(question_id, outcome, self.now))
 
     def asked(self, message: Message, sender: Peer | None = None) -> Message:
         """The one answer to a request that is answered at once."""
@@ -314,7 +314,7 @@ def asker(*lenders: str, seed: int = 1) -> Server:
 def borrowed(server: Server, lender: Server) -> LicenseIssued:
     """LAPTOP's full token, lent by the real core of `lender`."""
     ask = one_ask(server.hears(acquire()))
-    (answer,) = found(server.answers(ask.ticket, lender_answers(lender, ask)), Answer)
+    (answer,) = found(server.answers(ask.question_id, lender_answers(lender, ask)), Answer)
     assert isinstance(answer.message, LicenseIssued)
     return answer.message
 

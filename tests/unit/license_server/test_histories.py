@@ -85,7 +85,7 @@ class History:
             if fate < 0.8:
                 answer = lender_answers(self.b, asks[0])
                 outcome = answer if fate < 0.6 else outcome
-            effects = self.a.answers(asks[0].ticket, outcome)
+            effects = self.a.answers(asks[0].question_id, outcome)
         (answer_effect,) = found(effects, Answer)
         return answer_effect.message
 

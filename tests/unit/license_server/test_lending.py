@@ -31,13 +31,7 @@ from tests.unit.license_server.scenario import (
 )
 from tsproto import limits
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    AddKeyPack,
-    LendLicense,
-    LicenseIssued,
-    Refused,
-    Role,
-)
+from tsproto.messages import AddKeyPack, LendLicense, LicenseIssued, Refused, Role
 
 UNREACHABLE = Failed(ErrorCode.UNREACHABLE)
 UNANSWERED = Failed(ErrorCode.UNANSWERED)
@@ -101,7 +95,7 @@ def test_the_same_version_of_a_peer_comes_before_its_newer_ones() -> None:
     effects = server.hears(acquire())
     while asks := found(effects, Ask):
         asked.append(asks[0].endpoint.name)
-        effects = server.answers(asks[0].ticket, Refused(code=ErrorCode.NO_LICENSE))
+        effects = server.answers(asks[0].question_id, Refused(code=ErrorCode.NO_LICENSE))
     assert asked == ["d", "c", "b"]
 
 
@@ -128,7 +122,7 @@ def test_a_peer_that_surely_gave_nothing_is_followed_by_the_next(
 ) -> None:
     server = asker("b", "c")
     ask = one_ask(server.hears(acquire()))
-    following = one_ask(server.answers(ask.ticket, outcome))
+    following = one_ask(server.answers(ask.question_id, outcome))
     assert (ask.endpoint.name, following.endpoint.name) == ("b", "c")
     assert [loan.lender for loan in server.table(LoanRecord)] == ["c"]
 
@@ -136,7 +130,7 @@ def test_a_peer_that_surely_gave_nothing_is_followed_by_the_next(
 def test_when_no_peer_gives_one_the_temporary_token_goes_on() -> None:
     server = asker("b")
     ask = one_ask(server.hears(acquire()))
-    effects = server.answers(ask.ticket, UNREACHABLE)
+    effects = server.answers(ask.question_id, UNREACHABLE)
     (answer,) = found(effects, Answer)
     assert isinstance(answer.message, LicenseIssued) and answer.message.kind is TEMPORARY
     (failed,) = found(effects, events.LoanFailed)
@@ -148,8 +142,8 @@ def test_a_refusal_says_what_came_of_each_peer() -> None:
     server = asker("b", "c")
     server.now = START + 90 * DAY
     effects = server.hears(acquire())
-    effects = server.answers(one_ask(effects).ticket, UNREACHABLE)
-    effects = server.answers(one_ask(effects).ticket, Refused(code=ErrorCode.NO_LICENSE))
+    effects = server.answers(one_ask(effects).question_id, UNREACHABLE)
+    effects = server.answers(one_ask(effects).question_id, Refused(code=ErrorCode.NO_LICENSE))
     assert refusal(effects) is ErrorCode.NO_LICENSE
     (refused,) = found(effects, events.LicenseRefused)
     assert refused.peers == ["b: UNREACHABLE", "c: NO_LICENSE"]
@@ -157,7 +151,7 @@ def test_a_refusal_says_what_came_of_each_peer() -> None:
 
 def test_a_peer_that_did_not_give_what_it_claimed_is_asked_again_after_it_claims_anew() -> None:
     server = asker("b")
-    server.answers(one_ask(server.hears(acquire())).ticket, UNREACHABLE)
+    server.answers(one_ask(server.hears(acquire())).question_id, UNREACHABLE)
     assert found(server.hears(acquire()), Ask) == []
     server.told(peer("b", Role.LICENSE_SERVER), 1)
     assert one_ask(server.hears(acquire())).endpoint.name == "b"
@@ -167,10 +161,10 @@ def test_all_peers_together_have_less_time_than_the_terminal_server_waits() -> N
     server = asker("b", "c", "d")
     ask = one_ask(server.hears(acquire()))
     server.now = START + 3.0
-    following = one_ask(server.answers(ask.ticket, UNREACHABLE))
+    following = one_ask(server.answers(ask.question_id, UNREACHABLE))
     assert following.timeout_seconds == 1.0
     server.now = START + 4.0
-    assert found(server.answers(following.ticket, UNREACHABLE), Ask) == []
+    assert found(server.answers(following.question_id, UNREACHABLE), Ask) == []
     assert limits.REQUEST_SECONDS > 4.0
 
 
@@ -178,7 +172,7 @@ def test_an_answer_that_is_no_token_for_the_device_counts_as_none() -> None:
     server, lender = asker("b"), Server("b", pack(1))
     ask = one_ask(server.hears(acquire()))
     others = lender.full(PHONE)
-    (answer,) = found(server.answers(ask.ticket, others), Answer)
+    (answer,) = found(server.answers(ask.question_id, others), Answer)
     assert isinstance(answer.message, LicenseIssued) and answer.message.kind is TEMPORARY
 
 
@@ -189,10 +183,10 @@ def test_a_device_that_got_a_token_while_a_peer_was_asked_gets_no_second_one() -
     server.now = lender.now = START + 90 * DAY
     older = one_ask(server.hears(acquire(version=1)))
     newer = one_ask(server.hears(acquire(version=2)))
-    server.answers(newer.ticket, lender_answers(lender, newer))
+    server.answers(newer.question_id, lender_answers(lender, newer))
     key_pack = AddKeyPack(key_pack="p", product=PRODUCT, product_version=2, tokens=1)
     server.asked(key_pack, server.administrator)
-    effects = server.answers(older.ticket, Refused(code=ErrorCode.NO_LICENSE))
+    effects = server.answers(older.question_id, Refused(code=ErrorCode.NO_LICENSE))
     (answer,) = found(effects, Answer)
     assert isinstance(answer.message, LicenseIssued)
     assert (answer.message.kind, answer.message.lender) == (FULL, "b")
@@ -206,13 +200,13 @@ def test_an_unanswered_lender_is_asked_again_with_the_same_loan_and_nobody_else_
     server, lender = asker("b", "c"), Server("b", pack(1))
     ask = one_ask(server.hears(acquire()))
     issued = lender_answers(lender, ask)  # and the answer is lost
-    effects = server.answers(ask.ticket, UNANSWERED)
+    effects = server.answers(ask.question_id, UNANSWERED)
     assert found(effects, Ask) == []
     (answer,) = found(effects, Answer)
     assert isinstance(answer.message, LicenseIssued) and answer.message.kind is TEMPORARY
     again = one_ask(server.hears(acquire()))
     assert (again.endpoint, again.message) == (ask.endpoint, ask.message)
-    (answer,) = found(server.answers(again.ticket, lender_answers(lender, again)), Answer)
+    (answer,) = found(server.answers(again.question_id, lender_answers(lender, again)), Answer)
     assert isinstance(answer.message, LicenseIssued) and isinstance(issued, LicenseIssued)
     assert answer.message.token == issued.token
     assert lender.pool().lent == 1
@@ -230,7 +224,7 @@ def test_a_crash_of_the_asker_loses_no_token() -> None:
 
 def test_after_a_day_of_doubt_others_are_asked() -> None:
     server = asker("b", "c")
-    server.answers(one_ask(server.hears(acquire())).ticket, UNANSWERED)
+    server.answers(one_ask(server.hears(acquire())).question_id, UNANSWERED)
     server.restart()
     server.told(server.linked("c"), 1)
     server.now = START + DAY - 1.0
@@ -243,7 +237,7 @@ def test_a_device_that_would_be_refused_does_not_wait_for_the_lender_in_doubt() 
     server = asker("b", "c")
     server.now = START + 90 * DAY
     ask = one_ask(server.hears(acquire()))
-    assert one_ask(server.answers(ask.ticket, UNANSWERED)).endpoint.name == "c"
+    assert one_ask(server.answers(ask.question_id, UNANSWERED)).endpoint.name == "c"
 
 
 # --- the lender's side --------------------------------------------------------------------------

@@ -119,7 +119,7 @@ def test_a_candidate_that_cannot_be_reached_is_forgotten() -> None:
     server = Server("a", discovery=WORKGROUP_AND_SITE)
     (dial,) = found(searched(server, server.started, "b"), Dial)
     assert [row.verified_at for row in rows(server)] == [0]
-    (event,) = found(server.answers(dial.ticket, FAILED), events.PeerUnreachable)
+    (event,) = found(server.answers(dial.question_id, FAILED), events.PeerUnreachable)
     assert (event.peer, event.address, event.code) == ("b", "b.example", ErrorCode.UNREACHABLE)
     assert rows(server) == []
 
@@ -154,7 +154,7 @@ def test_a_list_is_dialled_and_never_broadcast() -> None:
     server = Server("a", lists=("b", "c", "a"))
     assert [dial.endpoint.name for dial in server.dials()] == ["b", "c"]
     opened(server, peer("d", Role.LICENSE_SERVER))
-    server.answers(server.dials()[0].ticket, FAILED)
+    server.answers(server.dials()[0].question_id, FAILED)
     for _ in range(20):
         at = server.core.next_deadline()
         assert at is not None and found(server.deadline(at), Broadcast) == []
@@ -165,7 +165,7 @@ def test_a_listed_server_is_dialled_again_after_pauses_that_double_up_to_a_minut
     (dial,) = server.dials()
     pauses = []
     for _ in range(8):
-        server.answers(dial.ticket, FAILED)
+        server.answers(dial.question_id, FAILED)
         at = server.core.next_deadline()
         assert at is not None
         pauses.append(at - server.now)
@@ -207,7 +207,7 @@ def test_a_peer_that_a_search_misses_and_no_dial_reaches_is_forgotten() -> None:
     server, link, effects = verified_then_searching()
     server.take(server.core.on_peer_lost(link, server.now - limits.REJOIN_SECONDS))
     (dial,) = found(server.deadline(server.now), Dial)
-    server.answers(dial.ticket, FAILED)
+    server.answers(dial.question_id, FAILED)
     searched(server, effects)
     assert rows(server) == []
 

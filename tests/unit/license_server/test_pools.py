@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from daemons.license_server import pools
-from daemons.license_server.pools import KeyPackConflict
 from daemons.license_server.records import KeyPackRecord
+from daemons.license_server.refusal import Refusal
 from tests.unit.license_server.scenario import (
     DAY,
     FULL,
@@ -19,11 +19,7 @@ from tests.unit.license_server.scenario import (
     pack,
 )
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    Done,
-    Pools,
-    QueryPools,
-)
+from tsproto.messages import Done, Pools, QueryPools
 
 
 def test_the_same_version_is_issued_first_and_then_the_next_newer() -> None:
@@ -85,8 +81,18 @@ def test_the_configurations_packs_are_kept_once_and_for_ever() -> None:
 def test_a_configuration_that_contradicts_the_ledger_stops_the_start() -> None:
     server = Server("a", pack(5))
     server.key_packs = (pack(6),)
-    with pytest.raises(KeyPackConflict, match="pack-1 is already here with 5 tokens"):
+    with pytest.raises(Refusal, match="pack-1 is already here with 5 tokens") as refused:
         server.restart()
+    assert refused.value.code is ErrorCode.KEY_PACK_CONFLICT
+
+
+def test_a_configuration_with_too_many_packs_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pools, "KEY_PACKS_MAX", 1)
+    with pytest.raises(Refusal, match="at most 1 key packs") as refused:
+        Server("a", pack(5), pack(5, key_pack="pack-2"))
+    assert refused.value.code is ErrorCode.LEDGER_FULL
 
 
 def test_packs_and_pools_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,9 +19,7 @@ from tests.unit.license_server.scenario import (
     pack,
 )
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    Refused,
-)
+from tsproto.messages import Refused
 
 
 def test_a_refusal_says_which_pools_were_looked_at() -> None:
@@ -53,7 +51,7 @@ def test_everybody_who_waits_is_refused_under_their_own_trace() -> None:
     server.now = START + 90 * DAY
     ask = one_ask(server.hears(acquire(trace_id="t1")))
     server.hears(acquire(trace_id="t2"))
-    effects = server.answers(ask.ticket, Refused(code=ErrorCode.NO_LICENSE))
+    effects = server.answers(ask.question_id, Refused(code=ErrorCode.NO_LICENSE))
     answers = [answer.message for answer in found(effects, Answer)]
     assert [a.trace_id for a in answers if isinstance(a, Refused)] == ["t1", "t2"]
     assert [event.trace_id for event in found(effects, events.LicenseRefused)] == ["t1", "t2"]

@@ -27,14 +27,7 @@ from tests.unit.license_server.scenario import (
     renew,
 )
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    AddKeyPack,
-    LicenseIssued,
-    Message,
-    Refused,
-    RenewLicense,
-    Role,
-)
+from tsproto.messages import AddKeyPack, LicenseIssued, Message, Refused, RenewLicense, Role
 
 UNREACHABLE = Failed(ErrorCode.UNREACHABLE)
 UNANSWERED = Failed(ErrorCode.UNANSWERED)
@@ -105,7 +98,7 @@ def test_a_borrowed_token_is_renewed_by_its_lender() -> None:
     effects = server.hears(renew(token.license_id))
     ask = one_ask(effects)
     assert isinstance(ask.message, RenewLicense) and ask.endpoint.name == "b"
-    (answer,) = found(server.answers(ask.ticket, lender_answers(lender, ask)), Answer)
+    (answer,) = found(server.answers(ask.question_id, lender_answers(lender, ask)), Answer)
     assert isinstance(answer.message, LicenseIssued)
     assert (answer.message.license_id, answer.message.lender) == (token.license_id, "b")
     assert answer.message.expires_at > token.expires_at
@@ -128,7 +121,7 @@ def test_twenty_renewals_at_once_are_forwarded_once() -> None:
     ask = one_ask(server.hears(renew(token.license_id)))
     for _ in range(19):
         assert server.hears(renew(token.license_id)) == []
-    answers = found(server.answers(ask.ticket, lender_answers(lender, ask)), Answer)
+    answers = found(server.answers(ask.question_id, lender_answers(lender, ask)), Answer)
     assert len(answers) == 20
 
 
@@ -139,7 +132,7 @@ def test_a_lender_that_does_not_answer_renews_nothing_and_the_old_token_stays(
     server = asker("b")
     token = lent(server, Server("b", pack(1)), days_left=3)
     ask = one_ask(server.hears(renew(token.license_id)))
-    effects = server.answers(ask.ticket, outcome)
+    effects = server.answers(ask.question_id, outcome)
     assert refusal(effects) is ErrorCode.LENDER_UNREACHABLE
     (not_renewed,) = found(effects, events.LicenseNotRenewed)
     assert (not_renewed.peer, not_renewed.code) == ("b", outcome.code)
@@ -157,7 +150,7 @@ def test_a_lenders_refusal_is_passed_on() -> None:
     server = asker("b")
     token = lent(server, Server("b", pack(1)), days_left=3)
     ask = one_ask(server.hears(renew(token.license_id)))
-    effects = server.answers(ask.ticket, Refused(code=ErrorCode.UNKNOWN_LICENSE))
+    effects = server.answers(ask.question_id, Refused(code=ErrorCode.UNKNOWN_LICENSE))
     assert refusal(effects) is ErrorCode.UNKNOWN_LICENSE
     (refused,) = found(effects, events.RequestRefused)
     assert (refused.request, refused.code) == ("RenewLicense", ErrorCode.UNKNOWN_LICENSE)
@@ -179,7 +172,7 @@ def test_a_renewal_that_comes_after_the_device_got_another_token_changes_nothing
     key_pack = AddKeyPack(key_pack="p", product=PRODUCT, product_version=1, tokens=1)
     server.asked(key_pack, server.administrator)
     other = server.issued(acquire())
-    effects = server.answers(ask.ticket, late)
+    effects = server.answers(ask.question_id, late)
     assert [answer.message for answer in found(effects, Answer)] == [other]
     assert found(effects, Persist) == []
     server.restart()
@@ -190,7 +183,7 @@ def test_a_renewal_that_comes_after_the_token_ended_is_taken_as_lent_anew() -> N
     server = asker("b")
     ask, late = renewed_too_late(server)
     assert len(found(server.deadline(server.now), events.LicenseExpired)) == 1
-    (answer,) = found(server.answers(ask.ticket, late), Answer)
+    (answer,) = found(server.answers(ask.question_id, late), Answer)
     assert isinstance(late, LicenseIssued) and isinstance(answer.message, LicenseIssued)
     assert answer.message.token == late.token
     server.restart()

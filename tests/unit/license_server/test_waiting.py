@@ -27,7 +27,7 @@ def test_requests_for_one_device_share_one_loan_and_are_all_answered() -> None:
     ask = one_ask(server.hears(acquire(trace_id="t1")))
     for _ in range(4):
         assert server.hears(acquire(trace_id="t2")) == []
-    answers = found(server.answers(ask.ticket, lender_answers(lender, ask)), Answer)
+    answers = found(server.answers(ask.question_id, lender_answers(lender, ask)), Answer)
     assert len({answer.caller.request_id for answer in answers}) == 5
     tokens = [a.message.token for a in answers if isinstance(a.message, LicenseIssued)]
     assert len(tokens) == 5 and len(set(tokens)) == 1
@@ -61,7 +61,7 @@ def test_an_answer_makes_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
     server.logs_on(PHONE)
     ask = one_ask(server.hears(acquire()))
     server.hears(acquire())
-    server.answers(ask.ticket, Refused(code=ErrorCode.NO_LICENSE))
+    server.answers(ask.question_id, Refused(code=ErrorCode.NO_LICENSE))
     server.told(server.links["b"], 1)
     one_ask(server.hears(acquire(PHONE)))
     assert server.hears(acquire(PHONE)) == []

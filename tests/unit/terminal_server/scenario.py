@@ -318,7 +318,7 @@ class Scene:
         """Answer the oldest open effect of this kind."""
         effect: Any = self.open_effect(kind)
         self._open.remove(effect)
-        return self.feed(self.core.on_answer(effect.ticket, outcome, self.now))
+        return self.feed(self.core.on_answer(effect.question_id, outcome, self.now))
 
     def end_program(self, session_id: int, exit_status: int = 0) -> list[Effect]:
         return self.feed(self.core.on_program_ended(session_id, exit_status, self.now))

@@ -50,8 +50,8 @@ class Client:
             credential=b"secret",
         )
         (verify,) = of(Verify, self._say(peer, request))
-        (start,) = of(StartProgram, core.on_answer(verify.ticket, Verified(True, "sys"), now))
-        assert of(Attach, core.on_answer(start.ticket, ProgramStarted(pid=1), now))
+        (start,) = of(StartProgram, core.on_answer(verify.question_id, Verified(True, "sys"), now))
+        assert of(Attach, core.on_answer(start.question_id, ProgramStarted(pid=1), now))
 
     def _show_license(self) -> list[Effect]:
         peer = self._peer()

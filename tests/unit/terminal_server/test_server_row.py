@@ -15,16 +15,7 @@ from daemons.terminal_server.server_row import (
     ServerRow,
     SessionIds,
 )
-from tests.unit.terminal_server.scenario import (
-    DAY,
-    NAME,
-    NOW,
-    PHONE,
-    Scene,
-    issued,
-    of,
-    token,
-)
+from tests.unit.terminal_server.scenario import DAY, NAME, NOW, PHONE, Scene, issued, of, token
 from tsproto.errors import ErrorCode
 from tsproto.messages import LicenseAccepted, LicenseKind, Refused
 

@@ -25,7 +25,8 @@ HEARTBEAT_BYTES = 3
 
 
 class Answers(Protocol):
-    """Counts the answers that these bytes complete; one object for each connection."""
+    """Is given the bytes received on one connection, returns how many answers they complete, and
+    keeps the rest: one object a connection."""
 
     def __call__(self, data: bytes) -> int: ...
 

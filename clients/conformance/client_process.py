@@ -1,5 +1,4 @@
-"""A client under test as a program: the command that starts it, on a terminal of its own, and what
-it showed there."""
+"""The client under test, started by its command line on a PTY, as by somebody at a terminal."""
 
 from __future__ import annotations
 

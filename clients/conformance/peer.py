@@ -132,7 +132,8 @@ class Peer:
         return refused
 
     def expect_goodbye(self, *codes: ErrorCode, seconds: float | None = None) -> Goodbye:
-        """A Goodbye with one of these codes comes, and nothing after it; a bare end is none."""
+        """The target says Goodbye with one of these codes, and sends nothing after it. Raises Unmet
+        for another code, and for a link that ends without a Goodbye."""
         goodbye = self.hear_past(Goodbye, seconds)
         self._check_code("Goodbye", goodbye.code, codes)
         self._expect_nothing_follows()

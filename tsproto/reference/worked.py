@@ -106,7 +106,8 @@ def frame() -> str:
 
 
 def token(part: str) -> str:
-    """The `claims`, the `keys`, the `signed` bytes, or the `whole` of one token."""
+    """One part of the example token, as a table of its bytes: its `claims`, its issuer's `keys`, the
+    `signed` bytes, or the `whole` token."""
     key = Ed25519PrivateKey.from_private_bytes(ISSUER_SEED)
     claims = msgspec.msgpack.encode(CLAIMS)
     parts: dict[str, Iterable[tuple[bytes, str]]] = {
@@ -133,7 +134,8 @@ def _token_parts(claims: bytes, signature: bytes) -> Iterator[tuple[bytes, str]]
 
 
 def proof(part: str) -> str:
-    """The `device`, the `signed` bytes, or the `signature` of one device's proof."""
+    """One part of the example proof, as a table of its bytes: the `device` (its keys and id), the
+    `signed` bytes, or the `signature`."""
     signature = DEVICE.prove(examples.NONCE, SERVER_CERTIFICATE)
     parts = {
         "device": [

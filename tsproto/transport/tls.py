@@ -23,12 +23,12 @@ class FarmContext(ssl.SSLContext):
 
 
 def server_tls(certificate_path: Path, key_path: Path, authority_path: Path) -> FarmContext:
-    """For a daemon that listens. When a file is not usable, raises OSError or, in plain words,
-    ssl.SSLError."""
+    """For a daemon that listens. Raises OSError when a file cannot be read, and ssl.SSLError, with
+    a text for people, when its content is unusable."""
     context = _daemon_context(ssl.PROTOCOL_TLS_SERVER, certificate_path, key_path, authority_path)
     context.verify_mode = ssl.CERT_OPTIONAL
-    # Links last long, and a resumed one would not be verified again; without tickets a core does a
-    # third more handshakes.
+    # No session tickets: the certificate of a resumed link would not be verified again. Links last
+    # long, so few would be resumed, and a CPU core does a third more handshakes without tickets.
     context.num_tickets = 0
     return context
 

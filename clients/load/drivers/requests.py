@@ -72,7 +72,8 @@ class Requests(Generic[S]):
 
     @abstractmethod
     def moves(self) -> dict[str, Move[S]]:
-        """The message and the check of each act."""
+        """For each act that a scenario may name (its `do`): the request to send, and how its answer
+        is checked."""
 
     @abstractmethod
     def subject(self, link: RequestLink[S], first: Move[S]) -> S:

@@ -78,7 +78,7 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             raise click.exceptions.Exit(exit_codes.ExitCode.CANCELLED) from None
         except BrokenPipeError:
-            raise  # the reader of our output has closed it: click ends silently
+            raise  # the reader has closed the pipe: click exits silently
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             text = f"{where}{error.strerror or error}"
@@ -120,7 +120,8 @@ def daemon_command(name: str, short: str) -> click.Command:
 
 
 def _imported(module: str) -> ModuleType:
-    """Ends what `clients.entry` began: no search for garbage among modules, which all stay."""
+    """Imports a command's module, then turns garbage collection on again, which `clients.entry` had
+    turned off. Modules stay for good, so they are never searched."""
     found = importlib.import_module(module)
     if not gc.isenabled():
         gc.freeze()

@@ -54,7 +54,8 @@ def pki_issue(role: str, name: str, folder: Path) -> None:
 
 
 def write_new(files: dict[Path, bytes]) -> None:
-    """Write these for their owner alone; raises TsfarmError when one exists, and writes none."""
+    """Writes these files, readable by their owner only. Raises TsfarmError, and writes none, when
+    one exists."""
     for path in files:
         if path.exists():
             raise TsfarmError(f"{path} exists, and is not overwritten: move it away first")

@@ -27,7 +27,11 @@ def user() -> None:
 @click.option(
     "--accounts", type=click.Path(path_type=Path), required=True, help="The password file."
 )
-@click.option("--system-user", default="", help="Whom sessions run as, on servers run by root.")
+@click.option(
+    "--system-user",
+    default="",
+    help="The system user that runs the sessions, on a server run by root.",
+)
 @click.option("--replace", is_flag=True, help="Give a new password to a user who exists.")
 def user_add(name: str, accounts: Path, system_user: str, replace: bool) -> None:
     """Add a user; the password is asked for, or read from standard input."""

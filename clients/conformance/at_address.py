@@ -1,7 +1,5 @@
-"""Anybody's implementation at an address: what those who run it say of it on the command line.
-
-It was configured as one cast wants it, and they say which; the cases of the others are skipped.
-"""
+"""A target at an address, of any implementation, described by options of the command line. It is
+configured for one cast (--cast); cases of other casts are skipped."""
 
 from __future__ import annotations
 
@@ -24,16 +22,16 @@ CASTS = {
     cast.name.lower().replace("_", "-"): cast for cast in Cast if cast is not Cast.OUTSIDE_A_LAB
 }
 WORDS: dict[Cast, str] = {cast: word for word, cast in CASTS.items()}
-BEGINS_ANEW = (*DIALS_THE_SUITE, Cast.GRACE)  # a grace period that has ended does not come back
+BEGINS_ANEW = (*DIALS_THE_SUITE, Cast.GRACE)  # an ended grace period does not come back
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("a target at an address")
     add = group.add_argument
     add("--ca", type=Path, metavar="FILE", help="the farm's authority (PEM)")
-    key = "its key: the suite makes the certificates that it has to show"
+    key = "the authority's key, with which the suite makes its certificates"
     add("--ca-key", type=Path, metavar="FILE", help=key)
-    names = "without that key: a certificate with its key, for each name that is listed below"
+    names = "without --ca-key: a certificate and its key, for each name listed below"
     add(
         "--identity",
         nargs=2,
@@ -44,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=names,
     )
     add("--plain", action="store_true", help="TCP without TLS")
-    add("--farm", default="farm", help="the farm's name where no --ca says it")
+    add("--farm", default="farm", help="the farm's name, with --plain")
     user = "an account of the target: some cases need two"
     add("--user", nargs=2, action="append", default=[], metavar=("NAME", "PASSWORD"), help=user)
     applications = "applications that users may start"
@@ -56,20 +54,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--beside", action="append", default=[], metavar=place, help=beside)
     play = "listen as the license server or session directory that the target dials"
     add("--play", action="append", default=[], metavar=place, help=play)
-    fresh = "starts the target anew, with nothing left of before: needed with --play"
+    fresh = "the command that starts the target anew, with an empty store; needed with --play"
     add("--fresh", default="", metavar="COMMAND", help=fresh)
-    restart = "kills the target, and starts it with what it has made durable"
+    restart = "the command that kills the target and starts it again, with its store kept"
     add("--restart", default="", metavar="COMMAND", help=restart)
     cast = "how the target is set up: {} (by default right; with --play played)"
     add("--cast", choices=CASTS, metavar="CAST", help=cast.format(", ".join(CASTS)))
-    discovery = "where a license server of the farm hears broadcasts"
+    discovery = "the discovery address of the farm's license servers"
     add("--discovery", default="", metavar="HOST:PORT", help=discovery)
     for scope in ("workgroup", "domain", "site"):
         add(f"--{scope}", default="", metavar="NAME", help=f"the target's {scope}")
 
 
 def settings_at_address(common: Settings, options: argparse.Namespace) -> Settings:
-    """Raises ValueError, which names the option, for what cannot be so."""
+    """Raises ValueError, which names the option, for options that contradict each other."""
     if options.ca is None and not options.plain and common.role is not Role.CLIENT:
         raise ValueError("name the farm's authority (--ca), a lab (--lab), or say --plain")
     scopes = {1: options.workgroup, 2: options.domain, 3: options.site}
@@ -88,7 +86,8 @@ def settings_at_address(common: Settings, options: argparse.Namespace) -> Settin
 
 
 def source_at_address(settings: Settings, options: argparse.Namespace) -> AtAddress:
-    """Raises ConnectionError when nobody is there, ValueError for options that do not fit."""
+    """Raises ConnectionError when nobody listens at the address, ValueError for options that do not
+    fit together."""
     places = [_place("--play", text) for text in options.play]
     cast = CASTS[options.cast] if options.cast else _cast_of(places)
     if cast in DIALS_THE_SUITE and not places:
@@ -101,7 +100,7 @@ def source_at_address(settings: Settings, options: argparse.Namespace) -> AtAddr
 
 
 class AtAddress:
-    """The source of a target that there is once. `fresh` is the command that starts it anew."""
+    """The source when there is one target only. `fresh` is the command that starts it anew."""
 
     def __init__(self, target: OverSockets, cast: Cast, fresh: str = "") -> None:
         self._target = target
@@ -122,7 +121,7 @@ class AtAddress:
         return self._target
 
     def done(self, target: Target, has_failed: bool) -> None:
-        """It goes on to the next case."""
+        """The target goes on to the next case."""
 
     def stop(self) -> None:
         self._target.stop()
@@ -143,7 +142,7 @@ def _cast_of(places: Sequence[tuple[Role, Address]]) -> Cast:
 
 
 def _ears(trust: Trust | None, places: Sequence[tuple[Role, Address]]) -> list[Ear]:
-    """The second of one role has another name."""
+    """Where the suite listens in each played role. A second one of a role gets another name."""
     ears: list[Ear] = []
     for role, address in places:
         number = 1 + sum(ear.role is role for ear in ears)

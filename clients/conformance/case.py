@@ -22,8 +22,8 @@ EVERYBODY = (*DAEMONS, CLIENT)
 
 
 class Case(msgspec.Struct, frozen=True):
-    """`id` is the requirement's, a dot, and words. `leaves_no_trace` cases may share a target that
-    others have used: they look at nothing that an earlier one has left."""
+    """`id` is the requirement's id, a dot, and words. Cases with `leaves_no_trace` may share a
+    target with others: they depend on nothing that an earlier case has left there."""
 
     id: str
     requirement: str
@@ -51,7 +51,7 @@ class Chapter:
         cast: Cast = Cast.RIGHT,
         also: tuple[str, ...] = (),
     ) -> Callable[[Script], Script]:
-        """The function's name is the case's, its words for ever."""
+        """Registers a case. The function's name gives the words of its id, so it never changes."""
 
         def add(script: Script) -> Script:
             words = script.__name__.replace("_", "-")

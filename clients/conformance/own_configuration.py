@@ -1,7 +1,5 @@
-"""Configurations that the suite starts a lab's program with, one for each cast.
-
-The daemons that the program dials are the suite's own, or the right ones of the lab.
-"""
+"""Configurations, one for each cast, with which the suite starts a lab's program. The daemons that
+the program dials are played by the suite, or the right ones of the lab."""
 
 from __future__ import annotations
 
@@ -24,12 +22,12 @@ BROKEN = "broken"
 STARTED = tuple(f"app{number}" for number in range(40))
 SCOPES = {"workgroup": "Conformance", "domain": "conformance.example", "site": "bench"}
 
-# A terminal server of these is licensed by the lab's license server, and joins no directory.
+# With these a terminal server uses the lab's license server, and joins no directory.
 DIALS_RIGHT_ONES = (Cast.OUTSIDE_A_LAB, Cast.BUSY, Cast.ONE_SESSION)
 
 
 class Configuration(msgspec.Struct, frozen=True):
-    """`own` is the target, which lives in the folder `own.lab`; `right` are the lab's daemons."""
+    """`own` is the target, whose folder is `own.lab`; `right` are the lab's daemons."""
 
     own: Settings
     cast: Cast
@@ -37,7 +35,7 @@ class Configuration(msgspec.Struct, frozen=True):
     right: Mapping[Role, Address]
 
     def keys(self) -> dict[str, Any]:
-        """The target's configuration file, as TOML's tables and values."""
+        """The target's configuration file, as tables and values of TOML."""
         match self.own.role:
             case Role.LICENSE_SERVER:
                 packs = [{"key_pack": "bought", "tokens": TOKENS}]
@@ -61,7 +59,7 @@ class Configuration(msgspec.Struct, frozen=True):
             "grace_days": limits.GRACE_DAYS if self.cast is Cast.GRACE else 0,
             "discovery": self._discovery(),
             "sessions": {
-                "shell": ["/usr/bin/env", "sh"],  # no login shell, which may take its time
+                "shell": ["/usr/bin/env", "sh"],  # no login shell: it may start slowly
                 "allow_root": os.geteuid() == 0,
                 "sessions_max": 1 if self.cast is Cast.ONE_SESSION else 1_000,
                 "applications": applications,
@@ -77,7 +75,7 @@ class Configuration(msgspec.Struct, frozen=True):
         return self.own.lab
 
     def _daemon(self) -> dict[str, Any]:
-        """The keys that all daemons have."""
+        """The keys that every daemon has."""
         own, trust = self.own, self.own.trust
         assert trust is not None
         files = trust.files(own.role, own.name)
@@ -112,7 +110,7 @@ class Configuration(msgspec.Struct, frozen=True):
         return self._played(Role.LICENSE_SERVER)
 
     def _played(self, role: Role) -> list[dict[str, Any]]:
-        """Where the suite plays this role."""
+        """The address at which the suite plays this role."""
         return [
             {"host": ear.address.host, "port": ear.address.port, "name": ear.name}
             for ear in self.ears

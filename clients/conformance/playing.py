@@ -1,5 +1,5 @@
-"""Targets that dial the suite: it listens as the license servers and the session directory of their
-farm, and hears their broadcasts."""
+"""Targets that dial the suite: it listens as the license servers and the directory of their farm,
+and reads their broadcasts."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ANY_ADDRESS = "0.0.0.0"
 
 
 class Playing(OverSockets):
-    """`ears` are where the suite is dialled. What the target broadcasts is heard at the discovery
-    address of its settings, and answered from the address of the license server that is played."""
+    """`ears` are the suite's listening sockets. Broadcasts of the target come to the discovery
+    address of its settings, and are answered from the address of the played license server."""
 
     def __init__(self, settings: Settings, ears: Sequence[Ear]) -> None:
         super().__init__(settings)
@@ -28,7 +28,7 @@ class Playing(OverSockets):
         self._query_from: tuple[str, int] | None = None
 
     def start_anew(self, command: str) -> None:
-        """What the target dialled and asked before is not the next case's."""
+        """Forgets the links and queries of the target that the last case has caused."""
         for ear in self._ears:
             ear.forget_callers()
         while self._queries is not None and self.datagram(0.0) is not None:
@@ -61,7 +61,7 @@ class Playing(OverSockets):
         self._datagram_socket().sendto(datagram, self._query_from)
 
     def datagram(self, seconds: float) -> bytes | None:
-        """Past those of our own, which a broadcast brings back to us."""
+        """The target's next datagram; our own, which a broadcast brings back, are skipped."""
         if self._queries is None:
             return super().datagram(seconds)
         own = self._datagram_socket()
@@ -75,7 +75,7 @@ class Playing(OverSockets):
         return None
 
     def _datagram_host(self) -> str:
-        """Whoever hears an answer dials where it came from."""
+        """The address to answer from: the target dials the address that an answer came from."""
         return self._license_server().host
 
     def _license_server(self) -> Address:
@@ -86,7 +86,7 @@ class Playing(OverSockets):
 
 
 def _queries_at(where: Address | None) -> socket.socket | None:
-    """Shared with every license server of this machine."""
+    """A socket at the discovery address; license servers on this machine may share it."""
     if where is None:
         return None
     heard = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

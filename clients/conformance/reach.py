@@ -1,8 +1,6 @@
-"""How a message is brought to the target: as whom, in which state, on whose link.
-
-All of it comes from the table, but for the questions: how one makes the target ask something is
-written once for each request that it asks.
-"""
+"""How the suite brings a message to the target: in which role, in which state, on which link. All
+of it comes from the table but the questions: how a peer makes the target ask something is written
+once for each request that it asks."""
 
 from __future__ import annotations
 
@@ -25,7 +23,8 @@ OPEN_STATES = (LinkState.LICENSING, LinkState.LOGON, LinkState.SESSION)
 
 
 class Spot(msgspec.Struct, frozen=True):
-    """Our role, the state of the link, and for an answer the request that it answers."""
+    """A place where a message is lawful: our role, the state of the link, and for an answer the
+    request that it answers."""
 
     role: Role
     state: LinkState
@@ -38,7 +37,7 @@ class Spot(msgspec.Struct, frozen=True):
 
 
 def diallers(target: Role) -> tuple[Role, ...]:
-    """Who dials this daemon: the roles that have anything of their own to ask or tell it."""
+    """The roles that dial this daemon: those that have requests or notifications for it."""
     return tuple(role for role in Role if any(_is_told(target, role, m) for m in TABLE.values()))
 
 
@@ -50,24 +49,25 @@ def _is_told(target: Role, role: Role, kind: type[Message]) -> bool:
 
 
 def states(target: Role, role: Role) -> tuple[LinkState, ...]:
-    """The states past OPENING that a link between these two can be brought to and stay in."""
+    """The states after OPENING in which a link between these two roles can stay."""
     return OPEN_STATES if Role.CLIENT in (target, role) else (LinkState.SERVICE,)
 
 
 def cast_of(spot: Spot) -> Cast:
-    """Whether the suite plays the daemon that the target dials."""
+    """PLAYED where the message answers a request of the target, else RIGHT."""
     return Cast.PLAYED if spot.asked else Cast.RIGHT
 
 
 def open_spots(target: Role) -> Iterator[Spot]:
-    """Every role and state in which a link to the target stays open, those it dials left out."""
+    """Every role and state in which a link to the target stays open, without the roles that it
+    dials."""
     for role in (Role.TERMINAL_SERVER,) if target is Role.CLIENT else diallers(target):
         for state in states(target, role):
             yield Spot(role, state)
 
 
 def spots(target: Role, kind: type[Message]) -> Iterator[Spot]:
-    """Everywhere that this message is lawful to the target."""
+    """Every spot at which the target may receive this message."""
     entry = kind.entry
     if target not in entry.receivers:
         return
@@ -94,7 +94,7 @@ TABLE_BY_NAME = {kind.__name__: kind for kind in TABLE.values()}
 
 
 def reach(stage: Stage, spot: Spot) -> tuple[Peer, int]:
-    """A peer at this spot, and the id of the request that it is to answer, or 0."""
+    """A peer at this spot, and the id of the request to answer, 0 for none."""
     if spot.asked:
         peer, request = QUESTIONS[stage.target.role, spot.asked].ask(stage)
         return peer, request.request_id
@@ -113,7 +113,7 @@ def reach(stage: Stage, spot: Spot) -> tuple[Peer, int]:
 
 
 def _reach_client(stage: Stage, state: LinkState) -> Peer:
-    """A terminal server that the client has dialled."""
+    """A terminal server that the client under test has dialled, at this spot."""
     if state is LinkState.OPENING:
         server = stage.accept_unwelcomed(Role.TERMINAL_SERVER)
         server.hear(messages.Hello)
@@ -128,7 +128,7 @@ def _reach_client(stage: Stage, state: LinkState) -> Peer:
 
 
 def said(values: list[Any], request_id: int) -> bytes:
-    """The frame of these values, with this request id."""
+    """The frame of these values with this request id."""
     return wire.framed([values[0], request_id, *values[2:]])
 
 
@@ -136,7 +136,7 @@ def said(values: list[Any], request_id: int) -> bytes:
 
 
 class Question(msgspec.Struct, frozen=True):
-    """`role` is whom the target asks."""
+    """How to make the target ask one request; `role` is whom it asks."""
 
     role: Role
     ask: Asking
@@ -182,7 +182,7 @@ def _asks_to_synchronize(stage: Stage) -> tuple[Peer, Message]:
 
 
 def joined_directory(stage: Stage) -> Peer:
-    """The directory that the target has joined, with all its sessions told."""
+    """The directory that the target has joined and told all its sessions."""
     directory, sync = _asks_to_synchronize(stage)
     while isinstance(sync, messages.SyncSessions):
         directory.answer(sync, messages.Done())
@@ -193,8 +193,8 @@ def joined_directory(stage: Stage) -> Peer:
 
 
 def fully_licensed(stage: Stage) -> Peer:
-    """A client in its logon phase whose device holds a full token, which nobody need be asked
-    about."""
+    """A client in its logon phase whose device holds a full token, about which no license server
+    need be asked."""
     device, issuer = stage.device(), stage.issuer()
     stage.holds(device, stage.claims(device, issuer), issuer)
     return stage.licensed(device)
@@ -227,8 +227,8 @@ def _asks_to_lend(stage: Stage) -> tuple[Peer, Message]:
 
 
 def validated_device(stage: Stage, product: str, *, wanting: bool = False) -> tuple[Peer, bytes]:
-    """A terminal server and the id of a device with a validated temporary token; `wanting` has it
-    ask for more, and hears nothing of it yet."""
+    """A terminal server, and the id of a device with a validated temporary token. `wanting`: the
+    terminal server has asked for a license again, and its answer is not read yet."""
     server = stage.open(Role.TERMINAL_SERVER)
     device_id = stage.rng.randbytes(32)
     acquire = acquire_license(device_id, product)
@@ -263,8 +263,8 @@ def _asks_lender_to_renew(stage: Stage) -> tuple[Peer, Message]:
 
 
 def renewal_under_way(stage: Stage) -> tuple[Peer, messages.RenewLicense, Peer]:
-    """A lender that was asked to renew what it lent, what it was asked, and the terminal server
-    that waits for it."""
+    """A lender that was asked to renew a token, that request, and the terminal server that waits
+    for it."""
     lender, lend = _asks_to_lend(stage)
     assert isinstance(lend, messages.LendLicense)
     issuer = stage.issuer()
@@ -298,5 +298,5 @@ QUESTIONS: dict[tuple[Role, str], Question] = {
     (Role.LICENSE_SERVER, "RenewLicense"): Question(Role.LICENSE_SERVER, _asks_lender_to_renew),
 }
 
-# What a client asks is a question of trust before any case begins; it has no spot of its own.
+# A client asks QueryAuthority only before any case begins, so there is no spot for its answer.
 UNASKED = {(Role.CLIENT, "QueryAuthority")}

@@ -1,4 +1,4 @@
-"""Plays cases, one after the other, and says what came of each."""
+"""Plays cases one after the other, and gives their results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Verdict(Enum):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What came of a case; `why` is empty where it passed."""
+    """The result of a case; `why` is empty when it passed."""
 
     case: Case
     verdict: Verdict
@@ -34,19 +34,19 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Source(Protocol):
-    """Where targets come from: `fresh` asks for one that no case has used."""
+    """Gives targets to cases; `fresh` asks for one that no case has used."""
 
     def target(self, cast: Cast, fresh: bool) -> Target: ...
 
     def done(self, target: Target, has_failed: bool) -> None:
-        """A case is done with this target, which a failure may have spoilt."""
+        """The case has finished with this target, which a failure may have spoilt."""
 
     def stop(self) -> None:
-        """No case is left."""
+        """The run is over."""
 
 
 def play(case: Case, source: Source) -> Result:
-    """One case on a target of the source."""
+    """Plays one case on a target of the source."""
     began = time.perf_counter()
     stage: Stage | None = None
     verdict, why = Verdict.PASSED, ""
@@ -59,7 +59,7 @@ def play(case: Case, source: Source) -> Result:
         verdict, why = Verdict.SKIPPED, str(reason)
     except Unmet as reason:
         verdict, why = Verdict.FAILED, str(reason)
-    except Exception:  # a target in process that raises has failed, whatever it raised
+    except Exception:  # an exception of a target in process is a failure of it
         verdict, why = Verdict.FAILED, traceback.format_exc()
     finally:
         if stage is not None:

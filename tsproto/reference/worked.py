@@ -106,7 +106,7 @@ def frame() -> str:
 
 
 def token(part: str) -> str:
-    """One part of the example token, as a table of its bytes: its `claims`, its issuer's `keys`, the
+    """One part of the example token, as a table of bytes: its `claims`, its issuer's `keys`, the
     `signed` bytes, or the `whole` token."""
     key = Ed25519PrivateKey.from_private_bytes(ISSUER_SEED)
     claims = msgspec.msgpack.encode(CLAIMS)

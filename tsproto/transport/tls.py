@@ -1,7 +1,7 @@
-"""TLS contexts of a farm: TLS 1.3 only, the farm's authority the only one that is trusted.
+"""TLS contexts of a farm: TLS 1.3 only, and no trusted authority but the farm's.
 
-Who a daemon is stands in the URI of its certificate (`tsproto.identity`), not in its host name, so
-no host name is compared. A client has no certificate: servers ask for one and do without.
+A daemon's identity is the URI in its certificate (`tsproto.identity`), not its host name, so no
+host name is compared. A client has no certificate: servers ask for one and accept none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PLAIN_FINGERPRINT = bytes(identity.DIGEST_BYTES)
 
 
 class FarmContext(ssl.SSLContext):
-    """A context that knows the SHA-256 of the certificate it shows, zero bytes for none."""
+    """A TLS context with the SHA-256 of its own certificate, zero bytes for none."""
 
     fingerprint: bytes = PLAIN_FINGERPRINT
 
@@ -50,7 +50,7 @@ def client_tls(authority_pems: Sequence[bytes]) -> FarmContext:
 
 
 def client_tls_unverified() -> FarmContext:
-    """For a client that has yet to ask a person whether the farm's authority is the right one."""
+    """For a client whose user has not confirmed the farm's authority yet."""
     context = _context(ssl.PROTOCOL_TLS_CLIENT)
     context.verify_mode = ssl.CERT_NONE
     return context
@@ -65,7 +65,7 @@ def _daemon_context(
         context.load_verify_locations(authority_path)
     except ssl.SSLError as error:
         raise ssl.SSLError(error.errno, words_of(error)) from None
-    from tsproto.certificates import certificate_der  # slow to import, and no client comes here
+    from tsproto.certificates import certificate_der  # slow to import, and not needed by clients
 
     der = certificate_der(certificate_path.read_bytes())
     context.fingerprint = identity.fingerprint(der)

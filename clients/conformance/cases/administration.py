@@ -1,4 +1,4 @@
-"""What an administrator asks."""
+"""Administrators' queries and commands."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def the_proof_of_its_key(stage: Stage) -> None:
 
 
 def token_for(stage: Stage, info: LicenseInfo, **changes: object) -> tuple[TokenClaims, Issuer]:
-    """A temporary token for the device that has shown itself."""
+    """A temporary token for the device that sent this LicenseInfo."""
     issuer = stage.issuer()
     device_id = hashlib.sha256(info.public_key).digest()
     good = stage.claims_of(device_id, stage.product, issuer, license_id=stage.rng.randbytes(16))
@@ -149,7 +149,7 @@ def busy_is_waited_for(stage: Stage) -> None:
 
 
 def _redirected_here(stage: Stage) -> Peer:
-    """The client follows a redirect to us."""
+    """A client that has followed a redirect to the suite."""
     server = stage.accept(TERMINAL_SERVER)
     stage.client_logon(server)
     server.say(stage.redirect())

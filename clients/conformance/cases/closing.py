@@ -1,4 +1,4 @@
-"""Heartbeats, Goodbye, limits, and what one peer's fault does to others."""
+"""Heartbeats, Goodbye, limits, and that one peer's fault does not disturb others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FLOOD = 40_000
 
 @chapter.case("BEAT-03", *EVERYBODY)
 def any_byte_is_a_sign_of_life(stage: Stage) -> None:
-    """A frame that comes slowly, for longer than a silent peer is kept."""
+    """A frame arrives byte by byte, over more than SILENT_SECONDS."""
     stage.needs_seconds(3 * limits.SILENT_SECONDS)
     spot = list(open_spots(stage.target.role))[-1]
     peer, _ = reach(stage, spot)
@@ -187,7 +187,7 @@ def a_peer_that_does_not_read(stage: Stage) -> None:
         for first in range(1, FLOOD, 500):
             client.say_bytes(_questions(range(first, first + 500)))
     except OSError:
-        pass  # it has closed already
+        pass  # the target has closed already
     message = client.next()
     while message is not None and not isinstance(message, Goodbye):
         message = client.next()

@@ -100,7 +100,7 @@ def placements_rise(stage: Stage) -> None:
 
 @chapter.case("DIR-05", SESSION_DIRECTORY)
 def no_placement_that_may_not_be_reported(stage: Stage) -> None:
-    stage.target.restart()  # it can: so it will forget the number again
+    stage.target.restart()  # skips the case where the directory could not be reset
     farm = Farm(stage)
     farm.report(1, 3, user_name=stage.fresh_name("user"), placement=PLACEMENT_MAX)
     farm.servers[0].expect_refused(farm.question(), ErrorCode.BUSY)
@@ -188,7 +188,7 @@ def news_of_whoever_has_not_joined(stage: Stage) -> None:
 
 
 def _make_lost(farm: Farm, host: int) -> None:
-    """By a part of a list that is refused; its link stands."""
+    """Makes the host LOST, with its link open, by a part of a list that is refused."""
     server = farm.servers[host]
     server.ask_for(messages.Joined, join_farm())
     elsewhere = messages.SyncSessions(sessions=[session_row("elsewhere", farm.user)], last=True)
@@ -263,7 +263,8 @@ def a_lost_host_that_comes_back(stage: Stage) -> None:
 
 @chapter.case("DIR-12", SESSION_DIRECTORY)
 def which_of_several_is_offered(stage: Stage) -> None:
-    """Each better one is reported after the worse, and is offered from then on."""
+    """The sessions are reported from the worst to the best; each is offered until the next is
+    reported."""
     farm = Farm(stage)
     farm.report(1, 1, state=SessionState.RESET, created_at=900, placement=9)
     farm.expect_at(farm.place(0), 0, 0, "never one that is being logged off")

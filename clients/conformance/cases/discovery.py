@@ -1,4 +1,5 @@
-"""The datagrams that find license servers: asked of one, and answered to one that asks."""
+"""The datagrams that find license servers: queries to a target, and answers to a target's
+queries."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ LONG_ENOUGH = 10.0
 
 
 def query(stage: Stage, scope: int = WORKGROUP, **changes: Any) -> bytes:
-    """A good query for a scope of the target, but for the changes."""
+    """A valid query for a scope of the target, with these changes."""
     values = [
         changes.get("magic", "tsfarm"),
         changes.get("version", 1),
@@ -44,8 +45,8 @@ def answer(stage: Stage, nonce: bytes, farm: str = "", name: str = "conformance-
 
 
 def ask(stage: Stage, datagram: bytes) -> list[Any] | None:
-    """What the target answers to this datagram, past the queries that it sends itself and what
-    another license server of its farm answered late to an earlier one."""
+    """The target's answer to this datagram. The target's own queries are skipped, and late answers
+    of another license server of its farm to an earlier query."""
     stage.target.send_datagram(datagram)
     while (heard := stage.target.datagram(0.3)) is not None:
         values: list[Any] = msgpack.unpackb(heard)

@@ -1,4 +1,4 @@
-"""Frames and values, beyond what is generated for every field."""
+"""Frames and values, beyond the cases generated for every field."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SMALL_STATES = (LinkState.LICENSING, LinkState.LOGON)
 
 
 def first_words(stage: Stage) -> Hello | Welcome:
-    """What begins a link to this target: Hello, or Welcome to a client."""
+    """The first message on a link to this target: Hello, or Welcome to a client."""
     if stage.target.role is CLIENT:
         return stage.welcome(TERMINAL_SERVER)
     role = Role.CLIENT if stage.target.role is TERMINAL_SERVER else Role.ADMINISTRATOR
@@ -62,7 +62,7 @@ def first_words(stage: Stage) -> Hello | Welcome:
 
 
 def padded(values: list[Any], size: int) -> bytes:
-    """A frame whose body has exactly `size` bytes: a trailing field fills it."""
+    """A frame whose body has exactly `size` bytes: a further field at its end fills it."""
     fill = size - len(wire.packed([*values, b""]))
     while len(wire.packed([*values, bytes(fill)])) > size:
         fill -= 1
@@ -253,7 +253,7 @@ def values_are_written_short(stage: Stage) -> None:
 
 @chapter.case("VALUE-13", *EVERYBODY)
 def the_first_check_that_fails(stage: Stage) -> None:
-    """None of these peers may say UpdateSession or PlaceSession, nor in this state."""
+    """The peers may send neither UpdateSession nor PlaceSession, and not in this state."""
     notification, request = sample_values(UpdateSession), sample_values(PlaceSession)
     number = notification[0]
     for values, code in (

@@ -1,6 +1,5 @@
-"""For every message that the target receives: cut off at every byte, arriving in two pieces and one
-byte at a time, and said twice. Made from the table.
-"""
+"""For every message that the target receives: cut at every byte, arriving in two pieces, arriving
+byte by byte, and sent twice. Generated from the table."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from tsproto.messages import TABLE, Goodbye, Kind, LogonRefused, Message, Refuse
 SOME_POINTS = 6
 SILENCE = "silence"
 SETTLED_SECONDS = 0.25
-THINKING_SECONDS = 1.5  # for a reaction that nobody knows yet; a password check takes a while
+THINKING_SECONDS = 1.5  # to wait for the first reaction; a password check takes a while
 
 
 def cases(target: Role) -> Iterator[Case]:
@@ -39,7 +38,7 @@ def _case(target: Role, requirement: str, words: str, spot: Spot, script: Script
 
 
 def _points(stage: Stage, length: int) -> Sequence[int]:
-    """Where to cut: everywhere, or around the header, at the end, and between."""
+    """Offsets to cut at: every one, or those around the header, at the end, and some between."""
     if stage.target.all_points or length <= SOME_POINTS:
         return range(1, length)
     header = wire.HEADER.size
@@ -52,7 +51,7 @@ def _bytes(kind: type[Message], request_id: int) -> bytes:
 
 
 def _reaction(peer: Peer, seconds: float) -> str:
-    """What the target does next, in a word or two that compare."""
+    """The target's next message or the link's end, as a word or two to compare."""
     message = peer.next(seconds)
     code = f" {message.code.name}" if isinstance(message, Goodbye | Refused | LogonRefused) else ""
     if message is not None:
@@ -61,7 +60,7 @@ def _reaction(peer: Peer, seconds: float) -> str:
 
 
 def _cut(spot: Spot, kind: type[Message]) -> Script:
-    """A peer that is lost in the middle of a frame disturbs nobody."""
+    """A peer that is lost in the middle of a frame disturbs no other link."""
 
     def script(stage: Stage) -> None:
         for point in _points(stage, len(_bytes(kind, 0))):
@@ -75,7 +74,7 @@ def _cut(spot: Spot, kind: type[Message]) -> Script:
 
 
 def _split(spot: Spot, kind: type[Message]) -> Script:
-    """In two pieces a message means what it means in one."""
+    """A message in two pieces has the same effect as in one."""
 
     def script(stage: Stage) -> None:
         peer, request_id = reach(stage, spot)
@@ -107,7 +106,8 @@ def _slowly(spot: Spot, kind: type[Message]) -> Script:
 
 
 def _twice(spot: Spot, kind: type[Message]) -> Script:
-    """The same request under two ids has two answers; and again under an id that was answered."""
+    """The same request under two ids gets two answers; so does a repeated id whose first request
+    was answered."""
 
     def script(stage: Stage) -> None:
         peer, _ = reach(stage, spot)

@@ -14,12 +14,12 @@ from clients.conformance.samples import NOT_UTF8, Mutant, mutants, sample_values
 from tsproto.errors import ErrorCode
 from tsproto.messages import RETIRED, TABLE, Kind, Message, Role
 
-SETTLED_SECONDS = 0.25  # what is understood in silence is silent so long
+SETTLED_SECONDS = 0.25  # of silence: then the target has accepted a message without answer
 NESTED = 500  # deeper than any message of the table
 
 
 def _nested(depth: int) -> list[object]:
-    """Lists within lists."""
+    """A list in a list, `depth` times."""
     value: list[object] = []
     for _ in range(depth):
         value = [value]
@@ -44,7 +44,7 @@ def cases(target: Role) -> Iterator[Case]:
 
 
 def _one_spot_each(target: Role, kind: type[Message]) -> list[Spot]:
-    """Fields are the same wherever a message is said: the first spot stands for all."""
+    """A message with its first spot: its fields are the same wherever it is lawful."""
     return list(spots(target, kind))[:1]
 
 
@@ -81,7 +81,7 @@ def _field_case(target: Role, kind: type[Message], spot: Spot, mutant: Mutant) -
 
 
 def _message_cases(target: Role, kind: type[Message], spot: Spot) -> Iterator[Case]:
-    """A trailing field, longer forms of the same values, and request ids that do not belong."""
+    """A further field at the end, longer forms of the same values, and wrong request ids."""
     values = sample_values(kind)
     name = kind.__name__
     for words, trailing in TRAILING.items():
@@ -115,7 +115,7 @@ def _understood(spot: Spot, kind: type[Message], values: list[object]) -> Script
 
 
 def _long_forms(spot: Spot, kind: type[Message]) -> Script:
-    """Array and numbers in forms that are longer than they need be."""
+    """The array and its numbers in longer msgpack forms than necessary."""
 
     def script(stage: Stage) -> None:
         peer, request_id = reach(stage, spot)

@@ -1,6 +1,5 @@
-"""For every message: said by a role that never says it, and in a state where it does not belong.
-Made from the table.
-"""
+"""For every message: sent by a role that never sends it, and in a state where it is not lawful.
+Generated from the table."""
 
 from __future__ import annotations
 
@@ -24,7 +23,8 @@ def cases(target: Role) -> Iterator[Case]:
 
 
 def _opening_cases(target: Role, role: Role, kind: type[Message]) -> Iterator[Case]:
-    """Before Hello or Welcome nobody is anybody yet: every message but these is out of order."""
+    """Before Hello or Welcome no peer has a role: every message but those and Goodbye is out of
+    order."""
     first = "Welcome" if target is Role.CLIENT else "Hello"
     if kind.__name__ not in (first, "Goodbye"):
         requirement = "HELLO-05" if target is Role.CLIENT else "HELLO-04"

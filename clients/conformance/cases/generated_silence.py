@@ -1,6 +1,5 @@
-"""For every state: nothing is said until the deadline, or nothing but heartbeats. Made from the
-table's states; a state that is new there has no deadline here, and fails a test.
-"""
+"""For every state: silence until the deadline, and heartbeats alone. Generated from the table's
+states; a new state without a deadline here fails a test."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from tsproto.messages import Heartbeat, LinkState, Role
 SLACK_SECONDS = 2.0
 BEAT_SECONDS = 10.0
 
-# How long a state may last in which nothing is said: the requirement, its time, its code.
+# The deadline of a silent peer in each state: its requirement, its seconds, its code.
 SILENCE = {
     LinkState.OPENING: ("TIME-01", limits.OPENING_SECONDS, ErrorCode.TIMED_OUT),
     LinkState.LICENSING: ("TIME-03", limits.LICENSING_SECONDS, ErrorCode.TIMED_OUT),
@@ -26,7 +25,7 @@ SILENCE = {
     LinkState.SESSION: ("BEAT-02", limits.SILENT_SECONDS, ErrorCode.PEER_SILENT),
     LinkState.SERVICE: ("BEAT-02", limits.SILENT_SECONDS, ErrorCode.PEER_SILENT),
 }
-# How long it may last where heartbeats come; nothing limits the others.
+# The deadline of a peer that sends heartbeats; the other states have none.
 WITH_HEARTBEATS = {
     LinkState.LICENSING: limits.LICENSING_SECONDS,
     LinkState.LOGON: limits.LOGON_SECONDS,
@@ -49,7 +48,7 @@ def cases(target: Role) -> Iterator[Case]:
 def _silent_case(target: Role, spot: Spot) -> Case:
     requirement, seconds, code = SILENCE[spot.state]
     if target is Role.CLIENT:
-        # Whoever listens limits the phases; a client gives its host up when that is silent.
+        # The end that listens limits the phases; a client has deadlines of its own.
         is_opening = spot.state is LinkState.OPENING
         requirement = "TIME-02" if is_opening else "BEAT-02"
         seconds = limits.OPENING_SECONDS if is_opening else limits.SILENT_SECONDS
@@ -84,7 +83,7 @@ def _silent(spot: Spot, seconds: float, code: ErrorCode) -> Script:
 
 
 def _idle(spot: Spot) -> Script:
-    """Whoever says nothing else says Heartbeat."""
+    """A target that has nothing else to send sends Heartbeat."""
 
     def script(stage: Stage) -> None:
         stage.needs_seconds(limits.HEARTBEAT_SECONDS)
@@ -95,7 +94,7 @@ def _idle(spot: Spot) -> Script:
 
 
 def _beating_until(spot: Spot, seconds: float) -> Script:
-    """Heartbeats do not make a phase longer."""
+    """Heartbeats do not extend a phase."""
 
     def script(stage: Stage) -> None:
         stage.needs_seconds(seconds)
@@ -110,7 +109,7 @@ def _beating_until(spot: Spot, seconds: float) -> Script:
 
 
 def _beating_on(spot: Spot) -> Script:
-    """With heartbeats alone a link lasts."""
+    """Heartbeats alone keep a link open."""
 
     def script(stage: Stage) -> None:
         stage.needs_seconds(4 * limits.SILENT_SECONDS)

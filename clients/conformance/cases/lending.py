@@ -1,4 +1,4 @@
-"""License servers among each other: lending, renewing what was lent, telling what they have."""
+"""License servers among each other: loans, renewals of lent tokens, announced inventories."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def a_lenders_answer_is_looked_at(stage: Stage) -> None:
 
 
 def _expect_dropped(stage: Stage, lender: Peer, changes: dict[str, object]) -> None:
-    """A token of the lender with these changes does not reach the terminal server."""
+    """A lender's token with these changes does not reach the terminal server."""
     product = Product(stage)
     claim(lender, product.name, 5)
     device_id = product.device()

@@ -1,4 +1,4 @@
-"""What a license server gives to devices, and what it takes back."""
+"""Licenses that a license server gives to devices, and refuses them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEMPORARY = limits.TEMPORARY_DAYS * DAY
 
 
 class Product:
-    """A product of its own, so that nothing else on the target touches its pool."""
+    """A product of this case alone, so that no other case or device uses its pool."""
 
     def __init__(self, stage: Stage, tokens: int = 0, version: int = 1) -> None:
         self.stage = stage
@@ -38,7 +38,7 @@ class Product:
         self.stage.open(Role.ADMINISTRATOR).ask_for(messages.Done, pack)
 
     def reopen(self) -> None:
-        """A new link: the clock has moved, or the target was restarted."""
+        """Opens a new link: the old one is lost after a move of the clock or a restart."""
         self.server = self.stage.open(Role.TERMINAL_SERVER)
 
     def device(self) -> bytes:
@@ -51,7 +51,7 @@ class Product:
         self.server.ask_for(messages.Done, mark_validated(device_id, self.name))
 
     def full(self, version: int = 1) -> tuple[bytes, LicenseIssued]:
-        """A device, and the full token that it has got."""
+        """A device that has got a full token, and the token."""
         device_id = self.device()
         self.acquire(device_id, version)
         self.validate(device_id)

@@ -260,7 +260,7 @@ def what_a_license_server_issues_is_looked_at(stage: Stage) -> None:
     ):
         client = stage.show(device)
         license_server.answer(license_server.hear(messages.AcquireLicense), issued)
-        again = license_server.next(0.2)  # it may ask once more
+        again = license_server.next(0.2)  # the target may ask once more
         if again is not None:
             license_server.answer(again, issued)
         client.expect_goodbye(ErrorCode.NO_LICENSE_SERVER, seconds=limits.LICENSING_SECONDS)

@@ -31,7 +31,7 @@ COOKIE_BYTES = 32
 
 
 def refused(client: Peer, request: LogonRequest, code: ErrorCode) -> LogonRefused:
-    """The request is refused with this code."""
+    """The target refuses the request with this code."""
     client.say(request)
     answer = client.hear(LogonRefused)
     if answer.code is not code:
@@ -44,7 +44,7 @@ def wrong(user: User) -> LogonRequest:
 
 
 def log_off(client: Peer) -> None:
-    """End the session, so that the next case finds none."""
+    """Ends the session, so that the next case finds none."""
     client.say(LogoffSession())
     client.hear_past(Goodbye)
 
@@ -190,7 +190,7 @@ def cookies_that_do_not_count(stage: Stage) -> None:
 
 
 def _each_refused(stage: Stage, device: Device, requests: list[LogonRequest]) -> Peer:
-    """A client all of whose requests are refused, and which stays in LOGON."""
+    """A client that stays in LOGON: the target refuses each of its requests."""
     client = stage.licensed(device)
     for request in requests:
         refused(client, request, ErrorCode.TICKET_INVALID)
@@ -198,7 +198,7 @@ def _each_refused(stage: Stage, device: Device, requests: list[LogonRequest]) ->
 
 
 def _left_session(stage: Stage, device: Device) -> LogonAccepted:
-    """A session that was disconnected, as its client was told of it."""
+    """LogonAccepted of a session that was then disconnected."""
     client = stage.licensed(device)
     accepted = stage.log_on(client, stage.user())
     client.say(DisconnectSession())

@@ -33,7 +33,7 @@ DIALLING = tuple(DIALS)
 
 
 def dialled(stage: Stage) -> Peer:
-    """Whom the target dials of itself, before anything was said to it."""
+    """The roles that the target dials by itself, before a peer has sent anything."""
     return stage.accept_unwelcomed(DIALS[stage.target.role])
 
 
@@ -107,7 +107,8 @@ def a_welcome_with_a_wrong_name_and_version(stage: Stage) -> None:
 
 
 def expect_turned_away(stage: Stage, peer: Peer) -> None:
-    """A client whose TLS shows it the wrong certificate has no need to say Hello first."""
+    """Expects the client to refuse us. One that sees a wrong certificate in TLS may hang up before
+    Hello."""
     message = peer.next()
     if stage.target.has_sockets and not isinstance(message, Hello):
         is_end = message is None or message.entry.then is LinkState.CLOSED

@@ -31,7 +31,7 @@ chapter = Chapter()
 
 
 def asker_and_question(stage: Stage) -> tuple[Peer, Message]:
-    """Whoever may ask this target something, and a question that is answered at once."""
+    """A peer that may ask this target something, and a request that is answered at once."""
     match stage.target.role:
         case Role.TERMINAL_SERVER:
             return stage.open(Role.ADMINISTRATOR), messages.QuerySessions()
@@ -41,8 +41,8 @@ def asker_and_question(stage: Stage) -> tuple[Peer, Message]:
 
 
 def loan_under_way(stage: Stage) -> tuple[Peer, messages.LendLicense, Peer, str, bytes]:
-    """A lender that was asked, what it was asked, and the terminal server that waits for it, with
-    product and device."""
+    """A lender that the target has asked, its request, the terminal server that waits for it, the
+    product and the device."""
     lender = stage.accept(Role.LICENSE_SERVER)
     product = stage.fresh_name("product")
     claim(lender, product, 10)
@@ -65,7 +65,7 @@ def an_id_that_still_waits(stage: Stage) -> None:
 
 @chapter.case("REQ-03", TERMINAL_SERVER, SESSION_DIRECTORY)
 def one_id_twice_in_one_write(stage: Stage) -> None:
-    """Whoever answers the first before it reads the second may answer both."""
+    """A target that answers the first request before it reads the second may answer both."""
     peer, question = asker_and_question(stage)
     peer.say_bytes(wire.message_bytes(question, 7) * 2)
     heard = [peer.next(), peer.next()]
@@ -131,7 +131,7 @@ def answers_in_another_order(stage: Stage) -> None:
 
 
 def lent(stage: Stage, lend: messages.LendLicense) -> messages.LicenseIssued:
-    """A lender's answer: a full token of its own for that device."""
+    """A lender's LicenseIssued: a full token of its own for that device."""
     issuer = stage.issuer()
     claims = stage.claims_of(lend.device_id, lend.product, issuer, license_id=lend.loan_id)
     return stage.issued(claims, issuer)
@@ -155,7 +155,7 @@ def a_license_that_comes_too_late(stage: Stage) -> None:
     request = license_server.hear(messages.AcquireLicense)
     client.expect_goodbye(ErrorCode.NO_LICENSE_SERVER, seconds=limits.LICENSING_SECONDS)
     while license_server.next(0.1) is not None:
-        continue  # it may have asked once more
+        continue  # the target may have asked once more
     license_server.answer(request, messages.Refused(code=ErrorCode.NO_LICENSE))
     license_server.expect_silence(1.0)
 
@@ -171,7 +171,7 @@ def refused_is_not_the_end(stage: Stage) -> None:
             peer = stage.open(Role.TERMINAL_SERVER)
             question = messages.SyncSessions(sessions=[], last=True)
         case Role.TERMINAL_SERVER:
-            question = messages.WarpClock()  # in a lab it has no request that it refuses
+            question = messages.WarpClock()  # a target in a lab refuses no request
     peer.expect_refused(question)
     peer.ask(question)
 

@@ -1,4 +1,4 @@
-"""A session that is shown: its bytes, its size, its end; and redirects to where it is."""
+"""A shown session: its bytes, its size, its end; and redirects to its host."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ BULK = 300_000
 
 
 def session_of_command(stage: Stage, command: str) -> Peer:
-    """A client that shows what a command of a shell says; no echo, no translation."""
+    """A client that shows the output of a shell's command; the terminal neither echoes nor
+    translates."""
     stage.needs_sockets("no programs run in process")
     client = stage.licensed()
     client.say(msgspec.structs.replace(logon_request(stage.user()), command=command))
@@ -167,7 +168,7 @@ def the_screen_is_drawn_first(stage: Stage) -> None:
 
 
 def placed(stage: Stage, **changes: object) -> messages.SessionPlaced:
-    """A directory's answer: the session is at another host."""
+    """A directory's SessionPlaced: the session is on another host."""
     elsewhere = messages.SessionPlaced(
         placement=7,
         host="elsewhere",

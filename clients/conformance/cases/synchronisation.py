@@ -40,7 +40,7 @@ def part(rows: list[SessionRow], last: bool = False) -> SyncSessions:
 
 
 def state_of(stage: Stage, name: str) -> ServerState | None:
-    """As an administrator sees it."""
+    """The terminal server's state, as an administrator's query shows it."""
     servers = stage.open(Role.ADMINISTRATOR).ask_for(messages.Servers, messages.QueryServers())
     return next((server.state for server in servers.servers if server.name == name), None)
 
@@ -242,7 +242,7 @@ def joins_again_over_a_new_link(stage: Stage) -> None:
 
 @chapter.case("SYNC-07", TERMINAL_SERVER, cast=Cast.PLAYED)
 def one_part_after_the_other(stage: Stage) -> None:
-    """More sessions than one message holds; each application is another session."""
+    """A terminal server with more sessions than one message holds, each of another application."""
     for application in stage.applications(limits.SESSIONS_PER_MESSAGE + 5):
         client = fully_licensed(stage)
         request = logon_request(stage.user())
@@ -344,7 +344,7 @@ def _here(stage: Stage, session_id: int) -> SessionPlaced:
 def _session_placed_here(
     stage: Stage, directory: Peer, session_id: int = 0, *, hear_update: bool = True
 ) -> tuple[Peer, int]:
-    """A client that the directory has placed on this host; its session's number."""
+    """A client whom the directory has placed on this host, and the number of its session."""
     client = fully_licensed(stage)
     client.say(logon_request(stage.user()))
     directory.answer(directory.hear(PlaceSession), _here(stage, session_id))

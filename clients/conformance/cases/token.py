@@ -1,4 +1,5 @@
-"""License tokens: what a terminal server makes of every wrong one, how a license server signs."""
+"""License tokens: how a terminal server treats each kind of wrong one, and how a license server
+signs."""
 
 from __future__ import annotations
 
@@ -167,7 +168,8 @@ def a_higher_version(stage: Stage) -> None:
 
 @chapter.case("TOKEN-07", TERMINAL_SERVER, cast=Cast.SECOND_VERSION, also=("LIC-06", "LIC-16"))
 def a_lower_version(stage: Stage) -> None:
-    """It is like none: another is asked for, and without another the device stays out."""
+    """It counts as no token: the target asks for another, and without another it refuses the
+    device."""
     license_server = stage.accept(Role.LICENSE_SERVER)
     own = version_above_others(stage)
     bearer = Bearer(stage)
@@ -181,7 +183,7 @@ def a_lower_version(stage: Stage) -> None:
 
 @chapter.case("TOKEN-07", TERMINAL_SERVER, cast=Cast.SECOND_VERSION)
 def its_own_version_and_the_next(stage: Stage) -> None:
-    """The lowest ones that count; no license server is asked for another."""
+    """The lowest versions that suffice: the target asks no license server for another token."""
     license_server = stage.accept(Role.LICENSE_SERVER)
     own = version_above_others(stage)
     bearer = Bearer(stage)
@@ -192,7 +194,7 @@ def its_own_version_and_the_next(stage: Stage) -> None:
 
 
 def version_above_others(stage: Stage) -> int:
-    """The target's version of the product: Unavailable when there is no lower one."""
+    """The target's product version. Raises Unavailable when no version is lower."""
     _, request = stage.licensing()
     if request.product_version == 1:
         raise Unavailable("the target runs version 1 of the product: no version is lower")
@@ -207,7 +209,7 @@ def another_devices_token(stage: Stage) -> None:
 
 @chapter.case("TOKEN-09", TERMINAL_SERVER, cast=Cast.PLAYED)
 def the_second_of_expiry(stage: Stage) -> None:
-    """An expired token is like none, a live one near its end is to be renewed."""
+    """An expired token counts as none; a live one near its end is renewed."""
     license_server = stage.accept(Role.LICENSE_SERVER)
     bearer = Bearer(stage)
     for left, wanted in ((0, messages.AcquireLicense), (2, messages.RenewLicense)):
@@ -279,7 +281,7 @@ def a_long_user_name_is_clipped(stage: Stage) -> None:
 
 
 def issue(stage: Stage, user_name: str) -> messages.LicenseIssued:
-    """A first token for a new device."""
+    """The first token of a new device."""
     request = acquire_license(stage.rng.randbytes(32), stage.fresh_name("product"))
     request.user_name = user_name
     return stage.open(Role.TERMINAL_SERVER).ask_for(messages.LicenseIssued, request)

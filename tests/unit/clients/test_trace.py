@@ -220,7 +220,7 @@ def test_a_trace_is_for_its_owner_alone_even_over_another_file(tmp_path: Path) -
 
 def test_a_device_is_no_place_for_a_trace() -> None:
     mode = os.stat("/dev/null").st_mode
-    refused = pytest.raises(TsfarmError, match="/dev/null is no file")
+    refused = pytest.raises(TsfarmError, match="/dev/null is no regular file")
     with refused, recording(Path("/dev/null"), lambda: NOW, False):
         pass
     assert os.stat("/dev/null").st_mode == mode

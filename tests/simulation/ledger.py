@@ -12,7 +12,7 @@ from daemons.license_server.records import (
     JournalRecord,
     KeyPackRecord,
     LicenseRecord,
-    LoanRecord,
+    LoanRequestRecord,
 )
 from tests.simulation.node import Node
 from tsproto.messages import LicenseKind
@@ -30,14 +30,14 @@ class Ledger:
         """From the disk: after it was put back to an older state."""
         self.licenses: dict[bytes, LicenseRecord] = {}
         self.by_device: dict[Device, dict[bytes, LicenseRecord]] = {}
-        self.loans: dict[bytes, LoanRecord] = {}
+        self.loans: dict[bytes, LoanRequestRecord] = {}
         self.packs: dict[str, KeyPackRecord] = {}
         self.used: Counter[str] = Counter()  # by key pack
         self.issued: Counter[Pool] = Counter()
         self.lent: Counter[Pool] = Counter()
         self.temporary: Counter[Pool] = Counter()
         self.sequence = 0
-        kinds = (KeyPackRecord, LicenseRecord, LoanRecord, JournalRecord)
+        kinds = (KeyPackRecord, LicenseRecord, LoanRequestRecord, JournalRecord)
         for records in self.node.disk.load(kinds).values():
             for record in records:
                 self.put(record)
@@ -75,7 +75,7 @@ class Ledger:
                 self.licenses[record.license_id] = record
                 device = record.device_id, record.product
                 self.by_device.setdefault(device, {})[record.license_id] = record
-            case LoanRecord():
+            case LoanRequestRecord():
                 self.loans[record.loan_id] = record
             case KeyPackRecord():
                 self.packs[record.key_pack] = record
@@ -88,7 +88,7 @@ class Ledger:
                 self._count(self.licenses.pop(record.license_id, None), -1)
                 device = record.device_id, record.product
                 self.by_device.get(device, {}).pop(record.license_id, None)
-            case LoanRecord():
+            case LoanRequestRecord():
                 self.loans.pop(record.loan_id, None)
 
     def _count(self, license: LicenseRecord | None, change: int) -> None:

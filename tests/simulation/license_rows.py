@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemons.effects import Persist
-from daemons.license_server.records import JournalRecord, LicenseRecord, LoanRecord
+from daemons.license_server.records import JournalRecord, LicenseRecord, LoanRequestRecord
 from tests.simulation.ledger import Ledger, pool_of
 from tests.simulation.node import Node
 from tsproto.limits import DAY_SECONDS, FULL_DAYS_MAX, FULL_DAYS_MIN, RENEWAL_DAYS, TEMPORARY_DAYS
@@ -45,7 +45,7 @@ class LicenseRows:
         for record in change.delete:
             if isinstance(record, LicenseRecord):
                 self._forgotten(ledger, record)
-            elif isinstance(record, LoanRecord):
+            elif isinstance(record, LoanRequestRecord):
                 self._loan_closed(ledger, record)
             ledger.delete(record)
 
@@ -160,7 +160,7 @@ class LicenseRows:
         if not self._has_live(ledger, license.device_id, license.product):
             self._broken_row(ledger, license, "is forgotten, and no other came in its place")
 
-    def _loan_closed(self, ledger: Ledger, loan: LoanRecord) -> None:
+    def _loan_closed(self, ledger: Ledger, loan: LoanRequestRecord) -> None:
         lender = self.ledgers.get(loan.lender)
         if lender is None or self._has_live(ledger, loan.device_id, loan.product):
             return

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from daemons import effects
 from daemons.effects import Answer, Caller, Close, Core, Effect, Outcome, Persist, Record, Tell
-from daemons.license_server.records import LicenseRecord, LoanRecord
+from daemons.license_server.records import LicenseRecord, LoanRequestRecord
 from daemons.terminal_server.records import ServerRecord, SessionRecord
 from tests.simulation.farm import Farm
 from tests.simulation.kinds import Kind
@@ -377,10 +377,10 @@ PLANTED: dict[str, Plant] = {
     **SWITCHBOARDS,
     "a disconnect in memory alone": _in_memory_alone(of=_hosts, row=_is_left),
     "a loan in memory alone": _in_memory_alone(
-        of=_license_servers, row=lambda row: isinstance(row, LoanRecord)
+        of=_license_servers, row=lambda row: isinstance(row, LoanRequestRecord)
     ),
     "a loan in doubt forgotten at a restart": _forgotten_at_a_restart(
-        lambda row: not isinstance(row, LoanRecord)
+        lambda row: not isinstance(row, LoanRequestRecord)
     ),
     "a raised temporary token in memory alone": _in_memory_alone(
         of=_license_servers, row=_is_raised

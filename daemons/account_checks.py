@@ -16,8 +16,8 @@ class Accounts(Protocol):
 
 
 class AccountChecks:
-    """`report` is given each question id once, with its outcome. A check that raises is a fault of
-    ours: it goes to the loop's exception handler."""
+    """`report` is given each question id once, with its outcome. A check that raises is a
+    bug: it goes to the loop's exception handler."""
 
     def __init__(self, accounts: Accounts, report: Callable[[int, Verified], None]) -> None:
         self._accounts = accounts

@@ -10,7 +10,7 @@ draws randomness that was not handed in. `daemons.switchboard` performs effects,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import get_annotations
 from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, dataclass_transform
 
@@ -56,7 +56,7 @@ class Peer(msgspec.Struct, frozen=True, gc=False):
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
-    """Whom an answer goes to; `request_id` is 0 for a notification."""
+    """The sender of a message, to be answered; `request_id` is 0 for a notification."""
 
     peer: Peer
     request_id: int = 0
@@ -93,12 +93,12 @@ def records_of(kind: type[R], records: Records) -> list[R]:
 
 
 class Durable(msgspec.Struct, frozen=True):
-    """What a core would still know if it were killed now: its rows, and what follows from them."""
+    """The state that a core has again after a crash: its rows, and values computed from them."""
 
     rows: frozenset[Record]
     derived: tuple[object, ...] = ()
     counters: tuple[int, ...] = ()
-    """A successor may be ahead of these, and never behind: numbers given out."""
+    """Numbers given out. A core made anew from the disk may be ahead of these, never behind."""
 
 
 # --- effects ----------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ class Tell(Effect, frozen=True, gc=False):
 
 
 class Persist(Effect, frozen=True, gc=False):
-    """Commit these records together. Whatever was decided later waits until they are durable."""
+    """Commit these records together. Effects decided later wait until they are durable."""
 
     put: tuple[Record, ...] = ()
     delete: tuple[Record, ...] = ()
@@ -196,6 +196,9 @@ class SendDatagram(Effect, frozen=True, gc=False):
     host: str
     port: int
     datagram: bytes
+
+
+Performers = Mapping[type[Effect], Callable[[Any], None]]  # who performs which effects
 
 
 # The terminal server's own effects, performed by its sessions (daemons.program_runner).

@@ -45,7 +45,7 @@ from tsproto.errors import ErrorCode
 # The exit status of a program whose keeper was killed: there is no way to learn it.
 STATUS_UNKNOWN = 255
 RECONNECT_SECONDS = 1.0
-START_ATTEMPTS = 3  # a keeper that is just ending takes connections that break at once
+START_ATTEMPTS = 3  # a keeper that is ending may accept a link and break it
 
 
 class State(Enum):
@@ -349,7 +349,7 @@ class ProgramRunner:
             self._spawn(self._find_keeper_again())
 
     async def _find_keeper_again(self) -> None:
-        """A connection may break at once: a keeper that is killed listens a moment longer."""
+        """Connect until a link stays: a keeper that was killed may still accept one."""
         while self._is_searching:
             try:
                 await self._keeper.connect()

@@ -18,7 +18,7 @@ SETTLED_TIMEOUTS_MAX = 1_024  # kept beside the open ones, before they are clear
 
 
 class Line(Protocol):
-    """One connection. Its bytes, TLS, heartbeats and back-pressure are its own affair."""
+    """One connection, which itself does TLS, framing, heartbeats and back-pressure."""
 
     @property
     def id(self) -> int: ...

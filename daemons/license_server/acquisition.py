@@ -23,7 +23,7 @@ from daemons.license_server.refusal import (
     license_event,
     no_license,
 )
-from daemons.license_server.waiting import Desk, Waiter
+from daemons.license_server.waiting import AnsweredTogether, Parts, Waiter
 from daemons.procedures import Procedure
 from tsproto import limits
 from tsproto.errors import ErrorCode
@@ -33,7 +33,7 @@ from tsproto.messages import AcquireLicense
 S = TypeVar("S", bound=events.Shortage)
 
 
-class Acquisitions(Desk, frozen=True, kw_only=True):
+class Acquisitions(Parts, frozen=True, kw_only=True):
     """Decides AcquireLicense.
 
     A device that asks again gets what it has, bit for bit, and never a second one.
@@ -44,11 +44,9 @@ class Acquisitions(Desk, frozen=True, kw_only=True):
 
     def acquire(
         self, waiters: list[Waiter], request: AcquireLicense
-    ) -> Procedure[LicenseRecord | None]:
+    ) -> Procedure[LicenseRecord | AnsweredTogether]:
         """The device's live full token; else its first, temporary one; else, once that was
         validated, a full one from a pool here or from a peer's; else the temporary one goes on.
-
-        None when another request of the device waits already: both are answered together.
         """
         holder, product = holder_of(request), request.product
         full = self.ledger.full_token(holder, product, request.product_version)
@@ -60,10 +58,10 @@ class Acquisitions(Desk, frozen=True, kw_only=True):
             return self._issue_temporary(waiters[0], request)
         upgrade = Upgrade(request, waiters, self.procedures.now)
         if self.room.join(upgrade.key, waiters[0]):
-            return None
+            return AnsweredTogether()
         self._raise_version(request)
         is_validated = was_licensed or (temporary is not None and temporary.validated)
-        found = (yield from self._full_token(upgrade)) if is_validated else NO_LOGON
+        found = (yield from self._find_full_token(upgrade)) if is_validated else NO_LOGON
         return self._go_on_without(upgrade, found) if isinstance(found, Reason) else found
 
     def _issue_temporary(self, waiter: Waiter, request: AcquireLicense) -> LicenseRecord:
@@ -85,11 +83,10 @@ class Acquisitions(Desk, frozen=True, kw_only=True):
             persist = self.ledger.raise_temporary(temporary, version, self.procedures.now)
             self.procedures.do(persist)
 
-    def _full_token(self, upgrade: Upgrade) -> Procedure[LicenseRecord | Reason]:
+    def _find_full_token(self, upgrade: Upgrade) -> Procedure[LicenseRecord | Reason]:
         """A full token for a validated device, or the reason why there is none.
 
-        A lender that may have issued one already is asked first. Until it has said so, no other
-        token is touched while the temporary one is good: a device must not tie up two.
+        A lender that was silent on an earlier visit comes first, see `Lending.borrow`.
         """
         request = upgrade.request
         holder, product, version = upgrade.key

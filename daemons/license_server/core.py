@@ -31,10 +31,10 @@ from daemons.license_server.ledger import Ledger
 from daemons.license_server.lending import Lending
 from daemons.license_server.newcomers import Newcomers
 from daemons.license_server.peers import Peers
-from daemons.license_server.records import KeyPackRecord
+from daemons.license_server.records import KeyPackRecord, LicenseRecord
 from daemons.license_server.refusal import Refusal, license_event, refuse
 from daemons.license_server.renewal import Renewals
-from daemons.license_server.waiting import Desk, Waiter, WaitingRoom
+from daemons.license_server.waiting import Parts, Waiter, WaitingRoom
 from daemons.procedures import Procedure, Procedures
 from daemons.settings import KeyPack, LicenseServerSettings
 from tsproto import discovery, limits, messages
@@ -85,7 +85,7 @@ class LicenseServerCore:
             rng=rng,
             instance=instance,
         )
-        desk = Desk(
+        parts = Parts(
             name=name,
             ledger=self._ledger,
             peers=self._peers,
@@ -93,10 +93,10 @@ class LicenseServerCore:
             room=WaitingRoom(),
             procedures=self._procedures,
         )
-        self._lending = copied(Lending, desk, rng=rng)
+        self._lending = copied(Lending, parts, rng=rng)
         newcomers = Newcomers()
-        self._acquisitions = copied(Acquisitions, desk, lending=self._lending, newcomers=newcomers)
-        self._renewals = copied(Renewals, desk)
+        self._acquisitions = copied(Acquisitions, parts, lending=self._lending, newcomers=newcomers)
+        self._renewals = copied(Renewals, parts)
         self._ledger.pools.check(_pack(pack, 0) for pack in settings.key_packs)
         self._swept_at = 0.0
 
@@ -173,7 +173,7 @@ class LicenseServerCore:
         match message:
             case messages.AcquireLicense() | messages.RenewLicense():
                 waiter = Waiter(caller, message.trace_id)
-                return self._procedures.start(waiter, self._licensed([waiter], message), now)
+                return self._procedures.start(waiter, self._answer_all([waiter], message), now)
             case messages.MarkValidated():
                 return self._mark_validated(caller, message, now)
             case messages.AnnounceInventory():
@@ -193,11 +193,11 @@ class LicenseServerCore:
                 return [Close(caller.peer, ErrorCode.OUT_OF_ORDER)]
 
     def _with_announcements(self, effects: list[Effect], now: float) -> list[Effect]:
-        """The decisions, followed by what peers must hear of them."""
+        """The decisions, followed by the inventory for peers when that is due."""
         effects += self._peers.announcements(now)
         return effects
 
-    def _licensed(
+    def _answer_all(
         self, waiters: list[Waiter], request: messages.AcquireLicense | messages.RenewLicense
     ) -> Procedure[None]:
         """Answer every request that waits for the license with it, or with a refusal."""
@@ -211,7 +211,7 @@ class LicenseServerCore:
             for waiter in waiters:
                 do(*refuse(waiter.caller, waiter.trace_id, request, refusal))
             return
-        if license is not None:
+        if isinstance(license, LicenseRecord):
             for waiter in waiters:
                 do(Answer(waiter.caller, self._issuer.issued(license)))
 
@@ -241,7 +241,7 @@ class LicenseServerCore:
         return self._take_back(now)
 
     def _take_back(self, now: float) -> list[Effect]:
-        """End expired tokens; called before each decision, so that none is out."""
+        """End expired tokens; called before each decision, so that none counts as held."""
         ended, effects = self._ledger.end_expired(now)
         for license in ended:
             kind = events.LicenseExpired if license.lender else events.LicenseReclaimed

@@ -1,4 +1,4 @@
-"""Licenses, loans and the journal, equal in memory and store: each change returns its Persist.
+"""Licenses, loan requests and the journal, in memory as in the store: a change returns its Persist.
 
 A full token is out until `end_expired` takes it back; time alone frees nothing. Decisions about who
 gets a token are made elsewhere.
@@ -14,7 +14,12 @@ from msgspec.structs import replace
 
 from daemons.effects import Effect, Persist, Randomness, Record, Records, records_of
 from daemons.license_server.pools import LedgerInconsistent, Pools, full
-from daemons.license_server.records import JournalRecord, KeyPackRecord, LicenseRecord, LoanRecord
+from daemons.license_server.records import (
+    JournalRecord,
+    KeyPackRecord,
+    LicenseRecord,
+    LoanRequestRecord,
+)
 from tsproto import limits
 from tsproto.license_token import Holder, holder_of
 from tsproto.messages import AcquireLicense, LendLicense, LicenseKind
@@ -23,7 +28,7 @@ LICENSE_ID_BYTES = 16
 
 
 class Ledger:
-    """Packs, licenses, loans and the journal of one license server.
+    """Packs, licenses, loan requests and the journal of one license server.
 
     Raises LedgerInconsistent for records that contradict each other.
     """
@@ -36,15 +41,15 @@ class Ledger:
         self._ids: list[bytes] = []
         self._ids_sorted = True
         self._expiries: list[tuple[int, bytes]] = []
-        self._loans: dict[tuple[Holder, str], tuple[LoanRecord, ...]] = {}
+        self._loan_requests: dict[tuple[Holder, str], tuple[LoanRequestRecord, ...]] = {}
         self.sequence = 0
         self.latest = 0
         for pack in records_of(KeyPackRecord, records):
             self.pools.add(pack)
         for license in records_of(LicenseRecord, records):
             self._load(license)
-        for loan in records_of(LoanRecord, records):
-            self._remember_loan(loan)
+        for asked in records_of(LoanRequestRecord, records):
+            self._remember_loan_request(asked)
         for entry in records_of(JournalRecord, records):
             self._follow(entry)
 
@@ -93,8 +98,8 @@ class Ledger:
             page.append(license)
         return page, False
 
-    def open_loans(self, holder: Holder, product: str) -> tuple[LoanRecord, ...]:
-        return self._loans.get((holder, product), ())
+    def loan_requests(self, holder: Holder, product: str) -> tuple[LoanRequestRecord, ...]:
+        return self._loan_requests.get((holder, product), ())
 
     def next_expiry(self) -> int | None:
         """When the next full token ends; earlier if a renewed token's former end comes first."""
@@ -104,8 +109,8 @@ class Ledger:
         """The rows of the store once everything is committed, without the journal."""
         yield from self.pools.records()
         yield from self._licenses.values()
-        for loans in self._loans.values():
-            yield from loans
+        for asked in self._loan_requests.values():
+            yield from asked
 
     # --- changes ------------------------------------------------------------------------------
 
@@ -193,15 +198,19 @@ class Ledger:
         return renewed, change
 
     def borrow(self, license: LicenseRecord, now: float) -> Persist:
-        """Record a token that a peer issued for us, and close the holder's open loans."""
-        loans = self._loans.pop((holder_of(license), license.product), ())
+        """Record a token that a peer issued for us, and delete all loan requests of its holder and
+        product. That loses no token: lenders know a device by holder and product, not by loan id.
+        One that issued a second token gives it again on another request, or takes it back when it
+        expires.
+        """
+        asked = self._loan_requests.pop((holder_of(license), license.product), ())
         replaced = self._replace_ended(license)
         return self._change(
             "license.borrowed",
             license,
             now,
             detail=f"lent by {license.lender}",
-            delete=(*replaced, *loans),
+            delete=(*replaced, *asked),
         )
 
     def renew_borrowed(self, renewed: LicenseRecord, user_name: str, now: float) -> Persist:
@@ -210,19 +219,19 @@ class Ledger:
         detail = f"lent by {renewed.lender}"
         return self._change("license.renewed", renewed, now, detail=detail, user_name=user_name)
 
-    def open_loan(self, loan: LoanRecord) -> Persist:
-        self._remember_loan(loan)
-        return Persist(put=(loan,))
+    def add_loan_request(self, asked: LoanRequestRecord) -> Persist:
+        self._remember_loan_request(asked)
+        return Persist(put=(asked,))
 
-    def close_loan(self, loan: LoanRecord) -> Persist:
-        """The lender has issued no token for this loan, and will not."""
-        key = holder_of(loan), loan.product
-        others = tuple(o for o in self._loans.get(key, ()) if o.loan_id != loan.loan_id)
+    def delete_loan_request(self, asked: LoanRequestRecord) -> Persist:
+        """The lender has issued no token for this request, and will not."""
+        key = holder_of(asked), asked.product
+        others = tuple(o for o in self._loan_requests.get(key, ()) if o.loan_id != asked.loan_id)
         if others:
-            self._loans[key] = others
+            self._loan_requests[key] = others
         else:
-            self._loans.pop(key, None)
-        return Persist(delete=(loan,))
+            self._loan_requests.pop(key, None)
+        return Persist(delete=(asked,))
 
     def end_expired(self, now: float) -> tuple[list[LicenseRecord], list[Effect]]:
         """End every full token with `expires_at <= now`; tokens of our pools are available again.
@@ -303,16 +312,16 @@ class Ledger:
             raise full(f"{limits.DEVICES_MAX} devices")
 
     def _sorted_ids(self) -> list[bytes]:
-        # Mostly one sorted run with a short tail, which is what list.sort is quick at.
+        # Mostly one sorted run with a short tail: list.sort takes that in linear time.
         if not self._ids_sorted:
             self._ids = [i for i in self._ids if i in self._licenses]
             self._ids.sort()
             self._ids_sorted = True
         return self._ids
 
-    def _remember_loan(self, loan: LoanRecord) -> None:
-        key = holder_of(loan), loan.product
-        self._loans[key] = (*self._loans.get(key, ()), loan)
+    def _remember_loan_request(self, asked: LoanRequestRecord) -> None:
+        key = holder_of(asked), asked.product
+        self._loan_requests[key] = (*self._loan_requests.get(key, ()), asked)
 
     # --- the journal --------------------------------------------------------------------------
 
@@ -380,7 +389,7 @@ def _counts_as(license: LicenseRecord) -> tuple[int, bool]:
 
 
 def _excludes(one: LicenseRecord, other: LicenseRecord) -> bool:
-    """Whether a holder may not have both: it has at most one temporary token, and one full token of
-    each version."""
+    """True when one holder cannot have both: a second temporary token, or a second full one of that
+    version."""
     is_temporary = one.kind is LicenseKind.TEMPORARY
     return is_temporary or one.product_version == other.product_version

@@ -1,7 +1,6 @@
 """Tokens that one license server lends another, told from both sides.
 
-A loan is on disk before it is asked for. When the answer is lost the lender may have issued the
-token all the same, so the device's next visit asks that lender again, with the same loan id.
+`Lending.borrow` says what follows when a lender refuses, is silent or cannot be reached.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from daemons import events
 from daemons.copied import copied
 from daemons.effects import Answer, Caller, Effect, Failed, Persist, Randomness
 from daemons.license_server.issuer import UnusableAnswer
-from daemons.license_server.records import LicenseRecord, LoanRecord
+from daemons.license_server.records import LicenseRecord, LoanRequestRecord
 from daemons.license_server.refusal import Refusal, license_event
-from daemons.license_server.waiting import Desk, Waiter
+from daemons.license_server.waiting import Parts, Waiter
 from daemons.procedures import Procedure
 from tsproto import limits
 from tsproto.errors import ErrorCode
@@ -24,15 +23,14 @@ from tsproto.messages import AcquireLicense, LendLicense, Refused
 # For all peers together: the terminal server waits REQUEST_SECONDS for the outcome.
 ASKING_SECONDS = limits.REQUEST_SECONDS - 1.0
 LOAN_ID_BYTES = 16
-# A device on a live temporary token loses nothing by waiting so long for a lender that may have
-# issued its token; asked elsewhere at once, it would tie up two tokens.
+# How long a device on a live temporary token waits for a silent lender: it loses nothing by it.
 DOUBT_SECONDS = float(limits.DAY_SECONDS)
 
 
 class Upgrade(msgspec.Struct):
     """A device that is to get a full token, and the requests that wait for it.
 
-    `tried` says of each peer that was asked what it answered.
+    `tried` holds the answer of each peer that was asked, by its name.
     """
 
     request: AcquireLicense
@@ -46,7 +44,7 @@ class Upgrade(msgspec.Struct):
         return holder_of(request), request.product, request.product_version
 
 
-class Lending(Desk, frozen=True, kw_only=True):
+class Lending(Parts, frozen=True, kw_only=True):
     """Borrows tokens from other license servers, and lends them ours."""
 
     rng: Randomness
@@ -54,18 +52,19 @@ class Lending(Desk, frozen=True, kw_only=True):
     # --- the borrower's side ------------------------------------------------------------------
 
     def is_in_doubt(self, request: AcquireLicense) -> bool:
-        """Whether a peer may have issued a token to this device, and may yet say so."""
+        """Whether a peer that was silent may have issued a token to this device."""
         now = self.procedures.now
-        loans = self.ledger.open_loans(holder_of(request), request.product)
-        return any(now < loan.asked_at + DOUBT_SECONDS for loan in loans)
+        loan_requests = self.ledger.loan_requests(holder_of(request), request.product)
+        return any(now < asked.asked_at + DOUBT_SECONDS for asked in loan_requests)
 
     def lender_in_doubt(self, upgrade: Upgrade) -> str | None:
-        """A linked peer that may have issued the token before, and was not asked this time."""
+        """A linked peer that was silent on an earlier visit, and was not asked on this one."""
         request = upgrade.request
         in_doubt = [
-            loan.lender
-            for loan in self.ledger.open_loans(holder_of(request), request.product)
-            if loan.product_version == request.product_version and self.peers.is_linked(loan.lender)
+            asked.lender
+            for asked in self.ledger.loan_requests(holder_of(request), request.product)
+            if asked.product_version == request.product_version
+            and self.peers.is_linked(asked.lender)
         ]
         return self._first_to_ask(upgrade, in_doubt)
 
@@ -84,67 +83,76 @@ class Lending(Desk, frozen=True, kw_only=True):
         return next((name for name in untried if self.peers.endpoint(name)), None)
 
     def borrow(self, upgrade: Upgrade, lender: str) -> Procedure[LicenseRecord | None]:
-        """Ask one peer for a token; None when it gave none, and then `upgrade.tried` says why."""
+        """Ask one peer for a token; None when it gave none, and then `upgrade.tried` says why.
+
+        The loan request is on disk before it is sent, and then:
+        - refused (or answered with an unusable token): the request is deleted.
+        - silent: the lender may have issued a token, and the request stays. The device's next visit
+          asks that lender first, with the same loan id. For DOUBT_SECONDS a device on a live
+          temporary token gets no other token meanwhile: it would tie up two.
+        - never sent, for there was no link: a new request is deleted.
+        """
         request, ledger = upgrade.request, self.ledger
         endpoint = self.peers.endpoint(lender)
         assert endpoint is not None, lender
-        loan, is_new = self._loan(request, lender)
+        asked, is_new = self._loan_request(request, lender)
         if is_new:
-            self.procedures.do(ledger.open_loan(loan))
-        question = copied(LendLicense, request, request_id=0, loan_id=loan.loan_id)
+            self.procedures.do(ledger.add_loan_request(asked))
+        question = copied(LendLicense, request, request_id=0, loan_id=asked.loan_id)
         left = upgrade.since + ASKING_SECONDS - self.procedures.now
         seconds = min(limits.LENDING_SECONDS, left)
         answer = yield from self.room.ask(upgrade.key, upgrade.waiters, endpoint, question, seconds)
         now = self.procedures.now
         if isinstance(answer, Refused):
-            self._give_up(upgrade, loan, answer.code.name, ledger.close_loan(loan))
+            self._give_up(upgrade, asked, answer.code.name, ledger.delete_loan_request(asked))
             return None
         if isinstance(answer, Failed):
             was_never_sent = is_new and answer.code is ErrorCode.UNREACHABLE
-            closed = [ledger.close_loan(loan)] if was_never_sent else []
-            self._give_up(upgrade, loan, answer.code.name, *closed)
+            deleted = [ledger.delete_loan_request(asked)] if was_never_sent else []
+            self._give_up(upgrade, asked, answer.code.name, *deleted)
             return None
         try:
             license = self.issuer.borrowed(answer, request, lender, now)
         except UnusableAnswer as error:
-            self._give_up(upgrade, loan, str(error), ledger.close_loan(loan))
+            self._give_up(upgrade, asked, str(error), ledger.delete_loan_request(asked))
             return None
         holder = holder_of(license)
         if held := ledger.full_token(holder, license.product, license.product_version):
-            # Another loan was quicker; the second token returns to its lender when it expires.
-            self.procedures.do(ledger.close_loan(loan))
+            # Another request was quicker; the second token returns to its lender when it expires.
+            self.procedures.do(ledger.delete_loan_request(asked))
             return held
         event = license_event(events.LicenseBorrowed, license, request.trace_id)
         self.procedures.do(ledger.borrow(license, now), event)
         return license
 
-    def _loan(self, request: AcquireLicense, lender: str) -> tuple[LoanRecord, bool]:
-        """The open loan of this device and lender, or a new one; and whether it is new."""
-        for loan in self.ledger.open_loans(holder_of(request), request.product):
-            if (loan.lender, loan.product_version) == (lender, request.product_version):
-                return loan, False
+    def _loan_request(self, request: AcquireLicense, lender: str) -> tuple[LoanRequestRecord, bool]:
+        """The open loan request of this device and lender, or a new one; and whether it is new."""
+        for asked in self.ledger.loan_requests(holder_of(request), request.product):
+            if (asked.lender, asked.product_version) == (lender, request.product_version):
+                return asked, False
         fresh = {"loan_id": self.rng.randbytes(LOAN_ID_BYTES), "asked_at": int(self.procedures.now)}
-        return copied(LoanRecord, request, lender=lender, **fresh), True
+        return copied(LoanRequestRecord, request, lender=lender, **fresh), True
 
-    def _give_up(self, upgrade: Upgrade, loan: LoanRecord, why: str, *closed: Persist) -> None:
-        """The lender gave none. Without `closed` it may have issued one all the same."""
-        upgrade.tried[loan.lender] = why
-        self.peers.forget_claims(loan.lender)
+    def _give_up(
+        self, upgrade: Upgrade, asked: LoanRequestRecord, why: str, *deleted: Persist
+    ) -> None:
+        upgrade.tried[asked.lender] = why
+        self.peers.forget_claims(asked.lender)
         failed = events.LoanFailed(
-            peer=loan.lender,
+            peer=asked.lender,
             reason=why,
-            device_id=loan.device_id,
+            device_id=asked.device_id,
             trace_id=upgrade.request.trace_id,
         )
-        self.procedures.do(*closed, failed)
+        self.procedures.do(*deleted, failed)
 
     # --- the lender's side --------------------------------------------------------------------
 
     def lend(self, caller: Caller, request: LendLicense, now: float) -> list[Effect]:
-        """Issue a full token out of a pool here to a peer's device; never passed on to others.
+        """Issue a full token from a pool here to a peer's device. The request is not forwarded; a
+        token that this server has issued or borrowed for the device is given again.
 
-        The peer vouches, by its certificate, that the device was validated. One loan always names
-        the same device and product, and these always get the same token.
+        The peer vouches, by its certificate, that the device was validated.
         """
         holder = holder_of(request)
         full = self.ledger.full_token(holder, request.product, request.product_version)

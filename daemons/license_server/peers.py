@@ -21,6 +21,7 @@ from daemons.effects import (
     Peer,
     Randomness,
     Tell,
+    earliest,
 )
 from daemons.license_server.pools import Pools
 from daemons.settings import Discovery
@@ -34,7 +35,7 @@ SEARCH_PAUSE_SECONDS = 5.0  # unknown servers that dial us cannot make us search
 KNOWN_MAX = 256  # bound of LicenseServers.servers
 
 
-class KnownServer(msgspec.Struct):
+class KnownPeer(msgspec.Struct):
     """The address of a license server or of a candidate.
 
     `name` is its certificate's, empty until it was dialled; `dial_at` is None while it is linked or
@@ -78,7 +79,7 @@ class Peers:
         self._finder = Finder(next_question_id, rng)
         self._search_at: float | None = None
         self._searched_at = 0.0
-        self._known: dict[Endpoint, KnownServer] = {}
+        self._known: dict[Endpoint, KnownPeer] = {}
         self._links: dict[int, Peer] = {}
         self._claims: dict[str, Sequence[InventoryRow]] = {}
         self._announced_at = 0.0
@@ -136,7 +137,7 @@ class Peers:
         for server in listed:
             if server.name != self._name:
                 endpoint = endpoint_of(server)
-                self._known[endpoint] = KnownServer(endpoint, "list", dial_at=now)
+                self._known[endpoint] = KnownPeer(endpoint, "list", dial_at=now)
         return self._dial_due(now) if listed else self._begin_search(now)
 
     def search_soon(self, now: float) -> None:
@@ -204,11 +205,11 @@ class Peers:
     # --- time ---------------------------------------------------------------------------------
 
     def next_deadline(self) -> float | None:
-        due = [known.dial_at for known in self._known.values()]
-        due.append(self._search.next_deadline() if self._search.searching else self._search_at)
-        if self._links:
-            due.append(self._announce_at())
-        return min((at for at in due if at is not None), default=None)
+        return earliest(
+            *[known.dial_at for known in self._known.values()],
+            self._search.next_deadline() if self._search.searching else self._search_at,
+            self._announce_at() if self._links else None,
+        )
 
     def on_deadline(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
@@ -260,7 +261,7 @@ class Peers:
             endpoint = endpoint_of(candidate)
             is_new = candidate.name != self._name and endpoint not in self._known
             if is_new and len(self._known) < KNOWN_MAX:
-                self._known[endpoint] = KnownServer(endpoint, candidate.found, dial_at=now)
+                self._known[endpoint] = KnownPeer(endpoint, candidate.found, dial_at=now)
         wait = self._settings.verify_seconds if self._known else self._settings.retry_seconds
         planned = now + wait
         self._search_at = planned if self._search_at is None else min(self._search_at, planned)
@@ -290,7 +291,7 @@ class Peers:
         )
 
 
-def _is_awaited(known: KnownServer) -> bool:
+def _is_awaited(known: KnownPeer) -> bool:
     """Whether its link broke and no dial has failed since: a search that missed its answer must not
     drop it."""
     is_due = known.dial_at is not None

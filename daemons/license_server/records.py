@@ -1,4 +1,4 @@
-"""Durable rows of a license server: key packs, licenses, loans that it asked for, journal.
+"""Durable rows of a license server: key packs, licenses, open loan requests, journal.
 
 The number of available tokens is not stored: it follows from packs and licenses.
 """
@@ -49,9 +49,10 @@ class LicenseRecord(Record, table="licenses", key=("license_id",), gc=False):
     issuer_certificate: bytes = b""
 
 
-class LoanRecord(Record, table="loans", key=("loan_id",), gc=False):
-    """A token asked of `lender`, until it is known whether it was issued: when the device comes
-    back, the lender is asked again with the same `loan_id`."""
+# The table keeps the name of earlier versions: no store need be converted.
+class LoanRequestRecord(Record, table="loans", key=("loan_id",), gc=False):
+    """A request for a token that `lender` has not answered: when the device comes back, the lender
+    is asked again with the same `loan_id`. A token that was lent is a LicenseRecord."""
 
     loan_id: bytes
     lender: str
@@ -74,4 +75,4 @@ class JournalRecord(Record, table="journal", key=("sequence",), gc=False):
     detail: str = ""
 
 
-RECORDS: tuple[type[Record], ...] = (KeyPackRecord, LicenseRecord, LoanRecord, JournalRecord)
+RECORDS: tuple[type[Record], ...] = (KeyPackRecord, LicenseRecord, LoanRequestRecord, JournalRecord)

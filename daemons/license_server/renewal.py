@@ -9,7 +9,7 @@ from daemons.effects import Failed, Peer
 from daemons.license_server.issuer import UnusableAnswer
 from daemons.license_server.records import LicenseRecord
 from daemons.license_server.refusal import Refusal, license_event
-from daemons.license_server.waiting import Desk, Waiter, busy
+from daemons.license_server.waiting import AnsweredTogether, Parts, Waiter, busy
 from daemons.procedures import Procedure
 from tsproto import limits
 from tsproto.errors import ErrorCode
@@ -19,16 +19,13 @@ from tsproto.messages import LicenseKind, Refused, RenewLicense, Role
 RENEWAL_SECONDS = limits.RENEWAL_DAYS * limits.DAY_SECONDS
 
 
-class Renewals(Desk, frozen=True, kw_only=True):
+class Renewals(Parts, frozen=True, kw_only=True):
     """Decides RenewLicense."""
 
     def renew(
         self, waiters: list[Waiter], request: RenewLicense
-    ) -> Procedure[LicenseRecord | None]:
-        """In a full token's last RENEWAL_DAYS a fresh end; before that, the token as it is.
-
-        None when another request waits for the same renewal: both are answered together.
-        """
+    ) -> Procedure[LicenseRecord | AnsweredTogether]:
+        """In a full token's last RENEWAL_DAYS a fresh end; before that, the token as it is."""
         now = self.procedures.now
         license = self._license(waiters[0].caller.peer, request, now)
         is_near_end = license.expires_at - now <= RENEWAL_SECONDS
@@ -40,8 +37,8 @@ class Renewals(Desk, frozen=True, kw_only=True):
             self.procedures.do(persist, event)
             return renewed
         if self.room.join(license.license_id, waiters[0]):
-            return None
-        renewed = yield from self._renewed_by_lender(waiters, request, license)
+            return AnsweredTogether()
+        renewed = yield from self._renew_at_lender(waiters, request, license)
         return self._take(request, renewed)
 
     def _license(self, peer: Peer, request: RenewLicense, now: float) -> LicenseRecord:
@@ -66,10 +63,10 @@ class Renewals(Desk, frozen=True, kw_only=True):
         detail = f"license server {self.name} knows no such token of this device"
         raise Refusal(ErrorCode.UNKNOWN_LICENSE, detail)
 
-    def _renewed_by_lender(
+    def _renew_at_lender(
         self, waiters: list[Waiter], request: RenewLicense, license: LicenseRecord
     ) -> Procedure[LicenseRecord]:
-        """The license as the lender has renewed it."""
+        """Ask the lender; returns the license as it has renewed it."""
         endpoint = self.peers.endpoint(license.lender)
         if endpoint is None:
             self.peers.search_soon(self.procedures.now)

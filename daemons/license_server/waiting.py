@@ -25,6 +25,10 @@ class Waiter(msgspec.Struct, frozen=True, eq=False, gc=False):
     trace_id: str
 
 
+class AnsweredTogether(msgspec.Struct, frozen=True):
+    """The request has joined another for the same token: that one's procedure answers both."""
+
+
 class WaitingRoom:
     """Asks other license servers, and knows who waits for which answer."""
 
@@ -66,8 +70,8 @@ class WaitingRoom:
         return answer
 
 
-class Desk(msgspec.Struct, frozen=True, kw_only=True):
-    """What those who decide about tokens have in common; `name` is this license server's."""
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of the license server `name` that Acquisitions, Renewals and Lending use."""
 
     name: str
     ledger: Ledger

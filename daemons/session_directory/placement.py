@@ -1,7 +1,7 @@
-"""Which terminal server has, or will start, a user's session: decided and reserved in one step.
+"""Decides which terminal server has, or will start, a user's session, and reserves the place.
 
 A terminal server asks after it has authenticated the user, as in "How Session Directory Works".
-Because the question also reserves, two logons in the same instant get one answer. `policy` chooses
+Because PlaceSession also reserves, two logons in the same instant get one answer. `policy` chooses
 the terminal server of a new session. A placement is the number of such a decision.
 """
 

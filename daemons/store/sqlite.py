@@ -127,9 +127,9 @@ class SqliteStore:
 
 
 def make_private_file(path: Path) -> None:
-    """Make an empty file that only its owner may use, in a folder that only they may enter.
+    """Make an empty file that only its owner may use, in a folder that only its owner may enter.
 
-    Both names are flushed to disk: SQLite flushes what it makes itself, not what it finds.
+    Both names are flushed to disk: SQLite flushes the names of files only that it creates itself.
     """
     folder = path.parent
     if not folder.is_dir():

@@ -29,12 +29,12 @@ from daemons.settings import TerminalServerSettings
 from daemons.terminal_server.client import Client, Refusal
 from daemons.terminal_server.destinations import Destinations
 from daemons.terminal_server.directory import DirectoryLink
-from daemons.terminal_server.license_servers import LicenseServers
+from daemons.terminal_server.license_servers import KnownLicenseServers
 from daemons.terminal_server.licensing import Licensing
 from daemons.terminal_server.lifecycle import Lifecycle
 from daemons.terminal_server.logon import Logon
+from daemons.terminal_server.own_record import GracePeriod, OwnRecord, SessionIds
 from daemons.terminal_server.records import ServerRecord, SessionRecord
-from daemons.terminal_server.server_row import GracePeriod, ServerRow, SessionIds
 from daemons.terminal_server.sessions import Session, SessionTable
 from daemons.terminal_server.validation import Validations
 from tsproto import limits, messages
@@ -71,29 +71,23 @@ class TerminalServerCore:
         self._procedures = procedures = Procedures()
         self._table = SessionTable()
         own = [*records_of(ServerRecord, records), ServerRecord(name=name)]
-        self._row = ServerRow(own[0])
-        self._grace = GracePeriod(self._row, settings.grace_days)
+        self._own = OwnRecord(own[0])
+        self._grace = GracePeriod(self._own, settings.grace_days)
         used = [*(record.session_id for record in self._records), *sorted(running)]
-        self._ids = SessionIds(self._row, used)
-        self._servers = LicenseServers(
+        self._ids = SessionIds(self._own, used)
+        self._servers = KnownLicenseServers(
             settings.farm, settings.discovery, procedures=procedures, rng=rng
         )
         self._directory = DirectoryLink(
             _directory_of(settings),
-            messages.JoinFarm(
-                address=settings.listen.advertise or settings.listen.host,
-                port=port,
-                incarnation=incarnation,
-                weight=settings.weight,
-                sessions_max=settings.sessions.sessions_max,
-            ),
+            _join_request(settings, port, incarnation),
             name=name,
             table=self._table,
             procedures=procedures,
             rng=rng,
         )
         self._lifecycle = Lifecycle(
-            name,
+            name=name,
             table=self._table,
             ids=self._ids,
             directory=self._directory,
@@ -102,25 +96,16 @@ class TerminalServerCore:
             sessions_max=settings.sessions.sessions_max,
         )
         self._licensing = Licensing(
-            name,
-            settings,
-            verifier=verifier,
-            rng=rng,
-            procedures=procedures,
-            servers=self._servers,
-            grace=self._grace,
+            name, settings, verifier, rng, procedures, self._servers, self._grace
+        )
+        destinations = Destinations(
+            name, settings.sessions.applications, self._directory, self._lifecycle, procedures
         )
         self._logon = Logon(
             procedures=procedures,
             directory=self._directory,
             lifecycle=self._lifecycle,
-            destinations=Destinations(
-                name,
-                applications=settings.sessions.applications,
-                directory=self._directory,
-                lifecycle=self._lifecycle,
-                procedures=procedures,
-            ),
+            destinations=destinations,
             validations=Validations(settings.product, self._servers, procedures),
         )
 
@@ -180,7 +165,7 @@ class TerminalServerCore:
         """As of a core made anew from the disk; a size reaches it with the next transition, and a
         session that is being logged off ends there as it is."""
         return Durable(
-            frozenset([*self._row.rows(), *self._table.rows()]),
+            frozenset([*self._own.rows(), *self._table.rows()]),
             counters=(self._ids.next_id,),
         )
 
@@ -287,6 +272,18 @@ def _directory_of(settings: TerminalServerSettings) -> Endpoint | None:
     if directory is None:
         return None
     return Endpoint(Role.SESSION_DIRECTORY, directory.host, directory.port, directory.name)
+
+
+def _join_request(
+    settings: TerminalServerSettings, port: int, incarnation: bytes
+) -> messages.JoinFarm:
+    return messages.JoinFarm(
+        address=settings.listen.advertise or settings.listen.host,
+        port=port,
+        incarnation=incarnation,
+        weight=settings.weight,
+        sessions_max=settings.sessions.sessions_max,
+    )
 
 
 def _out_of_order(peer: Peer, message: Message, trace_id: str = "") -> Close:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from daemons import events
+from daemons.copied import copied
 from daemons.procedures import Procedure, Procedures
 from daemons.settings import Application
 from daemons.terminal_server.client import Client, Refusal
@@ -18,7 +19,7 @@ from daemons.terminal_server.directory import DirectoryLink
 from daemons.terminal_server.lifecycle import Lifecycle
 from daemons.terminal_server.sessions import Session
 from tsproto.errors import ErrorCode
-from tsproto.messages import LogonRequest, PlaceSession, SessionPlaced, TicketRedeemed
+from tsproto.messages import LogonRequest, PlaceSession, Redirect, SessionPlaced, TicketRedeemed
 
 # Short, because a person waits and the server can go on by itself.
 PLACING_SECONDS = 3.0
@@ -28,8 +29,11 @@ PLACED_ANEW_MAX = 2
 
 
 class Destinations(msgspec.Struct, eq=False):
-    """A place that was reserved for a client that is lost meanwhile is not given back: another
-    client of this user may be on its way to it. It is forgotten after RESERVATION_SECONDS."""
+    """Finds where an authenticated user's session is.
+
+    A place that was reserved for a client that is lost meanwhile is not given back: another client
+    of this user may be on its way to it. It is forgotten after RESERVATION_SECONDS.
+    """
 
     name: str
     applications: Mapping[str, Application]
@@ -43,8 +47,8 @@ class Destinations(msgspec.Struct, eq=False):
         request: LogonRequest,
         system_user: str,
         redeemed: TicketRedeemed | None = None,
-    ) -> Procedure[SessionPlaced | Session]:
-        """Where the user's session is on another server, or their session here, which may only be
+    ) -> Procedure[Redirect | Session]:
+        """The way to the user's session on another server, or their session here, which may only be
         starting. `redeemed` is the decision that the ticket of a redirect stands for. Raises
         Refusal."""
         if request.command:
@@ -52,11 +56,11 @@ class Destinations(msgspec.Struct, eq=False):
         if redeemed is None:
             self._check_application(client, request)
         for _ in range(1 + PLACED_ANEW_MAX):
-            decision = redeemed or (yield from self._decided(client, request))
+            decision = redeemed or (yield from self._ask_directory(client, request))
             redeemed = None
             placement = decision.placement if decision else 0
             if isinstance(decision, SessionPlaced) and decision.host != self.name:
-                return decision
+                return copied(Redirect, decision, request_id=0)
             if decision is None or decision.session_id == 0:
                 break
             session = self.lifecycle.table.get(decision.session_id)
@@ -68,7 +72,9 @@ class Destinations(msgspec.Struct, eq=False):
             self.procedures.do(*self.directory.remove(*ended))
         return self._here(client, request, system_user, placement)
 
-    def _decided(self, client: Client, request: LogonRequest) -> Procedure[SessionPlaced | None]:
+    def _ask_directory(
+        self, client: Client, request: LogonRequest
+    ) -> Procedure[SessionPlaced | None]:
         """The directory's decision; None when it makes none."""
         if not self.directory.is_ready:
             return None

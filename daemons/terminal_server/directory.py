@@ -35,6 +35,8 @@ M = TypeVar("M", bound=Message)
 
 
 class NotJoined(Exception):
+    """The directory was not joined, or is no longer: this server joins again after a pause."""
+
     def __init__(self, code: ErrorCode, detail: str, retry_seconds: int = 0) -> None:
         super().__init__(detail)
         self.code = code
@@ -98,17 +100,18 @@ class DirectoryLink:
     def ask(
         self, question: Message, answer: type[M], seconds: float
     ) -> Procedure[M | Refused | Failed]:
-        """Ask; where the directory has forgotten this server, join at once and ask again.
+        """Ask the directory; if it has forgotten this server, join at once and ask again.
 
-        A directory that has forgotten it twice, or is silent and would hold up every logon, is not
-        asked again before it was joined anew.
+        After a second NOT_JOINED, or silence, which would hold up every logon, nothing is asked
+        until the directory is joined anew. A refusal does not hold: callers that place a session
+        decide for themselves after any Refused or Failed (fail open), also TOO_MANY_SESSIONS.
         """
         unavailable = Failed(ErrorCode.DIRECTORY_UNAVAILABLE, "the session directory is away")
         if self.endpoint is None or not self.is_ready:
             return unavailable
         outcome = yield from ask(self.endpoint, question, answer, seconds)
         if isinstance(outcome, Refused) and outcome.code is ErrorCode.NOT_JOINED:
-            yield from self._joined_again()
+            yield from self._join_again()
             if not self.is_ready:
                 return unavailable
             again = msgspec.structs.replace(question, request_id=0)
@@ -119,9 +122,9 @@ class DirectoryLink:
                 self._do(*self._rejoin_later(failure, self._procedures.now))
         return outcome
 
-    def _joined_again(self) -> Procedure[None]:
-        """Wait for the end of the attempt that is under way, or that begins now; not where the last
-        one has just failed."""
+    def _join_again(self) -> Procedure[None]:
+        """Join the directory, or wait for the attempt that is under way. Returns at once while a
+        pause after a failed attempt lasts."""
         if self._rejoin_at is not None:
             return
         joined = self._joined
@@ -165,7 +168,7 @@ class DirectoryLink:
     def _join_and_send(self, endpoint: Endpoint) -> Procedure[None]:
         """Join, send the whole list, then the changes that were held back meanwhile."""
         try:
-            yield from self._fulfilled(endpoint, msgspec.structs.replace(self._join), Joined)
+            yield from self._demand(endpoint, msgspec.structs.replace(self._join), Joined)
             rows = [session.row(self._name) for session in self._table.shared()]
             held_back: list[Message] = []
             self._held_back = held_back
@@ -174,7 +177,7 @@ class DirectoryLink:
             for start in range(0, max(len(rows), 1), limits.SESSIONS_PER_MESSAGE):
                 end = start + limits.SESSIONS_PER_MESSAGE
                 part = SyncSessions(sessions=rows[start:end], last=end >= len(rows))
-                yield from self._fulfilled(endpoint, part, Done)
+                yield from self._demand(endpoint, part, Done)
                 if len(held_back) > HELD_BACK_MAX:
                     detail = f"more than {HELD_BACK_MAX} changes came while it took the list"
                     raise NotJoined(ErrorCode.BUSY, detail)
@@ -189,7 +192,7 @@ class DirectoryLink:
             self._do(*self._tell(change))
         self._do(*self._end_attempt(self._procedures.now))
 
-    def _fulfilled(self, endpoint: Endpoint, request: Message, answer: type[M]) -> Procedure[None]:
+    def _demand(self, endpoint: Endpoint, request: Message, answer: type[M]) -> Procedure[None]:
         outcome = yield from ask(endpoint, request, answer, limits.REQUEST_SECONDS)
         match outcome:
             case Refused():

@@ -1,9 +1,9 @@
-"""One question to the license servers: to one after the other, until one decides.
+"""Asks the license servers a question: one after the other, until one decides.
 
-Those known are asked in their order. When none of them answers, discovery starts again, and those
-that it finds are asked. A refusal that is about the device is a decision; any other, as that this
-terminal server is not served, leaves the question open for the next license server: also for one
-that a search under way may still find.
+The known ones are asked in their order. When none of them answers, a search begins, and the servers
+that it finds are asked. A refusal because of the device decides. After any other refusal (this
+terminal server is not served, say) the next license server is asked, also one that a search under
+way finds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from daemons import events
 from daemons.effects import Failed
 from daemons.procedures import Procedure, Procedures, ask
-from daemons.terminal_server.license_servers import LicenseServers
+from daemons.terminal_server.license_servers import KnownLicenseServers
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import AcquireLicense, MarkValidated, Message, Refused, RenewLicense
@@ -50,7 +50,7 @@ def inquire(
     *,
     issuer: str,
     fault_of: Callable[[M], str],
-    servers: LicenseServers,
+    servers: KnownLicenseServers,
     procedures: Procedures,
 ) -> Procedure[Verdict[M]]:
     """Ask each license server, until one decides. `fault_of` says what is wrong with an answer, or
@@ -87,7 +87,7 @@ def inquire(
                     procedures.do(events.LicenseRequestAnswerUnusable(**about, detail=fault))
         elif servers.may_find_more or not (refused_by or has_searched):
             has_searched = True
-            yield from servers.searched()
+            yield from servers.wait_for_search()
             unasked = [s for s in servers.in_order(issuer) if s.name not in refused_by]
         else:
             break

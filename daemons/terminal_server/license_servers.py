@@ -26,7 +26,7 @@ from tsproto import limits
 from tsproto.discovery import Candidate, Search, scopes_of
 from tsproto.messages import LicenseServerRow, Role
 
-# All candidates are dialled at once; one that is silent for so long is not there.
+# All candidates are dialled together; one that is silent for so long is unreachable.
 REACH_SECONDS = limits.DIAL_SECONDS + limits.OPENING_SECONDS
 
 
@@ -45,7 +45,7 @@ class _Reach(Enum):
     UNREACHABLE = "unreachable"
 
 
-class LicenseServers:
+class KnownLicenseServers:
     def __init__(
         self,
         farm: str,
@@ -103,9 +103,9 @@ class LicenseServers:
 
     # --- searching ----------------------------------------------------------------------------
 
-    def searched(self) -> Procedure[None]:
-        """Wait until the search under way, or else a new one, ends or brings a first server into
-        use."""
+    def wait_for_search(self) -> Procedure[None]:
+        """Begin a search unless one is under way, and wait until it ends or brings a first server
+        into use."""
         searched = self._searched
         self._procedures.do(*self.search(self._procedures.now))
         yield from outcome_of(searched)
@@ -159,7 +159,7 @@ class LicenseServers:
         return candidates
 
     def _dial(self, candidates: list[Candidate], now: float) -> list[Effect]:
-        """Dial all candidates at once, so that a silent one costs no more time than another."""
+        """Dial all candidates together, so that a silent one delays no other."""
         self._candidates = {endpoint_of(candidate): candidate for candidate in candidates}
         for endpoint in self._candidates:
             self._untried.pop(endpoint, None)

@@ -19,8 +19,8 @@ from daemons.procedures import Procedure, Procedures
 from daemons.settings import TerminalServerSettings
 from daemons.terminal_server.client import DETAIL_CHARACTERS, AcceptedLicense, Client, Refusal
 from daemons.terminal_server.inquiry import Verdict, inquire
-from daemons.terminal_server.license_servers import LicenseServers
-from daemons.terminal_server.server_row import GracePeriod
+from daemons.terminal_server.license_servers import KnownLicenseServers
+from daemons.terminal_server.own_record import GracePeriod
 from tsproto import limits
 from tsproto.errors import ErrorCode, LicenseError, LicenseExpired, LicenseOutdated
 from tsproto.identity import verify_device_proof
@@ -51,7 +51,7 @@ REFUSALS: dict[ErrorCode, type[events.LicenseLapsed | events.LicenseRejected]] =
 
 
 class Need(Enum):
-    """Of a device, towards a license server."""
+    """The request to a license server that a device's token calls for."""
 
     NOTHING = auto()
     ACQUIRE = auto()
@@ -59,8 +59,8 @@ class Need(Enum):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What a proved device showed: `held` is its live token; `lapse` says why the token it showed
-    is live no more."""
+    """The LicenseInfo of a device that has proved itself. `held` is its live token; `lapse` says
+    why the token that it showed is not live."""
 
     info: LicenseInfo
     held: Claims | None = None
@@ -74,7 +74,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def holding(self) -> str:
-        """What a device without a live license has, in words that go inside a sentence."""
+        """Why the device has no live license, as a part of a sentence."""
         match self.lapse:
             case None:
                 return "it has no license"
@@ -92,20 +92,20 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Licensing(msgspec.Struct, eq=False):
-    """What the licensing phases of all clients share."""
+    """The licensing phase of every client."""
 
     name: str
     settings: TerminalServerSettings
     verifier: Verifier
     rng: Randomness
     procedures: Procedures
-    servers: LicenseServers
+    servers: KnownLicenseServers
     grace: GracePeriod
 
     def admit(self, client: Client) -> Procedure[bool]:
         """Whether the device was let in; the link of one that was not is closed."""
         try:
-            evidence = yield from self._proved(client)
+            evidence = yield from self._prove_device(client)
             held, now = evidence.held, self.procedures.now
             need = evidence.need(now)
             if held is not None and need is Need.NOTHING:
@@ -114,7 +114,7 @@ class Licensing(msgspec.Struct, eq=False):
             verdict = yield from self._inquire(client, evidence, need)
             now = self.procedures.now
             if verdict.answer is not None:
-                self._let_in(client, (yield from self._pushed(client, evidence, verdict.answer)))
+                self._let_in(client, (yield from self._push(client, evidence, verdict.answer)))
             elif held is not None and now < held.expires_at:
                 self._let_in_as_held(client, held, verdict)
             elif verdict.is_decided:
@@ -133,8 +133,8 @@ class Licensing(msgspec.Struct, eq=False):
 
     # --- the token that the device holds ------------------------------------------------------
 
-    def _proved(self, client: Client) -> Procedure[Evidence]:
-        """Learn which device this is, and what it holds."""
+    def _prove_device(self, client: Client) -> Procedure[Evidence]:
+        """Let the device prove which one it is, and verify the token that it shows."""
         nonce = self.rng.randbytes(NONCE_BYTES)
         request = copied(LicenseRequest, self.settings, nonce=nonce)
         self.procedures.do(Tell(client.peer, request))
@@ -146,13 +146,13 @@ class Licensing(msgspec.Struct, eq=False):
         if not info.token:
             return Evidence(info=info)
         try:
-            held = self._verified(client, info.token, info.issuer_certificate)
+            held = self._verify(client, info.token, info.issuer_certificate)
         except LicenseExpired as lapse:
             return Evidence(info=info, lapse=lapse)
         self._end_grace_by(held)
         return Evidence(info=info, held=held)
 
-    def _verified(self, client: Client, token: bytes, issuer_certificate: bytes) -> Claims:
+    def _verify(self, client: Client, token: bytes, issuer_certificate: bytes) -> Claims:
         return self.verifier.verify(
             token,
             issuer_certificate,
@@ -200,14 +200,12 @@ class Licensing(msgspec.Struct, eq=False):
     def _fault_of(self, client: Client, answer: LicenseIssued) -> str:
         """A license server's token is verified like a device's before it reaches one."""
         try:
-            self._verified(client, answer.token, answer.issuer_certificate)
+            self._verify(client, answer.token, answer.issuer_certificate)
         except LicenseError as error:
             return f"{error.code.name}: {error}"
         return ""
 
-    def _pushed(
-        self, client: Client, evidence: Evidence, issued: LicenseIssued
-    ) -> Procedure[Claims]:
+    def _push(self, client: Client, evidence: Evidence, issued: LicenseIssued) -> Procedure[Claims]:
         """Let the device store the token, unless it is the one it showed."""
         claims = read_claims(issued.token)
         self._end_grace_by(claims)

@@ -1,7 +1,7 @@
-"""What happens to a session from its start to its end, and who is told.
+"""Starts, shows, disconnects and ends sessions; records each change and tells the directory.
 
-A start takes a while, and the world may change meanwhile: more clients of the user arrive and wait
-for it, its first client is lost, its program ends before its start was reported.
+While a program is being started, more clients of the user may arrive and wait for it, its first
+client may be lost, and the program may end before its start is reported.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from daemons.effects import (
 from daemons.procedures import Procedure, Procedures, Promise, outcome_of, start_program
 from daemons.terminal_server.client import Client, Refusal
 from daemons.terminal_server.directory import DirectoryLink
+from daemons.terminal_server.own_record import SessionIds
 from daemons.terminal_server.records import SessionRecord
-from daemons.terminal_server.server_row import SessionIds
 from daemons.terminal_server.sessions import Session, SessionTable, StartOutcome, restored
 from tsproto.errors import ErrorCode
 from tsproto.messages import LogonAccepted, LogonRequest, SessionEnded
@@ -92,25 +92,25 @@ class Lifecycle(msgspec.Struct, eq=False):
             system_user=system_user,
             created_at=int(now),
             placement=placement,
-            started=Promise(),
+            starting=Promise(),
         )
         self.table.add(session)
         # The procedure is the session's: its first client may be lost before it has started.
-        starting = self._started(session, request.terminal)
+        procedure = self._start_program(session, request.terminal)
         self.procedures.do(
-            *reserved, *self.procedures.start(("session", session_id), starting, now)
+            *reserved, *self.procedures.start(("session", session_id), procedure, now)
         )
         return session
 
     def show(self, client: Client, session: Session) -> Procedure[bool]:
-        """Show a session to a client, at once or when it has started; the client that shows it
-        already is sent away.
+        """Show a session to a client, when it has started; the client that shows it already is sent
+        away.
 
-        False when the session ended as it started, and the client with it. Raises Refusal when it
-        does not start.
+        False when the program ended before its start was reported: then the client's link is
+        closed. Raises Refusal when the program does not start.
         """
-        if session.started is not None:
-            started = yield from outcome_of(session.started)
+        if session.starting is not None:
+            started = yield from outcome_of(session.starting)
             if isinstance(started, ProgramFailed):
                 raise Refusal(started.code, f"{started.detail}; trace {client.trace_id}")
             if isinstance(started, SessionEnded):
@@ -119,14 +119,14 @@ class Lifecycle(msgspec.Struct, eq=False):
         self._attach(client, session, fresh=session.is_starting)
         return True
 
-    def _started(self, session: Session, terminal: str) -> Procedure[None]:
+    def _start_program(self, session: Session, terminal: str) -> Procedure[None]:
         """Start the session's program, then go on with the clients that wait for it."""
         started = yield from start_program(
             lambda question_id: copied(
                 StartProgram, session, terminal=terminal, question_id=question_id
             )
         )
-        promise, session.started = session.started, None
+        promise, session.starting = session.starting, None
         assert promise is not None
         outcome: StartOutcome = started
         if isinstance(started, ProgramStarted) and session.exit_status is not None:
@@ -142,12 +142,12 @@ class Lifecycle(msgspec.Struct, eq=False):
             case _:
                 self.procedures.do(copied(events.SessionStarted, session, pid=outcome.pid))
                 if not promise.is_awaited:
-                    self.procedures.do(*self._started_unseen(session))
+                    self.procedures.do(*self._disconnect_unseen(session))
         now = self.procedures.now
         self.procedures.do(*self.procedures.settle(promise, outcome, now))
 
-    def _started_unseen(self, session: Session) -> list[Effect]:
-        """Its client was lost meanwhile: the user finds it at the next logon.
+    def _disconnect_unseen(self, session: Session) -> list[Effect]:
+        """Its first client was lost meanwhile: the user finds it at the next logon.
 
         Its output was held for a client that never comes: Detach lets the program go on.
         """
@@ -157,7 +157,7 @@ class Lifecycle(msgspec.Struct, eq=False):
         return [Detach(session.session_id), *self._changed(session)]
 
     def _forget(self, session: Session) -> list[Effect]:
-        """It came to nothing, and so did its placement."""
+        """The program did not start: remove the session, and give back its placement."""
         self.table.remove(session)
         return self.directory.remove(0, session.placement, session.user_name)
 

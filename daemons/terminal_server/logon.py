@@ -26,7 +26,6 @@ from tsproto.messages import (
     LogonRequest,
     RedeemTicket,
     Redirect,
-    SessionPlaced,
     TicketRedeemed,
 )
 
@@ -42,7 +41,7 @@ class WrongPassword(Refusal):
 
 
 class Logon(msgspec.Struct, eq=False, kw_only=True):
-    """What the logon phases of all clients share."""
+    """The logon phase of every client."""
 
     procedures: Procedures
     directory: DirectoryLink
@@ -51,14 +50,14 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
     validations: Validations
 
     def log_on(self, client: Client) -> Procedure[None]:
-        """Until the client shows a session, was redirected, or was sent away."""
+        """Take LogonRequests until the client shows a session, was redirected, or was sent away."""
         attempts_left = limits.LOGON_ATTEMPTS
         for _ in range(LOGON_REQUESTS_MAX):
             request = yield from client.inbox.hear(LogonRequest)
             client.columns, client.rows = request.columns, request.rows
             try:
                 found = yield from self._find(client, request)
-                if isinstance(found, SessionPlaced):
+                if isinstance(found, Redirect):
                     self._redirect(client, found)
                 elif (yield from self.lifecycle.show(client, found)):
                     now = self.procedures.now
@@ -76,7 +75,7 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
         )
         self.procedures.do(Close(client.peer, ErrorCode.TOO_MANY_ATTEMPTS, detail, client.trace_id))
 
-    def _find(self, client: Client, request: LogonRequest) -> Procedure[SessionPlaced | Session]:
+    def _find(self, client: Client, request: LogonRequest) -> Procedure[Redirect | Session]:
         """Prove the user, and find their session."""
         match request.credential_kind:
             case Credential.PASSWORD:
@@ -88,9 +87,7 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
 
     # --- three proofs -----------------------------------------------------------------------------
 
-    def _by_password(
-        self, client: Client, request: LogonRequest
-    ) -> Procedure[SessionPlaced | Session]:
+    def _by_password(self, client: Client, request: LogonRequest) -> Procedure[Redirect | Session]:
         verified = yield from verify(request.user_name, request.credential)
         if verified.busy:
             detail = "too many passwords are being checked; try again in a moment"
@@ -100,9 +97,7 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
             raise WrongPassword(ErrorCode.LOGON_FAILED, detail)
         return (yield from self.destinations.find(client, request, verified.system_user))
 
-    def _by_ticket(
-        self, client: Client, request: LogonRequest
-    ) -> Procedure[SessionPlaced | Session]:
+    def _by_ticket(self, client: Client, request: LogonRequest) -> Procedure[Redirect | Session]:
         """The ticket of a redirect: the directory tells whose it is, and to which session."""
         if len(request.credential) != TICKET_BYTES:
             raise _ticket_invalid(client, "not a ticket")
@@ -150,17 +145,10 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
 
     # --- what the client is told ------------------------------------------------------------------
 
-    def _redirect(self, client: Client, placed: SessionPlaced) -> None:
+    def _redirect(self, client: Client, redirect: Redirect) -> None:
         """The client says Goodbye when it has read this."""
-        redirect = Redirect(
-            host=placed.host,
-            address=placed.address,
-            port=placed.port,
-            ticket=placed.ticket,
-            session_id=placed.session_id,
-        )
         redirected = events.LogonRedirected(
-            trace_id=client.trace_id, server=placed.host, session_id=placed.session_id
+            trace_id=client.trace_id, server=redirect.host, session_id=redirect.session_id
         )
         self.procedures.do(Tell(client.peer, redirect), redirected)
 

@@ -1,4 +1,4 @@
-"""What a terminal server remembers across restarts: its own row and its sessions.
+"""Durable rows of a terminal server: its own one, and its sessions.
 
 A session that runs one command has no record: it ends with its connection, and with the daemon.
 """

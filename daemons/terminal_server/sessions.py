@@ -19,7 +19,7 @@ from daemons.terminal_server.client import Client
 from daemons.terminal_server.records import SessionRecord
 from tsproto.messages import SessionEnded, SessionRow, SessionState
 
-# The last for a program that ended before its start was reported.
+# SessionEnded: the program ended before its start was reported.
 StartOutcome: TypeAlias = ProgramStarted | ProgramFailed | SessionEnded
 
 
@@ -27,8 +27,8 @@ class Session(msgspec.Struct, kw_only=True, eq=False):
     """A user's work on this server. Times are Unix seconds; `disconnected_at` 0 means that a client
     shows it. A session with a `command` belongs to its connection alone.
 
-    `started` is there while the program is being started; `exit_status` is set when the program
-    ended before its start was reported.
+    `starting` is there while the program is being started, and settled with the outcome;
+    `exit_status` is set when the program ended before its start was reported.
     """
 
     session_id: int
@@ -46,7 +46,7 @@ class Session(msgspec.Struct, kw_only=True, eq=False):
     device_name: str = ""
     cookie_hash: bytes = b""
     viewer: Client | None = None
-    started: Promise[StartOutcome] | None = None
+    starting: Promise[StartOutcome] | None = None
     exit_status: int | None = None
 
     @property

@@ -8,7 +8,7 @@ from daemons.effects import Effect
 from daemons.procedures import Procedure, Procedures
 from daemons.terminal_server.client import AcceptedLicense, Client
 from daemons.terminal_server.inquiry import inquire
-from daemons.terminal_server.license_servers import LicenseServers
+from daemons.terminal_server.license_servers import KnownLicenseServers
 from tsproto.errors import ErrorCode
 from tsproto.messages import Done, LicenseKind, MarkValidated
 
@@ -19,7 +19,7 @@ VALIDATIONS_MAX = 1_024
 class Validations:
     """No client waits for these: one that fails everywhere is repeated at the next logon."""
 
-    def __init__(self, product: str, servers: LicenseServers, procedures: Procedures) -> None:
+    def __init__(self, product: str, servers: KnownLicenseServers, procedures: Procedures) -> None:
         self._product = product
         self._servers = servers
         self._procedures = procedures

@@ -213,6 +213,7 @@ class Servers(Message, tag=63, kw_only=True):
     }
 
 
+# The switchboard of each daemon answers it; no core is told.
 class WarpClock(Message, tag=80, kw_only=True):
     """Read the lab's clock file again. NOT_PERMITTED unless the configuration names one."""
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from daemons.effects import Ask, Close, Core, Detach, Effect, EndProgram, Tell
 from daemons.terminal_server import licensing, logon
 from daemons.terminal_server.licensing import Licensing
-from daemons.terminal_server.server_row import GracePeriod
+from daemons.terminal_server.own_record import GracePeriod
 from daemons.terminal_server.sessions import Session
 from tests.conformance.wrong.fault import Around, Fault, doing, dropping, limit, replaced
 from tsproto import license_token

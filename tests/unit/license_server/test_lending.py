@@ -6,7 +6,7 @@ import pytest
 
 from daemons import events
 from daemons.effects import Answer, Ask, Failed, Persist
-from daemons.license_server.records import LoanRecord
+from daemons.license_server.records import LoanRequestRecord
 from tests.unit.license_server.scenario import (
     DAY,
     FULL,
@@ -54,9 +54,9 @@ def test_an_empty_pool_asks_the_peer_that_claims_a_token() -> None:
 def test_the_loan_is_durable_before_it_is_asked_for() -> None:
     persist, ask = asker("b").hears(acquire())
     assert isinstance(persist, Persist) and isinstance(ask, Ask)
-    (loan,) = persist.put
-    assert isinstance(loan, LoanRecord) and isinstance(ask.message, LendLicense)
-    assert loan.loan_id == ask.message.loan_id
+    (asked,) = persist.put
+    assert isinstance(asked, LoanRequestRecord) and isinstance(ask.message, LendLicense)
+    assert asked.loan_id == ask.message.loan_id
 
 
 def test_the_lender_issues_and_the_asker_delivers_and_records() -> None:
@@ -68,7 +68,7 @@ def test_the_lender_issues_and_the_asker_delivers_and_records() -> None:
     assert row.lender == "b"
     assert server.pool().total == 0
     assert (lender.pool().available, lender.pool().lent) == (0, 1)
-    assert server.table(LoanRecord) == []
+    assert server.table(LoanRequestRecord) == []
     assert server.journal()[-1] == "license.borrowed"
 
 
@@ -124,7 +124,7 @@ def test_a_peer_that_surely_gave_nothing_is_followed_by_the_next(
     ask = one_ask(server.hears(acquire()))
     following = one_ask(server.answers(ask.question_id, outcome))
     assert (ask.endpoint.name, following.endpoint.name) == ("b", "c")
-    assert [loan.lender for loan in server.table(LoanRecord)] == ["c"]
+    assert [asked.lender for asked in server.table(LoanRequestRecord)] == ["c"]
 
 
 def test_when_no_peer_gives_one_the_temporary_token_goes_on() -> None:
@@ -135,7 +135,7 @@ def test_when_no_peer_gives_one_the_temporary_token_goes_on() -> None:
     assert isinstance(answer.message, LicenseIssued) and answer.message.kind is TEMPORARY
     (failed,) = found(effects, events.LoanFailed)
     assert (failed.peer, failed.reason) == ("b", "UNREACHABLE")
-    assert server.table(LoanRecord) == []
+    assert server.table(LoanRequestRecord) == []
 
 
 def test_a_refusal_says_what_came_of_each_peer() -> None:

@@ -121,7 +121,7 @@ def test_the_whereabouts_tell_where_each_client_waits() -> None:
     }
     way = ["TerminalServerCore._serve", "Licensing.admit"]
     assert places == {
-        first.peer: [*way, "Licensing._proved", "outcome_of"],
+        first.peer: [*way, "Licensing._prove_device", "outcome_of"],
         second.peer: [*way, "inquire", "outcome_of"],
     }
 

@@ -8,13 +8,13 @@ import pytest
 
 from daemons import events
 from daemons.effects import Ask, Persist, Record, StartProgram
-from daemons.terminal_server.records import ServerRecord
-from daemons.terminal_server.server_row import (
+from daemons.terminal_server.own_record import (
     SESSION_IDS_RESERVED,
     GracePeriod,
-    ServerRow,
+    OwnRecord,
     SessionIds,
 )
+from daemons.terminal_server.records import ServerRecord
 from tests.unit.terminal_server.scenario import DAY, NAME, NOW, PHONE, Scene, issued, of, token
 from tsproto.errors import ErrorCode
 from tsproto.messages import LicenseAccepted, LicenseKind, Refused
@@ -166,12 +166,12 @@ def test_the_end_of_the_grace_period_is_known_only_while_it_runs() -> None:
         ServerRecord(name=NAME, grace_started_at=NOW),
         ServerRecord(name=NAME, grace_started_at=NOW, grace_over=True),
     ]
-    ends = [GracePeriod(ServerRow(record), GRACE_DAYS).ends_at for record in records]
+    ends = [GracePeriod(OwnRecord(record), GRACE_DAYS).ends_at for record in records]
     assert ends == [0, NOW + GRACE_DAYS * DAY, 0]
 
 
 def test_session_ids_are_reserved_in_blocks() -> None:
-    ids = SessionIds(ServerRow(ServerRecord(name=NAME)), [])
+    ids = SessionIds(OwnRecord(ServerRecord(name=NAME)), [])
     taken = [ids.take() for _ in range(SESSION_IDS_RESERVED + 1)]
     assert [session_id for session_id, _ in taken] == list(range(1, SESSION_IDS_RESERVED + 2))
     assert [bool(effects) for _, effects in taken] == [
@@ -191,5 +191,5 @@ def test_no_session_id_is_given_out_again_after_a_crash() -> None:
 
 
 def test_no_session_id_is_given_out_that_the_keeper_still_runs() -> None:
-    ids = SessionIds(ServerRow(ServerRecord(name=NAME)), [4, 9])
+    ids = SessionIds(OwnRecord(ServerRecord(name=NAME)), [4, 9])
     assert ids.take()[0] == 10

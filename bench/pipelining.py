@@ -102,7 +102,7 @@ class Pipeline(asyncio.Protocol):
             self._quiet.set_result(None)
 
     async def say(self, data: bytes, answers: int) -> None:
-        """Send this outside of a load, and wait for so many answers."""
+        """Sends this outside of a load, and waits for this many answers."""
         self._unanswered += answers
         self._transport.write(data)
         await self._until_quiet()
@@ -155,7 +155,7 @@ class Server(msgspec.Struct, frozen=True):
 
 
 async def connect(server: Server, answers: Answers, tls: ssl.SSLContext | None = None) -> Pipeline:
-    """`tls` is this connection's own context, where certificates differ by connection."""
+    """A new connection. `tls` is its own context, for certificates that differ by connection."""
     context = tls or server.tls
     _, pipeline = await asyncio.get_running_loop().create_connection(
         lambda: Pipeline(answers),

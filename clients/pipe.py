@@ -20,7 +20,7 @@ from clients.say import say
 from clients.signals import Signals
 
 END_OF_INPUT = b"\x04"  # VEOF: in the middle of a line it sends the line so far
-QUOTE = b"\x16"  # VLNEXT
+QUOTE = b"\x16"  # VLNEXT: the next byte has no special meaning
 # A PTY drops the bytes of a line beyond 4,095; half of that leaves room.
 LINE_BYTES_MAX = 2048
 # When our reader is gone, the command's output is dropped until the command ends, this long.

@@ -1,13 +1,13 @@
-"""What went over the links of a client, frame by frame, in a file: `tsfarm connect --trace FILE`.
+"""Records the frames of a client's links in a file: `tsfarm connect --trace FILE`.
 
 A trace is JSON lines. The first is `{"trace": "tsfarm", "version": 1, "redacted": true}`; each
 further one has the Unix `time`, the `link` (its number in this client, and `host` and `port`), the
-`direction`, `sent` or `received`, and `bytes` in hex: one frame, as it is inside TLS. What is no
-frame has `"broken": true` and is the last of its link and direction.
+`direction`, `sent` or `received`, and `bytes` in hex: one frame, as it is inside TLS. Bytes
+that are no frame have `"broken": true`, and are the last of their link and direction.
 
-Passwords, tickets, cookies and what is typed are not recorded unless they were asked for: such a
-frame says `"redacted": true` and holds other values in their place. What the session shows is
-recorded, whatever it shows; so the file is for its owner alone.
+Passwords, tickets, cookies and typed keys are recorded only with `--trace-secrets`. Otherwise their
+frames say `"redacted": true` and hold other values in their place. The session's output is always
+recorded, so only the file's owner may read it.
 """
 
 from __future__ import annotations

@@ -72,8 +72,8 @@ def decode(file: BinaryIO, as_hex: bool, as_json: bool) -> None:
     """Show the frames in a file.
 
     FILE holds the bytes of one direction, or is a trace of `tsfarm connect --trace`; - is standard
-    input. What is no frame, or no message, is named with its offset and its code, and makes the
-    exit status 1.
+    input. Bytes that are no frame or no message are shown with their offset and error code, and
+    the exit status is 1.
     """
     has_faults = False
     for found in read(file, as_hex):

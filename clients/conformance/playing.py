@@ -57,7 +57,7 @@ class Playing(OverSockets):
 
     def answer_query(self, datagram: bytes) -> None:
         if self._query_from is None:
-            raise Unavailable("nobody has asked yet")
+            raise Unavailable("the target has sent no query yet")
         self._datagram_socket().sendto(datagram, self._query_from)
 
     def datagram(self, seconds: float) -> bytes | None:

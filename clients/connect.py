@@ -35,10 +35,7 @@ if TYPE_CHECKING:
 
 _TERM = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
-OUR_OWN = (
-    ErrorCode.UNREACHABLE,
-    ErrorCode.CONNECTION_LOST,
-)  # found by the client, not said by a host
+OUR_OWN = (ErrorCode.UNREACHABLE, ErrorCode.CONNECTION_LOST)  # the client's, not from a host
 WORTHLESS_LICENSE = (
     ErrorCode.LICENSE_TAMPERED,
     ErrorCode.LICENSE_FOREIGN,
@@ -65,10 +62,7 @@ WORTHLESS_LICENSE = (
     help="The user to log on, by default the local one.",
 )
 @click.option(
-    "--app",
-    type=text_of(64),
-    default="",
-    help="Run this application of the farm instead of a shell.",
+    "--app", type=text_of(64), default="", help="Run this application instead of a shell."
 )
 @click.option("--store", type=click.Path(path_type=Path), help="The device's folder.")
 @click.option(
@@ -78,15 +72,8 @@ WORTHLESS_LICENSE = (
     help="Give this device a new name, and keep it.",
 )
 @click.option("--ca", type=_EXISTING, help="Trust this farm's authority (PEM), and no other.")
-@click.option(
-    "--accept-new",
-    default="",
-    metavar="FINGERPRINT",
-    help="Accept a new farm with this fingerprint.",
-)
-@click.option(
-    "--password-file", type=_EXISTING, help="Read the password from the first line of this file."
-)
+@click.option("--accept-new", default="", metavar="FINGERPRINT", help="Accept this new farm.")
+@click.option("--password-file", type=_EXISTING, help="The password is its first line.")
 @click.option("--plain", is_flag=True, help="TCP without TLS, to a loopback address.")
 @click.option(
     "--trace",

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from tsproto.errors import TsfarmError
 
-FILE_BYTES_MAX = (
-    64 * 1024
-)  # of a key, license, name or certificate; tsfarm writes none that is larger
+FILE_BYTES_MAX = 64 * 1024  # of a key, license, name or certificate; we write none as large
 
 
 class DeviceStoreError(TsfarmError):
@@ -26,16 +24,13 @@ def read(file: Path, bytes_max: int = FILE_BYTES_MAX) -> bytes | None:
         except FileNotFoundError:
             return None
     if len(content) > bytes_max:
-        raise DeviceStoreError(
-            f"{file} is larger than {bytes_max} bytes, so tsfarm has not written it: move it"
-        )
+        raise DeviceStoreError(f"{file} is larger than {bytes_max} bytes, not ours: move it away")
     return content
 
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Context manager: turns an OSError into a DeviceStoreError that names the file and the next
-    step."""
+    """Turns an OSError within into a DeviceStoreError that names the file and the next step."""
     try:
         yield
     except OSError as error:

@@ -42,8 +42,7 @@ RowsOf = Callable[[Administrator, Daemon], Awaitable[list[Row]]]
 
 
 class Target(msgspec.Struct, frozen=True):
-    """The daemons that a query asks, a lab's or those of the command line, and the certificate for
-    it."""
+    """The daemons that a query asks, a lab's or the command line's, and the certificate to show."""
 
     identity: tuple[Path, Path] | None
     authority: Path | None
@@ -165,10 +164,7 @@ def query() -> None:
     ),
 )
 @click.option(
-    "--user",
-    type=text_of(limits.USER_NAME_CHARACTERS),
-    default="",
-    help="Show only this user's sessions.",
+    "--user", type=text_of(limits.USER_NAME_CHARACTERS), default="", help="Only of this user."
 )
 @asking
 def query_session(target: Target, user: str, as_json: bool) -> None:
@@ -221,9 +217,7 @@ def query_pool(target: Target, as_json: bool) -> None:
 
 
 @query.command("license-server", epilog=example("tsfarm query license-server --lab .lab --of ts1"))
-@click.option(
-    "--of", "names", multiple=True, help="Ask only this terminal server; may be given again."
-)
+@click.option("--of", "names", multiple=True, help="Ask this one only; may be given again.")
 @asking
 def query_license_server(target: Target, names: tuple[str, ...], as_json: bool) -> None:
     """License servers that terminal servers have found, and which one they use."""

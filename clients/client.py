@@ -20,7 +20,7 @@ from clients.logon.steps import Finished, Host, Plan, Step
 from clients.trust import FarmDialler
 from tsproto import identity, transport
 from tsproto.connection import Closed, Event, Opened, Received, SessionBytes
-from tsproto.errors import ErrorCode
+from tsproto.errors import ErrorCode, PeerError
 from tsproto.messages import LicenseRequest
 
 
@@ -113,7 +113,6 @@ class Client:
         self._tell(self._logon.log_off)
 
     def cancel(self) -> None:
-        """Give up, whatever is under way."""
         self._tell(lambda now: self._logon.cancel())
 
     # --- for the link ---------------------------------------------------------------------------
@@ -152,7 +151,6 @@ class Client:
     # --- steps ----------------------------------------------------------------------------------
 
     def _tell(self, tell: Callable[[float], list[Step]]) -> None:
-        """Tell the procedure something, and take the steps that follow."""
         if self._done.done():
             return
         try:
@@ -227,7 +225,7 @@ class Client:
     async def _dial(self, host: Host, redirected: bool) -> None:
         try:
             link = await self._dialler.dial(host, self, redirected)
-        except transport.DialFailed as failed:
+        except PeerError as failed:
             code, detail = failed.code, failed.detail
             self._tell(lambda now: self._logon.on_unreachable(code, detail, now))
         else:
@@ -262,11 +260,8 @@ class Client:
         if self._timer is not None:
             self._timer.cancel()
         deadline = self._logon.next_deadline()
-        self._timer = (
-            None
-            if deadline is None
-            else self._loop.call_at(deadline, self._tell, self._logon.on_deadline)
-        )
+        if deadline is not None:
+            self._timer = self._loop.call_at(deadline, self._tell, self._logon.on_deadline)
 
     async def _leave(self) -> None:
         if self._timer is not None:

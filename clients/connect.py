@@ -21,7 +21,7 @@ from clients.device import Device, default_folder
 from clients.examples import example
 from clients.exit_codes import ExitCode
 from clients.logon.steps import Finished, Host, Outcome, Plan
-from clients.options import Hosts, Text
+from clients.options import hosts_at, text_of
 from clients.prompts import Prompts
 from clients.say import printable, say
 from clients.trust import Dialler
@@ -53,21 +53,21 @@ WORTHLESS_LICENSE = (
     "  Ctrl-] Ctrl-]  send one Ctrl-]\n"
     "  Ctrl-] ?       show these keys"
 )
-@click.argument("hosts", type=Hosts(limits.TERMINAL_PORT), metavar="HOST[:PORT][,HOST...]")
+@click.argument("hosts", type=hosts_at(limits.TERMINAL_PORT), metavar="HOST[:PORT][,HOST...]")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 @click.option(
     "--user",
-    type=Text(limits.USER_NAME_CHARACTERS),
+    type=text_of(limits.USER_NAME_CHARACTERS),
     default=getpass.getuser,
     help="The user to log on; you by default.",
 )
 @click.option(
-    "--app", type=Text(64), default="", help="An application of the farm, instead of a shell."
+    "--app", type=text_of(64), default="", help="An application of the farm, instead of a shell."
 )
 @click.option("--store", type=click.Path(path_type=Path), help="The device's folder.")
 @click.option(
     "--device-name",
-    type=Text(limits.DEVICE_NAME_CHARACTERS),
+    type=text_of(limits.DEVICE_NAME_CHARACTERS),
     default="",
     help="Call this device so from now on.",
 )
@@ -130,7 +130,8 @@ def connect(
             plain=plain,
             observer=observer,
         )
-        finished, signal = asyncio.run(_run(plan, device, dialler, surface))
+        client = Client(plan, device, dialler, surface, secrets.SystemRandom())
+        finished, signal = asyncio.run(surface.run(client))
     report(finished, is_interactive=not command)
     if finished.code in WORTHLESS_LICENSE:
         say(f"to begin anew as another device, delete {device.folder / 'licenses'}")
@@ -190,13 +191,6 @@ def _traced(file: Path | None, with_secrets: bool) -> AbstractContextManager[Obs
     from clients.trace import recording  # and msgpack, for those who trace
 
     return recording(file, time.time, with_secrets)
-
-
-async def _run(
-    plan: Plan, device: Device, dialler: Dialler, surface: Pipe | Terminal
-) -> tuple[Finished, int]:
-    client = Client(plan, device, dialler, surface, secrets.SystemRandom())
-    return await surface.run(client)
 
 
 def report(finished: Finished, is_interactive: bool) -> None:

@@ -120,7 +120,7 @@ def _load_key(folder: Path) -> identity.DeviceKey | None:
             f" `chmod 600 {file}`"
         )
     try:
-        return identity.DeviceKey.from_pem(pem)
+        return identity.DeviceKey(identity.load_key(pem))
     except identity.IdentityError as error:
         raise DeviceStoreError(
             f"{file} is damaged ({error}): put a copy back, or delete {folder} to begin anew as"

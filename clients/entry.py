@@ -15,7 +15,6 @@ STANDARD = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 
 
 def main() -> None:
-    """The command `tsfarm`."""
     gc.disable()  # until the command's modules are imported: a seventh of a client's start
     try:
         open_standard_streams()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import click
 
 from clients.examples import example
 from clients.labs import warp
-from clients.options import Duration
+from clients.options import duration, printed_json
 from tsproto.limits import DAY_SECONDS
 
 FOLDER = Path(".lab")
@@ -28,15 +27,14 @@ def _lab() -> Any:
     return lab
 
 
-def in_folder(command: Callable[..., None]) -> Callable[..., None]:
-    return click.option(
-        "--dir",
-        "folder",
-        type=click.Path(file_okay=False, path_type=Path),
-        default=FOLDER,
-        show_default=True,
-        help="The lab's folder.",
-    )(command)
+in_folder = click.option(
+    "--dir",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=FOLDER,
+    show_default=True,
+    help="The lab's folder.",
+)
 
 
 @click.group(epilog=example("tsfarm lab up", "tsfarm lab warp 60d", "tsfarm lab down"))
@@ -70,7 +68,7 @@ def lab_up(folder: Path, foreground: bool, plain: bool, load_users: int) -> None
 
 
 @lab.command("status", epilog=example("tsfarm lab status --json"))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+@printed_json
 @in_folder
 def lab_status(folder: Path, as_json: bool) -> None:
     """Which daemons run, and where."""
@@ -117,7 +115,7 @@ def lab_down(folder: Path) -> None:
 
 
 @lab.command("warp", epilog=example("tsfarm lab warp 60d"))
-@click.argument("duration", type=Duration())
+@click.argument("duration", type=duration)
 @in_folder
 def lab_warp(folder: Path, duration: float) -> None:
     """Move the clock of the lab's daemons forward, by 60d, 12h or 30s."""

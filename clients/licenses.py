@@ -63,7 +63,6 @@ class LicensedDevice:
         )
 
     def license(self, farm: str, product: str) -> License | None:
-        """The license for this product of this farm, or None."""
         return self._store.find(farm, product)
 
     def store_license(self, farm: str, token: bytes, issuer_certificate: bytes) -> bytes:

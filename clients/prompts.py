@@ -14,10 +14,6 @@ from tsproto import limits
 from tsproto.errors import TsfarmError
 
 
-class NoTerminal(TsfarmError):
-    """Something must be asked, and there is nobody to ask."""
-
-
 class Prompts:
     """Asks on standard input, when it is a terminal. `password` comes from a file, `fingerprint`
     is of the one new farm that is accepted."""
@@ -36,11 +32,11 @@ class Prompts:
             tty.silence(self._descriptor)
 
     async def password(self, user_name: str, host: str, again: bool) -> bytes | None:
-        """None when the user gives none. Raises NoTerminal."""
+        """None when the user gives none. Raises TsfarmError where there is nobody to ask."""
         if self._password is not None:
             return self._password
         if not os.isatty(self._descriptor):
-            raise NoTerminal(
+            raise TsfarmError(
                 "standard input is no terminal to ask for a password on: give --password-file FILE"
             )
         if again:

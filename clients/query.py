@@ -17,7 +17,7 @@ from clients.examples import example
 from clients.exit_codes import exit_code_of
 from clients.labs import KnownLab, lab_in
 from clients.logon.steps import Host
-from clients.options import Hosts, Text, printed_json
+from clients.options import hosts_at, printed_json, text_of
 from clients.tables import Row, plain_row, print_rows
 from tsproto import identity, limits
 from tsproto.errors import TsfarmError
@@ -60,17 +60,16 @@ class Target(msgspec.Struct, frozen=True):
     def daemons(self, role: Role) -> list[Daemon]:
         """The daemons of this role to ask. Raises TsfarmError when there are none."""
         if self.hosts:
-            return [Daemon(role, self._with_port(host, role)) for host in self.hosts]
+            return [
+                Daemon(role, host if host.port else Host(host.address, PORTS[role]))
+                for host in self.hosts
+            ]
         if self.lab is None:
             raise click.UsageError("give --server HOST[:PORT], or --lab DIR")
         found = [daemon for daemon in self.lab.daemons if daemon.role is role]
         if not found:
             raise TsfarmError(f"the lab in {self.lab.folder} has no {identity.ROLE_WORDS[role]}")
         return found
-
-    @staticmethod
-    def _with_port(host: Host, role: Role) -> Host:
-        return host if host.port else Host(host.address, PORTS[role])
 
 
 def asking(command: Callable[..., None]) -> Callable[..., None]:
@@ -95,7 +94,7 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--server",
             "servers",
-            type=Hosts(port=0),
+            type=hosts_at(0),
             multiple=True,
             metavar="HOST[:PORT]",
             help="Ask this one; may be given again.",
@@ -165,7 +164,7 @@ def query() -> None:
     ),
 )
 @click.option(
-    "--user", type=Text(limits.USER_NAME_CHARACTERS), default="", help="Only this user's."
+    "--user", type=text_of(limits.USER_NAME_CHARACTERS), default="", help="Only this user's."
 )
 @asking
 def query_session(target: Target, user: str, as_json: bool) -> None:

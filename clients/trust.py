@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from clients.ask import AskFailed, asking_through
+from clients.ask import asking_through
 from clients.known_farms import KnownFarms
 from clients.logon.steps import Host
 from tsproto import identity, limits, transport
@@ -63,12 +63,11 @@ class FarmDialler:
         """A link to a terminal server of a trusted farm; its events go to `owner`.
 
         A host that the farm names (`redirected`) must be of a farm known already. Raises
-        transport.DialFailed, UntrustedFarm, or DeviceStoreError.
+        PeerError, UntrustedFarm, or DeviceStoreError.
         """
-        if self._authority is None:
-            return await self._dial(host, owner, None)
         try:
-            return await self._dial(host, owner, _tls(self._authority))
+            tls = None if self._authority is None else _tls(self._authority)
+            return await self._dial(host, owner, tls)
         except transport.DialFailed as failed:
             if failed.code is not ErrorCode.WRONG_ROLE:
                 raise
@@ -184,12 +183,9 @@ class Dialler(FarmDialler):
         async def dial(owner: transport.LinkOwner) -> transport.Link:
             return await self._dial(host, owner, transport.client_tls_unverified())
 
-        try:
-            async with asking_through(dial, host) as ask:
-                answer = await ask(QueryAuthority(), Authority, limits.LICENSING_SECONDS)
-                certificate = ask.link.peer_certificate_der
-        except AskFailed as failed:
-            raise transport.DialFailed(failed.code, failed.detail) from None
+        async with asking_through(dial, host) as ask:
+            answer = await ask(QueryAuthority(), Authority, limits.LICENSING_SECONDS)
+            certificate = ask.link.peer_certificate_der
         authority = answer.certificate
         own = certificates.identity_of(certificate)
         try:

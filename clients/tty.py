@@ -185,15 +185,11 @@ def size_of(descriptor: int) -> tuple[int, int]:
     return found.columns or 80, found.lines or 24
 
 
-class NotATerminal(TsfarmError):
-    """An interactive session needs a terminal on both sides."""
-
-
 def check_is_terminal(stdin: int = 0, stdout: int = 1) -> None:
-    """Raises NotATerminal where an interactive session could not be shown."""
+    """Raises TsfarmError where an interactive session could not be shown."""
     for descriptor, name in ((stdin, "input"), (stdout, "output")):
         if not os.isatty(descriptor):
-            raise NotATerminal(
+            raise TsfarmError(
                 f"standard {name} is no terminal: run one command with `-- COMMAND`, or start this"
                 " from a terminal"
             )

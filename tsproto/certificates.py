@@ -63,7 +63,10 @@ def issue_certificate(
     IdentityError when the authority's files do not belong together, or the role or name cannot
     stand in a certificate.
     """
-    authority, authority_key = _authority(authority_pem, authority_key_pem)
+    authority = parse_certificate(certificate_der(authority_pem))
+    authority_key = load_key(authority_key_pem)
+    if authority.public_key() != authority_key.public_key():
+        raise IdentityError("the authority's certificate and key do not belong together")
     farm = _farm(authority)
     if role not in ROLE_WORDS:
         raise IdentityError("a client has no certificate: its device key proves it")
@@ -78,10 +81,12 @@ def issue_certificate(
         purposes.insert(0, ExtendedKeyUsageOID.SERVER_AUTH)
     subject = _subject(farm, name, role)
     host = name if listens else ""
+    issuer = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    issued_by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer)
     builder = (
         _builder(subject, authority.subject, key.public_key(), now, expiry, uri, host)
         .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-        .add_extension(_issued_by(authority), critical=False)
+        .add_extension(issued_by, critical=False)
     )
     return builder.sign(authority_key, None).public_bytes(Encoding.PEM), key_pem(key)
 
@@ -126,16 +131,6 @@ def is_issued_by(certificate_der: bytes, authority_der: bytes) -> bool:
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
-
-
-def _authority(
-    authority_pem: bytes, authority_key_pem: bytes
-) -> tuple[x509.Certificate, Ed25519PrivateKey]:
-    authority = parse_certificate(certificate_der(authority_pem))
-    key = load_key(authority_key_pem)
-    if authority.public_key() != key.public_key():
-        raise IdentityError("the authority's certificate and key do not belong together")
-    return authority, key
 
 
 def _farm(authority: x509.Certificate) -> str:
@@ -211,8 +206,3 @@ def _subject(farm: str, name: str, role: Role | None = None) -> x509.Name:
     if role is not None:
         attributes.append(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, ROLE_WORDS[role]))
     return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
-def _issued_by(authority: x509.Certificate) -> x509.AuthorityKeyIdentifier:
-    identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)

@@ -109,7 +109,6 @@ class FrameReader:
             self._keep_head(data[start:])
 
     def _header(self, data: bytes, start: int) -> tuple[int, int]:
-        """Kind and length of the frame that begins there."""
         marker, length, kind = HEADER.unpack_from(data, start)
         if marker != EXT32:
             raise _no_frame(marker)

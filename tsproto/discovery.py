@@ -94,16 +94,14 @@ def encode_query(query: Query) -> bytes:
 
 def decode_query(datagram: bytes) -> Query | None:
     """None for a datagram that is no query, or not exactly DATAGRAM_BYTES long."""
-    if len(datagram) != limits.DATAGRAM_BYTES:
-        return None
-    return _decode(_query_decoder, datagram)
+    is_padded = len(datagram) == limits.DATAGRAM_BYTES
+    return _decode(_query_decoder, datagram) if is_padded else None
 
 
 def decode_answer(datagram: bytes) -> Answer | None:
     """None for a datagram that is no answer."""
-    if len(datagram) > limits.DATAGRAM_BYTES:
-        return None
-    return _decode(_answer_decoder, datagram)
+    is_short = len(datagram) <= limits.DATAGRAM_BYTES
+    return _decode(_answer_decoder, datagram) if is_short else None
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[_Datagram], datagram: bytes) -> _Datagram | None:

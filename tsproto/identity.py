@@ -119,11 +119,6 @@ class DeviceKey:
         """The key made of 32 secret random bytes."""
         return cls(Ed25519PrivateKey.from_private_bytes(seed))
 
-    @classmethod
-    def from_pem(cls, pem: bytes) -> DeviceKey:
-        """Raises IdentityError as `load_key` does."""
-        return cls(load_key(pem))
-
     def to_pem(self) -> bytes:
         return key_pem(self._key)
 

@@ -28,6 +28,7 @@ _ITEM = re.compile(
     re.MULTILINE,
 )
 _RETIRED = "retired"
+GROUPS = {"everybody": EVERYBODY, "every daemon": DAEMONS}
 
 
 class Level(StrEnum):
@@ -78,10 +79,8 @@ def retired_in(text: str) -> list[str]:
 
 
 def _roles(words: str) -> frozenset[Role]:
-    if words == "everybody":
-        return EVERYBODY
-    if words == "every daemon":
-        return DAEMONS
+    if words in GROUPS:
+        return GROUPS[words]
     return frozenset(Role[word.upper().replace("-", "_")] for word in words.split(", "))
 
 

@@ -82,11 +82,6 @@ enum.LicenseKind = {
   [2] = "FULL",
   [3] = "GRACE",
 }
-enum.ServerState = {
-  [1] = "SYNCHRONIZING",
-  [2] = "READY",
-  [3] = "LOST",
-}
 enum.SessionState = {
   [0] = "ACTIVE",
   [1] = "CONNECTED",
@@ -97,6 +92,18 @@ enum.Credential = {
   [1] = "PASSWORD",
   [2] = "TICKET",
   [3] = "RECONNECT",
+}
+enum.ServerState = {
+  [1] = "SYNCHRONIZING",
+  [2] = "READY",
+  [3] = "LOST",
+}
+enum.Role = {
+  [1] = "CLIENT",
+  [2] = "TERMINAL_SERVER",
+  [3] = "LICENSE_SERVER",
+  [4] = "SESSION_DIRECTORY",
+  [5] = "ADMINISTRATOR",
 }
 enum.ErrorCode = {
   [0] = "NORMAL",
@@ -145,13 +152,6 @@ enum.ErrorCode = {
   [602] = "UNANSWERED",
   [603] = "SHUTTING_DOWN",
   [604] = "BUSY",
-}
-enum.Role = {
-  [1] = "CLIENT",
-  [2] = "TERMINAL_SERVER",
-  [3] = "LICENSE_SERVER",
-  [4] = "SESSION_DIRECTORY",
-  [5] = "ADMINISTRATOR",
 }
 enum.Scope = {
   [1] = "WORKGROUP",

@@ -10,15 +10,7 @@ from clients.conformance import wire
 from clients.conformance.stage import Line, Transcript, Unmet
 from clients.conformance.wire import Splitter, Unreadable
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    AnnounceInventory,
-    Goodbye,
-    Heartbeat,
-    Kind,
-    Message,
-    Refused,
-    Role,
-)
+from tsproto.messages import AnnounceInventory, Goodbye, Heartbeat, Kind, Message, Refused, Role
 
 M = TypeVar("M", bound=Message)
 

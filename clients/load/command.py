@@ -29,7 +29,7 @@ from clients.load.run import Outcome, perform
 from clients.load.scenario import IN_FLIGHT_MAX, RATE_MAX, reading
 from clients.load.scenario.reading import ScenarioError
 from clients.load.target import BadInput
-from clients.options import Duration, Hosts
+from clients.options import duration, hosts_at
 from clients.say import printable
 from clients.tables import Row, print_rows
 from tsproto import limits
@@ -63,20 +63,20 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option(
     "--hosts",
     "terminal_servers",
-    type=Hosts(limits.TERMINAL_PORT),
+    type=hosts_at(limits.TERMINAL_PORT),
     metavar="HOST[:PORT][,…]",
     help="The farm's terminal servers.",
 )
 @click.option(
     "--license-server",
     "license_servers",
-    type=Hosts(limits.LICENSE_PORT),
+    type=hosts_at(limits.LICENSE_PORT),
     metavar="HOST[:PORT][,…]",
     help="Its license servers.",
 )
 @click.option(
     "--directory",
-    type=Hosts(limits.DIRECTORY_PORT),
+    type=hosts_at(limits.DIRECTORY_PORT),
     metavar="HOST[:PORT]",
     help="Its session directory.",
 )
@@ -119,7 +119,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     metavar="N",
     help="Largest number of users at one time.",
 )
-@click.option("--duration", type=Duration(), help="Time in which journeys begin: 30s, 5m.")
+@click.option("--duration", type=duration, help="Time in which journeys begin: 30s, 5m.")
 @click.option(
     "--threshold",
     "thresholds",

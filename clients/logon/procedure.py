@@ -12,24 +12,9 @@ from enum import Enum, auto
 
 import msgspec
 
+from clients.logon import steps
 from clients.logon.route import GONE, Randomness, Route
-from clients.logon.steps import (
-    AskPassword,
-    Attached,
-    DialHost,
-    Finished,
-    HangUp,
-    Host,
-    Licensed,
-    Outcome,
-    Plan,
-    Redirected,
-    Send,
-    ShowLicense,
-    Step,
-    StoreLicense,
-    Waiting,
-)
+from clients.logon.steps import Attached, Finished, HangUp, Host, Outcome, Plan, Send, Step, Waiting
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
@@ -146,7 +131,7 @@ class Logon:
         self.phase = Phase.DIALLING
         self._wake_at = None
         self._host = host
-        return [DialHost(host, redirected)]
+        return [steps.DialHost(host, redirected)]
 
     def _failed(
         self, code: ErrorCode, detail: str, retry_after_seconds: int, now: float
@@ -180,11 +165,12 @@ class Logon:
         """A message of the present link; one that does not belong here ends the procedure."""
         match self.phase, message:
             case Phase.LICENSING, LicenseRequest():
-                return [ShowLicense(message)]
+                return [steps.ShowLicense(message)]
             case Phase.LICENSING, NewLicense():
-                return [StoreLicense(message.token, message.issuer_certificate)]
+                return [steps.StoreLicense(message.token, message.issuer_certificate)]
             case Phase.LICENSING, LicenseAccepted():
-                return self._on_licensed(message)
+                licensed = steps.Licensed(message.kind, message.expires_at, message.notice)
+                return [licensed, *self._log_on()]
             case Phase.LOGON, LogonRefused():
                 return self._on_refused(message, now)
             case Phase.LOGON, Redirect():
@@ -209,10 +195,6 @@ class Logon:
         """The license is durable on the device."""
         return [Send(LicenseStored(license_id=license_id))]
 
-    def _on_licensed(self, accepted: LicenseAccepted) -> list[Step]:
-        licensed = Licensed(accepted.kind, accepted.expires_at, accepted.notice)
-        return [licensed, *self._log_on()]
-
     # --- logon --------------------------------------------------------------------------------
 
     def _log_on(self) -> list[Step]:
@@ -228,7 +210,7 @@ class Logon:
         else:
             self.phase = Phase.PROMPTING
             self._passwords_asked += 1
-            return [AskPassword(again=self._passwords_asked > 1)]
+            return [steps.AskPassword(again=self._passwords_asked > 1)]
         self.phase = Phase.LOGON
         plan = self._plan
         request = LogonRequest(
@@ -289,7 +271,7 @@ class Logon:
             return [HangUp(), *self._finish(ErrorCode.UNREACHABLE, detail)]
         target = Host(redirect.address, redirect.port, redirect.host)
         self._origin, self._ticket = self._origin or self._host, redirect
-        return [HangUp(), Redirected(target), *self._dial(target, redirected=True)]
+        return [HangUp(), steps.Redirected(target), *self._dial(target, redirected=True)]
 
     # --- session ------------------------------------------------------------------------------
 
@@ -327,7 +309,6 @@ class Logon:
         return [HangUp(), *self._finish(ErrorCode.DISCONNECTED_BY_USER)]
 
     def cancel(self) -> list[Step]:
-        """The user has had enough."""
         if self.phase is Phase.FINISHED:
             return []
         return [HangUp(), *self._finish(ErrorCode.NORMAL, outcome=Outcome.CANCELLED)]
@@ -358,7 +339,6 @@ class Logon:
 
 
 def outcome_of(code: ErrorCode) -> Outcome:
-    """What an end with this code is to whoever waits for it."""
     match code // 100:
         case 2:
             return Outcome.NO_LICENSE

@@ -69,7 +69,6 @@ class Route:
         return self._waiting.pop(0)
 
     def next_of_round(self) -> Host | None:
-        """The next host of this round, or None when all were tried."""
         return self._waiting.pop(0) if self._waiting else None
 
     def end_round(self) -> None:

@@ -373,7 +373,7 @@ def _uid(user_name: str) -> int:
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether only this user can create files in the folder: with another user's symbolic link there
+    """Whether only this user can create files in the folder: through another user's symbolic link
     the keeper would give away the link's target."""
     status = folder.stat()
     return status.st_uid == os.geteuid() and not status.st_mode & 0o022

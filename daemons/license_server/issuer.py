@@ -12,12 +12,7 @@ from daemons.license_server.records import LicenseRecord
 from tsproto import license_token
 from tsproto.errors import LicenseError, TsfarmError
 from tsproto.license_token import Claims, holder_of
-from tsproto.messages import (
-    AcquireLicense,
-    LicenseIssued,
-    LicenseKind,
-    RenewLicense,
-)
+from tsproto.messages import AcquireLicense, LicenseIssued, LicenseKind, RenewLicense
 
 
 class UnusableAnswer(TsfarmError):

@@ -11,16 +11,7 @@ holds for a user whose terminal server is LOST or SYNCHRONIZING.
 from __future__ import annotations
 
 from daemons import events
-from daemons.effects import (
-    Answer,
-    Caller,
-    Close,
-    Effect,
-    Outcome,
-    Peer,
-    Randomness,
-    earliest,
-)
+from daemons.effects import Answer, Caller, Close, Effect, Outcome, Peer, Randomness, earliest
 from daemons.session_directory.farm import Farm
 from daemons.session_directory.placement import Placer
 from daemons.session_directory.reservations import Reservations

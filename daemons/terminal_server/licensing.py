@@ -17,12 +17,7 @@ from daemons.copied import copied
 from daemons.effects import Close, Effect, Randomness, Tell
 from daemons.procedures import Procedure, Procedures
 from daemons.settings import TerminalServerSettings
-from daemons.terminal_server.client import (
-    DETAIL_CHARACTERS,
-    AcceptedLicense,
-    Client,
-    Refusal,
-)
+from daemons.terminal_server.client import DETAIL_CHARACTERS, AcceptedLicense, Client, Refusal
 from daemons.terminal_server.inquiry import Verdict, inquire
 from daemons.terminal_server.license_servers import KnownLicenseServers
 from daemons.terminal_server.own_record import GracePeriod

@@ -12,18 +12,8 @@ from tests.integration.listener import listen
 from tsproto import limits
 from tsproto.codec import FrameReader, decode_message, encode
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    AnnounceInventory,
-    Goodbye,
-    Hello,
-    InventoryRow,
-    Message,
-    Role,
-)
-from tsproto.transport import (
-    Listener,
-    dial,
-)
+from tsproto.messages import AnnounceInventory, Goodbye, Hello, InventoryRow, Message, Role
+from tsproto.transport import Listener, dial
 from tsproto.transport.link import Link
 
 HOST = "127.0.0.1"

@@ -8,16 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 from daemons.clock import Clock
-from daemons.effects import (
-    Answer,
-    Caller,
-    Effect,
-    Endpoint,
-    Outcome,
-    Peer,
-    Persist,
-    Record,
-)
+from daemons.effects import Answer, Caller, Effect, Endpoint, Outcome, Peer, Persist, Record
 from daemons.links import bound
 from daemons.settings import Listen
 from daemons.shell import Resources, Shell
@@ -25,11 +16,7 @@ from daemons.store import StoreError
 from daemons.store.memory import MemoryStore
 from daemons.switchboard import Step
 from tests.integration.far_end import FarEnd, dialled
-from tsproto.messages import (
-    Message,
-    Role,
-    Servers,
-)
+from tsproto.messages import Message, Role, Servers
 from tsproto.transport import LocalIdentity
 
 HOST = "127.0.0.1"

@@ -29,9 +29,7 @@ from tsproto import limits
 from tsproto.codec import FrameReader, decode_message
 from tsproto.connection import PHASE_SECONDS, Opened
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    LinkState,
-)
+from tsproto.messages import LinkState
 
 
 @pytest.fixture

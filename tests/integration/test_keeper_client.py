@@ -11,12 +11,7 @@ from pathlib import Path
 import pytest
 
 from daemons.effects import ProgramFailed
-from daemons.keeper.client import (
-    HeldProgram,
-    KeeperError,
-    KeeperLost,
-    OutOfDescriptors,
-)
+from daemons.keeper.client import HeldProgram, KeeperError, KeeperLost, OutOfDescriptors
 from daemons.screen.ring import Ring
 from tests.integration.keepers import (
     RING_BYTES,

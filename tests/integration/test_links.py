@@ -7,18 +7,7 @@ import socket
 
 import msgspec
 
-from daemons.effects import (
-    Answer,
-    Ask,
-    Caller,
-    Close,
-    Dial,
-    Effect,
-    Endpoint,
-    Failed,
-    Peer,
-    Tell,
-)
+from daemons.effects import Answer, Ask, Caller, Close, Dial, Effect, Endpoint, Failed, Peer, Tell
 from tests.integration.far_end import dialled
 from tests.integration.scripted import (
     DIRECTORY,

@@ -12,19 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemons.clock import Clock
-from daemons.effects import (
-    Caller,
-    Close,
-    Effect,
-    Verified,
-    Verify,
-)
+from daemons.effects import Caller, Close, Effect, Verified, Verify
 from daemons.events import DaemonBroken, DaemonStopping, StoreFailed
-from daemons.shell import (
-    EXIT_BROKEN,
-    EXIT_STOPPED,
-    EXIT_STORE,
-)
+from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE
 from daemons.store import StoreError
 from daemons.switchboard import EFFECTS_WAITING_MAX
 from tests.integration.scripted import (
@@ -38,14 +28,7 @@ from tests.integration.scripted import (
     told,
 )
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    Done,
-    Message,
-    QueryServers,
-    Refused,
-    Servers,
-    WarpClock,
-)
+from tsproto.messages import Done, Message, QueryServers, Refused, Servers, WarpClock
 
 # --- what leaves, and when ----------------------------------------------------------------------
 

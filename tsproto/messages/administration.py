@@ -8,34 +8,9 @@ from msgspec import Meta
 from tsproto import limits
 from tsproto.messages import examples
 from tsproto.messages.directory import EXAMPLE_SESSION, SessionRow
-from tsproto.messages.fields import (
-    Count,
-    DeviceId,
-    DeviceName,
-    Host,
-    Id16,
-    LicenseKind,
-    Name,
-    OptionalId16,
-    OptionalName,
-    Port,
-    ProductVersion,
-    Seconds,
-    ServerState,
-    SessionId,
-    UserName,
-    Weight,
-)
+from tsproto.messages.fields import *
 from tsproto.messages.licenses import InventoryRow
-from tsproto.messages.table import (
-    ADMINISTRATOR,
-    DAEMONS,
-    LICENSE_SERVER,
-    SESSION_DIRECTORY,
-    TERMINAL_SERVER,
-    Message,
-    Row,
-)
+from tsproto.messages.table import *
 
 
 class ServerRow(msgspec.Struct, array_like=True, kw_only=True, frozen=True, gc=False):

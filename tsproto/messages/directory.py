@@ -7,27 +7,8 @@ from msgspec import Meta
 
 from tsproto import limits
 from tsproto.messages import examples
-from tsproto.messages.fields import (
-    Columns,
-    Count,
-    DeviceId,
-    DeviceName,
-    Host,
-    Id16,
-    Name,
-    OptionalId16,
-    OptionalName,
-    Placement,
-    Port,
-    Rows,
-    Seconds,
-    SessionId,
-    SessionState,
-    TraceId,
-    UserName,
-    Weight,
-)
-from tsproto.messages.table import SESSION_DIRECTORY, TERMINAL_SERVER, Message, Row
+from tsproto.messages.fields import *
+from tsproto.messages.table import *
 
 
 class SessionRow(msgspec.Struct, array_like=True, kw_only=True, frozen=True, gc=False):

@@ -6,22 +6,8 @@ import msgspec
 from msgspec import Meta
 
 from tsproto.messages import examples
-from tsproto.messages.fields import (
-    Certificate,
-    Count,
-    DeviceId,
-    DeviceName,
-    Id16,
-    LicenseKind,
-    Name,
-    OptionalName,
-    ProductVersion,
-    Seconds,
-    Token,
-    TraceId,
-    UserName,
-)
-from tsproto.messages.table import LICENSE_SERVER, TERMINAL_SERVER, Message, Row
+from tsproto.messages.fields import *
+from tsproto.messages.table import *
 
 
 class InventoryRow(msgspec.Struct, array_like=True, kw_only=True, frozen=True, gc=False):

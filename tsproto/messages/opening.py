@@ -6,26 +6,8 @@ from msgspec import Meta
 
 from tsproto.errors import ErrorCode
 from tsproto.messages import examples
-from tsproto.messages.fields import (
-    Certificate,
-    Detail,
-    Name,
-    OptionalName,
-    RetryAfter,
-    TraceId,
-    Version,
-)
-from tsproto.messages.table import (
-    CLIENT,
-    DAEMONS,
-    EVERYBODY,
-    OPENED,
-    TERMINAL_SERVER,
-    LinkState,
-    Message,
-    Role,
-    Row,
-)
+from tsproto.messages.fields import *
+from tsproto.messages.table import *
 
 
 class Hello(Message, tag=1, kw_only=True):

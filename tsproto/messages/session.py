@@ -7,29 +7,8 @@ from msgspec import Meta
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import examples
-from tsproto.messages.fields import (
-    Certificate,
-    Columns,
-    Count,
-    Credential,
-    Detail,
-    DeviceName,
-    Host,
-    Id16,
-    LicenseKind,
-    Name,
-    OptionalName,
-    Port,
-    ProductVersion,
-    RetryAfter,
-    Rows,
-    Seconds,
-    SessionId,
-    Token,
-    TraceId,
-    UserName,
-)
-from tsproto.messages.table import CLIENT, TERMINAL_SERVER, LinkState, Message, Row
+from tsproto.messages.fields import *
+from tsproto.messages.table import *
 
 # --- licensing phase: after Welcome the terminal server begins ------------------------------------
 

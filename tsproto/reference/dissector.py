@@ -49,7 +49,6 @@ def _constants() -> Iterator[str]:
 
 
 def _table() -> Iterator[str]:
-    """The table of messages, as Lua."""
     yield "local enum, row, datagrams, messages, message_names = {}, {}, {}, {}, {}\n"
     for enumeration in ENUMERATIONS:
         yield f"enum.{enumeration.__name__} = {{"

@@ -16,12 +16,12 @@ from tsproto.messages import TABLE, Kind, LinkState, Message, Role, Row, number_
 from tsproto.reference.markdown import docstring, table, words
 from tsproto.reference.shapes import ROWS, comments, fields
 from tsproto.reference.worked import example
-from tsproto.requirements import CHAPTERS
+from tsproto.requirements import CHAPTERS, GROUPS
 
 _BY_NAME = {found.__name__: found for found in TABLE.values()}
 _ARRAYS: list[type[msgspec.Struct]] = [*ROWS, Query, Answer, Claims]
 _STRUCTS = {found.__name__: found for found in _ARRAYS}
-ROLE_WORDS = {messages.EVERYBODY: "everybody", messages.DAEMONS: "every daemon"}
+_GROUP_NAMES = {roles: name for name, roles in GROUPS.items()}
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -87,7 +87,7 @@ def _receivers(row: Row) -> str:
 
 
 def roles(found: frozenset[Role]) -> str:
-    return ROLE_WORDS.get(found) or words([role.noun for role in sorted(found)], "or")
+    return _GROUP_NAMES.get(found) or words([role.noun for role in sorted(found)], "or")
 
 
 def _states(states: frozenset[LinkState]) -> str:
@@ -97,7 +97,6 @@ def _states(states: frozenset[LinkState]) -> str:
 
 
 def overview() -> str:
-    """Every message on a line."""
     lines = [
         (
             number,
@@ -113,7 +112,6 @@ def overview() -> str:
 
 
 def struct(name: str) -> str:
-    """The fields of a row, a datagram or a token's claims."""
     return fields(_STRUCTS[name], first=0)
 
 

@@ -131,7 +131,6 @@ def _type(hint: object) -> str:
 
 
 def parts(hint: object) -> tuple[object, list[Meta]]:
-    """A type without its bounds, and the bounds."""
     if get_origin(hint) is Annotated:
         bare, *metas = get_args(hint)
         return bare, [meta for meta in metas if isinstance(meta, Meta)]

@@ -42,7 +42,6 @@ def _transitions(opened: LinkState) -> Iterator[tuple[str, str, str]]:
 
 
 def who_may_dial() -> str:
-    """Which role may dial which."""
     lines = [
         (dialler.noun, ", ".join(role.noun for role in listeners(dialler)) or "none")
         for dialler in Role

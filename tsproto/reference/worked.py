@@ -42,7 +42,6 @@ ANSWER = Answer(farm="lab", name="license-a", port=5601, nonce=QUERY_NONCE)
 
 
 def example(kind: type[Message]) -> str:
-    """The frame of the message's example, with the meaning of its parts beside them."""
     return annotated(frame_parts(kind(**kind.example)))
 
 
@@ -100,7 +99,6 @@ def _array_header(length: int) -> bytes:
 
 
 def frame() -> str:
-    """One frame with the parts of its header."""
     (header, _), *body = frame_parts(ResizeSession(**ResizeSession.example))
     length = int.from_bytes(header[1:5], "big")
     parts = [(header[:1], "ext 32"), (header[1:5], f"length of the body: {length}")]

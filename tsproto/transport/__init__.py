@@ -31,7 +31,6 @@ __all__ = [
     "Listener",
     "LocalIdentity",
     "Observer",
-    "PlainRefused",
     "bind",
     "client_tls",
     "client_tls_unverified",
@@ -50,10 +49,6 @@ class DialFailed(PeerError):
     """No link came about: UNREACHABLE when trying again can help; WRONG_ROLE when the certificate
     is not of the farm's authority, or not the expected one; NOT_PERMITTED for plain TCP, and for a
     source that is not this machine's."""
-
-
-class PlainRefused(TsfarmError):
-    """Plain TCP was asked for on an address that is not loopback."""
 
 
 class Listener:
@@ -170,11 +165,11 @@ class Listener:
 def bind(host: str, port: int, local: LocalIdentity) -> socket.socket:
     """A socket for a Listener. Clients may connect at once, and wait for it.
 
-    Raises OSError when the address cannot be had, and PlainRefused for plain TCP on an address that
+    Raises OSError when the address cannot be had, and TsfarmError for plain TCP on an address that
     is not loopback, unless the identity allows `plain_anywhere`.
     """
     if local.listen_tls is None and not local.plain_anywhere and not is_loopback(host):
-        raise PlainRefused(f"{host} is no loopback address: listen with TLS, or allow plain TCP")
+        raise TsfarmError(f"{host} is no loopback address: listen with TLS, or allow plain TCP")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
     listening.setblocking(False)

@@ -13,7 +13,7 @@ import itertools
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import msgspec
 
@@ -23,6 +23,9 @@ from tsproto.errors import ErrorCode
 from tsproto.messages import LinkState, Message, Role
 from tsproto.transport.error_text import refuses_our_certificate, words_of
 from tsproto.transport.tls import PLAIN_FINGERPRINT, FarmContext
+
+if TYPE_CHECKING:
+    from tsproto.transport import Listener
 
 _link_ids = itertools.count(1)
 
@@ -45,13 +48,6 @@ class Observer(Protocol):
 
     def on_sent(self, link: Link, data: bytes) -> None: ...
     def on_received(self, link: Link, data: bytes) -> None: ...
-
-
-class Gate(Protocol):
-    """Whoever accepted a link: it may close the link's connection when it admits it."""
-
-    def admit(self, link: Link) -> None: ...
-    def forget(self, link: Link) -> None: ...
 
 
 class LocalIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +76,7 @@ class Link(asyncio.Protocol):
         self,
         owner: LinkOwner,
         local: LocalIdentity,
-        gate: Gate | None = None,
+        listener: Listener | None = None,
         observer: Observer | None = None,
         *,
         expect_role: Role | None = None,
@@ -89,7 +85,7 @@ class Link(asyncio.Protocol):
         self.id = next(_link_ids)
         self.host = ""
         self.port = 0
-        self._tls = tls = local.dial_tls if gate is None else local.listen_tls
+        self._tls = tls = local.dial_tls if listener is None else local.listen_tls
         self.own_certificate = (
             tls.fingerprint if isinstance(tls, FarmContext) else PLAIN_FINGERPRINT
         )
@@ -98,7 +94,7 @@ class Link(asyncio.Protocol):
         self.peer_identity: identity.Identity | None = None
         self._owner = owner
         self._local = local
-        self._gate = gate
+        self._listener = listener
         self._expect_role = expect_role
         self._expect_name = expect_name
         self._observer = observer
@@ -181,7 +177,7 @@ class Link(asyncio.Protocol):
         self.connection = Connection(
             self._local.role,
             self._local.name,
-            dialling=self._gate is None,
+            dialling=self._listener is None,
             now=self._loop.time(),
             farm=self._local.farm,
             certified=self._certified(),
@@ -189,18 +185,18 @@ class Link(asyncio.Protocol):
             expect_role=self._expect_role,
             expect_name=self._expect_name,
         )
-        if self._gate is None:
+        if self._listener is None:
             self._transport.pause_reading()  # until `dial` has given the link to its caller
             return
         if self.certificate_fault:
             self.connection.close(ErrorCode.WRONG_ROLE, self.certificate_fault)
-        self._gate.admit(self)
+        self._listener.admit(self)
         self.begin()
 
     def begin(self) -> None:
         """Send what the connection begins with, and report events from now on."""
         self._begun = True
-        if self._gate is None:
+        if self._listener is None:
             self._transport.resume_reading()
         self.flush()
         if self.connection.state is not LinkState.CLOSED:
@@ -217,8 +213,8 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._gate is not None:
-            self._gate.forget(self)
+        if self._listener is not None:
+            self._listener.forget(self)
         self._gone.set()
         detail = self._suspicion() if exc is None else words_of(exc)
         refused = refuses_our_certificate(exc)
@@ -263,7 +259,7 @@ class Link(asyncio.Protocol):
     def _suspicion(self) -> str:
         """Neither loop lets a server's TLS alert out when it refuses a client's certificate."""
         shows_certificate = self.own_certificate != PLAIN_FINGERPRINT
-        if self._gate is None and shows_certificate and self.connection.peer_role is None:
+        if self._listener is None and shows_certificate and self.connection.peer_role is None:
             return "the peer hung up without a word: it may not trust our certificate"
         return ""
 

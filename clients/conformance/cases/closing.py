@@ -15,11 +15,7 @@ from clients.conformance.case import (
 )
 from clients.conformance.cases.requests import asker_and_question
 from clients.conformance.peer import Peer
-from clients.conformance.reach import (
-    acquire_license,
-    open_spots,
-    reach,
-)
+from clients.conformance.reach import acquire_license, open_spots, reach
 from clients.conformance.stage import Unmet
 from tsproto import limits, messages
 from tsproto.errors import ErrorCode

@@ -21,15 +21,7 @@ from tsproto.errors import (
     VersionUnsupported,
     WrongRole,
 )
-from tsproto.messages import (
-    TABLE,
-    AnyMessage,
-    Heartbeat,
-    Kind,
-    LinkState,
-    Message,
-    Role,
-)
+from tsproto.messages import TABLE, AnyMessage, Heartbeat, Kind, LinkState, Message, Role
 from tsproto.opening import Opening
 from tsproto.requests import Requests
 

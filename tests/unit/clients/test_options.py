@@ -4,7 +4,7 @@ import click
 import pytest
 
 from clients.logon.steps import Host
-from clients.options import Duration, Hosts
+from clients.options import duration, hosts_at, text_of
 
 
 @pytest.mark.parametrize(
@@ -16,13 +16,13 @@ from clients.options import Duration, Hosts
     ],
 )
 def test_hosts_are_read(text: str, hosts: list[Host]) -> None:
-    assert Hosts(5600).convert(text, None, None) == tuple(hosts)
+    assert hosts_at(5600)(text) == tuple(hosts)
 
 
 @pytest.mark.parametrize("text", ["", "ts1,", "ts1:0", "ts1:65536", "ts1:x", "::1", "a b", "a/b"])
 def test_what_is_no_host_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not HOST or HOST:PORT"):
-        Hosts(5600).convert(text, None, None)
+        hosts_at(5600)(text)
 
 
 @pytest.mark.parametrize(
@@ -30,10 +30,20 @@ def test_what_is_no_host_is_refused(text: str) -> None:
     [("30", 30), ("30s", 30), ("15m", 900), ("12h", 43_200), ("60d", 5_184_000), ("1.5d", 129_600)],
 )
 def test_durations_are_read(text: str, seconds: float) -> None:
-    assert Duration().convert(text, None, None) == seconds
+    assert duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "d", "-1d", "1w", "1 d", "1e9d", "99999999d"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is no duration"):
-        Duration().convert(text, None, None)
+        duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [("aaaa", "longer than 3"), ("\udc80", "not text"), ("a\n", "control"), ("\x7f", "control")],
+)
+def test_text_for_the_farm_is_bounded_and_printable(text: str, fault: str) -> None:
+    assert text_of(3)("abc") == "abc"
+    with pytest.raises(click.BadParameter, match=fault):
+        text_of(3)(text)

@@ -13,8 +13,9 @@ import pytest
 from clients.client import Client
 from clients.logon.steps import Attached
 from clients.pipe import Pipe, TypedInput
-from clients.prompts import NoTerminal, Prompts
+from clients.prompts import Prompts
 from tests.unit.clients.test_terminal import ScriptedClient
+from tsproto.errors import TsfarmError
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
 
@@ -105,7 +106,7 @@ async def test_ctrl_c_ends_the_command() -> None:
 async def test_a_password_is_asked_for_on_a_terminal_only() -> None:
     pipes = Pipes()
     pipe = Pipe(Prompts(descriptor=pipes.stdin), pipes.stdin, pipes.stdout)
-    with pytest.raises(NoTerminal, match="--password-file"):
+    with pytest.raises(TsfarmError, match="--password-file"):
         await pipe.ask_password("user1", "ts1", again=False)
 
 

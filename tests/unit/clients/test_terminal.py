@@ -16,8 +16,8 @@ from clients.client import Client
 from clients.logon.steps import Attached, Finished, Outcome
 from clients.prompts import Prompts
 from clients.terminal import Terminal
-from clients.tty import NotATerminal, check_is_terminal
-from tsproto.errors import ErrorCode
+from clients.tty import check_is_terminal
+from tsproto.errors import ErrorCode, TsfarmError
 
 ENDED = Finished(Outcome.ENDED, ErrorCode.LOGGED_OFF)
 
@@ -233,7 +233,7 @@ async def test_a_terminal_that_is_closed_disconnects() -> None:
 
 async def test_an_interactive_session_needs_a_terminal() -> None:
     reader, writer = os.pipe()
-    with pytest.raises(NotATerminal, match="standard input is no terminal.*-- COMMAND"):
+    with pytest.raises(TsfarmError, match="standard input is no terminal.*-- COMMAND"):
         check_is_terminal(reader, writer)
     for descriptor in (reader, writer):
         os.close(descriptor)

@@ -34,15 +34,7 @@ from daemons.procedures import (
     verify,
 )
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    Done,
-    Joined,
-    LicenseStored,
-    Message,
-    Refused,
-    ResizeSession,
-    Role,
-)
+from tsproto.messages import Done, Joined, LicenseStored, Message, Refused, ResizeSession, Role
 
 DIRECTORY = Endpoint(Role.SESSION_DIRECTORY, "sd.lab", 5602, "sd")
 OWNER = "owner"

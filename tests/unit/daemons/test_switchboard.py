@@ -30,15 +30,7 @@ from daemons.switchboard import EFFECTS_WAITING_MAX, Switchboard
 from tests.unit.daemons.lines import MemoryLine
 from tsproto.connection import Answered, Closed, Opened, Received
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    Done,
-    Message,
-    QueryPools,
-    Refused,
-    RemoveSession,
-    Role,
-    WarpClock,
-)
+from tsproto.messages import Done, Message, QueryPools, Refused, RemoveSession, Role, WarpClock
 
 HERE = Endpoint(Role.LICENSE_SERVER, "10.0.0.1", 5600)
 POOLS = QueryPools(request_id=3)

@@ -23,10 +23,7 @@ from tests.unit.license_server.scenario import (
     validated,
 )
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    Done,
-    LicenseIssued,
-)
+from tsproto.messages import Done, LicenseIssued
 
 
 def test_a_first_visit_brings_a_temporary_token_for_90_days_and_no_pool_use() -> None:

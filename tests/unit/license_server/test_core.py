@@ -15,10 +15,7 @@ from tests.unit.license_server.scenario import (
     validated,
 )
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    Role,
-    UpdateSession,
-)
+from tsproto.messages import Role, UpdateSession
 
 
 def test_only_the_listed_terminal_servers_are_served() -> None:

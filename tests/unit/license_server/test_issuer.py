@@ -24,9 +24,7 @@ from tests.unit.license_server.scenario import (
 )
 from tsproto import certificates, identity
 from tsproto.license_token import Verifier, holder_of
-from tsproto.messages import (
-    Role,
-)
+from tsproto.messages import Role
 
 
 def test_the_token_names_device_user_product_and_issuer() -> None:

@@ -27,12 +27,7 @@ from tests.unit.license_server.scenario import (
 )
 from tsproto import limits
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    Licenses,
-    QueryLicenses,
-    QueryPools,
-    Role,
-)
+from tsproto.messages import Licenses, QueryLicenses, QueryPools, Role
 
 
 def test_a_full_token_returns_to_the_pool_when_it_expires() -> None:

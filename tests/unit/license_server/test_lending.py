@@ -31,13 +31,7 @@ from tests.unit.license_server.scenario import (
 )
 from tsproto import limits
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    AddKeyPack,
-    LendLicense,
-    LicenseIssued,
-    Refused,
-    Role,
-)
+from tsproto.messages import AddKeyPack, LendLicense, LicenseIssued, Refused, Role
 
 UNREACHABLE = Failed(ErrorCode.UNREACHABLE)
 UNANSWERED = Failed(ErrorCode.UNANSWERED)

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.license_server.scenario import (
-    START,
-    TEMPORARY,
-    Server,
-    acquire,
-    device,
-    peer,
-)
+from tests.unit.license_server.scenario import START, TEMPORARY, Server, acquire, device, peer
 from tsproto import limits
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    Role,
-)
+from tsproto.messages import Role
 
 
 def test_new_devices_of_one_terminal_server_are_limited_a_minute(

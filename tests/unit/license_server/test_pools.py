@@ -19,11 +19,7 @@ from tests.unit.license_server.scenario import (
     pack,
 )
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    Done,
-    Pools,
-    QueryPools,
-)
+from tsproto.messages import Done, Pools, QueryPools
 
 
 def test_the_same_version_is_issued_first_and_then_the_next_newer() -> None:

@@ -19,9 +19,7 @@ from tests.unit.license_server.scenario import (
     pack,
 )
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    Refused,
-)
+from tsproto.messages import Refused
 
 
 def test_a_refusal_says_which_pools_were_looked_at() -> None:

@@ -27,14 +27,7 @@ from tests.unit.license_server.scenario import (
     renew,
 )
 from tsproto.errors import ErrorCode
-from tsproto.messages import (
-    AddKeyPack,
-    LicenseIssued,
-    Message,
-    Refused,
-    RenewLicense,
-    Role,
-)
+from tsproto.messages import AddKeyPack, LicenseIssued, Message, Refused, RenewLicense, Role
 
 UNREACHABLE = Failed(ErrorCode.UNREACHABLE)
 UNANSWERED = Failed(ErrorCode.UNANSWERED)

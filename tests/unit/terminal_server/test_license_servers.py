@@ -9,16 +9,7 @@ import pytest
 from daemons import events
 from daemons.effects import Answer, Ask, Broadcast, Dial, Endpoint, Failed, Outcome, Peer
 from daemons.settings import Discovery, ServerAddress
-from tests.unit.terminal_server.scenario import (
-    FARM,
-    LS_A,
-    LS_B,
-    Scene,
-    issued,
-    names,
-    of,
-    token,
-)
+from tests.unit.terminal_server.scenario import FARM, LS_A, LS_B, Scene, issued, names, of, token
 from tsproto import discovery, limits
 from tsproto.discovery import Scope
 from tsproto.errors import ErrorCode

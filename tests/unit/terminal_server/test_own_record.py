@@ -15,16 +15,7 @@ from daemons.terminal_server.own_record import (
     SessionIds,
 )
 from daemons.terminal_server.records import ServerRecord
-from tests.unit.terminal_server.scenario import (
-    DAY,
-    NAME,
-    NOW,
-    PHONE,
-    Scene,
-    issued,
-    of,
-    token,
-)
+from tests.unit.terminal_server.scenario import DAY, NAME, NOW, PHONE, Scene, issued, of, token
 from tsproto.errors import ErrorCode
 from tsproto.messages import LicenseAccepted, LicenseKind, Refused
 

@@ -6,34 +6,12 @@ import hashlib
 
 import pytest
 
-from daemons.effects import (
-    Ask,
-    Attach,
-    LookUp,
-    ProgramStarted,
-    StartProgram,
-    Verified,
-)
-from tests.unit.terminal_server.scenario import (
-    LAPTOP,
-    PHONE,
-    Client,
-    Scene,
-    of,
-    questions,
-    told,
-)
+from daemons.effects import Ask, Attach, LookUp, ProgramStarted, StartProgram, Verified
+from tests.unit.terminal_server.scenario import LAPTOP, PHONE, Client, Scene, of, questions, told
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.identity import DeviceKey
-from tsproto.messages import (
-    Credential,
-    LogoffSession,
-    LogonAccepted,
-    LogonRefused,
-    Refused,
-    Role,
-)
+from tsproto.messages import Credential, LogoffSession, LogonAccepted, LogonRefused, Refused, Role
 
 
 def refusal(client: Client) -> tuple[ErrorCode, int]:

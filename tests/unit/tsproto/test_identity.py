@@ -195,7 +195,7 @@ def test_a_device_proves_its_id() -> None:
 
 def test_a_stored_device_key_is_the_same_device() -> None:
     device = DeviceKey.from_seed(bytes(32))
-    assert DeviceKey.from_pem(device.to_pem()).device_id == device.device_id
+    assert DeviceKey(load_key(device.to_pem())).device_id == device.device_id
 
 
 def test_a_proof_counts_for_its_key_nonce_and_server_only() -> None:

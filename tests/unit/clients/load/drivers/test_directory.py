@@ -6,14 +6,7 @@ import random
 
 import pytest
 
-from clients.load.drivers.directory import (
-    FENCED,
-    WHERE_ASKED,
-    WHERE_IT_IS,
-    Directory,
-    Host,
-    User,
-)
+from clients.load.drivers.directory import FENCED, WHERE_ASKED, WHERE_IT_IS, Directory, Host, User
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Assignment, Farm
 from clients.load.scenario import Act, Closed, Journey, Scenario

@@ -22,9 +22,10 @@ from pathlib import Path
 
 import msgspec
 
-from bench import machine, packages, readme, table
-from bench.context import BenchContext, raise_descriptor_limit
+from bench import machine, packages, table
+from bench.context import BenchContext
 from bench.results import Row
+from clients.load import capacity
 from tsproto.errors import TsfarmError
 
 BENCHES = (
@@ -52,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         names = ", ".join(BENCHES)
         print(f"no bench is called {', '.join(unknown)}: there are {names}", file=sys.stderr)
         return USAGE
-    raise_descriptor_limit()
+    capacity.this_machine()  # raises the limit of descriptors
     if missing := packages.install_missing(say):
         say(f"missing, and so not compared with: {', '.join(missing)}")
     started = time.time()
@@ -74,13 +75,11 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
     if options.readme:
-        readme.write(table.markdown(rows), report.date, report.command, report.machine)
+        table.write_readme(rows, report.date, report.command, report.machine)
     return FAILED if failed else DONE
 
 
 class Report(msgspec.Struct, frozen=True):
-    """The content of `--json`."""
-
     date: str
     command: str
     machine: dict[str, str]

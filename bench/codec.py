@@ -58,18 +58,12 @@ def _measured(context: BenchContext, message: Message) -> Found:
     packed, text = msgpack.packb(values), json.dumps(values, default=bytes.hex)
     reader = FrameReader(FRAME_BYTES)
     write_json = partial(json.dumps, default=bytes.hex)
-    return take_turns(
-        context,
-        {
-            "ours": partial(
-                _timed, partial(encode, message, 1), partial(_decode, reader, frame), loops
-            ),
-            "msgpack": partial(
-                _timed, partial(msgpack.packb, values), partial(msgpack.unpackb, packed), loops
-            ),
-            "JSON": partial(_timed, partial(write_json, values), partial(json.loads, text), loops),
-        },
-    )
+    calls: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+        "ours": (partial(encode, message, 1), partial(_decode, reader, frame)),
+        "msgpack": (partial(msgpack.packb, values), partial(msgpack.unpackb, packed)),
+        "JSON": (partial(write_json, values), partial(json.loads, text)),
+    }
+    return take_turns(context, {who: partial(_timed, *both, loops) for who, both in calls.items()})
 
 
 def _decode(reader: FrameReader, frame: bytes) -> None:

@@ -24,10 +24,9 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.context import BenchContext, cpu_seconds, resident_bytes
-from bench.peers import openssh
-from bench.peers.openssh import Sshd
-from bench.processes import descendants
+from bench.context import BenchContext
+from bench.peers.openssh import Sshd, openssh
+from bench.processes import cpu_seconds, descendants, resident_bytes
 from bench.programs import Program
 from bench.results import Aim, Row, row
 from bench.terminals import TerminalServer, terminal_servers
@@ -59,10 +58,8 @@ def run(context: BenchContext) -> Iterator[Row]:
     servers = context.size(SERVERS, 1)
     room = room_for(context.size(SESSIONS, SMOKE_SESSIONS), servers)
     context.say(f"{room.sessions:,} sessions: {room.limit}")
-    theirs = None
-    if openssh.is_there():
-        with openssh.openssh(context.folder / "openssh") as sshd:
-            theirs = _kib_of_sshd(sshd, context.size(PEER_CONNECTIONS, 3))
+    with openssh(context.folder / "openssh") as sshd:
+        theirs = _kib_of_sshd(sshd, context.size(PEER_CONNECTIONS, 3)) if sshd else None
     for tracked, sessions in ((True, room.sessions), (False, min(room.sessions, UNTRACKED))):
         keys = {"screen": tracked, "sessions_max": max(SESSIONS_PER_SERVER_MAX, sessions)}
         variants = {f"ts{number}": keys for number in range(1, servers + 1)}
@@ -148,8 +145,8 @@ async def _attach(servers: Sequence[TerminalServer], count: int) -> list[Viewer]
 
     async def attached(server: TerminalServer) -> Viewer:
         async with turns:
-            viewer = Viewer(server.seat("idle"), device)
-            await viewer.attached
+            viewer = server.viewer("idle", device)
+            await viewer.begun()
             return viewer
 
     work = (attached(servers[number % len(servers)]) for number in range(count))

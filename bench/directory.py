@@ -22,17 +22,28 @@ from typing import TypeVar
 import msgspec
 import uvloop
 
-from bench import certificates, packages
-from bench.context import BenchContext, Figures, of, resident_bytes, take_turns
-from bench.farm import farm, process_of
+from bench import packages
+from bench.context import BenchContext, Figures, of, take_turns
+from bench.farm import farm
 from bench.peers.redis import command, redis
-from bench.pipelining import Frames, Lines, Load, Pipeline, Server, connect, measure
+from bench.pipelining import (
+    Equal,
+    Frames,
+    Load,
+    Pipeline,
+    Server,
+    connect,
+    lines,
+    measure,
+    welcomed,
+)
+from bench.processes import resident_bytes
 from bench.results import Aim, Row, row
+from clients.load.target import issued
 from daemons import lab
 from tsproto import limits
 from tsproto.codec import encode
 from tsproto.messages import (
-    Hello,
     JoinFarm,
     PlaceSession,
     Role,
@@ -83,18 +94,16 @@ def _compare(context: BenchContext, rows: int, is_secured: bool) -> Iterator[Row
     plan = lab.Plan(terminal_servers=(), license_servers=(), users=(), tls=is_secured)
     links = context.size(LINKS, 2)
     with contextlib.ExitStack() as stack:
-        directory = stack.enter_context(farm(folder / "lab", plan)).daemon(plan.directory)
-        pid = process_of(folder / "lab", plan.directory)
+        made = stack.enter_context(farm(folder / "lab", plan))
+        directory = made.lab.daemon(plan.directory)
         runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
         pki = folder / "lab" / "pki"
-        server = Server(directory.host, directory.port, pid)
+        server = Server(directory.host, directory.port, made.process_of(directory.name))
         ours = runner.run(_load_ours(server, pki if is_secured else None, rows, links))
         stack.callback(lambda: runner.run(_close(ours)))
         theirs = None
         if packages.find("redis-server") is not None:
-            certificates.issue(pki, Role.TERMINAL_SERVER, "redis")
-            tls = daemon_tls(pki / "redis.crt", pki / "redis.key", pki / "authority.crt")
-            secured = (pki, tls) if is_secured else (None, None)
+            secured = (pki, _identity(pki, "redis")) if is_secured else (None, None)
             peer = stack.enter_context(redis(folder / "redis", *secured))
             theirs = runner.run(_load_redis(peer, rows, links))
             stack.callback(lambda: runner.run(_close(theirs)))
@@ -141,7 +150,7 @@ async def _load_ours(server: Server, pki: Path | None, rows: int, links: int) ->
     before = resident_bytes(server.pid)
     side = Side(server, {QUERY: [], UPDATE: []}, 0.0)
     hosts = [f"host{number:03}" for number in range(links)]
-    pipelines = [await connect(server, Frames(), _identity(pki, host)) for host in hosts]
+    pipelines = [await welcomed(server, host, _identity(pki, host)) for host in hosts]
     shares = [[_row(host, i) for i in range(n, rows, links)] for n, host in enumerate(hosts)]
     await asyncio.gather(*map(_join, pipelines, hosts, shares))
     for pipeline, owned in zip(pipelines, shares, strict=True):
@@ -156,13 +165,11 @@ async def _load_ours(server: Server, pki: Path | None, rows: int, links: int) ->
 def _identity(pki: Path | None, host: str) -> FarmContext | None:
     if pki is None:
         return None
-    certificate, key = certificates.issue(pki, Role.TERMINAL_SERVER, host)
-    return daemon_tls(certificate, key, pki / "authority.crt")
+    own = issued(pki, pki, Role.TERMINAL_SERVER, host)
+    return daemon_tls(own.certificate, own.key, pki / "authority.crt")
 
 
 async def _join(pipeline: Pipeline, host: str, rows: Sequence[SessionRow]) -> None:
-    hello = Hello(version_min=1, version_max=1, role=Role.TERMINAL_SERVER, name=host)
-    await pipeline.say(encode(hello), 1)
     join = JoinFarm(
         address="127.0.0.1", port=5600, incarnation=bytes(16), sessions_max=2 * len(rows)
     )
@@ -214,15 +221,15 @@ def _row(host: str, index: int) -> SessionRow:
 async def _load_redis(server: Server, rows: int, links: int) -> Side:
     before = resident_bytes(server.pid)
     side = Side(server, {QUERY: [], UPDATE: []}, 0.0)
-    pipelines = [await connect(server, Lines(1)) for _ in range(links)]
+    pipelines = [await connect(server, Equal(1, lines)) for _ in range(links)]
     for number, pipeline in enumerate(pipelines):
         owned = [_row(f"host{number:03}", index) for index in range(number, rows, links)]
         for batch in _batches(owned, PIPELINED * limits.SESSIONS_PER_MESSAGE):
             await pipeline.say(b"".join(_hash(row) for row in batch), len(batch))
         asked = [row for _, row in _asked(owned)]
-        got = Lines(1 + 2 * 2 * len(SessionRow.__struct_fields__))
+        got = Equal(1 + 2 * 2 * len(SessionRow.__struct_fields__), lines)
         side.loads[QUERY].append((pipeline, Load([_get(row) for row in asked], got)))
-        both = Lines(2 + 2 * 2 * len(SessionRow.__struct_fields__))
+        both = Equal(2 + 2 * 2 * len(SessionRow.__struct_fields__), lines)
         pairs = [_change(row) + _get(row) for row in asked]
         side.loads[UPDATE].append((pipeline, Load(pairs, both)))
     grown = resident_bytes(server.pid) - before

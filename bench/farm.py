@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from bench.context import children_cpu_seconds, cpu_seconds
+from bench.processes import children_cpu_seconds, cpu_seconds
+from bench.programs import tsfarm
+from clients.logon import steps
 from clients.logon.steps import Host
 from daemons import accounts, lab
 from daemons.lab import making, processes
@@ -25,17 +28,71 @@ LOOK_AGAIN_SECONDS = 0.01
 Tables = Mapping[str, Any]
 
 
+class Farm:
+    """A running farm. `hosts` are its terminal servers, in the order of the plan."""
+
+    def __init__(self, folder: Path, made: Lab) -> None:
+        self.folder = folder
+        self.lab = made
+        found = [daemon for daemon in made.daemons if daemon.role == "terminal_server"]
+        self.hosts = tuple(Host(daemon.host, daemon.port, daemon.name) for daemon in found)
+        self._authority = folder / "pki" / "authority.crt"
+        self.authority = self._authority.read_bytes() if made.tls else None
+        self._numbers = itertools.count()
+
+    def process_of(self, name: str) -> int:
+        """The process id of a running daemon."""
+        pid = lab.pid_of(self.folder, name)
+        if pid is None:
+            raise OSError(f"{name} does not run; its log is in {self.folder / name}")
+        return pid
+
+    def keeper_of(self, name: str) -> int:
+        """The process id of a terminal server's keeper, which may start after the port is bound."""
+        deadline = time.monotonic() + KEEPER_SECONDS
+        file = self.folder / name / "state" / "keeper.pid"
+        while (pid := processes.pid_in(file, "daemons.keeper")) is None:
+            if time.monotonic() >= deadline:
+                raise OSError(f"{name} has no keeper")
+            time.sleep(LOOK_AGAIN_SECONDS)
+        return pid
+
+    def cpu_seconds(self) -> float:
+        """CPU time of running daemons, keepers, and programs that keepers have waited for."""
+        running = {each.name: lab.pid_of(self.folder, each.name) for each in self.lab.daemons}
+        daemons = [pid for pid in running.values() if pid is not None]
+        keepers = [self.keeper_of(host.name) for host in self.hosts if running[host.name]]
+        return sum(map(cpu_seconds, daemons + keepers)) + sum(map(children_cpu_seconds, keepers))
+
+    def logon(self, application: str, host: Host | None = None) -> steps.Plan:
+        """A logon of a new user, by default to the first terminal server."""
+        return steps.Plan(
+            hosts=(host or self.hosts[0],),
+            user_name=f"user{next(self._numbers)}",
+            application=application,
+            password_attempts=1,
+            reconnect_seconds=0.0,
+        )
+
+    def words(self, plan: steps.Plan, store: Path) -> list[str]:
+        """The command line of `tsfarm connect`, with its device in the folder `store`."""
+        password, host = self.folder / "password", plan.hosts[0]
+        if not password.exists():
+            password.write_bytes(PASSWORD)
+            password.chmod(0o600)
+        words = [tsfarm(), "connect", f"{host.address}:{host.port}", "--user", plan.user_name]
+        words += ["--app", plan.application, "--password-file", str(password)]
+        return [*words, "--ca", str(self._authority), "--store", str(store)]
+
+
 @contextlib.contextmanager
 def farm(
-    folder: Path,
-    plan: Plan,
-    settings: Mapping[str, Tables] | None = None,
-    users: Sequence[str] = (),
-) -> Iterator[Lab]:
+    folder: Path, plan: Plan, settings: Mapping[str, Tables] | None = None, users: int = 0
+) -> Iterator[Farm]:
     """A farm that runs inside the block, with its lab in `folder`.
 
-    `settings` change the configurations of the named daemons. `users` are accounts besides the
-    plan's, with PASSWORD and a cheap password hash.
+    `settings` change the configurations of the named daemons. `users` is the number of accounts
+    for `Farm.logon`, with PASSWORD and a cheap password hash.
     """
     making.make(folder, plan)
     for name, tables in (settings or {}).items():
@@ -44,46 +101,12 @@ def farm(
     if users:
         # Sessions run as the user of the bench.
         system_user = "root" if os.geteuid() == 0 else ""
-        accounts.add_synthetic(folder / "accounts", users, PASSWORD.decode(), system_user)
+        names = [f"user{number}" for number in range(users)]
+        accounts.add_synthetic(folder / "accounts", names, PASSWORD.decode(), system_user)
     try:
-        yield lab.up(folder, plan, lambda line: None)
+        yield Farm(folder, lab.up(folder, plan, lambda line: None))
     finally:
         lab.down(folder)
-
-
-def process_of(folder: Path, name: str) -> int:
-    """The process id of a running daemon."""
-    pid = lab.pid_of(folder, name)
-    if pid is None:
-        raise OSError(f"{name} does not run; its log is in {folder / name}")
-    return pid
-
-
-def keeper_of(folder: Path, name: str) -> int:
-    """The process id of a terminal server's keeper, which may start after the port is bound."""
-    deadline = time.monotonic() + KEEPER_SECONDS
-    while True:
-        pid = processes.pid_in(folder / name / "state" / "keeper.pid", "daemons.keeper")
-        if pid is not None:
-            return pid
-        if time.monotonic() >= deadline:
-            raise OSError(f"{name} has no keeper")
-        time.sleep(LOOK_AGAIN_SECONDS)
-
-
-def hosts_of(made: Lab) -> tuple[Host, ...]:
-    """The terminal servers, in the order of the plan."""
-    found = [daemon for daemon in made.daemons if daemon.role == "terminal_server"]
-    return tuple(Host(daemon.host, daemon.port, daemon.name) for daemon in found)
-
-
-def farm_cpu_seconds(folder: Path, made: Lab) -> float:
-    """CPU time of all running daemons, their keepers, and the programs that the keepers have waited
-    for."""
-    running = {daemon.name: lab.pid_of(folder, daemon.name) for daemon in made.daemons}
-    daemons = [pid for pid in running.values() if pid is not None]
-    keepers = [keeper_of(folder, host.name) for host in hosts_of(made) if running[host.name]]
-    return sum(map(cpu_seconds, daemons + keepers)) + sum(map(children_cpu_seconds, keepers))
 
 
 # --- configuration --------------------------------------------------------------------------------

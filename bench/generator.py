@@ -16,7 +16,7 @@ from bench import packages
 from bench.context import BenchContext, Figures, of, take_turns
 from bench.programs import load
 from bench.results import Aim, Row, row
-from bench.serving import HTTP, serving, trivial
+from bench.serving import serving
 
 AIM = Aim(100_000, at_most=False, of_ratio=False)  # requests for a second of a core
 IN_FLIGHT = 64
@@ -45,7 +45,7 @@ def run(context: BenchContext) -> Iterator[Row]:
 def _ours(context: BenchContext) -> Figures:
     scenario = context.folder / "generator.toml"
     scenario.write_text(SCENARIO.format(users=IN_FLIGHT, seconds=max(context.seconds(3.0), 1.0)))
-    with trivial("license-server") as server:
+    with serving("trivial") as server:
         where = f"{server.host}:{server.port}"
         result = load(str(scenario), "--plain", "--license-server", where, "--links", "2")
     rate = result.steps[0].per_second
@@ -54,21 +54,15 @@ def _ours(context: BenchContext) -> Figures:
 
 def _wrk(wrk: str, context: BenchContext) -> Figures:
     seconds = str(round(max(context.seconds(3.0), 1.0)))
-    with serving(HTTP) as server:
-        words = [
-            wrk,
-            "-t1",
-            f"-c{IN_FLIGHT}",
-            f"-d{seconds}",
-            f"http://{server.host}:{server.port}/",
-        ]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        said = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        process.stdout.close()
-    counted = re.search(r"(\d+) requests in", said)
-    if process.returncode or counted is None:
-        raise OSError(f"wrk: status {process.returncode}: {said}")
-    return {"per_cpu": int(counted[1]) / (usage.ru_utime + usage.ru_stime)}
+    with serving("http") as server:
+        words = [wrk, "-t1", f"-c{IN_FLIGHT}", f"-d{seconds}"]
+        before = os.times()
+        done = subprocess.run(
+            [*words, f"http://{server.host}:{server.port}/"], capture_output=True, text=True
+        )
+        after = os.times()
+    counted = re.search(r"(\d+) requests in", done.stdout)
+    if done.returncode or counted is None:
+        raise OSError(f"wrk: status {done.returncode}: {done.stdout}")
+    cpu = after.children_user + after.children_system
+    return {"per_cpu": int(counted[1]) / (cpu - before.children_user - before.children_system)}

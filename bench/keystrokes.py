@@ -21,13 +21,11 @@ from functools import partial
 import uvloop
 
 from bench.context import BenchContext, Figures, Found, of, take_turns
-from bench.peers import openssh, tmux
-from bench.peers.openssh import Sshd
-from bench.peers.tmux import Tmux
-from bench.programs import Program, tsfarm
+from bench.peers.openssh import Sshd, openssh
+from bench.peers.tmux import Tmux, tmux
+from bench.programs import Program
 from bench.results import Aim, Row, row
 from bench.terminals import TerminalServer, terminal_servers
-from bench.viewer import Viewer, device_in_memory
 
 KEYS, WARM_UP_KEYS = 3000, 100
 # Neither stands in an escape sequence, so that tmux's output has them only as keys.
@@ -48,13 +46,11 @@ def run(context: BenchContext) -> Iterator[Row]:
             "library": partial(_library, ours, keys),
             "tsfarm connect": lambda: _program(_connect(ours), keys, on_terminal=True),
         }
-        if openssh.is_there():
-            sshd = stack.enter_context(openssh.openssh(context.folder / "openssh"))
+        if sshd := stack.enter_context(openssh(context.folder / "openssh")):
             words = sshd.words(COMMAND, terminal=True)
             contestants["ssh on pipes"] = lambda: _program(words, keys, on_terminal=False)
             contestants["ssh -tt"] = lambda: _program(words, keys, on_terminal=True)
-            if tmux.is_there():
-                terminals = stack.enter_context(tmux.tmux(context.folder / "tmux"))
+            if terminals := stack.enter_context(tmux(context.folder / "tmux")):
                 contestants["ssh -tt tmux attach"] = partial(_tmux, sshd, terminals, keys)
         found = take_turns(context, contestants)
     yield from _rows(found, "library", "ssh on pipes", AIM)
@@ -82,8 +78,8 @@ def _library(ours: TerminalServer, keys: int) -> Figures:
 
 
 async def _type(ours: TerminalServer, keys: int) -> list[float]:
-    viewer = Viewer(ours.seat("keys"), device_in_memory())
-    await viewer.expect(READY)
+    viewer = ours.viewer("keys")
+    await viewer.until(READY)
     seconds: list[float] = []
     is_done = asyncio.get_running_loop().create_future()
     typed_at = 0.0
@@ -109,21 +105,12 @@ async def _type(ours: TerminalServer, keys: int) -> list[float]:
 
 
 def _connect(ours: TerminalServer) -> list[str]:
-    """The command line of `tsfarm connect` with a device of its own, kept between turns."""
-    seat = ours.seat("keys")
-    password = ours.folder / "password"
-    password.write_bytes(seat.password)
-    password.chmod(0o600)
-    words = [tsfarm(), "connect"]
-    words += [f"{ours.host.address}:{ours.host.port}", "--user", seat.user, "--app", "keys"]
-    words += ["--password-file", str(password), "--ca", str(ours.authority)]
-    return [*words, "--store", str(ours.folder / "device")]
+    """`tsfarm connect` with a device of its own, kept between turns."""
+    return ours.farm.words(ours.logon("keys"), ours.farm.folder / "device")
 
 
 def _tmux(sshd: Sshd, terminals: Tmux, keys: int) -> Figures:
-    name = f"keys-{time.perf_counter_ns()}"
-    terminals.start(name, "/bin/sh", "-c", COMMAND)
-    words = sshd.words(terminals.attach(name), terminal=True)
+    words = sshd.words(terminals.session("/bin/sh", "-c", COMMAND), terminal=True)
     return _program(words, keys, on_terminal=True)
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,32 +26,23 @@ import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench import packages
-from bench.context import BenchContext, Figures, Found, cpu_seconds, of, take_turns
-from bench.farm import farm, process_of
+from bench.context import BenchContext, Figures, Found, of, take_turns
+from bench.farm import farm
 from bench.peers.postgresql import postgresql, server_pid
-from bench.pipelining import Frames, Kept, Load, Pipeline, Server, connect
-from bench.processes import descendants
+from bench.pipelining import Frames, Load, Pipeline, Server, welcomed
+from bench.processes import cpu_seconds, descendants
 from bench.results import Aim, Row, row
 from clients.labs import warp
+from clients.load.drivers.licenses import PRODUCT, acquisition, renewal, validation
 from daemons import lab
 from tsproto import limits
 from tsproto.codec import FrameReader, decode_message, encode
-from tsproto.license_token import read_claims
-from tsproto.messages import (
-    AcquireLicense,
-    Hello,
-    LicenseIssued,
-    MarkValidated,
-    Message,
-    RenewLicense,
-    Role,
-)
+from tsproto.messages import AcquireLicense, LicenseIssued, Message
 
 DEPTHS = (1, 16, 128)
 AIM = Aim(3.0, at_most=False)  # at 16 in flight
 AIM_DEPTH = 16
 DEVICES = 4000  # below the limit of one terminal server in a minute
-PRODUCT = "terminal-server"
 FIRST_REQUEST_ID = 70_000
 # Full tokens last 52 to 89 days: then those of the last six are near their end.
 WARP_DAYS = limits.FULL_DAYS_MAX - limits.RENEWAL_DAYS + 1
@@ -73,9 +63,8 @@ def run(context: BenchContext) -> Iterator[Row]:
 
 def _compare(context: BenchContext, depth: int, has_postgresql: bool) -> Iterator[Row]:
     count = context.size(DEVICES, 60)
-    farms = itertools.count()
     contestants: dict[str, Callable[[], Figures]] = {
-        "ours": lambda: _ours(context.folder / f"farm-{depth}-{next(farms)}", count, depth),
+        "ours": lambda: _ours(context.fresh(), count, depth),
         "SQLite alone": lambda: _sqlite(context.folder / f"alone-{depth}.db", count, depth),
     }
     folder = context.folder / f"postgresql-{depth}"
@@ -109,10 +98,10 @@ def _ours(folder: Path, count: int, depth: int) -> Figures:
         tls=False,
     )
     with farm(folder, plan) as made:
-        daemon = made.daemon(SERVER)
-        server = Server(daemon.host, daemon.port, process_of(folder, SERVER))
+        daemon = made.lab.daemon(SERVER)
+        server = Server(daemon.host, daemon.port, made.process_of(SERVER))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            pipeline = runner.run(_greeted(server))
+            pipeline = runner.run(welcomed(server, "ts1"))
             figures, issued = runner.run(_made_full(server, pipeline, count, depth))
             warp(folder, WARP_DAYS * limits.DAY_SECONDS)
             figures |= runner.run(_renewed(server, pipeline, issued, depth))
@@ -120,31 +109,30 @@ def _ours(folder: Path, count: int, depth: int) -> Figures:
     return figures
 
 
-async def _greeted(server: Server) -> Pipeline:
-    pipeline = await connect(server, Frames())
-    hello = Hello(version_min=1, version_max=1, role=Role.TERMINAL_SERVER, name="ts1")
-    await pipeline.say(encode(hello), 1)
-    return pipeline
-
-
 async def _made_full(
     server: Server, pipeline: Pipeline, count: int, depth: int
-) -> tuple[Figures, list[LicenseIssued]]:
-    devices = [os.urandom(32) for _ in range(count)]
-    acquired = [_acquire(device) for device in devices]
+) -> tuple[Figures, list[tuple[AcquireLicense, LicenseIssued]]]:
+    acquired = [acquisition(os.urandom(32), "laptop1") for _ in range(count)]
     _, figures = await _timed(server, pipeline, "issue", acquired, depth)
-    validated = [_validate(device) for device in devices]
+    validated = [validation(each) for each in acquired]
     await pipeline.run_through(Load(_frames(validated), Frames(), once=True), depth)
     issued, of_full = await _timed(server, pipeline, "make full", acquired, depth)
-    return figures | of_full, issued
+    return figures | of_full, list(zip(acquired, issued, strict=True))
 
 
 async def _renewed(
-    server: Server, pipeline: Pipeline, issued: Sequence[LicenseIssued], depth: int
+    server: Server,
+    pipeline: Pipeline,
+    issued: Sequence[tuple[AcquireLicense, LicenseIssued]],
+    depth: int,
 ) -> Figures:
-    last = max(license.expires_at for license in issued)
+    last = max(license.expires_at for _, license in issued)
     near_seconds = (limits.FULL_DAYS_MAX - WARP_DAYS) * limits.DAY_SECONDS
-    near = [_renew(each) for each in issued if last - each.expires_at < near_seconds]
+    near = [
+        renewal(asked, license.license_id)
+        for asked, license in issued
+        if last - license.expires_at < near_seconds
+    ]
     renewed, figures = await _timed(server, pipeline, "renew", near, depth)
     if any(license.expires_at <= last for license in renewed):
         raise OSError("the license server has not renewed every token that was near its end")
@@ -154,16 +142,20 @@ async def _renewed(
 async def _timed(
     server: Server, pipeline: Pipeline, what: str, asked: Sequence[Message], depth: int
 ) -> tuple[list[LicenseIssued], Figures]:
-    """The answers, their rate, and the server's CPU time."""
-    kept = Kept()
-    load = Load(_frames(asked), kept, once=True)
+    """The answers in the order of the requests, their rate, and the server's CPU time."""
+    kept: list[bytes] = []
+    count = Frames()
+
+    def keep(data: bytes) -> int:
+        kept.append(data)
+        return count(data)
+
+    load = Load(_frames(asked), keep, once=True)
     cpu, began = cpu_seconds(server.pid), time.perf_counter()
     await pipeline.run_through(load, depth)
     took, cpu = time.perf_counter() - began, cpu_seconds(server.pid) - cpu
-    answers = [
-        decode_message(body)
-        for _, body in FrameReader(limits.FRAME_BYTES).feed(b"".join(kept.data))
-    ]
+    frames = FrameReader(limits.FRAME_BYTES).feed(b"".join(kept))
+    answers = sorted((decode_message(body) for _, body in frames), key=lambda each: each.request_id)
     issued = [answer for answer in answers if isinstance(answer, LicenseIssued)]
     if len(issued) < len(asked):
         raise OSError(f"{what}: {len(asked) - len(issued)} of {len(asked)} were refused")
@@ -172,32 +164,6 @@ async def _timed(
 
 def _frames(messages: Sequence[Message]) -> list[bytes]:
     return [encode(message, number) for number, message in enumerate(messages, FIRST_REQUEST_ID)]
-
-
-def _acquire(device_id: bytes) -> AcquireLicense:
-    return AcquireLicense(
-        device_id=device_id,
-        device_name="laptop1",
-        user_name="user1",
-        product=PRODUCT,
-        product_version=1,
-    )
-
-
-def _validate(device_id: bytes) -> MarkValidated:
-    return MarkValidated(device_id=device_id, product=PRODUCT, product_version=1, user_name="user1")
-
-
-def _renew(license: LicenseIssued) -> RenewLicense:
-    claims = read_claims(license.token)
-    return RenewLicense(
-        license_id=license.license_id,
-        device_id=claims.device_id,
-        device_name=claims.device_name,
-        user_name="user1",
-        product=claims.product,
-        product_version=claims.product_version,
-    )
 
 
 # --- beside ---------------------------------------------------------------------------------------

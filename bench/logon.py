@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
 import pwd
+import secrets
 import statistics
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -32,18 +32,18 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.context import BenchContext, Figures, children_cpu_seconds, cpu_seconds, of, take_turns
-from bench.farm import farm, farm_cpu_seconds, hosts_of, keeper_of
-from bench.peers import openssh, tmux
-from bench.peers.openssh import Sshd
-from bench.peers.tmux import Tmux
-from bench.processes import wait_until_childless
-from bench.programs import Program, tsfarm
+from bench.context import BenchContext, Figures, of, take_turns
+from bench.farm import Farm, farm
+from bench.peers.openssh import Sshd, openssh
+from bench.peers.tmux import Tmux, tmux
+from bench.processes import children_cpu_seconds, cpu_seconds, wait_until_childless
+from bench.programs import Program
 from bench.results import Aim, Row, row
-from bench.viewer import Seat, Viewer, device_in_memory
+from bench.viewer import Viewer, device_in_memory
 from clients.device import Device
+from clients.logon import steps
 from daemons import accounts, lab
-from daemons.lab.plan import Lab, LicenseServerPlan, Plan
+from daemons.lab.plan import LicenseServerPlan, Plan
 
 IN_FLIGHT = 8
 RATE_AIM = Aim(50, at_most=False)
@@ -53,41 +53,11 @@ SERVER, LATER = "ts1", "ts2"
 COMMANDS = {"nothing": "true", "ready": "echo ready; exec cat"}
 
 
-class Farm:
-    """A running farm. Every user is new unless said otherwise."""
-
-    def __init__(self, folder: Path, made: Lab, runner: asyncio.Runner) -> None:
-        self.folder = folder
-        self.lab = made
-        self.hosts = hosts_of(made)
-        self._authority = (folder / "pki" / "authority.crt").read_bytes()
-        self._numbers = itertools.count()
-        self._runner = runner
-
-    def seat(self, application: str) -> Seat:
-        return Seat(
-            hosts=self.hosts[:1],
-            authority=self._authority,
-            user=f"user{next(self._numbers):04}",
-            application=application,
-        )
-
-    def device(self) -> Device:
-        """A new device, kept in files."""
-        return Device.open(self.folder / "devices" / str(next(self._numbers)), "bench")
-
-    def run(self, work: Awaitable[Figures]) -> Figures:
-        return self._runner.run(_awaited(work))
-
-
 def run(context: BenchContext) -> Iterator[Row]:
     with contextlib.ExitStack() as stack:
         ours = stack.enter_context(_farm(context.folder / "lab"))
-        sshd = terminals = None
-        if openssh.is_there():
-            sshd = stack.enter_context(openssh.openssh(context.folder / "openssh"))
-            if tmux.is_there():
-                terminals = stack.enter_context(tmux.tmux(context.folder / "tmux"))
+        sshd = stack.enter_context(openssh(context.folder / "openssh"))
+        terminals = stack.enter_context(tmux(context.folder / "tmux"))
         yield from _throughput(context, ours, sshd)
         yield from _first_bytes(context, ours, sshd)
         lab.start(ours.folder, LATER)
@@ -106,11 +76,14 @@ def _farm(folder: Path) -> Iterator[Farm]:
         users=("somebody",),
     )
     settings = {name: {"sessions": {"applications": applications}} for name in (SERVER, LATER)}
-    users = [f"user{number:04}" for number in range(USERS)]
-    with farm(folder, plan, settings, users) as made:
+    with farm(folder, plan, settings, USERS) as made:
         lab.stop(folder, LATER)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            yield Farm(folder, made, runner)
+        yield made
+
+
+def _device(ours: Farm) -> Device:
+    """A new device, kept in files."""
+    return Device.open(ours.folder / "devices" / secrets.token_hex(4), "bench")
 
 
 # --- throughput -----------------------------------------------------------------------------------
@@ -119,7 +92,7 @@ def _farm(folder: Path) -> Iterator[Farm]:
 def _throughput(context: BenchContext, ours: Farm, sshd: Sshd | None) -> Iterator[Row]:
     logons = context.size(300, 4)
     contestants: dict[str, Callable[[], Figures]] = {
-        "ours": lambda: ours.run(_our_logons(ours, logons))
+        "ours": lambda: uvloop.run(_our_logons(ours, logons))
     }
     if sshd is not None:
         contestants["ssh"] = partial(_their_logons, sshd, context.size(48, 2))
@@ -135,16 +108,16 @@ def _throughput(context: BenchContext, ours: Farm, sshd: Sshd | None) -> Iterato
 async def _our_logons(ours: Farm, count: int) -> Figures:
     turns = asyncio.Semaphore(IN_FLIGHT)
 
-    async def log_on(seat: Seat) -> None:
+    async def log_on(plan: steps.Plan) -> None:
         async with turns:
-            await Viewer(seat, device_in_memory()).ended_by_program()
+            await Viewer(ours, plan, device_in_memory()).ended_by_program()
 
-    seats = [ours.seat("nothing") for _ in range(count)]
-    cpu, began = farm_cpu_seconds(ours.folder, ours.lab), time.perf_counter()
-    await asyncio.gather(*map(log_on, seats))
+    plans = [ours.logon("nothing") for _ in range(count)]
+    cpu, began = ours.cpu_seconds(), time.perf_counter()
+    await asyncio.gather(*map(log_on, plans))
     took = time.perf_counter() - began
-    wait_until_childless(keeper_of(ours.folder, SERVER))
-    cpu = farm_cpu_seconds(ours.folder, ours.lab) - cpu
+    wait_until_childless(ours.keeper_of(SERVER))
+    cpu = ours.cpu_seconds() - cpu
     return {"rate": count / took, "cpu": cpu / count * 1e3}
 
 
@@ -171,7 +144,7 @@ def _cpu_of(sshd: Sshd) -> float:
 def _first_bytes(context: BenchContext, ours: Farm, sshd: Sshd | None) -> Iterator[Row]:
     count = context.size(15, 1)
     contestants: dict[str, Callable[[], Figures]] = {
-        "ours": lambda: ours.run(_median_async(count, partial(_first_logon, ours))),
+        "ours": lambda: _median(count, lambda: uvloop.run(_first_logon(ours))),
         "program": lambda: _median(count, partial(_our_program, ours)),
     }
     if sshd is not None:
@@ -187,7 +160,7 @@ def _first_bytes(context: BenchContext, ours: Farm, sshd: Sshd | None) -> Iterat
 
 
 async def _first_logon(ours: Farm) -> float:
-    viewer = Viewer(ours.seat("ready"), ours.device())
+    viewer = Viewer(ours, ours.logon("ready"), _device(ours))
     seconds = await viewer.first_byte_seconds()
     await viewer.log_off()
     return seconds
@@ -195,20 +168,7 @@ async def _first_logon(ours: Farm) -> float:
 
 def _our_program(ours: Farm) -> float:
     """A device with a license and a user without a session, like ssh's key and user."""
-    password = ours.folder / "password"
-    if not password.exists():
-        password.write_bytes(ours.seat("").password)
-        password.chmod(0o600)
-    host = ours.hosts[0]
-    words = [
-        tsfarm(),
-        "connect",
-        f"{host.address}:{host.port}",
-    ]
-    words += ["--user", ours.seat("").user, "--app", "ready", "--password-file", str(password)]
-    words += ["--ca", str(ours.folder / "pki" / "authority.crt")]
-    words += ["--store", str(ours.folder / "devices" / "program")]
-    return _program(words)
+    return _program(ours.words(ours.logon("ready"), ours.folder / "devices" / "program"))
 
 
 def _program(words: list[str]) -> float:
@@ -225,12 +185,12 @@ def _coming_back(
 ) -> Iterator[Row]:
     count = context.size(15, 1)
     contestants: dict[str, Callable[[], Figures]] = {
-        "direct": lambda: ours.run(_median_of_returns(ours, count, redirected=False)),
-        "redirected": lambda: ours.run(_median_of_returns(ours, count, redirected=True)),
+        "direct": lambda: uvloop.run(_median_of_returns(ours, count, redirected=False)),
+        "redirected": lambda: uvloop.run(_median_of_returns(ours, count, redirected=True)),
     }
     if sshd is not None and terminals is not None:
-        terminals.start("ready", "sh", "-c", COMMANDS["ready"])
-        words = sshd.words(terminals.attach("ready"), terminal=True)
+        attach = terminals.session("sh", "-c", COMMANDS["ready"])
+        words = sshd.words(attach, terminal=True)
         contestants["tmux"] = lambda: _median(count, partial(_program, words))
     found = take_turns(context, contestants)
     theirs, note = of(found, "tmux", "ms"), "ssh with the start of its program"
@@ -241,16 +201,15 @@ def _coming_back(
 
 async def _median_of_returns(ours: Farm, count: int, *, redirected: bool) -> Figures:
     """A session that is left and reconnected to, at its host or through the other one."""
-    seat, device = ours.seat("ready"), ours.device()
-    viewer = Viewer(seat, device)
+    plan, device = ours.logon("ready"), _device(ours)
+    viewer = Viewer(ours, plan, device)
     await viewer.first_byte_seconds()
-    its_host = (await viewer.attached).host
-    ways = [host for host in ours.hosts if (host.name != its_host) is redirected]
-    seat = msgspec.structs.replace(seat, hosts=tuple(ways))
+    ways = [host for host in ours.hosts if (host.name != viewer.shown.host) is redirected]
+    plan = msgspec.structs.replace(plan, hosts=tuple(ways))
     seconds = []
     for _ in range(count + 1):
         await viewer.disconnect()
-        viewer = Viewer(seat, device)
+        viewer = Viewer(ours, plan, device)
         seconds.append(await viewer.first_byte_seconds())
     await viewer.log_off()
     return {"ms": 1e3 * statistics.median(seconds[1:])}  # the first return gets a full license
@@ -275,13 +234,5 @@ def _passwords(context: BenchContext, ours: Farm) -> Iterator[Row]:
 # --- figures --------------------------------------------------------------------------------------
 
 
-async def _awaited(work: Awaitable[Figures]) -> Figures:
-    return await work
-
-
 def _median(count: int, take: Callable[[], float]) -> Figures:
     return {"ms": 1e3 * statistics.median(take() for _ in range(count))}
-
-
-async def _median_async(count: int, take: Callable[[], Awaitable[float]]) -> Figures:
-    return {"ms": 1e3 * statistics.median([await take() for _ in range(count)])}

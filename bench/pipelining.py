@@ -11,23 +11,22 @@ import asyncio
 import itertools
 import ssl
 import time
-from collections.abc import Iterator, Sequence
-from typing import Protocol, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias, cast
 
 import msgspec
 
-from bench.context import Figures, cpu_seconds
-from tsproto.codec import HEADER
+from bench.context import Figures
+from bench.processes import cpu_seconds
+from tsproto.codec import HEADER, encode
+from tsproto.messages import Hello, Role
 
 SETTLE_SECONDS = 0.2
 PATIENCE_SECONDS = 60.0
 HEARTBEAT_BYTES = 3
 
-
-class Answers(Protocol):
-    """Counts the answers that these bytes complete; one object for each connection."""
-
-    def __call__(self, data: bytes) -> int: ...
+# Counts the answers that these bytes complete; one for each connection.
+Answers: TypeAlias = Callable[[bytes], int]
 
 
 class Frames:
@@ -49,40 +48,21 @@ class Frames:
         return count
 
 
-class Kept(Frames):
-    """Counts frames, and keeps the bytes for later decoding."""
+class Equal:
+    """Counts answers of equal size, in the unit of `size_of`: bytes, or lines as from Redis."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.data: list[bytes] = []
-
-    def __call__(self, data: bytes) -> int:
-        self.data.append(data)
-        return super().__call__(data)
-
-
-class Lines:
-    """Counts answers of a fixed number of lines, as from Redis."""
-
-    def __init__(self, lines: int) -> None:
-        self._lines = lines
+    def __init__(self, size: int, size_of: Callable[[bytes], int]) -> None:
+        self._size = size
+        self._size_of = size_of
         self._rest = 0
 
     def __call__(self, data: bytes) -> int:
-        count, self._rest = divmod(self._rest + data.count(b"\n"), self._lines)
+        count, self._rest = divmod(self._rest + self._size_of(data), self._size)
         return count
 
 
-class Octets:
-    """Counts answers of a fixed length."""
-
-    def __init__(self, length: int) -> None:
-        self._length = length
-        self._rest = 0
-
-    def __call__(self, data: bytes) -> int:
-        count, self._rest = divmod(self._rest + len(data), self._length)
-        return count
+def lines(data: bytes) -> int:
+    return data.count(b"\n")
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -94,8 +74,6 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Pipeline(asyncio.Protocol):
-    """One connection."""
-
     def __init__(self, answers: Answers) -> None:
         self.answered = 0
         self._answers = answers
@@ -188,6 +166,14 @@ async def connect(server: Server, answers: Answers, tls: ssl.SSLContext | None =
     return pipeline
 
 
+async def welcomed(server: Server, name: str, tls: ssl.SSLContext | None = None) -> Pipeline:
+    """A connection to a daemon of ours, as the terminal server `name`."""
+    pipeline = await connect(server, Frames(), tls)
+    hello = Hello(version_min=1, version_max=1, role=Role.TERMINAL_SERVER, name=name)
+    await pipeline.say(encode(hello), 1)
+    return pipeline
+
+
 async def measure(
     server: Server,
     loads: Sequence[tuple[Pipeline, Load]],
@@ -197,19 +183,18 @@ async def measure(
 ) -> Figures:
     """The server's operations a second, and CPU for each (µs), within `seconds`. A request with one
     answer may stand for `parts` operations."""
-    pipelines = [pipeline for pipeline, _ in loads]
+
+    def answered() -> int:
+        return sum(pipeline.answered for pipeline, _ in loads)
+
     for pipeline, load in loads:
         pipeline.start(load, depth)
     await asyncio.sleep(min(SETTLE_SECONDS, seconds))
-    before, cpu, began = _answered(pipelines), cpu_seconds(server.pid), time.perf_counter()
+    before, cpu, began = answered(), cpu_seconds(server.pid), time.perf_counter()
     await asyncio.sleep(seconds)
     took = time.perf_counter() - began
-    cpu, count = cpu_seconds(server.pid) - cpu, (_answered(pipelines) - before) * parts
-    await asyncio.gather(*(pipeline.stop() for pipeline in pipelines))
+    cpu, count = cpu_seconds(server.pid) - cpu, (answered() - before) * parts
+    await asyncio.gather(*(pipeline.stop() for pipeline, _ in loads))
     if not count:
         raise ConnectionError(f"{server.host}:{server.port} answered nothing in {seconds:g} s")
     return {"rate": count / took, "cpu": cpu / count * 1e6}
-
-
-def _answered(pipelines: Sequence[Pipeline]) -> int:
-    return sum(pipeline.answered for pipeline in pipelines)

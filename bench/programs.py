@@ -11,7 +11,6 @@ import time
 import tty
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 import msgspec
 
@@ -45,41 +44,33 @@ class Program:
     ) -> None:
         self._words = words
         self._last = b""
-        environment = {**os.environ, "TERM": "xterm-256color"}
         self.started_at = time.perf_counter()
         if on_terminal:
             self._input, slave = os.openpty()
             termios.tcsetwinsize(slave, (24, 80))
             if raw:
                 tty.setraw(slave)
-            self._process = subprocess.Popen(
-                words, stdin=slave, stdout=slave, stderr=slave, env=environment
-            )
+            self._process = self._started(slave, slave, slave)
             os.close(slave)
             self._output = self._input
         else:
-            self._process = subprocess.Popen(
-                words,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=environment,
-            )
+            self._process = self._started(subprocess.PIPE, subprocess.PIPE, subprocess.DEVNULL)
             assert self._process.stdin is not None and self._process.stdout is not None
             self._input = self._process.stdin.fileno()
             self._output = self._process.stdout.fileno()
         self._readable = select.poll()
         self._readable.register(self._output, select.POLLIN)
 
+    def _started(self, stdin: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "TERM": "xterm-256color"}
+        return subprocess.Popen(
+            self._words, stdin=stdin, stdout=stdout, stderr=stderr, env=environment
+        )
+
     def __enter__(self) -> Program:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)

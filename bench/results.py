@@ -27,8 +27,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 class Aim(msgspec.Struct, frozen=True):
-    """The bound of the figure, or with `of_ratio` of its ratio to the peer's; with `least` the
-    figure should lie between the two."""
+    """Bounds the figure, or with `of_ratio` its ratio to the peer's; `least` is the lower bound."""
 
     bound: float
     at_most: bool = True

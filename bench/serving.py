@@ -1,7 +1,8 @@
-"""Small servers for benches, each a process: `python -m bench.serving KIND …`.
+"""Small servers for benches, each a process: `python -m bench.serving KIND [PKI]`.
 
-Ours answers every PlaceSession with a constant, through the whole connection layer; the bare one is
-a uvloop protocol that sends bytes back; the one for wrk serves one page.
+`ours` answers every PlaceSession with a constant, through the whole connection layer; `bare` is a
+uvloop protocol that sends bytes back; `http` serves wrk one page; `trivial` is the load generator's
+license server.
 """
 
 from __future__ import annotations
@@ -11,44 +12,33 @@ import contextlib
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
 import uvloop
 
 from bench.pipelining import Server
+from bench.trivial import Trivial
 from tsproto.connection import Event, Received
 from tsproto.messages import PlaceSession, Role, SessionPlaced
 from tsproto.transport import Link, Listener, LocalIdentity, bind, server_tls
 
-HTTP = "http"
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-def serving(
-    kind: str, *words: str, tls: ssl.SSLContext | None = None
-) -> contextlib.AbstractContextManager[Server]:
-    """Runs `bench.serving KIND` in a process of its own."""
-    return _running("bench.serving", kind, *words, tls=tls)
-
-
-def trivial(peer: str) -> contextlib.AbstractContextManager[Server]:
-    """Runs `bench.trivial`, the load generator's server."""
-    return _running("bench.trivial", peer, "0")
+HOST = "127.0.0.1"
 
 
 @contextlib.contextmanager
-def _running(module: str, *words: str, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+def serving(kind: str, *words: str, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     """The server runs inside the block, on a free loopback port, which it prints."""
-    command = [sys.executable, "-m", module, *words]
+    command = [sys.executable, "-m", "bench.serving", kind, *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             said = process.stdout.readline()
             if not said:
                 raise OSError(f"{' '.join(command)} ended with status {process.wait()}")
-            yield Server("127.0.0.1", int(said), process.pid, tls)
+            yield Server(HOST, int(said), process.pid, tls)
         finally:
             process.terminate()
 
@@ -59,30 +49,29 @@ class Placer:
     def on_events(self, link: Link, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, Received) and isinstance(event.message, PlaceSession):
-                placed = SessionPlaced(
-                    placement=1, host="ts1", address="127.0.0.1", port=1, session_id=1
-                )
+                placed = SessionPlaced(placement=1, host="ts1", address=HOST, port=1, session_id=1)
                 link.send(placed, event.message.request_id)
 
     def on_writable(self, link: Link) -> None: ...
 
 
-class Page(asyncio.Protocol):
-    """One answer for each request; requests have no body."""
+class Replying(asyncio.Protocol):
+    def __init__(self, reply: Callable[[bytes], bytes]) -> None:
+        self._reply = reply
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        self._transport.write(PAGE * data.count(b"\r\n\r\n"))
+        self._transport.write(self._reply(data))
 
 
-class Echo(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._transport.write(data)
+# Requests of HTTP have no body.
+PROTOCOLS: dict[str, Callable[[], asyncio.Protocol]] = {
+    "bare": lambda: Replying(lambda data: data),
+    "http": lambda: Replying(lambda data: PAGE * data.count(b"\r\n\r\n")),
+    "trivial": lambda: Trivial(Role.LICENSE_SERVER),
+}
 
 
 async def serve(kind: str, pki: Path | None) -> None:
@@ -90,12 +79,11 @@ async def serve(kind: str, pki: Path | None) -> None:
     tls = server_tls(pki / "sd.crt", pki / "sd.key", pki / "authority.crt") if pki else None
     if kind == "ours":
         local = LocalIdentity(role=Role.SESSION_DIRECTORY, name="sd", farm="bench", listen_tls=tls)
-        listener = Listener(bind("127.0.0.1", 0, local), Placer(), local)
+        listener = Listener(bind(HOST, 0, local), Placer(), local)
         port = listener.port
     else:
         loop = asyncio.get_running_loop()
-        protocol = Page if kind == HTTP else Echo
-        server = await loop.create_server(protocol, "127.0.0.1", 0, ssl=tls)
+        server = await loop.create_server(PROTOCOLS[kind], HOST, 0, ssl=tls)
         port = server.sockets[0].getsockname()[1]
     print(port, flush=True)
     await asyncio.get_running_loop().create_future()

@@ -23,15 +23,13 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.context import BenchContext, Figures, Found, cpu_seconds, of, take_turns
-from bench.peers import openssh, tmux
-from bench.peers.openssh import Sshd
-from bench.peers.tmux import Tmux
-from bench.processes import descendants, name_of
+from bench.context import BenchContext, Figures, Found, of, take_turns
+from bench.peers.openssh import Sshd, openssh
+from bench.peers.tmux import Tmux, tmux
+from bench.processes import cpu_seconds, descendants, name_of
 from bench.programs import Program
 from bench.results import Aim, Row, row
 from bench.terminals import TerminalServer, terminal_servers
-from bench.viewer import Viewer, device_in_memory
 
 BYTES, SMOKE_BYTES = 200_000_000, 1_000_000
 LINE_BYTES = 80
@@ -82,12 +80,10 @@ def run(context: BenchContext) -> Iterator[Row]:
         contestants[ON] = partial(_ours, servers["tracking"], text)
         contestants[OFF] = partial(_ours, servers["not-tracking"], text)
         contestants[BARE] = partial(_bare, text)
-        if openssh.is_there():
-            sshd = stack.enter_context(openssh.openssh(context.folder / "openssh"))
+        if sshd := stack.enter_context(openssh(context.folder / "openssh")):
             contestants["ssh -tt"] = partial(_ssh, sshd, text, ())
             contestants[f"ssh -tt -c {AS_OURS}"] = partial(_ssh, sshd, text, ("-c", AS_OURS))
-            if tmux.is_there():
-                terminals = stack.enter_context(tmux.tmux(context.folder / "tmux"))
+            if terminals := stack.enter_context(tmux(context.folder / "tmux")):
                 contestants["ssh -tt tmux attach"] = partial(_tmux, sshd, terminals, text)
         found = take_turns(context, contestants)
     for ours in (ON, OFF):
@@ -126,9 +122,9 @@ def _ours(server: TerminalServer, text: Text) -> Figures:
 
 
 async def _our_session(server: TerminalServer, text: Text) -> Figures:
-    viewer = Viewer(server.seat("print"), device_in_memory())
-    await viewer.expect(READY)
-    over = viewer.expect(OVER)
+    viewer = server.viewer("print")
+    await viewer.until(READY)
+    over = viewer.until(OVER)
     cpu, began = cpu_seconds(server.pid), time.perf_counter()
     viewer.send(b"\n")
     count = await over
@@ -158,9 +154,8 @@ def _ssh(sshd: Sshd, text: Text, options: Sequence[str]) -> Figures:
 
 
 def _tmux(sshd: Sshd, terminals: Tmux, text: Text) -> Figures:
-    name = f"print-{time.perf_counter_ns()}"
-    terminals.start(name, "/bin/sh", "-c", text.command)
-    with Program(sshd.words(terminals.attach(name), terminal=True)) as program:
+    attach = terminals.session("/bin/sh", "-c", text.command)
+    with Program(sshd.words(attach, terminal=True)) as program:
         program.read_until(READY.rstrip())
         pids = [*sshd.connections(), *_clients(sshd), terminals.pid]
         return _printed(program, text, pids, OVER.rstrip())[1]

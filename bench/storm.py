@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from bench.context import BenchContext, Figures, Found, take_turns
-from bench.farm import farm, farm_cpu_seconds
+from bench.farm import farm
 from bench.programs import load
 from bench.results import Aim, Row, row
 from daemons import lab
@@ -64,14 +64,14 @@ def _rows(found: Found, cases: Sequence[str]) -> Iterator[Row]:
 
 def _storm(context: BenchContext, users: int) -> Figures:
     rate = context.size(RATE, 6)
-    folder = _fresh(context.folder, users)
+    folder = context.fresh()  # an earlier farm knows the devices
     lab_of_farm = ("--lab", str(folder))
     with farm(folder, lab.Plan(users=(), load_users=users + WARM_UP_USERS)) as made:
         # A daemon's first session costs extra.
         load(_scenario(context.folder, context.size(WARM_UP_USERS, 3), rate), *lab_of_farm)
-        before = farm_cpu_seconds(folder, made)
+        before = made.cpu_seconds()
         result = load(_scenario(context.folder, users, rate), *lab_of_farm)
-        cpu = farm_cpu_seconds(folder, made) - before
+        cpu = made.cpu_seconds() - before
     step = next(each for each in result.steps if each.step == "first-visit")
     if step.count < users * 0.99:
         raise OSError(f"only {step.count} of {users} users have logged on: {step.errors}")
@@ -82,9 +82,3 @@ def _scenario(folder: Path, users: int, rate: int) -> str:
     file = folder / f"storm-{users}.toml"
     file.write_text(SCENARIO.format(seconds=users / rate, rate=rate))
     return str(file)
-
-
-def _fresh(parent: Path, users: int) -> Path:
-    """A folder for a new farm: an earlier farm knows the devices."""
-    count = sum(1 for _ in parent.glob(f"farm-{users}-*"))
-    return parent / f"farm-{users}-{count}"

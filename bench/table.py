@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from bench.results import Row, Spread
 
 COLUMNS = ("bench", "case", "figure", "ours", "beside", "ratio", "aim", "met")
+
+README = Path(__file__).with_name("README.md")
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
 
 def text(rows: Sequence[Row]) -> str:
@@ -22,6 +26,15 @@ def text(rows: Sequence[Row]) -> str:
 def markdown(rows: Sequence[Row]) -> str:
     lines = [COLUMNS, tuple("---" for _ in COLUMNS), *_shown(rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def write_readme(rows: Sequence[Row], date: str, command: str, machine: Mapping[str, str]) -> None:
+    """Write the table into bench/README.md, between its two marks."""
+    before, _, rest = README.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    described = "; ".join(f"{name} {value}" for name, value in machine.items())
+    measured = f"Measured {date} with `{command}` on: {described}."
+    README.write_text(f"{before}{BEGIN}\n{measured}\n\n{markdown(rows)}\n{END}{after}")
 
 
 def _shown(rows: Sequence[Row]) -> list[tuple[str, ...]]:

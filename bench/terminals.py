@@ -6,38 +6,34 @@ There is a license server and no directory, which has no part in an open session
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from bench.farm import farm, hosts_of, keeper_of, process_of
-from bench.viewer import Seat
-from clients.logon.steps import Host
-from daemons.lab.plan import LicenseServerPlan, Plan
+from bench.farm import Farm, farm
+from bench.viewer import Viewer, device_in_memory
+from clients.licenses import LicensedDevice
+from clients.logon.steps import Host, Plan
+from daemons import lab
 
-LICENSES = (LicenseServerPlan("license", tokens=100),)
+LICENSES = (lab.LicenseServerPlan("license", tokens=100),)
 
 
 class TerminalServer(msgspec.Struct, frozen=True):
     """`pid` is the process that moves the bytes, `keeper` the one that holds the sessions."""
 
+    farm: Farm
     host: Host
     pid: int
     keeper: int
-    folder: Path
-    authority: Path
-    numbers: Iterator[int]
 
-    def seat(self, application: str) -> Seat:
-        """A logon of a user without a session."""
-        return Seat(
-            hosts=(self.host,),
-            authority=self.authority.read_bytes(),
-            user=f"user{next(self.numbers)}",
-            application=application,
-        )
+    def logon(self, application: str) -> Plan:
+        return self.farm.logon(application, self.host)
+
+    def viewer(self, application: str, device: LicensedDevice | None = None) -> Viewer:
+        """A viewer of a new user's session, by default on a new device."""
+        return Viewer(self.farm, self.logon(application), device or device_in_memory())
 
 
 @contextlib.contextmanager
@@ -50,22 +46,15 @@ def terminal_servers(
     """A server for each of `variants`: names, and further keys of their `sessions`. They run inside
     the block and have accounts for `users_max` users."""
     commands = {name: {"command": list(words)} for name, words in applications.items()}
-    plan = Plan(terminal_servers=tuple(variants), license_servers=LICENSES, users=())
+    plan = lab.Plan(terminal_servers=tuple(variants), license_servers=LICENSES, users=())
     settings = {
         name: {"directory": None, "sessions": {"applications": commands, **keys}}
         for name, keys in variants.items()
     }
-    users = [f"user{number}" for number in range(users_max)]
-    with farm(folder, plan, settings, users) as made:
-        authority, numbers = folder / "pki" / "authority.crt", itertools.count()
+    with farm(folder, plan, settings, users_max) as made:
         yield {
             host.name: TerminalServer(
-                host,
-                process_of(folder, host.name),
-                keeper_of(folder, host.name),
-                folder,
-                authority,
-                numbers,
+                made, host, made.process_of(host.name), made.keeper_of(host.name)
             )
-            for host in hosts_of(made)
+            for host in made.hosts
         }

@@ -1,21 +1,18 @@
 """A server that does next to nothing, so that the load generator limits a run.
 
 It welcomes plain links on loopback as a license server or a session directory. It reads a request's
-number and id, and answers with prepared bytes around that id, without decoding or checking.
-
-    python -m bench.trivial license-server 5701
+number and id, and answers with a prepared message, without decoding or checking the rest.
 """
 
 from __future__ import annotations
 
 import asyncio
-import struct
-import sys
 from typing import cast
 
-import uvloop
+import msgspec
 
-from tsproto.codec import HEADER, decode_message, encode
+from tsproto.codec import FrameReader, decode_message, encode
+from tsproto.limits import FRAME_BYTES
 from tsproto.messages import (
     AcquireLicense,
     Done,
@@ -38,33 +35,18 @@ from tsproto.messages import (
     Welcome,
 )
 
-HOST = "127.0.0.1"
-ROLES = {"license-server": Role.LICENSE_SERVER, "session-directory": Role.SESSION_DIRECTORY}
-# Offset of a request id of four bytes in an answer: after the frame's header and three bytes, for
-# the array, the message number and the id's type.
-ID_AT = HEADER.size + 3
-WIDE_ID = 0x01000000
-BODY_LENGTH = struct.Struct(">I")
-# MessagePack's first byte of a request id, and the width of the number behind it.
-ID_WIDTHS = {0xCC: 1, 0xCD: 2, 0xCE: 4}
+
+class Head(msgspec.Struct, array_like=True, gc=False):
+    """The beginning of a message."""
+
+    number: int
+    request_id: int
 
 
-class Canned:
-    """A prepared answer, without its request id."""
-
-    def __init__(self, answer: Message) -> None:
-        frame = encode(answer, WIDE_ID)
-        assert frame[ID_AT : ID_AT + 4] == WIDE_ID.to_bytes(4, "big")
-        self.head, self.tail = frame[:ID_AT], frame[ID_AT + 4 :]
+_head = msgspec.msgpack.Decoder(Head).decode
 
 
-def number_of(message: type[Message]) -> int:
-    number = message.__struct_config__.tag
-    assert isinstance(number, int) and number < 128
-    return number
-
-
-def answers_to(peer: str) -> dict[int, Canned]:
+def answers_to(peer: str) -> dict[object, Message]:
     """The answers to a peer of this name, by the number of the request."""
     issued = LicenseIssued(
         license_id=bytes(16),
@@ -84,7 +66,7 @@ def answers_to(peer: str) -> dict[int, Canned]:
         QueryPools: Pools(pools=[]),
         QuerySessions: Sessions(sessions=[]),
     }
-    return {number_of(request): Canned(answer) for request, answer in answers.items()}
+    return {request.__struct_config__.tag: answer for request, answer in answers.items()}
 
 
 class Trivial(asyncio.Protocol):
@@ -94,58 +76,20 @@ class Trivial(asyncio.Protocol):
 
     def __init__(self, role: Role) -> None:
         self._role = role
-        self._answers: dict[int, Canned] = {}
-        self._pending = b""
+        self._answers: dict[object, Message] = {}
+        self._frames = FrameReader(FRAME_BYTES)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        data = self._pending + data
-        end, said = len(data), []
-        at = 0
-        while end - at >= HEADER.size:
-            body_at = at + HEADER.size
-            next_at = body_at + BODY_LENGTH.unpack_from(data, at + 1)[0]
-            if next_at > end:
-                break
-            said.append(self._answer(data, body_at, next_at))
-            at = next_at
-        self._pending = data[at:]
+        said = []
+        for _, body in self._frames.feed(data):
+            head = _head(body)
+            if (answer := self._answers.get(head.number)) is not None:
+                said.append(encode(answer, head.request_id))
+            elif isinstance(message := decode_message(body), Hello):
+                self._answers = answers_to(message.name)
+                version = message.version_max
+                said.append(encode(Welcome(version=version, role=self._role, name="trivial")))
         self._transport.write(b"".join(said))
-
-    def _answer(self, data: bytes, body_at: int, next_at: int) -> bytes:
-        canned = self._answers.get(data[body_at + 1])
-        if canned is None:
-            return self._greet(decode_message(data[body_at:next_at]))
-        first = data[body_at + 2]
-        width = ID_WIDTHS.get(first)
-        if width is None:
-            request_id = first.to_bytes(4, "big")
-        else:
-            request_id = data[body_at + 3 : body_at + 3 + width].rjust(4, b"\0")
-        return canned.head + request_id + canned.tail
-
-    def _greet(self, message: Message) -> bytes:
-        """Answers a Hello; notifications are ignored."""
-        if not isinstance(message, Hello):
-            return b""
-        self._answers = answers_to(message.name)
-        return encode(Welcome(version=message.version_max, role=self._role, name="trivial"))
-
-
-async def serve(role: Role, port: int) -> None:
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Trivial(role), HOST, port)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-
-
-def main() -> None:
-    role, port = ROLES[sys.argv[1]], int(sys.argv[2])
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(role, port))
-
-
-if __name__ == "__main__":
-    main()

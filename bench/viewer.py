@@ -7,33 +7,16 @@ import secrets
 import time
 from collections.abc import Callable
 
-import msgspec
-
-from bench.farm import PASSWORD
-from clients.client import Client
+from bench.farm import PASSWORD, Farm
 from clients.licenses import LicensedDevice
+from clients.load.visitors.client_session import ClientSession
 from clients.load.visitors.devices import LicensesInMemory
-from clients.logon import steps
-from clients.logon.steps import Finished, Host, Plan
+from clients.logon.steps import Plan
 from clients.trust import FarmDialler
-from tsproto.errors import TsfarmError
+from tsproto.errors import ErrorCode
 from tsproto.identity import DeviceKey
 
 PATIENCE_SECONDS = 60.0
-
-
-class ViewingFailed(TsfarmError):
-    """The client ended before the awaited event."""
-
-
-class Seat(msgspec.Struct, frozen=True, kw_only=True):
-    """A logon: user, hosts and application. `authority` is the farm's, PEM."""
-
-    hosts: tuple[Host, ...]
-    authority: bytes
-    user: str
-    application: str
-    password: bytes = PASSWORD
 
 
 def device_in_memory(name: str = "bench") -> LicensedDevice:
@@ -58,38 +41,21 @@ class Mark:
             self.came.set_result(self._count)
 
 
-class Viewer:
-    """Dials when made. `take` gets the session's output in pieces.
+class Viewer(ClientSession):
+    """Dials when made. `take` gets the session's output in pieces."""
 
-    `attached` and `shown_at` (the first byte's `time.perf_counter()`) can be awaited; they fail
-    when the client ends first.
-    """
-
-    def __init__(
-        self, seat: Seat, device: LicensedDevice, take: Callable[[bytes], None] = lambda data: None
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        self.take = take
-        self.attached: asyncio.Future[steps.Attached] = loop.create_future()
-        self.shown_at: asyncio.Future[float] = loop.create_future()
-        self._password = seat.password
-        plan = Plan(
-            hosts=seat.hosts,
-            user_name=seat.user,
-            application=seat.application,
-            password_attempts=1,
-            reconnect_seconds=0.0,
-        )
-        dialler = FarmDialler(device.name, seat.authority)
+    def __init__(self, farm: Farm, plan: Plan, device: LicensedDevice) -> None:
+        self.take: Callable[[bytes], None] = lambda data: None
+        self._shown_at: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        dialler = FarmDialler(device.name, farm.authority)
+        rng = secrets.SystemRandom()
         self.dialled_at = time.perf_counter()
-        self._client = Client(plan, device, dialler, self, secrets.SystemRandom())
-        self._running = loop.create_task(self._client.run())
-        self._running.add_done_callback(self._on_end)
+        super().__init__(plan, PASSWORD, device, dialler, rng, PATIENCE_SECONDS)
 
     def send(self, data: bytes) -> None:
         self._client.send(data)
 
-    def expect(self, mark: bytes) -> asyncio.Future[int]:
+    def until(self, mark: bytes) -> asyncio.Future[int]:
         """Awaits the mark; its result is the number of bytes from now on, the mark included."""
         awaited = Mark(mark)
         self.take = awaited.take
@@ -97,65 +63,16 @@ class Viewer:
 
     async def first_byte_seconds(self) -> float:
         """From the dial to the first byte that the session shows."""
+        await self.begun()
         async with asyncio.timeout(PATIENCE_SECONDS):
-            return await self.shown_at - self.dialled_at
-
-    async def ended(self) -> Finished:
-        """Wait for the end of session or client."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await self._running
+            return await self._shown_at - self.dialled_at
 
     async def ended_by_program(self) -> None:
-        """As `ended`; raises ViewingFailed for any other end."""
-        finished = await self.ended()
-        if finished.outcome is not steps.Outcome.ENDED:
-            raise ViewingFailed(_words_of(finished))
-
-    async def disconnect(self) -> None:
-        """Leave the session running."""
-        self._client.disconnect()
-        await self.ended()
-
-    async def log_off(self) -> None:
-        self._client.log_off()
-        await self.ended()
-
-    # --- for the client ---------------------------------------------------------------------------
-
-    async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
-        return self._password
-
-    def say(self, text: str) -> None:
-        """Messages to a person are dropped."""
-
-    def on_attached(self, attached: steps.Attached) -> None:
-        if not self.attached.done():
-            self.attached.set_result(attached)
-
-    def on_detached(self) -> None:
-        """Lost sessions are not looked for."""
+        """Wait for the end of the session's program; raises StepFailed for any other end."""
+        await self._ended(ErrorCode.LOGGED_OFF, PATIENCE_SECONDS)
 
     def on_output(self, data: bytes) -> bool:
-        if not self.shown_at.done():
-            self.shown_at.set_result(time.perf_counter())
+        if not self._shown_at.done():
+            self._shown_at.set_result(time.perf_counter())
         self.take(data)
         return True
-
-    def on_input_wanted(self) -> None:
-        """Input is short."""
-
-    def _on_end(self, running: asyncio.Task[Finished]) -> None:
-        if running.cancelled():
-            why = "cancelled"
-        elif error := running.exception():
-            why = str(error)
-        else:
-            why = _words_of(running.result())
-        for awaited in (self.attached, self.shown_at):
-            if not awaited.done():
-                awaited.set_exception(ViewingFailed(why))
-                awaited.exception()  # read, so that asyncio does not log it
-
-
-def _words_of(finished: Finished) -> str:
-    return f"{finished.code.name}: {finished.detail or finished.code.meaning}"

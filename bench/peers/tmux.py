@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
+import secrets
 import shlex
 import signal
 import subprocess
@@ -14,8 +14,7 @@ from pathlib import Path
 import msgspec
 
 from bench import packages
-
-STOP_SECONDS = 10.0
+from daemons.lab.processes import signal_and_wait
 
 
 class Tmux(msgspec.Struct, frozen=True):
@@ -25,25 +24,20 @@ class Tmux(msgspec.Struct, frozen=True):
     socket: str
     pid: int
 
-    def start(self, name: str, *command: str) -> None:
-        """Start a detached session that runs this."""
+    def session(self, *command: str) -> str:
+        """Start a detached session that runs this; returns the shell command that attaches it."""
+        name = secrets.token_hex(4)
         _run(self.program, self.socket, "new-session", "-d", "-s", name, *command)
-
-    def attach(self, name: str) -> str:
-        """The shell command that attaches a session."""
         return shlex.join([self.program, "-S", self.socket, "attach", "-t", name])
 
 
-def is_there() -> bool:
-    return packages.find("tmux") is not None
-
-
 @contextlib.contextmanager
-def tmux(folder: Path) -> Iterator[Tmux]:
-    """A server inside the block, without a user's configuration."""
+def tmux(folder: Path) -> Iterator[Tmux | None]:
+    """A server inside the block, without a user's configuration; None without the program."""
     program = packages.find("tmux")
     if program is None:
-        raise OSError("tmux is missing")
+        yield None
+        return
     folder.mkdir(parents=True, exist_ok=True)
     socket = str(folder / "socket")
     # A server without a session ends.
@@ -52,7 +46,7 @@ def tmux(folder: Path) -> Iterator[Tmux]:
     try:
         yield Tmux(program, socket, pid)
     finally:
-        _end(pid)
+        signal_and_wait(pid, signal.SIGTERM, "tmux")
 
 
 def _run(program: str, socket: str, *words: str) -> str:
@@ -62,17 +56,3 @@ def _run(program: str, socket: str, *words: str) -> str:
     if done.returncode:
         raise OSError(f"tmux: {done.stderr.strip()}")
     return done.stdout
-
-
-def _end(pid: int) -> None:
-    """End the server; it is not a child process, for its starter has ended."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-        if not select.select([descriptor], [], [], STOP_SECONDS)[0]:
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    finally:
-        os.close(descriptor)

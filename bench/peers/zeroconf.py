@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import queue
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from zeroconf import ServiceInfo, ServiceStateChange, Zeroconf
+    from zeroconf import ServiceStateChange, Zeroconf
 
 ADDRESS = "127.0.0.1"
 PORT = 5601  # the service's claim; no program listens there
@@ -30,8 +30,7 @@ def is_there() -> bool:
 
 @contextlib.contextmanager
 def zeroconf(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process whose service is registered inside the block. It ends with its input, and so never
-    outlives this process."""
+    """A process whose service is registered inside the block; it ends with its input."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(
@@ -52,38 +51,24 @@ def zeroconf(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def look_up() -> float:
-    """Seconds from the start of a browser, of a new instance, to the service's address and port.
-    Raises OSError when there is none."""
+    """Seconds from a new instance's browser to address and port. Raises OSError for none."""
     from zeroconf import ServiceBrowser, Zeroconf
 
-    finder = Finder()
-    with contextlib.closing(Zeroconf(interfaces=[ADDRESS])) as instance:
-        began = time.perf_counter()
-        ServiceBrowser(instance, SERVICE, handlers=[finder.on_change])
-        if not finder.has_found.wait(LOOKUP_SECONDS) or finder.found is None:
-            raise OSError("python-zeroconf finds no service")
-        return finder.at - began
-
-
-class Finder:
-    """Receives a browser's changes; `at` is when the service was `found`."""
-
-    def __init__(self) -> None:
-        self.has_found = threading.Event()
-        self.found: ServiceInfo | None = None
-        self.at = 0.0
+    found: queue.SimpleQueue[float] = queue.SimpleQueue()
 
     def on_change(
-        self,
-        zeroconf: Zeroconf,
-        service_type: str,
-        name: str,
-        state_change: ServiceStateChange,
+        zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange
     ) -> None:
-        if not self.has_found.is_set():
-            self.found = zeroconf.get_service_info(service_type, name)
-            self.at = time.perf_counter()
-            self.has_found.set()
+        if zeroconf.get_service_info(service_type, name) is not None:
+            found.put(time.perf_counter())
+
+    with contextlib.closing(Zeroconf(interfaces=[ADDRESS])) as instance:
+        began = time.perf_counter()
+        ServiceBrowser(instance, SERVICE, handlers=[on_change])
+        try:
+            return found.get(timeout=LOOKUP_SECONDS) - began
+        except queue.Empty:
+            raise OSError("python-zeroconf finds no service") from None
 
 
 def serve() -> None:

@@ -64,8 +64,7 @@ def connections(scenario: Scenario, people: int, links: int, workers: int) -> in
 
 
 def check_descriptors(wanted: int, workers: int, machine: Machine) -> None:
-    """Raises CapacityExceeded when a worker's connections need more descriptors than it may
-    open."""
+    """Raises CapacityExceeded when a worker may not open that many descriptors."""
     each = math.ceil(wanted / workers) + RESERVED_DESCRIPTORS
     if each <= machine.descriptors:
         return
@@ -79,8 +78,7 @@ def check_descriptors(wanted: int, workers: int, machine: Machine) -> None:
 
 
 def check_sources(given: Sequence[str], targets: Sequence[Host]) -> None:
-    """Raises BadInput for an address that is not this machine's, or not of the targets' IP
-    version."""
+    """Raises BadInput for an address of another machine, or of another IP version."""
     kinds = {found.version for target in targets if (found := _address(target.address))}
     for source in given:
         address = _address(source)
@@ -146,12 +144,8 @@ def _usable_ports(machine: Machine) -> int:
 
 
 def _are_loopback(targets: Sequence[Host]) -> bool:
-    return all(_is_loopback(target.address) for target in targets)
-
-
-def _is_loopback(address: str) -> bool:
-    found = _address(address)
-    return found is not None and found.version == 4 and found.is_loopback
+    found = [_address(target.address) for target in targets]
+    return all(each is not None and each.version == 4 and each.is_loopback for each in found)
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

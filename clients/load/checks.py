@@ -23,6 +23,10 @@ from tsproto.messages import PoolRow, Role, SessionRow, SessionState
 CONSERVED: Final = "tokens are conserved"
 ONE_SESSION: Final = "never two sessions of a user"
 LOGGED_OFF: Final = "sessions logged off"  # the workers report it, too
+NOBODY_NAMED: Final = {
+    CONSERVED: "no license server is named: give --license-server",
+    ONE_SESSION: "no session directory is named: give --directory",
+}
 
 SAMPLE_SECONDS = 3.0
 SAMPLE_SHARE = 0.1  # of the time: samples of many sessions take long, and so become rarer
@@ -98,31 +102,25 @@ class Checks:
         for rule, detail in [*violations, *((LOGGED_OFF, each) for each in self._left)]:
             seen.setdefault(rule, []).append(detail)
         from_drivers = [
-            _from_driver(rule, details, looked_at.get(rule, 0))
+            CheckResult(rule, not details, told(details) or f"looked at {_times(looked_at[rule])}")
             for rule, details in seen.items()
             if details or looked_at.get(rule)
         ]
-        return [self._pools_result(), self._sessions_result(), *from_drivers]
-
-    def _pools_result(self) -> CheckResult:
-        if not self._license_servers:
-            return CheckResult(CONSERVED, None, "no license server is named: give --license-server")
-        total = sum(pool.total for pool in self._pools.values())
+        tokens = figures.counted(sum(pool.total for pool in self._pools.values()), "token")
         servers = figures.counted(len(self._license_servers), "license server")
-        tokens = figures.counted(total, "token")
-        return self._result(CONSERVED, f"{tokens} of {servers}, all there")
+        return [
+            self._result(CONSERVED, self._license_servers, f"{tokens} of {servers}, all there"),
+            self._result(
+                ONE_SESSION, self._directory, f"the directory was asked {_times(self._samples)}"
+            ),
+            *from_drivers,
+        ]
 
-    def _sessions_result(self) -> CheckResult:
-        if self._directory is None:
-            return CheckResult(ONE_SESSION, None, "no session directory is named: give --directory")
-        return self._result(
-            ONE_SESSION, f"the directory was asked {figures.counted(self._samples, 'time')}"
-        )
-
-    def _result(self, rule: str, good: str) -> CheckResult:
+    def _result(self, rule: str, asked: object, good: str) -> CheckResult:
+        if not asked:
+            return CheckResult(rule, None, NOBODY_NAMED[rule])
         if self._administrator is None:
-            why = "nobody to ask as: give --admin CERT KEY"
-            return CheckResult(rule, None, why)
+            return CheckResult(rule, None, "nobody to ask as: give --admin CERT KEY")
         if broken := self._broken[rule]:
             return CheckResult(rule, False, told(broken))
         if unknown := self._unknown.get(rule):
@@ -212,8 +210,7 @@ def unbalanced(pools: Pools) -> list[str]:
 
 
 def changed(before: Pools, after: Pools) -> list[str]:
-    """Pools whose total changed. A new pool without tokens is no change: it counts temporary
-    tokens."""
+    """Pools whose total changed; a new pool without tokens counts temporary ones, and is none."""
     totals = Counter({key: pool.total for key, pool in after.items()})
     totals.subtract({key: pool.total for key, pool in before.items()})
     return [
@@ -233,10 +230,8 @@ def told(details: Sequence[str]) -> str:
     return "; ".join(words) + (f"; and {more} more" if more else "")
 
 
-def _from_driver(rule: str, details: Sequence[str], looked_at: int) -> CheckResult:
-    if details:
-        return CheckResult(rule, False, told(details))
-    return CheckResult(rule, True, f"looked at {figures.counted(looked_at, 'time')}")
+def _times(count: int) -> str:
+    return figures.counted(count, "time")
 
 
 def _place(row: SessionRow) -> str:

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,17 @@ import click
 from clients.examples import example
 from clients.exit_codes import ExitCode
 from clients.load import target
-from clients.load.capacity import CapacityExceeded
-from clients.load.measuring.thresholds import ThresholdError
 from clients.load.pacing.arrivals import length
 from clients.load.preparing import LINKS, SEED_MAX, STDOUT, Options, prepare
 from clients.load.report import writing
 from clients.load.report.writing import NotWritten
 from clients.load.run import Outcome, perform
 from clients.load.scenario import IN_FLIGHT_MAX, RATE_MAX, reading
-from clients.load.scenario.reading import ScenarioError
-from clients.load.target import BadInput
 from clients.options import duration, hosts_at
 from clients.say import printable
 from clients.tables import Row, print_rows
 from tsproto import limits
+from tsproto.errors import TsfarmError
 
 LINKS_MAX = 65_536  # four times what a daemon accepts
 WORKERS_MAX = 256
@@ -40,6 +37,14 @@ WORKERS_MAX = 256
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 _WRITTEN = click.Path(path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+def _hosts(
+    option: str, name: str, port: int, text: str, several: str = "[,…]"
+) -> Callable[[click.decorators.FC], click.decorators.FC]:
+    return click.option(
+        option, name, type=hosts_at(port), metavar=f"HOST[:PORT]{several}", help=text
+    )
 
 
 @click.command(
@@ -60,26 +65,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--list", "list_only", is_flag=True, help="List the built-in scenarios.")
 @click.option("--show", is_flag=True, help="Print a built-in scenario, as a start for your own.")
 @click.option("--lab", type=_FOLDER, help="The lab to load; replaces the options below.")
-@click.option(
-    "--hosts",
-    "terminal_servers",
-    type=hosts_at(limits.TERMINAL_PORT),
-    metavar="HOST[:PORT][,…]",
-    help="The farm's terminal servers.",
-)
-@click.option(
-    "--license-server",
-    "license_servers",
-    type=hosts_at(limits.LICENSE_PORT),
-    metavar="HOST[:PORT][,…]",
-    help="Its license servers.",
-)
-@click.option(
-    "--directory",
-    type=hosts_at(limits.DIRECTORY_PORT),
-    metavar="HOST[:PORT]",
-    help="Its session directory.",
-)
+@_hosts("--hosts", "terminal_servers", limits.TERMINAL_PORT, "The farm's terminal servers.")
+@_hosts("--license-server", "license_servers", limits.LICENSE_PORT, "Its license servers.")
+@_hosts("--directory", "directory", limits.DIRECTORY_PORT, "Its session directory.", several="")
 @click.option("--ca", "authority", type=_EXISTING, help="The farm's authority, PEM.")
 @click.option(
     "--identity",
@@ -248,12 +236,6 @@ def exit_status(outcome: Outcome) -> int:
 def _told_before_the_start() -> Iterator[None]:
     try:
         yield
-    except (
-        BadInput,
-        CapacityExceeded,
-        NotWritten,
-        ScenarioError,
-        ThresholdError,
-    ) as error:
+    except TsfarmError as error:
         click.echo(f"tsfarm: {printable(str(error))}", err=True)
         raise click.exceptions.Exit(ExitCode.USAGE) from None

@@ -9,9 +9,8 @@ from pathlib import Path
 import msgspec
 
 from clients.load import capacity, target
-from clients.load.processes.assignment import Credentials, Farm, Person
+from clients.load.processes.assignment import Assignment, Credentials, Farm, Person
 from clients.load.report import writing
-from clients.load.run import Run
 from clients.load.scenario import Scenario, reading
 from clients.load.target import BadInput
 from clients.logon.steps import Host
@@ -54,7 +53,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         return [file for file in named if file is not None and file != STDOUT]
 
 
-def prepare(scenario_name: str, given: Options, scratch: Path) -> tuple[Run, str]:
+def prepare(scenario_name: str, given: Options, scratch: Path) -> tuple[Assignment, str]:
     """The run, and a notice to the user, which may be empty. `scratch` is a folder that only this
     user may read, for keys. Raises BadInput, ScenarioError, ThresholdError, CapacityExceeded or
     NotWritten."""
@@ -80,12 +79,12 @@ def prepare(scenario_name: str, given: Options, scratch: Path) -> tuple[Run, str
     targets = farm.hosts(target.DRIVEN[scenario.drives])
     capacity.check_sources(given.sources, targets)
     sources = capacity.sources(wanted, given.sources, targets, machine)
-    run = Run(
+    run = Assignment(
         scenario=scenario,
         script=read.script,
         farm=farm,
         people=people,
-        workers=given.workers,
+        shares=given.workers,
         links=links,
         sources=sources,
         devices=given.devices.absolute() if given.devices else None,
@@ -102,8 +101,7 @@ def _check_installed(given: Options) -> None:
 
 
 def _links(given: Options, scenario: Scenario) -> int:
-    """The requested number of links; with TLS to a directory by default one for each
-    certificate."""
+    """With TLS to a directory the default is one for each certificate."""
     if given.links is not None:
         return given.links
     if scenario.drives == "directory" and given.identities:
@@ -121,15 +119,16 @@ def _farm(
     directory = given.directory or ()
     if len(directory) > 1:
         raise BadInput("a farm has one session directory: give --directory once")
-    farm = target.named(
+    farm = Farm(
+        name="",
         terminal_servers=given.terminal_servers or (),
         license_servers=given.license_servers or (),
         directory=directory[0] if directory else None,
         authority=given.authority,
-        identities=[Credentials(*files) for files in given.identities],
+        as_terminal_servers=tuple(Credentials(*files) for files in given.identities),
         administrator=Credentials(*given.admin) if given.admin else None,
     )
-    return farm, target.people_in(given.users_file) if given.users_file else ()
+    return target.named(farm), target.people_in(given.users_file) if given.users_file else ()
 
 
 def _lab(

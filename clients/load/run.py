@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Coroutine
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,53 +13,18 @@ from clients.load.checks import Asks, Checks
 from clients.load.drivers import driver_class
 from clients.load.measuring import thresholds
 from clients.load.measuring.results import Result
-from clients.load.measuring.totals import Glimpse, Totals
-from clients.load.processes.assignment import Assignment, Credentials, Farm, Person
+from clients.load.measuring.totals import Totals
+from clients.load.processes.assignment import Assignment
 from clients.load.processes.coordinator import Coordinator
 from clients.load.processes.worker_process import WorkerFailed
-from clients.load.scenario import Drives, Scenario
+from clients.load.scenario import Drives
 
-
-class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A run's description. `links` is the number of each worker."""
-
-    scenario: Scenario
-    script: str
-    farm: Farm
-    people: tuple[Person, ...]
-    workers: int
-    links: int
-    sources: tuple[str, ...]
-    devices: Path | None
-    seed: int
-
-    def assignments(self) -> list[Assignment]:
-        return [self._assignment(share) for share in range(self.workers)]
-
-    def _assignment(self, share: int) -> Assignment:
-        return Assignment(
-            share=share,
-            shares=self.workers,
-            farm=msgspec.structs.replace(self.farm, as_terminal_servers=self._identities(share)),
-            scenario=self.scenario,
-            script=self.script,
-            people=self.people[share :: self.workers],
-            links=self.links,
-            devices=self.devices,
-            sources=self.sources,
-            seed=self.seed,
-        )
-
-    def _identities(self, share: int) -> tuple[Credentials, ...]:
-        """A worker's part of the certificates; with fewer certificates than workers, all of
-        them."""
-        every = self.farm.as_terminal_servers
-        return every[share :: self.workers] or every
+if TYPE_CHECKING:
+    from clients.load.report.progress import Progress
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """`stopped_by` is the signal that ended the run early, 0 for none; `failure` the error of a
-    worker."""
+    """`stopped_by` is the signal that ended the run early, or 0; `failure` a worker's error."""
 
     result: Result
     totals: Totals
@@ -68,24 +32,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     failure: WorkerFailed | None
 
 
-class Shows(Protocol):
-    """The part of `clients.load.report.progress.Progress` that `perform` uses."""
-
-    def show(self, glimpse: Glimpse) -> None: ...
-    def line(self, text: str) -> None: ...
-
-
-def perform(run: Run, administrator: Asks | None, progress: Shows) -> Outcome:
-    """Raises WorkerFailed when the run cannot begin."""
+def perform(run: Assignment, administrator: Asks | None, progress: Progress) -> Outcome:
+    """`run` is the whole run, not yet parted. Raises WorkerFailed when it cannot begin."""
     return asyncio.run(_perform(run, administrator, progress))
 
 
-async def _perform(run: Run, administrator: Asks | None, progress: Shows) -> Outcome:
+async def _perform(run: Assignment, administrator: Asks | None, progress: Progress) -> Outcome:
     totals = Totals()
     logs_on = run.scenario.drives == "users"
     people = frozenset(person.name for person in run.people if logs_on)
     checks = Checks(administrator, run.farm.license_servers, run.farm.directory, people)
-    coordinator = Coordinator(run.assignments(), totals, show=progress.show, say=progress.line)
+    coordinator = Coordinator(run.parts(), totals, show=progress.show, say=progress.line)
     failure = None
     async with checks.sampling():
         try:

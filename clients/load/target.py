@@ -15,7 +15,6 @@ from clients.administrator import Administrator
 from clients.labs import KnownLab, lab_in
 from clients.load.processes.assignment import Credentials, Farm, Person
 from clients.load.scenario import Drives
-from clients.logon.steps import Host
 from tsproto import certificates, identity, limits, transport
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
@@ -53,12 +52,16 @@ def of_lab(folder: Path, scratch: Path, identities: int) -> tuple[Farm, tuple[Pe
         directory=directories[0] if directories else None,
     )
     pki = folder / "pki"
+    run = secrets.token_hex(RUN_BYTES)  # tells apart two runs at one time
     if lab.tls:
         farm = msgspec.structs.replace(
             farm,
             authority=pki / "authority.crt",
             administrator=Credentials(pki / "admin.crt", pki / "admin.key"),
-            as_terminal_servers=tuple(_issued(pki, scratch, identities)),
+            as_terminal_servers=tuple(
+                issued(pki, scratch, Role.TERMINAL_SERVER, f"load-{run}-{number}")
+                for number in range(identities)
+            ),
         )
     return farm, _people_of(folder, lab)
 
@@ -73,58 +76,37 @@ def _people_of(folder: Path, lab: KnownLab) -> tuple[Person, ...]:
     return tuple(Person(f"load{number:05}", password) for number in numbers)
 
 
-def _issued(pki: Path, scratch: Path, count: int) -> list[Credentials]:
-    authority, key = _content(pki / "authority.crt"), _content(pki / "authority.key")
-    made = []
-    run = secrets.token_hex(RUN_BYTES)  # tells apart two runs at one time
-    for number in range(count):
-        name = f"load-{run}-{number}"
-        own = Credentials(scratch / f"{name}.crt", scratch / f"{name}.key")
-        certificate, own_key = certificates.issue_certificate(
-            authority, key, Role.TERMINAL_SERVER, name, time.time(), years=1
-        )
-        own.certificate.write_bytes(certificate)
-        own.key.write_bytes(own_key)
-        made.append(own)
-    return made
+def issued(pki: Path, folder: Path, role: Role, name: str) -> Credentials:
+    """A new certificate of the authority in `pki`, written into `folder`. Raises BadInput."""
+    authority, authority_key = _content(pki / "authority.crt"), _content(pki / "authority.key")
+    certificate, key = certificates.issue_certificate(
+        authority, authority_key, role, name, time.time(), years=1
+    )
+    own = Credentials(folder / f"{name}.crt", folder / f"{name}.key")
+    own.certificate.write_bytes(certificate)
+    own.key.write_bytes(key)
+    return own
 
 
 # --- any farm -------------------------------------------------------------------------------------
 
 
-def named(
-    *,
-    terminal_servers: Sequence[Host] = (),
-    license_servers: Sequence[Host] = (),
-    directory: Host | None = None,
-    authority: Path | None = None,
-    identities: Sequence[Credentials] = (),
-    administrator: Credentials | None = None,
-) -> Farm:
-    """The farm at these addresses; without `authority` over plain TCP. Raises BadInput for a
-    certificate of the wrong role."""
-    all_hosts = [*terminal_servers, *license_servers, *([directory] if directory else [])]
-    name = str(all_hosts[0]) if all_hosts else ""
-    if authority is not None:
-        name = _farm_of(authority)
-        for own in identities:
-            _check_role(own.certificate, Role.TERMINAL_SERVER)
-        if administrator is not None:
-            _check_role(administrator.certificate, Role.ADMINISTRATOR)
-    return Farm(
-        name=name,
-        terminal_servers=tuple(terminal_servers),
-        license_servers=tuple(license_servers),
-        directory=directory,
-        authority=authority,
-        as_terminal_servers=tuple(identities),
-        administrator=administrator,
-    )
+def named(farm: Farm) -> Farm:
+    """Names it by authority or first address. Raises BadInput for a certificate's wrong role."""
+    if farm.authority is None:
+        hosts = [host for role in DRIVEN.values() for host in farm.hosts(role)]
+        return msgspec.structs.replace(farm, name=str(hosts[0]) if hosts else "")
+    for own in farm.as_terminal_servers:
+        _check_role(own.certificate, Role.TERMINAL_SERVER)
+    if farm.administrator is not None:
+        _check_role(farm.administrator.certificate, Role.ADMINISTRATOR)
+    with _bad_input(farm.authority):
+        der = certificates.certificate_der(_content(farm.authority))
+        return msgspec.structs.replace(farm, name=certificates.farm_of(der))
 
 
 def people_in(file: Path) -> tuple[Person, ...]:
-    """The users of a file with lines `name password`; blank lines and lines that begin with `#` are
-    skipped. Raises BadInput."""
+    """Reads lines `name password`; skips blank ones, and those with `#`. Raises BadInput."""
     people: dict[str, Person] = {}
     for number, line in enumerate(_content(file).decode("utf-8", "replace").splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -152,8 +134,7 @@ def administrator_of(farm: Farm) -> Administrator | None:
 
 
 def check(farm: Farm, drives: Drives, people: Sequence[Person], identities: int) -> None:
-    """Raises BadInput when the farm lacks what the scenario drives; `identities` is the number of
-    links that need a certificate of their own."""
+    """Raises BadInput for what the farm lacks; `identities` counts links with certificates."""
     role = DRIVEN[drives]
     if not farm.hosts(role):
         word = identity.ROLE_WORDS[role]
@@ -176,11 +157,6 @@ def check(farm: Farm, drives: Drives, people: Sequence[Person], identities: int)
     for own in farm.as_terminal_servers:
         with _bad_input():
             transport.daemon_tls(own.certificate, own.key, farm.authority)
-
-
-def _farm_of(authority: Path) -> str:
-    with _bad_input(authority):
-        return certificates.farm_of(certificates.certificate_der(_content(authority)))
 
 
 def _check_role(certificate: Path, role: Role) -> None:

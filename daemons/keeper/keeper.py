@@ -373,8 +373,8 @@ def _uid(user_name: str) -> int:
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether only this user can create files in the folder: through another user's symbolic link
-    the keeper would give away the link's target."""
+    """Whether only this user can create files in the folder. Through another user's symbolic link
+    there the keeper would give away the link's target."""
     status = folder.stat()
     return status.st_uid == os.geteuid() and not status.st_mode & 0o022
 

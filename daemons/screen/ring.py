@@ -52,11 +52,6 @@ class Ring:
         return max(0, self._written - self._capacity)
 
     @property
-    def is_whole(self) -> bool:
-        """Whether all output since the session began is in the ring."""
-        return self._written <= self._capacity
-
-    @property
     def is_empty(self) -> bool:
         return self._written == 0
 

@@ -11,7 +11,7 @@ import pytest
 from clients.load.visitors.client_session import ClientSession, StepFailed
 from clients.load.visitors.devices import Devices
 from clients.load.visitors.watches import Text
-from clients.logon.steps import Host
+from clients.logon.steps import Host, Plan
 from clients.trust import FarmDialler
 from tests.integration.scripted_server import Farm, ScriptedServer
 from tsproto.errors import ErrorCode
@@ -26,9 +26,10 @@ async def server(tmp_path: Path) -> AsyncIterator[ScriptedServer]:
 
 def sit_down(server: ScriptedServer, password: bytes | None = b"secret") -> ClientSession:
     hosts = (Host("127.0.0.1", server.port),)
+    plan = Plan(hosts=hosts, user_name="user1", password_attempts=1, reconnect_seconds=0.0)
     device = Devices(1, None).usual("user1")
     dialler = FarmDialler(device.name, server.farm.authority, source="127.0.0.9")
-    return ClientSession(hosts, "user1", password, device, dialler, random.Random(1), 20.0)
+    return ClientSession(plan, password, device, dialler, random.Random(1), 20.0)
 
 
 async def test_what_is_typed_is_seen(server: ScriptedServer) -> None:

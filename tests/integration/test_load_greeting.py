@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.load.visitors.greeting import NobodyAnswers, greet
+from clients.load.drivers.users import NobodyAnswers, greet
 from clients.logon.steps import Host
 from clients.trust import FarmDialler
 from tests.integration.scripted_server import Farm, ScriptedServer

@@ -11,7 +11,9 @@ import time
 from collections import deque
 from typing import Final
 
-from clients.load.drivers.request_link import Move, RequestLink
+import msgspec
+
+from clients.load.drivers.request_link import Hear, Move, RequestLink, Say
 from clients.load.drivers.requests import Requests
 from tsproto.messages import (
     JoinFarm,
@@ -37,28 +39,16 @@ PREFIX_BYTES = 6
 SETTLED_MAX = 100_000  # users with a session, for journeys that do not begin with `place`
 
 
-class User:
-    """A user and their session. `placement` is 0 before the first one; `is_reported` while the
-    directory has the session."""
+class User(msgspec.Struct):
+    """`placement` is 0 before the first; `is_reported` while the directory has the session."""
 
-    __slots__ = (
-        "created_at",
-        "device_id",
-        "host",
-        "is_reported",
-        "name",
-        "placement",
-        "session_id",
-    )
-
-    def __init__(self, host: Host, name: str, device_id: bytes, session_id: int) -> None:
-        self.host = host
-        self.name = name
-        self.device_id = device_id
-        self.session_id = session_id
-        self.created_at = int(time.time())
-        self.placement = 0
-        self.is_reported = False
+    host: Host
+    name: str
+    device_id: bytes
+    session_id: int
+    created_at: int = msgspec.field(default_factory=lambda: int(time.time()))
+    placement: int = 0
+    is_reported: bool = False
 
 
 class Host:
@@ -76,16 +66,11 @@ class Directory(Requests[User]):
     rules = {WHERE_IT_IS: ("query",), WHERE_ASKED: ("place",), FENCED: ("place", "query")}
     asks = Role.SESSION_DIRECTORY
 
-    def moves(self) -> dict[str, Move[User]]:
+    def acts(self) -> dict[str, tuple[Say[User], Hear[User] | None]]:
         self._prefix = os.urandom(PREFIX_BYTES).hex()
         self._hosts: dict[str, Host] = {}
-        moves = (
-            Move("place", _place, self._on_placed, self.measures.latencies("place")),
-            Move("report", _report, None, self.measures.latencies("report")),
-            Move("query", _place, self._on_placed, self.measures.latencies("query")),
-            Move("end", _end, None, self.measures.latencies("end")),
-        )
-        return {move.name: move for move in moves}
+        asked = (_place, self._on_placed)
+        return {"place": asked, "report": (_report, None), "query": asked, "end": (_end, None)}
 
     async def introduce(self, link: RequestLink[User]) -> None:
         """Join the farm under the link's name, as a host that has just started."""
@@ -98,8 +83,7 @@ class Directory(Requests[User]):
         await link.ask(SyncSessions(sessions=[], last=True))
 
     def subject(self, link: RequestLink[User], first: Move[User]) -> User:
-        """A new user; for a journey that does not begin with `place`, a user with a session, if
-        there is one."""
+        """A user: with a session, if there is one, unless the journey begins with `place`."""
         host = self._hosts[link.name]
         if first.name != "place" and host.settled:
             return host.settled.popleft()

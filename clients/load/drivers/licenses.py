@@ -8,10 +8,13 @@ Works", KB 287687).
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import defaultdict, deque
+from functools import partial
 from typing import Final
 
-from clients.load.drivers.request_link import Move, RequestLink
+import msgspec
+
+from clients.load.drivers.request_link import Hear, Move, RequestLink, Say
 from clients.load.drivers.requests import Requests
 from clients.logon.steps import Host
 from tsproto.messages import (
@@ -36,18 +39,15 @@ USER_NAME = "load"
 KNOWN_MAX = 100_000
 
 
-class Device:
+class Device(msgspec.Struct):
     """A device and its tokens; an id is empty before there is one. `kin` are the known devices of
     its license server: another server would issue a token of its own."""
 
-    __slots__ = ("acquire", "full_id", "is_validated", "kin", "temporary_id")
-
-    def __init__(self, acquire: AcquireLicense, kin: deque[Device]) -> None:
-        self.acquire = acquire
-        self.kin = kin
-        self.temporary_id = b""
-        self.full_id = b""
-        self.is_validated = False
+    acquire: AcquireLicense
+    kin: deque[Device]
+    temporary_id: bytes = b""
+    full_id: bytes = b""
+    is_validated: bool = False
 
 
 class Licenses(Requests[Device]):
@@ -56,36 +56,28 @@ class Licenses(Requests[Device]):
     rules = dict.fromkeys((SAME_TOKEN, FULL_AFTER_LOGON, NEVER_BACK), TOKENS_GIVEN)
     asks = Role.LICENSE_SERVER
 
-    def moves(self) -> dict[str, Move[Device]]:
+    def acts(self) -> dict[str, tuple[Say[Device], Hear[Device] | None]]:
         self._prefix = os.urandom(PREFIX_BYTES)
         self._made = 0
-        self._known: dict[Host, deque[Device]] = {}
-        moves = (
-            Move("issue", _acquire, self._on_issued, self.measures.latencies("issue")),
-            Move("validate", _validate, _on_validated, self.measures.latencies("validate")),
-            Move("upgrade", _acquire, self._on_issued, self.measures.latencies("upgrade")),
-            Move("renew", _renew, self._on_issued, self.measures.latencies("renew")),
+        self._known: defaultdict[Host, deque[Device]] = defaultdict(
+            partial(deque, maxlen=KNOWN_MAX)
         )
-        return {move.name: move for move in moves}
+        acquired = (_acquire, self._on_issued)
+        return {
+            "issue": acquired,
+            "validate": (_validate, _on_validated),
+            "upgrade": acquired,
+            "renew": (_renew, self._on_issued),
+        }
 
     def subject(self, link: RequestLink[Device], first: Move[Device]) -> Device:
-        """A new device; for a journey that does not begin with `issue`, a device with a token, if
-        there is one."""
-        kin = self._known.get(link.host)
-        if kin is None:
-            kin = self._known[link.host] = deque(maxlen=KNOWN_MAX)
+        """A device: with a token, if there is one, unless the journey begins with `issue`."""
+        kin = self._known[link.host]
         if kin and first.name != "issue":
             return kin.popleft()
         self._made += 1
         device_id = self._prefix + self._made.to_bytes(8, "big")
-        acquire = AcquireLicense(
-            device_id=device_id,
-            device_name=f"load-{self._made}",
-            user_name=USER_NAME,
-            product=PRODUCT,
-            product_version=PRODUCT_VERSION,
-        )
-        return Device(acquire, kin)
+        return Device(acquisition(device_id, f"load-{self._made}"), kin)
 
     def release(self, subject: Device) -> None:
         subject.kin.append(subject)
@@ -114,7 +106,28 @@ def _acquire(device: Device) -> Message:
 
 
 def _validate(device: Device) -> Message:
-    asked = device.acquire
+    return validation(device.acquire)
+
+
+def _on_validated(device: Device, answer: Message) -> None:
+    device.is_validated = True
+
+
+def _renew(device: Device) -> Message:
+    return renewal(device.acquire, device.full_id or device.temporary_id or bytes(16))
+
+
+def acquisition(device_id: bytes, device_name: str) -> AcquireLicense:
+    return AcquireLicense(
+        device_id=device_id,
+        device_name=device_name,
+        user_name=USER_NAME,
+        product=PRODUCT,
+        product_version=PRODUCT_VERSION,
+    )
+
+
+def validation(asked: AcquireLicense) -> MarkValidated:
     return MarkValidated(
         device_id=asked.device_id,
         product=asked.product,
@@ -123,14 +136,9 @@ def _validate(device: Device) -> Message:
     )
 
 
-def _on_validated(device: Device, answer: Message) -> None:
-    device.is_validated = True
-
-
-def _renew(device: Device) -> Message:
-    asked = device.acquire
+def renewal(asked: AcquireLicense, license_id: bytes) -> RenewLicense:
     return RenewLicense(
-        license_id=device.full_id or device.temporary_id or bytes(16),
+        license_id=license_id,
         device_id=asked.device_id,
         device_name=asked.device_name,
         user_name=asked.user_name,

@@ -7,14 +7,19 @@ import contextlib
 import ssl
 import time
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
-from clients.load.measuring.measures import Latencies, Measures
+import msgspec
+
+from clients.load.measuring.measures import Latencies
 from clients.logon.steps import Host
 from tsproto import limits, transport
 from tsproto.connection import Answered, Closed, Event, Opened
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import Message, Refused, Role
+
+if TYPE_CHECKING:
+    from clients.load.drivers.requests import Requests
 
 S = TypeVar("S")
 
@@ -22,50 +27,27 @@ S = TypeVar("S")
 JOURNEYS_MAX = limits.REQUESTS_IN_FLIGHT - 24
 
 
-class Move(Generic[S]):
-    """One act of a journey. `say` makes its message; `hear` checks the answer, and is None for a
-    notification."""
-
-    __slots__ = ("hear", "latencies", "name", "say")
-
-    def __init__(
-        self,
-        name: str,
-        say: Callable[[S], Message],
-        hear: Callable[[S, Message], None] | None,
-        latencies: Latencies,
-    ) -> None:
-        self.name = name
-        self.say = say
-        self.hear = hear
-        self.latencies = latencies
+Say: TypeAlias = Callable[[S], Message]
+Hear: TypeAlias = Callable[[S, Message], None]
 
 
-class Journey(Generic[S]):
+class Move(msgspec.Struct, Generic[S], frozen=True):
+    """`say` makes an act's message; `hear` checks the answer, None for a notification."""
+
+    name: str
+    say: Say[S]
+    hear: Hear[S] | None
+    latencies: Latencies
+
+
+class Journey(msgspec.Struct, Generic[S]):
     """`due` is when its current move was due, `sent_at` when that was sent."""
 
-    __slots__ = ("due", "moves", "moves_done", "sent_at", "subject")
-
-    def __init__(self, moves: tuple[Move[S], ...], subject: S, due: float) -> None:
-        self.moves = moves
-        self.moves_done = 0
-        self.subject = subject
-        self.due = due
-        self.sent_at = 0.0
-
-
-class LinkOwner(Protocol[S]):
-    """The driver that owns the link."""
-
-    measures: Measures
-
-    @property
-    def role(self) -> Role: ...
-    def serve(self, link: RequestLink[S] | None) -> None: ...
-    def ended(self, journey: Journey[S], is_good: bool) -> None: ...
-    def lost(self, link: RequestLink[S], why: str) -> None: ...
-    def found(self, link: RequestLink[S]) -> None: ...
-    async def introduce(self, link: RequestLink[S]) -> None: ...
+    moves: tuple[Move[S], ...]
+    subject: S
+    due: float
+    moves_done: int = 0
+    sent_at: float = 0.0
 
 
 class RequestLink(Generic[S]):
@@ -74,7 +56,7 @@ class RequestLink(Generic[S]):
 
     def __init__(
         self,
-        driver: LinkOwner[S],
+        driver: Requests[S],
         host: Host,
         name: str,
         tls: ssl.SSLContext | None,
@@ -106,7 +88,7 @@ class RequestLink(Generic[S]):
             role=Role.TERMINAL_SERVER,
             name=self.name,
             tls=self._tls,
-            expect_role=self._driver.role,
+            expect_role=self._driver.asks,
             expect_name=self.host.name,
             source=self._source,
         )

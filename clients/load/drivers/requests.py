@@ -14,11 +14,11 @@ import ssl
 import sys
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Generic, TypeVar
 
-from clients.load.drivers.journeys import Journeys
-from clients.load.drivers.request_link import Journey, Move, RequestLink
+from clients.load.drivers.journeys import chooser
+from clients.load.drivers.request_link import Hear, Journey, Move, RequestLink, Say
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Assignment
 from clients.logon.steps import Host
@@ -37,6 +37,7 @@ class Requests(Generic[S]):
     """A `Driver` of bare requests, each about a subject: a device, or a user."""
 
     asks: ClassVar[Role]
+    """The role of the servers."""
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class Requests(Generic[S]):
         self._assignment = assignment
         self._run = os.urandom(RUN_BYTES).hex()  # tells apart two runs at one time
         self._links: list[RequestLink[S]] = []
-        self._next_link = 0
+        self._turns: Iterator[RequestLink[S]] = iter(())
         self._serving: RequestLink[S] | None = None
         self._unflushed: list[RequestLink[S]] = []
         # The first steps of journeys that found no link open.
@@ -60,7 +61,7 @@ class Requests(Generic[S]):
         self._lost: set[Host] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         moves = self.moves()
-        self._journeys = Journeys(
+        self._choose = chooser(
             [
                 (tuple(moves[act.do] for act in journey.acts), journey.weight)
                 for journey in assignment.scenario.journeys
@@ -71,8 +72,12 @@ class Requests(Generic[S]):
     # --- what is asked: for the two kinds of driver -----------------------------------------------
 
     @abstractmethod
+    def acts(self) -> dict[str, tuple[Say[S], Hear[S] | None]]:
+        """The message of each act, and the check of its answer: None for a notification."""
+
     def moves(self) -> dict[str, Move[S]]:
-        """The message and the check of each act."""
+        latencies = self.measures.latencies
+        return {name: Move(name, *both, latencies(name)) for name, both in self.acts().items()}
 
     @abstractmethod
     def subject(self, link: RequestLink[S], first: Move[S]) -> S:
@@ -87,14 +92,15 @@ class Requests(Generic[S]):
     # --- as a driver ------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        hosts = self._assignment.farm.hosts(self.role)
+        hosts = self._assignment.farm.hosts(self.asks)
         if not hosts:
-            raise TsfarmError(f"the farm has no {identity.ROLE_WORDS[self.role]} to ask")
+            raise TsfarmError(f"the farm has no {identity.ROLE_WORDS[self.asks]} to ask")
         sources = itertools.cycle(self._assignment.sources or ("",))
         for index in range(self._assignment.links):
             name, tls = self._credentials(index)
             host = hosts[index % len(hosts)]
             self._links.append(RequestLink(self, host, name, tls, next(sources)))
+        self._turns = itertools.cycle(self._links)
         turns = asyncio.Semaphore(OPENING_AT_ONCE)
         opening = [asyncio.create_task(self._open(link, turns)) for link in self._links]
         try:
@@ -111,7 +117,7 @@ class Requests(Generic[S]):
             link = self._link_with_room()
         if link is None and any(each.stands for each in self._links):
             return False
-        moves = self._journeys.choose()
+        moves = self._choose()
         self.in_flight += 1
         if link is None:
             self._stranded.append(moves[0].name)
@@ -127,11 +133,6 @@ class Requests(Generic[S]):
         await asyncio.gather(*(link.close() for link in self._links))
 
     # --- for the links ----------------------------------------------------------------------------
-
-    @property
-    def role(self) -> Role:
-        """The role of the servers."""
-        return self.asks
 
     def serve(self, link: RequestLink[S] | None) -> None:
         """Journeys that begin while a link's answers are handled begin on that link, so that their
@@ -164,7 +165,7 @@ class Requests(Generic[S]):
             try:
                 await link.open()
             except TsfarmError as error:
-                word = identity.ROLE_WORDS[self.role]
+                word = identity.ROLE_WORDS[self.asks]
                 raise TsfarmError(
                     f"the {word} cannot be asked ({error}): see that it runs, and that its address"
                     " and --ca are right"
@@ -182,9 +183,7 @@ class Requests(Generic[S]):
         return certificates.identity_of(der).name, tls
 
     def _link_with_room(self) -> RequestLink[S] | None:
-        for _ in self._links:
-            link = self._links[self._next_link]
-            self._next_link = (self._next_link + 1) % len(self._links)
+        for link in itertools.islice(self._turns, len(self._links)):
             if not link.is_full:
                 return link
         return None
@@ -206,14 +205,11 @@ class Requests(Generic[S]):
             link.give_up_overdue(now)
         stranded, self._stranded = self._stranded, []
         for step in stranded:
-            self._end_stranded(step)
+            self.measures.failed(step, ErrorCode.UNREACHABLE)
+            self.in_flight -= 1
+            self.measures.finished()
+            self.on_finished()
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
-
-    def _end_stranded(self, step: str) -> None:
-        self.measures.failed(step, ErrorCode.UNREACHABLE)
-        self.in_flight -= 1
-        self.measures.finished()
-        self.on_finished()
 
 
 def _tell(text: str) -> None:

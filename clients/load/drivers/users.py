@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from clients.ask import asking_through
 from clients.load.checks import LOGGED_OFF
-from clients.load.drivers.journeys import Journeys
+from clients.load.drivers.journeys import chooser
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Assignment
 from clients.load.scenario import Act
 from clients.load.visitors.devices import Devices
-from clients.load.visitors.greeting import greet
 from clients.load.visitors.shell import KEYS_COME_BACK, OUTPUT_COMPLETE
 from clients.load.visitors.visitor import (
     LICENSE_KEPT,
@@ -29,6 +30,7 @@ from clients.load.visitors.visitor import (
     WorkerContext,
 )
 from clients.logon.route import Randomness
+from clients.logon.steps import Host
 from clients.trust import FarmDialler
 from tsproto.errors import TsfarmError
 
@@ -80,7 +82,7 @@ class Users:
             raise TsfarmError("the farm has no terminal server to log on to")
         if not self._users:
             raise TsfarmError("there are no users to log on")
-        self._journeys = Journeys(_weighted(given), self._rng)
+        self._choose = chooser(_weighted(given), self._rng)
         authority = None if farm.authority is None else farm.authority.read_bytes()
         faults = await greet(farm.terminal_servers, FarmDialler("load", authority))
         for fault in faults if given.share == 0 else ():
@@ -98,7 +100,7 @@ class Users:
         if not self._free or self._close_until is not None:
             return False
         user = self._free.popleft()
-        take = self._journeys.choose()
+        take = self._choose()
         task = asyncio.get_running_loop().create_task(self._go(take, self._visitor(user, due)))
         self.in_flight += 1
         self._running.add(task)
@@ -124,9 +126,8 @@ class Users:
 
     async def _go(self, take: Take, visitor: Visitor) -> None:
         try:
-            await take(visitor)
-        except JourneyEnded:
-            pass
+            with contextlib.suppress(JourneyEnded):
+                await take(visitor)
         finally:
             await visitor.leave(logging_off_seconds=self._closing_seconds())
 
@@ -146,8 +147,7 @@ class Users:
             return remaining > 0 and await self._visitor(user, 0.0).clear(remaining)
 
     def _visitor(self, user: VirtualUser, due: float) -> Visitor:
-        """A visitor with a random generator of its own: other journeys do not change its
-        choices."""
+        """Its own random generator keeps its choices apart from other journeys'."""
         return Visitor(self._context, user, due, random.Random(self._rng.random()))
 
     def _closing_seconds(self) -> float:
@@ -172,3 +172,33 @@ def _where(error: BaseException) -> str:
     """An error in a journey's own code, with file and line."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+
+
+# --- before users come ----------------------------------------------------------------------------
+
+
+class NobodyAnswers(TsfarmError):
+    """No host of the farm accepts logons; the text says why."""
+
+
+async def greet(hosts: Sequence[Host], dialler: FarmDialler) -> list[str]:
+    """Open and close a connection to each host. Returns the errors of hosts that cannot be used;
+    raises NobodyAnswers when none can."""
+    said = await asyncio.gather(*(_greet(host, dialler) for host in hosts))
+    faults = [fault for fault in said if fault]
+    if len(faults) == len(hosts):
+        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+        raise NobodyAnswers(
+            f"no host of the farm can be logged on to ({faults[0]}{more}): see that its terminal"
+            " servers run, and that their addresses, --ca and --plain are right"
+        )
+    return faults
+
+
+async def _greet(host: Host, dialler: FarmDialler) -> str:
+    """The host's error; empty after a welcome."""
+    try:
+        async with asking_through(partial(dialler.dial, host), host):
+            return ""
+    except TsfarmError as error:
+        return str(error)

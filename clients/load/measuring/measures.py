@@ -7,7 +7,7 @@ all workers are added to `Totals` in any order.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
 import msgspec
@@ -27,8 +27,7 @@ def histogram() -> HdrHistogram:
 
 
 class StepInterval(msgspec.Struct, frozen=True):
-    """One step in an interval: the encoded histogram of its successes, empty for none, and its
-    failures by code name."""
+    """The encoded histogram of a step's successes, empty for none; its failures by code name."""
 
     latencies: bytes
     errors: dict[str, int]
@@ -59,9 +58,7 @@ class Latencies:
 
     def add(self, seconds: float) -> None:
         microseconds = int(seconds * 1e6)
-        if (
-            microseconds > EXACT_MICROSECONDS
-        ):  # to the histogram's resolution: fewer distinct values
+        if microseconds > EXACT_MICROSECONDS:  # fewer distinct values, as exact as the histogram
             rounded = microseconds.bit_length() - EXACT_BITS
             microseconds = microseconds >> rounded << rounded
         counts = self._counts
@@ -87,8 +84,8 @@ class Measures:
     def __init__(self, worker: int, cpu_clock: Callable[[], float]) -> None:
         self._worker = worker
         self._cpu_clock = cpu_clock
-        self._latencies: dict[str, Latencies] = {}
-        self._errors: dict[str, Counter[str]] = {}
+        self._latencies: defaultdict[str, Latencies] = defaultdict(Latencies)
+        self._errors: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._lateness = Latencies()
         self._begun = self._finished = self._dropped = 0
         self._cpu_seconds = self._cpu_clock()
@@ -96,16 +93,13 @@ class Measures:
 
     def latencies(self, step: str) -> Latencies:
         """The counts of a step's successes, for a driver that adds many."""
-        found = self._latencies.get(step)
-        if found is None:
-            found = self._latencies[step] = Latencies()
-        return found
+        return self._latencies[step]
 
     def took(self, step: str, seconds: float) -> None:
         self.latencies(step).add(seconds)
 
     def failed(self, step: str, code: ErrorCode) -> None:
-        self._errors.setdefault(step, Counter())[code.name] += 1
+        self._errors[step][code.name] += 1
 
     def begun(self, late_seconds: float) -> None:
         """A journey has begun, `late_seconds` after it was due."""

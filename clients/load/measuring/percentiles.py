@@ -24,7 +24,11 @@ def at(latencies: HdrHistogram, percentiles: Iterable[float]) -> list[int]:
     """The value at each percentile; 0 where nothing was recorded."""
     lowest, counts = _recorded_part(latencies)
     sums = list(accumulate(counts))
-    return [_value(latencies, lowest + _place(sums, percentile)) for percentile in percentiles]
+    if not sums:
+        return [0 for _ in percentiles]
+    ranks = (max(1, ceil(sums[-1] * percentile / 100)) for percentile in percentiles)
+    values = (latencies.get_value_from_index(lowest + bisect_left(sums, rank)) for rank in ranks)
+    return [latencies.get_highest_equivalent_value(value) for value in values]
 
 
 def recorded(latencies: HdrHistogram) -> Iterator[tuple[int, int]]:
@@ -59,8 +63,7 @@ def curve(latencies: HdrHistogram) -> list[tuple[float, float]]:
 
 
 def _ticks(count: int) -> Iterator[float]:
-    """CURVE_TICKS steps for each halving of the distance to 100 %, until less than one value is
-    left."""
+    """CURVE_TICKS for each halving of the distance to 100 %, until less than a value is left."""
     if not count:
         return
     left = 100.0
@@ -77,15 +80,3 @@ def _recorded_part(latencies: HdrHistogram) -> tuple[int, Sequence[int]]:
     lowest = latencies.get_counts_array_index(latencies.get_min_value())
     highest = latencies.get_counts_array_index(latencies.get_max_value())
     return lowest, latencies.counts[lowest : highest + 1]
-
-
-def _place(sums: Sequence[int], percentile: float) -> int:
-    if not sums:
-        return 0
-    return bisect_left(sums, max(1, ceil(sums[-1] * percentile / 100)))
-
-
-def _value(latencies: HdrHistogram, index: int) -> int:
-    """The greatest value that the histogram counts at this index."""
-    value: int = latencies.get_highest_equivalent_value(latencies.get_value_from_index(index))
-    return value if latencies.get_total_count() else 0

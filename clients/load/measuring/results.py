@@ -53,8 +53,7 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class ThresholdResult(msgspec.Struct, frozen=True):
-    """`measured` is in the threshold's unit; None when the step never happened, which fails the
-    threshold."""
+    """`measured` is in the threshold's unit; None, which fails it, when the step never happened."""
 
     expression: str
     measured: float | None
@@ -113,6 +112,5 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def all_failed(self) -> bool:
-        """True when steps were tried and none succeeded: the run fails then without any
-        threshold."""
+        """Steps were tried and none succeeded: the run fails without any threshold."""
         return self.failed > 0 and not any(step.count for step in self.steps)

@@ -7,7 +7,7 @@ joined, and late intervals added, in any order; its greatest latency is exact.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
@@ -61,21 +61,14 @@ class Moment:
 
     def __init__(self) -> None:
         self.begun = self.dropped = 0
-        self.in_flight: dict[
-            int, tuple[float, int]
-        ] = {}  # by worker: time of the report, and the number
-        self.steps: dict[str, MomentOfStep] = {}
+        # By worker: time of the report, and the number.
+        self.in_flight: dict[int, tuple[float, int]] = {}
+        self.steps: defaultdict[str, MomentOfStep] = defaultdict(MomentOfStep)
 
     def add(self, interval: Interval) -> None:
         self.begun += interval.begun
         self.dropped += interval.dropped
         self._in_flight(interval.worker, (interval.ends_at, interval.in_flight))
-
-    def step(self, name: str) -> MomentOfStep:
-        found = self.steps.get(name)
-        if found is None:
-            found = self.steps[name] = MomentOfStep()
-        return found
 
     def join(self, other: Moment) -> None:
         self.begun += other.begun
@@ -83,7 +76,7 @@ class Moment:
         for worker, said in other.in_flight.items():
             self._in_flight(worker, said)
         for name, step in other.steps.items():
-            self.step(name).join(step)
+            self.steps[name].join(step)
 
     def point(self, at: float, seconds: float) -> Point:
         return Point(
@@ -115,7 +108,7 @@ class Timeline:
             taken = latencies.get(name)
             counts = _counts_of(taken) if taken else {}
             longest = taken.get_max_value() if taken else 0
-            moment.step(name).add(counts, sum(step.errors.values()), longest)
+            moment.steps[name].add(counts, sum(step.errors.values()), longest)
 
     def points(self) -> list[Point]:
         """In order; a second without intervals has no point."""
@@ -135,14 +128,10 @@ class Timeline:
 
     def _join(self) -> None:
         self._seconds *= 2
-        joined: dict[int, Moment] = {}
+        joined: defaultdict[int, Moment] = defaultdict(Moment)
         for place, moment in self._moments.items():
-            found = joined.get(place // 2)
-            if found is None:
-                joined[place // 2] = moment
-            else:
-                found.join(moment)
-        self._moments = joined
+            joined[place // 2].join(moment)
+        self._moments = dict(joined)
 
 
 def _counts_of(latencies: HdrHistogram) -> Counts:

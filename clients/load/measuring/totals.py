@@ -6,7 +6,7 @@ step, and the timeline (`clients.load.measuring.timeline`).
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Final
@@ -44,8 +44,7 @@ CONNECTING: Final = frozenset({"first-visit", "logon", "roam", "reconnect", "ren
 
 
 class GlimpseOfStep(msgspec.Struct, frozen=True):
-    """`per_second` is of the last RECENT_SECONDS, the rest of the run so far. Latencies are
-    milliseconds, 0 before the first success."""
+    """`per_second` is of the last RECENT_SECONDS. Latencies are milliseconds, 0 for none."""
 
     step: str
     per_second: float
@@ -128,8 +127,8 @@ class Totals:
     def __init__(self) -> None:
         self.begun = self.finished = self.dropped = 0
         self.lateness = histogram()
-        self._steps: dict[str, StepTotals] = {}
-        self._workers: dict[int, WorkerTotals] = {}
+        self._steps: defaultdict[str, StepTotals] = defaultdict(StepTotals)
+        self._workers: defaultdict[int, WorkerTotals] = defaultdict(WorkerTotals)
         self._timeline = Timeline()
 
     def add(self, interval: Interval) -> None:
@@ -139,7 +138,7 @@ class Totals:
             if step.latencies
         }
         for name, step in interval.steps.items():
-            total = self._steps.setdefault(name, StepTotals())
+            total = self._steps[name]
             total.errors.update(step.errors)
             if name in latencies:
                 total.latencies.add(latencies[name])
@@ -149,7 +148,7 @@ class Totals:
         self.finished += interval.finished
         self.dropped += interval.dropped
         counts = {name: taken.get_total_count() for name, taken in latencies.items()}
-        self._workers.setdefault(interval.worker, WorkerTotals()).add(interval, counts)
+        self._workers[interval.worker].add(interval, counts)
         self._timeline.add(interval, latencies)
 
     @property
@@ -223,9 +222,8 @@ class Totals:
         lateness = percentiles.latency(self.lateness)
         first = first_steps(scenario)
         medians = [step.latency.p50 for step in steps if step.count and step.step in first]
-        late_ms = (
-            lateness.p99 if scenario.open else 0.0
-        )  # in a closed model steps count from their begin
+        # In a closed model steps count from their begin.
+        late_ms = lateness.p99 if scenario.open else 0.0
         return Generator(
             workers=len(self._workers),
             lateness=lateness,

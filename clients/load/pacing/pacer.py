@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from clients.load.measuring.measures import Measures
 from clients.load.pacing import Driver
@@ -28,18 +28,6 @@ class Timer(Protocol):
         ...
 
 
-class Pace(Protocol):
-    def next_due(self) -> float | None:
-        """When the next journey is due; None: never, unless a journey ends."""
-        ...
-
-    def begin_due(self, now: float) -> None: ...
-    def on_finished(self, now: float) -> None: ...
-    def stop(self) -> None:
-        """Begin no further journey."""
-        ...
-
-
 class OpenPace:
     """Arrivals at fixed moments, independent of how long journeys take; each is timed from when it
     was due. An arrival that finds `in_flight_max` journeys under way is dropped."""
@@ -54,6 +42,7 @@ class OpenPace:
         self._next = next(arrivals, None)
 
     def next_due(self) -> float | None:
+        """When the next journey is due; None: never."""
         return self._next
 
     def begin_due(self, now: float) -> None:
@@ -71,6 +60,7 @@ class OpenPace:
         """Arrivals do not depend on it."""
 
     def stop(self) -> None:
+        """Begin no further journey."""
         self._next = None
 
 
@@ -94,6 +84,7 @@ class ClosedPace:
         heapq.heapify(self._due)
 
     def next_due(self) -> float | None:
+        """None: never, unless a journey ends."""
         return self._due[0] if self._due else None
 
     def begin_due(self, now: float) -> None:
@@ -124,6 +115,9 @@ class ClosedPace:
         self._measures.dropped()
         if now + RETRY_SECONDS < self._ends_at:
             heapq.heappush(self._due, now + RETRY_SECONDS)
+
+
+Pace: TypeAlias = OpenPace | ClosedPace
 
 
 def first_begins(closed: Closed, share: int, shares: int) -> Iterator[float]:

@@ -58,10 +58,11 @@ class Farm(msgspec.Struct, frozen=True, kw_only=True):
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """One worker's part, `share` of `shares`: the arrivals `share`, `share + shares` and so on.
-    `script` names file and class of a scenario in Python. `devices` is the folder for devices, None
-    for memory. It dials from `sources` in turn; without any the system chooses."""
+    `script` names file and class of a scenario in Python, `links` is their number. `devices` is the
+    folder for devices, None for memory. It dials from `sources` in turn; without any the system
+    chooses."""
 
-    share: int
+    share: int = 0
     shares: int
     farm: Farm
     scenario: Scenario
@@ -71,6 +72,22 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     devices: Path | None = None
     sources: tuple[str, ...] = ()
     seed: int = 0
+
+    def parts(self) -> list[Assignment]:
+        """The workers' parts, of an assignment that is the whole run. With fewer certificates than
+        workers each gets all of them."""
+        own = self.farm.as_terminal_servers
+        return [
+            msgspec.structs.replace(
+                self,
+                share=share,
+                people=self.people[share :: self.shares],
+                farm=msgspec.structs.replace(
+                    self.farm, as_terminal_servers=own[share :: self.shares] or own
+                ),
+            )
+            for share in range(self.shares)
+        ]
 
 
 class Start(msgspec.Struct, frozen=True):

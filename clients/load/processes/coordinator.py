@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from clients.load.measuring.totals import Glimpse, Totals
 from clients.load.processes.assignment import (
     Assignment,
-    Ended,
-    Failed,
     Measured,
     Ready,
     Report,
@@ -56,8 +54,7 @@ class Coordinator:
         self._all_ready = asyncio.Event()
 
     async def run(self) -> None:
-        """Return when all workers have ended. Raises WorkerFailed when one failed, after the others
-        have stopped."""
+        """Return when all workers have ended. Raises WorkerFailed when one of them failed."""
         with self._stopped_by_signals():
             working = [asyncio.create_task(worker.run()) for worker in self._workers]
             beside = [asyncio.create_task(self._start()), asyncio.create_task(self._keep_showing())]
@@ -93,7 +90,7 @@ class Coordinator:
                 self._totals.add(interval)
             case Violated(rule, detail):
                 self.violations.append((rule, detail))
-            case Failed() | Ended():  # handled by the WorkerProcess
+            case _:  # its WorkerProcess handles the last report
                 pass
 
     @contextlib.contextmanager

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import struct
 import time
 from collections.abc import Callable
 
@@ -19,6 +20,7 @@ from clients.load.pacing.pacer import Timer
 # From <sys/timerfd.h> and <time.h>, the same on all of Linux' architectures.
 CLOCK_MONOTONIC = 1
 TFD_TIMER_ABSTIME = 1
+ITIMERSPEC = struct.Struct("@4l")  # an interval, of 0 for once, and the moment
 NANOSECONDS = 1_000_000_000
 SOONEST = 1e-9  # a moment of 0 would disarm the timer
 
@@ -49,16 +51,6 @@ class LoopTimer:
         self.cancel()
 
 
-class Moment(ctypes.Structure):
-    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
-
-
-class Setting(ctypes.Structure):
-    """`struct itimerspec`; an `interval` of 0 means once."""
-
-    _fields_ = (("interval", Moment), ("value", Moment))
-
-
 class KernelTimer:
     """A timerfd. Raises AttributeError where the system has none, OSError where it gives none."""
 
@@ -85,9 +77,8 @@ class KernelTimer:
 
     def _settle(self, at: float) -> None:
         seconds, nanoseconds = divmod(round(at * NANOSECONDS), NANOSECONDS)
-        setting = Setting(Moment(0, 0), Moment(seconds, nanoseconds))
-        how = ctypes.byref(setting)
-        _checked(self._libc.timerfd_settime(self._descriptor, TFD_TIMER_ABSTIME, how, None))
+        setting = ITIMERSPEC.pack(0, 0, seconds, nanoseconds)
+        _checked(self._libc.timerfd_settime(self._descriptor, TFD_TIMER_ABSTIME, setting, None))
 
     def _on_readable(self) -> None:
         try:

@@ -117,7 +117,9 @@ class Worker:
         share, shares = self._assignment.share, self._assignment.shares
         scenario = self._assignment.scenario
         if scenario.open is not None:
-            due = arrivals(scenario.open, self._shared_chance(), share, shares)
+            # Equal in all workers: they draw the same arrivals, and each takes its share.
+            rng = random.Random(self._assignment.seed)
+            due = arrivals(scenario.open, rng, share, shares)
             in_flight_max = len(range(share, scenario.open.in_flight_max, shares))
             return OpenPace(
                 (starts_at + at for at in due), in_flight_max, self._driver, self._measures
@@ -127,10 +129,6 @@ class Worker:
         ends_at = starts_at + scenario.closed.seconds
         think_seconds = scenario.closed.think_seconds
         return ClosedPace(begins, think_seconds, ends_at, self._driver, self._measures)
-
-    def _shared_chance(self) -> random.Random:
-        """The same in all workers, so that they draw the same arrivals and each takes its share."""
-        return random.Random(self._assignment.seed)
 
     async def _measure(self, starts_at: float) -> None:
         """Report an interval every second, once the warm-up is over."""

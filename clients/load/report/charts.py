@@ -72,18 +72,14 @@ def rate(result: Result) -> Chart:
     points = result.timeline
     steps = [step.step for step in result.steps]
     failed = [sum(step.failed for step in point.steps.values()) for point in points]
+    dropped = [point.dropped for point in points]
     lines = [
         *(
             (name, f"step-{number}", SOLID, _rates(points, _counts(points, name)))
             for number, name in enumerate(steps, 1)
         ),
         ("failed", "failed", LINE_OF_FAILED, _without_zeros(_rates(points, failed))),
-        (
-            "dropped",
-            "dropped",
-            LINE_OF_DROPPED,
-            _without_zeros(_rates(points, [point.dropped for point in points])),
-        ),
+        ("dropped", "dropped", LINE_OF_DROPPED, _without_zeros(_rates(points, dropped))),
     ]
 
     def told(index: int) -> Iterator[str]:

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from math import inf
-from typing import Any, Protocol, Self, TextIO
+from typing import Any, Self, TextIO, TypeAlias
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -23,18 +23,6 @@ REDRAW_SECONDS = 0.25
 LINE_SECONDS = 5.0  # of the run: a log of an hour has 720 lines
 BAR_COLUMNS = 30
 HEADINGS = ("per second", "count", "failed", "p50", "p99")
-
-
-class Progress(Protocol):
-    """A context in which a run is shown."""
-
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *error: Any) -> None: ...
-    def show(self, glimpse: Glimpse) -> None:
-        """Call it as often as there is news: the display changes a few times a second at most."""
-
-    def line(self, text: str) -> None:
-        """Print an event; it stays above the table."""
 
 
 def progress(
@@ -97,6 +85,7 @@ class PlainLines:
         pass
 
     def show(self, glimpse: Glimpse) -> None:
+        """Call it as often as there is news."""
         if glimpse.seconds < self._next_at:
             return
         self._next_at = (glimpse.seconds // LINE_SECONDS + 1) * LINE_SECONDS
@@ -171,6 +160,9 @@ class LiveTable:
             Text(self._plan.phase(glimpse), style="dim"),
         )
         return row
+
+
+Progress: TypeAlias = PlainLines | LiveTable
 
 
 def _counters(glimpse: Glimpse) -> Text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,19 +83,15 @@ def make_folder(path: Path) -> None:
 
 
 def _probe(path: Path) -> None:
-    """Creates and removes a file beside it: permission bits do not show root a read-only disk.
-    Raises OSError."""
+    """Makes a file beside it: permission bits do not show root a read-only disk. Raises OSError."""
     if not _is_written_into(path):
-        fresh = path.with_name(f".{path.name}.{os.getpid()}.probe")
-        fresh.touch()
-        fresh.unlink()
+        tempfile.TemporaryFile(dir=path.parent).close()
     elif not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def write(path: Path, content: bytes) -> None:
-    """Replaces the file; durable when it returns. Pipes and terminals are written to. Raises
-    NotWritten."""
+    """Durable when it returns. Pipes and terminals are written to. Raises NotWritten."""
     with _explained(path):
         if _is_written_into(path):
             path.write_bytes(content)

@@ -54,8 +54,7 @@ class Open(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`users` begin evenly over `ramp_seconds`; each begins the next journey `think_seconds` after
-    the last one."""
+    """`users` begin evenly over `ramp_seconds`, and again `think_seconds` after each journey."""
 
     users: Annotated[int, Meta(ge=1, le=IN_FLIGHT_MAX)]
     seconds: Annotated[float, Meta(gt=0, le=SECONDS_MAX)]

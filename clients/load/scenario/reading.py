@@ -29,8 +29,7 @@ class Read(msgspec.Struct, frozen=True):
 
 
 def read(name_or_path: str) -> Read:
-    """Reads a built-in scenario's name, FILE.toml, FILE.py or FILE.py:CLASS. Raises
-    ScenarioError."""
+    """`name_or_path`: a built-in name, FILE.toml, FILE.py[:CLASS]. Raises ScenarioError."""
     if name_or_path.endswith(".toml"):
         return Read(_read_toml(Path(name_or_path)))
     if name_or_path.endswith(".py") or ".py:" in name_or_path:

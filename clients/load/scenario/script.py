@@ -61,8 +61,7 @@ class Script(ABC):
 
 
 def load(script: str) -> Script:
-    """Runs the file and makes its scenario. FILE.py:CLASS names the class where the file has
-    several. Raises ScenarioError."""
+    """Runs FILE.py[:CLASS] and makes its scenario. Raises ScenarioError."""
     path, _, class_name = script.partition(".py:")
     file = Path(path if path.endswith(".py") else f"{path}.py")
     kind = _choose(file, class_name, _scripts_of(_run(file)))

@@ -33,27 +33,18 @@ class ClientSession:
 
     The client runs from the start. A caller waits for one event at a time; StepFailed is raised
     when it does not come within `patience_seconds` (UNANSWERED) or the connection ends first. The
-    password is given once, and a lost link is not dialled again. Without a password the client
-    leaves as soon as it is licensed.
+    password is given once. Without a password the client leaves as soon as it is licensed.
     """
 
     def __init__(
         self,
-        hosts: tuple[Host, ...],
-        user_name: str,
+        plan: Plan,
         password: bytes | None,
         device: LicensedDevice,
         dialler: FarmDialler,
         rng: Randomness,
         patience_seconds: float,
     ) -> None:
-        plan = Plan(
-            hosts=hosts,
-            user_name=user_name,
-            password_attempts=1,
-            connect_seconds=patience_seconds,
-            reconnect_seconds=0.0,
-        )
         self.patience_seconds = patience_seconds
         self._password = password
         self._loop = asyncio.get_running_loop()
@@ -84,8 +75,7 @@ class ClientSession:
         return self._client.host
 
     async def begun(self) -> None:
-        """Wait until the session is attached, or without a password until the device is
-        licensed."""
+        """Wait until the session is attached; without a password, until the device is licensed."""
         await self._wait(self.patience_seconds)
 
     # --- while a session is shown -----------------------------------------------------------------

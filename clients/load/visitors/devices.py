@@ -6,6 +6,7 @@ The same seed and folder give the same devices, with their licenses, in a later 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from pathlib import Path
 
 from clients.device import Device
@@ -54,10 +55,8 @@ class Devices:
 
     def _unused(self, owner: str) -> int:
         """The first number that no earlier run has kept."""
-        ordinal = 0
-        while self._folder is not None and self._place(self._folder, owner, ordinal).exists():
-            ordinal += 1
-        return ordinal
+        folder, ordinals = self._folder, itertools.count()
+        return next(n for n in ordinals if not (folder and self._place(folder, owner, n).exists()))
 
     def _open(self, owner: str, ordinal: int) -> LicensedDevice:
         name = f"{owner[: limits.DEVICE_NAME_CHARACTERS - 8]}-{ordinal}"

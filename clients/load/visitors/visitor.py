@@ -16,11 +16,12 @@ from clients.licenses import LicensedDevice
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Person
 from clients.load.scenario import Act
+from clients.load.scenario.validation import NUMBERS
 from clients.load.visitors.client_session import ClientSession, DeviceFailed, StepFailed
 from clients.load.visitors.devices import Devices
 from clients.load.visitors.shell import RuleBroken, Shell
 from clients.logon.route import Randomness
-from clients.logon.steps import Host
+from clients.logon.steps import Host, Plan
 from clients.trust import FarmDialler
 from tsproto.errors import ErrorCode, TsfarmError
 
@@ -56,18 +57,17 @@ class Session(msgspec.Struct, frozen=True):
     mark: str
 
 
-class VirtualUser:
+class VirtualUser(msgspec.Struct, eq=False):
     """A synthetic user, with the device and the session of the last journey.
 
     `has_session` is true while there may be a session to log off, `session` is set only while its
     state is known.
     """
 
-    def __init__(self, person: Person) -> None:
-        self.person = person
-        self.device: LicensedDevice | None = None
-        self.session: Session | None = None
-        self.has_session = False
+    person: Person
+    device: LicensedDevice | None = None
+    session: Session | None = None
+    has_session: bool = False
 
 
 class WorkerContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +102,6 @@ class Visitor:
 
     @property
     def name(self) -> str:
-        """The user's name."""
         return self._user.person.name
 
     @property
@@ -117,13 +116,8 @@ class Visitor:
             self._context.on_violation(rule, f"{self.name}{', ' if detail else ''}{detail}")
 
     async def do(self, act: Act) -> None:
-        match act.do:
-            case "work":
-                await self.work(act.seconds, act.keystrokes, act.output)
-            case "think":
-                await self.think(act.seconds)
-            case other:  # one of UserAct, which are named like the methods
-                await getattr(self, other.replace("-", "_"))()
+        numbers = {name: getattr(act, name) for name in NUMBERS.get(act.do, ())}
+        await getattr(self, act.do.replace("-", "_"))(**numbers)  # acts are named like the methods
 
     # --- acts that lead to a session --------------------------------------------------------------
 
@@ -145,8 +139,7 @@ class Visitor:
         await self._log_on("reconnect", (session.host,))
 
     async def roam(self) -> None:
-        """Come back to the session through another host, which redirects. A farm of one host has no
-        other."""
+        """Come back to the session through another host, if the farm has one, which redirects."""
         session = await self._leave_session()
         others = tuple(host for host in self._hosts() if not _is_at(session, host))
         await self._log_on("roam", others[:1] or (session.host,))
@@ -167,10 +160,7 @@ class Visitor:
         its echo), then print `output` bytes in the session (step "output": from the command to the
         last byte)."""
         client, measures = await self._shown_client(), self._context.measures
-        session, self._user.session = (
-            self._user.session,
-            None,
-        )  # its state is unknown until this act has ended
+        session, self._user.session = self._user.session, None  # unknown until this act has ended
         if keystrokes:
             with self._step("keystroke"):
                 await self._shell.type_keys(
@@ -215,8 +205,7 @@ class Visitor:
     # --- the end of a journey ---------------------------------------------------------------------
 
     async def leave(self, *, logging_off_seconds: float = 0.0) -> None:
-        """End the journey at any point. An attached session is left running, or logged off if there
-        are seconds for it."""
+        """End the journey. An attached session is left running, or logged off in that time."""
         client = self._client
         with contextlib.suppress(StepFailed, TimeoutError):
             async with asyncio.timeout(logging_off_seconds or LEAVING_SECONDS):
@@ -253,9 +242,15 @@ class Visitor:
         device = self._user.device or context.devices.usual(person.name)
         self._user.device = device
         dialler = FarmDialler(device.name, context.authority, source=next(context.sources))
-        self._client = ClientSession(
-            hosts, person.name, password, device, dialler, self._rng, context.patience_seconds
+        patience_seconds = context.patience_seconds
+        plan = Plan(
+            hosts=hosts,
+            user_name=person.name,
+            password_attempts=1,
+            connect_seconds=patience_seconds,
+            reconnect_seconds=0.0,
         )
+        self._client = ClientSession(plan, password, device, dialler, self._rng, patience_seconds)
         return self._client
 
     async def _hang_up(self) -> None:

@@ -7,15 +7,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import TypeAlias
 
 LINE_BYTES_MAX = 256
-
-
-class Watch(Protocol):
-    def feed(self, data: bytes, now: float) -> bytes | None:
-        """The bytes after the match; None while there is none."""
-        ...
 
 
 class Text:
@@ -27,6 +21,7 @@ class Text:
         self.passed = 0
 
     def feed(self, data: bytes, now: float) -> bytes | None:
+        """The bytes after the match; None while there is none. So in all watches."""
         seen = self._tail + data
         at = seen.find(self._text)
         if at >= 0:
@@ -87,3 +82,6 @@ class Echoes:
             self.strange = came[:LINE_BYTES_MAX]
             return b""
         return None
+
+
+Watch: TypeAlias = Text | Line | Echoes

@@ -77,6 +77,7 @@ def test_without_its_peers_a_bench_measures_ours_alone(
 @needs_peers
 def test_sshd_is_gone_after_its_block_and_so_is_what_a_session_started(tmp_path: Path) -> None:
     with openssh(tmp_path / "openssh") as sshd:
+        assert sshd is not None
         words = sshd.words("echo ready; exec cat", terminal=True)
         with Program(words) as program:
             program.read_until(b"ready")
@@ -89,7 +90,8 @@ def test_sshd_is_gone_after_its_block_and_so_is_what_a_session_started(tmp_path:
 @needs_peers
 def test_tmux_is_gone_after_its_block_also_when_it_fails(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), tmux(tmp_path / "tmux") as terminals:
-        terminals.start("one", "cat")
+        assert terminals is not None
+        terminals.session("cat")
         server = os.pidfd_open(terminals.pid)
         raise RuntimeError
     has_ended, _, _ = select.select([server], [], [], 0.0)

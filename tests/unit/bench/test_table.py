@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import readme, table
+from bench import table
 from bench.results import Aim, row
 
 ROWS = [
@@ -38,10 +38,10 @@ def test_the_readme_keeps_what_stands_around_the_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "README.md"
-    file.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
-    monkeypatch.setattr(readme, "FILE", file)
-    readme.write("| new |", "2026-01-02", "python -m bench", {"cores": "2"})
+    file.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
+    monkeypatch.setattr(table, "README", file)
+    table.write_readme([ROWS[1]], "2026-01-02", "python -m bench", {"cores": "2"})
     assert file.read_text() == (
-        f"before\n{readme.BEGIN}\nMeasured 2026-01-02 with `python -m bench` on: cores 2.\n\n"
-        f"| new |\n{readme.END}\nafter\n"
+        f"before\n{table.BEGIN}\nMeasured 2026-01-02 with `python -m bench` on: cores 2.\n\n"
+        f"{table.markdown([ROWS[1]])}\n{table.END}\nafter\n"
     )

@@ -26,22 +26,22 @@ def filled(descriptor: int, *chunks: bytes) -> Ring:
 
 def test_a_new_ring_is_empty_and_whole(descriptor: int) -> None:
     ring = filled(descriptor)
-    assert (ring.is_empty, ring.is_whole, ring.contents()) == (True, True, b"")
+    assert (ring.is_empty, ring.begin, ring.contents()) == (True, 0, b"")
 
 
 def test_what_was_written_comes_out_in_order(descriptor: int) -> None:
     ring = filled(descriptor, b"abc", b"def")
-    assert (ring.is_empty, ring.is_whole, ring.contents()) == (False, True, b"abcdef")
+    assert (ring.is_empty, ring.begin, ring.contents()) == (False, 0, b"abcdef")
 
 
 def test_a_ring_that_is_just_full_is_whole(descriptor: int) -> None:
     ring = filled(descriptor, b"0123456789", b"abcdef")
-    assert (ring.is_whole, ring.contents()) == (True, b"0123456789abcdef")
+    assert (ring.begin, ring.contents()) == (0, b"0123456789abcdef")
 
 
 def test_one_byte_more_pushes_out_the_oldest(descriptor: int) -> None:
     ring = filled(descriptor, b"0123456789", b"abcdefg")
-    assert (ring.is_whole, ring.contents()) == (False, b"123456789abcdefg")
+    assert (ring.begin, ring.contents()) == (1, b"123456789abcdefg")
 
 
 @pytest.mark.parametrize("length", range(1, 50))

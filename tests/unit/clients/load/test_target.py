@@ -99,11 +99,11 @@ def test_a_folder_that_is_no_lab_is_told_with_its_remedy(
 
 def test_the_authority_tells_the_name_of_the_farm(tmp_path: Path) -> None:
     lab = write_lab(tmp_path)
-    assert named(authority=lab / "pki" / "authority.crt").name == "lab-1"
+    assert named(Farm(name="", authority=lab / "pki" / "authority.crt")).name == "lab-1"
 
 
 def test_a_plain_farm_is_called_as_its_first_host(tmp_path: Path) -> None:
-    assert named(directory=Host("127.0.0.1", 5602)).name == "127.0.0.1:5602"
+    assert named(Farm(name="", directory=Host("127.0.0.1", 5602))).name == "127.0.0.1:5602"
 
 
 def test_a_certificate_of_another_role_is_refused(tmp_path: Path) -> None:
@@ -112,16 +112,16 @@ def test_a_certificate_of_another_role_is_refused(tmp_path: Path) -> None:
     admin = issued(lab, Role.ADMINISTRATOR, "admin")
     own = issued(lab, Role.TERMINAL_SERVER, "ts9")
     with pytest.raises(BadInput, match="is no terminal-server's certificate"):
-        named(authority=authority, identities=[admin])
+        named(Farm(name="", authority=authority, as_terminal_servers=(admin,)))
     with pytest.raises(BadInput, match="is no administrator's certificate"):
-        named(authority=authority, administrator=own)
+        named(Farm(name="", authority=authority, administrator=own))
 
 
 def test_a_file_that_is_no_certificate_is_named(tmp_path: Path) -> None:
     file = tmp_path / "authority.crt"
     file.write_text("nothing")
     with pytest.raises(BadInput, match=f"{file}: the file holds no certificate"):
-        named(authority=file)
+        named(Farm(name="", authority=file))
 
 
 def test_each_link_to_a_directory_needs_a_name_and_those_to_license_servers_need_one(
@@ -130,11 +130,12 @@ def test_each_link_to_a_directory_needs_a_name_and_those_to_license_servers_need
     lab = write_lab(tmp_path)
     own = issued(lab, Role.TERMINAL_SERVER, "ts9")
     host = Host("192.0.2.1", 5600)
-    farm = named(
-        license_servers=[host],
+    farm = Farm(
+        name="x",
+        license_servers=(host,),
         directory=host,
         authority=lab / "pki" / "authority.crt",
-        identities=[own],
+        as_terminal_servers=(own,),
     )
     target.check(farm, "licenses", (), identities=8)
     with pytest.raises(BadInput, match="2 links pass for as many terminal servers, and there are"):

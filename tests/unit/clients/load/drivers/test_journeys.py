@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from clients.load.drivers.journeys import Journeys
+from clients.load.drivers.journeys import chooser
 
 
 class Drawn:
@@ -17,18 +17,18 @@ class Drawn:
 
 
 def test_each_journey_has_the_part_of_chance_that_its_weight_says() -> None:
-    journeys = Journeys(
+    choose = chooser(
         [("a", 1), ("b", 2), ("c", 1)], Drawn(0.0, 0.2499, 0.25, 0.7499, 0.75, 1 - 1e-16)
     )
-    assert [journeys.choose() for _ in range(6)] == ["a", "a", "b", "b", "c", "c"]
+    assert [choose() for _ in range(6)] == ["a", "a", "b", "b", "c", "c"]
 
 
 def test_many_come_in_about_these_proportions() -> None:
-    journeys = Journeys([("a", 9), ("b", 1)], random.Random(1))
-    counts = Counter(journeys.choose() for _ in range(1_000))
+    choose = chooser([("a", 9), ("b", 1)], random.Random(1))
+    counts = Counter(choose() for _ in range(1_000))
     assert 860 < counts["a"] < 940
     assert counts.total() == 1_000
 
 
 def test_one_journey_takes_no_chance() -> None:
-    assert Journeys([("a", 3)], Drawn()).choose() == "a"
+    assert chooser([("a", 3)], Drawn())() == "a"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -146,10 +147,10 @@ def test_files_are_checked_before_a_run(tmp_path: Path) -> None:
 def test_a_folder_that_may_not_be_written_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuses(path: Path) -> None:
+    def refuses(dir: Path) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(Path, "touch", refuses)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuses)
     with pytest.raises(NotWritten, match=r"cannot be written: Read-only file system; see to"):
         check_writable([tmp_path / "run.json"])
     with pytest.raises(NotWritten, match=r"cannot be used: Read-only file system"):

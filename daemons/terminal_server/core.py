@@ -25,8 +25,9 @@ from daemons.effects import (
     records_of,
 )
 from daemons.procedures import Inbox, Procedure, Procedures
+from daemons.refusal import Refusal
 from daemons.settings import TerminalServerSettings
-from daemons.terminal_server.client import Client, Refusal
+from daemons.terminal_server.client import Client
 from daemons.terminal_server.destinations import Destinations
 from daemons.terminal_server.directory import DirectoryLink
 from daemons.terminal_server.license_servers import KnownLicenseServers

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 # A system clock that is set, or a machine that slept, is noticed at the latest after this.
 TIMER_SECONDS_MAX = 60.0
+
+
+class Timer(Protocol):
+    def cancel(self) -> None: ...
+
+
+CallLater = Callable[[float, Callable[[], None]], Timer]  # as a loop's call_later
 
 
 class Alarm:
     """Calls `ring` when a deadline may be over. It may ring early, or for one that is gone; never
     later than TIMER_SECONDS_MAX after a clock was set."""
 
-    def __init__(self, ring: Callable[[], None]) -> None:
+    def __init__(self, call_later: CallLater, ring: Callable[[], None]) -> None:
+        self._call_later = call_later
         self._ring = ring
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._set_for = 0.0
 
     def set(self, deadline: float | None, now: float) -> None:
@@ -24,7 +32,7 @@ class Alarm:
             return
         self.cancel()
         delay = min(max(deadline - now, 0.0), TIMER_SECONDS_MAX)
-        self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+        self._timer = self._call_later(delay, self._on_timer)
         self._set_for = deadline
 
     def cancel(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from daemons import events
 from daemons.config import ConfigError
+from daemons.effects import Broadcast, Performers, SendDatagram
 from daemons.logs import log
 from daemons.settings import Discovery
 from tsproto import limits
@@ -45,6 +46,13 @@ class Datagrams:
             await self._listen(
                 _bound("discovery", _query_address(settings.broadcast), settings.port)
             )
+
+    @property
+    def performers(self) -> Performers:
+        return {
+            Broadcast: lambda effect: self.broadcast(effect.datagram),
+            SendDatagram: lambda effect: self.send(effect.host, effect.port, effect.datagram),
+        }
 
     def broadcast(self, datagram: bytes) -> None:
         self.send(self._settings.broadcast, self._settings.port, datagram)

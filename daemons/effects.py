@@ -10,7 +10,7 @@ draws randomness that was not handed in. `daemons.switchboard` performs effects,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import get_annotations
 from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, dataclass_transform
 
@@ -196,6 +196,9 @@ class SendDatagram(Effect, frozen=True, gc=False):
     host: str
     port: int
     datagram: bytes
+
+
+Performers = Mapping[type[Effect], Callable[[Any], None]]  # who performs which effects
 
 
 # The terminal server's own effects, performed by its sessions (daemons.program_runner).

@@ -7,41 +7,20 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from daemons.config import ConfigError
 from daemons.effects import Endpoint, Failed
-from daemons.settings import Listen
 from daemons.switchboard import Switchboard
 from tsproto import limits
 from tsproto.connection import Closed, Event, SessionBytes
 from tsproto.errors import ErrorCode
 from tsproto.messages import LinkState
-from tsproto.transport import DialFailed, Link, Listener, LocalIdentity, bind, dial
-from tsproto.transport.error_text import words_of
+from tsproto.transport import DialFailed, Link, Listener, LocalIdentity, dial
 
 
 class SessionTraffic(Protocol):
-    """Pumps the bytes of sessions, which no core sees."""
+    """Pumps the bytes of sessions, which no core sees. Only a terminal server has sessions."""
 
     def on_session_bytes(self, link: Link, data: bytes) -> None: ...
     def on_writable(self, link: Link) -> None: ...
-
-
-class NoSessions:
-    """For a daemon without sessions: no peer may send it session bytes."""
-
-    def on_session_bytes(self, link: Link, data: bytes) -> None:
-        raise AssertionError("session bytes on a link without a session")
-
-    def on_writable(self, link: Link) -> None: ...
-
-
-def bound(listen: Listen, identity: LocalIdentity) -> socket.socket:
-    """A socket that listens; links are accepted once a shell runs. Raises ConfigError."""
-    try:
-        return bind(listen.host, listen.port, identity)
-    except OSError as error:
-        where = f"listen: {listen.host} port {listen.port}"
-        raise ConfigError(f"{where} cannot be had: {words_of(error)}") from None
 
 
 class Links:
@@ -52,7 +31,7 @@ class Links:
         self,
         identity: LocalIdentity,
         switchboard: Switchboard[Link],
-        traffic: SessionTraffic,
+        traffic: SessionTraffic | None,
         wake: Callable[[], None],
     ) -> None:
         self._identity = identity
@@ -116,6 +95,7 @@ class Links:
         for event in events:
             if type(event) is SessionBytes:
                 self._wake()  # a new size, say, came before these bytes
+                assert self._traffic is not None
                 self._traffic.on_session_bytes(link, event.data)
             else:
                 self._switchboard.happened(link, event)
@@ -123,9 +103,10 @@ class Links:
         self._wake()
 
     def on_writable(self, link: Link) -> None:
-        self._traffic.on_writable(link)
-        self._notice_end(link)
-        self._wake()
+        if self._traffic is not None:
+            self._traffic.on_writable(link)
+            self._notice_end(link)
+            self._wake()
 
     def _notice_end(self, link: Link) -> None:
         """The traffic of a session may have closed its link."""

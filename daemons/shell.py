@@ -6,7 +6,7 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,24 +18,23 @@ from daemons.clock import Clock, ClockFileError
 from daemons.datagrams import Datagrams
 from daemons.effects import (
     Answer,
-    Broadcast,
     Caller,
     Core,
     Effect,
     Endpoint,
     Peer,
+    Performers,
     Persist,
-    SendDatagram,
     Warp,
 )
-from daemons.links import Links, NoSessions, SessionTraffic
+from daemons.links import Links, SessionTraffic
 from daemons.logs import log, report_fault
 from daemons.settings import Discovery
 from daemons.store import Store, StoreError
 from daemons.switchboard import Step, Switchboard
 from tsproto import limits
 from tsproto.errors import ErrorCode
-from tsproto.messages import Done, Refused, Role
+from tsproto.messages import Refused, Role
 from tsproto.transport import Link, LocalIdentity
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -44,9 +43,6 @@ EXIT_STORE = 1  # the store cannot promise anything any more
 EXIT_BROKEN = 70  # sysexits' EX_SOFTWARE: a fault of our own
 
 LAST_COMMIT_SECONDS = 10.0  # what a stalled disk gets when the daemon is told to stop
-DEADLINES_PER_WARP = 10_000  # run before WarpClock is answered; the timer runs the rest
-
-Performers = Mapping[type[Effect], Callable[[Any], None]]
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,23 +78,17 @@ class Shell:
         self._reports = asyncio.Queue() if reports is None else reports
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[int] = self._loop.create_future()
-        self._deadline = Alarm(self._on_deadline)
-        self._timeout = Alarm(lambda: self._turn(self._switchboard.turn))
+        self._deadline = Alarm(self._loop.call_later, self._on_deadline)
         self._committer: asyncio.Task[None] | None = None
         self._switchboard = Switchboard[Link](core, self)
-        self._links = Links(
-            resources.identity, self._switchboard, traffic or NoSessions(), self._wake
-        )
+        self._timeout = Alarm(self._loop.call_later, partial(self._turn, self._switchboard.turn))
+        self._links = Links(resources.identity, self._switchboard, traffic, self._wake)
         self._datagrams = Datagrams(discovery, self._on_datagram) if discovery else None
-        self._performers: dict[type[Effect], Callable[[Any], None]] = {
+        self._performers: Performers = {
             Warp: self._warp,
+            **(self._datagrams.performers if self._datagrams else {}),
             **(performers or {}),
         }
-        if datagrams := self._datagrams:
-            self._performers[Broadcast] = lambda effect: datagrams.broadcast(effect.datagram)
-            self._performers[SendDatagram] = lambda effect: datagrams.send(
-                effect.host, effect.port, effect.datagram
-            )
 
     async def run(self) -> int:
         """Serve until SIGTERM, SIGINT or a failure, and give the exit status; the store stays open.
@@ -175,13 +165,24 @@ class Shell:
         self._links.dial(endpoint)
 
     def perform(self, effect: Effect) -> None:
-        perform = self._performers.get(type(effect))
-        if perform is not None:
-            perform(effect)
-        elif isinstance(effect, events.Event):
+        if isinstance(effect, events.Event):
             log(effect)
         else:
-            raise AssertionError(f"nobody performs {effect}")
+            self._performers[type(effect)](effect)
+
+    def _warp(self, effect: Warp) -> None:
+        try:
+            self._clock.reload()
+        except ClockFileError as error:
+            refused = Refused(code=ErrorCode.NOT_PERMITTED, detail=str(error))
+            self._switchboard.add(lambda now: [Answer(effect.caller, refused)])
+        else:
+            self._loop.call_soon(self._warped, effect.caller)
+
+    def _warped(self, caller: Caller) -> None:
+        self._deadline.cancel()  # the same deadline is now nearer
+        self._switchboard.warped(caller)
+        self._wake()
 
     def commit(self, batch: list[Persist]) -> None:
         self._committer = self._loop.create_task(self._commit(batch))
@@ -199,30 +200,6 @@ class Shell:
         finally:
             self._committer = None
         self._turn(self._switchboard.committed)
-
-    # --- the lab's clock --------------------------------------------------------------------------
-
-    def _warp(self, effect: Warp) -> None:
-        try:
-            self._clock.reload()
-        except ClockFileError as error:
-            refused = Refused(code=ErrorCode.NOT_PERMITTED, detail=str(error))
-            self._switchboard.add(lambda now: [Answer(effect.caller, refused)])
-            return
-        self._loop.call_soon(self._catch_up, effect.caller)
-
-    def _catch_up(self, caller: Caller) -> None:
-        self._deadline.cancel()  # the same deadline is now nearer
-        self._call(partial(self._run_what_is_due, caller))
-
-    def _run_what_is_due(self, caller: Caller, now: float) -> list[Effect]:
-        effects: list[Effect] = []
-        for _ in range(DEADLINES_PER_WARP):
-            deadline = self._core.next_deadline()
-            if deadline is None or deadline > now:
-                break
-            effects += self._core.on_deadline(now)
-        return [*effects, events.ClockWarped(now=now), Answer(caller, Done())]
 
     # --- the end ----------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import secrets
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -24,8 +25,7 @@ from daemons import descriptors, events, logs
 from daemons.clock import Clock, ClockFileError
 from daemons.config import ConfigError, read_settings
 from daemons.effects import Record, Records
-from daemons.links import bound
-from daemons.settings import DaemonSettings, IdentityFiles, TerminalServerSettings
+from daemons.settings import DaemonSettings, IdentityFiles, Listen, TerminalServerSettings
 from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS, Resources
 from daemons.store import Store, StoreError
 from daemons.store.memory import MemoryStore
@@ -34,7 +34,8 @@ from tsproto import certificates, identity, limits, transport
 from tsproto.errors import TsfarmError
 from tsproto.identity import ROLE_WORDS, IdentityError
 from tsproto.messages import Role
-from tsproto.transport import LocalIdentity
+from tsproto.transport import LocalIdentity, bind
+from tsproto.transport.error_text import words_of
 
 S = TypeVar("S", bound=DaemonSettings)
 
@@ -192,6 +193,15 @@ async def _run(
         return EXIT_BROKEN
     finally:
         await store.close()
+
+
+def bound(listen: Listen, identity: LocalIdentity) -> socket.socket:
+    """A socket that listens; links are accepted once a shell runs. Raises ConfigError."""
+    try:
+        return bind(listen.host, listen.port, identity)
+    except OSError as error:
+        where = f"listen: {listen.host} port {listen.port}"
+        raise ConfigError(f"{where} cannot be had: {words_of(error)}") from None
 
 
 def config_argument(program: str, arguments: Sequence[str] | None = None) -> Path:

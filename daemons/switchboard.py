@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Generic, Protocol
 
+from daemons import events
 from daemons.effects import (
     Answer,
     Ask,
@@ -34,7 +35,7 @@ from daemons.effects import (
 from daemons.routes import L, Routes
 from tsproto.connection import Answered, Closed, Event, Opened, Received
 from tsproto.errors import ErrorCode
-from tsproto.messages import Message, Refused, Role, WarpClock
+from tsproto.messages import Done, Message, Refused, Role, WarpClock
 
 Step = Callable[[float], list[Effect]]
 
@@ -42,6 +43,8 @@ Step = Callable[[float], list[Effect]]
 # are refused rather than kept.
 EFFECTS_WAITING_MAX = 8_192
 BUSY_RETRY_SECONDS = 1
+
+DEADLINES_PER_WARP = 10_000  # run before WarpClock is answered; the timer runs the rest
 
 
 class Hands(Protocol):
@@ -98,6 +101,10 @@ class Switchboard(Generic[L]):
     def run_deadline(self) -> None:
         """The core's next deadline may be over."""
         self._steps.append(self._run_deadline)
+
+    def warped(self, caller: Caller) -> None:
+        """The clock was moved on: what is due by now happens, and this caller is answered."""
+        self._steps.append(partial(self._catch_up, caller))
 
     def dialled(self, endpoint: Endpoint, line: L) -> None:
         """A line to this endpoint stands; its Opened or Closed follows."""
@@ -207,6 +214,15 @@ class Switchboard(Generic[L]):
         deadline = self._core.next_deadline()
         is_due = deadline is not None and deadline <= now
         return self._core.on_deadline(now) if is_due else []
+
+    def _catch_up(self, caller: Caller, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for _ in range(DEADLINES_PER_WARP):
+            deadline = self._core.next_deadline()
+            if deadline is None or deadline > now:
+                break
+            effects += self._core.on_deadline(now)
+        return [*effects, events.ClockWarped(now=now), Answer(caller, Done())]
 
     def _on_message(self, link: OpenLink[L], message: Message, now: float) -> list[Effect]:
         if link.is_closing or link.line is None:

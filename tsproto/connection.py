@@ -319,12 +319,12 @@ class Connection:
             return None
         if self.is_overfull:
             return self._now
-        deadlines = [] if self._phase_ends_at is None else [self._phase_ends_at]
-        if self.state is not LinkState.OPENING:
-            deadlines.append(self._sent_at + limits.HEARTBEAT_SECONDS)
-            if self._receiving:
-                deadlines.append(self._received_at + limits.SILENT_SECONDS)
-        return min(deadlines)
+        if self.state is LinkState.OPENING:
+            return self._phase_ends_at
+        deadline = self._sent_at + limits.HEARTBEAT_SECONDS
+        if self._receiving:
+            deadline = min(deadline, self._received_at + limits.SILENT_SECONDS)
+        return deadline if self._phase_ends_at is None else min(deadline, self._phase_ends_at)
 
     def on_deadline(self, now: float) -> list[Event]:
         """End a phase or a silence that lasted too long, or queue the heartbeat that is due."""

@@ -21,6 +21,7 @@ from daemons.effects import (
     Peer,
     Randomness,
     Tell,
+    earliest,
 )
 from daemons.license_server.pools import Pools
 from daemons.settings import Discovery
@@ -204,11 +205,11 @@ class Peers:
     # --- time ---------------------------------------------------------------------------------
 
     def next_deadline(self) -> float | None:
-        due = [known.dial_at for known in self._known.values()]
-        due.append(self._search.next_deadline() if self._search.searching else self._search_at)
-        if self._links:
-            due.append(self._announce_at())
-        return min((at for at in due if at is not None), default=None)
+        return earliest(
+            *[known.dial_at for known in self._known.values()],
+            self._search.next_deadline() if self._search.searching else self._search_at,
+            self._announce_at() if self._links else None,
+        )
 
     def on_deadline(self, now: float) -> list[Effect]:
         effects: list[Effect] = []

@@ -6,6 +6,7 @@ Time stands still while nobody waits, so a case that waits for a deadline takes 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from clients.conformance.own_configuration import BROKEN, SCOPES, STARTED
 from clients.conformance.stage import Cast, Issuer, Line, Unavailable, Unmet, User
@@ -21,8 +22,10 @@ from tests.conformance.in_process_kinds import (
     Wrap,
     unwrapped,
 )
+from tests.simulation.kinds import Kind
 from tests.simulation.network import End, Network
-from tests.simulation.node import Kind, Node
+from tests.simulation.network import Host as NetworkHost
+from tests.simulation.node import Node
 from tests.simulation.world import World
 from tsproto import limits
 from tsproto.identity import Identity
@@ -62,12 +65,11 @@ class DirectNetwork(Network):
     def pieces(self, data: bytes) -> list[bytes]:
         return [data]
 
-    def send_datagram(
-        self, owner: str, address: str, port: int, target: str, datagram: bytes
-    ) -> None:
+    def send_datagram(self, sender: NetworkHost, target: str, datagram: bytes) -> None:
         host = self._hosts.get(target)
-        if host is not None and host.name != owner:
-            self.world.after(0.0, lambda: host.on_datagram(address, port, datagram))
+        if host is not None and host.name != sender.name:
+            heard = partial(host.on_datagram, sender.host, limits.DISCOVERY_PORT, datagram)
+            self.world.after(0.0, heard)
 
 
 class DirectLine:
@@ -265,9 +267,7 @@ class InProcess:
     def send_datagram(self, datagram: bytes) -> None:
         listener = self._listeners[Role.LICENSE_SERVER]
         target = self._nodes[self.role].host
-        self._network.send_datagram(
-            listener.name, listener.host, limits.DISCOVERY_PORT, target, datagram
-        )
+        self._network.send_datagram(listener, target, datagram)
 
     def answer_query(self, datagram: bytes) -> None:
         self.send_datagram(datagram)

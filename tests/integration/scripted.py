@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 from daemons.clock import Clock
 from daemons.effects import Answer, Caller, Effect, Endpoint, Outcome, Peer, Persist, Record
-from daemons.links import bound
 from daemons.settings import Listen
 from daemons.shell import Resources, Shell
+from daemons.startup import bound
 from daemons.store import StoreError
 from daemons.store.memory import MemoryStore
 from daemons.switchboard import Step

@@ -12,7 +12,7 @@ NOW = 1_700_000_000.0
 class Bell:
     def __init__(self) -> None:
         self.rung = asyncio.Event()
-        self.alarm = Alarm(self.rung.set)
+        self.alarm = Alarm(asyncio.get_running_loop().call_later, self.rung.set)
 
 
 async def test_it_rings_at_once_when_the_deadline_is_over() -> None:

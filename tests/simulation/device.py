@@ -15,6 +15,8 @@ import msgspec
 from clients.logon import steps
 from clients.logon.procedure import Logon, Phase
 from clients.logon.steps import Host, Outcome, Plan
+from tests.simulation.kinds import APPLICATIONS
+from tests.simulation.misuse import Loot
 from tests.simulation.network import End, LinkTimer, Network
 from tests.simulation.world import Timer, World
 from tsproto import license_token, limits
@@ -22,7 +24,14 @@ from tsproto.connection import Closed, Connection, Event, Opened, Received
 from tsproto.errors import ErrorCode
 from tsproto.identity import DeviceKey
 from tsproto.license_token import Claims
-from tsproto.messages import LicenseInfo, LicenseKind, LicenseRequest, LogonRequest, Role
+from tsproto.messages import (
+    LicenseInfo,
+    LicenseRequest,
+    LogonAccepted,
+    LogonRequest,
+    Message,
+    Role,
+)
 
 STORE_SECONDS = 0.01
 TYPING_SECONDS = 2.0
@@ -33,6 +42,7 @@ PAUSE_SECONDS = 8.0
 PATIENCE_SECONDS = 90.0
 LOG_OFF = "log off"
 LEAVING = ("disconnect", LOG_OFF, "network loss", "battery")
+BY_MESSAGE = "log off by message"
 
 
 class Visit(msgspec.Struct, gc=False):
@@ -41,6 +51,9 @@ class Visit(msgspec.Struct, gc=False):
     began_at: float
     user_name: str
     in_a_hurry: bool = False
+    application: str = ""
+    command: str = ""
+    misuses: bool = False  # the protocol, or what is somebody else's
     attached_to: str = ""
     session_id: int = 0
     outcome: Outcome | None = None
@@ -60,13 +73,15 @@ class Device:
         self.token = b""
         self.claims: Claims | None = None  # the token's
         self.issuer_certificate = b""
-        self.has_shown_credentials = False  # good ones, of some user
+        self.device_id = self.key.device_id
+        self.habits: frozenset[str] = frozenset()
+        self.loot: Loot | None = None
         self.visits: list[Visit] = []
         self.passwords: dict[str, bytes] = {}
         self.leaving: Sequence[str] = LEAVING
         self.exit_session: Callable[[Visit], None] = lambda visit: None
         self.on_token: Callable[[Device, Claims], None] = lambda device, claims: None
-        self.on_let_in: Callable[[Device, LicenseKind, int], None] = lambda device, kind, end: None
+        self.on_attached: Callable[[Device, LogonAccepted], None] = lambda device, accepted: None
         self._hosts = hosts
         self._logon: Logon | None = None
         self._end: End | None = None
@@ -104,20 +119,23 @@ class Device:
 
         self.world.after(self.rng.random() * (WORK_SECONDS + PAUSE_SECONDS), again)
 
-    def log_on_at_once(self, user: str) -> None:
-        """A first try with the right password, typed as fast as on every other device."""
-        self.begin(user, in_a_hurry=True)
-
     def begin(self, user: str, in_a_hurry: bool = False) -> Visit:
+        """In a hurry means the right password, typed as fast as on every other device."""
         self._abandon()
         visit = Visit(self.world.now, user, in_a_hurry)
         self.visits.append(visit)
         hosts = list(self._hosts)
         self.rng.shuffle(hosts)
+        what = self.rng.random()
+        if "commands" in self.habits and what < 0.1 and not in_a_hurry:
+            visit.command = "true"
+        elif "applications" in self.habits and what > 0.6:
+            visit.application = APPLICATIONS[0]
         plan = Plan(
             hosts=tuple(hosts),
             user_name=user,
-            command="true" if self.rng.random() < 0.1 and not in_a_hurry else "",
+            application=visit.application,
+            command=visit.command,
             connect_seconds=PATIENCE_SECONDS,
             reconnect_seconds=PATIENCE_SECONDS,
         )
@@ -131,6 +149,8 @@ class Device:
         if not self.is_attached or self._logon is None:
             return
         way = self.rng.choice(self.leaving)
+        if way == LOG_OFF and self._is_inclined(BY_MESSAGE, 0.5):
+            way = BY_MESSAGE
         self.world.trace(f"{self.name} leaves: {way}")
         self.world.saw(f"leaving: {way}")
         match way:
@@ -138,6 +158,8 @@ class Device:
                 self._take(self._logon.disconnect(self.world.now))
             case "log off":
                 self.exit_session(self.visit)
+            case "log off by message":
+                self._take(self._logon.log_off(self.world.now))
             case "network loss":
                 if self._end:
                     self._end.close()
@@ -178,15 +200,11 @@ class Device:
                 seconds = TYPING_SECONDS * self.rng.random()
                 if self.visit.in_a_hurry:
                     seconds = HURRY_SECONDS
-                elif not again and self.rng.random() < 0.1:
+                elif not again and self._is_inclined("wrong passwords", 0.15):
                     password = WRONG_PASSWORD
                 self._later(seconds, lambda now: logon.on_password(password, now), any_link=True)
             case steps.Send(message):
-                if isinstance(message, LogonRequest) and message.credential != WRONG_PASSWORD:
-                    self.has_shown_credentials = True
-                self._connection.send(message)
-            case steps.Licensed(kind, expires_at):
-                self.on_let_in(self, kind, expires_at)
+                self._send(message)
             case steps.Attached(host, session_id):
                 self._attached(host, session_id)
             case steps.Redirected():
@@ -203,6 +221,23 @@ class Device:
         seconds = WORK_SECONDS * self.rng.random()
         visit = self.visit
         self.world.after(seconds, lambda: self.leave() if self.visit is visit else None)
+        if "resize" in self.habits and self._logon is not None:
+            self._take(self._logon.resize(80 + self.rng.randrange(40), 24))
+
+    def _send(self, message: Message) -> None:
+        """Also what a careless or dishonest client sends in its place, or behind it."""
+        steals = isinstance(message, LogonRequest) and self._is_inclined("misuse", 0.15)
+        if self.loot and isinstance(message, LogonRequest) and steals:
+            self.visit.misuses = True
+            message = self.loot.stolen(message, self.rng)
+        self._connection.send(message)
+        if self._is_inclined("pipelining", 0.1):
+            self.visit.misuses = True
+            self._connection.send(msgspec.structs.replace(message))
+            self.world.saw(f"pipelined: {type(message).__name__}")
+
+    def _is_inclined(self, habit: str, chance: float) -> bool:
+        return habit in self.habits and self.rng.random() < chance
 
     def _stored(self, token: bytes, certificate: bytes, now: float) -> list[steps.Step]:
         assert self._logon
@@ -212,13 +247,17 @@ class Device:
         return self._logon.on_stored(claims.license_id, now)
 
     def _license_info(self, request: LicenseRequest) -> LicenseInfo:
+        token, certificate = self.token, self.issuer_certificate
+        if self.loot and self._is_inclined("misuse", 0.1):
+            self.visit.misuses = True
+            token, certificate = self.loot.token(self.device_id, self.rng)
         return LicenseInfo(
             public_key=self.key.public_key,
             signature=self.key.prove(request.nonce, bytes(32)),
             device_name=self.name,
             user_name=self.visit.user_name,
-            token=self.token,
-            issuer_certificate=self.issuer_certificate,
+            token=token,
+            issuer_certificate=certificate,
         )
 
     def _later(
@@ -299,6 +338,10 @@ class Device:
                 case Opened():
                     self._take(logon.on_opened(self.world.now))
                 case Received(message):
+                    if self.loot:
+                        self.loot.overheard(self, message)
+                    if isinstance(message, LogonAccepted):
+                        self.on_attached(self, message)
                     self._take(logon.on_message(message, self.world.now))
                 case Closed(code, detail):
                     self._on_lost(number, code, detail)

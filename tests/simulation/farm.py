@@ -2,57 +2,65 @@
 
 from __future__ import annotations
 
+import random
+import traceback
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
 import msgspec
 
 from clients.logon.steps import Host
+from daemons.effects import Peer
 from daemons.settings import ServerAddress
-from tests.simulation import checkers
+from tests.simulation import broken_by, faults, laws, swarm, versions
 from tests.simulation.device import Device, Visit
+from tests.simulation.ghost import Ghost, lies
 from tests.simulation.kinds import (
     FARM,
     PORT,
+    REFUSING_SERVES,
     WORKGROUP,
     Authority,
+    Kind,
     LicenseServerKind,
     SessionDirectoryKind,
     TerminalServerKind,
 )
+from tests.simulation.lookout import Lookout
+from tests.simulation.misuse import Loot
 from tests.simulation.network import Network
-from tests.simulation.node import Kind, Node
-from tests.simulation.world import Violation, World
+from tests.simulation.node import Node
+from tests.simulation.pipeliner import Pipeliner
+from tests.simulation.swarm import Swarm
+from tests.simulation.world import START, Violation, World
+from tsproto.identity import Identity
 from tsproto.license_token import Claims
+from tsproto.limits import DISCOVERY_RETRY_SECONDS
+from tsproto.messages import Message, RenewLicense, Role
 
 TOGETHER = "dora"  # logs on from several devices in one instant, and hardly ever else
-CHAOS_SECONDS = 60.0
-ROUNDS = 4
-QUIET_SECONDS = 150.0
+QUIET_SECONDS = 60.0
 EVENTS_BETWEEN_CHECKS = 20
+EVENTS_BETWEEN_CORES_MADE_ANEW = 400
 DAY = 86_400.0
+GRACE_DAYS = 30
+SMALL_HOST_SESSIONS = 2
 
 Plant = Callable[["Farm"], None]
 
 
-class Size(msgspec.Struct, frozen=True):
-    devices: int = 6
-    users: tuple[str, ...] = ("anna", "bela", "cleo")
-    tokens: int = 3
-
-
-SMALL = Size()
-
-
 class Result(msgspec.Struct):
-    """One run. `violation` is empty when every law held."""
+    """One run. `violation` is empty when every law held, else `law` is the one that was broken."""
 
     seed: int
+    swarm: Swarm
     digest: str
     events: int
     messages: int
     simulated_seconds: float
     violation: str
+    law: str
     seen: dict[str, int]
     tail: list[str]
 
@@ -61,144 +69,284 @@ class Farm:
     """License server `a` has no tokens and serves the farm; `b`, of another workgroup of the same
     site, has them all; a directory, three terminal servers."""
 
-    def __init__(self, seed: int, size: Size = SMALL) -> None:
-        self.tokens = size.tokens
-        self.users = size.users
+    def __init__(self, seed: int, made_of: Swarm) -> None:
+        self.swarm = made_of
         self.world = World(seed)
         self.network = Network(self.world)
         self.authority = _authority()
-        self.is_calm = seed % 4 == 0  # no fault that may leave a user with two sessions
+        self.is_quiet = False  # nothing befalls it any more
+        self.is_well = False  # and what befell it before is over
+        self.struck: set[str] = set()
+        self.quiet_visits: Counter[str] = Counter()
+        self.users = tuple(f"user{number}" for number in range(made_of.users))
+        self.passwords = {user: user.encode() for user in [*self.users, TOGETHER]}
         self.nodes: list[Node] = []
-        self.license_servers = [
-            self._node("a", 1, LicenseServerKind(self.authority, "a", WORKGROUP, 0)),
-            self._node("b", 2, LicenseServerKind(self.authority, "b", "elsewhere", size.tokens)),
-        ]
+        self.license_servers = self._make_license_servers()
         self.directory = self._node("directory", 3, SessionDirectoryKind())
-        passwords = {user: user.encode() for user in [*size.users, TOGETHER]}
-        address = ServerAddress(host=self.directory.host, port=PORT, name="directory")
-        self.terminal_servers: list[tuple[Node, TerminalServerKind]] = []
-        for number in (1, 2, 3):
-            kind = TerminalServerKind(self.authority, address, passwords)
-            self.terminal_servers.append((self._node(f"ts{number}", 10 + number, kind), kind))
+        self.terminal_servers = self._make_terminal_servers()
+        self._by_name = {node.name: node for node in self.nodes}
+        self._by_address = {node.host: node for node in self.nodes}
+        self._kinds = {node.name: kind for node, kind in self.terminal_servers}
+        self.names = frozenset(self._by_name)
         hosts = [Host(node.host, PORT, "") for node, _ in self.terminal_servers]
-        self.devices = [self._device(number, hosts, passwords) for number in range(size.devices)]
+        loot = Loot(FARM, START) if "misuse" in made_of.work else None
+        self.devices = [self._device(number, hosts, loot) for number in range(made_of.devices)]
+        self._device_by_address = {device.host: device for device in self.devices}
+        self.lookout = Lookout(self)
+        self.license_rows = self.lookout.license_rows
+        self.session_rows = self.lookout.session_rows
+        self.logons = self.lookout.logons
+
+    # --- what it is made of ---------------------------------------------------------------------
+
+    def _make_license_servers(self) -> list[Node]:
+        work = self.swarm.work
+        serves = REFUSING_SERVES if "refusing license server" in work else ()
+        nearby = WORKGROUP if "two license servers nearby" in work else "elsewhere"
+        empty = LicenseServerKind(self.authority, "a", WORKGROUP, {}, serves)
+        full = LicenseServerKind(self.authority, "b", nearby, self.swarm.bought)
+        return [self._node("a", 1, empty), self._node("b", 2, full)]
+
+    def _make_terminal_servers(self) -> list[tuple[Node, TerminalServerKind]]:
+        work = self.swarm.work
+        address = ServerAddress(host=self.directory.host, port=PORT, name="directory")
+        made = []
+        for number in (1, 2, 3):
+            kind = TerminalServerKind(
+                self.authority,
+                address,
+                self.passwords,
+                product_version=2 if number == 3 and "two versions" in work else 1,
+                grace_days=GRACE_DAYS if number == 2 and "grace" in work else 0,
+                sessions_max=SMALL_HOST_SESSIONS if "small hosts" in work else 1_000,
+            )
+            made.append((self._node(f"ts{number}", 10 + number, kind), kind))
+        return made
 
     def _node(self, name: str, number: int, kind: Kind) -> Node:
         node = Node(self.world, self.network, FARM, name, f"10.0.0.{number}", kind)
+        node.on_disk_error = partial(faults.crash_and_return, self, node)
         self.nodes.append(node)
         return node
 
-    def _device(self, number: int, hosts: list[Host], passwords: dict[str, bytes]) -> Device:
-        name = f"device{number}"
+    def _device(self, number: int, hosts: list[Host], loot: Loot | None) -> Device:
         address = f"10.{1 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
-        device = Device(self.world, self.network, name, address, hosts)
-        device.passwords = passwords
+        device = Device(self.world, self.network, f"device{number}", address, hosts)
+        device.passwords = self.passwords
+        device.habits = self.swarm.work
+        device.loot = loot
         device.exit_session = self._exit
-        device.on_token = self._on_token
-        device.on_let_in = partial(checkers.let_in_by_right, self)
         return device
 
     def node(self, name: str) -> Node:
-        return next(node for node in self.nodes if node.name == name)
+        return self._by_name[name]
+
+    def node_at(self, address: str) -> Node:
+        return self._by_address[address]
+
+    def device_at(self, address: str) -> Device:
+        return self._device_by_address[address]
+
+    def is_device(self, peer: Peer) -> bool:
+        return peer.host in self._device_by_address
+
+    def is_node(self, peer: Peer) -> bool:
+        return peer.host in self._by_address
+
+    def kind_of(self, node: Node) -> TerminalServerKind:
+        return self._kinds[node.name]
 
     def _exit(self, visit: Visit) -> None:
-        for node, kind in self.terminal_servers:
-            if node.name == visit.attached_to:
-                kind.end(node, visit.session_id, 0)
+        if kind := self._kinds.get(visit.attached_to):
+            kind.end(self.node(visit.attached_to), visit.session_id, 0)
 
-    def _on_token(self, device: Device, claims: Claims) -> None:
-        self.world.saw(f"{claims.kind.name.lower()} token")
-        checkers.token_is_durable(self, device, claims)
-        checkers.full_token_was_earned(device, claims)
+    # --- laws -----------------------------------------------------------------------------------
+
+    def broken(self, law: str, text: str) -> None:
+        """Raise Violation, unless the law is off by name after what has struck."""
+        if reason := broken_by.reason_off(law, self.struck | self.swarm.work):
+            self.world.saw(f"off: {law}: {reason}")
+            return
+        raise Violation(f"{law}: {text}", law)
+
+    def is_settled(self, node: Node) -> bool:
+        """Whether a node runs, and has nothing more to write."""
+        return node.alive and node.switchboard.queue.is_idle and node.missed is None
+
+    def time_of(self, node: Node) -> float:
+        return node.clock.now()
+
+    def begin(self) -> None:
+        """Start all daemons, watched; what a test plants is planted before."""
+        self.lookout.watch()
+        for node in self.nodes:
+            node.start()
+
+    def _check_now_and_then(self) -> None:
+        events = self.world.events
+        if events % EVENTS_BETWEEN_CHECKS == 0:
+            laws.OFTEN[events // EVENTS_BETWEEN_CHECKS % len(laws.OFTEN)](self)
+            if events % EVENTS_BETWEEN_CORES_MADE_ANEW == 0:
+                laws.a_core_made_anew_is_equal(self)
 
     # --- one run --------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Rounds of chaos with weeks between them, then healing; raises Violation."""
-        self.world.on_event = self._check_now_and_then
-        for node in self.nodes:
-            node.start()
-        self.world.run_until(self.world.now + 5.0)
-        for _ in range(ROUNDS):
-            self._chaos()
-            if not self.is_calm:  # every link breaks when everybody has slept for weeks
-                self.world.jump((10 + 60 * self.world.rng.random()) * DAY)
+        """Rounds of chaos, with weeks between some, then healing; raises Violation."""
+        world = self.world
+        if "clock apart" in self.swarm.faults:
+            self.struck.add("clock apart")
+            rng = world.stream("clock apart")
+            for node in self.nodes:
+                node.clock.ahead = faults.AHEAD_SECONDS * (2 * rng.random() - 1)
+        if "old and new protocol" in self.swarm.work:
+            versions.make_newer(self.network, world.stream("versions").choice(self.nodes).name)
+        world.on_event = self._check_now_and_then
+        if "pipelining" in self.swarm.work:
+            addresses = [node.host for node, _ in self.terminal_servers]
+            Pipeliner(world, self.network, addresses).visit()
+        if "ghost host" in self.swarm.work:
+            self._haunt()
+        self.begin()
+        world.run_until(world.now + 5.0)
+        for number in range(self.swarm.rounds):
+            self._chaos(number)
+            if "weeks asleep" in self.swarm.faults:
+                self._sleep(number)
         self._quiet()
 
-    def _check_now_and_then(self) -> None:
-        if self.world.events % EVENTS_BETWEEN_CHECKS == 0:
-            checkers.tokens_are_conserved(self)
-            checkers.disks_hold_what_is_known(self)
-            if self.world.events % 400 == 0:
-                checkers.successors_are_not_behind(self)
-            checkers.disks_hold_no_more_than_was_bought(self)
-            checkers.devices_hold_no_more_than_was_bought(self)
-        if self.is_calm:
-            checkers.one_session_a_user(self)
-
-    def _chaos(self) -> None:
+    def _haunt(self) -> None:
+        """A second `ts1`, and a license server that nobody needs, ask and tell what they like."""
         world = self.world
+        clone = Identity(FARM, Role.TERMINAL_SERVER, "ts1")
+        stranger = Identity(FARM, Role.LICENSE_SERVER, "c")
+        self.network.add_identity(stranger)
+        visitors = [
+            (clone, "10.9.9.1", self.directory, lambda rng: lies("ts1", self.users[0], world)),
+            (clone, "10.9.9.2", self.license_servers[0], self._wrong_renewals),
+            (clone, "10.9.9.3", self.license_servers[1], self._wrong_renewals),
+            (stranger, "10.9.9.4", self.license_servers[0], self._renewals),
+        ]
+        for identity, host, node, says in visitors:
+            Ghost(world, self.network, identity, host, node.host, says).visit()
+
+    def _renewals(self, rng: random.Random) -> list[Message]:
+        """Of tokens that devices hold, as a license server asks for them that it was lent by."""
+        held = [device.claims for device in self.devices if device.claims]
+        return [_renewal(claims, claims.device_id) for claims in held[:2]]
+
+    def _wrong_renewals(self, rng: random.Random) -> list[Message]:
+        """Of tokens that devices hold, for other devices."""
+        held = [device.claims for device in self.devices if device.claims]
+        return [_renewal(claims, rng.choice(self.devices).device_id) for claims in held[:2]]
+
+    def _chaos(self, number: int) -> None:
+        world, rng = self.world, self.world.stream(f"round {number}")
+        end = world.now + self.swarm.seconds
         for device in self.devices:
-            world.after(10 * world.rng.random(), partial(device.live, self.users))
-        if world.rng.random() < 0.5:
-            self._simultaneous_logons()
-        end = world.now + CHAOS_SECONDS
-        while world.now < end:
-            world.run_until(world.now + 1 + 8 * world.rng.random())
-            self._befall()
+            world.after(10 * rng.random(), partial(device.live, self.users))
+        if "in one instant" in self.swarm.work and rng.random() < 0.6:
+            for device in self.devices[:3]:
+                world.at(world.now + 12, partial(device.begin, TOGETHER, in_a_hurry=True))
+            world.saw("logons in one instant")
+        faults.plan(self, world.now, end)
+        world.run_until(end)
         self._heal()
 
-    def _simultaneous_logons(self) -> None:
-        when = self.world.now + 12
-        for device in self.devices[:3]:
-            self.world.at(when, partial(device.log_on_at_once, TOGETHER))
-        self.world.saw("logons in one instant")
+    def _sleep(self, number: int) -> None:
+        """Everybody sleeps for weeks, often until a token is about to end; every link breaks."""
+        rng = self.world.stream(f"asleep {number}")
+        days = 5 + 60 * rng.random()
+        ends = [device.claims.expires_at for device in self.devices if device.claims]
+        if ends and rng.random() < 0.7:
+            days = (rng.choice(ends) - self.world.now) / DAY - rng.choice((6.0, 5.0, 0.01, -0.5))
+        if days > 0:
+            self.struck.add("weeks asleep")
+            self.world.jump(days * DAY)
 
-    def _befall(self) -> None:
-        """One fault, as chance has it; in a calm run only license servers suffer."""
-        rng = self.world.rng
-        victims = self.license_servers if self.is_calm else self.nodes
-        match rng.randrange(4):
-            case 0 | 1:
-                node = rng.choice(victims)
-                if node.alive:
-                    node.crash(silently=rng.random() < 0.3)
-                    self.world.after(0.5 + 10 * rng.random(), partial(self._restart, node))
-            case 2 if not self.is_calm:
-                one, other = rng.sample([node.name for node in self.nodes], 2)
-                self.network.cut(one, other)
-                self.world.trace(f"{one} and {other} are cut")
-                self.world.saw("partition")
-                self.world.after(20 * rng.random(), partial(self.network.heal, one, other))
-            case _:
-                pass
-
-    def _restart(self, node: Node) -> None:
+    def restart(self, node: Node) -> None:
         if not node.alive:
             node.start()
 
+    def step_clock(self, node: Node, seconds: float) -> None:
+        node.clock.ahead += seconds
+        if node.alive:
+            node.turn(node.switchboard.turn)
+
     def _heal(self) -> None:
         for node in self.nodes:
+            node.disk.mend()
+            faults.end_crashes(node)
             for other in self.nodes:
                 if node is not other:
                     self.network.heal(node.name, other.name)
-            self._restart(node)
+            self.restart(node)
+
+    # --- the quiet phase --------------------------------------------------------------------------
 
     def _quiet(self) -> None:
         """Everything works again: everybody who tries now is answered, and all rows are true."""
+        world, rng = self.world, self.world.stream("quiet")
+        self.is_quiet = True
         self._heal()
-        world = self.world
         for device in self.devices:
             device.visits.append(Visit(world.now, self.users[0]))  # what went on before has ended
-        for node in self.nodes:
-            node.crash_after_answer = node.crash_in_commit = 0.0
-        world.run_until(world.now + QUIET_SECONDS / 2)
-        for device in self.devices:
-            device.begin(world.rng.choice(self.users))
-        world.run_until(world.now + QUIET_SECONDS / 2)
-        checkers.everybody_was_answered(self.devices)
-        checkers.directory_is_true(self)
-        self._check_now_and_then()
+            device.habits = self.swarm.work - swarm.CARELESS
+        world.run_until(world.now + QUIET_SECONDS)
+        if not laws.license_servers_are_linked(self):  # every answer to a search was lost
+            world.run_until(world.now + DISCOVERY_RETRY_SECONDS)
+        self.is_well = True
+        laws.directory_is_true(self)
+        for _ in range(2):
+            for device in self.devices:
+                world.after(5 * rng.random(), partial(self._visit, device, rng.choice(self.users)))
+            world.run_until(world.now + QUIET_SECONDS)
+            laws.everybody_was_answered(self, self.devices)
+            for law in laws.QUIET:
+                law(self)
+        self._lead_everybody()
+        for law in (*laws.OFTEN, *laws.QUIET):
+            law(self)
+
+    def _visit(self, device: Device, user: str) -> None:
+        self.quiet_visits[device.name] += 1
+        device.begin(user)
+
+    def _lead_everybody(self) -> None:
+        """Each user who has a session comes, from some device, to one of theirs."""
+        world = self.world
+        for user, device in zip(self.users, self.devices, strict=False):
+            theirs = self._sessions_of(user)
+            device.habits = frozenset()
+            visit = device.begin(user, in_a_hurry=True)
+            world.run_until(world.now + 10)
+            came_to = visit.attached_to, visit.session_id
+            left = theirs & self._sessions_of(user)
+            if visit.attached_to and left and came_to not in theirs:
+                text = f"{user} has {sorted(left)}, and came to {came_to}"
+                self.broken("every user is led to their one session", text)
+            if theirs:
+                world.saw("led to a session in quiet")
+
+    def _sessions_of(self, user: str) -> set[tuple[str, int]]:
+        return {
+            (node.name, session_id)
+            for node, kind in self.terminal_servers
+            for session_id, program in kind.programs.items()
+            if (program.user_name, program.application, program.command) == (user, "", "")
+        }
+
+
+def _renewal(claims: Claims, device_id: bytes) -> RenewLicense:
+    return RenewLicense(
+        license_id=claims.license_id,
+        device_id=device_id,
+        device_name="ghost",
+        user_name="",
+        product=claims.product,
+        product_version=claims.product_version,
+        trace_id="ghost",
+    )
 
 
 _authorities: list[Authority] = []
@@ -211,28 +359,31 @@ def _authority() -> Authority:
     return _authorities[0]
 
 
-def simulate(seed: int, plant: Plant | None = None) -> Result:
-    """Run one seed, with a planted bug if one is given."""
-    farm = Farm(seed)
-    for node in farm.license_servers:
-        node.crash_after_answer = 0.03 if seed % 2 else 0.0
-        node.crash_in_commit = 0.02 if seed % 2 else 0.0
+def simulate(seed: int, plant: Plant | None = None, made_of: Swarm | None = None) -> Result:
+    """Run one seed, with a planted bug if one is given, made of what the seed draws or of this."""
+    farm = Farm(seed, made_of or swarm.draw(seed))
     if plant is not None:
         plant(farm)
-    violation = ""
+    violation = law = ""
     began = farm.world.now
     try:
         farm.run()
     except Violation as broken:
-        violation = str(broken)
+        violation, law = str(broken), broken.law
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        violation = f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})"
+        law = f"nothing raises {type(error).__name__}"
     world = farm.world
     return Result(
-        seed,
-        world.digest(),
-        world.events,
-        world.messages,
-        world.now - began,
-        violation,
-        dict(sorted(world.seen.items())),
-        list(world.tail),
+        seed=seed,
+        swarm=farm.swarm,
+        digest=world.digest(),
+        events=world.events,
+        messages=world.messages,
+        simulated_seconds=world.now - began,
+        violation=violation,
+        law=law,
+        seen=dict(sorted(world.seen.items())),
+        tail=list(world.tail),
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Protocol
+
 import msgspec
 
 from daemons import effects
@@ -10,6 +13,7 @@ from daemons.license_server.core import LicenseServerCore
 from daemons.license_server.records import RECORDS as LICENSE_RECORDS
 from daemons.session_directory.core import SessionDirectoryCore
 from daemons.settings import (
+    Application,
     Discovery,
     IdentityFiles,
     KeyPack,
@@ -17,6 +21,7 @@ from daemons.settings import (
     Listen,
     ServerAddress,
     SessionDirectorySettings,
+    Sessions,
     TerminalServerSettings,
 )
 from daemons.terminal_server.core import TerminalServerCore
@@ -31,6 +36,8 @@ FARM = "sim"
 SITE = "site"
 WORKGROUP = "farm"
 PORT = 5600
+REFUSING_SERVES = ("ts1", "ts2")  # whom a choosy license server serves
+APPLICATIONS = ("editor",)
 HANGUP_STATUS = 129
 CHECK_SECONDS = 0.05  # a password check
 START_SECONDS = 0.003  # a program on a PTY
@@ -48,12 +55,34 @@ class Authority:
         return certificates.issue_certificate(self.certificate, self._key, role, name, START)
 
 
+class Kind(Protocol):
+    """What makes a node a license server, a directory or a terminal server."""
+
+    role: Role
+
+    def make_core(self, node: Node) -> Core: ...
+    def perform(self, node: Node, effect: Effect) -> None: ...
+    def on_crash(self, node: Node) -> None: ...
+
+
 class LicenseServerKind:
     role = Role.LICENSE_SERVER
 
-    def __init__(self, authority: Authority, name: str, workgroup: str, tokens: int) -> None:
+    def __init__(
+        self,
+        authority: Authority,
+        name: str,
+        workgroup: str,
+        tokens: dict[int, int],
+        serves: tuple[str, ...] = (),
+    ) -> None:
+        """`tokens` are those bought, by product version."""
         self._workgroup = workgroup
-        self._packs = (KeyPack(key_pack=f"{name}-1", tokens=tokens),) if tokens else ()
+        self._serves = serves
+        self._packs = tuple(
+            KeyPack(key_pack=f"{name}-{version}", product_version=version, tokens=bought)
+            for version, bought in tokens.items()
+        )
         certificate, key = authority.issue(self.role, name)
         self._certificate = certificates.certificate_der(certificate)
         self._key = identity.load_key(key)
@@ -66,6 +95,7 @@ class LicenseServerKind:
             state="-",
             discovery=Discovery(workgroup=self._workgroup, site=SITE),
             key_packs=self._packs,
+            serves=self._serves,
         )
         return LicenseServerCore(
             settings,
@@ -115,8 +145,18 @@ class TerminalServerKind:
     role = Role.TERMINAL_SERVER
 
     def __init__(
-        self, authority: Authority, directory: ServerAddress, passwords: dict[str, bytes]
+        self,
+        authority: Authority,
+        directory: ServerAddress,
+        passwords: dict[str, bytes],
+        *,
+        product_version: int = 1,
+        grace_days: int = 0,
+        sessions_max: int = 1_000,
     ) -> None:
+        self.product_version = product_version
+        self.grace_days = grace_days
+        self.sessions_max = sessions_max
         self._authority = authority
         self._directory = directory
         self._passwords = passwords
@@ -132,7 +172,12 @@ class TerminalServerKind:
             accounts="-",
             discovery=Discovery(workgroup=WORKGROUP),
             directory=self._directory,
-            grace_days=0,
+            product_version=self.product_version,
+            grace_days=self.grace_days,
+            sessions=Sessions(
+                applications={name: Application(command=(name,)) for name in APPLICATIONS},
+                sessions_max=self.sessions_max,
+            ),
         )
         return TerminalServerCore(
             settings,
@@ -178,7 +223,8 @@ class TerminalServerKind:
         def started() -> None:
             self.programs[start.session_id] = program
             if node.alive and node.life == life:
-                node.answer(start.question_id, ProgramStarted(1))
+                tell = partial(node.answer, start.question_id, ProgramStarted(1))
+                node.notice(node.switchboard, tell)
 
         node.world.after(START_SECONDS, started)
 
@@ -187,6 +233,7 @@ class TerminalServerKind:
         if self.programs.pop(session_id, None) is None:
             return
         self.shown.pop(session_id, None)
-        core = node.core
-        if node.alive and isinstance(core, TerminalServerCore):
-            node.feed(lambda now: core.on_program_ended(session_id, status, now))
+        core: TerminalServerCore = node.core  # type: ignore[assignment]
+        if node.alive:
+            end = partial(core.on_program_ended, session_id, status)
+            node.notice(node.switchboard, lambda: node.feed(end))

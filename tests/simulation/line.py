@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from daemons.effects import Endpoint
 from tests.simulation.network import End, LinkTimer
-from tsproto.connection import Closed, Connection, Event, Received
+from tsproto.connection import Connection, Event, Received
 from tsproto.errors import ErrorCode
 from tsproto.messages import LinkState, Message
 
@@ -29,7 +29,7 @@ class SimulatedLine:
         self._switchboard = node.switchboard
         self._witness = node.witness
         self._world = node.world
-        self._connection = Connection(
+        self._connection = connection = Connection(
             node.kind.role,
             node.name,
             dialling=dialled is not None,
@@ -38,9 +38,12 @@ class SimulatedLine:
             certified=node.network.identity_of(end.other.owner),
             trusted=False,
         )
-        self._timer = LinkTimer(self._world, self._connection, partial(self._notice, self._on_time))
-        end.receive = lambda data: self._notice(partial(self._on_data, data))
-        end.lost = lambda: self._notice(self._on_lost)
+        self.give_up = connection.give_up
+        self._timer = LinkTimer(
+            self._world, connection, partial(self._notice, connection.on_deadline)
+        )
+        end.receive = lambda data: self._notice(partial(connection.receive_data, data))
+        end.lost = partial(self._notice, connection.receive_eof)
 
     # --- for the switchboard ----------------------------------------------------------------------
 
@@ -49,18 +52,16 @@ class SimulatedLine:
         self._connection.tell_time(self._world.now)
         self._connection.send(message, request_id)
         if request_id:
-            self._node.maybe_crash(self)
+            self._node.on_answer(self)
 
     def request(self, message: Message) -> int:
         assert self._dialled is not None
         self._witness.requested(self.id, self._dialled, message)
         return self._connection.request(message)
 
-    def give_up(self, request_id: int) -> None:
-        self._connection.give_up(request_id)
-
     def flush(self) -> None:
-        self.end.write(self._connection.data_to_send())
+        if data := self._connection.data_to_send():
+            self.end.write(data)
         if self._connection.state is LinkState.CLOSED:
             self.end.close()
             self._timer.cancel()
@@ -79,34 +80,22 @@ class SimulatedLine:
     def die(self, *, silently: bool) -> None:
         """Its process is killed; silently, when the whole machine is without power."""
         self._timer.cancel()
-        if silently:
-            self.end.vanish()
-        else:
-            self.end.close()
+        (self.end.vanish if silently else self.end.close)()
 
-    def _notice(self, action: Callable[[], None]) -> None:
-        self._node.notice(self._switchboard, action)
+    def _notice(self, hear: Callable[[float], list[Event]]) -> None:
+        self._node.notice(self._switchboard, partial(self._hear, hear))
 
-    def _on_data(self, data: bytes) -> None:
-        self._report(self._connection.receive_data(data, self._world.now))
-
-    def _on_lost(self) -> None:
-        self._report(self._connection.receive_eof(self._world.now))
-
-    def _on_time(self) -> None:
-        self._report(self._connection.on_deadline(self._world.now))
-
-    def _report(self, events: list[Event]) -> None:
+    def _hear(self, hear: Callable[[float], list[Event]]) -> None:
         node = self._node
-        for event in events:
+        for event in hear(self._world.now):
             self._world.messages += 1
             if isinstance(event, Received):
                 peer = self._switchboard.peer_of(self)
                 sender = peer.name if peer else "?"
                 self._world.trace(f"{sender} -> {node.name} {type(event.message).__name__}")
             self._switchboard.happened(self, event)
-            if isinstance(event, Closed):
-                node.lines.pop(self.id, None)
-        node.turn()
+        if self._connection.state is LinkState.CLOSED:
+            node.lines.pop(self.id, None)
+        node.wake()
         if not self._switchboard.is_halted:
             self.flush()

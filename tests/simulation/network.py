@@ -11,6 +11,7 @@ from functools import partial
 from typing import Protocol
 
 from tests.simulation.world import Timer, World
+from tsproto import limits
 from tsproto.connection import Connection
 from tsproto.identity import Identity
 from tsproto.messages import LinkState
@@ -45,6 +46,8 @@ class End:
 
     def write(self, data: bytes) -> None:
         if self.open and data:
+            if translate := self.network.spoken.get(self.owner):
+                data = translate(data)
             for piece in self.network.pieces(data):
                 self._deliver(partial(self._tell_data, piece))
 
@@ -53,6 +56,11 @@ class End:
         if self.open:
             self.open = False
             self._deliver(self._tell_lost)
+
+    def stall(self, seconds: float) -> None:
+        """Hold up what is said either way; links made anew are not held up."""
+        for end in (self, self.other):
+            end._not_before = max(end._not_before, self.network.world.now + seconds)
 
     def vanish(self) -> None:
         """Stop without a word, as a machine without power does."""
@@ -74,8 +82,9 @@ class End:
         world.at(self._not_before, partial(self._arrive, action))
 
     def _arrive(self, action: Callable[[], None]) -> None:
-        if self.network.is_cut(self.owner, self.other.owner):
-            self.network.hold(self.owner, self.other.owner, partial(self._arrive, action))
+        network = self.network
+        if network.cuts and network.is_cut(self.owner, self.other.owner):
+            network.hold(self.owner, self.other.owner, partial(self._arrive, action))
         else:
             action()
 
@@ -118,10 +127,12 @@ class LinkTimer:
 class Network:
     def __init__(self, world: World) -> None:
         self.world = world
+        self.spoken: dict[str, Callable[[bytes], bytes]] = {}
+        """By owner: makes another version of the protocol of what it sends."""
         self._hosts: dict[str, Host] = {}
         self._hearing: list[str] = []  # where broadcasts are heard: at every daemon's
         self._identities: dict[str, Identity] = {}
-        self._cuts: set[tuple[str, str]] = set()  # from, to
+        self.cuts: set[tuple[str, str]] = set()  # from, to
         self._held: dict[frozenset[str], list[Callable[[], None]]] = {}
 
     def add(self, host: Host, identity: Identity | None = None) -> None:
@@ -129,6 +140,10 @@ class Network:
         if identity is not None:
             self._identities[host.name] = identity
             self._hearing.append(host.host)
+
+    def add_identity(self, identity: Identity) -> None:
+        """Of a host that only dials."""
+        self._identities[identity.name] = identity
 
     def identity_of(self, name: str) -> Identity | None:
         """What the certificate of the host of this name says; a device has none."""
@@ -182,37 +197,35 @@ class Network:
         ours.other, theirs.other = theirs, ours
         return ours, theirs
 
-    def broadcast(self, owner: str, address: str, port: int, datagram: bytes) -> None:
+    def broadcast(self, sender: Host, datagram: bytes) -> None:
         for target in self._hearing:
-            self.send_datagram(owner, address, port, target, datagram)
+            self.send_datagram(sender, target, datagram)
 
-    def send_datagram(
-        self, owner: str, address: str, port: int, target: str, datagram: bytes
-    ) -> None:
+    def send_datagram(self, sender: Host, target: str, datagram: bytes) -> None:
         host = self._hosts.get(target)
         if host is None or self.world.rng.random() < DATAGRAM_LOSS:
             return
 
         def arrive() -> None:
-            if not self.is_cut(owner, host.name):
-                host.on_datagram(address, port, datagram)
+            if not self.is_cut(sender.name, host.name):
+                host.on_datagram(sender.host, limits.DISCOVERY_PORT, datagram)
 
         self.world.after(self.delay(), arrive)
 
     def cut(self, sender: str, receiver: str, *, one_way: bool = False) -> None:
         """What the sender sends waits until `heal`; unless `one_way`, the other way too."""
-        self._cuts.add((sender, receiver))
+        self.cuts.add((sender, receiver))
         if not one_way:
-            self._cuts.add((receiver, sender))
+            self.cuts.add((receiver, sender))
 
     def heal(self, one: str, other: str) -> None:
         """Both ways."""
-        self._cuts -= {(one, other), (other, one)}
+        self.cuts -= {(one, other), (other, one)}
         for action in self._held.pop(frozenset((one, other)), []):
             self.world.after(0.0, action)
 
     def is_cut(self, sender: str, receiver: str) -> bool:
-        return bool(self._cuts) and (sender, receiver) in self._cuts
+        return (sender, receiver) in self.cuts
 
     def hold(self, one: str, other: str, action: Callable[[], None]) -> None:
         self._held.setdefault(frozenset((one, other)), []).append(action)

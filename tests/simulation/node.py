@@ -7,12 +7,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from daemons import effects, events
+from daemons.alarm import Alarm
 from daemons.effects import Core, Effect, Endpoint, Failed, Outcome, Persist
 from daemons.switchboard import Step, Switchboard
-from tests.simulation.clock import NodeClock
+from tests.simulation.clock import MOMENT, NodeClock
 from tests.simulation.line import SimulatedLine
 from tests.simulation.network import End, Network
 from tests.simulation.store import Disk
@@ -21,28 +22,19 @@ from tests.simulation.world import Timer, World
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.identity import Identity
-from tsproto.messages import Role
+
+if TYPE_CHECKING:
+    from tests.simulation.kinds import Kind
 
 Board = Switchboard[SimulatedLine]
-
-RESTART_SECONDS = 1.0
-
-
-class Kind(Protocol):
-    """What makes a node a license server, a directory or a terminal server."""
-
-    role: Role
-
-    def make_core(self, node: Node) -> Core: ...
-    def perform(self, node: Node, effect: Effect) -> None: ...
-    def on_crash(self, node: Node) -> None: ...
 
 
 class Node:
     """A machine with its disk, and the process that runs on it, one after another.
 
-    Faults act on `clock`, `disk`, `stand_still`, `crash`, `crash_after_answer`, `crash_in_commit`;
-    a wrong switchboard is planted in `make_switchboard`.
+    Faults act on `clock`, `disk`, `missed`, `crash`; `on_answer` is called when an answer was
+    sent, `on_commit` with the seconds that a commit will take, `on_disk_error` when one has failed.
+    A wrong switchboard is planted in `make_switchboard`.
     """
 
     def __init__(self, world: World, network: Network, farm: str, name: str, host: str, kind: Kind):
@@ -53,17 +45,18 @@ class Node:
         self.host = host
         self.kind = kind
         self.clock = NodeClock(world)
-        self.disk = Disk()
+        self.disk = Disk(world)
         self.rng = random.Random(f"{world.seed}/{name}")
         self.alive = False
         self.life = 0
         self.core: Core
         self.switchboard: Board
         self.make_switchboard: type[Board] = Board
-        self.crash_after_answer = 0.0
-        self.crash_in_commit = 0.0
+        self.on_answer: Callable[[SimulatedLine], None] = lambda line: None
+        self.on_commit: Callable[[float], None] = lambda seconds: None
+        self.on_disk_error: Callable[[], None] = lambda: None
         self._lines_made = 0
-        self._missed: list[Callable[[], None]] | None = None  # while the process stands still
+        self.missed: list[Callable[[], None]] | None = None  # while the process stands still
         network.add(self, Identity(farm, kind.role, name))
 
     # --- life and death -----------------------------------------------------------------------
@@ -71,15 +64,15 @@ class Node:
     def start(self) -> None:
         self.alive = True
         self.life += 1
+        self.clock.start()
         self.lines: dict[int, SimulatedLine] = {}
-        self._deadline: Timer | None = None
-        self._timeout: Timer | None = None
         self.world.trace(f"{self.name} starts")
         self.core = self.kind.make_core(self)
         self.witness = Witness(self.core, self.world, self.name)
         self.switchboard = self.make_switchboard(self.witness, self)
-        self.switchboard.add(self.witness.on_start)
-        self.turn()
+        self._deadline = Alarm(self.later, self._on_deadline)
+        self._timeout = Alarm(self.later, partial(self.turn, self.switchboard.turn))
+        self._call(self.witness.on_start)
 
     def crash(self, *, silently: bool = False) -> None:
         """Die at once. A commit that was under way is on disk or is not, as chance has it."""
@@ -87,25 +80,13 @@ class Node:
         self.world.saw("crash")
         self.alive = False
         self.switchboard.halt()
-        self._missed = None
+        self.missed = None
         for line in self.lines.values():
             line.die(silently=silently)
         self.lines.clear()
         self.kind.on_crash(self)
-        for timer in (self._deadline, self._timeout):
-            if timer:
-                timer.cancel()
-
-    def maybe_crash(self, line: SimulatedLine) -> None:
-        if self.crash_after_answer and self.world.rng.random() < self.crash_after_answer:
-            self.world.saw("crash right after an answer")
-            line.flush()
-            self._crash_and_return(self.life)
-
-    def _crash_and_return(self, life: int) -> None:
-        if self.alive and self.life == life:
-            self.crash()
-            self.world.after(RESTART_SECONDS, lambda: None if self.alive else self.start())
+        self._deadline.cancel()
+        self._timeout.cancel()
 
     # --- what the process notices ---------------------------------------------------------------
 
@@ -114,75 +95,43 @@ class Node:
         never when it is dead."""
         if switchboard.is_halted:
             return
-        if self._missed is None:
+        if self.missed is None:
             action()
         else:
-            self._missed.append(partial(self.notice, switchboard, action))
-
-    def stand_still(self, seconds: float) -> None:
-        """Stop the process, as SIGSTOP does: what happens meanwhile it notices afterwards."""
-        if self.alive and self._missed is None:
-            self._missed = []
-            self.world.after(seconds, partial(self._run_on, self.switchboard))
-
-    def _run_on(self, switchboard: Board) -> None:
-        if not switchboard.is_halted:
-            self.witness.forgive_lateness()
-            missed, self._missed = self._missed or [], None
-            for action in missed:
-                action()
+            self.missed.append(partial(self.notice, switchboard, action))
 
     def later(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Do something after a while, unless this process has died by then."""
-        return self._at(self.world.now + seconds, action)
-
-    def _at(self, when: float, action: Callable[[], None]) -> Timer:
+        when = self.world.now + max(seconds, MOMENT)
         return self.world.at(when, partial(self.notice, self.switchboard, action))
 
     # --- one turn -------------------------------------------------------------------------------
 
     def feed(self, step: Step) -> None:
-        self._run(lambda now: self.witness.decided(step(now)))
-
-    def _run(self, step: Step) -> None:
-        self.switchboard.add(step)
-        self.turn()
+        self._call(lambda now: self.witness.decided(step(now)))
 
     def answer(self, question_id: int, outcome: Outcome) -> None:
         self.switchboard.answer(question_id, outcome)
-        self.turn()
+        self.wake()
 
-    def turn(self) -> None:
-        self.switchboard.turn(self.clock.now(), self.world.now)
-        self._arm()
+    def _call(self, step: Step) -> None:
+        self.switchboard.add(step)
+        self.wake()
 
-    def _arm(self) -> None:
-        if not self.alive:
-            return
-        when = self.core.next_deadline()
-        when = None if when is None else self.clock.world_time(when)
-        self._deadline = self._rearmed(self._deadline, when, self._on_deadline)
-        self._timeout = self._rearmed(
-            self._timeout, self.switchboard.next_timeout(), self._on_timeout
-        )
+    def wake(self) -> None:
+        if self.switchboard.has_steps:
+            self.turn(self.switchboard.turn)
 
-    def _rearmed(
-        self, timer: Timer | None, when: float | None, due: Callable[[], None]
-    ) -> Timer | None:
-        if timer is not None:
-            if when is not None and timer.at == max(when, self.world.now):
-                return timer
-            timer.cancel()
-        return None if when is None else self._at(when, due)
+    def turn(self, turn: Callable[[float, float], None]) -> None:
+        now, ticks = self.clock.now(), self.world.now
+        turn(now, ticks)
+        if self.alive:
+            self._deadline.set(self.core.next_deadline(), now)
+            self._timeout.set(self.switchboard.next_timeout(), ticks)
 
     def _on_deadline(self) -> None:
-        self._deadline = None
         self.switchboard.run_deadline()
-        self.turn()
-
-    def _on_timeout(self) -> None:
-        self._timeout = None
-        self.turn()
+        self.wake()
 
     # --- the switchboard's hands ----------------------------------------------------------------
 
@@ -192,66 +141,50 @@ class Node:
             case events.Event():
                 self.world.trace(f"{self.name} {effect.event}")
             case effects.Broadcast(datagram):
-                self.network.broadcast(self.name, self.host, limits.DISCOVERY_PORT, datagram)
+                self.network.broadcast(self, datagram)
             case effects.SendDatagram(host, _, datagram):
-                self.network.send_datagram(
-                    self.name, self.host, limits.DISCOVERY_PORT, host, datagram
-                )
+                self.network.send_datagram(self, host, datagram)
             case _:
                 self.kind.perform(self, effect)
 
     def commit(self, batch: list[Persist]) -> None:
-        life, switchboard = self.life, self.switchboard
-        seconds = self.disk.draw_seconds(self.world.rng)
+        switchboard = self.switchboard
 
         def durable() -> None:
-            self.disk.apply(batch)
             self.witness.committed(batch)
-            switchboard.committed(self.clock.now(), self.world.now)
-            self._arm()
+            self.turn(switchboard.committed)
 
-        def done() -> None:
-            if not switchboard.is_halted:
-                self.notice(switchboard, durable)
-            elif self.world.rng.random() < 0.5:
-                self.disk.apply(batch)  # the write had reached the disk before the process died
-                self.world.saw("committed, never acknowledged")
+        def tell(is_written: bool) -> None:
+            self.notice(switchboard, durable if is_written else self.on_disk_error)
 
-        self.world.after(seconds, done)
-        if self.crash_in_commit and self.world.rng.random() < self.crash_in_commit:
-            self.world.after(
-                seconds * self.world.rng.random(), lambda: self._crash_and_return(life)
-            )
+        self.on_commit(self.disk.commit(batch, lambda: not switchboard.is_halted, tell))
 
     def dial(self, endpoint: Endpoint) -> None:
         switchboard = self.switchboard
 
-        def stands(end: End) -> None:
-            line = self._line(end, endpoint)
-            switchboard.dialled(endpoint, line)
-            line.flush()
-
-        def opened(end: End) -> None:
-            if switchboard.is_halted:
-                end.close()
+        def settle(end: End | None) -> None:
+            if end is None:
+                switchboard.dial_failed(endpoint, Failed(ErrorCode.UNREACHABLE))
+                self.wake()
             else:
-                self.notice(switchboard, partial(stands, end))
+                line = self._line(end, endpoint)
+                switchboard.dialled(endpoint, line)
+                line.flush()
 
-        def has_failed() -> None:
-            switchboard.dial_failed(endpoint, Failed(ErrorCode.UNREACHABLE))
-            self.turn()
+        def dialled(end: End | None = None) -> None:
+            if switchboard.is_halted and end is not None:
+                end.close()
+            self.notice(switchboard, partial(settle, end))
 
-        def failed() -> None:
-            self.notice(switchboard, has_failed)
-
-        self.network.dial(self.name, self.host, endpoint.host, opened, failed, limits.DIAL_SECONDS)
+        seconds = limits.DIAL_SECONDS
+        self.network.dial(self.name, self.host, endpoint.host, dialled, dialled, seconds)
 
     # --- the wire -------------------------------------------------------------------------------
 
     def on_datagram(self, host: str, port: int, datagram: bytes) -> None:
         if self.alive:
             hear = partial(self.witness.on_datagram, host, port, datagram)
-            self.notice(self.switchboard, partial(self._run, hear))
+            self.notice(self.switchboard, partial(self._call, hear))
 
     def on_connection(self, end: End) -> bool:
         """The kernel accepts, also while the process stands still."""

@@ -1,153 +1,420 @@
 """Bugs that the simulation must find: they test the tests.
 
-Each is planted from outside, around a core or a disk, as a wrong implementation would behave.
+Each is planted from outside, around a core or a disk, as a wrong implementation would behave. Those
+of switchboards are in `planted_switchboard`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, TypeGuard
 
-from daemons.effects import Answer, Caller, Core, Effect
-from daemons.license_server.records import LicenseRecord
+import msgspec
+from msgspec.structs import replace
+
+from daemons import effects
+from daemons.effects import Answer, Caller, Close, Core, Effect, Outcome, Persist, Record, Tell
+from daemons.license_server.records import LicenseRecord, LoanRequestRecord
+from daemons.terminal_server.records import ServerRecord, SessionRecord
 from tests.simulation.farm import Farm
-from tests.simulation.node import Kind, Node
-from tests.simulation.planted_switchboard import SWITCHBOARDS, AnswersBeforeTheCommit
+from tests.simulation.kinds import Kind
+from tests.simulation.node import Node
+from tests.simulation.planted_switchboard import SWITCHBOARDS
+from tests.simulation.store import Disk
+from tests.simulation.world import World
+from tsproto.errors import ErrorCode
 from tsproto.messages import (
     AcquireLicense,
+    JoinFarm,
+    LicenseInfo,
     LicenseIssued,
     LicenseKind,
     MarkValidated,
     Message,
     PlaceSession,
+    RedeemTicket,
     RemoveSession,
     SessionPlaced,
+    SessionState,
+    UpdateSession,
 )
 
-
-def answers_before_the_commit(farm: Farm) -> None:
-    for node in farm.license_servers:
-        node.make_switchboard = AnswersBeforeTheCommit
+Plant = Callable[[Farm], None]
+Change = Callable[[list[Effect]], list[Effect]]
 
 
-def looks_up_then_registers(farm: Farm) -> None:
-    """The directory answers who is where, and reserves nothing."""
+class Wrong:
+    """A core that a subclass makes wrong: in what it hears, or in what it decides."""
 
-    def forget(core: Core, caller: Caller, message: Message, decided: list[Effect], now: float):  # type: ignore[no-untyped-def]
-        if isinstance(message, PlaceSession):
-            for effect in decided:
-                if isinstance(effect, Answer) and isinstance(effect.message, SessionPlaced):
-                    placed = effect.message
-                    if not placed.session_id:
-                        gone = RemoveSession(
-                            session_id=0,
-                            placement=placed.placement,
-                            user_name=message.user_name,
-                        )
-                        core.on_message(Caller(caller.peer), gone, now)
+    def __init__(self, core: Core) -> None:
+        self.core = core
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.core, name)
+
+    def on_start(self, now: float) -> list[Effect]:
+        return self.decided(self.core.on_start(now))
+
+    def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
+        return self.decided(self.core.on_message(caller, message, now))
+
+    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
+        return self.decided(self.core.on_answer(ticket, outcome, now))
+
+    def on_peer_lost(self, peer: effects.Peer, now: float) -> list[Effect]:
+        return self.decided(self.core.on_peer_lost(peer, now))
+
+    def on_program_ended(self, session_id: int, status: int, now: float) -> list[Effect]:
+        return self.decided(self.__getattr__("on_program_ended")(session_id, status, now))
+
+    def on_deadline(self, now: float) -> list[Effect]:
+        return self.decided(self.core.on_deadline(now))
+
+    def decided(self, decided: list[Effect]) -> list[Effect]:
         return decided
 
-    _around(farm.directory, forget)
+
+class _WrongKind:
+    def __init__(self, kind: Kind, wrong: Callable[[Core], Wrong]) -> None:
+        self.role = kind.role
+        self._kind = kind
+        self._wrong = wrong
+
+    def make_core(self, node: Node) -> Core:
+        return self._wrong(self._kind.make_core(node))
+
+    def perform(self, node: Node, effect: Effect) -> None:
+        self._kind.perform(node, effect)
+
+    def on_crash(self, node: Node) -> None:
+        self._kind.on_crash(node)
 
 
-def never_removes_a_row(farm: Farm) -> None:
-    """The directory does not listen when a session ends."""
-
-    class Deaf:
-        def __init__(self, core: Core) -> None:
-            self._core = core
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(self._core, name)
-
-        def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
-            if isinstance(message, RemoveSession):
-                return []
-            return self._core.on_message(caller, message, now)
-
-    _wrap(farm.directory, Deaf)
+def _plant(nodes: list[Node], wrong: Callable[[Core], Wrong]) -> None:
+    for node in nodes:
+        node.kind = _WrongKind(node.kind, wrong)
 
 
-def validates_without_a_logon(farm: Farm) -> None:
-    """License servers take every temporary token for validated at once."""
+def _hosts(farm: Farm) -> list[Node]:
+    return [node for node, _ in farm.terminal_servers]
 
-    def validate(core: Core, caller: Caller, message: Message, decided: list[Effect], now: float):  # type: ignore[no-untyped-def]
-        if isinstance(message, AcquireLicense) and any(
-            isinstance(e, Answer)
-            and isinstance(e.message, LicenseIssued)
-            and e.message.kind is LicenseKind.TEMPORARY
+
+# --- what never reaches the disk --------------------------------------------------------------
+
+
+class Unwritten(Wrong):
+    """Leaves out what `is_lost` says of every commit; memory alone has it."""
+
+    def __init__(self, core: Core, is_lost: Callable[[Record], bool]) -> None:
+        super().__init__(core)
+        self._is_lost = is_lost
+
+    def decided(self, decided: list[Effect]) -> list[Effect]:
+        return [self._without(e) if isinstance(e, Persist) else e for e in decided]
+
+    def _without(self, change: Persist) -> Persist:
+        return Persist(
+            put=tuple(record for record in change.put if not self._is_lost(record)),
+            delete=change.delete,
+        )
+
+
+class Unforgotten(Wrong):
+    """Never deletes rows of these kinds."""
+
+    def __init__(self, core: Core, *kinds: type[Record]) -> None:
+        super().__init__(core)
+        self._kinds = kinds
+
+    def decided(self, decided: list[Effect]) -> list[Effect]:
+        return [
+            replace(e, delete=tuple(r for r in e.delete if not isinstance(r, self._kinds)))
+            if isinstance(e, Persist)
+            else e
             for e in decided
-        ):
+        ]
+
+
+def _in_memory_alone(*, of: Callable[[Farm], list[Node]], row: Callable[[Record], bool]) -> Plant:
+    def plant(farm: Farm) -> None:
+        _plant(of(farm), lambda core: Unwritten(core, row))
+
+    return plant
+
+
+def _license_servers(farm: Farm) -> list[Node]:
+    return farm.license_servers
+
+
+def _is_lent_renewal(row: Record) -> bool:
+    return isinstance(row, LicenseRecord) and bool(row.lender) and bool(row.renewed_at)
+
+
+def _is_temporary(row: Record) -> TypeGuard[LicenseRecord]:
+    return isinstance(row, LicenseRecord) and row.kind is LicenseKind.TEMPORARY
+
+
+def _is_validated_temporary(row: Record) -> bool:
+    return _is_temporary(row) and row.validated
+
+
+def _is_raised(row: Record) -> bool:
+    return _is_temporary(row) and row.product_version > 1
+
+
+def _is_left(row: Record) -> bool:
+    return isinstance(row, SessionRecord) and row.state is SessionState.DISCONNECTED
+
+
+# --- license servers --------------------------------------------------------------------------
+
+
+class ValidatesAtOnce(Wrong):
+    """Takes every temporary token for validated as soon as it is issued."""
+
+    def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
+        decided = self.core.on_message(caller, message, now)
+        if isinstance(message, AcquireLicense) and _issues(decided, LicenseKind.TEMPORARY):
             mark = MarkValidated(
                 device_id=message.device_id,
                 product=message.product,
                 product_version=message.product_version,
                 user_name=message.user_name,
             )
-            more = core.on_message(Caller(caller.peer), mark, now)
-            return decided + [e for e in more if not isinstance(e, Answer)]
+            more = self.core.on_message(Caller(caller.peer), mark, now)
+            decided += [effect for effect in more if not isinstance(effect, Answer)]
         return decided
 
-    for node in farm.license_servers:
-        _around(node, validate)
+
+def _issues(decided: list[Effect], kind: LicenseKind) -> bool:
+    answers = [e.message for e in decided if isinstance(e, Answer)]
+    return any(isinstance(a, LicenseIssued) and a.kind is kind for a in answers)
 
 
-def forgets_what_it_lent(farm: Farm) -> None:
-    """A license server that starts again has lost the licenses that it lent to peers."""
-    for node in farm.license_servers:
-        load = node.disk.load
+class SkipsEveryTenthAnswer(Wrong):
+    """One way of a request has no Answer."""
 
-        def forgetful(records, load=load):  # type: ignore[no-untyped-def]
-            rows = load(records)
-            if LicenseRecord in rows and len(records) > 2:
-                rows[LicenseRecord] = [
-                    r for r in rows[LicenseRecord] if not getattr(r, "through", "")
-                ]
-            return rows
+    def __init__(self, core: Core) -> None:
+        super().__init__(core)
+        self._answers = 0
 
-        node.disk.load = forgetful  # type: ignore[method-assign]
+    def decided(self, decided: list[Effect]) -> list[Effect]:
+        return [e for e in decided if not isinstance(e, Answer) or self._is_kept()]
+
+    def _is_kept(self) -> bool:
+        self._answers += 1
+        return self._answers % 10 != 0
 
 
-PLANTED: dict[str, Callable[[Farm], None]] = {
+class ForgetfulDisk(Disk):
+    """What is loaded from it lacks some rows."""
+
+    def __init__(self, world: World, is_kept: Callable[[Record], bool]) -> None:
+        super().__init__(world)
+        self._is_kept = is_kept
+
+    def load(self, records: Sequence[type[Record]]) -> dict[type[Record], list[Record]]:
+        loaded = super().load(records)
+        return {kind: [r for r in rows if self._is_kept(r)] for kind, rows in loaded.items()}
+
+
+def _forgotten_at_a_restart(is_kept: Callable[[Record], bool]) -> Plant:
+    def plant(farm: Farm) -> None:
+        for node in farm.license_servers:
+            node.disk = ForgetfulDisk(farm.world, is_kept)
+
+    return plant
+
+
+# --- the directory ----------------------------------------------------------------------------
+
+
+class ReservesNothing(Wrong):
+    """Answers who is where, and reserves nothing."""
+
+    def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
+        decided = self.core.on_message(caller, message, now)
+        for effect in decided:
+            placed = effect.message if isinstance(effect, Answer) else None
+            if isinstance(message, PlaceSession) and isinstance(placed, SessionPlaced):
+                gone = RemoveSession(
+                    session_id=0, placement=placed.placement, user_name=message.user_name
+                )
+                self.core.on_message(Caller(caller.peer), gone, now)
+        return decided
+
+
+class DoesNotHear(Wrong):
+    """Ignores messages of one kind."""
+
+    def __init__(self, core: Core, kind: type[Message]) -> None:
+        super().__init__(core)
+        self._kind = kind
+
+    def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
+        return [] if isinstance(message, self._kind) else super().on_message(caller, message, now)
+
+
+class HearsOlderLinks(Wrong):
+    """An update over a terminal server's older link counts as one over its newest."""
+
+    def __init__(self, core: Core) -> None:
+        super().__init__(core)
+        self._newest: dict[str, effects.Peer] = {}
+
+    def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
+        if isinstance(message, JoinFarm):
+            self._newest[caller.peer.name] = caller.peer
+        elif isinstance(message, UpdateSession | RemoveSession):
+            newest = self._newest.get(caller.peer.name, caller.peer)
+            caller = Caller(newest, caller.request_id)
+        return super().on_message(caller, message, now)
+
+    def decided(self, decided: list[Effect]) -> list[Effect]:
+        """It does not close the older link, either."""
+        return [e for e in decided if not isinstance(e, Close)]
+
+
+class LeadsElsewhere(Wrong):
+    """Leads every fifth user to another host than the one that it decided on."""
+
+    def __init__(self, core: Core) -> None:
+        super().__init__(core)
+        self._placed = 0
+
+    def decided(self, decided: list[Effect]) -> list[Effect]:
+        return [self._wrong(e) if isinstance(e, Answer) else e for e in decided]
+
+    def _wrong(self, answer: Answer) -> Answer:
+        placed = answer.message
+        if not isinstance(placed, SessionPlaced) or not placed.ticket:
+            return answer
+        self._placed += 1
+        others = {"ts1": "ts2", "ts2": "ts3", "ts3": "ts1"}
+        if self._placed % 5:
+            return answer
+        return Answer(answer.caller, replace(placed, host=others[placed.host]))
+
+
+class RedeemsTwice(Wrong):
+    """A ticket can be used again, by any device."""
+
+    def __init__(self, core: Core) -> None:
+        super().__init__(core)
+        self._redeemed: dict[bytes, Message] = {}
+
+    def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
+        decided = self.core.on_message(caller, message, now)
+        if not isinstance(message, RedeemTicket):
+            return decided
+        answers = [e.message for e in decided if isinstance(e, Answer)]
+        known = self._redeemed.get(message.ticket)
+        if known is not None:
+            return [Answer(caller, replace(known, request_id=0))]
+        if answers and type(answers[0]).__name__ == "TicketRedeemed":
+            self._redeemed[message.ticket] = answers[0]
+        return decided
+
+
+# --- terminal servers -------------------------------------------------------------------------
+
+
+class TellsNoRemoval(Wrong):
+    """The directory is not told of a session's end."""
+
+    def decided(self, decided: list[Effect]) -> list[Effect]:
+        return [
+            e for e in decided if not (isinstance(e, Tell) and isinstance(e.message, RemoveSession))
+        ]
+
+
+class TellsNoDisconnect(Wrong):
+    """The directory goes on thinking that a session is shown."""
+
+    def decided(self, decided: list[Effect]) -> list[Effect]:
+        return [e for e in decided if not self._is_news(e)]
+
+    def _is_news(self, effect: Effect) -> bool:
+        if not isinstance(effect, Tell) or not isinstance(effect.message, UpdateSession):
+            return False
+        return effect.message.session.state is SessionState.DISCONNECTED
+
+
+class LeavesOlderClients(Wrong):
+    """A second client of a session does not send the first one away."""
+
+    def decided(self, decided: list[Effect]) -> list[Effect]:
+        by_other = ErrorCode.DISCONNECTED_BY_OTHER
+        if not any(isinstance(e, Close) and e.code is by_other for e in decided):
+            return decided
+        return [e for e in decided if not isinstance(e, effects.Detach)]
+
+
+class BelievesTheDevice(Wrong):
+    """The last digit of a user's name makes no difference to a session's row."""
+
+    def decided(self, decided: list[Effect]) -> list[Effect]:
+        return [self._wrong(e) if isinstance(e, Persist) else e for e in decided]
+
+    def _wrong(self, change: Persist) -> Persist:
+        put = tuple(
+            replace(r, user_name=r.user_name[:4]) if isinstance(r, SessionRecord) else r
+            for r in change.put
+        )
+        return replace(change, put=put)
+
+
+class ForgetsTheToken(Wrong):
+    """The token that a device shows is not looked at: it asks for one as if it had none."""
+
+    def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
+        if isinstance(message, LicenseInfo):
+            message = msgspec.structs.replace(message, token=b"", issuer_certificate=b"")
+        return super().on_message(caller, message, now)
+
+
+PLANTED: dict[str, Plant] = {
     **SWITCHBOARDS,
-    "looks up, then registers": looks_up_then_registers,
-    "never removes a row": never_removes_a_row,
-    "validates without a logon": validates_without_a_logon,
-    "forgets what it lent": forgets_what_it_lent,
+    "a disconnect in memory alone": _in_memory_alone(of=_hosts, row=_is_left),
+    "a loan in memory alone": _in_memory_alone(
+        of=_license_servers, row=lambda row: isinstance(row, LoanRequestRecord)
+    ),
+    "a loan in doubt forgotten at a restart": _forgotten_at_a_restart(
+        lambda row: not isinstance(row, LoanRequestRecord)
+    ),
+    "a raised temporary token in memory alone": _in_memory_alone(
+        of=_license_servers, row=_is_raised
+    ),
+    "a session's end not told": lambda farm: _plant(_hosts(farm), TellsNoRemoval),
+    "a validation in memory alone": _in_memory_alone(
+        of=_license_servers, row=_is_validated_temporary
+    ),
+    "an answer missing": lambda farm: _plant(farm.license_servers, SkipsEveryTenthAnswer),
+    "an ended license kept": lambda farm: _plant(
+        farm.license_servers, lambda core: Unforgotten(core, LicenseRecord)
+    ),
+    "lent licenses forgotten at a restart": _forgotten_at_a_restart(
+        lambda row: not (isinstance(row, LicenseRecord) and row.through)
+    ),
+    "never a row removed": lambda farm: _plant(
+        [farm.directory], lambda core: DoesNotHear(core, RemoveSession)
+    ),
+    "rows kept after their sessions": lambda farm: _plant(
+        _hosts(farm), lambda core: Unforgotten(core, SessionRecord)
+    ),
+    "the renewal of a lent token in memory alone": _in_memory_alone(
+        of=_license_servers, row=_is_lent_renewal
+    ),
+    "reserved ids in memory alone": _in_memory_alone(
+        of=_hosts, row=lambda row: isinstance(row, ServerRecord)
+    ),
+    "placed without a reservation": lambda farm: _plant([farm.directory], ReservesNothing),
+    "a wrong host": lambda farm: _plant([farm.directory], LeadsElsewhere),
+    "a ticket used twice": lambda farm: _plant([farm.directory], RedeemsTwice),
+    "an older link counts": lambda farm: _plant([farm.directory], HearsOlderLinks),
+    "a disconnect not told": lambda farm: _plant(_hosts(farm), TellsNoDisconnect),
+    "two clients of one session": lambda farm: _plant(_hosts(farm), LeavesOlderClients),
+    "a session of another user": lambda farm: _plant(_hosts(farm), BelievesTheDevice),
+    "a token not looked at": lambda farm: _plant(_hosts(farm), ForgetsTheToken),
+    "validated without a logon": lambda farm: _plant(farm.license_servers, ValidatesAtOnce),
 }
-
-After = Callable[[Core, Caller, Message, list[Effect], float], list[Effect]]
-
-
-def _around(node: Node, after: After) -> None:
-    """Let `after` change what the node's core decides on a message."""
-
-    class Changed:
-        def __init__(self, core: Core) -> None:
-            self._core = core
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(self._core, name)
-
-        def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
-            decided = self._core.on_message(caller, message, now)
-            return after(self._core, caller, message, decided, now)
-
-    _wrap(node, Changed)
-
-
-def _wrap(node: Node, wrapper: Callable[[Core], object]) -> None:
-    inner: Kind = node.kind
-
-    class Wrapping:
-        role = inner.role
-
-        def make_core(self, node: Node) -> Core:
-            return wrapper(inner.make_core(node))  # type: ignore[return-value]
-
-        def perform(self, node: Node, effect: Effect) -> None:
-            inner.perform(node, effect)
-
-        def on_crash(self, node: Node) -> None:
-            inner.on_crash(node)
-
-    node.kind = Wrapping()

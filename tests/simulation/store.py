@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from daemons.effects import Persist, Record
+from tests.simulation.world import World
 
 COMMIT_SECONDS = (0.0002, 0.02)
 
@@ -18,17 +18,41 @@ class Disk:
     """The rows of one node; they outlive its processes. A commit takes a time between the two of
     `commit_seconds`."""
 
-    def __init__(self) -> None:
+    def __init__(self, world: World) -> None:
+        self._world = world
         self.commit_seconds = COMMIT_SECONDS
+        self.before: Callable[[Persist], None] = lambda change: None
+        """Told of each change before it is on the disk."""
+        self.fails = False
         self._tables: dict[type[Record], dict[Key, Record]] = {}
 
-    def draw_seconds(self, rng: random.Random) -> float:
-        """How long the next commit takes."""
+    def mend(self) -> None:
+        """Quick again, with room again."""
+        self.commit_seconds, self.fails = COMMIT_SECONDS, False
+
+    def commit(
+        self, batch: list[Persist], is_alive: Callable[[], bool], tell: Callable[[bool], None]
+    ) -> float:
+        """Write these together, and tell whether they are on the disk; gives the seconds that it
+        takes. When the process is not alive any more, they are there or not, as chance has it."""
         low, high = self.commit_seconds
-        return low + (high - low) * rng.random()
+        seconds = low + (high - low) * self._world.rng.random()
+
+        def done() -> None:
+            if is_alive():
+                if not self.fails:
+                    self.apply(batch)
+                tell(not self.fails)
+            elif self._world.rng.random() < 0.5:
+                self.apply(batch)
+                self._world.saw("committed, never acknowledged")
+
+        self._world.after(seconds, done)
+        return seconds
 
     def apply(self, changes: Sequence[Persist]) -> None:
         for change in changes:
+            self.before(change)
             for record in change.put:
                 self._tables.setdefault(type(record), {})[_key(record)] = record
             for record in change.delete:

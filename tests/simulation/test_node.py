@@ -21,6 +21,7 @@ from daemons.effects import (
     Persist,
     Record,
 )
+from tests.simulation import faults
 from tests.simulation.network import Network
 from tests.simulation.node import Node
 from tests.simulation.world import START, Violation, World
@@ -168,7 +169,7 @@ def test_what_is_sent_over_a_cut_arrives_when_it_is_healed(pair: Pair) -> None:
 def test_a_process_that_stands_still_notices_afterwards_what_happened(pair: Pair) -> None:
     pair.ts.start()
     pair.run(0.004)
-    pair.ts.stand_still(2.0)
+    faults.stop(pair.ts, 2.0)
     assert pair.run(1.9) == []
     assert pair.run(2.1) == [(5, Joined(request_id=1, generation=bytes(16)))]
     [(moment, _)] = pair.asking.told
@@ -178,7 +179,7 @@ def test_a_process_that_stands_still_notices_afterwards_what_happened(pair: Pair
 def test_a_process_that_dies_while_it_stands_still_notices_nothing_more(pair: Pair) -> None:
     pair.ts.start()
     pair.run(0.004)
-    pair.ts.stand_still(2.0)
+    faults.stop(pair.ts, 2.0)
     pair.ts.crash()
     assert pair.run(3.0) == []
 

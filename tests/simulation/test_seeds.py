@@ -1,37 +1,32 @@
-"""Twenty seeds in each run, one trace a seed, and the planted bugs."""
+"""Sixty seeds in each run, and one trace a seed."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
-import pytest
-
-from tests.simulation.__main__ import replay
+from tests.simulation import shrink
 from tests.simulation.farm import simulate
-from tests.simulation.planted import PLANTED
+from tests.simulation.marks import missed
+from tests.simulation.swarm import FAULTS, WORK, draw
 
-SEEDS = 20
-SEEDS_FOR_A_PLANTED_BUG = 20
-MUST_HAPPEN = (
-    "crash",
-    "crash right after an answer",
-    "committed, never acknowledged",
-    "partition",
-    "redirect",
-    "temporary token",
-    "full token",
-    "logons in one instant",
-)
+SEEDS = 60
+ROOT = Path(__file__).parents[2]
+# Of the list of marks, what sixty seeds may miss: a thousand reach all of it.
+MARKS_MISSED_MAX = 12
 
 
 def test_every_law_holds_and_the_rare_cases_happen() -> None:
-    seen: set[str] = set()
+    seen: dict[str, int] = {}
     for seed in range(SEEDS):
         result = simulate(seed)
-        assert not result.violation, f"{result.violation}\nreplay: {replay(result)}"
-        seen.update(result.seen)
-    assert [case for case in MUST_HAPPEN if case not in seen] == []
+        assert not result.violation, f"{result.violation}\nreplay: {shrink.command(result)}"
+        for name, count in result.seen.items():
+            seen[name] = seen.get(name, 0) + count
+    not_seen = missed(seen)
+    assert len(not_seen) <= MARKS_MISSED_MAX, not_seen
 
 
 def test_one_seed_has_one_trace_also_in_another_process() -> None:
@@ -40,7 +35,8 @@ def test_one_seed_has_one_trace_also_in_another_process() -> None:
     for hash_seed in ("1", "2"):
         there = subprocess.run(
             [sys.executable, "-c", program],
-            env={"PYTHONHASHSEED": hash_seed, "PATH": ""},
+            env={"PYTHONHASHSEED": hash_seed, "PATH": os.environ["PATH"]},
+            cwd=ROOT,
             capture_output=True,
             text=True,
             check=True,
@@ -48,9 +44,10 @@ def test_one_seed_has_one_trace_also_in_another_process() -> None:
         assert there.stdout.strip() == here.digest
 
 
-@pytest.mark.parametrize("name", sorted(PLANTED))
-def test_a_planted_bug_is_found(name: str) -> None:
-    for seed in range(SEEDS_FOR_A_PLANTED_BUG):
-        if simulate(seed, PLANTED[name]).violation:
-            return
-    pytest.fail(f"{SEEDS_FOR_A_PLANTED_BUG} seeds did not find: {name}")
+def test_seeds_differ_in_what_they_are_made_of() -> None:
+    drawn = [draw(seed) for seed in range(200)]
+    for fault in FAULTS:
+        assert 0 < sum(fault in swarm.faults for swarm in drawn) < len(drawn), fault
+    for kind in WORK:
+        assert 0 < sum(kind in swarm.work for swarm in drawn) < len(drawn), kind
+    assert any(not swarm.faults for swarm in drawn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.simulation.planted import answers_before_the_commit
+from tests.simulation.planted import PLANTED
 from tests.simulation.year import Months
 
 DEVICES = 20
@@ -27,7 +27,7 @@ def test_the_same_months_are_lived_twice() -> None:
 
 def test_a_law_that_is_broken_ends_them() -> None:
     months = Months(DEVICES)
-    answers_before_the_commit(months.farm)
+    PLANTED["answers before the commit"](months.farm)
     lived = months.live(40)
     assert "is performed before its commit" in lived.violation
     assert lived.visits < DEVICES

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import NoReturn, TypeAlias, get_args
 
 from daemons.effects import (
     Answer,
@@ -36,6 +37,10 @@ SLACK_SECONDS = 1.0  # for turns and commits; after a jump of time or a stand-st
 DIAL_SECONDS = limits.DIAL_SECONDS + limits.OPENING_SECONDS
 MACHINE_SECONDS = 5.0  # a password check, or the start of a program
 
+INFINITY = float("inf")
+Ticketed: TypeAlias = Ask | Dial | Verify | LookUp | StartProgram
+FOLLOWED = {Close, *get_args(Ticketed)}
+
 # Names what is performed: the endpoint or link it goes to, and the identity of message or effect.
 Target = tuple[Endpoint | int | None, int]
 
@@ -49,10 +54,9 @@ class Witness:
         self._name = name
         self._links: set[int] = set()  # that the core knows
         self._due: dict[int, float] = {}  # by question id: the latest time of its outcome
+        self._next_due = INFINITY  # none of these is before it
         self._dials: dict[int, Endpoint] = {}  # by question id
-        self._asks: dict[
-            int, tuple[Ask, float]
-        ] = {}  # by question id; with the time of its decision
+        self._asks: dict[int, tuple[Ask, float]] = {}  # by question id; since when
         self._sent_on: dict[int, int] = {}  # the link by the question id of an Ask
         self._decided = self._durable = 0  # numbers of Persists
         self._behind: dict[Target, list[tuple[int, Effect]]] = defaultdict(list)
@@ -65,32 +69,34 @@ class Witness:
         return self.decided(self._core.on_start(now))
 
     def on_peer_opened(self, peer: Peer, now: float) -> list[Effect]:
-        self._check(peer.link not in self._links, f"link {peer.link} is opened twice")
+        if peer.link in self._links:
+            self._broken(f"link {peer.link} is opened twice")
         self._links.add(peer.link)
         for question_id in [q for q, endpoint in self._dials.items() if endpoint == peer.dialled]:
             self._settle(question_id)
         return self.decided(self._core.on_peer_opened(peer, now))
 
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
-        known = caller.peer.link in self._links
-        self._check(known, f"{type(message).__name__} comes from a link that is gone")
+        if caller.peer.link not in self._links:
+            self._broken(f"{type(message).__name__} comes from a link that is gone")
         return self.decided(self._core.on_message(caller, message, now))
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:
-        self._check(peer.link in self._links, f"link {peer.link} is lost after its end")
+        if peer.link not in self._links:
+            self._broken(f"link {peer.link} is lost after its end")
         self._links.discard(peer.link)
         for question_id, link in self._sent_on.items():
-            self._check(link != peer.link, f"question {question_id} outlives its link")
+            if link == peer.link:
+                self._broken(f"question {question_id} outlives its link")
         return self.decided(self._core.on_peer_lost(peer, now))
 
     def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
-        self._check(
-            question_id in self._due, f"question {question_id} has a second outcome: {outcome}"
-        )
+        if question_id not in self._due:
+            self._broken(f"question {question_id} has a second outcome: {outcome}")
         if isinstance(outcome, Failed) and outcome.code is ErrorCode.UNANSWERED:
             ask, began_at = self._asks[question_id]
-            is_over = began_at + ask.timeout_seconds <= self._world.now
-            self._check(is_over, f"question {question_id} is given up before its time")
+            if self._world.now < began_at + ask.timeout_seconds:
+                self._broken(f"question {question_id} is given up before its time")
         self._settle(question_id)
         return self.decided(self._core.on_answer(question_id, outcome, now))
 
@@ -104,19 +110,25 @@ class Witness:
 
     def decided(self, effects: list[Effect]) -> list[Effect]:
         for effect in effects:
-            if isinstance(effect, Persist):
+            kind = type(effect)
+            if kind is Persist:
                 self._decided += 1
                 continue
             if self._durable < self._decided:
                 self._behind[_target(effect)].append((self._decided, effect))
-            if isinstance(effect, Close):
-                self._links.discard(effect.peer.link)
-            elif isinstance(effect, Ask | Dial | Verify | LookUp | StartProgram):
-                self._expect(effect)
+            if kind in FOLLOWED:
+                self._follow(effect)
         self.check_questions()
         return effects
 
-    def _expect(self, effect: Ask | Dial | Verify | LookUp | StartProgram) -> None:
+    def _follow(self, effect: Effect) -> None:
+        """A link will close, or a question will have its outcome."""
+        if isinstance(effect, Close):
+            self._links.discard(effect.peer.link)
+        elif isinstance(effect, Ticketed):
+            self._expect(effect)
+
+    def _expect(self, effect: Ticketed) -> None:
         now, seconds = self._world.now, MACHINE_SECONDS
         if isinstance(effect, Ask):
             seconds = effect.timeout_seconds
@@ -124,15 +136,20 @@ class Witness:
         elif isinstance(effect, Dial):
             seconds = DIAL_SECONDS
             self._dials[effect.question_id] = effect.endpoint
-        self._due[effect.question_id] = now + seconds
+        due = self._due[effect.question_id] = now + seconds
+        self._next_due = min(self._next_due, due)
 
     def check_questions(self) -> None:
         """Every question whose time is over has had its outcome."""
-        now = self._world.now
-        if now < max(self._world.woke_at, self._lenient_until) + SLACK_SECONDS:
+        latest_due = self._world.now - SLACK_SECONDS
+        if latest_due < self._next_due or latest_due < self._world.woke_at:
+            return
+        if latest_due < self._lenient_until:
             return
         for question_id, due in self._due.items():
-            self._check(now < due + SLACK_SECONDS, f"question {question_id} has no outcome")
+            if due <= latest_due:
+                self._broken(f"question {question_id} has no outcome")
+        self._next_due = min(self._due.values(), default=INFINITY)
 
     def forgive_lateness(self) -> None:
         """The process did not run until now."""
@@ -160,7 +177,7 @@ class Witness:
         self._perform((link, 0))
         for question_id, sent_on in self._sent_on.items():
             if sent_on == link:
-                self._due[question_id] = self._world.now
+                self._next_due = self._due[question_id] = self._world.now
 
     def performed(self, effect: Effect) -> None:
         self._perform((None, id(effect)))
@@ -171,14 +188,13 @@ class Witness:
             self._behind.clear()
 
     def _perform(self, target: Target) -> None:
-        if waiting := self._behind.get(target):
+        if self._behind and (waiting := self._behind.get(target)):
             number, effect = waiting.pop(0)
-            kind = type(effect).__name__
-            self._check(number <= self._durable, f"{kind} is performed before its commit")
+            if self._durable < number:
+                self._broken(f"{type(effect).__name__} is performed before its commit")
 
-    def _check(self, holds: bool, text: str) -> None:
-        if not holds:
-            raise Violation(f"{self._name}: {text}")
+    def _broken(self, text: str) -> NoReturn:
+        raise Violation(f"{self._name}: {text}")
 
 
 def _target(effect: Effect) -> Target:

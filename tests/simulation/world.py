@@ -19,6 +19,10 @@ TRACE_LINES_KEPT = 400
 class Violation(Exception):
     """A law was broken; the text says which and how."""
 
+    def __init__(self, text: str, law: str = "the contract of cores") -> None:
+        super().__init__(text)
+        self.law = law
+
 
 class Timer:
     """Something scheduled; `cancel` makes it never happen."""
@@ -38,7 +42,7 @@ class World:
         self.seed = seed
         self.now = START
         self.slept_from = self.woke_at = float("-inf")  # the last jump
-        self.rng = random.Random(seed)
+        self.rng = self.stream("wire")
         self.events = 0
         self.messages = 0  # heard by daemons and devices, heartbeats left out
         self.seen: Counter[str] = Counter()
@@ -47,6 +51,12 @@ class World:
         self._heap: list[tuple[float, int, Timer]] = []
         self._scheduled = 0
         self._digest = hashlib.sha256()
+        self._undigested: list[str] = []
+
+    def stream(self, name: str) -> random.Random:
+        """Randomness of its own for one purpose: draws made for another do not move it, so a run
+        keeps its course when a fault or a client is left out."""
+        return random.Random(f"{self.seed}/{name}")
 
     def at(self, when: float, action: Callable[[], object]) -> Timer:
         if when < self.now:
@@ -83,12 +93,19 @@ class World:
     def trace(self, line: str) -> None:
         """Note what happened: it goes into the digest that tells two runs apart."""
         text = f"{self.now - START:14.6f} {line}"
-        self._digest.update(text.encode())
         self.tail.append(text)
+        self._undigested.append(text)
+        if len(self._undigested) == TRACE_LINES_KEPT:
+            self._take_in()
 
     def saw(self, what: str) -> None:
         """Count a case that must sometimes happen, or the simulation tests less than it says."""
         self.seen[what] += 1
 
     def digest(self) -> str:
+        self._take_in()
         return self._digest.hexdigest()[:16]
+
+    def _take_in(self) -> None:
+        self._digest.update("".join(self._undigested).encode())
+        self._undigested.clear()

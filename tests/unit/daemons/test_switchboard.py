@@ -26,6 +26,7 @@ from daemons.effects import (
     Tell,
     Warp,
 )
+from daemons.events import ClockWarped
 from daemons.switchboard import EFFECTS_WAITING_MAX, Switchboard
 from tests.unit.daemons.lines import MemoryLine
 from tsproto.connection import Answered, Closed, Opened, Received
@@ -488,6 +489,16 @@ def test_warp_clock_is_for_the_hands_and_no_core_is_told() -> None:
     board.hears(line, Received(WarpClock(request_id=3)))
     assert board.core.told == []
     assert board.done == [Warp(Caller(board.peer(line), 3))]
+
+
+def test_after_a_warp_what_is_due_happens_before_the_answer() -> None:
+    board = Board()
+    line = board.line(1)
+    board.core.deadline = 10.0
+    board.switchboard.warped(Caller(board.peer(line), 3))
+    board.turn(now=9.0)
+    assert board.core.told == []
+    assert board.done == [ClockWarped(now=9.0)]
 
 
 # --- the end --------------------------------------------------------------------------------------

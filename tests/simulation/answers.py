@@ -1,0 +1,121 @@
+"""An answer given is an answer kept: what a license server said is on its disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from daemons.effects import Ask, Caller, Failed, Outcome
+from daemons.license_server.records import LicenseRecord
+from tests.simulation.kinds import REFUSING_SERVES
+from tests.simulation.node import Node
+from tsproto import license_token
+from tsproto.errors import ErrorCode
+from tsproto.messages import (
+    AcquireLicense,
+    Done,
+    LendLicense,
+    LicenseIssued,
+    LicenseKind,
+    MarkValidated,
+    Refused,
+    RenewLicense,
+    Role,
+)
+
+if TYPE_CHECKING:
+    from tests.simulation.farm import Farm
+
+KEPT = "an answer given is an answer kept"
+ANSWERED = "while all is well every question is answered"
+
+
+class Answers:
+    """The laws of what license servers answer."""
+
+    def __init__(self, farm: Farm) -> None:
+        self._farm = farm
+
+    def heard(self, node: Node, ask: Ask, outcome: Outcome) -> None:
+        if isinstance(outcome, Failed) and self._farm.is_well:
+            text = f"{node.name} asked {ask.endpoint.host}: {type(ask.message).__name__}, {outcome}"
+            self._farm.broken(ANSWERED, text)
+        if ask.endpoint.role is not Role.LICENSE_SERVER:
+            return
+        answerer = self._farm.node_at(ask.endpoint.host)
+        match ask.message, outcome:
+            case ((AcquireLicense() | RenewLicense() | LendLicense()), LicenseIssued()):
+                self._issued(answerer, ask.message, outcome)
+            case MarkValidated(), Done():
+                self._validated(answerer, ask.message)
+            case RenewLicense(), Refused(code=ErrorCode.UNKNOWN_LICENSE):
+                self._unknown(node, answerer, ask.message)
+
+    def issued(
+        self,
+        node: Node,
+        caller: Caller,
+        request: AcquireLicense | RenewLicense | LendLicense,
+        issued: LicenseIssued,
+    ) -> None:
+        """Said to anybody, as it is decided."""
+        claims = license_token.read_claims(issued.token)
+        what = f"{node.name} answers {caller.peer.name}: {type(request).__name__} with {claims}"
+        if (claims.device_id, claims.product) != (request.device_id, request.product):
+            self._broken(f"{what}, which is of another device")
+        is_peer = caller.peer.role is Role.LICENSE_SERVER
+        if is_peer and claims.issuer != node.name:
+            self._broken(f"{what}, which it was lent itself")
+        if not is_peer and "refusing license server" in self._farm.swarm.work:
+            kind = self._farm.license_servers[0]
+            if node is kind and caller.peer.name not in REFUSING_SERVES:
+                self._broken(f"{what}, which it does not serve")
+
+    def _issued(
+        self,
+        answerer: Node,
+        request: AcquireLicense | RenewLicense | LendLicense,
+        issued: LicenseIssued,
+    ) -> None:
+        license_id = issued.license_id.hex()[:8]
+        what = f"{answerer.name} answers {type(request).__name__} with {license_id}"
+        claims = license_token.read_claims(issued.token)
+        said = issued.license_id, issued.kind, issued.expires_at
+        if (claims.license_id, claims.kind, claims.expires_at) != said:
+            self._broken(f"{what}, and the token says {claims}")
+        if (claims.device_id, claims.product) != (request.device_id, request.product):
+            self._broken(f"{what}, which is of another device")
+        for name in (answerer.name, claims.issuer):
+            self._is_kept(name, issued, claims.product_version, what)
+        if isinstance(request, LendLicense) and issued.kind is not LicenseKind.FULL:
+            self._broken(f"{what}, which is no full token")
+        if claims.product_version < request.product_version:
+            self._broken(f"{what}, of version {claims.product_version} only")
+
+    def _is_kept(self, name: str, issued: LicenseIssued, version: int, what: str) -> None:
+        row = self._farm.node(name).disk.row(LicenseRecord, issued.license_id)
+        if row is None:
+            self._broken(f"{what}, which is not on the disk of {name}")
+        elif row.expires_at < issued.expires_at:
+            self._broken(f"{what}, which ends earlier on the disk of {name}")
+        elif issued.validated and not row.validated:
+            self._broken(f"{what}, which {name} has not validated on its disk")
+        elif row.product_version < version:
+            self._broken(f"{what}, of an older version on the disk of {name}")
+
+    def _validated(self, answerer: Node, request: MarkValidated) -> None:
+        ledger = self._farm.license_rows.ledgers[answerer.name]
+        if not ledger.may_have_full(request.device_id, request.product):
+            device = request.device_id.hex()[:8]
+            self._broken(f"{answerer.name} says that {device} is validated, and its disk does not")
+
+    def _unknown(self, asker: Node, answerer: Node, request: RenewLicense) -> None:
+        row = answerer.disk.row(LicenseRecord, request.license_id)
+        if row is None or row.ended or row.expires_at <= self._farm.world.now + 1:
+            return
+        if asker.kind.role is Role.LICENSE_SERVER and row.lender:
+            return  # passed on once, to the lender, and never further
+        license_id = request.license_id.hex()[:8]
+        self._broken(f"{answerer.name} does not know {license_id}, which it has")
+
+    def _broken(self, text: str) -> None:
+        self._farm.broken(KEPT, text)

@@ -1,0 +1,146 @@
+"""Hands what is seen at the edges of cores, disks and devices to the laws that are about it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from daemons.effects import Ask, Caller, Close, Effect, Outcome, Peer, Persist
+from tests.simulation.admissions import Admissions
+from tests.simulation.answers import Answers
+from tests.simulation.device import Device
+from tests.simulation.histories import Histories
+from tests.simulation.license_rows import LicenseRows
+from tests.simulation.logons import Logons
+from tests.simulation.marks import Marks
+from tests.simulation.node import Node
+from tests.simulation.placements import Placements
+from tests.simulation.session_rows import SessionRows
+from tests.simulation.watch import WatchedKind
+from tsproto.license_token import Claims
+from tsproto.messages import (
+    AcquireLicense,
+    JoinFarm,
+    LendLicense,
+    LicenseIssued,
+    LogonAccepted,
+    Message,
+    PlaceSession,
+    RedeemTicket,
+    RenewLicense,
+    Role,
+    TicketRedeemed,
+)
+
+if TYPE_CHECKING:
+    from tests.simulation.farm import Farm
+
+
+class Lookout:
+    """Keeps what one law or another has to remember of a run."""
+
+    def __init__(self, farm: Farm) -> None:
+        self._farm = farm
+        self.license_rows = LicenseRows(farm)
+        self.session_rows = SessionRows(farm)
+        self.logons = Logons(farm)
+        self._admissions = Admissions(farm)
+        self._answers = Answers(farm)
+        self._placements = Placements(farm)
+        self._histories = Histories(farm)
+        self._marks = Marks(farm.world.seen)
+        self._requests: dict[tuple[str, int, int, int], Message] = {}
+
+    def watch(self) -> None:
+        """From now on: all devices, and the daemons that start."""
+        for node in self._farm.nodes:
+            node.kind = WatchedKind(node.kind, self)
+            node.disk.before = partial(self.changed, node)
+        for device in self._farm.devices:
+            device.on_token = self._stored
+            device.on_attached = self._attached
+
+    # --- around cores ---------------------------------------------------------------------------
+
+    def asked(self, node: Node, caller: Caller, message: Message, now: float) -> None:
+        peer = caller.peer
+        if self._farm.is_device(peer):
+            self._admissions.asked(node, peer, message)
+            self.logons.asked(node, peer, message)
+            self.session_rows.asked(node, peer, message)
+        elif node is self._farm.directory and self._farm.is_node(peer):
+            if isinstance(message, JoinFarm):
+                self._placements.joins(node, peer.name)
+            self._placements.told(message)
+        if caller.request_id:
+            self._requests[node.name, node.life, peer.link, caller.request_id] = message
+
+    def answered(self, node: Node, caller: Caller, answer: Message, now: float) -> None:
+        key = node.name, node.life, caller.peer.link, caller.request_id
+        request = self._requests.pop(key, None)
+        match request, answer:
+            case PlaceSession(), _:
+                self._placements.placed(node, caller, request, answer, now)
+                self.logons.placed(request, answer, now)
+            case RedeemTicket(), TicketRedeemed():
+                self.logons.redeemed(caller, request, answer, now)
+                self._placements.redeemed(caller, answer, now)
+            case ((AcquireLicense() | RenewLicense() | LendLicense()), LicenseIssued()):
+                self._answers.issued(node, caller, request, answer)
+
+    def told(self, node: Node, peer: Peer, message: Message, now: float) -> None:
+        if self._farm.is_device(peer):
+            self._admissions.told(node, peer, message, now)
+            self.logons.told(node, peer, message)
+
+    def hung_up(self, node: Node, close: Close, now: float) -> None:
+        self._admissions.hung_up(node, close, now)
+        self.logons.lost(node, close.peer)
+
+    def heard(self, node: Node, ask: Ask, outcome: Outcome, now: float) -> None:
+        self._answers.heard(node, ask, outcome)
+        self._marks.heard(node, ask, outcome)
+
+    def lost(self, node: Node, peer: Peer) -> None:
+        self._admissions.lost(node, peer)
+        self.logons.lost(node, peer)
+        if node is self._farm.directory and self._farm.is_node(peer):
+            self._placements.lost(node, peer.name)
+
+    def noted(self, node: Node, effect: Effect) -> None:
+        self._marks.noted(node, effect)
+
+    def performed(self, node: Node, effect: Effect) -> None:
+        if node.kind.role is Role.TERMINAL_SERVER:
+            self.session_rows.performed(node, effect)
+
+    def program_ended(self, node: Node, session_id: int) -> None:
+        self.session_rows.program_ended(node)
+        owner = self.session_rows.started.get((node.name, session_id))
+        if owner is not None:
+            self._histories.user(*owner).ended(node.name, session_id)
+
+    # --- disks and devices ----------------------------------------------------------------------
+
+    def changed(self, node: Node, change: Persist) -> None:
+        """A change is about to be on the disk."""
+        if node.kind.role is Role.LICENSE_SERVER:
+            self.license_rows.changed(node, change)
+        elif node.kind.role is Role.TERMINAL_SERVER:
+            self.session_rows.changed(node, change)
+
+    def _stored(self, device: Device, claims: Claims) -> None:
+        self._farm.world.saw(f"{claims.kind.name.lower()} token")
+        self._histories.device(device.name).stored(claims)
+
+    def _attached(self, device: Device, accepted: LogonAccepted) -> None:
+        if device.visit.command or not accepted.cookie:
+            return  # a command belongs to its connection
+        owner = self.session_rows.started.get((accepted.host, accepted.session_id))
+        self._histories.user(*(owner or (accepted.user_name, ""))).shown(
+            device.visit.began_at,
+            accepted.host,
+            accepted.session_id,
+            accepted.created_at,
+            accepted.reattached,
+        )

@@ -30,7 +30,7 @@ class AnsweredTogether(msgspec.Struct, frozen=True):
 
 
 class WaitingRoom:
-    """Asks other license servers, and knows who waits for which answer."""
+    """Asks other license servers, and counts the requests that wait for an answer, by key."""
 
     def __init__(self) -> None:
         self._waiters: dict[Hashable, list[Waiter]] = {}

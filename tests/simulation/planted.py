@@ -58,8 +58,8 @@ class Wrong:
     def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         return self.decided(self.core.on_message(caller, message, now))
 
-    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
-        return self.decided(self.core.on_answer(ticket, outcome, now))
+    def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
+        return self.decided(self.core.on_answer(question_id, outcome, now))
 
     def on_peer_lost(self, peer: effects.Peer, now: float) -> list[Effect]:
         return self.decided(self.core.on_peer_lost(peer, now))

@@ -51,11 +51,11 @@ class WatchedCore:
         self._watcher.asked(self._node, caller, message, now)
         return self._seen(self._core.on_message(caller, message, now), now)
 
-    def on_answer(self, ticket: int, outcome: Outcome, now: float) -> list[Effect]:
-        ask = self._asks.pop(ticket, None)
+    def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
+        ask = self._asks.pop(question_id, None)
         if ask is not None:
             self._watcher.heard(self._node, ask, outcome, now)
-        return self._seen(self._core.on_answer(ticket, outcome, now), now)
+        return self._seen(self._core.on_answer(question_id, outcome, now), now)
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:
         self._watcher.lost(self._node, peer)

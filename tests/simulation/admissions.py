@@ -12,6 +12,7 @@ import msgspec
 
 from daemons.effects import Close, Peer
 from daemons.license_server.records import LicenseRecord
+from tests.simulation import laws
 from tests.simulation.kinds import FARM
 from tests.simulation.node import Node
 from tsproto import license_token
@@ -83,6 +84,10 @@ class Admissions:
             claims = license_token.read_claims(shown.info.token)
             if not self._fault(node, shown.device, claims, now):
                 self._farm.broken(NO_REFUSAL, f"{what} with a live token")
+        if self._farm.is_well and close.code is not ErrorCode.NO_LICENSE_SERVER:
+            version = self._farm.kind_of(node).product_version
+            if laws.deserves_a_token(self._farm, shown.device, version):
+                self._farm.broken(laws.FULL, f"{what}, and there are tokens for it")
         if close.code is ErrorCode.NO_LICENSE_SERVER and self._has_grace(node, now):
             self._farm.broken(BY_GRACE, f"{what} within its grace period")
 

@@ -10,6 +10,7 @@ from tests.simulation.kinds import REFUSING_SERVES
 from tests.simulation.node import Node
 from tsproto import license_token
 from tsproto.errors import ErrorCode
+from tsproto.license_token import Claims
 from tsproto.messages import (
     AcquireLicense,
     Done,
@@ -47,6 +48,8 @@ class Answers:
                 self._issued(answerer, ask.message, outcome)
             case MarkValidated(), Done():
                 self._validated(answerer, ask.message)
+            case LendLicense(loan_id=loan_id), Refused():
+                self._farm.license_rows.refused(node, loan_id)
             case RenewLicense(), Refused(code=ErrorCode.UNKNOWN_LICENSE):
                 self._unknown(node, answerer, ask.message)
 
@@ -62,6 +65,9 @@ class Answers:
         what = f"{node.name} answers {caller.peer.name}: {type(request).__name__} with {claims}"
         if (claims.device_id, claims.product) != (request.device_id, request.product):
             self._broken(f"{what}, which is of another device")
+        if claims.expires_at <= self._farm.time_of(node):
+            self._broken(f"{what}, which has ended")
+        self._is_nearest(node, request.product_version, claims, what)
         is_peer = caller.peer.role is Role.LICENSE_SERVER
         if is_peer and claims.issuer != node.name:
             self._broken(f"{what}, which it was lent itself")
@@ -69,6 +75,16 @@ class Answers:
             kind = self._farm.license_servers[0]
             if node is kind and caller.peer.name not in REFUSING_SERVES:
                 self._broken(f"{what}, which it does not serve")
+
+    def _is_nearest(self, node: Node, wanted: int, claims: Claims, what: str) -> None:
+        """A new full token is of the nearest version that is left."""
+        ledger = self._farm.license_rows.ledgers[node.name]
+        is_known = claims.license_id in ledger.licenses or claims.issuer != node.name
+        if claims.kind is not LicenseKind.FULL or is_known or not self._farm.is_settled(node):
+            return
+        for pool in ledger.pools():
+            if wanted <= pool[1] < claims.product_version and ledger.available(pool) > 0:
+                self._broken(f"{what}, and version {pool[1]} was left")
 
     def _issued(
         self,
@@ -110,7 +126,7 @@ class Answers:
 
     def _unknown(self, asker: Node, answerer: Node, request: RenewLicense) -> None:
         row = answerer.disk.row(LicenseRecord, request.license_id)
-        if row is None or row.ended or row.expires_at <= self._farm.world.now + 1:
+        if row is None or row.ended or row.expires_at <= self._farm.time_of(answerer) + 1:
             return
         if asker.kind.role is Role.LICENSE_SERVER and row.lender:
             return  # passed on once, to the lender, and never further

@@ -33,16 +33,26 @@ _IN_DOUBT = "a lender that may have lent for another version is not asked again 
 
 OFF: dict[str, dict[str, str]] = {
     "a user has one session": dict.fromkeys(_OUTAGES, _DOUBLED),
-    "devices hold no more than was bought": {"restored ledger": _RESTORED},
+    "devices hold no more than was bought": {
+        "clock steps": _STEPPED,
+        "restored ledger": _RESTORED,
+    },
     "a device's tokens follow each other": {
         "clock steps": _STEPPED,
         "restored ledger": _RESTORED,
     },
     "a live token is never replaced by a lesser one": {"always": _LESSER},
     "a row has one life": {"restored ledger": _RESTORED},
-    "an answer given is an answer kept": {"restored ledger": _RESTORED},
+    "an answer given is an answer kept": {
+        "clock steps": _STEPPED,
+        "restored ledger": _RESTORED,
+    },
     "a device comes in by a token of its own": {"restored ledger": _RESTORED},
-    "a validated device holds a full token while there are any": {"two versions": _IN_DOUBT},
+    "a token is renewed in its last days": {"clock steps": _STEPPED},
+    "a validated device holds a full token while there are any": {
+        "clock steps": _STEPPED,
+        "two versions": _IN_DOUBT,
+    },
     "placements rise": {"clock steps": _SET_BACK},
     "a full disk does not end a daemon": {"full disk": _FULL},
 }

@@ -32,15 +32,17 @@ from tests.simulation.misuse import Loot
 from tests.simulation.network import Network
 from tests.simulation.node import Node
 from tests.simulation.pipeliner import Pipeliner
-from tests.simulation.swarm import Swarm
+from tests.simulation.swarm import ROUNDS_MAX, Swarm
 from tests.simulation.world import START, Violation, World
 from tsproto.identity import Identity
 from tsproto.license_token import Claims
 from tsproto.limits import DISCOVERY_RETRY_SECONDS
 from tsproto.messages import Message, RenewLicense, Role
 
-TOGETHER = "dora"  # logs on from several devices in one instant, and hardly ever else
+BURSTS = 2  # in each round: a user logs on from several devices in one instant
 QUIET_SECONDS = 60.0
+REST_SECONDS = 0.3
+REST_STEPS_MAX = 100
 EVENTS_BETWEEN_CHECKS = 20
 EVENTS_BETWEEN_CORES_MADE_ANEW = 400
 DAY = 86_400.0
@@ -77,9 +79,14 @@ class Farm:
         self.is_quiet = False  # nothing befalls it any more
         self.is_well = False  # and what befell it before is over
         self.struck: set[str] = set()
+        self.unheard: random.Random | None = None
+        """Set: the answer to the next question of a license server is lost."""
         self.quiet_visits: Counter[str] = Counter()
         self.users = tuple(f"user{number}" for number in range(made_of.users))
-        self.passwords = {user: user.encode() for user in [*self.users, TOGETHER]}
+        crowds = [
+            together(number, burst) for number in range(ROUNDS_MAX) for burst in range(BURSTS)
+        ]
+        self.passwords = {user: user.encode() for user in [*self.users, *crowds]}
         self.nodes: list[Node] = []
         self.license_servers = self._make_license_servers()
         self.directory = self._node("directory", 3, SessionDirectoryKind())
@@ -103,7 +110,7 @@ class Farm:
         work = self.swarm.work
         serves = REFUSING_SERVES if "refusing license server" in work else ()
         nearby = WORKGROUP if "two license servers nearby" in work else "elsewhere"
-        empty = LicenseServerKind(self.authority, "a", WORKGROUP, {}, serves)
+        empty = LicenseServerKind(self.authority, "a", WORKGROUP, self.swarm.bought_nearby, serves)
         full = LicenseServerKind(self.authority, "b", nearby, self.swarm.bought)
         return [self._node("a", 1, empty), self._node("b", 2, full)]
 
@@ -245,9 +252,11 @@ class Farm:
         end = world.now + self.swarm.seconds
         for device in self.devices:
             world.after(10 * rng.random(), partial(device.live, self.users))
-        if "in one instant" in self.swarm.work and rng.random() < 0.6:
-            for device in self.devices[:3]:
-                world.at(world.now + 12, partial(device.begin, TOGETHER, in_a_hurry=True))
+        if "in one instant" in self.swarm.work:
+            for burst in range(BURSTS):
+                when = world.now + 12 + (burst * self.swarm.seconds) // 3
+                for device in self.devices[:3]:
+                    world.at(when, partial(device.begin, together(number, burst), in_a_hurry=True))
             world.saw("logons in one instant")
         faults.plan(self, world.now, end)
         world.run_until(end)
@@ -277,6 +286,7 @@ class Farm:
         for node in self.nodes:
             node.disk.mend()
             faults.end_crashes(node)
+            self.unheard = None
             for other in self.nodes:
                 if node is not other:
                     self.network.heal(node.name, other.name)
@@ -296,17 +306,28 @@ class Farm:
         if not laws.license_servers_are_linked(self):  # every answer to a search was lost
             world.run_until(world.now + DISCOVERY_RETRY_SECONDS)
         self.is_well = True
+        self._come_to_rest()
         laws.directory_is_true(self)
         for _ in range(2):
             for device in self.devices:
                 world.after(5 * rng.random(), partial(self._visit, device, rng.choice(self.users)))
             world.run_until(world.now + QUIET_SECONDS)
+            self._come_to_rest()
             laws.everybody_was_answered(self, self.devices)
             for law in laws.QUIET:
                 law(self)
         self._lead_everybody()
+        self._come_to_rest()
         for law in (*laws.OFTEN, *laws.QUIET):
             law(self)
+
+    def _come_to_rest(self) -> None:
+        """Until nothing that was decided is still to be written, or on its way."""
+        for _ in range(REST_STEPS_MAX):
+            is_quiet = self.world.now - self.session_rows.changed_at > 2 * REST_SECONDS
+            if is_quiet and all(map(self.is_settled, self.nodes)):
+                return
+            self.world.run_until(self.world.now + REST_SECONDS)
 
     def _visit(self, device: Device, user: str) -> None:
         self.quiet_visits[device.name] += 1
@@ -335,6 +356,11 @@ class Farm:
             for session_id, program in kind.programs.items()
             if (program.user_name, program.application, program.command) == (user, "", "")
         }
+
+
+def together(number: int, burst: int) -> str:
+    """Who logs on from several devices in one instant in this round, and never else."""
+    return f"crowd{number}-{burst}"
 
 
 def _renewal(claims: Claims, device_id: bytes) -> RenewLicense:

@@ -13,7 +13,7 @@ from tests.simulation.line import SimulatedLine
 from tests.simulation.node import Board, Node
 from tests.simulation.store import Tables
 from tests.simulation.swarm import FAULTS
-from tsproto.limits import DAY_SECONDS
+from tsproto.limits import DAY_SECONDS, LENDING_SECONDS
 
 if TYPE_CHECKING:
     from tests.simulation.farm import Farm
@@ -25,6 +25,7 @@ DRIFTS_SECONDS = 30
 SLOW_COMMIT_SECONDS = (0.1, 0.8)  # less than a restart takes
 FULL_SECONDS = 12.0
 CRASHY_SECONDS = 20.0
+UNHEARD_SECONDS = 6.0
 CRASHY_CHANCE = 0.3
 RESTART_SECONDS = 1.0
 STILL_SECONDS = (0.5, 4.0, 20.0, 50.0)
@@ -66,6 +67,22 @@ def crash(farm: Farm, rng: random.Random) -> None:
 
 def license_server_crash(farm: Farm, rng: random.Random) -> None:
     _crash(farm, farm.license_servers, rng)
+
+
+def lender_unheard(farm: Farm, rng: random.Random) -> None:
+    """The answer to the next question that one license server asks another is lost."""
+    farm.unheard = rng
+
+
+def lose_the_answer(farm: Farm, answerer: Node, asker: str, rng: random.Random) -> None:
+    """The question has just come. Sometimes its asker dies before it asks again."""
+    farm.unheard = None
+    if rng.random() < 0.4:
+        given_up = LENDING_SECONDS + rng.random()
+        farm.world.after(given_up, partial(crash_and_return, farm, farm.node(asker)))
+    farm.network.cut(answerer.name, asker, one_way=True)
+    farm.world.trace(f"{answerer.name} is not heard by {asker}")
+    farm.world.after(UNHEARD_SECONDS, partial(farm.network.heal, answerer.name, asker))
 
 
 def crash_after_an_answer(farm: Farm, rng: random.Random) -> None:
@@ -211,10 +228,15 @@ def restored_ledger(farm: Farm, rng: random.Random) -> None:
 def _restore(farm: Farm, node: Node, backup: Tables) -> None:
     if node.alive and not farm.is_quiet:
         node.crash()
+        farm.world.after(1.0, partial(_put_back, farm, node, backup))
+
+
+def _put_back(farm: Farm, node: Node, backup: Tables) -> None:
+    if not node.alive:
         farm.world.trace(f"the disk of {node.name} is put back to an older state")
         node.disk.restore(backup)
         farm.license_rows.ledgers[node.name].reload()
-        farm.world.after(RESTART_SECONDS, partial(farm.restart, node))
+        node.start()
 
 
 STRIKES: dict[str, Strike] = {  # "weeks asleep" and "clock apart" are of the run itself
@@ -227,6 +249,7 @@ STRIKES: dict[str, Strike] = {  # "weeks asleep" and "clock apart" are of the ru
     "crash in a commit": crash_in_a_commit,
     "cut": cut,
     "full disk": full_disk,
+    "lender unheard": lender_unheard,
     "license server crash": license_server_crash,
     "one-way cut": partial(cut, one_way=True),
     "restored ledger": restored_ledger,

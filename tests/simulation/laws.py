@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=Message)
 
+FULL = "a validated device holds a full token while there are any"
+PRODUCT = "terminal-server"
 RENEWAL_SECONDS = RENEWAL_DAYS * DAY_SECONDS
 SLACK_SECONDS = 600.0  # clocks of license and terminal servers differ
 ADMINISTRATOR = Caller(Peer(0, Role.ADMINISTRATOR, "checker", "", 0), 1)
@@ -145,31 +147,37 @@ def devices_hold_no_more_than_was_bought(farm: Farm) -> None:
             farm.broken(law, f"{device.name} holds a token that {claims.issuer} has not issued")
         elif row.ended and farm.time_of(farm.node(claims.issuer)) < claims.expires_at:
             farm.broken(law, f"{device.name} holds a live token that {claims.issuer} has ended")
-    bought = sum(farm.swarm.bought.values())
+    bought = sum(farm.swarm.bought.values()) + sum(farm.swarm.bought_nearby.values())
     if held > bought:
         farm.broken(law, f"{held} live full tokens on devices, {bought} were bought")
 
 
+def deserves_a_token(farm: Farm, device: Device, version: int) -> bool:
+    """Whether a device was validated by every license server that knows it, and there are tokens of
+    that version or a later one. One that refuses the host at hand cannot help, whatever it has."""
+    if "refusing license server" in farm.swarm.work:
+        return False
+    ledgers = farm.license_rows.ledgers.values()
+    known_by = [ledger for ledger in ledgers if (device.device_id, PRODUCT) in ledger.by_device]
+    is_known = bool(known_by) and all(
+        ledger.may_have_full(device.device_id, PRODUCT) for ledger in known_by
+    )
+    return is_known and any(
+        pool[1] >= version and ledger.available(pool) > 0
+        for ledger in ledgers
+        for pool in ledger.pools()
+    )
+
+
 def validated_devices_are_full(farm: Farm) -> None:
     """A device that came twice while all was well holds a full token, if any is left."""
-    if "refusing license server" in farm.swarm.work:
-        return  # one that refuses the host at hand cannot help, whatever it has
-    left = [
-        pool[1]
-        for ledger in farm.license_rows.ledgers.values()
-        for pool in ledger.pools()
-        if ledger.available(pool) > 0
-    ]
     for device in farm.devices:
         claims = device.claims
         if claims is None or claims.kind is not LicenseKind.TEMPORARY:
             continue
-        issuer = farm.license_rows.ledgers[claims.issuer]
-        is_validated = issuer.may_have_full(claims.device_id, claims.product)
         came_twice = farm.quiet_visits[device.name] >= 2
-        if is_validated and came_twice and any(v >= claims.product_version for v in left):
-            text = f"{device.name} stays on {claims}, and tokens of versions {left} are left"
-            farm.broken("a validated device holds a full token while there are any", text)
+        if came_twice and deserves_a_token(farm, device, claims.product_version):
+            farm.broken(FULL, f"{device.name} stays on {claims}, and tokens are left")
 
 
 def tokens_are_renewed(farm: Farm) -> None:

@@ -31,6 +31,7 @@ class LicenseRows:
     def __init__(self, farm: Farm) -> None:
         self._farm = farm
         self.ledgers = {node.name: Ledger(node) for node in farm.license_servers}
+        self._refused: dict[bytes, tuple[Ledger, float]] = {}  # loans, by id
         self.shown: set[bytes] = set()  # devices on which a session was shown
 
     def changed(self, node: Node, change: Persist) -> None:
@@ -41,6 +42,8 @@ class LicenseRows:
                     self._license(ledger, ledger.licenses.get(record.license_id), record, change)
                 case JournalRecord(sequence=sequence) if sequence != ledger.sequence + 1:
                     self._broken(f"{node.name}: entry {sequence} after {ledger.sequence}")
+                case LoanRequestRecord():
+                    self._loan_opened(ledger, record)
             ledger.put(record)
         for record in change.delete:
             if isinstance(record, LicenseRecord):
@@ -110,9 +113,28 @@ class LicenseRows:
         if not asker.may_have_full(new.device_id, new.product):
             text = f"was never earned: no validated license on {asker.node.name}"
             self._broken_row(ledger, new, text)
+        if lender := self._in_doubt(asker, new):
+            self._broken_row(ledger, new, f"is a second one: {lender} has lent one already")
         pack = ledger.packs.get(new.key_pack)
         if pack is None or ledger.used[new.key_pack] >= pack.tokens:
             self._broken_row(ledger, new, f"is one more than were bought as {new.key_pack}")
+
+    def _in_doubt(self, asker: Ledger, new: LicenseRecord) -> str:
+        """The other license server whose token, lent and not heard of, the device is to wait for
+        while its temporary one is good."""
+        now = self._farm.time_of(asker.node)
+        held = asker.by_device.get((new.device_id, new.product), {}).values()
+        can_wait = any(
+            row.kind is LicenseKind.TEMPORARY and row.expires_at > now + DECIDED_SECONDS
+            for row in held
+        )
+        for loan in asker.loans.values() if can_wait else ():
+            lender = self.ledgers.get(loan.lender)
+            is_other = loan.device_id == new.device_id and loan.loan_id != new.loan_id
+            if lender is not None and is_other and loan.asked_at + DAY_SECONDS > now:
+                if any(row.loan_id == loan.loan_id for row in self._lent(lender)):
+                    return loan.lender
+        return ""
 
     def _full(self, ledger: Ledger, old: LicenseRecord, new: LicenseRecord) -> None:
         now = self._farm.time_of(ledger.node)
@@ -160,6 +182,14 @@ class LicenseRows:
         if not self._has_live(ledger, license.device_id, license.product):
             self._broken_row(ledger, license, "is forgotten, and no other came in its place")
 
+    def _loan_opened(self, ledger: Ledger, loan: LoanRequestRecord) -> None:
+        """A lender is asked again with the loan that is open."""
+        key = loan.device_id, loan.product, loan.product_version, loan.lender
+        for other in ledger.loans.values():
+            same = other.device_id, other.product, other.product_version, other.lender
+            if same == key and other.loan_id != loan.loan_id:
+                self._broken(f"{ledger.node.name} opens {loan} beside {other}")
+
     def _loan_closed(self, ledger: Ledger, loan: LoanRequestRecord) -> None:
         lender = self.ledgers.get(loan.lender)
         if lender is None or self._has_live(ledger, loan.device_id, loan.product):
@@ -171,10 +201,21 @@ class LicenseRows:
         held = ledger.by_device.get((device_id, product), {}).values()
         return any(row.kind is LicenseKind.FULL and not row.ended for row in held)
 
+    def refused(self, borrower: Node, loan_id: bytes) -> None:
+        """The lender has said no: nothing is in doubt any more."""
+        self._refused[loan_id] = self.ledgers[borrower.name], self._farm.world.now
+
     # --- all rows ------------------------------------------------------------------------------
 
     def loans_are_known(self) -> None:
-        """Each token that is lent is known to its borrower: as a license, or as an open loan."""
+        """Each token that is lent is known to its borrower: as a license, or as an open loan. A
+        loan that was refused is open no more."""
+        for loan_id, (asker, at) in [*self._refused.items()]:
+            is_over = at + 1.0 < self._farm.world.now and self._farm.is_settled(asker.node)
+            if is_over and loan_id not in asker.loans:
+                del self._refused[loan_id]
+            elif is_over:
+                self._broken(f"{asker.node.name} keeps a loan open that was refused")
         for lender in self.ledgers.values():
             for row in self._lent(lender):
                 borrower = self.ledgers.get(row.through)

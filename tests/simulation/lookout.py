@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from daemons.effects import Ask, Caller, Close, Effect, Outcome, Peer, Persist
+from tests.simulation import faults
 from tests.simulation.admissions import Admissions
 from tests.simulation.answers import Answers
 from tests.simulation.device import Device
@@ -72,6 +73,9 @@ class Lookout:
             if isinstance(message, JoinFarm):
                 self._placements.joins(node, peer.name)
             self._placements.told(message)
+        if self._farm.unheard and isinstance(message, LendLicense | RenewLicense):
+            if peer.role is Role.LICENSE_SERVER and self._farm.is_node(peer):
+                faults.lose_the_answer(self._farm, node, peer.name, self._farm.unheard)
         if caller.request_id:
             self._requests[node.name, node.life, peer.link, caller.request_id] = message
 

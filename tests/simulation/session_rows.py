@@ -32,11 +32,13 @@ class SessionRows:
         self._farm = farm
         self.started: dict[tuple[str, int], tuple[str, str]] = {}
         self.ended_at: dict[str, float] = {}  # by host: when a program ended last
+        self.changed_at = 0.0  # any of them
         self._logged_off: set[tuple[str, int]] = set()
 
     # --- rows ---------------------------------------------------------------------------------
 
     def changed(self, node: Node, change: Persist) -> None:
+        self.changed_at = self._farm.world.now
         for record in change.put:
             if isinstance(record, SessionRecord):
                 self._session(node, node.disk.row(SessionRecord, record.session_id), record)

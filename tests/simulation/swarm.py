@@ -22,6 +22,7 @@ FAULTS: dict[str, float] = {  # strikes a minute at full weight
     "crash in a commit": 1.0,
     "cut": 2.5,
     "full disk": 1.0,
+    "lender unheard": 4.0,
     "license server crash": 4.0,
     "one-way cut": 2.0,
     "restored ledger": 0.7,
@@ -31,7 +32,12 @@ FAULTS: dict[str, float] = {  # strikes a minute at full weight
     "weeks asleep": 1.0,
 }
 # A farm that knows no other faults keeps one session a user.
-SPARES_SESSIONS = ("license server crash", "crash after an answer", "crash in a commit")
+SPARES_SESSIONS = (
+    "crash after an answer",
+    "crash in a commit",
+    "lender unheard",
+    "license server crash",
+)
 # The chance that a seed has the fault; those that switch laws off are rarer.
 CHANCE = {
     "clock apart": 0.3,
@@ -43,6 +49,7 @@ CHANCE = {
 
 WORK = (
     "applications",
+    "both have tokens",
     "commands",
     "few tokens",
     "ghost host",
@@ -61,6 +68,7 @@ WORK = (
 )
 # Not in the quiet phase, in which everybody must get in.
 CARELESS = frozenset({"misuse", "pipelining", "wrong passwords"})
+ROUNDS_MAX = 4
 CALM_CHANCE = 0.25
 
 
@@ -81,6 +89,11 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
         """Tokens by product version."""
         newer = max(1, self.tokens // 2)
         return {1: self.tokens, 2: newer} if "two versions" in self.work else {1: self.tokens}
+
+    @property
+    def bought_nearby(self) -> dict[int, int]:
+        """Tokens of the license server that is asked first."""
+        return {1: 2} if "both have tokens" in self.work else {}
 
     @property
     def spares_sessions(self) -> bool:
@@ -104,6 +117,6 @@ def draw(seed: int) -> Swarm:
         devices=rng.randint(3, 7),
         users=rng.randint(2, 4),
         tokens=1 if "few tokens" in work else rng.randint(2, 6),
-        rounds=rng.randint(2, 4),
+        rounds=rng.randint(2, ROUNDS_MAX),
         seconds=rng.choice((25.0, 45.0, 60.0)),
     )

@@ -47,7 +47,7 @@ class World:
         self.messages = 0  # heard by daemons and devices, heartbeats left out
         self.seen: Counter[str] = Counter()
         self.tail: deque[str] = deque(maxlen=TRACE_LINES_KEPT)
-        self.on_event: Callable[[], None] = lambda: None
+        self.on_event: Callable[[], None] | None = None
         self._heap: list[tuple[float, int, Timer]] = []
         self._scheduled = 0
         self._digest = hashlib.sha256()
@@ -74,13 +74,14 @@ class World:
         heap = self._heap
         while heap and heap[0][0] <= end:
             when, _, timer = heapq.heappop(heap)
-            if timer.action is None:
+            if (action := timer.action) is None:
                 continue
             if when > self.now:
                 self.now = when
             self.events += 1
-            timer.action()
-            self.on_event()
+            action()
+            if self.on_event is not None:
+                self.on_event()
         self.now = max(self.now, end)
 
     def jump(self, seconds: float) -> None:

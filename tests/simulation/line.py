@@ -85,7 +85,7 @@ class SimulatedLine:
         node, switchboard, world = self._node, self._switchboard, self._world
         for event in hear(*heard, world.now):
             world.messages += 1
-            if isinstance(event, Received):
+            if type(event) is Received:
                 peer = switchboard.peer_of(self)
                 sender = peer.name if peer else "?"
                 world.trace(f"{sender} -> {node.name} {type(event.message).__name__}")

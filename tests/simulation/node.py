@@ -139,7 +139,7 @@ class Node:
         self.witness.performed(effect)
         match effect:
             case events.Event():
-                self.world.trace(f"{self.name} {effect.event}")
+                self.world.trace(f"{self.name} {type(effect).__name__}")
             case effects.Broadcast(datagram):
                 self.network.broadcast(self, datagram)
             case effects.SendDatagram(host, _, datagram):

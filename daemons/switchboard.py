@@ -173,7 +173,9 @@ class Switchboard(Generic[L]):
         self.is_turning = True
         self._now, self._ticks = now, ticks
         try:
-            self._routes.give_up(ticks)
+            timeout = self._routes.next_timeout
+            if timeout is not None and timeout <= ticks:
+                self._routes.give_up(ticks)
             if ready:
                 self._perform(ready)
             if self._decides:

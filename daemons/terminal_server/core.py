@@ -243,7 +243,7 @@ class TerminalServerCore:
         """Forget the links that these effects close: nothing more is heard of them."""
         effects = effects[:]
         for effect in effects:  # grows meanwhile: a procedure that is stopped may decide
-            if isinstance(effect, Close):
+            if type(effect) is Close:
                 self._clients.pop(effect.peer.link, None)
                 effects += self._procedures.stop(effect.peer, now)
         return effects

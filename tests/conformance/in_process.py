@@ -310,4 +310,4 @@ class InProcess:
         except Heard:
             pass
         finally:
-            self._world.on_event = lambda: None
+            self._world.on_event = None

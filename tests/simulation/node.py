@@ -90,15 +90,15 @@ class Node:
 
     # --- what the process notices ---------------------------------------------------------------
 
-    def notice(self, switchboard: Board, action: Callable[[], None]) -> None:
+    def notice(self, switchboard: Board, action: Callable[..., None], *what: object) -> None:
         """Something happens to the process of this switchboard: it acts now, or when it runs on;
         never when it is dead."""
         if switchboard.is_halted:
             return
         if self.missed is None:
-            action()
+            action(*what)
         else:
-            self.missed.append(partial(self.notice, switchboard, action))
+            self.missed.append(partial(self.notice, switchboard, action, *what))
 
     def later(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Do something after a while, unless this process has died by then."""
@@ -139,7 +139,7 @@ class Node:
         self.witness.performed(effect)
         match effect:
             case events.Event():
-                self.world.trace(f"{self.name} {effect.event}")
+                self.world.trace(f"{self.name} {type(effect).__name__}")
             case effects.Broadcast(datagram):
                 self.network.broadcast(self, datagram)
             case effects.SendDatagram(host, _, datagram):
@@ -184,7 +184,7 @@ class Node:
     def on_datagram(self, host: str, port: int, datagram: bytes) -> None:
         if self.alive:
             hear = partial(self.witness.on_datagram, host, port, datagram)
-            self.notice(self.switchboard, partial(self._call, hear))
+            self.notice(self.switchboard, self._call, hear)
 
     def on_connection(self, end: End) -> bool:
         """The kernel accepts, also while the process stands still."""

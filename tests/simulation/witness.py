@@ -118,22 +118,23 @@ class Witness:
                 self._behind[_target(effect)].append((self._decided, effect))
             if kind in FOLLOWED:
                 self._follow(effect)
-        self.check_questions()
+        if self._world.now - SLACK_SECONDS >= self._next_due:
+            self.check_questions()
         return effects
 
     def _follow(self, effect: Effect) -> None:
         """A link will close, or a question will have its outcome."""
-        if isinstance(effect, Close):
+        if type(effect) is Close:
             self._links.discard(effect.peer.link)
         elif isinstance(effect, Ticketed):
             self._expect(effect)
 
     def _expect(self, effect: Ticketed) -> None:
         now, seconds = self._world.now, MACHINE_SECONDS
-        if isinstance(effect, Ask):
+        if type(effect) is Ask:
             seconds = effect.timeout_seconds
             self._asks[effect.question_id] = (effect, now)
-        elif isinstance(effect, Dial):
+        elif type(effect) is Dial:
             seconds = DIAL_SECONDS
             self._dials[effect.question_id] = effect.endpoint
         due = self._due[effect.question_id] = now + seconds
@@ -198,12 +199,12 @@ class Witness:
 
 
 def _target(effect: Effect) -> Target:
-    if isinstance(effect, Answer):
+    if type(effect) is Answer:
         return effect.caller.peer.link, id(effect.message)
-    if isinstance(effect, Tell):
+    if type(effect) is Tell:
         return effect.peer.link, id(effect.message)
-    if isinstance(effect, Ask):
+    if type(effect) is Ask:
         return effect.endpoint, id(effect.message)
-    if isinstance(effect, Close):
+    if type(effect) is Close:
         return effect.peer.link, 0
     return None, id(effect)

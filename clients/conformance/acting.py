@@ -11,10 +11,10 @@ import msgspec
 from clients.conformance import wire
 from clients.conformance.device import DAY, Device, TokenClaims, sign_token
 from clients.conformance.peer import Peer
-from clients.conformance.stage import (
-    Cast,
+from clients.conformance.target import (
     Issuer,
     Line,
+    Setup,
     Target,
     Transcript,
     Unavailable,
@@ -51,12 +51,12 @@ NAMES = {
 GAVE_UP = "the client gave up, as it may"
 
 
-class Stage:
+class CaseContext:
     """One run of one case: its target, and the peers that the suite plays."""
 
-    def __init__(self, target: Target, cast: Cast, rng: random.Random) -> None:
+    def __init__(self, target: Target, setup: Setup, rng: random.Random) -> None:
         self.target = target
-        self.cast = cast
+        self.setup = setup
         self.rng = rng
         self.transcript = Transcript()
         self.target_name = ""  # as its latest Welcome says
@@ -382,10 +382,10 @@ def _named(values: Mapping[str, object], names: Sequence[str]) -> str:
     return ", ".join(f"{name} {wire.shown(values[name])}" for name in names)
 
 
-def ask_for_license(stage: Stage, server: Peer) -> messages.LicenseInfo:
+def ask_for_license(context: CaseContext, server: Peer) -> messages.LicenseInfo:
     """As the client's terminal server, sends LicenseRequest and returns its LicenseInfo."""
-    nonce = stage.rng.randbytes(32)
-    server.say(LicenseRequest(nonce=nonce, product=stage.product, product_version=1))
+    nonce = context.rng.randbytes(32)
+    server.say(LicenseRequest(nonce=nonce, product=context.product, product_version=1))
     return server.hear(messages.LicenseInfo)
 
 

@@ -7,11 +7,11 @@ from typing import TypeAlias
 
 import msgspec
 
-from clients.conformance.acting import Stage
-from clients.conformance.stage import Cast
+from clients.conformance.acting import CaseContext
+from clients.conformance.target import Setup
 from tsproto.messages import Role
 
-Script: TypeAlias = Callable[[Stage], None]
+Script: TypeAlias = Callable[[CaseContext], None]
 
 CLIENT = Role.CLIENT
 TERMINAL_SERVER = Role.TERMINAL_SERVER
@@ -29,7 +29,7 @@ class Case(msgspec.Struct, frozen=True):
     requirement: str
     role: Role
     script: Script
-    cast: Cast = Cast.RIGHT
+    setup: Setup = Setup.RIGHT
     leaves_no_trace: bool = False
     also: tuple[str, ...] = ()
 
@@ -48,7 +48,7 @@ class Chapter:
         self,
         requirement: str,
         *roles: Role,
-        cast: Cast = Cast.RIGHT,
+        setup: Setup = Setup.RIGHT,
         also: tuple[str, ...] = (),
     ) -> Callable[[Script], Script]:
         """Registers a case. The function's name gives the words of its id, so it never changes."""
@@ -57,7 +57,7 @@ class Chapter:
             words = script.__name__.replace("_", "-")
             for role in roles:
                 self.cases.append(
-                    Case(f"{requirement}.{words}", requirement, role, script, cast, also=also)
+                    Case(f"{requirement}.{words}", requirement, role, script, setup, also=also)
                 )
             return script
 

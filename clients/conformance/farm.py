@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clients.conformance.acting import Stage, join, session_row
+from clients.conformance.acting import CaseContext, join, session_row
 from clients.conformance.peer import Peer
 from tsproto import messages
 from tsproto.messages import (
@@ -22,12 +22,12 @@ class Farm:
     a user is placed on the other of these two.
     """
 
-    def __init__(self, stage: Stage, *, sessions_max: int = 100) -> None:
-        self.stage = stage
-        self.user = stage.fresh_name("user")
-        self.device_id = stage.rng.randbytes(32)
-        self.names = [stage.fresh_name("ts") for _ in range(2)]
-        self.servers = [stage.open(Role.TERMINAL_SERVER, name=name) for name in self.names]
+    def __init__(self, context: CaseContext, *, sessions_max: int = 100) -> None:
+        self.context = context
+        self.user = context.fresh_name("user")
+        self.device_id = context.rng.randbytes(32)
+        self.names = [context.fresh_name("ts") for _ in range(2)]
+        self.servers = [context.open(Role.TERMINAL_SERVER, name=name) for name in self.names]
         for server, name in zip(self.servers, self.names, strict=True):
             join(server, name, sessions_max=sessions_max)
 
@@ -64,15 +64,15 @@ class Farm:
         )
 
     def expect_at(self, placed: SessionPlaced, host: int, session_id: int, what: str) -> None:
-        self.stage.expect_fields(placed, what, host=self.names[host], session_id=session_id)
+        self.context.expect_fields(placed, what, host=self.names[host], session_id=session_id)
 
     def let_pass(self, seconds: float) -> None:
         """Time passes in which the terminal servers send heartbeats."""
         for _ in range(int(seconds // 10)):
-            self.stage.target.let_pass(10)
+            self.context.target.let_pass(10)
             for server in self.servers:
                 server.say(messages.Heartbeat())
-        self.stage.target.let_pass(seconds % 10)
+        self.context.target.let_pass(seconds % 10)
 
     def rows_seen_by(self, administrator: Peer) -> list[SessionRow]:
         """The user's sessions as the directory shows them."""

@@ -22,13 +22,13 @@ import msgspec
 import tomli_w
 from msgspec.structs import replace
 
-from clients.conformance.acting import NAMES, Stage, logon_request
-from clients.conformance.ears import Ear
+from clients.conformance.acting import NAMES, CaseContext, logon_request
+from clients.conformance.listeners import Listener
 from clients.conformance.over_sockets import Address, OverSockets, Settings
 from clients.conformance.own_configuration import BROKEN, SCOPES, STARTED, Configuration
 from clients.conformance.playing import Playing
 from clients.conformance.reach import fully_licensed
-from clients.conformance.stage import DIALS_THE_SUITE, Cast, Target, User, word_of
+from clients.conformance.target import DIALS_THE_SUITE, Setup, Target, User, word_of
 from clients.conformance.trust import Trust
 from clients.known_lab import warp
 from tsproto import limits
@@ -68,12 +68,12 @@ class DaemonOfALab(OverSockets):
 class OwnDaemon(DaemonOfALab, Playing):
     """A target that the suite starts for one case, with the settings of a lab's daemon."""
 
-    def __init__(self, of_lab: Settings, cast: Cast) -> None:
+    def __init__(self, of_lab: Settings, setup: Setup) -> None:
         assert of_lab.trust is not None and of_lab.lab is not None
-        self._cast = cast
+        self._setup = setup
         self._folder = Path(tempfile.mkdtemp(prefix="conformance-own-"))
-        ears = _ears(of_lab.role, cast, of_lab.trust if of_lab.tls else None)
-        self._crowd: Stage | None = None
+        listeners = _listeners(of_lab.role, setup, of_lab.trust if of_lab.tls else None)
+        self._crowd: CaseContext | None = None
         settings = replace(
             of_lab,
             name=NAME,
@@ -85,13 +85,13 @@ class OwnDaemon(DaemonOfALab, Playing):
             discovery=Address(BROADCAST, _free_port(socket.SOCK_DGRAM)),
             scopes=dict(enumerate(SCOPES.values(), start=1)),
         )
-        super().__init__(settings, ears)
+        super().__init__(settings, listeners)
         from daemons import lab
 
-        _make(settings, of_lab.lab, Configuration(settings, cast, ears, of_lab.beside))
+        _make(settings, of_lab.lab, Configuration(settings, setup, listeners, of_lab.beside))
         try:
             lab.start(self._folder, NAME)
-            if cast is Cast.BUSY:
+            if setup is Setup.BUSY:
                 self._occupy()
         except BaseException:
             self.stop()
@@ -111,23 +111,23 @@ class OwnDaemon(DaemonOfALab, Playing):
     def _occupy(self) -> None:
         """Starts as many password checks as the target allows at a time, and waits until they
         run."""
-        self._crowd = Stage(self, self._cast, random.Random(1))
+        self._crowd = CaseContext(self, self._setup, random.Random(1))
         for _ in range(limits.PASSWORD_CHECKS_AT_ONCE + limits.PASSWORD_CHECKS_WAITING):
             fully_licensed(self._crowd).say(logon_request(SLOW_USER))
 
 
 class InLab:
-    """The source of a lab's daemon. A case of another cast than RIGHT gets a target of the suite's
-    own."""
+    """The source of a lab's daemon. A case of another set-up than RIGHT gets a target of the
+    suite's own."""
 
     def __init__(self, daemon: Target, settings: Settings) -> None:
         self._daemon = daemon
         self._settings = settings
 
-    def target(self, cast: Cast, fresh: bool) -> Target:
-        if cast is Cast.RIGHT:
+    def target(self, setup: Setup, fresh: bool) -> Target:
+        if setup is Setup.RIGHT:
             return self._daemon
-        return OwnDaemon(self._settings, cast)
+        return OwnDaemon(self._settings, setup)
 
     def done(self, target: Target, has_failed: bool) -> None:
         if target is not self._daemon:
@@ -137,16 +137,16 @@ class InLab:
         self._daemon.stop()
 
 
-def _ears(role: Role, cast: Cast, trust: Trust | None) -> list[Ear]:
-    """The suite's listening sockets for a target of this role and cast."""
+def _listeners(role: Role, setup: Setup, trust: Trust | None) -> list[Listener]:
+    """The suite's listening sockets for a target of this role and set-up."""
     played: list[tuple[Role, str]] = []
-    if cast in DIALS_THE_SUITE:
+    if setup in DIALS_THE_SUITE:
         played.append((Role.LICENSE_SERVER, NAMES[Role.LICENSE_SERVER]))
-        if cast is Cast.TWO_LICENSE_SERVERS:
+        if setup is Setup.TWO_LICENSE_SERVERS:
             played.append((Role.LICENSE_SERVER, SECOND_LICENSE_SERVER))
         if role is Role.TERMINAL_SERVER:
             played.append((Role.SESSION_DIRECTORY, NAMES[Role.SESSION_DIRECTORY]))
-    return [Ear(own_role, name, Address(LOOPBACK, 0), trust) for own_role, name in played]
+    return [Listener(own_role, name, Address(LOOPBACK, 0), trust) for own_role, name in played]
 
 
 def _make(own: Settings, of_lab: Path, configuration: Configuration) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from clients.conformance.acting import NAMES
 from clients.conformance.client_process import ClientProcess, Command
-from clients.conformance.ears import Ear
+from clients.conformance.listeners import Listener
 from clients.conformance.over_sockets import STRANGER, OverSockets, Settings, SocketLine
-from clients.conformance.stage import Cast, Line, Target, Unavailable, Unmet
+from clients.conformance.target import Line, Setup, Target, Unavailable, Unmet
 from clients.conformance.trust import Trust
 from tsproto.messages import Role
 
@@ -43,7 +43,7 @@ class Listening(OverSockets):
         self._trusted = settings.trust if settings.tls else None
         self._process: ClientProcess | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._ear = Ear(
+        self._ear = Listener(
             Role.TERMINAL_SERVER, NAMES[Role.TERMINAL_SERVER], settings.address, self._trusted
         )
 
@@ -136,7 +136,7 @@ class OneClient:
     def __init__(self, client: Listening) -> None:
         self._client = client
 
-    def target(self, cast: Cast, fresh: bool) -> Target:
+    def target(self, setup: Setup, fresh: bool) -> Target:
         self._client.take_new_folder()
         return self._client
 

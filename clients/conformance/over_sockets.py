@@ -14,7 +14,7 @@ import msgspec
 
 from clients.conformance import wire
 from clients.conformance.acting import hello
-from clients.conformance.stage import Issuer, Line, Unavailable, User, word_of
+from clients.conformance.target import Issuer, Line, Unavailable, User, word_of
 from clients.conformance.trust import Files, Trust, fingerprint_of
 from tsproto.messages import Role
 from tsproto.transport import is_loopback

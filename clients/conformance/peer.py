@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from clients.conformance import wire
-from clients.conformance.stage import Line, Transcript, Unmet
+from clients.conformance.target import Line, Transcript, Unmet
 from clients.conformance.wire import Splitter, Unreadable
 from tsproto.errors import ErrorCode
 from tsproto.messages import AnnounceInventory, Goodbye, Heartbeat, Kind, Message, Refused, Role

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from clients.conformance.case import EVERYBODY, Case
 from clients.conformance.catalogue import cases_for, pick
 from clients.conformance.coverage import BY_ID
-from clients.conformance.stage import word_of
+from clients.conformance.target import word_of
 from tsproto.messages import Role
 from tsproto.requirements import Level
 

@@ -6,11 +6,11 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from clients.conformance.acting import Stage
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import Case
 from clients.conformance.coverage import BY_ID
 from clients.conformance.scenarios import not_built
-from clients.conformance.stage import Unavailable
+from clients.conformance.target import Unavailable
 from tsproto.messages import Role
 
 
@@ -30,8 +30,8 @@ class _Waits(Exception):
         self.seconds = seconds
 
 
-class _Asked(Stage):
-    """The stage of a dry run. A case calls `needs_seconds` before anything else."""
+class _Asked(CaseContext):
+    """The context of a dry run. A case calls `needs_seconds` before anything else."""
 
     def needs_seconds(self, seconds: float) -> None:
         raise _Waits(seconds)
@@ -40,7 +40,7 @@ class _Asked(Stage):
 def seconds_of(case: Case) -> float:
     """How long the case waits for deadlines of the document; 0 when it waits for none."""
     try:
-        case.script(_Asked(_Nowhere(case.role), case.cast, random.Random(0)))
+        case.script(_Asked(_Nowhere(case.role), case.setup, random.Random(0)))
     except _Waits as waits:
         return waits.seconds
     except Unavailable:

@@ -7,9 +7,9 @@ import select
 import socket
 from collections.abc import Sequence
 
-from clients.conformance.ears import Ear, first_caller
+from clients.conformance.listeners import Listener, first_caller
 from clients.conformance.over_sockets import NOT_PLAYED, Address, OverSockets, Settings
-from clients.conformance.stage import Line, Unavailable, Unmet, word_of
+from clients.conformance.target import Line, Unavailable, Unmet, word_of
 from tsproto.messages import Role
 from tsproto.transport import is_loopback
 
@@ -18,19 +18,19 @@ ANY_ADDRESS = "0.0.0.0"
 
 
 class Playing(OverSockets):
-    """`ears` are the suite's listening sockets. Broadcasts of the target come to the discovery
+    """`listeners` are the suite's listening sockets. Broadcasts of the target come to the discovery
     address of its settings, and are answered from the address of the played license server."""
 
-    def __init__(self, settings: Settings, ears: Sequence[Ear]) -> None:
+    def __init__(self, settings: Settings, listeners: Sequence[Listener]) -> None:
         super().__init__(settings)
-        self._ears = ears
+        self._listeners = listeners
         self._queries = _queries_at(settings.discovery)
         self._query_from: tuple[str, int] | None = None
 
     def start_anew(self, command: str) -> None:
         """Forgets the links and queries of the target that the last case has caused."""
-        for ear in self._ears:
-            ear.forget_callers()
+        for listener in self._listeners:
+            listener.forget_callers()
         while self._queries is not None and self.datagram(0.0) is not None:
             continue
         super().start_anew(command)
@@ -39,16 +39,17 @@ class Playing(OverSockets):
         super().stop()
         if self._queries is not None:
             self._queries.close()
-        for ear in self._ears:
-            ear.close()
+        for listener in self._listeners:
+            listener.close()
 
     def accept(self, role: Role, seconds: float) -> Line:
-        ears = [ear for ear in self._ears if ear.role is role]
-        if not ears:
+        listeners = [listener for listener in self._listeners if listener.role is role]
+        if not listeners:
             raise Unavailable(f"nobody plays the {word_of(role)} that the target dials (--play)")
-        line = first_caller(ears, seconds)
+        line = first_caller(listeners, seconds)
         if line is None:
-            raise Unmet(f"the target did not dial {' or '.join(str(ear.address) for ear in ears)}")
+            where = " or ".join(str(listener.address) for listener in listeners)
+            raise Unmet(f"the target did not dial {where}")
         return line
 
     def accepting_at(self) -> tuple[str, int]:
@@ -79,9 +80,9 @@ class Playing(OverSockets):
         return self._license_server().host
 
     def _license_server(self) -> Address:
-        for ear in self._ears:
-            if ear.role is Role.LICENSE_SERVER:
-                return ear.address
+        for listener in self._listeners:
+            if listener.role is Role.LICENSE_SERVER:
+                return listener.address
         raise Unavailable(NOT_PLAYED)
 
 

@@ -10,14 +10,14 @@ from typing import Any, TypeAlias
 import msgspec
 
 from clients.conformance import wire
-from clients.conformance.acting import Stage, logon_accepted, logon_request
+from clients.conformance.acting import CaseContext, logon_accepted, logon_request
 from clients.conformance.device import DAY
 from clients.conformance.peer import Peer
-from clients.conformance.stage import Cast
+from clients.conformance.target import Setup
 from tsproto import messages
 from tsproto.messages import TABLE, Credential, Kind, LinkState, Message, Role
 
-Asking: TypeAlias = Callable[[Stage], tuple[Peer, Message]]
+Asking: TypeAlias = Callable[[CaseContext], tuple[Peer, Message]]
 
 OPEN_STATES = (LinkState.LICENSING, LinkState.LOGON, LinkState.SESSION)
 
@@ -53,9 +53,9 @@ def states(target: Role, role: Role) -> tuple[LinkState, ...]:
     return OPEN_STATES if Role.CLIENT in (target, role) else (LinkState.SERVICE,)
 
 
-def cast_of(spot: Spot) -> Cast:
+def setup_of(spot: Spot) -> Setup:
     """PLAYED where the message answers a request of the target, else RIGHT."""
-    return Cast.PLAYED if spot.asked else Cast.RIGHT
+    return Setup.PLAYED if spot.asked else Setup.RIGHT
 
 
 def open_spots(target: Role) -> Iterator[Spot]:
@@ -93,35 +93,35 @@ def _answering_spots(target: Role, kind: type[Message]) -> Iterator[Spot]:
 TABLE_BY_NAME = {kind.__name__: kind for kind in TABLE.values()}
 
 
-def reach(stage: Stage, spot: Spot) -> tuple[Peer, int]:
+def reach(context: CaseContext, spot: Spot) -> tuple[Peer, int]:
     """A peer at this spot, and the id of the request to answer, 0 for none."""
     if spot.asked:
-        peer, request = QUESTIONS[stage.target.role, spot.asked].ask(stage)
+        peer, request = QUESTIONS[context.target.role, spot.asked].ask(context)
         return peer, request.request_id
-    if stage.target.role is Role.CLIENT:
-        return _reach_client(stage, spot.state), 0
+    if context.target.role is Role.CLIENT:
+        return _reach_client(context, spot.state), 0
     match spot.state:
         case LinkState.OPENING:
-            return stage.dial(spot.role), 0
+            return context.dial(spot.role), 0
         case LinkState.LICENSING:
-            return stage.licensing()[0], 0
+            return context.licensing()[0], 0
         case LinkState.LOGON:
-            return stage.licensed(), 0
+            return context.licensed(), 0
         case LinkState.SESSION:
-            return stage.logged_on(), 0
-    return stage.open(spot.role), 0
+            return context.logged_on(), 0
+    return context.open(spot.role), 0
 
 
-def _reach_client(stage: Stage, state: LinkState) -> Peer:
+def _reach_client(context: CaseContext, state: LinkState) -> Peer:
     """A terminal server that the client under test has dialled, at this spot."""
     if state is LinkState.OPENING:
-        server = stage.accept_unwelcomed(Role.TERMINAL_SERVER)
+        server = context.accept_unwelcomed(Role.TERMINAL_SERVER)
         server.hear(messages.Hello)
         return server
-    server = stage.accept(Role.TERMINAL_SERVER)
+    server = context.accept(Role.TERMINAL_SERVER)
     if state is LinkState.LICENSING:
         return server
-    request = stage.client_logon(server)
+    request = context.client_logon(server)
     if state is LinkState.SESSION:
         server.say(logon_accepted(request.user_name))
     return server
@@ -142,48 +142,48 @@ class Question(msgspec.Struct, frozen=True):
     ask: Asking
 
 
-def _asks_to_acquire(stage: Stage) -> tuple[Peer, Message]:
-    license_server = stage.accept(Role.LICENSE_SERVER)
-    stage.show(stage.device())
+def _asks_to_acquire(context: CaseContext) -> tuple[Peer, Message]:
+    license_server = context.accept(Role.LICENSE_SERVER)
+    context.show(context.device())
     return license_server, license_server.hear(messages.AcquireLicense)
 
 
-def _asks_to_renew(stage: Stage) -> tuple[Peer, Message]:
-    license_server = stage.accept(Role.LICENSE_SERVER)
-    device, issuer = stage.device(), stage.issuer()
-    ends_soon = stage.claims(device, issuer, expires_at=int(stage.now) + DAY)
-    stage.holds(device, ends_soon, issuer)
-    stage.show(device)
+def _asks_to_renew(context: CaseContext) -> tuple[Peer, Message]:
+    license_server = context.accept(Role.LICENSE_SERVER)
+    device, issuer = context.device(), context.issuer()
+    ends_soon = context.claims(device, issuer, expires_at=int(context.now) + DAY)
+    context.holds(device, ends_soon, issuer)
+    context.show(device)
     return license_server, license_server.hear(messages.RenewLicense)
 
 
-def _asks_to_validate(stage: Stage) -> tuple[Peer, Message]:
-    license_server = stage.accept(Role.LICENSE_SERVER)
-    device, issuer = stage.device(), stage.issuer()
-    client = stage.show(device)
-    claims = stage.claims(device, issuer, kind=messages.LicenseKind.TEMPORARY)
+def _asks_to_validate(context: CaseContext) -> tuple[Peer, Message]:
+    license_server = context.accept(Role.LICENSE_SERVER)
+    device, issuer = context.device(), context.issuer()
+    client = context.show(device)
+    claims = context.claims(device, issuer, kind=messages.LicenseKind.TEMPORARY)
     license_server.answer(
-        license_server.hear(messages.AcquireLicense), stage.issued(claims, issuer)
+        license_server.hear(messages.AcquireLicense), context.issued(claims, issuer)
     )
-    stage.take_license(client, device)
-    stage.log_on(client, stage.user())
+    context.take_license(client, device)
+    context.log_on(client, context.user())
     return license_server, license_server.hear(messages.MarkValidated)
 
 
-def _asks_to_join(stage: Stage) -> tuple[Peer, Message]:
-    directory = stage.accept(Role.SESSION_DIRECTORY)
+def _asks_to_join(context: CaseContext) -> tuple[Peer, Message]:
+    directory = context.accept(Role.SESSION_DIRECTORY)
     return directory, directory.hear(messages.JoinFarm)
 
 
-def _asks_to_synchronize(stage: Stage) -> tuple[Peer, Message]:
-    directory, join = _asks_to_join(stage)
+def _asks_to_synchronize(context: CaseContext) -> tuple[Peer, Message]:
+    directory, join = _asks_to_join(context)
     directory.answer(join, messages.Joined(generation=bytes(16)))
     return directory, directory.hear(messages.SyncSessions)
 
 
-def joined_directory(stage: Stage) -> Peer:
+def joined_directory(context: CaseContext) -> Peer:
     """The directory that the target has joined and told all its sessions."""
-    directory, sync = _asks_to_synchronize(stage)
+    directory, sync = _asks_to_synchronize(context)
     while isinstance(sync, messages.SyncSessions):
         directory.answer(sync, messages.Done())
         if sync.last:
@@ -192,45 +192,47 @@ def joined_directory(stage: Stage) -> Peer:
     return directory
 
 
-def fully_licensed(stage: Stage) -> Peer:
+def fully_licensed(context: CaseContext) -> Peer:
     """A client in its logon phase whose device holds a full token, about which no license server
     need be asked."""
-    device, issuer = stage.device(), stage.issuer()
-    stage.holds(device, stage.claims(device, issuer), issuer)
-    return stage.licensed(device)
+    device, issuer = context.device(), context.issuer()
+    context.holds(device, context.claims(device, issuer), issuer)
+    return context.licensed(device)
 
 
-def _asks_to_place(stage: Stage) -> tuple[Peer, Message]:
-    directory = joined_directory(stage)
-    client = fully_licensed(stage)
-    client.say(logon_request(stage.user()))
+def _asks_to_place(context: CaseContext) -> tuple[Peer, Message]:
+    directory = joined_directory(context)
+    client = fully_licensed(context)
+    client.say(logon_request(context.user()))
     return directory, directory.hear(messages.PlaceSession)
 
 
-def _asks_to_redeem(stage: Stage) -> tuple[Peer, Message]:
-    directory = joined_directory(stage)
-    client = fully_licensed(stage)
-    client.say(logon_request(stage.user(), Credential.TICKET, bytes(16)))
+def _asks_to_redeem(context: CaseContext) -> tuple[Peer, Message]:
+    directory = joined_directory(context)
+    client = fully_licensed(context)
+    client.say(logon_request(context.user(), Credential.TICKET, bytes(16)))
     return directory, directory.hear(messages.RedeemTicket)
 
 
-def _asks_to_lend(stage: Stage) -> tuple[Peer, Message]:
-    peer = stage.accept(Role.LICENSE_SERVER)
-    product = stage.fresh_name("product")
+def _asks_to_lend(context: CaseContext) -> tuple[Peer, Message]:
+    peer = context.accept(Role.LICENSE_SERVER)
+    product = context.fresh_name("product")
     peer.say(
         messages.AnnounceInventory(
             inventory=[messages.InventoryRow(product=product, product_version=1, available=1)]
         )
     )
-    validated_device(stage, product, wanting=True)
+    validated_device(context, product, wanting=True)
     return peer, peer.hear(messages.LendLicense)
 
 
-def validated_device(stage: Stage, product: str, *, wanting: bool = False) -> tuple[Peer, bytes]:
+def validated_device(
+    context: CaseContext, product: str, *, wanting: bool = False
+) -> tuple[Peer, bytes]:
     """A terminal server, and the id of a device with a validated temporary token. `wanting`: the
     terminal server has asked for a license again, and its answer is not read yet."""
-    server = stage.open(Role.TERMINAL_SERVER)
-    device_id = stage.rng.randbytes(32)
+    server = context.open(Role.TERMINAL_SERVER)
+    device_id = context.rng.randbytes(32)
     acquire = acquire_license(device_id, product)
     server.ask_for(messages.LicenseIssued, acquire)
     server.ask_for(messages.Done, mark_validated(device_id, product))
@@ -258,21 +260,21 @@ def mark_validated(device_id: bytes, product: str) -> messages.MarkValidated:
     )
 
 
-def _asks_lender_to_renew(stage: Stage) -> tuple[Peer, Message]:
-    return renewal_under_way(stage)[:2]
+def _asks_lender_to_renew(context: CaseContext) -> tuple[Peer, Message]:
+    return renewal_under_way(context)[:2]
 
 
-def renewal_under_way(stage: Stage) -> tuple[Peer, messages.RenewLicense, Peer]:
+def renewal_under_way(context: CaseContext) -> tuple[Peer, messages.RenewLicense, Peer]:
     """A lender that was asked to renew a token, that request, and the terminal server that waits
     for it."""
-    lender, lend = _asks_to_lend(stage)
+    lender, lend = _asks_to_lend(context)
     assert isinstance(lend, messages.LendLicense)
-    issuer = stage.issuer()
-    lent = stage.claims_of(lend.device_id, lend.product, issuer, license_id=lend.loan_id)
-    lent = msgspec.structs.replace(lent, expires_at=int(stage.now) + DAY)
-    lender.answer(lend, stage.issued(lent, issuer))
-    stage.target.let_pass(0.1)
-    server = stage.open(Role.TERMINAL_SERVER)
+    issuer = context.issuer()
+    lent = context.claims_of(lend.device_id, lend.product, issuer, license_id=lend.loan_id)
+    lent = msgspec.structs.replace(lent, expires_at=int(context.now) + DAY)
+    lender.answer(lend, context.issued(lent, issuer))
+    context.target.let_pass(0.1)
+    server = context.open(Role.TERMINAL_SERVER)
     server.request(
         messages.RenewLicense(
             license_id=lent.license_id,

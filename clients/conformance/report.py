@@ -14,7 +14,7 @@ from clients.conformance import wire
 from clients.conformance.coverage import BY_ID
 from clients.conformance.runner import Result, Verdict
 from clients.conformance.scenarios import not_built
-from clients.conformance.stage import word_of
+from clients.conformance.target import word_of
 from tsproto.messages import Role
 from tsproto.requirements import REQUIREMENTS
 

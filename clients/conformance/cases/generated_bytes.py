@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from clients.conformance import wire
-from clients.conformance.acting import Stage
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import Case, Script
 from clients.conformance.peer import Peer
-from clients.conformance.reach import Spot, cast_of, reach, said, spots
+from clients.conformance.reach import Spot, reach, said, setup_of, spots
 from clients.conformance.samples import sample_values
 from tsproto.messages import TABLE, Goodbye, Kind, LogonRefused, Message, Refused, Role
 
@@ -34,12 +34,12 @@ def cases(target: Role) -> Iterator[Case]:
 
 def _case(target: Role, requirement: str, words: str, spot: Spot, script: Script) -> Case:
     id = f"{requirement}.{words}"
-    return Case(id, requirement, target, script, cast_of(spot), leaves_no_trace=True)
+    return Case(id, requirement, target, script, setup_of(spot), leaves_no_trace=True)
 
 
-def _points(stage: Stage, length: int) -> Sequence[int]:
+def _points(context: CaseContext, length: int) -> Sequence[int]:
     """Offsets to cut at: every one, or those around the header, at the end, and some between."""
-    if stage.target.all_points or length <= SOME_POINTS:
+    if context.target.all_points or length <= SOME_POINTS:
         return range(1, length)
     header = wire.HEADER.size
     return sorted({1, header - 1, header, header + 1, (header + length) // 2, length - 1})
@@ -62,13 +62,13 @@ def _reaction(peer: Peer, seconds: float) -> str:
 def _cut(spot: Spot, kind: type[Message]) -> Script:
     """A peer that is lost in the middle of a frame disturbs no other link."""
 
-    def script(stage: Stage) -> None:
-        for point in _points(stage, len(_bytes(kind, 0))):
-            peer, request_id = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        for point in _points(context, len(_bytes(kind, 0))):
+            peer, request_id = reach(context, spot)
             peer.say_bytes(_bytes(kind, request_id)[:point])
             peer.hang_up()
-            stage.begin_again()
-        reach(stage, spot)
+            context.begin_again()
+        reach(context, spot)
 
     return script
 
@@ -76,19 +76,19 @@ def _cut(spot: Spot, kind: type[Message]) -> Script:
 def _split(spot: Spot, kind: type[Message]) -> Script:
     """A message in two pieces has the same effect as in one."""
 
-    def script(stage: Stage) -> None:
-        peer, request_id = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, request_id = reach(context, spot)
         peer.say_bytes(_bytes(kind, request_id))
         whole = _reaction(peer, THINKING_SECONDS)
         if spot.asked:
             return
-        seconds = SETTLED_SECONDS if whole == SILENCE else stage.target.seconds
-        for point in _points(stage, len(_bytes(kind, 0))):
-            stage.begin_again()
-            peer, request_id = reach(stage, spot)
+        seconds = SETTLED_SECONDS if whole == SILENCE else context.target.seconds
+        for point in _points(context, len(_bytes(kind, 0))):
+            context.begin_again()
+            peer, request_id = reach(context, spot)
             data = _bytes(kind, request_id)
             peer.say_bytes(data[:point])
-            stage.target.let_pass(0.01)
+            context.target.let_pass(0.01)
             peer.say_bytes(data[point:])
             peer.expect_same(whole, _reaction(peer, seconds))
 
@@ -96,8 +96,8 @@ def _split(spot: Spot, kind: type[Message]) -> Script:
 
 
 def _slowly(spot: Spot, kind: type[Message]) -> Script:
-    def script(stage: Stage) -> None:
-        peer, request_id = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, request_id = reach(context, spot)
         for byte in _bytes(kind, request_id):
             peer.say_bytes(bytes([byte]))
         peer.expect_no_fault(SETTLED_SECONDS)
@@ -109,8 +109,8 @@ def _twice(spot: Spot, kind: type[Message]) -> Script:
     """The same request under two ids gets two answers; so does a repeated id whose first request
     was answered."""
 
-    def script(stage: Stage) -> None:
-        peer, _ = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, _ = reach(context, spot)
         values = sample_values(kind)
         peer.say_bytes(said(values, 1) + said(values, 2))
         answers = {peer.next_answer().request_id for _ in range(2)}

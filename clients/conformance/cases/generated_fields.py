@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clients.conformance import wire
-from clients.conformance.acting import Stage
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import Case, Script
-from clients.conformance.reach import Spot, cast_of, reach, said, spots
+from clients.conformance.reach import Spot, reach, said, setup_of, spots
 from clients.conformance.samples import NOT_UTF8, Mutant, mutants, sample_values
 from tsproto.errors import ErrorCode
 from tsproto.messages import RETIRED, TABLE, Kind, Message, Role
@@ -61,15 +61,15 @@ def _case(
         requirement,
         target,
         script,
-        cast_of(spot),
+        setup_of(spot),
         leaves_no_trace=True,
         also=also,
     )
 
 
 def _field_case(target: Role, kind: type[Message], spot: Spot, mutant: Mutant) -> Case:
-    def script(stage: Stage) -> None:
-        peer, request_id = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, request_id = reach(context, spot)
         peer.say_bytes(said(mutant.values, request_id or _request_id(kind)))
         if mutant.change.is_good:
             peer.expect_no_fault(SETTLED_SECONDS)
@@ -106,8 +106,8 @@ def _message_cases(target: Role, kind: type[Message], spot: Spot) -> Iterator[Ca
 
 
 def _understood(spot: Spot, kind: type[Message], values: list[object]) -> Script:
-    def script(stage: Stage) -> None:
-        peer, request_id = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, request_id = reach(context, spot)
         peer.say_bytes(said(values, request_id or _request_id(kind)))
         peer.expect_no_fault(SETTLED_SECONDS)
 
@@ -117,8 +117,8 @@ def _understood(spot: Spot, kind: type[Message], values: list[object]) -> Script
 def _long_forms(spot: Spot, kind: type[Message]) -> Script:
     """The array and its numbers in longer msgpack forms than necessary."""
 
-    def script(stage: Stage) -> None:
-        peer, request_id = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, request_id = reach(context, spot)
         number, _, *fields = sample_values(kind)
         body = b"\xdd" + (2 + len(fields)).to_bytes(4, "big")
         body += b"\xcd" + number.to_bytes(2, "big")
@@ -131,8 +131,8 @@ def _long_forms(spot: Spot, kind: type[Message]) -> Script:
 
 
 def _malformed(spot: Spot, data: bytes) -> Script:
-    def script(stage: Stage) -> None:
-        peer, _ = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, _ = reach(context, spot)
         peer.say_bytes(data)
         peer.expect_goodbye(ErrorCode.MALFORMED_MESSAGE)
 
@@ -140,8 +140,8 @@ def _malformed(spot: Spot, data: bytes) -> Script:
 
 
 def _answered(spot: Spot, data: bytes, request_id: int) -> Script:
-    def script(stage: Stage) -> None:
-        peer, _ = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, _ = reach(context, spot)
         peer.say_bytes(data)
         peer.expect_answer(request_id)
 
@@ -149,8 +149,8 @@ def _answered(spot: Spot, data: bytes, request_id: int) -> Script:
 
 
 def _to_nothing(spot: Spot, values: list[object]) -> Script:
-    def script(stage: Stage) -> None:
-        peer, request_id = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, request_id = reach(context, spot)
         peer.say_bytes(said(values, request_id + 1_000))
         peer.expect_goodbye(ErrorCode.OUT_OF_ORDER)
 
@@ -178,8 +178,8 @@ def _number_cases(target: Role) -> Iterator[Case]:
 
 
 def _unknown(spot: Spot, number: int) -> Script:
-    def script(stage: Stage) -> None:
-        peer, _ = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, _ = reach(context, spot)
         peer.say_bytes(wire.framed([number, 0]))
         peer.expect_goodbye(ErrorCode.UNKNOWN_MESSAGE)
 

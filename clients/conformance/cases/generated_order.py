@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from clients.conformance.acting import Stage
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import Case, Script
 from clients.conformance.reach import Spot, diallers, reach, said, states
 from clients.conformance.samples import sample_values
@@ -49,8 +49,8 @@ def _case(target: Role, requirement: str, kind: type[Message], spot: Spot, code:
 
 
 def _refused(kind: type[Message], spot: Spot, code: ErrorCode) -> Script:
-    def script(stage: Stage) -> None:
-        peer, _ = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, _ = reach(context, spot)
         peer.say_bytes(said(sample_values(kind), 0 if kind.entry.kind is Kind.NOTIFICATION else 1))
         peer.expect_goodbye(code)
 

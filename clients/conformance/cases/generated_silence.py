@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from clients.conformance.acting import Stage
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import Case, Script
 from clients.conformance.peer import Peer
 from clients.conformance.reach import Spot, diallers, reach, states
-from clients.conformance.stage import Unmet
+from clients.conformance.target import Unmet
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import Heartbeat, LinkState, Role
@@ -70,12 +70,12 @@ def _case(target: Role, requirement: str, words: str, script: Script) -> Case:
 
 
 def _silent(spot: Spot, seconds: float, code: ErrorCode) -> Script:
-    def script(stage: Stage) -> None:
-        stage.needs_seconds(seconds)
-        peer, _ = reach(stage, spot)
-        began = stage.now
+    def script(context: CaseContext) -> None:
+        context.needs_seconds(seconds)
+        peer, _ = reach(context, spot)
+        began = context.now
         peer.expect_goodbye(code, seconds=seconds + SLACK_SECONDS)
-        lasted = stage.now - began
+        lasted = context.now - began
         if not seconds - SLACK_SECONDS <= lasted <= seconds + SLACK_SECONDS:
             raise Unmet(f"expected the Goodbye after {seconds:g} s, it came after {lasted:.1f} s")
 
@@ -85,9 +85,9 @@ def _silent(spot: Spot, seconds: float, code: ErrorCode) -> Script:
 def _idle(spot: Spot) -> Script:
     """A target that has nothing else to send sends Heartbeat."""
 
-    def script(stage: Stage) -> None:
-        stage.needs_seconds(limits.HEARTBEAT_SECONDS)
-        peer, _ = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        context.needs_seconds(limits.HEARTBEAT_SECONDS)
+        peer, _ = reach(context, spot)
         peer.hear(Heartbeat, limits.HEARTBEAT_SECONDS + SLACK_SECONDS)
 
     return script
@@ -96,11 +96,11 @@ def _idle(spot: Spot) -> Script:
 def _beating_until(spot: Spot, seconds: float) -> Script:
     """Heartbeats do not extend a phase."""
 
-    def script(stage: Stage) -> None:
-        stage.needs_seconds(seconds)
-        peer, _ = reach(stage, spot)
-        began = stage.now
-        while stage.now - began < seconds - BEAT_SECONDS:
+    def script(context: CaseContext) -> None:
+        context.needs_seconds(seconds)
+        peer, _ = reach(context, spot)
+        began = context.now
+        while context.now - began < seconds - BEAT_SECONDS:
             _beat(peer, BEAT_SECONDS)
         peer.say(Heartbeat())
         peer.expect_goodbye(ErrorCode.TIMED_OUT, seconds=BEAT_SECONDS + SLACK_SECONDS)
@@ -111,9 +111,9 @@ def _beating_until(spot: Spot, seconds: float) -> Script:
 def _beating_on(spot: Spot) -> Script:
     """Heartbeats alone keep a link open."""
 
-    def script(stage: Stage) -> None:
-        stage.needs_seconds(4 * limits.SILENT_SECONDS)
-        peer, _ = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        context.needs_seconds(4 * limits.SILENT_SECONDS)
+        peer, _ = reach(context, spot)
         for _ in range(int(4 * limits.SILENT_SECONDS / BEAT_SECONDS)):
             _beat(peer, BEAT_SECONDS)
 

@@ -16,7 +16,7 @@ from tsproto.messages import Role
 HANDSHAKE_SECONDS = 5.0
 
 
-class Ear:
+class Listener:
     """A listening socket for one role and name, at an address of its own (port 0: a free one).
 
     Without `trust` its links are plain TCP. Links wait in the system's queue until a case takes
@@ -76,14 +76,14 @@ class Ear:
         return self._contexts[trust]
 
 
-def first_caller(ears: Iterable[Ear], seconds: float) -> SocketLine | None:
+def first_caller(listeners: Iterable[Listener], seconds: float) -> SocketLine | None:
     """The first link that comes to any of these, after its handshake. A link whose handshake fails
     is skipped."""
     deadline = time.monotonic() + seconds
-    ears = list(ears)
+    listeners = list(listeners)
     while (left := deadline - time.monotonic()) > 0:
-        for ear in select.select(ears, [], [], left)[0]:
-            link = ear.pick_up(0.0)
-            if link is not None and (line := ear.secured(link)) is not None:
+        for listener in select.select(listeners, [], [], left)[0]:
+            link = listener.pick_up(0.0)
+            if link is not None and (line := listener.secured(link)) is not None:
                 return line
     return None

@@ -28,7 +28,7 @@ class Unavailable(Exception):
     """The case cannot be played on this target; the text says why. It is skipped, not passed."""
 
 
-class Cast(Enum):
+class Setup(Enum):
     """How the target is set up, and whether the daemons that it dials are right ones or played by
     the case."""
 
@@ -44,12 +44,12 @@ class Cast(Enum):
     ONE_SESSION = "one session at most"
 
 
-# With these casts the target dials the suite when it starts.
+# With these set-ups the target dials the suite when it starts.
 DIALS_THE_SUITE = (
-    Cast.PLAYED,
-    Cast.SECOND_VERSION,
-    Cast.TWO_LICENSE_SERVERS,
-    Cast.SEARCHED,
+    Setup.PLAYED,
+    Setup.SECOND_VERSION,
+    Setup.TWO_LICENSE_SERVERS,
+    Setup.SEARCHED,
 )
 
 
@@ -172,7 +172,7 @@ class Target(Protocol):
 
 
 class Transcript:
-    """The last KEPT pieces that were said on one stage, in their order."""
+    """The last KEPT pieces that were said in one case, in their order."""
 
     KEPT = 400
 

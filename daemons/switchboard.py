@@ -194,6 +194,8 @@ class Switchboard(Generic[L]):
         steps, queue, now = self._steps, self.queue, self._now
         while steps:
             effects = steps.popleft()(now)
+            if not effects:
+                continue
             # The most common decision, without its way through the queue.
             if len(effects) == 1 and queue.is_idle and type(effects[0]) is Answer:
                 self._answer(effects[0])

@@ -186,6 +186,8 @@ class Device:
         logon = self._logon
         assert logon is not None
         match step:
+            case steps.Send(message):  # first, as the most frequent
+                self._send(message)
             case steps.DialHost(host):
                 self._dial(host)
             case steps.HangUp(code, detail):
@@ -203,8 +205,6 @@ class Device:
                 elif not again and self._is_inclined("wrong passwords", 0.15):
                     password = WRONG_PASSWORD
                 self._later(seconds, lambda now: logon.on_password(password, now), any_link=True)
-            case steps.Send(message):
-                self._send(message)
             case steps.Attached(host, session_id):
                 self._attached(host, session_id)
             case steps.Redirected():
@@ -373,7 +373,8 @@ class Device:
     def _flush(self) -> None:
         if self._end is None:
             return
-        self._end.write(self._connection.data_to_send())
+        if data := self._connection.data_to_send():
+            self._end.write(data)
         self._link_timer.set()
 
     def _on_link_timer(self, number: int) -> None:

@@ -157,13 +157,16 @@ class Witness:
         self._lenient_until = self._world.now
 
     def _settle(self, question_id: int) -> None:
-        for found in (self._due, self._dials, self._asks, self._sent_on):
-            found.pop(question_id, None)
+        self._due.pop(question_id, None)
+        self._dials.pop(question_id, None)
+        self._asks.pop(question_id, None)
+        self._sent_on.pop(question_id, None)
 
     # --- what is performed ------------------------------------------------------------------------
 
     def sent(self, link: int, message: Message) -> None:
-        self._perform((link, id(message)))
+        if self._behind:
+            self._perform((link, id(message)))
 
     def requested(self, link: int, endpoint: Endpoint, message: Message) -> None:
         self._perform((endpoint, id(message)))
@@ -181,7 +184,8 @@ class Witness:
                 self._next_due = self._due[question_id] = self._world.now
 
     def performed(self, effect: Effect) -> None:
-        self._perform((None, id(effect)))
+        if self._behind:
+            self._perform((None, id(effect)))
 
     def committed(self, batch: list[Persist]) -> None:
         self._durable += len(batch)
@@ -189,7 +193,7 @@ class Witness:
             self._behind.clear()
 
     def _perform(self, target: Target) -> None:
-        if self._behind and (waiting := self._behind.get(target)):
+        if waiting := self._behind.get(target):
             number, effect = waiting.pop(0)
             if self._durable < number:
                 self._broken(f"{type(effect).__name__} is performed before its commit")

@@ -72,7 +72,7 @@ class End:
         when = world.now + self.network.delay()
         if when > self._not_before:
             self._not_before = when
-        world.at(self._not_before, partial(self._arrive, data))
+        world.happen_at(self._not_before, partial(self._arrive, data))
 
     def _arrive(self, data: bytes | None) -> None:
         network, other = self.network, self.other

@@ -127,7 +127,8 @@ class Node:
         turn(now, ticks)
         if self.alive:
             self._deadline.set(self.core.next_deadline(), now)
-            self._timeout.set(self.switchboard.next_timeout(), ticks)
+            if (timeout := self.switchboard.next_timeout()) is not None:
+                self._timeout.set(timeout, ticks)
 
     def _on_deadline(self) -> None:
         self.switchboard.run_deadline()

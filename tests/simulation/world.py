@@ -50,7 +50,7 @@ class World:
         self.seen: Counter[str] = Counter()
         self._tail: deque[tuple[float, str]] = deque(maxlen=TRACE_LINES_KEPT)
         self.on_event: Callable[[], None] | None = None
-        self._heap: list[tuple[float, int, Timer]] = []
+        self._heap: list[tuple[float, int, Timer | Callable[[], object]]] = []
         self._scheduled = 0
         self._digest = hashlib.sha256()
         self._undigested: list[tuple[float, str]] = []
@@ -68,6 +68,11 @@ class World:
         heapq.heappush(self._heap, (when, self._scheduled, timer))
         return timer
 
+    def happen_at(self, when: float, action: Callable[[], object]) -> None:
+        """As `at`, for what lies ahead and is never cancelled: most of what happens."""
+        self._scheduled += 1
+        heapq.heappush(self._heap, (when, self._scheduled, action))
+
     def after(self, seconds: float, action: Callable[[], object]) -> Timer:
         return self.at(self.now + seconds, action)
 
@@ -75,8 +80,9 @@ class World:
         """Let everything happen that is due until `end`, then stand there."""
         heap = self._heap
         while heap and heap[0][0] <= end:
-            when, _, timer = heapq.heappop(heap)
-            if (action := timer.action) is None:
+            when, _, due = heapq.heappop(heap)
+            action = due.action if isinstance(due, Timer) else due
+            if action is None:
                 continue
             if when > self.now:
                 self.now = when

@@ -71,7 +71,7 @@ def run(context: BenchContext) -> Iterator[Row]:
 
 
 def room_for(wanted: int, servers: int) -> Room:
-    """From the limits of this machine as they are now."""
+    """The number of sessions that this machine's present limits allow."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     processes, _ = resource.getrlimit(resource.RLIMIT_NPROC)
     terminals = int(Path("/proc/sys/kernel/pty/max").read_text())

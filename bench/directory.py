@@ -185,7 +185,7 @@ async def _join(pipeline: Pipeline, host: str, rows: Sequence[SessionRow]) -> No
 
 
 def _asked(rows: Sequence[SessionRow]) -> list[tuple[int, SessionRow]]:
-    """The rows of one link to ask for, spread over all it has, with request ids."""
+    """Requests, with ids, for rows of one link that are spread over all its rows."""
     step = max(1, len(rows) // REQUESTS_A_LINK)
     return list(enumerate(rows[::step], FIRST_REQUEST_ID))
 

@@ -1,4 +1,4 @@
-"""The echo of a keystroke beside ssh and tmux: from a typed byte until it is shown.
+"""How long a typed key takes to be echoed on the screen, beside ssh and tmux.
 
 The session runs `cat` on a terminal in raw mode, so that a program echoes, like an editor or a
 shell. Each key is typed when the last one was shown, a few thousand times.

@@ -32,7 +32,7 @@ from bench.peers.postgresql import postgresql, server_pid
 from bench.pipelining import Frames, Load, Pipeline, Server, welcomed
 from bench.processes import cpu_seconds, descendants
 from bench.results import Aim, Row, row
-from clients.labs import warp
+from clients.known_lab import warp
 from clients.load.drivers.licenses import PRODUCT, acquisition, renewal, validation
 from daemons import lab
 from tsproto import limits
@@ -192,7 +192,7 @@ def _postgresql(address: str, folder: Path, count: int, depth: int) -> Figures:
 async def _upserts(
     address: str, folder: Path, rows: list[tuple[bytes, bytes, str, int, bytes]], depth: int
 ) -> Figures:
-    """Each row in a transaction of its own: a promise to each client."""
+    """Each row in a transaction of its own, as each client is promised a durable license."""
     connections = [
         await psycopg.AsyncConnection.connect(address, autocommit=True) for _ in range(depth)
     ]
@@ -218,7 +218,7 @@ def _cpu_of(processes: Sequence[int]) -> float:
 
 
 def _sqlite(file: Path, count: int, depth: int) -> Figures:
-    """The disk's part of ours: a commit of `depth` rows."""
+    """The cost of the disk in ours: commits of `depth` rows each."""
     connection = apsw.Connection(str(file))
     connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
     connection.execute(TABLE.format(bytes="BLOB"))

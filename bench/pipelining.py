@@ -25,7 +25,8 @@ SETTLE_SECONDS = 0.2
 PATIENCE_SECONDS = 60.0
 HEARTBEAT_BYTES = 3
 
-# Counts the answers that these bytes complete; one for each connection.
+# Is given the bytes received on one connection, returns how many answers they complete, and keeps
+# the rest: one object a connection.
 Answers: TypeAlias = Callable[[bytes], int]
 
 
@@ -101,7 +102,7 @@ class Pipeline(asyncio.Protocol):
             self._quiet.set_result(None)
 
     async def say(self, data: bytes, answers: int) -> None:
-        """Send this outside of a load, and wait for so many answers."""
+        """Sends this outside of a load, and waits for this many answers."""
         self._unanswered += answers
         self._transport.write(data)
         await self._until_quiet()
@@ -154,7 +155,7 @@ class Server(msgspec.Struct, frozen=True):
 
 
 async def connect(server: Server, answers: Answers, tls: ssl.SSLContext | None = None) -> Pipeline:
-    """`tls` is this connection's own context, where certificates differ by connection."""
+    """A new connection. `tls` is its own context, for certificates that differ by connection."""
     context = tls or server.tls
     _, pipeline = await asyncio.get_running_loop().create_connection(
         lambda: Pipeline(answers),

@@ -44,7 +44,7 @@ def serving(kind: str, *words: str, tls: ssl.SSLContext | None = None) -> Iterat
 
 
 class Placer:
-    """Owner of our server's links."""
+    """Answers every request with the same placement."""
 
     def on_events(self, link: Link, events: list[Event]) -> None:
         for event in events:

@@ -13,7 +13,7 @@ import msgspec
 
 from bench.farm import Farm, farm
 from bench.viewer import Viewer, device_in_memory
-from clients.licenses import LicensedDevice
+from clients.licensed_device import LicensedDevice
 from clients.logon.steps import Host, Plan
 from daemons import lab
 

@@ -47,7 +47,7 @@ _head = msgspec.msgpack.Decoder(Head).decode
 
 
 def answers_to(peer: str) -> dict[object, Message]:
-    """The answers to a peer of this name, by the number of the request."""
+    """The answer to each request of this peer, by the request's message number (its tag)."""
     issued = LicenseIssued(
         license_id=bytes(16),
         kind=LicenseKind.TEMPORARY,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from bench.farm import PASSWORD, Farm
-from clients.licenses import LicensedDevice
+from clients.licensed_device import LicensedDevice
 from clients.load.visitors.client_session import ClientSession
 from clients.load.visitors.devices import LicensesInMemory
 from clients.logon.steps import Plan

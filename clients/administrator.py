@@ -32,14 +32,16 @@ from tsproto.messages import (
 
 
 class Daemon(msgspec.Struct, frozen=True):
-    """A daemon to ask. Its certificate must carry `role`, and `host.name` unless it is empty."""
+    """A daemon to query. Its certificate must carry `role`, and `host.name` unless that is
+    empty."""
 
     role: Role
     host: Host
 
 
 class Administrator:
-    """Asks under `name`; `tls` None is plain TCP, to loopback addresses."""
+    """An administrator called `name`; without `tls` its links are plain TCP, to loopback
+    addresses."""
 
     def __init__(self, name: str, tls: ssl.SSLContext | None) -> None:
         self._name = name
@@ -72,7 +74,7 @@ class Administrator:
         )
 
     async def sessions(self, daemon: Daemon, user_name: str = "") -> list[SessionRow]:
-        """Every session that a directory or terminal server knows, asked for a page at a time."""
+        """Every session that a directory or terminal server knows, read page by page."""
         found: list[SessionRow] = []
         async with self.asking(daemon) as ask:
             host, session_id, more = "", 0, True
@@ -86,7 +88,7 @@ class Administrator:
         return found
 
     async def licenses(self, daemon: Daemon) -> list[LicenseRow]:
-        """The issue log of a license server, asked for a page at a time."""
+        """Every license that a license server has issued, read page by page."""
         found: list[LicenseRow] = []
         async with self.asking(daemon) as ask:
             after, more = b"", True

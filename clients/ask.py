@@ -54,7 +54,7 @@ def asking(
 
 @asynccontextmanager
 async def asking_through(dial: Dial, host: Host) -> AsyncIterator[Asker]:
-    """As `asking`, over the link to `host` that `dial` opens."""
+    """As `asking`, over a link to `host` that `dial` opens."""
     asker = Asker(host)
     try:
         asker.link = await dial(asker)
@@ -69,8 +69,10 @@ async def asking_through(dial: Dial, host: Host) -> AsyncIterator[Asker]:
 
 
 class Asker:
-    """The owner of one link. A message that is not an answer is ignored: a terminal server begins
-    with its licensing phase, whoever connects."""
+    """The owner of one link for questions.
+
+    A message that is no answer is ignored: a terminal server sends LicenseRequest to every client.
+    """
 
     link: transport.Link
 

@@ -28,9 +28,9 @@ COMMANDS = {
     "lab": ("clients.lab:lab", "Run a whole farm on this machine."),
     "license": ("clients.license_show:license_group", "Look at the licenses of this device."),
     "load": ("clients.load.command:load", "Load a farm, and measure it."),
-    "pki": ("clients.admin:pki", "Make the certificates of a farm."),
+    "pki": ("clients.pki:pki", "Make the certificates of a farm."),
     "query": ("clients.query:query", "Ask the daemons of a farm what they know."),
-    "user": ("clients.admin:user", "Keep the password file of a terminal server."),
+    "user": ("clients.user:user", "Keep the password file of a terminal server."),
 }
 DAEMONS = {
     "license-server": "Run a license server.",
@@ -78,7 +78,7 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             raise click.exceptions.Exit(exit_codes.ExitCode.CANCELLED) from None
         except BrokenPipeError:
-            raise  # the reader of our output has closed it: click ends silently
+            raise  # the reader has closed the pipe: click exits silently
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             text = f"{where}{error.strerror or error}"
@@ -120,7 +120,8 @@ def daemon_command(name: str, short: str) -> click.Command:
 
 
 def _imported(module: str) -> ModuleType:
-    """Ends what `clients.entry` began: no search for garbage among modules, which all stay."""
+    """Imports a command's module, then turns garbage collection on again, which `clients.entry` had
+    turned off. Modules stay for good, so they are never searched."""
     found = importlib.import_module(module)
     if not gc.isenabled():
         gc.freeze()

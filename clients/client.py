@@ -1,7 +1,7 @@
-"""The client library: one `Logon` on real links, a real device store and asyncio.
+"""The client library: runs a `Logon` on real links, a device store and asyncio.
 
-It decides nothing: it takes the steps that the procedure asks for, and tells it what came of them.
-What a person sees, types and confirms goes through a `Surface`.
+It decides nothing: it takes the steps that the logon returns, and reports their results to it. A
+person sees, types and confirms through a `Surface`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
 
-from clients.licenses import LicensedDevice
+from clients.licensed_device import LicensedDevice
 from clients.logon import steps
 from clients.logon.procedure import Logon, Phase
 from clients.logon.route import Randomness
@@ -25,24 +25,24 @@ from tsproto.messages import LicenseRequest
 
 
 class Surface(Protocol):
-    """What stands between a client and a person, or a script."""
+    """The side of a client that faces a person or a script."""
 
     async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
-        """The password, or None when there is none to give: the client gives up."""
+        """The password; None makes the client give up."""
 
     def say(self, text: str) -> None:
-        """A line for a person to read, apart from the session's output."""
+        """Prints a line for a person, apart from the session's output."""
 
     def on_attached(self, attached: steps.Attached) -> None: ...
 
     def on_detached(self) -> None:
-        """The session is not shown any more, and is looked for."""
+        """The session is no longer shown, and the client tries to return to it."""
 
     def on_output(self, data: bytes) -> bool:
-        """False: enough for now, until `Client.resume_output`."""
+        """Shows output of the session. False: send no more before `Client.resume_output`."""
 
     def on_input_wanted(self) -> None:
-        """After `Client.send` gave False: the session takes input again."""
+        """The session takes input again, after a `Client.send` that returned False."""
 
 
 class Client:
@@ -69,8 +69,8 @@ class Client:
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> Finished:
-        """Connect, and stay until it has ended. Raises TsfarmError where the device store fails or
-        the host is not to be trusted."""
+        """Connects, and returns when the session has ended. Raises TsfarmError when the device
+        store fails, or the host is not trusted."""
         self._loop = asyncio.get_running_loop()
         self._done: asyncio.Future[Finished] = self._loop.create_future()
         try:
@@ -86,7 +86,7 @@ class Client:
         return self._logon.phase is Phase.SESSION
 
     def send(self, data: bytes) -> bool:
-        """Bytes for the session; dropped while none is shown. False: send no more before
+        """Sends input to the session; dropped while none is shown. False: send no more before
         `on_input_wanted`."""
         if self._link is None or not self.is_attached:
             return True
@@ -101,15 +101,15 @@ class Client:
 
     @property
     def host(self) -> Host | None:
-        """The host that was dialled last: while a session is shown, the one that it runs on."""
+        """The host that was dialled last; it runs the session that is shown."""
         return self._host
 
     def disconnect(self) -> None:
-        """Leave the session running."""
+        """Leaves the session; it goes on running."""
         self._tell(self._logon.disconnect)
 
     def log_off(self) -> None:
-        """End the session that is shown, and its programs."""
+        """Ends the session that is shown, and its programs."""
         self._tell(self._logon.log_off)
 
     def cancel(self) -> None:
@@ -146,7 +146,7 @@ class Client:
         if closed.trace_id and closed.trace_id not in detail:
             detail = f"{detail} (trace {closed.trace_id})"
         hint = closed.retry_after_seconds
-        self._tell(lambda now: self._logon.on_lost(closed.code, detail, hint, now))
+        self._tell(lambda now: self._logon.on_closed(closed.code, detail, hint, now))
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -165,7 +165,7 @@ class Client:
         self._arm()
 
     def _take(self, step: Step) -> list[Step]:
-        """Take one step; gives those that follow at once."""
+        """Takes one step; returns the steps that follow at once."""
         now = self._loop.time()
         match step:
             case steps.DialHost(host, redirected):

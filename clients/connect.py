@@ -30,12 +30,12 @@ from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.transport import Observer
 
 if TYPE_CHECKING:
+    from clients.interactive import Terminal
     from clients.pipe import Pipe
-    from clients.terminal import Terminal
 
 _TERM = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
-OUR_OWN = (ErrorCode.UNREACHABLE, ErrorCode.CONNECTION_LOST)  # no host has said these
+OUR_OWN = (ErrorCode.UNREACHABLE, ErrorCode.CONNECTION_LOST)  # the client's, not from a host
 WORTHLESS_LICENSE = (
     ErrorCode.LICENSE_TAMPERED,
     ErrorCode.LICENSE_FOREIGN,
@@ -59,21 +59,21 @@ WORTHLESS_LICENSE = (
     "--user",
     type=text_of(limits.USER_NAME_CHARACTERS),
     default=getpass.getuser,
-    help="The user to log on; you by default.",
+    help="The user to log on, by default the local one.",
 )
 @click.option(
-    "--app", type=text_of(64), default="", help="An application of the farm, instead of a shell."
+    "--app", type=text_of(64), default="", help="Run this application instead of a shell."
 )
 @click.option("--store", type=click.Path(path_type=Path), help="The device's folder.")
 @click.option(
     "--device-name",
     type=text_of(limits.DEVICE_NAME_CHARACTERS),
     default="",
-    help="Call this device so from now on.",
+    help="Give this device a new name, and keep it.",
 )
-@click.option("--ca", type=_EXISTING, help="Trust this authority (PEM), and no other.")
+@click.option("--ca", type=_EXISTING, help="Trust this farm's authority (PEM), and no other.")
 @click.option("--accept-new", default="", metavar="FINGERPRINT", help="Accept this new farm.")
-@click.option("--password-file", type=_EXISTING, help="Its first line is the password.")
+@click.option("--password-file", type=_EXISTING, help="The password is its first line.")
 @click.option("--plain", is_flag=True, help="TCP without TLS, to a loopback address.")
 @click.option(
     "--trace",
@@ -151,8 +151,8 @@ _OUTCOMES = {
 
 
 def exit_status(finished: Finished, signal: int) -> int:
-    """A session that has ended gives the status of its program; else an ExitCode, or 128 + the
-    `signal` that cancelled."""
+    """The exit status of the session's program; for any other end an ExitCode, or 128 + the
+    `signal` that ended the client."""
     if finished.outcome is Outcome.CANCELLED and signal:
         return 128 + signal
     if finished.outcome is Outcome.ENDED:
@@ -180,7 +180,7 @@ def _surface(prompts: Prompts, *, is_command: bool) -> Pipe | Terminal:
         from clients.pipe import Pipe
 
         return Pipe(prompts)
-    from clients.terminal import Terminal
+    from clients.interactive import Terminal
 
     return Terminal(prompts)
 
@@ -188,13 +188,13 @@ def _surface(prompts: Prompts, *, is_command: bool) -> Pipe | Terminal:
 def _traced(file: Path | None, with_secrets: bool) -> AbstractContextManager[Observer | None]:
     if file is None:
         return contextlib.nullcontext()
-    from clients.trace import recording  # and msgpack, for those who trace
+    from clients.trace import recording  # it imports msgpack, needed for traces only
 
     return recording(file, time.time, with_secrets)
 
 
 def report(finished: Finished, is_interactive: bool) -> None:
-    """Say how it ended: a line for a person, or for a script only what went wrong."""
+    """Prints the end of the session: for a person always, for a script only a failure."""
     code, detail = finished.code, finished.detail
     if finished.outcome is Outcome.DISCONNECTED:
         by_user = code is ErrorCode.DISCONNECTED_BY_USER
@@ -215,7 +215,7 @@ def _why(code: ErrorCode, detail: str) -> str:
 
 
 def read_password(file: Path) -> bytes:
-    """The first line of a file; raises TsfarmError when that is no password."""
+    """The first line of a file. Raises TsfarmError when it is no valid password."""
     try:
         if file.stat().st_mode & 0o077 and file.is_file():
             say(f"others may read {file}: run `chmod 600 {file}`")

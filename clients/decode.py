@@ -1,4 +1,4 @@
-"""`tsfarm decode`: what is in a file of frames, for a person to read or as JSON lines."""
+"""`tsfarm decode`: shows a file of frames to a person, or as JSON lines."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from tsproto.errors import ErrorCode, ProtocolError, TsfarmError
 from tsproto.messages import Message
 
 CHUNK_BYTES = 64 * 1024
-LINE_BYTES_MAX = 4 * limits.FRAME_BYTES  # a trace's line holds a frame in hex
-BYTES_SHOWN = 32  # of one value, to a person
+LINE_BYTES_MAX = 4 * limits.FRAME_BYTES  # one line of a trace holds one frame in hex
+BYTES_SHOWN = 32  # of each value, in the text for people
 
 Line = TypeVar("Line", "Heading", "TraceLine")
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A frame, or what stands where one should be. `place` is its `offset`, or its place in a
-    trace. One of message, session and code is there."""
+    """A frame, or bytes that should be one. `place` is its `offset`, or its place in a trace.
+    Exactly one of `message`, `session` and `code` is set."""
 
     place: dict[str, Any]
     length: int
@@ -72,8 +72,8 @@ def decode(file: BinaryIO, as_hex: bool, as_json: bool) -> None:
     """Show the frames in a file.
 
     FILE holds the bytes of one direction, or is a trace of `tsfarm connect --trace`; - is standard
-    input. What is no frame, or no message, is named with its offset and its code, and makes the
-    exit status 1.
+    input. Bytes that are no frame or no message are shown with their offset and error code, and
+    the exit status is 1.
     """
     has_faults = False
     for found in read(file, as_hex):
@@ -87,7 +87,7 @@ def decode(file: BinaryIO, as_hex: bool, as_json: bool) -> None:
 
 
 def read(file: BinaryIO, as_hex: bool) -> Iterator[Found]:
-    """Raises TsfarmError where the file is neither hex nor a trace, though it should be."""
+    """The frames of a file. Raises TsfarmError when it should be hex or a trace, and is not."""
     if as_hex:
         return read_frames(_unhexed(_chunks(file)))
     begin = file.read(len(HEADING))
@@ -97,7 +97,8 @@ def read(file: BinaryIO, as_hex: bool) -> Iterator[Found]:
 
 
 def read_frames(chunks: Iterable[bytes]) -> Iterator[Found]:
-    """A fault of a frame is the last thing found: nobody knows where the next begins."""
+    """The frames of a stream; after a fault nothing more, because the next frame's beginning is
+    unknown."""
     reader = codec.FrameReader(limits.FRAME_BYTES)
     offset = taken = 0
     for chunk in chunks:
@@ -175,7 +176,7 @@ def _of_line(number: int, text: bytes, kind: type[Line]) -> Line:
 
 
 def plain(found: Found) -> dict[str, Any]:
-    """As JSON knows it: bytes in hex, enumerations by their names in lower case."""
+    """The value for JSON: bytes in hex, enumerations by their names in lower case."""
     row = {**found.place, "length": found.length}
     if found.message is not None:
         fields = plain_row(found.message)

@@ -1,9 +1,10 @@
 """The device's own folder: its key, its name, its licenses.
 
-The key is the device: whoever copies it is the device, so it is refused where others could read it.
+The key is the device's identity. A key that other users could read is refused, since a copy of it
+passes for the device.
 
     key                     the device's Ed25519 key, PEM, mode 0600
-    name                    what the device calls itself
+    name                    the device's name, for people
     licenses/FARM/PRODUCT   a token and its issuer's certificate
 """
 
@@ -23,7 +24,7 @@ from msgspec import Meta
 from clients import files
 from clients.files import DeviceStoreError
 from clients.known_farms import KnownFarms
-from clients.licenses import License, LicensedDevice
+from clients.licensed_device import License, LicensedDevice
 from daemons.files import durable
 from tsproto import identity, limits
 from tsproto.errors import LicenseError
@@ -50,9 +51,9 @@ class Device(LicensedDevice):
     def open(
         cls, folder: Path, name: str = "", new_key: identity.DeviceKey | None = None
     ) -> Device:
-        """Open the store in `folder`, making it with key and name when it is new.
+        """Opens the store in `folder`, and makes it with key and name when it is new.
 
-        A `name` that is given replaces the one that the device had; the first one is the host's.
+        A given `name` replaces the device's; a new device without one takes the host's name.
         Without `new_key` a new store draws its key. Raises DeviceStoreError.
         """
         with files.explained(folder):
@@ -63,7 +64,8 @@ class Device(LicensedDevice):
 
 
 class LicenseFolder:
-    """Licenses as files in a device's folder, which exists; a crash leaves the old or the new."""
+    """Licenses as files in a device's folder, which must exist. A crash leaves the old or the new
+    file."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -95,8 +97,8 @@ def default_folder() -> Path:
 
 
 def held_licenses(folder: Path) -> list[License]:
-    """The licenses in a device's folder, which need not exist, by farm and product; its key is not
-    touched."""
+    """The licenses in a device's folder, by farm and product; none if there is no folder. The key
+    is not read."""
     with files.explained(folder):
         paths = sorted((folder / "licenses").glob("*/*"))
     held = [_read_license(path) for path in paths if _NAME.fullmatch(path.name)]

@@ -1,8 +1,5 @@
-"""Where the installed command begins.
-
-Ctrl-C during the imports ends it without a traceback. Closed standard streams are opened on
-/dev/null.
-"""
+"""The entry point of the installed command. Ctrl-C during the imports ends it without a traceback;
+closed standard streams are opened on /dev/null."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ STANDARD = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 
 
 def main() -> None:
-    gc.disable()  # until the command's modules are imported: a seventh of a client's start
+    gc.disable()  # during the imports it costs a seventh of a client's start
     try:
         open_standard_streams()
         from clients.cli import main as tsfarm
@@ -26,8 +23,8 @@ def main() -> None:
 
 
 def open_standard_streams() -> None:
-    """Else the next file or socket would take the stream's number, and be written to as if it were
-    standard output or error."""
+    """Opens closed standard streams on /dev/null. Otherwise the next file or socket would get the
+    stream's number, and receive what is written to standard output or error."""
     for descriptor, name, mode in STANDARD:
         if getattr(sys, name) is None:
             opened = os.open(os.devnull, os.O_RDWR)

@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
 
 
 def exit_code_of(error: TsfarmError) -> ExitCode:
-    # Imported by the command that raised it: `tsfarm --version` does without.
+    # A command that raises it has imported this module; `tsfarm --version` never does.
     from clients.trust import UntrustedFarm
 
     if isinstance(error, UntrustedFarm):
@@ -39,6 +39,6 @@ def exit_code_of(error: TsfarmError) -> ExitCode:
 
 
 def table() -> str:
-    """One status a line, as an epilog."""
+    """The exit statuses for an epilog, one a line."""
     lines = [f"  {code.value:>3}  {code.meaning}" for code in ExitCode]
     return "\n".join(["Exit status:", *lines, "  otherwise, that of the session's program"])

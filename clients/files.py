@@ -1,4 +1,4 @@
-"""Reads the small files of a device's folder, and explains what is wrong with one."""
+"""Reads the small files of a device's folder, with errors that name the file and the next step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tsproto.errors import TsfarmError
 
-FILE_BYTES_MAX = 64 * 1024  # of one key, license, name or certificate; a larger file is not ours
+FILE_BYTES_MAX = 64 * 1024  # of a key, license, name or certificate; we write none as large
 
 
 class DeviceStoreError(TsfarmError):
@@ -24,13 +24,13 @@ def read(file: Path, bytes_max: int = FILE_BYTES_MAX) -> bytes | None:
         except FileNotFoundError:
             return None
     if len(content) > bytes_max:
-        raise DeviceStoreError(f"{file} is larger than {bytes_max} bytes, so not ours: move it")
+        raise DeviceStoreError(f"{file} is larger than {bytes_max} bytes, not ours: move it away")
     return content
 
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Say of an operating system's error which file it was, and what helps."""
+    """Turns an OSError within into a DeviceStoreError that names the file and the next step."""
     try:
         yield
     except OSError as error:

@@ -1,9 +1,9 @@
-"""Which farms the user trusts, as ssh's `known_hosts` does it.
+"""The farms that the user trusts, kept as ssh keeps `known_hosts`.
 
-An authority is accepted once; every host met is remembered with the authority that it showed. A
-host that shows another one later is somebody else, until the user deletes its line by hand.
+A user accepts an authority once; every host is remembered with the authority that it showed first.
+A host that shows another one later is refused until the user deletes its line.
 
-    known_farms            `HOST:PORT FINGERPRINT`, a line for every host met
+    known_farms            `HOST:PORT FINGERPRINT`, a line for every known host
     authorities/HEX.pem    the accepted authority of that fingerprint
 """
 
@@ -41,13 +41,15 @@ class KnownFarms:
         return _authority(self._authority_file(fingerprint))
 
     def fingerprint_of(self, host: str, port: int) -> str | None:
-        """Which authority (its fingerprint as shown) this host had when it was last met."""
+        """The fingerprint, as shown to users, of this host's authority; None for an unknown
+        host."""
         return self._hosts().get(_where(host, port))
 
     def remember(self, host: str, port: int, authority: bytes) -> None:
-        """The user accepts this authority (PEM), and this host as one of its farm.
+        """Keeps this authority (PEM), which the user has accepted, and this host as one of its
+        farm.
 
-        A host that is known with another authority stays as it is.
+        A host that is known with another authority keeps that one.
         """
         fingerprint = _fingerprint(authority)
         with files.explained(self.file), durable.locked(self._folder / "lock"):
@@ -94,7 +96,7 @@ def _authority(path: Path) -> bytes | None:
 
 
 def _fingerprint(authority: bytes) -> bytes:
-    """Raises ValueError where this is no certificate in PEM form."""
+    """Raises ValueError when this is no certificate in PEM form."""
     return identity.fingerprint(ssl.PEM_cert_to_DER_cert(authority.decode("ascii")))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from clients.examples import example
-from clients.labs import warp
+from clients.known_lab import warp
 from clients.options import duration, printed_json
 from tsproto.limits import DAY_SECONDS
 
@@ -43,14 +43,14 @@ def lab() -> None:
 
 
 @lab.command("up", epilog=example("tsfarm lab up --dir .lab"))
-@click.option("--foreground", is_flag=True, help="Stay, and stop the lab at Ctrl-C.")
-@click.option("--plain", is_flag=True, help="Make it without TLS, to watch what is said.")
+@click.option("--foreground", is_flag=True, help="Stay in the foreground; Ctrl-C stops the lab.")
+@click.option("--plain", is_flag=True, help="Make it without TLS, so that its traffic can be read.")
 @click.option(
     "--load-users",
     type=click.IntRange(0, LOAD_USERS_MAX),
     default=0,
     metavar="N",
-    help="Make N users for `tsfarm load` as well, load00001 and so on. Their one password, in"
+    help="Make N users for `tsfarm load` as well, load00001 and so on. They share one password, in"
     " users/load, is hashed cheaply (8 KiB, once): for a lab only.",
 )
 @in_folder

@@ -9,7 +9,7 @@ import click
 
 from clients.device import default_folder, held_licenses
 from clients.examples import example
-from clients.licenses import License
+from clients.licensed_device import License
 from clients.options import printed_json
 from clients.tables import Row, plain_row, print_rows
 from tsproto.limits import DAY_SECONDS

@@ -1,4 +1,4 @@
-"""How the command line is read: hosts, durations, and help that shows an example."""
+"""Types of command-line options: hosts, durations, texts; and help with an example."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ DURATION_SECONDS_MAX = 100 * 366 * DAY_SECONDS
 
 
 def hosts_at(port: int) -> Callable[[str], tuple[Host, ...]]:
-    """Reads `HOST[:PORT][,HOST…]`; an IPv6 address stands in brackets. `port` is for hosts
-    without."""
+    """Reads `HOST[:PORT][,HOST…]`; an IPv6 address stands in brackets. `port` is the default."""
 
     def host(text: str) -> Host:
         found = _HOST.fullmatch(text.strip())
@@ -35,8 +34,7 @@ def hosts_at(port: int) -> Callable[[str], tuple[Host, ...]]:
 
 
 def text_of(characters_max: int) -> Callable[[str], str]:
-    """Reads words for the farm: no control characters, and text at all (bytes of a command line
-    need not be)."""
+    """Reads a text for the farm: valid UTF-8 without control characters."""
 
     def text(given: str) -> str:
         if len(given) > characters_max:

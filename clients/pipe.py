@@ -1,7 +1,8 @@
-"""A session without a terminal, for scripts: standard input and output are the command's.
+"""A session without a terminal, for scripts: its command reads our standard input, and writes to
+our standard output.
 
-The command runs on a PTY at the other end, in its line mode: input is typed there as a person
-would, so that every byte of it arrives, and its end too.
+The command runs on a PTY in line mode. Input is sent as keys that a person would type, so that
+every byte and the end of input arrive.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from clients.prompts import Prompts
 from clients.say import say
 from clients.signals import Signals
 
-END_OF_INPUT = b"\x04"  # VEOF: in the middle of a line it hands over what is there
-QUOTE = b"\x16"  # VLNEXT
-# A PTY drops what is beyond 4,095 bytes of one line; half of that leaves room.
+END_OF_INPUT = b"\x04"  # VEOF: in the middle of a line it sends the line so far
+QUOTE = b"\x16"  # VLNEXT: the next byte has no special meaning
+# A PTY drops the bytes of a line beyond 4,095; half of that leaves room.
 LINE_BYTES_MAX = 2048
-# A command whose reader is gone must end; its output has somewhere to go until then.
+# When our reader is gone, the command's output is dropped until the command ends, this long.
 DRAIN_SECONDS = 60.0
 
 
 class TypedInput:
-    """Bytes as keys for a terminal in line mode (termios(3)): those that have a meaning there are
-    quoted, and long lines are handed over in parts."""
+    """Encodes bytes as keys for a terminal in line mode (termios(3)): bytes with a meaning there
+    are quoted, and long lines sent in parts."""
 
     _MEANINGFUL = re.compile(rb"[\x03\x04\r\x0f\x11-\x13\x15-\x17\x1a\x1c\x7f]")
 
@@ -39,7 +40,7 @@ class TypedInput:
         return b"".join(self._parts(data))
 
     def end(self) -> bytes:
-        """The end of input; within a line it takes two."""
+        """The keys for the end of input; within a line it takes two."""
         return END_OF_INPUT * (2 if self._column else 1)
 
     def _parts(self, data: bytes) -> Iterator[bytes]:
@@ -67,8 +68,8 @@ class Pipe:
         self._client: Client
 
     async def run(self, client: Client) -> tuple[Finished, int]:
-        """Run until the command or the connection has ended; gives that end and the signal that
-        was its cause, 0 for none. Raises what `Client.run` raises."""
+        """Runs until the command or the connection has ended. Returns its end, and the signal that
+        caused it, 0 for none. Raises what `Client.run` raises."""
         self._client = client
         self._output = tty.Output(self._stdout, client.resume_output, client.cancel)
         with Signals(client.cancel, SIGCONT=self._prompts.on_continued) as signals:
@@ -95,7 +96,7 @@ class Pipe:
         self.on_input_wanted()
 
     def on_detached(self) -> None:
-        """A command is not looked for again."""
+        """A command that was lost is not looked for."""
 
     def on_output(self, data: bytes) -> bool:
         return self._output.write(data)
@@ -105,7 +106,7 @@ class Pipe:
         try:
             loop.add_reader(self._stdin, self._on_readable)
             self._polls = True
-        except PermissionError:  # epoll takes no files, and no /dev/null: they are always readable
+        except PermissionError:  # epoll refuses files and /dev/null, which are always readable
             loop.call_soon(self._on_readable)
 
     def _on_readable(self) -> None:

@@ -1,5 +1,6 @@
-"""What a person is asked on the terminal: a password, or whether a farm is the right one. A script
-answers beforehand, with a password file and a fingerprint.
+"""Questions to a person at the terminal: the password, and whether a new farm is the right one.
+
+A script answers them in advance, with a password file and a fingerprint.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from tsproto.errors import TsfarmError
 
 
 class Prompts:
-    """Asks on standard input, when it is a terminal. `password` comes from a file, `fingerprint`
-    is of the one new farm that is accepted."""
+    """Asks on standard input when it is a terminal. `password` comes from a file; `fingerprint` is
+    of the one new farm to accept."""
 
     def __init__(
         self, password: bytes | None = None, fingerprint: str = "", descriptor: int = 0
@@ -27,12 +28,12 @@ class Prompts:
         self._is_asking = False
 
     def on_continued(self) -> None:
-        """We were stopped and continued, and the shell has put its echo back."""
+        """The process was stopped and continued, and the shell has turned echo on again."""
         if self._is_asking:
             tty.silence(self._descriptor)
 
     async def password(self, user_name: str, host: str, again: bool) -> bytes | None:
-        """None when the user gives none. Raises TsfarmError where there is nobody to ask."""
+        """None when the user gives none. Raises TsfarmError when standard input is no terminal."""
         if self._password is not None:
             return self._password
         if not os.isatty(self._descriptor):
@@ -52,7 +53,7 @@ class Prompts:
         return None if line is None else line.encode()[: limits.PASSWORD_BYTES]
 
     async def confirm(self, stranger: Stranger) -> bool:
-        """Whether the farm that was met for the first time is the one that the user means."""
+        """Whether the user accepts a farm that was met for the first time."""
         if self._fingerprint:
             if stranger.fingerprint == self._fingerprint:
                 return True

@@ -1,4 +1,4 @@
-"""`tsfarm query …`: what the daemons of a farm know, for an administrator."""
+"""`tsfarm query …`: an administrator's questions to the daemons of a farm."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clients.administrator import Administrator, Daemon
 from clients.ask import AskFailed
 from clients.examples import example
 from clients.exit_codes import exit_code_of
-from clients.labs import KnownLab, lab_in
+from clients.known_lab import KnownLab, lab_in
 from clients.logon.steps import Host
 from clients.options import hosts_at, printed_json, text_of
 from clients.tables import Row, plain_row, print_rows
@@ -42,7 +42,7 @@ RowsOf = Callable[[Administrator, Daemon], Awaitable[list[Row]]]
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Whom a query asks, and as whom: a lab's daemons, or those that the command line names."""
+    """The daemons that a query asks, a lab's or the command line's, and the certificate to show."""
 
     identity: tuple[Path, Path] | None
     authority: Path | None
@@ -73,7 +73,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 def asking(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that say whom to ask; the command gets one `target` for them."""
+    """Adds the options that choose the daemons to ask; the command gets them as one `target`."""
 
     def with_target(
         identity_files: tuple[Path, Path] | None,
@@ -97,7 +97,7 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
             type=hosts_at(0),
             multiple=True,
             metavar="HOST[:PORT]",
-            help="Ask this one; may be given again.",
+            help="Ask this daemon; may be given again.",
         ),
         click.option(
             "--lab",
@@ -128,8 +128,8 @@ def show(
     as_json: bool,
     summary: Callable[[list[Row]], list[Row]] = list,
 ) -> None:
-    """Print the `summary` of the rows of all daemons. One that fails is told of on standard error,
-    and makes the exit status, so that the others' rows are seen."""
+    """Prints the `summary` of the rows of all daemons. A daemon that fails is named on standard
+    error and sets the exit status; the others' rows are printed."""
     administrator = target.administrator()
     failures: list[AskFailed] = []
 
@@ -164,7 +164,7 @@ def query() -> None:
     ),
 )
 @click.option(
-    "--user", type=text_of(limits.USER_NAME_CHARACTERS), default="", help="Only this user's."
+    "--user", type=text_of(limits.USER_NAME_CHARACTERS), default="", help="Only of this user."
 )
 @asking
 def query_session(target: Target, user: str, as_json: bool) -> None:
@@ -217,7 +217,7 @@ def query_pool(target: Target, as_json: bool) -> None:
 
 
 @query.command("license-server", epilog=example("tsfarm query license-server --lab .lab --of ts1"))
-@click.option("--of", "names", multiple=True, help="Only what this terminal server knows.")
+@click.option("--of", "names", multiple=True, help="Ask this one only; may be given again.")
 @asking
 def query_license_server(target: Target, names: tuple[str, ...], as_json: bool) -> None:
     """License servers that terminal servers have found, and which one they use."""
@@ -242,7 +242,7 @@ def _sessions_of(user_name: str) -> RowsOf:
 
 
 def by_user(sessions: Iterable[Row]) -> list[Row]:
-    """One row a user, in the order of their names."""
+    """One row for each user, sorted by name."""
     ordered = sorted(sessions, key=itemgetter("user_name", "created_at"))
     users = groupby(ordered, key=itemgetter("user_name"))
     return [_summed_up(user, list(own)) for user, own in users]

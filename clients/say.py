@@ -1,4 +1,4 @@
-"""What the client itself tells the user, apart from a session's output."""
+"""Messages of the client itself to the user, apart from a session's output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def say(text: str, *, raw: bool = False) -> None:
-    """One line on standard error. `raw`: the terminal is in raw mode."""
+    """Prints one line on standard error. `raw`: the terminal is in raw mode."""
     end = "\r\n" if raw else "\n"
     with contextlib.suppress(OSError):
         sys.stderr.write(f"[tsfarm] {printable(text)}{end}")

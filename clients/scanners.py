@@ -1,6 +1,5 @@
-"""Reads two byte streams on their way: what is typed, for commands to the client itself, and what
-programs print, for the modes that they leave the terminal in.
-"""
+"""Scanners of two byte streams: typed keys, for commands to the client; and the output of programs,
+for the terminal modes that they set."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ ESCAPE = b"\x1d"  # Ctrl-], as in telnet
 
 
 class Command(Enum):
-    """What `Ctrl-]` and a key tell the client."""
+    """A command to the client, typed as `Ctrl-]` and a key."""
 
     DISCONNECT = auto()
     HELP = auto()
@@ -24,9 +23,9 @@ _COMMANDS = {b"d": Command.DISCONNECT, b"?": Command.HELP}
 
 
 class EscapeScanner:
-    """Splits what is typed into bytes for the session and commands for the client.
+    """Splits typed keys into bytes for the session and commands for the client.
 
-    `Ctrl-]` twice is one for the session; with a key that is no command both go to the session.
+    `Ctrl-]` twice sends one to the session; `Ctrl-]` and a key that is no command are both sent.
     """
 
     def __init__(self) -> None:
@@ -65,11 +64,11 @@ def _append(typed: list[Typed], part: bytes) -> None:
 
 
 class ModeTracker:
-    """Knows which of a terminal's private modes differ from those of a fresh one, by the output of
-    programs that may never get to put them back (ECMA-48 CSI ? … h and l, as in xterm)."""
+    """Tracks which private modes of the terminal programs have changed and not restored (ECMA-48
+    CSI ? … h and l, as in xterm)."""
 
-    # Mode and how a fresh terminal has it, in the order of putting back: the alternate screen goes
-    # before the cursor is shown on the other one.
+    # Modes of a fresh terminal, in the order of restoring: the alternate screen is left before the
+    # cursor is shown on the other one.
     FRESH = {
         1049: False,  # alternate screen
         1047: False,
@@ -115,7 +114,7 @@ class ModeTracker:
                 self._changed[mode] = to
 
     def restoring(self) -> bytes:
-        """What brings the terminal back to a fresh one's modes; forgets what was changed."""
+        """The bytes that restore the modes of a fresh terminal; forgets the changes."""
         parts = [
             b"\x1b[?%d%c" % (mode, ord("h" if fresh else "l"))
             for mode, fresh in self.FRESH.items()

@@ -1,4 +1,4 @@
-"""Signals of a running client."""
+"""Signal handlers of a running client."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """Handlers of a running loop, taken away again at the end. `received` is the last one that was
-    to end the process, 0 for none."""
+    """Context manager: signal handlers on the running loop. `received` is the last signal that
+    ended the client, 0 for none."""
 
     def __init__(self, on_end: Callable[[], None], **others: Callable[[], None]) -> None:
         self.received = 0

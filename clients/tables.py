@@ -16,12 +16,12 @@ from clients.say import printable
 
 Row = dict[str, Any]
 
-_UNSAID = re.compile("^(session|product)_|_(name|at)$")  # what a table shows without saying it
+_UNSAID = re.compile("^(session|product)_|_(name|at)$")  # parts of a name that its heading omits
 
 
 def plain_row(struct: msgspec.Struct, **more: Any) -> Row:
-    """The fields of a row of the protocol as JSON knows them: bytes in hex, enumerations by their
-    names in lower case. `more` goes before them."""
+    """A row's fields as JSON values: bytes in hex, enumerations by their names in lower case.
+    `more` goes before them."""
     fields = msgspec.structs.asdict(struct)
     return {**more, **{name: _plain(value) for name, value in fields.items()}}
 
@@ -39,7 +39,7 @@ def _plain(value: Any) -> Any:
 
 
 def print_rows(rows: Sequence[Row], columns: str, as_json: bool) -> None:
-    """Print every field as JSON, or those that `columns` names as a table.
+    """Prints all fields as JSON, or the `columns` as a table.
 
     Fields ending in `_at` are Unix times, shown in local time.
     """

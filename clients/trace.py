@@ -1,13 +1,13 @@
-"""What went over the links of a client, frame by frame, in a file: `tsfarm connect --trace FILE`.
+"""Records the frames of a client's links in a file: `tsfarm connect --trace FILE`.
 
 A trace is JSON lines. The first is `{"trace": "tsfarm", "version": 1, "redacted": true}`; each
 further one has the Unix `time`, the `link` (its number in this client, and `host` and `port`), the
-`direction`, `sent` or `received`, and `bytes` in hex: one frame, as it is inside TLS. What is no
-frame has `"broken": true` and is the last of its link and direction.
+`direction`, `sent` or `received`, and `bytes` in hex: one frame, as it is inside TLS. Bytes
+that are no frame have `"broken": true`, and are the last of their link and direction.
 
-Passwords, tickets, cookies and what is typed are not recorded unless they were asked for: such a
-frame says `"redacted": true` and holds other values in their place. What the session shows is
-recorded, whatever it shows; so the file is for its owner alone.
+Passwords, tickets, cookies and typed keys are recorded only with `--trace-secrets`. Otherwise their
+frames say `"redacted": true` and hold other values in their place. The session's output is always
+recorded, so only the file's owner may read it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tsproto.transport.link import Link
 
 VERSION = 1
 HEADING = b'{"trace": "tsfarm", '
-BROKEN_BYTES_MAX = 1024  # of what is no frame: enough to see what it is instead
+BROKEN_BYTES_MAX = 1024  # of bytes that are no frame: enough to recognise them
 SECRETS: dict[type[Message], dict[str, bytes]] = {
     LogonRequest: {"credential": b"redacted"},
     Redirect: {"ticket": bytes(16)},
@@ -44,7 +44,7 @@ SECRET_NUMBERS = {message.__struct_config__.tag for message in SECRETS}
 class Trace:
     """An observer of links that records them. `clock` gives Unix seconds.
 
-    A file that can take no more ends the trace and not the session: then `error` says why.
+    A file that cannot be written ends the trace, not the session; `error` says why.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Trace:
         self._record(link, "received", data)
 
     def close(self) -> None:
-        """Record what was left of frames that did not become whole, and close the file."""
+        """Records incomplete frames, and closes the file."""
         for stream in self._streams.values():
             if stream.pending:
                 self._write({**stream.line, **self._cut(stream.pending)})
@@ -92,7 +92,7 @@ class Trace:
         return {"bytes": other.hex(), **({"redacted": True} if other != frame else {})}
 
     def _cut(self, pending: bytes) -> dict[str, Any]:
-        """Nobody knows what is in a part of a frame: all but its header is left out."""
+        """An incomplete frame: all but its header is left out, because it may hold secrets."""
         if self._with_secrets:
             return {"broken": True, "bytes": pending.hex()}
         return {"broken": True, "redacted": True, "bytes": pending[: HEADER.size].hex()}
@@ -108,9 +108,9 @@ class Trace:
 
 @contextlib.contextmanager
 def recording(file: Path, clock: Callable[[], float], with_secrets: bool) -> Iterator[Trace]:
-    """A trace in this file, closed in the end, and a line for the user about what is in it.
+    """Context manager: a trace in this file, and at the end a line for the user about its content.
 
-    Raises TsfarmError where there is something else than a file, or OSError.
+    Raises TsfarmError when the path is no regular file, or OSError.
     """
     trace = Trace(_emptied(file), clock, with_secrets=with_secrets)
     try:
@@ -131,7 +131,8 @@ class _Stream:
         self._reader: codec.FrameReader | None = codec.FrameReader(limits.FRAME_BYTES)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The frames that `data` completes; what is none is `broken`, and nothing follows it."""
+        """The frames that `data` completes. Bytes that are no frame go to `broken`; what follows is
+        dropped."""
         if self._reader is None:
             return []
         self.pending += data
@@ -148,8 +149,8 @@ class _Stream:
 
 
 def redacted(frame: bytes, is_sent: bool) -> bytes:
-    """The frame without its secrets. Of what was typed its length is left; of a message that should
-    hold secrets and cannot be read, the header."""
+    """The frame without its secrets: typed bytes become as many asterisks; an unreadable message
+    that may hold secrets is cut after the header."""
     kind, body = frame[HEADER.size - 1], frame[HEADER.size :]
     if kind == SESSION_KIND:
         return frame[: HEADER.size] + b"*" * len(body) if is_sent else frame
@@ -168,7 +169,7 @@ def redacted(frame: bytes, is_sent: bool) -> bytes:
 
 
 def _number(body: bytes) -> object:
-    """What stands where a message has its number, or None."""
+    """The element in the place of the message number, or None."""
     unpacker = msgpack.Unpacker()
     unpacker.feed(body)
     try:
@@ -178,11 +179,11 @@ def _number(body: bytes) -> object:
 
 
 def _emptied(file: Path) -> TextIO:
-    """Written a line at a time; nobody but its owner can read it."""
+    """Opens an empty file that only its owner can read; each line is written at once."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise TsfarmError(f"{file} is no file: a trace holds what a session shows")
+        raise TsfarmError(f"{file} is no regular file: a trace holds all output of a session")
     os.fchmod(descriptor, 0o600)
     os.ftruncate(descriptor, 0)
     return open(descriptor, "w", encoding="utf-8", buffering=1)

@@ -1,8 +1,8 @@
-"""Is this host one of a farm that the user trusts? Dialling, with the question asked where needed.
+"""Dials hosts of farms that the user trusts, and asks the user about a new farm.
 
-As with ssh, a farm that is met for the first time shows its authority, a person compares the
-fingerprint, and from then on the authority vouches for every host of the farm. What is only shown
-counts for nothing: after a yes the host is dialled again, and verified.
+As with ssh, a person compares the fingerprint of a farm that is met for the first time; from then
+on its authority vouches for every host of the farm. Nothing is believed before that: after a yes
+the host is dialled again, with its certificate verified.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from tsproto.messages import Authority, QueryAuthority, Role
 
 
 class UntrustedFarm(TsfarmError):
-    """The host may be anybody's; the text says what it showed and what the user can do."""
+    """The host is not trusted; the text says which authority it showed, and the next step."""
 
 
 class Stranger(msgspec.Struct, frozen=True):
-    """A farm that is met for the first time: what a person is asked about."""
+    """A farm that is met for the first time, for the question to the user."""
 
     host: Host
     farm: str
@@ -62,8 +62,8 @@ class FarmDialler:
     ) -> transport.Link:
         """A link to a terminal server of a trusted farm; its events go to `owner`.
 
-        A host that the farm names (`redirected`) must be of a farm known already. Raises
-        PeerError, UntrustedFarm, or DeviceStoreError.
+        A host that the farm named (`redirected`) must belong to a known farm. Raises PeerError,
+        UntrustedFarm, or DeviceStoreError.
         """
         try:
             tls = None if self._authority is None else _tls(self._authority)
@@ -139,7 +139,8 @@ class Dialler(FarmDialler):
         return await self._meet(host, owner, shown, refusal)
 
     def _trusted(self, shown: str | None) -> list[bytes]:
-        """A host that was met before must be of the farm that it was of then."""
+        """The authorities to verify a host with: all, or the one that a known host has `shown`
+        before."""
         if shown is None:
             return self._known_farms.authorities()
         padded = shown.removeprefix("SHA256:") + "="
@@ -147,7 +148,7 @@ class Dialler(FarmDialler):
         return [] if pem is None else [pem]
 
     def _remember(self, host: Host, link: transport.Link, trusted: Sequence[bytes]) -> None:
-        from tsproto import certificates  # slow to import, and only new hosts need it
+        from tsproto import certificates  # slow to import, and needed for new hosts only
 
         certificate = link.peer_certificate_der
         for pem in trusted:
@@ -177,7 +178,8 @@ class Dialler(FarmDialler):
         return await self._dial(host, owner, _tls(stranger.authority))
 
     async def _look_at(self, host: Host) -> Stranger:
-        """The authority that the host's farm shows, if it has issued the host's certificate."""
+        """The authority that the host shows. Raises UntrustedFarm unless it has issued the host's
+        certificate."""
         from tsproto import certificates
 
         async def dial(owner: transport.LinkOwner) -> transport.Link:
@@ -199,7 +201,7 @@ class Dialler(FarmDialler):
         return Stranger(host, farm, fingerprint, pem)
 
 
-@functools.lru_cache(maxsize=16)  # to make one takes as long as half a handshake
+@functools.lru_cache(maxsize=16)  # making one takes as long as half a handshake
 def _tls(*authorities: bytes) -> ssl.SSLContext:
     try:
         return transport.client_tls(authorities)

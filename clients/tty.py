@@ -1,8 +1,8 @@
-"""The local terminal: raw mode that is always undone, lines read without echo, output that never
-blocks the loop.
+"""The local terminal: raw mode that is always undone, lines read without echo, and output that
+never blocks the loop.
 
-Everything here runs on the plain asyncio loop, and leaves the flags of the shell's own file
-descriptors alone: a non-blocking standard output would outlive us.
+It needs the plain asyncio loop. The flags of the shell's own file descriptors stay as they are: a
+non-blocking standard output would stay so after the client's end.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from typing import Any
 
 from tsproto.errors import TsfarmError
 
-OUTPUT_BYTES_MAX = 64 * 1024  # beyond this the session is asked to wait
-LINE_BYTES_MAX = 4096  # what a terminal's line editing takes
+OUTPUT_BYTES_MAX = 64 * 1024  # beyond this the session has to wait
+LINE_BYTES_MAX = 4096  # the longest line of a terminal's line editing
 READ_BYTES = 16 * 1024
 _LFLAG = 3
 
 
 class RawMode:
-    """Raw mode of one terminal: `enter` and `leave` may be called in any order, `leave` puts back
-    what was there before the first `enter`."""
+    """Raw mode of one terminal. `enter` and `leave` may be called in any order; `leave` restores
+    the modes before the first `enter`."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -58,7 +58,7 @@ def silence(descriptor: int) -> None:
 
 @contextlib.contextmanager
 def silent(descriptor: int) -> Iterator[None]:
-    """No echo of what is typed; line editing and signals go on."""
+    """Context manager: no echo of typed keys; line editing and signals go on."""
     before = termios.tcgetattr(descriptor)
     try:
         silence(descriptor)
@@ -69,7 +69,7 @@ def silent(descriptor: int) -> Iterator[None]:
 
 
 async def read_line(descriptor: int) -> str | None:
-    """A line that somebody types, without its end; None at the end of input."""
+    """A typed line without its end; None at the end of input."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[bytes] = loop.create_future()
     typed = bytearray()
@@ -92,7 +92,7 @@ async def read_line(descriptor: int) -> str | None:
 
 
 class Output:
-    """Writes to one descriptor in the pace of whoever reads it."""
+    """Writes to one descriptor as fast as its reader reads."""
 
     def __init__(
         self, descriptor: int, on_room: Callable[[], None], on_gone: Callable[[], None]
@@ -109,7 +109,7 @@ class Output:
         self._drained.set()
 
     def write(self, data: bytes) -> bool:
-        """False: enough, until `on_room` is called. After `on_gone` all is dropped."""
+        """False: write no more before `on_room`. After `on_gone` all output is dropped."""
         if self._is_gone or not data:
             return True
         self._waiting.append(data)
@@ -121,7 +121,8 @@ class Output:
         return not self._is_full
 
     async def drain(self, seconds: float) -> None:
-        """Wait until all is written, for so long at most: a stopped terminal must not keep us."""
+        """Waits until everything is written, at most these seconds: a stopped terminal must not
+        keep us."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._drained.wait()
@@ -147,7 +148,7 @@ class Output:
             loop.add_writer(self._descriptor, self._write_some)
             return
         except OSError as error:
-            if error.errno != errno.EPIPE:  # a reader that has had enough is no fault
+            if error.errno != errno.EPIPE:  # a reader that closed the pipe is no fault
                 self.error = error.strerror or str(error)
             self._be_gone()
         loop.remove_writer(self._descriptor)
@@ -164,10 +165,10 @@ class Output:
 
 
 def _own_description(descriptor: int) -> int:
-    """The same terminal or pipe, opened once more so that it can be non-blocking for us alone.
+    """The same terminal or pipe, opened once more so that only our descriptor is non-blocking.
 
-    A file is duplicated instead: opened again it would be written from its beginning, and writing
-    to it does not wait for a reader anyway.
+    A regular file is duplicated instead: opened again it would be written from its beginning, and
+    it never blocks anyway.
     """
     flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     if os.isatty(descriptor) or stat.S_ISFIFO(os.fstat(descriptor).st_mode):
@@ -177,7 +178,7 @@ def _own_description(descriptor: int) -> int:
 
 
 def size_of(descriptor: int) -> tuple[int, int]:
-    """Columns and rows; 80 and 24 where they are not known."""
+    """Columns and rows; 80 and 24 when unknown."""
     try:
         found = os.get_terminal_size(descriptor)
     except OSError:
@@ -186,7 +187,7 @@ def size_of(descriptor: int) -> tuple[int, int]:
 
 
 def check_is_terminal(stdin: int = 0, stdout: int = 1) -> None:
-    """Raises TsfarmError where an interactive session could not be shown."""
+    """Raises TsfarmError when standard input or output is no terminal."""
     for descriptor, name in ((stdin, "input"), (stdout, "output")):
         if not os.isatty(descriptor):
             raise TsfarmError(

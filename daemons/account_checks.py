@@ -35,7 +35,7 @@ class AccountChecks:
         self._check(effect.question_id, self._accounts.look_up(effect.user_name))
 
     def close(self) -> None:
-        """Nothing more is reported."""
+        """Cancel the checks: nothing more is reported."""
         for check in self._under_way:
             check.cancel()
 

@@ -31,7 +31,7 @@ NUDGE_SECONDS = 0.05  # long enough for a program to see both of two changes of 
 
 
 class SessionLink(Protocol):
-    """What a pump needs of a `tsproto.transport.Link`."""
+    """The part of `tsproto.transport.Link` that a pump uses."""
 
     @property
     def id(self) -> int: ...

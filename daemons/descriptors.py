@@ -1,4 +1,4 @@
-"""How many files and connections this process may have open at once."""
+"""The limits of this process on open files and connections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def raise_limit() -> int:
 
 
 def connections_max(limit: int, sessions_max: int = 0) -> int:
-    """How many links may be accepted. Sessions leave a quarter of the descriptors: not all of them
-    will be there at once."""
+    """The number of links that may be accepted: at least a quarter of the descriptors, for not all
+    `sessions_max` sessions run at the same time."""
     left = limit - RESERVED - PER_SESSION * sessions_max
     return min(limits.CONNECTIONS_MAX, max(left, limit // 4))

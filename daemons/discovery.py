@@ -23,7 +23,7 @@ class Finder(msgspec.Struct, eq=False):
     dials: dict[int, Endpoint] = {}
 
     def ask(self, query: Callable[[float, bytes], bytes | None], now: float) -> list[Effect]:
-        """Broadcast what this method of `search` gives: nothing when it has no scope to ask now."""
+        """Broadcast the datagram that this method of `search` returns, if any."""
         datagram = query(now, self.rng.randbytes(NONCE_BYTES))
         return [Broadcast(datagram)] if datagram else []
 
@@ -39,7 +39,7 @@ class Finder(msgspec.Struct, eq=False):
         return endpoint in self.dials.values()
 
     def forget(self, endpoint: Endpoint) -> None:
-        """It was reached, or is given up: a failure that comes later is not its own."""
+        """The endpoint was reached, or is given up: `failed` no longer knows its dial."""
         self.dials = {question_id: e for question_id, e in self.dials.items() if e != endpoint}
 
     def failed(self, question_id: int) -> Endpoint | None:

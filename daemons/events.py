@@ -268,20 +268,20 @@ class RenewalFailed(DeviceEvent, tag="renewal.failed", level=Level.WARNING, numb
     detail: Told
 
 
-class Refusal(DeviceEvent, level=Level.WARNING):
+class DeviceSentAway(DeviceEvent, level=Level.WARNING):
     code: Code
     detail: Told
 
 
-class DeviceRefused(Refusal, tag="device.refused", number=1004):
+class DeviceRefused(DeviceSentAway, tag="device.refused", number=1004):
     """A device was sent away in the licensing phase."""
 
 
-class LicenseLapsed(Refusal, tag="license.lapsed", number=1011):
+class LicenseLapsed(DeviceSentAway, tag="license.lapsed", number=1011):
     """A device was sent away with LICENSE_EXPIRED: it has no token but the expired one."""
 
 
-class LicenseRejected(Refusal, tag="license.rejected", number=1003):
+class LicenseRejected(DeviceSentAway, tag="license.rejected", number=1003):
     """A device was sent away with LICENSE_TAMPERED, LICENSE_FOREIGN, LICENSE_NOT_YOURS or
     DEVICE_PROOF_INVALID: its token or its signature does not verify."""
 

@@ -64,13 +64,14 @@ Procedure: TypeAlias = Generator[Wait, None, T]
 
 
 class _Running:
-    __slots__ = ("generator", "interruption", "is_ready", "owner", "waits_for")
+    __slots__ = ("generator", "has_ended", "interruption", "is_ready", "owner", "waits_for")
 
     def __init__(self, owner: Hashable, generator: Procedure[None]) -> None:
         self.owner = owner
         self.generator = generator
         self.interruption: Exception | None = None
         self.is_ready = False
+        self.has_ended = False  # or was stopped: it is its owner's no more
         self.waits_for: Wait = ()
 
 
@@ -134,9 +135,12 @@ class Procedures:
         A procedure that stops itself goes on to its next wait, and ends there.
         """
         running = self._running.pop(owner, None)
-        if running is None or running is self._current:
+        if running is None:
             return []
-        self._leave(running)
+        running.has_ended = True
+        if running is self._current:
+            return []
+        _leave(running)
         return self._run(now, stopped=running)
 
     def next_question_id(self) -> int:
@@ -148,6 +152,12 @@ class Procedures:
         return {running.owner: _frames(running.generator) for running in self._running.values()}
 
     # --- running ------------------------------------------------------------------------------
+
+    def _wake(self, running: _Running) -> None:
+        _leave(running)
+        if not running.is_ready:
+            running.is_ready = True
+            self._ready.append(running)
 
     def _run(self, now: float, stopped: _Running | None = None) -> list[Effect]:
         is_outermost = not self._is_running
@@ -172,25 +182,28 @@ class Procedures:
     def _step(self, running: _Running) -> None:
         """Resume it, and let it run to its next wait or its end."""
         running.is_ready = False
-        if not self._is_wanted(running):
+        if running.has_ended:
             return  # stopped while it was ready
-        self._leave(running)
+        if running.waits_for:  # it interrupted itself, and has come to its next wait
+            _leave(running)
+        generator = running.generator
         try:
-            why, running.interruption = running.interruption, None
-            waits = running.generator.throw(why) if why else next(running.generator)
-            while self._is_wanted(running) and _has_settled(waits):
-                waits = next(running.generator)
+            if why := running.interruption:
+                running.interruption = None
+                waits = generator.throw(why)
+            else:
+                waits = next(generator)
+            while _has_settled(waits) and not running.has_ended:
+                waits = next(generator)
         except StopIteration:
-            if self._is_wanted(running):
+            if not running.has_ended:
+                running.has_ended = True
                 del self._running[running.owner]
             return
-        if self._is_wanted(running):
-            self._wait(running, waits)
+        if running.has_ended:
+            generator.close()
         else:
-            running.generator.close()
-
-    def _is_wanted(self, running: _Running) -> bool:
-        return self._running.get(running.owner) is running
+            self._wait(running, waits)
 
     def _wait(self, running: _Running, waits: Wait) -> None:
         running.waits_for = waits
@@ -201,16 +214,11 @@ class Procedures:
                 self._questions[promise.question_id] = promise
                 self._decided.append(promise.effect(promise.question_id))
 
-    def _wake(self, running: _Running) -> None:
-        self._leave(running)
-        if not running.is_ready:
-            running.is_ready = True
-            self._ready.append(running)
 
-    def _leave(self, running: _Running) -> None:
-        for promise in running.waits_for:
-            promise.waiting.remove(running)
-        running.waits_for = ()
+def _leave(running: _Running) -> None:
+    for promise in running.waits_for:
+        promise.waiting.remove(running)
+    running.waits_for = ()
 
 
 def _has_settled(waits: Wait) -> bool:

@@ -133,7 +133,7 @@ class ProgramRunner:
         return [session.session_id for session in kept]
 
     async def close(self) -> None:
-        """Let go of everything; programs and keeper go on."""
+        """Close pumps and the keeper's link; programs and keeper go on."""
         self._is_closed = True
         for task in self._tasks:
             task.cancel()
@@ -152,7 +152,7 @@ class ProgramRunner:
         self._spawn(self._start(program, effect))
 
     def attach(self, effect: Attach) -> None:
-        """Does nothing when the client or the program is gone: the core hears of either."""
+        """Does nothing when the client or the program is gone: the core is told of both."""
         program = self._programs.get(effect.session_id)
         link = self._link_of(effect.peer)
         if program is None or link is None:
@@ -178,7 +178,7 @@ class ProgramRunner:
             pump.resize(effect.columns, effect.rows)
 
     def end_program(self, effect: EndProgram) -> None:
-        """Does nothing when it has ended: that was reported."""
+        """Does nothing when the program has ended: `on_ended` was called."""
         program = self._programs.get(effect.session_id)
         if program is None:
             return
@@ -289,7 +289,7 @@ class ProgramRunner:
         return ""
 
     async def _reach_later(self, program: _Program) -> None:
-        """It runs all the while, and must not be taken for one that has ended."""
+        """Try again until the keeper gives the descriptors: the program still runs."""
         while program.state is State.UNREACHED:
             await asyncio.sleep(RECONNECT_SECONDS)
             with contextlib.suppress(KeeperError):  # the next keeper's list tells which are left
@@ -298,7 +298,7 @@ class ProgramRunner:
     def _take_up(
         self, program: _Program, held: HeldProgram, columns: int, rows: int, *, is_new: bool
     ) -> None:
-        """Raises OSError when there is no room for it; the descriptors are then closed."""
+        """Raises OSError when there is no room for the program; the descriptors are then closed."""
         try:
             ring = Ring(held.ring)
         except OSError:
@@ -341,7 +341,7 @@ class ProgramRunner:
     # --- the keeper's loss ---
 
     def _on_keeper_lost(self) -> None:
-        """It was killed, or closed the connection: the masters are still ours."""
+        """The keeper was killed, or closed its link: this process still holds the PTYs' masters."""
         if not self._is_closed and not self._is_searching:
             self._is_searching = True
             pumped = [each for each in self._programs.values() if each.pump is not None]

@@ -79,6 +79,8 @@ class Routes(Generic[L]):
         self._dialled: dict[int, tuple[L, _Route[L]]] = {}  # by line id
         self._open: dict[int, _Question[L]] = {}  # by question id
         self._timeouts: list[tuple[float, int]] = []  # a heap; ids of settled questions stay in it
+        self.next_timeout: float | None = None
+        """In ticks; None while no question is open."""
 
     def lines(self) -> Iterator[L]:
         """The lines that were dialled and stand."""
@@ -93,7 +95,10 @@ class Routes(Generic[L]):
         if len(self._timeouts) > 2 * len(self._open) + SETTLED_TIMEOUTS_MAX:
             self._timeouts = [entry for entry in self._timeouts if entry[1] in self._open]
             heapq.heapify(self._timeouts)
-        heapq.heappush(self._timeouts, (ticks + ask.timeout_seconds, ask.question_id))
+        timeout = ticks + ask.timeout_seconds
+        heapq.heappush(self._timeouts, (timeout, ask.question_id))
+        if self.next_timeout is None or timeout < self.next_timeout:
+            self.next_timeout = timeout
         if route.line is None:
             route.waiting[ask.question_id] = question
         else:
@@ -164,16 +169,12 @@ class Routes(Generic[L]):
 
     def _settle(self, question: _Question[L], outcome: Outcome) -> None:
         del self._open[question.question_id]
+        while self._timeouts and self._timeouts[0][1] not in self._open:
+            heapq.heappop(self._timeouts)
+        self.next_timeout = self._timeouts[0][0] if self._timeouts else None
         self._tell_outcome(question.question_id, outcome)
 
     # --- time-outs --------------------------------------------------------------------------------
-
-    @property
-    def next_timeout(self) -> float | None:
-        """In ticks; None while no question is open."""
-        while self._timeouts and self._timeouts[0][1] not in self._open:
-            heapq.heappop(self._timeouts)
-        return self._timeouts[0][0] if self._timeouts else None
 
     def give_up(self, ticks: float) -> None:
         """Fail the questions whose time is over: UNANSWERED, or UNREACHABLE without a link."""

@@ -173,7 +173,9 @@ class Switchboard(Generic[L]):
         self.is_turning = True
         self._now, self._ticks = now, ticks
         try:
-            self._routes.give_up(ticks)
+            timeout = self._routes.next_timeout
+            if timeout is not None and timeout <= ticks:
+                self._routes.give_up(ticks)
             if ready:
                 self._perform(ready)
             if self._decides:
@@ -192,6 +194,8 @@ class Switchboard(Generic[L]):
         steps, queue, now = self._steps, self.queue, self._now
         while steps:
             effects = steps.popleft()(now)
+            if not effects:
+                continue
             # The most common decision, without its way through the queue.
             if len(effects) == 1 and queue.is_idle and type(effects[0]) is Answer:
                 self._answer(effects[0])

@@ -56,6 +56,7 @@ PURE = (
     "daemons/effects.py",
     "daemons/events.py",
     "daemons/procedures.py",
+    "daemons/refusal.py",
     "daemons/routes.py",
     "daemons/settings.py",
     "daemons/switchboard.py",

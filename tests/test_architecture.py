@@ -178,7 +178,7 @@ class Whole:
             "import clients.logon.procedure",
             "clients",
         ),
-        (daemons_and_clients_meet_only_in_messages, "clients/admin.py", "import daemons", "daemo"),
+        (daemons_and_clients_meet_only_in_messages, "clients/pki.py", "import daemons", "daemo"),
         (daemons_and_clients_meet_only_in_messages, "clients/lab.py", "import daemons.lab", "lab"),
         (
             daemons_and_clients_meet_only_in_messages,
@@ -278,7 +278,7 @@ def test_a_broken_rule_is_named_with_its_file(
         (nothing_decided_is_dropped, CORE, f"{DECIDES}        yield from self.waits()"),
         (nothing_decided_is_dropped, CORE, f"{DECIDES}        self.quiet.decided()"),
         (nothing_decided_is_dropped, CORE, f"{DECIDES}        self.made.waits()"),
-        (nothing_decided_is_dropped, "clients/admin.py", f"{DECIDES}        self.decided()"),
+        (nothing_decided_is_dropped, "clients/pki.py", f"{DECIDES}        self.decided()"),
     ],
 )
 def test_what_is_allowed_is_not_named(rule: Rule, path: str, source: str) -> None:

@@ -171,7 +171,8 @@ def _builder(
     *,
     is_authority: bool = False,
 ) -> x509.CertificateBuilder:
-    """`host` is what a balancer routes on, and what a client sends as TLS server name."""
+    """A certificate with the tsfarm URI (role and name) and, for a `host`, its DNS name: balancers
+    route on it, and clients send it as TLS server name."""
     names = [x509.UniformResourceIdentifier(uri), *([x509.DNSName(host)] if host else [])]
     usage = x509.KeyUsage(
         digital_signature=not is_authority,

@@ -14,7 +14,7 @@ def lawful(sender: Role, receiver: Role, state: LinkState) -> frozenset[type[Mes
     return frozenset(
         message
         for message in TABLE.values()
-        if state in message.row.states and _may_say(message, sender, receiver)
+        if state in message.entry.states and _may_say(message, sender, receiver)
     )
 
 
@@ -25,9 +25,9 @@ def have_business(dialler: Role, listener: Role) -> bool:
     return any(
         _may_say(message, dialler, listener)
         for message in TABLE.values()
-        if message.row.kind is not Kind.ANSWER
-        and LinkState.OPENING not in message.row.states
-        and message.row.states != OPENED
+        if message.entry.kind is not Kind.ANSWER
+        and LinkState.OPENING not in message.entry.states
+        and message.entry.states != OPENED
     )
 
 
@@ -41,4 +41,4 @@ def unlawful(
 
 
 def _may_say(message: type[Message], sender: Role, receiver: Role) -> bool:
-    return sender in message.row.senders and receiver in message.row.receivers
+    return sender in message.entry.senders and receiver in message.entry.receivers

@@ -240,7 +240,7 @@ class _Remembered(Generic[Value]):
 
 
 def _parts(token: bytes) -> tuple[bytes, bytes]:
-    """Claims and signature. One token has one encoding: what is not written so is no token."""
+    """Claims and signature. One token has one encoding: any other is refused."""
     if len(token) > limits.TOKEN_BYTES:
         raise LicenseTampered(f"a license token has at most {limits.TOKEN_BYTES} bytes")
     try:

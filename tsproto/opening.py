@@ -58,7 +58,7 @@ class Opening(msgspec.Struct, frozen=True):
     def check_welcome(self, welcome: Welcome) -> None:
         """Raises WrongRole or VersionUnsupported."""
         self._check_identity(welcome.role, welcome.name)
-        if welcome.role not in Welcome.row.senders:
+        if welcome.role not in Welcome.entry.senders:
             raise WrongRole(f"{welcome.role.words} welcomes nobody")
         if not limits.PROTOCOL_VERSION_MIN <= welcome.version <= limits.PROTOCOL_VERSION_MAX:
             raise _unspoken(str(welcome.version))

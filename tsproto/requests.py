@@ -70,7 +70,7 @@ class Requests:
 
 
 def _check_pair(request: type[Message], answer: Message) -> None:
-    if not isinstance(answer, Refused) and _name(answer) not in request.row.answers:
+    if not isinstance(answer, Refused) and _name(answer) not in request.entry.answers:
         raise OutOfOrder(f"{_name(answer)} is no answer to {request.__name__}")
 
 

@@ -98,7 +98,7 @@ def _client_options(folder: Path, port: int) -> list[str]:
 
 @contextlib.contextmanager
 def _privilege_separation() -> Iterator[None]:
-    """The folder that the package's service makes."""
+    """Makes the folder that sshd demands, where the package's service has not made it."""
     is_ours = os.geteuid() == 0 and not PRIVILEGE_SEPARATION.exists()
     if is_ours:
         PRIVILEGE_SEPARATION.mkdir(mode=0o755)

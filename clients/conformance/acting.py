@@ -1,5 +1,5 @@
-"""The suite as an actor: dials the target as any role, answers it as any daemon, goes the way of a
-client step by step. Cases are written in these words."""
+"""What a case can do: dial the target in any role, answer it as any daemon, take the steps of a
+client. Cases are written in these words."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import msgspec
 from clients.conformance import wire
 from clients.conformance.device import DAY, Device, TokenClaims, sign_token
 from clients.conformance.peer import Peer
-from clients.conformance.stage import (
-    Cast,
+from clients.conformance.target import (
     Issuer,
     Line,
+    Setup,
     Target,
     Transcript,
     Unavailable,
@@ -51,15 +51,15 @@ NAMES = {
 GAVE_UP = "the client gave up, as it may"
 
 
-class Stage:
-    """One case being played."""
+class CaseContext:
+    """One run of one case: its target, and the peers that the suite plays."""
 
-    def __init__(self, target: Target, cast: Cast, rng: random.Random) -> None:
+    def __init__(self, target: Target, setup: Setup, rng: random.Random) -> None:
         self.target = target
-        self.cast = cast
+        self.setup = setup
         self.rng = rng
         self.transcript = Transcript()
-        self.target_name = ""  # as it has said on the latest link
+        self.target_name = ""  # as its latest Welcome says
         self._peers: list[Peer] = []
 
     @property
@@ -71,11 +71,12 @@ class Stage:
         return self.target.product
 
     def fresh_name(self, word: str) -> str:
-        """A name that nobody has used with this target."""
+        """A name that no earlier case has used with this target."""
         return f"{word}-{self.rng.randbytes(6).hex()}"
 
     def needs_seconds(self, seconds: float) -> None:
-        """The case waits so long: Unavailable where that is more than the target has."""
+        """The case waits this long. Raises Unavailable when that exceeds the target's
+        `longest_seconds`."""
         if seconds > self.target.longest_seconds:
             raise Unavailable(f"takes {seconds:g} s (--timeout)")
 
@@ -90,13 +91,13 @@ class Stage:
     # --- links ------------------------------------------------------------------------------------
 
     def dial(self, role: Role = Role.CLIENT, *, name: str = "", to: Role | None = None) -> Peer:
-        """A link over which nothing was said yet."""
+        """A new link on which neither end has sent anything yet."""
         to = to or self.target.role
         name = name or NAMES[role]
         return self._peer(role, self.target.dial(role, name, to))
 
     def open(self, role: Role = Role.CLIENT, *, name: str = "", to: Role | None = None) -> Peer:
-        """A link past Hello and Welcome."""
+        """A link after Hello and Welcome."""
         peer = self.dial(role, name=name, to=to)
         peer.say(hello(role, peer.name))
         welcome = peer.hear(Welcome)
@@ -105,7 +106,7 @@ class Stage:
         return peer
 
     def accept(self, role: Role, *, seconds: float | None = None) -> Peer:
-        """The link that the target dials to this role, past Hello and Welcome."""
+        """The link that the target dials to this role, after Hello and Welcome."""
         return self._welcomed(self.accept_unwelcomed(role, seconds=seconds))
 
     def accept_unwelcomed(self, role: Role, *, seconds: float | None = None) -> Peer:
@@ -113,7 +114,7 @@ class Stage:
         return self._peer(role, line)
 
     def open_any(self) -> Peer:
-        """A link past Hello and Welcome as somebody who may have one, whatever the target is."""
+        """A link after Hello and Welcome, in a role that this target accepts."""
         match self.target.role:
             case Role.CLIENT:
                 return self.accept(Role.TERMINAL_SERVER)
@@ -122,7 +123,8 @@ class Stage:
         return self.open(Role.ADMINISTRATOR)
 
     def dial_any(self) -> Peer:
-        """As `open_any`, before Hello was said, or a client's was answered."""
+        """A link in a role that this target accepts: before our Hello, or, when the target is a
+        client, after its Hello and before our Welcome."""
         match self.target.role:
             case Role.CLIENT:
                 peer = self.accept_unwelcomed(Role.TERMINAL_SERVER)
@@ -140,7 +142,7 @@ class Stage:
         return self._peer(Role.TERMINAL_SERVER, line)
 
     def begin_again(self) -> None:
-        """A client under test starts anew; a daemon is left as it is."""
+        """A client under test is started again; a daemon is left running."""
         self.target.begin()
 
     def check(self, holds: bool, expected: str) -> None:
@@ -150,8 +152,8 @@ class Stage:
     def expect_fields(
         self, message: Message | SessionRow, what: str = "", /, **wanted: object
     ) -> None:
-        """The message has these values; what differs is named, with both. `what` says in words what
-        the values stand for."""
+        """The message has these values. Raises Unmet, which names each field that differs with both
+        values; `what` says in words what the values mean."""
         came = {name: getattr(message, name) for name in wanted}
         differing = [name for name in wanted if wanted[name] != came[name]]
         if differing:
@@ -160,7 +162,8 @@ class Stage:
             raise Unmet(f"expected {expected}; came {kind} with {_named(came, differing)}")
 
     def accept_again(self, seconds: float) -> Peer:
-        """A client under test that comes back, past Hello and Welcome. It need not: Unavailable."""
+        """The link of a client under test that dials again, after Hello and Welcome. Raises
+        Unavailable when it does not: it need not."""
         try:
             server = self.accept_unwelcomed(Role.TERMINAL_SERVER, seconds=seconds)
         except Unmet:
@@ -168,8 +171,8 @@ class Stage:
         return self._welcomed(server)
 
     def hear_logon_again(self, server: Peer, seconds: float | None = None) -> LogonRequest:
-        """The client's next LogonRequest. It need not say another: after a Goodbye in good order it
-        is Unavailable."""
+        """The client's next LogonRequest. Raises Unavailable when the client says Goodbye NORMAL
+        instead: it need not try again."""
         message = server.next(seconds)
         if isinstance(message, Goodbye) and message.code is ErrorCode.NORMAL:
             raise Unavailable(GAVE_UP)
@@ -208,18 +211,18 @@ class Stage:
         return Device(self.rng)
 
     def licensing(self) -> tuple[Peer, LicenseRequest]:
-        """A client that was asked for its license."""
+        """A client that has received LicenseRequest."""
         client = self.open()
         return client, client.hear(LicenseRequest)
 
     def show(self, device: Device) -> Peer:
-        """A client that has shown what its device holds."""
+        """A client that has sent LicenseInfo with what its device holds."""
         client, request = self.licensing()
         client.say(device.show(request, client.certificate))
         return client
 
     def take_license(self, client: Peer, device: Device) -> LicenseAccepted:
-        """The rest of the licensing phase: a new token is stored, if one is pushed."""
+        """The rest of the licensing phase; stores a new token if the target pushes one."""
         message = client.next()
         if isinstance(message, NewLicense):
             claims = device.store(message)
@@ -253,21 +256,21 @@ class Stage:
         return users[index]
 
     def applications(self, count: int) -> Sequence[str]:
-        """So many that users of the target may start."""
+        """The names of `count` applications that users of the target may start."""
         if count > len(self.target.applications):
             raise Unavailable(f"needs {count} applications of the target (--application)")
         return self.target.applications[:count]
 
     def scopes(self, *needed: int) -> dict[int, str]:
-        """Where the target is found; at least somewhere, and in the scopes that are needed."""
+        """The scopes in which the target is found, at least one, and all of `needed`."""
         scopes = self.target.scopes
         if not scopes or any(number not in scopes for number in needed):
             raise Unavailable("needs more scopes of the target (--workgroup, --domain, --site)")
         return scopes
 
     def redirected(self) -> Peer:
-        """A client that was sent to another terminal server, which the suite has joined to the
-        directory, and where the user has a session."""
+        """A client that the target has redirected to another terminal server: one that the suite
+        has joined to the directory, where the user has a session."""
         name, user = self.fresh_name("ts"), self.user()
         other = self.open(Role.TERMINAL_SERVER, name=name, to=Role.SESSION_DIRECTORY)
         newest = session_row(
@@ -282,7 +285,7 @@ class Stage:
     # --- a terminal server's way, towards a client under test ---------------------------------
 
     def client_logon(self, server: Peer) -> LogonRequest:
-        """Let the client in, and hear how it logs on."""
+        """Licenses the client, and returns its LogonRequest."""
         ask_for_license(self, server)
         server.say(LicenseAccepted(kind=LicenseKind.FULL))
         return server.hear(LogonRequest)
@@ -292,11 +295,11 @@ class Stage:
         server = self.accept(Role.TERMINAL_SERVER)
         request = self.client_logon(server)
         server.say(logon_accepted(request.user_name, cookie=cookie))
-        server.expect_no_fault(0.1)  # it may tell its size
+        server.expect_no_fault(0.1)  # a ResizeSession may come
         return server
 
     def redirect(self, host: str = "", session_id: int = 3) -> messages.Redirect:
-        """To the very address at which the client was accepted."""
+        """A redirect to the address at which the client was accepted."""
         address, port = self.target.accepting_at()
         return messages.Redirect(
             host=host or NAMES[Role.TERMINAL_SERVER],
@@ -319,7 +322,8 @@ class Stage:
         return self.target.issuer(role, name or NAMES[role], farm or self.target.farm, expired)
 
     def claims(self, device: Device, signer: Issuer, /, **changes: object) -> TokenClaims:
-        """A good full token for this device and the target's product, in the middle of its life."""
+        """The claims of a good full token for this device and the target's product, half of its
+        life over."""
         claims = self.claims_of(device.id, self.product, signer, license_id=device.id[:16])
         return msgspec.structs.replace(claims, **changes)
 
@@ -337,12 +341,12 @@ class Stage:
         )
 
     def holds(self, device: Device, claims: TokenClaims, issuer: Issuer) -> None:
-        """Give the device this token."""
+        """Gives the device this token."""
         device.token = sign_token(claims, issuer.key)
         device.issuer_certificate = issuer.certificate
 
     def issued(self, claims: TokenClaims, issuer: Issuer) -> LicenseIssued:
-        """A license server's answer with this token."""
+        """A license server's LicenseIssued with this token."""
         return LicenseIssued(
             license_id=claims.license_id,
             kind=LicenseKind(claims.kind),
@@ -378,10 +382,10 @@ def _named(values: Mapping[str, object], names: Sequence[str]) -> str:
     return ", ".join(f"{name} {wire.shown(values[name])}" for name in names)
 
 
-def ask_for_license(stage: Stage, server: Peer) -> messages.LicenseInfo:
-    """Ask a client for its license, as its terminal server."""
-    nonce = stage.rng.randbytes(32)
-    server.say(LicenseRequest(nonce=nonce, product=stage.product, product_version=1))
+def ask_for_license(context: CaseContext, server: Peer) -> messages.LicenseInfo:
+    """As the client's terminal server, sends LicenseRequest and returns its LicenseInfo."""
+    nonce = context.rng.randbytes(32)
+    server.say(LicenseRequest(nonce=nonce, product=context.product, product_version=1))
     return server.hear(messages.LicenseInfo)
 
 
@@ -410,7 +414,7 @@ def session_row(host: str, user_name: str, session_id: int = 1, /, **changes: ob
 
 
 def join(server: Peer, name: str, rows: Sequence[SessionRow] = (), sessions_max: int = 100) -> None:
-    """Join the directory as this terminal server, and tell it these sessions."""
+    """Joins the directory as this terminal server, and synchronises these sessions."""
     server.ask_for(messages.Joined, join_farm(sessions_max=sessions_max))
     sync = messages.SyncSessions(sessions=list(rows), last=True)
     server.ask_for(messages.Done, sync)

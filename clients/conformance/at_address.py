@@ -1,7 +1,5 @@
-"""Anybody's implementation at an address: what those who run it say of it on the command line.
-
-It was configured as one cast wants it, and they say which; the cases of the others are skipped.
-"""
+"""A target at an address, of any implementation, described by options of the command line. It is
+configured for one set-up (--cast); cases of other set-ups are skipped."""
 
 from __future__ import annotations
 
@@ -12,28 +10,30 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from clients.conformance.acting import NAMES
-from clients.conformance.ears import Ear
+from clients.conformance.listeners import Listener
 from clients.conformance.over_sockets import Address, OverSockets, Settings
 from clients.conformance.playing import Playing
-from clients.conformance.stage import DIALS_THE_SUITE, Cast, Target, Unavailable
+from clients.conformance.target import DIALS_THE_SUITE, Setup, Target, Unavailable
 from clients.conformance.trust import Files, Trust
 from tsproto.messages import Role
 
 PLACES = {"license-server": Role.LICENSE_SERVER, "session-directory": Role.SESSION_DIRECTORY}
-CASTS = {
-    cast.name.lower().replace("_", "-"): cast for cast in Cast if cast is not Cast.OUTSIDE_A_LAB
+SETUPS = {
+    setup.name.lower().replace("_", "-"): setup
+    for setup in Setup
+    if setup is not Setup.OUTSIDE_A_LAB
 }
-WORDS: dict[Cast, str] = {cast: word for word, cast in CASTS.items()}
-BEGINS_ANEW = (*DIALS_THE_SUITE, Cast.GRACE)  # a grace period that has ended does not come back
+WORDS: dict[Setup, str] = {setup: word for word, setup in SETUPS.items()}
+BEGINS_ANEW = (*DIALS_THE_SUITE, Setup.GRACE)  # an ended grace period does not come back
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("a target at an address")
     add = group.add_argument
     add("--ca", type=Path, metavar="FILE", help="the farm's authority (PEM)")
-    key = "its key: the suite makes the certificates that it has to show"
+    key = "the authority's key, with which the suite makes its certificates"
     add("--ca-key", type=Path, metavar="FILE", help=key)
-    names = "without that key: a certificate with its key, for each name that is listed below"
+    names = "without --ca-key: a certificate and its key, for each name listed below"
     add(
         "--identity",
         nargs=2,
@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=names,
     )
     add("--plain", action="store_true", help="TCP without TLS")
-    add("--farm", default="farm", help="the farm's name where no --ca says it")
+    add("--farm", default="farm", help="the farm's name, with --plain")
     user = "an account of the target: some cases need two"
     add("--user", nargs=2, action="append", default=[], metavar=("NAME", "PASSWORD"), help=user)
     applications = "applications that users may start"
@@ -56,20 +56,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--beside", action="append", default=[], metavar=place, help=beside)
     play = "listen as the license server or session directory that the target dials"
     add("--play", action="append", default=[], metavar=place, help=play)
-    fresh = "starts the target anew, with nothing left of before: needed with --play"
+    fresh = "the command that starts the target anew, with an empty store; needed with --play"
     add("--fresh", default="", metavar="COMMAND", help=fresh)
-    restart = "kills the target, and starts it with what it has made durable"
+    restart = "the command that kills the target and starts it again, with its store kept"
     add("--restart", default="", metavar="COMMAND", help=restart)
-    cast = "how the target is set up: {} (by default right; with --play played)"
-    add("--cast", choices=CASTS, metavar="CAST", help=cast.format(", ".join(CASTS)))
-    discovery = "where a license server of the farm hears broadcasts"
+    setup = "how the target is set up: {} (by default right; with --play played)"
+    add("--cast", choices=SETUPS, metavar="CAST", help=setup.format(", ".join(SETUPS)))
+    discovery = "the discovery address of the farm's license servers"
     add("--discovery", default="", metavar="HOST:PORT", help=discovery)
     for scope in ("workgroup", "domain", "site"):
         add(f"--{scope}", default="", metavar="NAME", help=f"the target's {scope}")
 
 
 def settings_at_address(common: Settings, options: argparse.Namespace) -> Settings:
-    """Raises ValueError, which names the option, for what cannot be so."""
+    """Raises ValueError, which names the option, for options that contradict each other."""
     if options.ca is None and not options.plain and common.role is not Role.CLIENT:
         raise ValueError("name the farm's authority (--ca), a lab (--lab), or say --plain")
     scopes = {1: options.workgroup, 2: options.domain, 3: options.site}
@@ -88,41 +88,42 @@ def settings_at_address(common: Settings, options: argparse.Namespace) -> Settin
 
 
 def source_at_address(settings: Settings, options: argparse.Namespace) -> AtAddress:
-    """Raises ConnectionError when nobody is there, ValueError for options that do not fit."""
+    """Raises ConnectionError when nobody listens at the address, ValueError for options that do not
+    fit together."""
     places = [_place("--play", text) for text in options.play]
-    cast = CASTS[options.cast] if options.cast else _cast_of(places)
-    if cast in DIALS_THE_SUITE and not places:
+    setup = SETUPS[options.cast] if options.cast else _setup_of(places)
+    if setup in DIALS_THE_SUITE and not places:
         raise ValueError(f"--cast {options.cast} needs --play: where the target dials the suite")
-    ears = _ears(settings.trust if settings.tls else None, places)
-    target = Playing(settings, ears) if ears else OverSockets(settings)
-    if cast not in BEGINS_ANEW:
+    listeners = _listeners(settings.trust if settings.tls else None, places)
+    target = Playing(settings, listeners) if listeners else OverSockets(settings)
+    if setup not in BEGINS_ANEW:
         target.check_is_there()
-    return AtAddress(target, cast, options.fresh)
+    return AtAddress(target, setup, options.fresh)
 
 
 class AtAddress:
-    """The source of a target that there is once. `fresh` is the command that starts it anew."""
+    """The source when there is one target only. `fresh` is the command that starts it anew."""
 
-    def __init__(self, target: OverSockets, cast: Cast, fresh: str = "") -> None:
+    def __init__(self, target: OverSockets, setup: Setup, fresh: str = "") -> None:
         self._target = target
-        self._cast = cast
+        self._setup = setup
         self._fresh = fresh
 
-    def target(self, cast: Cast, fresh: bool) -> Target:
-        if cast is Cast.OUTSIDE_A_LAB:
-            cast = Cast.RIGHT
-        if cast is not self._cast:
-            how = {Cast.PLAYED: "--play", Cast.RIGHT: "without --play"}.get(cast)
-            how = how or f"--cast {WORDS[cast]}"
-            raise Unavailable(f"is for a target that is set up so: {cast.value} ({how})")
-        if cast in BEGINS_ANEW:
+    def target(self, setup: Setup, fresh: bool) -> Target:
+        if setup is Setup.OUTSIDE_A_LAB:
+            setup = Setup.RIGHT
+        if setup is not self._setup:
+            how = {Setup.PLAYED: "--play", Setup.RIGHT: "without --play"}.get(setup)
+            how = how or f"--cast {WORDS[setup]}"
+            raise Unavailable(f"is for a target that is set up so: {setup.value} ({how})")
+        if setup in BEGINS_ANEW:
             if not self._fresh:
                 raise Unavailable("is for a target that was just started (--fresh)")
             self._target.start_anew(self._fresh)
         return self._target
 
     def done(self, target: Target, has_failed: bool) -> None:
-        """It goes on to the next case."""
+        """The target goes on to the next case."""
 
     def stop(self) -> None:
         self._target.stop()
@@ -135,21 +136,21 @@ def _trust(options: argparse.Namespace) -> Trust | None:
     return None if options.plain else Trust.invented(options.farm)
 
 
-def _cast_of(places: Sequence[tuple[Role, Address]]) -> Cast:
+def _setup_of(places: Sequence[tuple[Role, Address]]) -> Setup:
     license_servers = [role for role, _ in places if role is Role.LICENSE_SERVER]
     if len(license_servers) == 2:
-        return Cast.TWO_LICENSE_SERVERS
-    return Cast.PLAYED if places else Cast.RIGHT
+        return Setup.TWO_LICENSE_SERVERS
+    return Setup.PLAYED if places else Setup.RIGHT
 
 
-def _ears(trust: Trust | None, places: Sequence[tuple[Role, Address]]) -> list[Ear]:
-    """The second of one role has another name."""
-    ears: list[Ear] = []
+def _listeners(trust: Trust | None, places: Sequence[tuple[Role, Address]]) -> list[Listener]:
+    """Where the suite listens in each played role. A second one of a role gets another name."""
+    listeners: list[Listener] = []
     for role, address in places:
-        number = 1 + sum(ear.role is role for ear in ears)
+        number = 1 + sum(listener.role is role for listener in listeners)
         name = NAMES[role] if number == 1 else f"{NAMES[role]}{number}"
-        ears.append(Ear(role, name, address, trust))
-    return ears
+        listeners.append(Listener(role, name, address, trust))
+    return listeners
 
 
 def _place(option: str, text: str) -> tuple[Role, Address]:

@@ -7,11 +7,11 @@ from typing import TypeAlias
 
 import msgspec
 
-from clients.conformance.acting import Stage
-from clients.conformance.stage import Cast
+from clients.conformance.acting import CaseContext
+from clients.conformance.target import Setup
 from tsproto.messages import Role
 
-Script: TypeAlias = Callable[[Stage], None]
+Script: TypeAlias = Callable[[CaseContext], None]
 
 CLIENT = Role.CLIENT
 TERMINAL_SERVER = Role.TERMINAL_SERVER
@@ -22,14 +22,14 @@ EVERYBODY = (*DAEMONS, CLIENT)
 
 
 class Case(msgspec.Struct, frozen=True):
-    """`id` is the requirement's, a dot, and words. `leaves_no_trace` cases may share a target that
-    others have used: they look at nothing that an earlier one has left."""
+    """`id` is the requirement's id, a dot, and words. Cases with `leaves_no_trace` may share a
+    target with others: they depend on nothing that an earlier case has left there."""
 
     id: str
     requirement: str
     role: Role
     script: Script
-    cast: Cast = Cast.RIGHT
+    setup: Setup = Setup.RIGHT
     leaves_no_trace: bool = False
     also: tuple[str, ...] = ()
 
@@ -48,16 +48,16 @@ class Chapter:
         self,
         requirement: str,
         *roles: Role,
-        cast: Cast = Cast.RIGHT,
+        setup: Setup = Setup.RIGHT,
         also: tuple[str, ...] = (),
     ) -> Callable[[Script], Script]:
-        """The function's name is the case's, its words for ever."""
+        """Registers a case. The function's name gives the words of its id, so it never changes."""
 
         def add(script: Script) -> Script:
             words = script.__name__.replace("_", "-")
             for role in roles:
                 self.cases.append(
-                    Case(f"{requirement}.{words}", requirement, role, script, cast, also=also)
+                    Case(f"{requirement}.{words}", requirement, role, script, setup, also=also)
                 )
             return script
 

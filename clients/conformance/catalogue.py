@@ -1,4 +1,4 @@
-"""All cases for a target of one role, in the order of the document, and how some are picked."""
+"""All cases for a target of one role, in the order of the document, and how some are chosen."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def generated_for(role: Role) -> Iterator[Case]:
 
 
 def pick(cases: Iterable[Case], only: Sequence[str], exclude: Sequence[str]) -> list[Case]:
-    """Those that one of `only` names, all when it is empty, and none of `exclude` does.
+    """The cases that match `only` (all when it is empty) and do not match `exclude`.
 
-    A name is an id, the beginning of one up to a dot or a dash, or a pattern with `*`.
+    A name is an id, the beginning of an id up to a dot or a dash, or a pattern with `*`.
     """
     return [
         case

@@ -1,5 +1,4 @@
-"""A client under test as a program: the command that starts it, on a terminal of its own, and what
-it showed there."""
+"""The client under test, started by its command line on a PTY, as by somebody at a terminal."""
 
 from __future__ import annotations
 
@@ -25,13 +24,16 @@ PLACEHOLDERS = {
     "folder": "an empty folder, new for each case and the same throughout it, however often the"
     " client is started; gone afterwards",
 }
-# What moves the cursor or colours, as a program for terminals writes it.
+# Control sequences of terminals: cursor movement, colours.
 _CONTROL = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[ -/]*[0-~])")
 
 
 class Command:
-    """How the client is started: words, no shell, in which placeholders stand. Raises ValueError
-    for a command that cannot be split, has other placeholders, or names no program."""
+    """The command line that starts the client: words with placeholders; no shell reads it.
+
+    Raises ValueError for a command that cannot be split, has unknown placeholders, or names no
+    program.
+    """
 
     def __init__(self, text: str) -> None:
         self._words = _split(text)
@@ -76,7 +78,7 @@ def _placeholders(word: str) -> list[str]:
 
 
 class ClientProcess:
-    """The client, started by words, as somebody at a terminal would."""
+    """A running client on its PTY."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self._command = shlex.join(words)
@@ -96,16 +98,16 @@ class ClientProcess:
 
     @property
     def has_failed(self) -> bool:
-        """It has ended, and not in good order: nothing more is to be expected of it."""
+        """Whether the client has ended with a failure, so that it will not dial any more."""
         return self._process.poll() not in (None, 0)
 
     def described(self) -> str:
-        """The command as it was run, what became of it, and the end of what it showed."""
+        """For a report: the command line, its exit status or signal, and the end of its output."""
         status = self._process.poll()
         if status is None:
             became = "is still running"
         else:
-            self._reader.join(KILL_SECONDS)  # all that it showed before it ended
+            self._reader.join(KILL_SECONDS)  # so that all output is read
             became = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
         shown = [f"  | {line}" for line in _lines(self._shown)[-SHOWN_LINES:]]
         head = f"the command was: {self._command}\nit {became}"
@@ -117,7 +119,7 @@ class ClientProcess:
         os.write(self._master, keys)
 
     def end(self) -> None:
-        """With all that it has started."""
+        """Kills the client and all processes that it has started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(KILL_SECONDS)
@@ -125,7 +127,7 @@ class ClientProcess:
         os.close(self._master)
 
     def _read_on(self) -> None:
-        """A program that nobody reads would stop."""
+        """Reads the client's output, because a client whose PTY is full would stop."""
         with contextlib.suppress(OSError):
             while data := os.read(self._master, 65_536):
                 self._shown = (self._shown + data)[-KEPT_BYTES:]

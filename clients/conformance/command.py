@@ -12,15 +12,16 @@ Example:
         --run "tsfarm connect {host}:{port} --ca {ca} --store {folder} --user user1
                --password-file secret" --leave '\x1dd'
 
-A lab's daemon is tested as it is; for the cases in which the suite plays whom it dials, the lab's
-program is started once more beside it. Whoever tests another implementation starts that with a
-configuration in which the suite is whom it dials, and says where (--play): two runs, one without.
+A lab's daemon is tested as it runs. In some cases the suite plays the daemons that the target
+dials: for these it starts the lab's program once more, with a configuration of its own. Another
+implementation needs two runs: one as it is, and one configured to dial the suite, at the addresses
+given with --play.
 
-With the key of the farm's authority (--ca-key) the suite makes the certificates that it has to
-show. Without it, most cases need those that --identity gives, and some cannot be played.
+With the key of the farm's authority (--ca-key) the suite makes its own certificates. Without the
+key most cases need certificates given with --identity, and some cases are skipped.
 
-Exits with 0 when everything passed, 1 when a case failed, 2 when the run could not be made, 130
-when it was cut (Ctrl-C, SIGTERM): what was played until then is reported all the same.
+Exit status: 0 when every case passed, 1 when one failed, 2 when the run could not be made, 130 when
+it was interrupted (Ctrl-C, SIGTERM); the results until then are reported.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from clients.conformance.over_sockets import Address, Settings
 from clients.conformance.picking import picked
 from clients.conformance.progress import Progress
 from clients.conformance.runner import Result, Source, Verdict, play
-from clients.conformance.stage import Unavailable, User, word_of
+from clients.conformance.target import Unavailable, User, word_of
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
 
@@ -65,28 +66,30 @@ SourceOf: TypeAlias = Callable[[argparse.Namespace, Role, Callable[[str], None]]
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def conformance(arguments: tuple[str, ...]) -> None:
     """Test a server or client, anybody's, against PROTOCOL.md."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended
+    # SIGTERM too ends the processes that the suite has started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     raise click.exceptions.Exit(main(arguments))
 
 
 def main(arguments: Sequence[str] | None = None, source_of: SourceOf | None = None) -> int:
-    """The exit status. `source_of` gives the targets, by default those that the options name."""
+    """Returns the exit status. `source_of` gives the source of targets, by default from the
+    options."""
     options = parser().parse_args(arguments)
     try:
         return run(options, source_of or named_source)
-    except BrokenPipeError:  # whoever read has seen enough, as `head` has
+    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CUT
     except (TsfarmError, OSError, ValueError, Unavailable) as error:
         print(f"the suite cannot be run: {error}", file=sys.stderr)
         return UNUSABLE
-    except KeyboardInterrupt:  # before the first case, or while what was played is put away
+    except KeyboardInterrupt:  # before the first case, or while reports are written
         return CUT
 
 
 def run(options: argparse.Namespace, source_of: SourceOf) -> int:
-    """Raises ValueError, OSError, TsfarmError or Unavailable, with one line, where there can be no
-    run."""
+    """Plays the cases that the options choose. Raises ValueError, OSError, TsfarmError or
+    Unavailable, each with one line of text, when the run cannot be made."""
     role = ROLES[options.role]
     cases = picked(role, options.strict, options.only, options.exclude)
     if options.dry_run:
@@ -108,7 +111,7 @@ def run(options: argparse.Namespace, source_of: SourceOf) -> int:
 
 
 def play_on(source: Source, cases: Sequence[Case], progress: Progress) -> list[Result]:
-    """What came of each; of those before a KeyboardInterrupt, where one cuts the run."""
+    """The result of each case; after a KeyboardInterrupt, of those played until then."""
     results: list[Result] = []
     try:
         for case in cases:
@@ -134,33 +137,38 @@ def parser() -> argparse.ArgumentParser:
     where = "HOST:PORT, or the name of a lab's daemon; for a client, where to listen"
     add("target", help=where)
     add("--role", required=True, choices=sorted(ROLES), help="what the target is")
-    strict = "play what SHOULD and MAY be as well: what fails there counts as failed"
+    strict = "play the cases of SHOULD and MAY too; one that fails there counts as failed"
     add("--strict", action="store_true", help=strict)
     ids = "the ids of cases, of requirements or of chapters (REDIR-02, REDIR), or patterns with *"
     add("--only", nargs="+", action="extend", default=[], metavar="ID", help=f"play {ids}")
-    add("--exclude", nargs="+", action="extend", default=[], metavar="ID", help="not these")
-    dry_run = "list the cases and say how long they wait, play none"
+    add("--exclude", nargs="+", action="extend", default=[], metavar="ID", help="do not play these")
+    dry_run = "list the cases and how long they wait, without playing them"
     add("--dry-run", action="store_true", help=dry_run)
     add("--junit", type=Path, metavar="FILE", help="write the results for a build server (XML)")
-    add("--html", type=Path, metavar="FILE", help="write the results as a page to look at")
+    add("--html", type=Path, metavar="FILE", help="write the results as an HTML page")
     timeout = (
         "the longest that a case may wait for a deadline of the document (default: %(default)g);"
-        " slower cases are skipped, and say how long they take"
+        " slower cases are skipped, and their times reported"
     )
     add("--timeout", type=_seconds, default=10.0, metavar="S", help=timeout)
-    some = "cut and split frames at some bytes, not at each"
+    some = "cut and split frames at some bytes, not at every byte"
     add("--some-points", action="store_true", help=some)
     add("--lab", type=Path, metavar="DIR", help="the target runs in this lab")
     add_options(made)
     group = made.add_argument_group("a client")
-    group.add_argument("--run", default="", metavar="COMMAND", help="starts it, for each case anew")
-    leave = "typed to leave its session running; escapes as in Python: '\\x1dd' is Ctrl-] d"
+    group.add_argument(
+        "--run",
+        default="",
+        metavar="COMMAND",
+        help="the command that starts the client, anew for each case",
+    )
+    leave = "the keys that disconnect its session; escapes as in Python: '\\x1dd' is Ctrl-] d"
     group.add_argument("--leave", type=_keys, default=b"", metavar="KEYS", help=leave)
     return made
 
 
 def _notes() -> str:
-    """What --help says at its end: of certificates, and of the command of --run."""
+    """The end of --help: certificates, and the command of --run."""
     names = {role: name for role, name in NAMES.items() if role is not Role.CLIENT}
     return "\n".join(
         [
@@ -210,7 +218,8 @@ def _keys(text: str) -> bytes:
 
 
 def named_source(options: argparse.Namespace, role: Role, say: Callable[[str], None]) -> Source:
-    """The target that the options name; `say` tells the person who runs a client what to do."""
+    """The source of the target that the options name. `say` tells a person at a client under test
+    what to do."""
     if role is Role.CLIENT:
         settings = settings_of(options, role)
         client = Listening(settings, command=options.run, leave_keys=options.leave, say=say)

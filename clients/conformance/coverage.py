@@ -1,4 +1,4 @@
-"""Which requirements have cases, for targets of which roles, and which have none."""
+"""The requirements that have cases, for which targets, and the reason where there is none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tsproto.requirements import REQUIREMENTS, Level, Requirement
 
 BY_ID: dict[str, Requirement] = {requirement.id: requirement for requirement in REQUIREMENTS}
 
-# SHOULD and MAY that one target cannot show, with the reason.
+# SHOULDs and MAYs that cannot be tested on one target, with the reason.
 NOT_TESTABLE: dict[str, str] = {
     "BEAT-06": "whether an end reads cannot be seen from outside",
     "CLOSE-08": "the suite does not stop its target",
@@ -31,7 +31,7 @@ NOT_TESTABLE: dict[str, str] = {
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One requirement: how many cases it has for a target of each role that it binds."""
+    """One requirement, and the number of its cases for targets of each role that it binds."""
 
     requirement: Requirement
     cases: dict[Role, int]
@@ -42,8 +42,8 @@ class Line(msgspec.Struct, frozen=True):
 
     @property
     def why_not(self) -> str:
-        """Why there need be no case: SHOULD and MAY may be listed with a reason, and what binds
-        administrators alone binds no target of the suite."""
+        """The reason why no case is needed, empty when one is. A SHOULD or MAY may be listed in
+        NOT_TESTABLE; a requirement for administrators alone binds no target of the suite."""
         if not self.cases:
             return "binds no role that the suite tests"
         is_must = self.requirement.level is Level.MUST
@@ -70,7 +70,7 @@ def _count(cases: list[Case], requirement: Requirement) -> int:
 
 
 def printed() -> str:
-    """The table, for a person."""
+    """The table as text for a person."""
     lines = []
     for line in table():
         counts = ", ".join(f"{role.name.lower()} {n}" for role, n in line.cases.items() if n)

@@ -1,4 +1,4 @@
-"""A device that the suite plays, and tokens that it makes: signed by hand, from the document."""
+"""A device that the suite plays, and its tokens, built and signed from the document alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Device:
         return self._key.sign(domain + nonce + certificate)
 
     def show(self, request: LicenseRequest, certificate: bytes) -> LicenseInfo:
-        """What the device says to this request on a link to the server of this certificate."""
+        """LicenseInfo for this request, on a link to the server with this certificate."""
         return LicenseInfo(
             public_key=self.public_key,
             signature=self.prove(request.nonce, certificate),
@@ -48,7 +48,7 @@ class Device:
 
 
 class TokenClaims(msgspec.Struct, kw_only=True, frozen=True):
-    """The claims of a token, in their order; the defaults are those of a good full one."""
+    """The claims of a token, in their order; the defaults are those of a valid full one."""
 
     version: int = 1
     farm: str
@@ -78,7 +78,7 @@ def sign_encoded(encoded: bytes, key_pem: bytes, domain: bytes = TOKEN_DOMAIN) -
 
 
 def read_token(token: bytes) -> TokenClaims:
-    """What a token claims; nothing is verified."""
+    """The claims of a token, unverified."""
     encoded, _ = msgpack.unpackb(token)
     values = msgpack.unpackb(encoded)
     names = TokenClaims.__struct_fields__

@@ -1,8 +1,8 @@
-"""A lab's program under a configuration of the suite's own, beside the daemons of the lab.
+"""A lab's daemon as a target: as it runs, or started once more with a configuration of the suite.
 
-Each target is one process in a folder that goes with it, a lab of one daemon: so it is started,
-killed and moved in time as any lab's, and the lab itself is left as it is. It is dialled on
-loopback, has a certificate of the lab's authority, and its own state and clock.
+A target that the suite starts is one process with its own folder, state and clock: a lab of one
+daemon, so that it is started, killed and warped as any lab's. It is dialled on loopback and has a
+certificate of the lab's authority; the lab itself is left as it is.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ import msgspec
 import tomli_w
 from msgspec.structs import replace
 
-from clients.conformance.acting import NAMES, Stage, logon_request
-from clients.conformance.ears import Ear
+from clients.conformance.acting import NAMES, CaseContext, logon_request
+from clients.conformance.listeners import Listener
 from clients.conformance.over_sockets import Address, OverSockets, Settings
 from clients.conformance.own_configuration import BROKEN, SCOPES, STARTED, Configuration
 from clients.conformance.playing import Playing
 from clients.conformance.reach import fully_licensed
-from clients.conformance.stage import DIALS_THE_SUITE, Cast, Target, User, word_of
+from clients.conformance.target import DIALS_THE_SUITE, Setup, Target, User, word_of
 from clients.conformance.trust import Trust
-from clients.labs import warp
+from clients.known_lab import warp
 from tsproto import limits
 from tsproto.messages import Role
 
@@ -38,13 +38,13 @@ LOOPBACK = "127.0.0.1"
 BROADCAST = "127.255.255.255"
 NAME = "under-test"
 SECOND_LICENSE_SERVER = "conformance-ls2"
-# A password whose check lasts longer than a case.
+# The user whose password check lasts longer than a case.
 SLOW_USER = User("slow", b"-")
 SLOW_HASH = "$argon2id$v=19$m=65536,t=2000,p=1$c2xvd3Nsb3dzbG93c2xvdw$" + "A" * 43
 
 
 class DaemonOfALab(OverSockets):
-    """A daemon that its lab kills and starts, and whose clock the lab moves."""
+    """A daemon that its lab can kill, start and warp."""
 
     def now(self) -> float:
         from daemons import lab
@@ -66,14 +66,14 @@ class DaemonOfALab(OverSockets):
 
 
 class OwnDaemon(DaemonOfALab, Playing):
-    """A target that was made for one case, beside the daemon of a lab whose settings are given."""
+    """A target that the suite starts for one case, with the settings of a lab's daemon."""
 
-    def __init__(self, of_lab: Settings, cast: Cast) -> None:
+    def __init__(self, of_lab: Settings, setup: Setup) -> None:
         assert of_lab.trust is not None and of_lab.lab is not None
-        self._cast = cast
+        self._setup = setup
         self._folder = Path(tempfile.mkdtemp(prefix="conformance-own-"))
-        ears = _ears(of_lab.role, cast, of_lab.trust if of_lab.tls else None)
-        self._crowd: Stage | None = None
+        listeners = _listeners(of_lab.role, setup, of_lab.trust if of_lab.tls else None)
+        self._crowd: CaseContext | None = None
         settings = replace(
             of_lab,
             name=NAME,
@@ -85,13 +85,13 @@ class OwnDaemon(DaemonOfALab, Playing):
             discovery=Address(BROADCAST, _free_port(socket.SOCK_DGRAM)),
             scopes=dict(enumerate(SCOPES.values(), start=1)),
         )
-        super().__init__(settings, ears)
+        super().__init__(settings, listeners)
         from daemons import lab
 
-        _make(settings, of_lab.lab, Configuration(settings, cast, ears, of_lab.beside))
+        _make(settings, of_lab.lab, Configuration(settings, setup, listeners, of_lab.beside))
         try:
             lab.start(self._folder, NAME)
-            if cast is Cast.BUSY:
+            if setup is Setup.BUSY:
                 self._occupy()
         except BaseException:
             self.stop()
@@ -109,24 +109,25 @@ class OwnDaemon(DaemonOfALab, Playing):
         shutil.rmtree(self._folder)
 
     def _occupy(self) -> None:
-        """As many passwords are being checked, and wait for it, as the target allows."""
-        self._crowd = Stage(self, self._cast, random.Random(1))
+        """Starts as many password checks as the target allows at a time, and waits until they
+        run."""
+        self._crowd = CaseContext(self, self._setup, random.Random(1))
         for _ in range(limits.PASSWORD_CHECKS_AT_ONCE + limits.PASSWORD_CHECKS_WAITING):
             fully_licensed(self._crowd).say(logon_request(SLOW_USER))
 
 
 class InLab:
-    """The source of a lab's daemon, as it is; a case of another cast, whatever it asks for, has a
-    target of the suite's own."""
+    """The source of a lab's daemon. A case of another set-up than RIGHT gets a target of the
+    suite's own."""
 
     def __init__(self, daemon: Target, settings: Settings) -> None:
         self._daemon = daemon
         self._settings = settings
 
-    def target(self, cast: Cast, fresh: bool) -> Target:
-        if cast is Cast.RIGHT:
+    def target(self, setup: Setup, fresh: bool) -> Target:
+        if setup is Setup.RIGHT:
             return self._daemon
-        return OwnDaemon(self._settings, cast)
+        return OwnDaemon(self._settings, setup)
 
     def done(self, target: Target, has_failed: bool) -> None:
         if target is not self._daemon:
@@ -136,20 +137,21 @@ class InLab:
         self._daemon.stop()
 
 
-def _ears(role: Role, cast: Cast, trust: Trust | None) -> list[Ear]:
-    """Where the suite is dialled by a target of this role and cast."""
+def _listeners(role: Role, setup: Setup, trust: Trust | None) -> list[Listener]:
+    """The suite's listening sockets for a target of this role and set-up."""
     played: list[tuple[Role, str]] = []
-    if cast in DIALS_THE_SUITE:
+    if setup in DIALS_THE_SUITE:
         played.append((Role.LICENSE_SERVER, NAMES[Role.LICENSE_SERVER]))
-        if cast is Cast.TWO_LICENSE_SERVERS:
+        if setup is Setup.TWO_LICENSE_SERVERS:
             played.append((Role.LICENSE_SERVER, SECOND_LICENSE_SERVER))
         if role is Role.TERMINAL_SERVER:
             played.append((Role.SESSION_DIRECTORY, NAMES[Role.SESSION_DIRECTORY]))
-    return [Ear(own_role, name, Address(LOOPBACK, 0), trust) for own_role, name in played]
+    return [Listener(own_role, name, Address(LOOPBACK, 0), trust) for own_role, name in played]
 
 
 def _make(own: Settings, of_lab: Path, configuration: Configuration) -> None:
-    """Its folder, as `daemons.lab` reads it: beside `of_lab`, from which it has users and clock."""
+    """Makes the target's folder as `daemons.lab` reads it, with the users and the clock of
+    `of_lab`."""
     from daemons import lab
 
     folder = own.lab
@@ -168,7 +170,8 @@ def _make(own: Settings, of_lab: Path, configuration: Configuration) -> None:
 
 
 def _accounts(users: Iterable[User]) -> Iterator[str]:
-    """Passwords that are checked at once, which each case would wait for, and a slow one."""
+    """Lines of the password file: users with cheap hashes, since each case would wait for the
+    check, and SLOW_USER."""
     system_user = "root" if os.geteuid() == 0 else ""
     quick = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     for user in users:
@@ -184,7 +187,8 @@ def _free_port(kind: socket.SocketKind) -> int:
 
 
 def settings_in_lab(common: Settings, folder: Path, name: str) -> Settings:
-    """A daemon of a running lab; the lab's authority signs whatever the suite wants to be."""
+    """The settings of a daemon of a running lab; the lab's authority signs certificates for the
+    suite."""
     from daemons import lab
 
     farm = lab.load(folder)

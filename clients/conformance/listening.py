@@ -1,5 +1,5 @@
-"""A client under test: the suite listens as the terminal server that it connects to, and starts the
-client anew for each case, on a terminal of its own."""
+"""A client under test: the suite listens as its terminal server, and starts the client anew for
+each case, on a PTY of its own."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from collections.abc import Callable
 
 from clients.conformance.acting import NAMES
 from clients.conformance.client_process import ClientProcess, Command
-from clients.conformance.ears import Ear
+from clients.conformance.listeners import Listener
 from clients.conformance.over_sockets import STRANGER, OverSockets, Settings, SocketLine
-from clients.conformance.stage import Cast, Line, Target, Unavailable, Unmet
+from clients.conformance.target import Line, Setup, Target, Unavailable, Unmet
 from clients.conformance.trust import Trust
 from tsproto.messages import Role
 
-LOOK_SECONDS = 0.1  # between two looks whether the client is still there
+LOOK_SECONDS = 0.1  # between two checks that the client still runs
 
 
 class Listening(OverSockets):
-    """`command` starts the client, with PLACEHOLDERS where it is to connect to, and `leave_keys`
-    make it leave its session. Without a command `say` tells a person to start it. Raises
-    ValueError for a command that cannot be started."""
+    """`command` starts the client, with PLACEHOLDERS for where it is to connect, and `leave_keys`
+    make it leave its session.
+
+    Without a command `say` tells a person to start it. Raises ValueError for a command that cannot
+    be started.
+    """
 
     def __init__(
         self,
@@ -40,12 +43,12 @@ class Listening(OverSockets):
         self._trusted = settings.trust if settings.tls else None
         self._process: ClientProcess | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._ear = Ear(
+        self._ear = Listener(
             Role.TERMINAL_SERVER, NAMES[Role.TERMINAL_SERVER], settings.address, self._trusted
         )
 
     def take_new_folder(self) -> None:
-        """The client's {folder} from now on; what is in the last one goes."""
+        """Gives the client a new {folder}, and deletes the last one."""
         self._end_client()
         self._forget_folder()
         if self._command is not None and "folder" in self._command.placeholders:
@@ -93,7 +96,7 @@ class Listening(OverSockets):
         return self._ear.secured(link, trust) or SocketLine(self._ear.name, link, bytes(32))
 
     def _picked_up(self, seconds: float) -> socket.socket | None:
-        """The client's next link. One that has failed is not waited for."""
+        """The client's next link, or None. A client that has failed is not waited for."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             has_failed = self._process is not None and self._process.has_failed
@@ -128,17 +131,17 @@ class Listening(OverSockets):
 
 
 class OneClient:
-    """The source of the client that there is once; whoever dials it is the suite anyway."""
+    """The source when the target is a client: every case has the same one."""
 
     def __init__(self, client: Listening) -> None:
         self._client = client
 
-    def target(self, cast: Cast, fresh: bool) -> Target:
+    def target(self, setup: Setup, fresh: bool) -> Target:
         self._client.take_new_folder()
         return self._client
 
     def done(self, target: Target, has_failed: bool) -> None:
-        """It is started anew for the next case."""
+        """The client is started anew for the next case."""
 
     def stop(self) -> None:
         self._client.stop()

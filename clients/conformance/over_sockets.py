@@ -1,4 +1,4 @@
-"""Targets at an address, over TLS or plain TCP: any implementation, or a daemon of a lab."""
+"""A target at an address, over TLS or plain TCP: any implementation, or a lab's daemon."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import msgspec
 
 from clients.conformance import wire
 from clients.conformance.acting import hello
-from clients.conformance.stage import Issuer, Line, Unavailable, User, word_of
+from clients.conformance.target import Issuer, Line, Unavailable, User, word_of
 from clients.conformance.trust import Files, Trust, fingerprint_of
 from tsproto.messages import Role
 from tsproto.transport import is_loopback
@@ -36,7 +36,7 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class SocketLine:
-    """The suite's end of a TCP or TLS link. `name` is what the suite is called there."""
+    """The suite's end of a TCP or TLS link. `name` is the name of the peer that the suite plays."""
 
     def __init__(self, name: str, link: socket.socket, certificate: bytes) -> None:
         self.name = name
@@ -44,7 +44,7 @@ class SocketLine:
         self._link = link
 
     def write(self, data: bytes) -> None:
-        """What the other end has closed already is not written; reading will tell."""
+        """A write to a link that the target has closed is dropped; the next read tells the end."""
         with contextlib.suppress(OSError):
             self._link.settimeout(WRITE_SECONDS)
             self._link.sendall(data)
@@ -64,9 +64,12 @@ class SocketLine:
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a target. `beside` are right daemons of the same farm, `lab` the folder of
-    the lab that runs it, `restart` the command that kills and starts it elsewhere. Without `tls`
-    its links are plain TCP, and `trust` is only for tokens."""
+    """What the suite knows of a target.
+
+    `beside` are right daemons of the same farm, `lab` is the folder of the lab that runs it,
+    `restart` the command that kills and starts it outside of a lab. Without `tls` its links are
+    plain TCP, and `trust` is for tokens only.
+    """
 
     role: Role
     address: Address
@@ -109,12 +112,12 @@ class OverSockets:
         self._datagrams: socket.socket | None = None
 
     def check_is_there(self) -> None:
-        """Raises ConnectionError when nobody listens, or not with TLS."""
+        """Raises ConnectionError when nobody listens, or the listener does not speak TLS."""
         context = self._trust_of_links().client_context(None) if self._settings.tls else None
         self._dial(self._settings.address, "", context).close()
 
     def begin(self) -> None:
-        """A daemon is as the last case has left it."""
+        """Nothing: a daemon stays as the last case has left it."""
 
     def stop(self) -> None:
         if self._datagrams is not None:
@@ -162,8 +165,8 @@ class OverSockets:
         return True
 
     def accepts_a_foreign_certificate(self) -> bool:
-        """The handshake of TLS 1.3 ends before a server has looked at the certificate: whether it
-        was taken shows in what follows."""
+        """A TLS 1.3 client's handshake succeeds before the server has checked the client's
+        certificate: a read after it tells whether the server accepted it."""
         foreign: Files = Trust.invented(self.farm, STRANGER).files(Role.ADMINISTRATOR, "admin")
         context = self._trust_of_links().client_context(foreign)
         try:
@@ -250,8 +253,8 @@ class OverSockets:
         raise Unavailable("needs a lab to move the clock (--lab)")
 
     def start_anew(self, command: str) -> None:
-        """Run this command, which starts the target, and wait until somebody is there; raises
-        ConnectionError when the command fails, or nobody comes."""
+        """Runs this command, which starts the target, and waits until it listens. Raises
+        ConnectionError when the command fails, or the target does not listen in time."""
         status = subprocess.run(["sh", "-c", command]).returncode
         if status:
             raise ConnectionError(f"{command}: ended with status {status}")

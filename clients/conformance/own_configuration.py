@@ -1,6 +1,6 @@
-"""Configurations that the suite starts a lab's program with, one for each cast.
+"""Configurations, one for each set-up, with which the suite starts a lab's program.
 
-The daemons that the program dials are the suite's own, or the right ones of the lab.
+The daemons that the program dials are played by the suite, or are the right ones of the lab.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from clients.conformance.ears import Ear
+from clients.conformance.listeners import Listener
 from clients.conformance.over_sockets import Address, Settings
-from clients.conformance.stage import Cast
+from clients.conformance.target import Setup
 from tsproto import limits
 from tsproto.messages import Role
 
@@ -24,20 +24,20 @@ BROKEN = "broken"
 STARTED = tuple(f"app{number}" for number in range(40))
 SCOPES = {"workgroup": "Conformance", "domain": "conformance.example", "site": "bench"}
 
-# A terminal server of these is licensed by the lab's license server, and joins no directory.
-DIALS_RIGHT_ONES = (Cast.OUTSIDE_A_LAB, Cast.BUSY, Cast.ONE_SESSION)
+# With these a terminal server uses the lab's license server, and joins no directory.
+DIALS_RIGHT_ONES = (Setup.OUTSIDE_A_LAB, Setup.BUSY, Setup.ONE_SESSION)
 
 
 class Configuration(msgspec.Struct, frozen=True):
-    """`own` is the target, which lives in the folder `own.lab`; `right` are the lab's daemons."""
+    """`own` is the target, whose folder is `own.lab`; `right` are the lab's daemons."""
 
     own: Settings
-    cast: Cast
-    ears: Sequence[Ear]
+    setup: Setup
+    listeners: Sequence[Listener]
     right: Mapping[Role, Address]
 
     def keys(self) -> dict[str, Any]:
-        """The target's configuration file, as TOML's tables and values."""
+        """The target's configuration file, as tables and values of TOML."""
         match self.own.role:
             case Role.LICENSE_SERVER:
                 packs = [{"key_pack": "bought", "tokens": TOKENS}]
@@ -57,13 +57,13 @@ class Configuration(msgspec.Struct, frozen=True):
         keys: dict[str, Any] = {
             **self._daemon(),
             "accounts": str(self._folder / "accounts"),
-            "product_version": 2 if self.cast is Cast.SECOND_VERSION else 1,
-            "grace_days": limits.GRACE_DAYS if self.cast is Cast.GRACE else 0,
+            "product_version": 2 if self.setup is Setup.SECOND_VERSION else 1,
+            "grace_days": limits.GRACE_DAYS if self.setup is Setup.GRACE else 0,
             "discovery": self._discovery(),
             "sessions": {
-                "shell": ["/usr/bin/env", "sh"],  # no login shell, which may take its time
+                "shell": ["/usr/bin/env", "sh"],  # no login shell: it may start slowly
                 "allow_root": os.geteuid() == 0,
-                "sessions_max": 1 if self.cast is Cast.ONE_SESSION else 1_000,
+                "sessions_max": 1 if self.setup is Setup.ONE_SESSION else 1_000,
                 "applications": applications,
             },
         }
@@ -77,11 +77,11 @@ class Configuration(msgspec.Struct, frozen=True):
         return self.own.lab
 
     def _daemon(self) -> dict[str, Any]:
-        """The keys that all daemons have."""
+        """The keys that every daemon has."""
         own, trust = self.own, self.own.trust
         assert trust is not None
         files = trust.files(own.role, own.name)
-        has_lab_clock = self.cast is not Cast.OUTSIDE_A_LAB
+        has_lab_clock = self.setup is not Setup.OUTSIDE_A_LAB
         return {
             "farm": trust.farm,
             "state": "state",
@@ -97,7 +97,7 @@ class Configuration(msgspec.Struct, frozen=True):
     def _discovery(self) -> dict[str, Any]:
         queries = self.own.discovery
         assert queries is not None
-        is_searched = self.cast is Cast.SEARCHED
+        is_searched = self.setup is Setup.SEARCHED
         return {
             **(SCOPES if is_searched else {}),
             "broadcast": queries.host,
@@ -106,18 +106,18 @@ class Configuration(msgspec.Struct, frozen=True):
         }
 
     def _license_servers(self) -> list[dict[str, Any]]:
-        if self.own.role is Role.TERMINAL_SERVER and self.cast in DIALS_RIGHT_ONES:
+        if self.own.role is Role.TERMINAL_SERVER and self.setup in DIALS_RIGHT_ONES:
             right = self.right[Role.LICENSE_SERVER]
             return [{"host": right.host, "port": right.port}]
         return self._played(Role.LICENSE_SERVER)
 
     def _played(self, role: Role) -> list[dict[str, Any]]:
-        """Where the suite plays this role."""
+        """The address at which the suite plays this role."""
         return [
-            {"host": ear.address.host, "port": ear.address.port, "name": ear.name}
-            for ear in self.ears
-            if ear.role is role
+            {"host": listener.address.host, "port": listener.address.port, "name": listener.name}
+            for listener in self.listeners
+            if listener.role is role
         ]
 
     def _serves(self) -> list[str]:
-        return [SERVED] if self.cast is Cast.CHOOSY else []
+        return [SERVED] if self.setup is Setup.CHOOSY else []

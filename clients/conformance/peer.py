@@ -1,4 +1,4 @@
-"""One peer that the suite plays: it says bytes, and hears what the target answers to them."""
+"""One peer that the suite plays: it sends bytes, and reads the target's answers."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from clients.conformance import wire
-from clients.conformance.stage import Line, Transcript, Unmet
+from clients.conformance.target import Line, Transcript, Unmet
 from clients.conformance.wire import Splitter, Unreadable
 from tsproto.errors import ErrorCode
 from tsproto.messages import AnnounceInventory, Goodbye, Heartbeat, Kind, Message, Refused, Role
 
 M = TypeVar("M", bound=Message)
 
-# They may come at any time, and answer nothing.
+# These may come at any time, and are no answers.
 AMBIENT = (Heartbeat, AnnounceInventory)
 AT_ONCE_SECONDS = 0.005
 FAULTS_OF_FORM = range(100, 105)
 
 
 class Peer:
-    """`label` is what the transcript calls it, `seconds` how long the target may take to say
-    something."""
+    """`label` names the peer in the transcript; the target may take `seconds` for an answer."""
 
     def __init__(
         self,
@@ -57,14 +56,14 @@ class Peer:
         self._line.write(data)
 
     def say(self, *messages: Message) -> None:
-        """Notifications and steps, in one write."""
+        """Sends notifications and steps, in one write."""
         self.say_bytes(b"".join(wire.message_bytes(message) for message in messages))
 
     def say_session_bytes(self, data: bytes) -> None:
         self.say_bytes(wire.frame(data, wire.SESSION_KIND))
 
     def request(self, message: Message) -> int:
-        """Say a request; its id."""
+        """Sends a request; returns its id."""
         self.last_request += 1
         self.say_bytes(wire.message_bytes(message, self.last_request))
         return self.last_request
@@ -78,7 +77,7 @@ class Peer:
     # --- hearing ----------------------------------------------------------------------------------
 
     def next(self, seconds: float | None = None, ambient: bool = False) -> Message | None:
-        """The next message, or None when nothing more comes in time, or the link has ended."""
+        """The next message; None when none comes in time, or the link has ended."""
         deadline = self._now() + (self._seconds if seconds is None else seconds)
         while True:
             while self._heard:
@@ -89,7 +88,7 @@ class Peer:
                 return None
 
     def hear(self, kind: type[M], seconds: float | None = None) -> M:
-        """The next message, which must be of this kind."""
+        """The next message. Raises Unmet when it is not of this kind."""
         message = self.next(seconds, ambient=issubclass(kind, AMBIENT))
         while issubclass(kind, AMBIENT) and message is not None and not isinstance(message, kind):
             message = self.next(seconds, ambient=True)
@@ -98,48 +97,49 @@ class Peer:
         return message
 
     def ask(self, message: Message) -> Message:
-        """Say a request, and hear its answer, whichever it is."""
+        """Sends a request, and returns its answer, which may be a Refused."""
         answer = self.expect_answer(self.request(message))
-        if not isinstance(answer, Refused) and type(answer).__name__ not in message.row.answers:
+        if not isinstance(answer, Refused) and type(answer).__name__ not in message.entry.answers:
             raise Unmet(f"{type(answer).__name__} is no answer to {type(message).__name__}")
         return answer
 
     def expect_answer(self, request_id: int) -> Message:
-        """The next message is an answer to this request; gives it back."""
+        """The next message. Raises Unmet when it is no answer to this request."""
         answer = self.next_answer()
         if answer.request_id != request_id:
             raise Unmet(f"expected an answer to request {request_id}, not to {answer.request_id}")
         return answer
 
     def next_answer(self) -> Message:
-        """The next message, which must be an answer, to whichever request."""
+        """The next message. Raises Unmet when it is no answer."""
         answer = self.next()
-        if answer is None or answer.row.kind is not Kind.ANSWER:
+        if answer is None or answer.entry.kind is not Kind.ANSWER:
             raise Unmet(f"expected an answer, {self._came(answer)}")
         return answer
 
     def ask_for(self, kind: type[M], message: Message) -> M:
-        """Say a request, and hear its answer, which must be of this kind."""
+        """Sends a request, and returns its answer. Raises Unmet when it is not of this kind."""
         answer = self.ask(message)
         if not isinstance(answer, kind):
             raise Unmet(f"expected {kind.__name__}, {self._came(answer)}")
         return answer
 
     def expect_refused(self, message: Message, *codes: ErrorCode) -> Refused:
-        """Say a request that must be refused with one of these codes."""
+        """Sends a request. Raises Unmet unless it is refused with one of these codes."""
         refused = self.ask_for(Refused, message)
         self._check_code("Refused", refused.code, codes)
         return refused
 
     def expect_goodbye(self, *codes: ErrorCode, seconds: float | None = None) -> Goodbye:
-        """A Goodbye with one of these codes comes, and nothing after it; a bare end is none."""
+        """The target says Goodbye with one of these codes, and sends nothing after it. Raises Unmet
+        for another code, and for a link that ends without a Goodbye."""
         goodbye = self.hear_past(Goodbye, seconds)
         self._check_code("Goodbye", goodbye.code, codes)
         self._expect_nothing_follows()
         return goodbye
 
     def expect_goodbye_and_end(self, code: ErrorCode, seconds: float) -> None:
-        """After its Goodbye the target closes within this time, although we do not."""
+        """The target says Goodbye, and closes the link within these seconds although we do not."""
         goodbye = self.hear_past(Goodbye)
         self._check_code("Goodbye", goodbye.code, (code,))
         message = self.next(seconds, ambient=True)
@@ -147,7 +147,7 @@ class Peer:
             raise Unmet(f"expected the end of the link after Goodbye, {self._came(message)}")
 
     def hear_past(self, kind: type[M], seconds: float | None = None) -> M:
-        """The first message of this kind, whatever comes before it."""
+        """The next message of this kind; others before it are skipped."""
         message = self.next(seconds)
         while message is not None and not isinstance(message, kind):
             message = self.next(seconds)
@@ -156,27 +156,28 @@ class Peer:
         return message
 
     def expect_end(self) -> None:
-        """The link ends, with or without a Goodbye."""
+        """The target ends the link, with or without a Goodbye."""
         while self.next() is not None:
             continue
         if not self.ended:
             raise Unmet("expected the end of the link, it is open")
 
     def expect_silence(self, seconds: float) -> None:
-        """Nothing but heartbeats comes, and the link stays."""
+        """Nothing but heartbeats comes, and the link stays open."""
         message = self.next(seconds)
         if message is not None or self.ended:
             raise Unmet(f"expected silence for {seconds:g} s, {self._came(message)}")
 
     def expect_no_fault(self, seconds: float) -> Message | None:
-        """Whatever comes is no complaint about our bytes; gives it back."""
+        """The next message, None for none. Raises Unmet for a Goodbye with a code of
+        FAULTS_OF_FORM: the target did not understand our bytes."""
         message = self.next(seconds)
         if isinstance(message, Goodbye) and message.code in FAULTS_OF_FORM:
             raise Unmet(f"expected the message to be understood, {self._came(message)}")
         return message
 
     def hear_session_bytes(self, wanted: bytes) -> None:
-        """Session bytes come until these are among them."""
+        """Reads session bytes until `wanted` is among them."""
         while wanted not in self.session_bytes:
             if not self._read(self._seconds):
                 raise Unmet(
@@ -190,7 +191,7 @@ class Peer:
     # --- inside -----------------------------------------------------------------------------------
 
     def _read(self, seconds: float) -> bool:
-        """Take what comes next; False when nothing does."""
+        """Reads what comes next; False when nothing does."""
         if self.ended or seconds <= 0:
             return False
         data = self._line.read(seconds)
@@ -213,7 +214,7 @@ class Peer:
         return True
 
     def _expect_nothing_follows(self) -> None:
-        """Whoever said Goodbye may wait for us to close, so we do."""
+        """The target may wait for us to close after its Goodbye, so we close."""
         message = self.next(AT_ONCE_SECONDS, ambient=True)
         if message is not None:
             raise Unmet(f"expected nothing after Goodbye, {self._came(message)}")

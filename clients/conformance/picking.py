@@ -1,5 +1,4 @@
-"""The ids that a run was asked for: which cases they name, and what is said of one that names
-none."""
+"""Chooses the cases of a run by the ids of its options, and explains an id that names no case."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from clients.conformance.case import EVERYBODY, Case
 from clients.conformance.catalogue import cases_for, pick
 from clients.conformance.coverage import BY_ID
-from clients.conformance.stage import word_of
+from clients.conformance.target import word_of
 from tsproto.messages import Role
 from tsproto.requirements import Level
 
@@ -18,7 +17,7 @@ NEAR_MATCHES = 3
 
 def picked(role: Role, strict: bool, only: Sequence[str], exclude: Sequence[str]) -> list[Case]:
     """The cases to play, in the order of the document. Raises ValueError, which names the option,
-    for an id that stands for no case: whoever mistypes it must not take that for a pass."""
+    for an id that names no case: otherwise a typing error would look like a pass."""
     every = cases_for(role)
     played = [case for case in every if strict or BY_ID[case.requirement].level is Level.MUST]
     for name in exclude:
@@ -45,7 +44,7 @@ def _no_such_case(name: str, role: Role, every: Sequence[Case]) -> str:
 
 
 def _near(name: str, cases: Iterable[Case]) -> list[str]:
-    """Ids as precise as what was asked for: those of cases where it has a dot."""
+    """The most similar ids: of cases when the id has a dot, else of requirements."""
     known = {id.lower(): id for id in _ids(cases) if ("." in id) == ("." in name)}
     found = difflib.get_close_matches(name.lower(), known, NEAR_MATCHES)
     return [known[id] for id in found]

@@ -1,4 +1,4 @@
-"""A run that is looked at before it is made: its cases, and how long they would wait."""
+"""A dry run: its cases, and how long they would wait."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from clients.conformance.acting import Stage
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import Case
 from clients.conformance.coverage import BY_ID
 from clients.conformance.scenarios import not_built
-from clients.conformance.stage import Unavailable
+from clients.conformance.target import Unavailable
 from tsproto.messages import Role
 
 
 class _Nowhere:
-    """A target that has a role, and nothing else."""
+    """A target with a role, on which nothing can be played."""
 
     def __init__(self, role: Role) -> None:
         self.role = role
@@ -30,17 +30,17 @@ class _Waits(Exception):
         self.seconds = seconds
 
 
-class _Asked(Stage):
-    """A stage on which nothing is played: a case says how long it waits before all else."""
+class _Asked(CaseContext):
+    """The context of a dry run. A case calls `needs_seconds` before anything else."""
 
     def needs_seconds(self, seconds: float) -> None:
         raise _Waits(seconds)
 
 
 def seconds_of(case: Case) -> float:
-    """How long the case lets pass for a deadline of the document; 0 where it waits for none."""
+    """How long the case waits for deadlines of the document; 0 when it waits for none."""
     try:
-        case.script(_Asked(_Nowhere(case.role), case.cast, random.Random(0)))
+        case.script(_Asked(_Nowhere(case.role), case.setup, random.Random(0)))
     except _Waits as waits:
         return waits.seconds
     except Unavailable:
@@ -49,8 +49,8 @@ def seconds_of(case: Case) -> float:
 
 
 def listed(role: Role, cases: Sequence[Case], longest_seconds: float | None) -> Iterator[str]:
-    """The cases, the stories that nobody can play yet, and an estimate of the run, as lines. Where
-    time is made up, nothing is too long, and `longest_seconds` is None."""
+    """The cases, the stories that cannot be played yet, and an estimate of the run's time, as
+    lines. With virtual time no wait is too long: then `longest_seconds` is None."""
     for case in cases:
         yield f"{BY_ID[case.requirement].level:7}{case.id}"
     yield from (f"not built yet: {line}" for line in not_built(role))

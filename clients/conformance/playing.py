@@ -1,5 +1,5 @@
-"""Targets that dial the suite: it listens as the license servers and the session directory of their
-farm, and hears their broadcasts."""
+"""Targets that dial the suite: it listens as the license servers and the directory of their farm,
+and reads their broadcasts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import select
 import socket
 from collections.abc import Sequence
 
-from clients.conformance.ears import Ear, first_caller
+from clients.conformance.listeners import Listener, first_caller
 from clients.conformance.over_sockets import NOT_PLAYED, Address, OverSockets, Settings
-from clients.conformance.stage import Line, Unavailable, Unmet, word_of
+from clients.conformance.target import Line, Unavailable, Unmet, word_of
 from tsproto.messages import Role
 from tsproto.transport import is_loopback
 
@@ -18,19 +18,19 @@ ANY_ADDRESS = "0.0.0.0"
 
 
 class Playing(OverSockets):
-    """`ears` are where the suite is dialled. What the target broadcasts is heard at the discovery
-    address of its settings, and answered from the address of the license server that is played."""
+    """`listeners` are the suite's listening sockets. Broadcasts of the target come to the discovery
+    address of its settings, and are answered from the address of the played license server."""
 
-    def __init__(self, settings: Settings, ears: Sequence[Ear]) -> None:
+    def __init__(self, settings: Settings, listeners: Sequence[Listener]) -> None:
         super().__init__(settings)
-        self._ears = ears
+        self._listeners = listeners
         self._queries = _queries_at(settings.discovery)
         self._query_from: tuple[str, int] | None = None
 
     def start_anew(self, command: str) -> None:
-        """What the target dialled and asked before is not the next case's."""
-        for ear in self._ears:
-            ear.forget_callers()
+        """Forgets the links and queries of the target that the last case has caused."""
+        for listener in self._listeners:
+            listener.forget_callers()
         while self._queries is not None and self.datagram(0.0) is not None:
             continue
         super().start_anew(command)
@@ -39,16 +39,17 @@ class Playing(OverSockets):
         super().stop()
         if self._queries is not None:
             self._queries.close()
-        for ear in self._ears:
-            ear.close()
+        for listener in self._listeners:
+            listener.close()
 
     def accept(self, role: Role, seconds: float) -> Line:
-        ears = [ear for ear in self._ears if ear.role is role]
-        if not ears:
+        listeners = [listener for listener in self._listeners if listener.role is role]
+        if not listeners:
             raise Unavailable(f"nobody plays the {word_of(role)} that the target dials (--play)")
-        line = first_caller(ears, seconds)
+        line = first_caller(listeners, seconds)
         if line is None:
-            raise Unmet(f"the target did not dial {' or '.join(str(ear.address) for ear in ears)}")
+            where = " or ".join(str(listener.address) for listener in listeners)
+            raise Unmet(f"the target did not dial {where}")
         return line
 
     def accepting_at(self) -> tuple[str, int]:
@@ -57,11 +58,11 @@ class Playing(OverSockets):
 
     def answer_query(self, datagram: bytes) -> None:
         if self._query_from is None:
-            raise Unavailable("nobody has asked yet")
+            raise Unavailable("the target has sent no query yet")
         self._datagram_socket().sendto(datagram, self._query_from)
 
     def datagram(self, seconds: float) -> bytes | None:
-        """Past those of our own, which a broadcast brings back to us."""
+        """The target's next datagram; our own, which a broadcast brings back, are skipped."""
         if self._queries is None:
             return super().datagram(seconds)
         own = self._datagram_socket()
@@ -75,18 +76,18 @@ class Playing(OverSockets):
         return None
 
     def _datagram_host(self) -> str:
-        """Whoever hears an answer dials where it came from."""
+        """The address to answer from: the target dials the address that an answer came from."""
         return self._license_server().host
 
     def _license_server(self) -> Address:
-        for ear in self._ears:
-            if ear.role is Role.LICENSE_SERVER:
-                return ear.address
+        for listener in self._listeners:
+            if listener.role is Role.LICENSE_SERVER:
+                return listener.address
         raise Unavailable(NOT_PLAYED)
 
 
 def _queries_at(where: Address | None) -> socket.socket | None:
-    """Shared with every license server of this machine."""
+    """A socket at the discovery address; license servers on this machine may share it."""
     if where is None:
         return None
     heard = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

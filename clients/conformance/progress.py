@@ -1,5 +1,5 @@
-"""How far a run is, for whoever waits for it: a status line on a terminal, a plain line now and
-then elsewhere. What has failed is told at once."""
+"""The progress of a run: a status line on a terminal, elsewhere a plain line now and then. A
+failure is told at once."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from clients.conformance import report
 from clients.conformance.runner import Result, Verdict
 
 QUIET_SECONDS = 30.0  # between two plain lines
-COLUMNS = 80  # of a terminal that does not say
+COLUMNS = 80  # of a terminal of unknown width
 ERASE_LINE = "\r\x1b[K"
 RED, PLAIN = "\x1b[31m", "\x1b[0m"
 
 
 class Progress:
-    """Failures go to `out`, how far it is to `err`. A stream that is no terminal gets neither
-    colour nor cursor movement; NO_COLOR (not empty) takes the colour from terminals, and TERM=dumb
-    both."""
+    """Failures go to `out`, progress to `err`.
+
+    A stream that is no terminal gets neither colour nor cursor movement; NO_COLOR (not empty) takes
+    the colour from terminals, and TERM=dumb both.
+    """
 
     def __init__(
         self,
@@ -56,7 +58,7 @@ class Progress:
             print(self._state(), file=self._err, flush=True)
 
     def came(self, result: Result) -> None:
-        """What came of it."""
+        """The result of the case."""
         self._played = ""
         if result.verdict is not Verdict.FAILED:
             return
@@ -67,14 +69,14 @@ class Progress:
         self.tell(text)
 
     def tell(self, text: str) -> None:
-        """At once, in lines of its own."""
+        """Prints these lines at once, apart from the status line."""
         self.ends()
         print(text, file=self._out, flush=True)
         if self._has_line and self._played:
             self._show_line()
 
     def ends(self) -> None:
-        """What is printed next stands in a line of its own."""
+        """Ends the status line, so that later output begins on a line of its own."""
         if self._has_line:
             print(ERASE_LINE, end="", file=self._err, flush=True)
 

@@ -1,8 +1,6 @@
-"""How a message is brought to the target: as whom, in which state, on whose link.
-
-All of it comes from the table, but for the questions: how one makes the target ask something is
-written once for each request that it asks.
-"""
+"""How the suite brings a message to the target: in which role, in which state, on which link. All
+of it comes from the table but the questions: how a peer makes the target ask something is written
+once for each request that it asks."""
 
 from __future__ import annotations
 
@@ -12,20 +10,21 @@ from typing import Any, TypeAlias
 import msgspec
 
 from clients.conformance import wire
-from clients.conformance.acting import Stage, logon_accepted, logon_request
+from clients.conformance.acting import CaseContext, logon_accepted, logon_request
 from clients.conformance.device import DAY
 from clients.conformance.peer import Peer
-from clients.conformance.stage import Cast
+from clients.conformance.target import Setup
 from tsproto import messages
 from tsproto.messages import TABLE, Credential, Kind, LinkState, Message, Role
 
-Asking: TypeAlias = Callable[[Stage], tuple[Peer, Message]]
+Asking: TypeAlias = Callable[[CaseContext], tuple[Peer, Message]]
 
 OPEN_STATES = (LinkState.LICENSING, LinkState.LOGON, LinkState.SESSION)
 
 
 class Spot(msgspec.Struct, frozen=True):
-    """Our role, the state of the link, and for an answer the request that it answers."""
+    """A place where a message is lawful: our role, the state of the link, and for an answer the
+    request that it answers."""
 
     role: Role
     state: LinkState
@@ -38,152 +37,153 @@ class Spot(msgspec.Struct, frozen=True):
 
 
 def diallers(target: Role) -> tuple[Role, ...]:
-    """Who dials this daemon: the roles that have anything of their own to ask or tell it."""
+    """The roles that dial this daemon: those that have requests or notifications for it."""
     return tuple(role for role in Role if any(_is_told(target, role, m) for m in TABLE.values()))
 
 
 def _is_told(target: Role, role: Role, kind: type[Message]) -> bool:
-    row = kind.row
-    is_for_all = len(row.receivers) == len(Role) or LinkState.OPENING in row.states
-    is_own_word = row.kind is not Kind.ANSWER and not is_for_all
-    return is_own_word and role in row.senders and target in row.receivers
+    entry = kind.entry
+    is_for_all = len(entry.receivers) == len(Role) or LinkState.OPENING in entry.states
+    is_own_word = entry.kind is not Kind.ANSWER and not is_for_all
+    return is_own_word and role in entry.senders and target in entry.receivers
 
 
 def states(target: Role, role: Role) -> tuple[LinkState, ...]:
-    """The states past OPENING that a link between these two can be brought to and stay in."""
+    """The states after OPENING in which a link between these two roles can stay."""
     return OPEN_STATES if Role.CLIENT in (target, role) else (LinkState.SERVICE,)
 
 
-def cast_of(spot: Spot) -> Cast:
-    """Whether the suite plays the daemon that the target dials."""
-    return Cast.PLAYED if spot.asked else Cast.RIGHT
+def setup_of(spot: Spot) -> Setup:
+    """PLAYED where the message answers a request of the target, else RIGHT."""
+    return Setup.PLAYED if spot.asked else Setup.RIGHT
 
 
 def open_spots(target: Role) -> Iterator[Spot]:
-    """Every role and state in which a link to the target stays open, those it dials left out."""
+    """Every role and state in which a link to the target stays open, without the roles that it
+    dials."""
     for role in (Role.TERMINAL_SERVER,) if target is Role.CLIENT else diallers(target):
         for state in states(target, role):
             yield Spot(role, state)
 
 
 def spots(target: Role, kind: type[Message]) -> Iterator[Spot]:
-    """Everywhere that this message is lawful to the target."""
-    row = kind.row
-    if target not in row.receivers:
+    """Every spot at which the target may receive this message."""
+    entry = kind.entry
+    if target not in entry.receivers:
         return
-    if row.kind is Kind.ANSWER:
+    if entry.kind is Kind.ANSWER:
         yield from _answering_spots(target, kind)
         return
     dialled = (Role.TERMINAL_SERVER,) if target is Role.CLIENT else diallers(target)
     for role in dialled:
-        if role not in row.senders:
+        if role not in entry.senders:
             continue
         for state in (LinkState.OPENING, *states(target, role)):
-            if state in row.states:
+            if state in entry.states:
                 yield Spot(role, state)
 
 
 def _answering_spots(target: Role, kind: type[Message]) -> Iterator[Spot]:
     for (asker, request), asked in QUESTIONS.items():
-        is_answer = kind.__name__ in TABLE_BY_NAME[request].row.answers
-        if asker is target and is_answer and asked.role in kind.row.senders:
+        is_answer = kind.__name__ in TABLE_BY_NAME[request].entry.answers
+        if asker is target and is_answer and asked.role in kind.entry.senders:
             yield Spot(asked.role, LinkState.SERVICE, request)
 
 
 TABLE_BY_NAME = {kind.__name__: kind for kind in TABLE.values()}
 
 
-def reach(stage: Stage, spot: Spot) -> tuple[Peer, int]:
-    """A peer at this spot, and the id of the request that it is to answer, or 0."""
+def reach(context: CaseContext, spot: Spot) -> tuple[Peer, int]:
+    """A peer at this spot, and the id of the request to answer, 0 for none."""
     if spot.asked:
-        peer, request = QUESTIONS[stage.target.role, spot.asked].ask(stage)
+        peer, request = QUESTIONS[context.target.role, spot.asked].ask(context)
         return peer, request.request_id
-    if stage.target.role is Role.CLIENT:
-        return _reach_client(stage, spot.state), 0
+    if context.target.role is Role.CLIENT:
+        return _reach_client(context, spot.state), 0
     match spot.state:
         case LinkState.OPENING:
-            return stage.dial(spot.role), 0
+            return context.dial(spot.role), 0
         case LinkState.LICENSING:
-            return stage.licensing()[0], 0
+            return context.licensing()[0], 0
         case LinkState.LOGON:
-            return stage.licensed(), 0
+            return context.licensed(), 0
         case LinkState.SESSION:
-            return stage.logged_on(), 0
-    return stage.open(spot.role), 0
+            return context.logged_on(), 0
+    return context.open(spot.role), 0
 
 
-def _reach_client(stage: Stage, state: LinkState) -> Peer:
-    """A terminal server that the client has dialled."""
+def _reach_client(context: CaseContext, state: LinkState) -> Peer:
+    """A terminal server that the client under test has dialled, at this spot."""
     if state is LinkState.OPENING:
-        server = stage.accept_unwelcomed(Role.TERMINAL_SERVER)
+        server = context.accept_unwelcomed(Role.TERMINAL_SERVER)
         server.hear(messages.Hello)
         return server
-    server = stage.accept(Role.TERMINAL_SERVER)
+    server = context.accept(Role.TERMINAL_SERVER)
     if state is LinkState.LICENSING:
         return server
-    request = stage.client_logon(server)
+    request = context.client_logon(server)
     if state is LinkState.SESSION:
         server.say(logon_accepted(request.user_name))
     return server
 
 
 def said(values: list[Any], request_id: int) -> bytes:
-    """The frame of these values, with this request id."""
-    return wire.pack([values[0], request_id, *values[2:]])
+    """The frame of these values with this request id."""
+    return wire.framed([values[0], request_id, *values[2:]])
 
 
 # --- how the target is made to ask --------------------------------------------------------------
 
 
 class Question(msgspec.Struct, frozen=True):
-    """`role` is whom the target asks."""
+    """How to make the target ask one request; `role` is whom it asks."""
 
     role: Role
     ask: Asking
 
 
-def _asks_to_acquire(stage: Stage) -> tuple[Peer, Message]:
-    license_server = stage.accept(Role.LICENSE_SERVER)
-    stage.show(stage.device())
+def _asks_to_acquire(context: CaseContext) -> tuple[Peer, Message]:
+    license_server = context.accept(Role.LICENSE_SERVER)
+    context.show(context.device())
     return license_server, license_server.hear(messages.AcquireLicense)
 
 
-def _asks_to_renew(stage: Stage) -> tuple[Peer, Message]:
-    license_server = stage.accept(Role.LICENSE_SERVER)
-    device, issuer = stage.device(), stage.issuer()
-    ends_soon = stage.claims(device, issuer, expires_at=int(stage.now) + DAY)
-    stage.holds(device, ends_soon, issuer)
-    stage.show(device)
+def _asks_to_renew(context: CaseContext) -> tuple[Peer, Message]:
+    license_server = context.accept(Role.LICENSE_SERVER)
+    device, issuer = context.device(), context.issuer()
+    ends_soon = context.claims(device, issuer, expires_at=int(context.now) + DAY)
+    context.holds(device, ends_soon, issuer)
+    context.show(device)
     return license_server, license_server.hear(messages.RenewLicense)
 
 
-def _asks_to_validate(stage: Stage) -> tuple[Peer, Message]:
-    license_server = stage.accept(Role.LICENSE_SERVER)
-    device, issuer = stage.device(), stage.issuer()
-    client = stage.show(device)
-    claims = stage.claims(device, issuer, kind=messages.LicenseKind.TEMPORARY)
+def _asks_to_validate(context: CaseContext) -> tuple[Peer, Message]:
+    license_server = context.accept(Role.LICENSE_SERVER)
+    device, issuer = context.device(), context.issuer()
+    client = context.show(device)
+    claims = context.claims(device, issuer, kind=messages.LicenseKind.TEMPORARY)
     license_server.answer(
-        license_server.hear(messages.AcquireLicense), stage.issued(claims, issuer)
+        license_server.hear(messages.AcquireLicense), context.issued(claims, issuer)
     )
-    stage.take_license(client, device)
-    stage.log_on(client, stage.user())
+    context.take_license(client, device)
+    context.log_on(client, context.user())
     return license_server, license_server.hear(messages.MarkValidated)
 
 
-def _asks_to_join(stage: Stage) -> tuple[Peer, Message]:
-    directory = stage.accept(Role.SESSION_DIRECTORY)
+def _asks_to_join(context: CaseContext) -> tuple[Peer, Message]:
+    directory = context.accept(Role.SESSION_DIRECTORY)
     return directory, directory.hear(messages.JoinFarm)
 
 
-def _asks_to_synchronize(stage: Stage) -> tuple[Peer, Message]:
-    directory, join = _asks_to_join(stage)
+def _asks_to_synchronize(context: CaseContext) -> tuple[Peer, Message]:
+    directory, join = _asks_to_join(context)
     directory.answer(join, messages.Joined(generation=bytes(16)))
     return directory, directory.hear(messages.SyncSessions)
 
 
-def joined_directory(stage: Stage) -> Peer:
-    """The directory that the target has joined, with all its sessions told."""
-    directory, sync = _asks_to_synchronize(stage)
+def joined_directory(context: CaseContext) -> Peer:
+    """The directory that the target has joined and told all its sessions."""
+    directory, sync = _asks_to_synchronize(context)
     while isinstance(sync, messages.SyncSessions):
         directory.answer(sync, messages.Done())
         if sync.last:
@@ -192,45 +192,47 @@ def joined_directory(stage: Stage) -> Peer:
     return directory
 
 
-def fully_licensed(stage: Stage) -> Peer:
-    """A client in its logon phase whose device holds a full token, which nobody need be asked
-    about."""
-    device, issuer = stage.device(), stage.issuer()
-    stage.holds(device, stage.claims(device, issuer), issuer)
-    return stage.licensed(device)
+def fully_licensed(context: CaseContext) -> Peer:
+    """A client in its logon phase whose device holds a full token, about which no license server
+    need be asked."""
+    device, issuer = context.device(), context.issuer()
+    context.holds(device, context.claims(device, issuer), issuer)
+    return context.licensed(device)
 
 
-def _asks_to_place(stage: Stage) -> tuple[Peer, Message]:
-    directory = joined_directory(stage)
-    client = fully_licensed(stage)
-    client.say(logon_request(stage.user()))
+def _asks_to_place(context: CaseContext) -> tuple[Peer, Message]:
+    directory = joined_directory(context)
+    client = fully_licensed(context)
+    client.say(logon_request(context.user()))
     return directory, directory.hear(messages.PlaceSession)
 
 
-def _asks_to_redeem(stage: Stage) -> tuple[Peer, Message]:
-    directory = joined_directory(stage)
-    client = fully_licensed(stage)
-    client.say(logon_request(stage.user(), Credential.TICKET, bytes(16)))
+def _asks_to_redeem(context: CaseContext) -> tuple[Peer, Message]:
+    directory = joined_directory(context)
+    client = fully_licensed(context)
+    client.say(logon_request(context.user(), Credential.TICKET, bytes(16)))
     return directory, directory.hear(messages.RedeemTicket)
 
 
-def _asks_to_lend(stage: Stage) -> tuple[Peer, Message]:
-    peer = stage.accept(Role.LICENSE_SERVER)
-    product = stage.fresh_name("product")
+def _asks_to_lend(context: CaseContext) -> tuple[Peer, Message]:
+    peer = context.accept(Role.LICENSE_SERVER)
+    product = context.fresh_name("product")
     peer.say(
         messages.AnnounceInventory(
             inventory=[messages.InventoryRow(product=product, product_version=1, available=1)]
         )
     )
-    validated_device(stage, product, wanting=True)
+    validated_device(context, product, wanting=True)
     return peer, peer.hear(messages.LendLicense)
 
 
-def validated_device(stage: Stage, product: str, *, wanting: bool = False) -> tuple[Peer, bytes]:
-    """A terminal server and the id of a device with a validated temporary token; `wanting` has it
-    ask for more, and hears nothing of it yet."""
-    server = stage.open(Role.TERMINAL_SERVER)
-    device_id = stage.rng.randbytes(32)
+def validated_device(
+    context: CaseContext, product: str, *, wanting: bool = False
+) -> tuple[Peer, bytes]:
+    """A terminal server, and the id of a device with a validated temporary token. `wanting`: the
+    terminal server has asked for a license again, and its answer is not read yet."""
+    server = context.open(Role.TERMINAL_SERVER)
+    device_id = context.rng.randbytes(32)
     acquire = acquire_license(device_id, product)
     server.ask_for(messages.LicenseIssued, acquire)
     server.ask_for(messages.Done, mark_validated(device_id, product))
@@ -258,21 +260,21 @@ def mark_validated(device_id: bytes, product: str) -> messages.MarkValidated:
     )
 
 
-def _asks_lender_to_renew(stage: Stage) -> tuple[Peer, Message]:
-    return renewal_under_way(stage)[:2]
+def _asks_lender_to_renew(context: CaseContext) -> tuple[Peer, Message]:
+    return renewal_under_way(context)[:2]
 
 
-def renewal_under_way(stage: Stage) -> tuple[Peer, messages.RenewLicense, Peer]:
-    """A lender that was asked to renew what it lent, what it was asked, and the terminal server
-    that waits for it."""
-    lender, lend = _asks_to_lend(stage)
+def renewal_under_way(context: CaseContext) -> tuple[Peer, messages.RenewLicense, Peer]:
+    """A lender that was asked to renew a token, that request, and the terminal server that waits
+    for it."""
+    lender, lend = _asks_to_lend(context)
     assert isinstance(lend, messages.LendLicense)
-    issuer = stage.issuer()
-    lent = stage.claims_of(lend.device_id, lend.product, issuer, license_id=lend.loan_id)
-    lent = msgspec.structs.replace(lent, expires_at=int(stage.now) + DAY)
-    lender.answer(lend, stage.issued(lent, issuer))
-    stage.target.let_pass(0.1)
-    server = stage.open(Role.TERMINAL_SERVER)
+    issuer = context.issuer()
+    lent = context.claims_of(lend.device_id, lend.product, issuer, license_id=lend.loan_id)
+    lent = msgspec.structs.replace(lent, expires_at=int(context.now) + DAY)
+    lender.answer(lend, context.issued(lent, issuer))
+    context.target.let_pass(0.1)
+    server = context.open(Role.TERMINAL_SERVER)
     server.request(
         messages.RenewLicense(
             license_id=lent.license_id,
@@ -298,5 +300,5 @@ QUESTIONS: dict[tuple[Role, str], Question] = {
     (Role.LICENSE_SERVER, "RenewLicense"): Question(Role.LICENSE_SERVER, _asks_lender_to_renew),
 }
 
-# What a client asks is a question of trust before any case begins; it has no spot of its own.
+# A client asks QueryAuthority only before any case begins, so there is no spot for its answer.
 UNASKED = {(Role.CLIENT, "QueryAuthority")}

@@ -1,4 +1,4 @@
-"""What came of a run: for a person, for a build server (JUnit), and as a matrix (HTML)."""
+"""The results of a run: for a person, for a build server (JUnit XML), and as a matrix (HTML)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from clients.conformance import wire
 from clients.conformance.coverage import BY_ID
 from clients.conformance.runner import Result, Verdict
 from clients.conformance.scenarios import not_built
-from clients.conformance.stage import word_of
+from clients.conformance.target import word_of
 from tsproto.messages import Role
 from tsproto.requirements import REQUIREMENTS
 
 HEX_BYTES = 128
-WHOLE_CHARACTERS = 4_096  # of a value in the last thing that was said or heard
+WHOLE_CHARACTERS = 4_096  # of a value in the last message of a transcript
 FAILED = "FAILED"
 STYLE = """
 body{font:14px/1.4 sans-serif;max-width:75em;margin:1em auto;padding:0 1em}
@@ -36,7 +36,7 @@ LEGEND = " ".join(f"<i class={v.value}></i> {v.value} " for v in Verdict) + "(on
 
 
 class Run(msgspec.Struct, frozen=True):
-    """`cases` were to be played; there are fewer `results` where the run was cut."""
+    """`cases` were to be played; an interrupted run has fewer `results`."""
 
     target: str
     role: Role
@@ -57,7 +57,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 def explained(result: Result) -> str:
-    """A failure: the requirement, what was said and heard, what was expected."""
+    """A failure for a person: the requirement, the transcript, and what was expected."""
     requirement = BY_ID.get(result.case.requirement)
     sentence = requirement.text if requirement else ""
     return "\n".join(
@@ -95,7 +95,8 @@ def total(run: Run) -> str:
 
 
 def check_can_be_written(option: str, file: Path | None) -> None:
-    """Raises ValueError, which names the option. Nothing is left where there was no file."""
+    """Raises ValueError, which names the option, when the file cannot be written. Creates no
+    file."""
     if file is None:
         return
     was_there = file.exists()
@@ -139,7 +140,8 @@ def write_junit(file: Path, run: Run) -> None:
 
 
 def write_html(file: Path, run: Run) -> None:
-    """Every failure, to be unfolded; below it one row a requirement, one box a case."""
+    """Every failure, to be unfolded; below them a row for each requirement with a box for each
+    case."""
     title = html.escape(run.title)
     failures = "\n".join(_unfolding(r) for r in run.results if r.verdict is Verdict.FAILED)
     skipped = Counter(r.why for r in run.results if r.verdict is Verdict.SKIPPED)
@@ -193,11 +195,11 @@ def _cells(results: Iterable[Result]) -> Iterator[str]:
 
 
 def _in_short(why: str) -> str:
-    """One line: what was expected, or what was raised."""
+    """One line: what was expected, or the exception."""
     lines = why.strip().splitlines() or [""]
     return _printable(lines[-1] if lines[0].startswith("Traceback") else lines[0])
 
 
 def _printable(text: str) -> str:
-    """Without what XML cannot hold."""
+    """The text without characters that XML does not allow."""
     return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)

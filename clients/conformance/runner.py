@@ -1,4 +1,4 @@
-"""Plays cases, one after the other, and says what came of each."""
+"""Plays cases one after the other, and gives their results."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Protocol
 
 import msgspec
 
-from clients.conformance.acting import Stage
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import Case
-from clients.conformance.stage import Cast, Said, Target, Unavailable, Unmet
+from clients.conformance.target import Said, Setup, Target, Unavailable, Unmet
 
 
 class Verdict(Enum):
@@ -24,7 +24,7 @@ class Verdict(Enum):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What came of a case; `why` is empty where it passed."""
+    """The result of a case; `why` is empty when it passed."""
 
     case: Case
     verdict: Verdict
@@ -34,38 +34,38 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Source(Protocol):
-    """Where targets come from: `fresh` asks for one that no case has used."""
+    """Gives targets to cases; `fresh` asks for one that no case has used."""
 
-    def target(self, cast: Cast, fresh: bool) -> Target: ...
+    def target(self, setup: Setup, fresh: bool) -> Target: ...
 
     def done(self, target: Target, has_failed: bool) -> None:
-        """A case is done with this target, which a failure may have spoilt."""
+        """The case has finished with this target, which a failure may have spoilt."""
 
     def stop(self) -> None:
-        """No case is left."""
+        """The run is over."""
 
 
 def play(case: Case, source: Source) -> Result:
-    """One case on a target of the source."""
+    """Plays one case on a target of the source."""
     began = time.perf_counter()
-    stage: Stage | None = None
+    context: CaseContext | None = None
     verdict, why = Verdict.PASSED, ""
     try:
-        target = source.target(case.cast, fresh=not case.leaves_no_trace)
+        target = source.target(case.setup, fresh=not case.leaves_no_trace)
         target.begin()
-        stage = Stage(target, case.cast, random.Random(secrets.token_bytes(16)))
-        case.script(stage)
+        context = CaseContext(target, case.setup, random.Random(secrets.token_bytes(16)))
+        case.script(context)
     except Unavailable as reason:
         verdict, why = Verdict.SKIPPED, str(reason)
     except Unmet as reason:
         verdict, why = Verdict.FAILED, str(reason)
-    except Exception:  # a target in process that raises has failed, whatever it raised
+    except Exception:  # an exception of a target in process is a failure of it
         verdict, why = Verdict.FAILED, traceback.format_exc()
     finally:
-        if stage is not None:
-            stage.leave()
-            source.done(stage.target, verdict is Verdict.FAILED)
-    said = tuple(stage.transcript.said) if stage is not None else ()
+        if context is not None:
+            context.leave()
+            source.done(context.target, verdict is Verdict.FAILED)
+    said = tuple(context.transcript.said) if context is not None else ()
     return Result(case, verdict, why, said, time.perf_counter() - began)
 
 

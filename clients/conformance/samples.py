@@ -1,4 +1,4 @@
-"""Good values and bad ones for every field of the table, made from the types alone."""
+"""Valid and invalid values for every field of the table, generated from the types alone."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from msgspec import inspect
 from clients.conformance.wire import values_of
 from tsproto.messages import Message
 
-# Bounds of text count characters, and up to so many wide ones fit the smallest frame.
+# Bounds of text count characters; up to this many of four bytes fit the smallest frame.
 WIDE_CHARACTERS_MAX = 1_024
 WIDE = "\N{GRINNING FACE}"
 NOT_UTF8 = "\udcff"
-# No key and no signature is made of these alone; of zero bytes some are.
+# Bytes of this value alone are no valid key or signature; zero bytes may be one.
 FILLER = b"\x55"
 BAD_CHARACTERS = ("\n", " ", "/")
 
 
 class Change(Enum):
-    """What a mutant does to a field; `requirement` is what it tries."""
+    """How a mutant changes a field; `requirement` is the one that it tests."""
 
     MISSING = "missing", "VALUE-05"
     DEFAULTED = "defaulted", "VALUE-06"
@@ -61,7 +61,7 @@ class Mutant(msgspec.Struct, frozen=True):
 
 
 def sample(kind: type[Message]) -> Message:
-    """A valid message with the smallest values that stand for something."""
+    """A valid message with the smallest meaningful values."""
     return msgspec.convert(_struct(inspect.type_info(kind), kind.__struct_config__.tag), kind)
 
 
@@ -70,8 +70,8 @@ def sample_values(kind: type[Message]) -> list[Any]:
 
 
 def mutants(kind: type[Message]) -> Iterator[Mutant]:
-    """Every change of every field of a message, rows and their fields included. The request id is
-    left alone: it has requirements of its own."""
+    """Every change of every field of a message, rows and their fields included. The request id
+    stays: it has requirements of its own."""
     info = inspect.type_info(kind)
     assert isinstance(info, inspect.StructType)
     base = sample_values(kind)
@@ -155,7 +155,7 @@ def _fits(kind: inspect.StrType, text: str) -> bool:
 
 
 def value_of(kind: inspect.Type) -> Any:
-    """A good value of this type."""
+    """A valid value of this type."""
     kind = _bare(kind)
     match kind:
         case inspect.IntType():
@@ -182,7 +182,7 @@ def _struct(info: inspect.Type, tag: int | str | None) -> list[Any]:
 
 
 def _other_type(kind: inspect.Type) -> Any:
-    """A value that a forgiving reader might take for one of this type."""
+    """A value of another type that a lenient reader might accept for this one."""
     match kind:
         case inspect.StrType():
             return b"a"

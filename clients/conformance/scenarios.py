@@ -1,7 +1,8 @@
-"""Stories that a farm has to live through: which cases tell each, and which need what is not there.
+"""Stories that a farm has to live through: the cases that show each, and the stories that cannot be
+played yet.
 
-Each is told in one sentence. Where one target can show it, its steps are cases of the chapters;
-where the product has no such feature yet, it stands in NOT_BUILT until it has.
+Each is told in one sentence. One that a single target can show is told by cases of the chapters;
+one that needs a feature which the product lacks stands in NOT_BUILT.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class Scenario(msgspec.Struct, frozen=True):
 
 
 class Missing(msgspec.Struct, frozen=True):
-    """`roles` are those of the targets that it takes."""
+    """`roles` are those of the targets that the story needs."""
 
     what: str
     roles: tuple[Role, ...]
@@ -188,5 +189,5 @@ NOT_BUILT = {
 
 
 def not_built(role: Role) -> list[str]:
-    """What a target of this role will have to show one day, a line each."""
+    """The stories that a target of this role cannot show yet, a line each."""
     return [f"{id}: {missing.what}" for id, missing in NOT_BUILT.items() if role in missing.roles]

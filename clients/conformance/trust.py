@@ -1,5 +1,5 @@
-"""Certificates for the roles that the suite plays over TLS: given as files, or made with the key of
-the farm's authority, which a lab leaves beside it."""
+"""Certificates for the peers that the suite plays over TLS: given as files, or made with the key of
+the farm's authority, which a lab keeps beside it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from clients.conformance.acting import NAMES
-from clients.conformance.stage import Issuer, Unavailable, word_of
+from clients.conformance.target import Issuer, Unavailable, word_of
 from tsproto import certificates
 from tsproto.messages import Role
 
@@ -40,7 +40,7 @@ class Files:
 
 
 class Trust:
-    """One farm's authority, its key if that is at hand, and identities that were given."""
+    """A farm's authority, its key if known, and the certificates that were given."""
 
     def __init__(
         self, authority: Path, authority_key: Path | None = None, given: Sequence[Files] = ()
@@ -58,8 +58,8 @@ class Trust:
 
     @classmethod
     def invented(cls, farm: str, which: str = "own") -> Trust:
-        """An authority of our own for a farm of this name, the same one as long as this process
-        lives; `which` tells several of one name apart."""
+        """The authority of an invented farm of this name, the same one within this process; `which`
+        tells several of one name apart."""
         if (farm, which) not in _invented:
             folder = Path(_folder.name)
             certificate, key = certificates.create_authority(farm, time.time() - 3 * YEAR_SECONDS)
@@ -74,7 +74,8 @@ class Trust:
         return self._authority
 
     def files(self, role: Role, name: str, expired: bool = False) -> Files:
-        """A certificate of this role and name; Unavailable when it can be neither had nor made."""
+        """A certificate of this role and name. Raises Unavailable when it is neither given nor can
+        be made."""
         if (role, name, expired) not in self._made:
             self._made[role, name, expired] = self._make(role, name, expired)
         return self._made[role, name, expired]
@@ -85,7 +86,7 @@ class Trust:
         return Issuer(name, der, files.key.read_bytes())
 
     def unidentified(self) -> Files:
-        """A certificate of the authority in which no role and name stand."""
+        """A certificate of the authority that carries no role and name."""
         authority = x509.load_pem_x509_certificate(self.authority_pem)
         key = load_pem_private_key(self._key_of_authority(), None)
         assert isinstance(key, Ed25519PrivateKey)
@@ -110,7 +111,7 @@ class Trust:
         return self._write("nobody", certificate.public_bytes(Encoding.PEM), pem)
 
     def client_context(self, files: Files | None) -> ssl.SSLContext:
-        """For dialling; without files as a client, who has no certificate."""
+        """The TLS context for dialling; without `files` as a client, which has no certificate."""
         context = _context(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(self._authority)
         if files is not None:
@@ -148,13 +149,14 @@ class Trust:
 
 
 def fingerprint_of(link: ssl.SSLSocket) -> bytes:
-    """SHA-256 of the certificate that the other end has shown."""
+    """SHA-256 of the peer's certificate, 32 zero bytes when it has none."""
     der = link.getpeercert(binary_form=True)
     return hashlib.sha256(der).digest() if der else bytes(32)
 
 
 def _missing(role: Role, name: str) -> str:
-    """Names of one case alone are not told: nobody makes certificates for them by hand."""
+    """Why a certificate is missing. Only a well-known name is told: nobody makes certificates by
+    hand for the names of a single case."""
     if NAMES[role] != name:
         return NEEDS_KEY
     return f"needs a certificate of {word_of(role)} {name} (--identity), or the authority's key"
@@ -167,7 +169,7 @@ def _context(protocol: ssl._SSLMethod) -> ssl.SSLContext:
     return context
 
 
-# Keys of a run; gone when it ends.
+# Certificates and keys of this run; deleted when it ends.
 _folder = tempfile.TemporaryDirectory(prefix="conformance-")
 _invented: dict[tuple[str, str], Trust] = {}
 _numbers = itertools.count()  # authorities of one name have files of their own

@@ -18,17 +18,17 @@ HEADER = struct.Struct(">BIb")
 EXT32 = 0xC9
 MESSAGE_KIND = 0
 SESSION_KIND = 1
-SHOWN_CHARACTERS = 144  # of a value, so that 32 bytes are whole; what is longer lacks its middle
+SHOWN_CHARACTERS = 144  # of a value: 32 bytes fit; a longer text loses its middle
 
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(AnyMessage)
 
 
-# What msgspec raises for bytes that are not what it was told.
+# The exceptions of msgspec for bytes that it cannot decode.
 NO_MESSAGE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Unreadable(Exception):
-    """What came is no frame, or no message of the table: the text says why."""
+    """The bytes are no frame, or no message of the table; the text says why."""
 
 
 def frame(body: bytes, kind: int = MESSAGE_KIND) -> bytes:
@@ -36,35 +36,35 @@ def frame(body: bytes, kind: int = MESSAGE_KIND) -> bytes:
 
 
 def values_of(message: Message) -> list[Any]:
-    """The message as the array that travels: number, request id, fields."""
+    """The message as the array on the wire: number, request id, fields."""
     values: list[Any] = msgspec.to_builtins(message, builtin_types=(bytes,))
     return values
 
 
-def pack(values: object) -> bytes:
+def framed(values: object) -> bytes:
     """One frame around these values."""
     return frame(packed(values))
 
 
 def packed(value: object) -> bytes:
-    """In the shortest form; surrogates in a text become the bytes they stand for."""
+    """The value in its shortest form. Surrogates in a text become the bytes that they stand for."""
     data: bytes = msgpack.packb(value, unicode_errors="surrogateescape")
     return data
 
 
 def message_bytes(message: Message, request_id: int = 0) -> bytes:
     number, _, *fields = values_of(message)
-    return pack([number, request_id, *fields])
+    return framed([number, request_id, *fields])
 
 
 class Splitter:
-    """Cuts what a peer says into frames."""
+    """Cuts a stream of bytes into frames."""
 
     def __init__(self) -> None:
         self._pending = b""
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """The frames that are complete now, as (kind, body); raises Unreadable."""
+        """The frames that are complete now, as (kind, body). Raises Unreadable."""
         self._pending += data
         frames = []
         while len(self._pending) >= HEADER.size:
@@ -80,7 +80,7 @@ class Splitter:
 
 
 def read_message(body: bytes) -> Message:
-    """Raises Unreadable when the table knows no such message."""
+    """Raises Unreadable when the body is no message of the table."""
     try:
         return _decoder.decode(body)
     except NO_MESSAGE as error:
@@ -88,7 +88,7 @@ def read_message(body: bytes) -> Message:
 
 
 def describe(data: bytes, characters: int = SHOWN_CHARACTERS) -> str:
-    """What these bytes are, as far as they can be read, for a person; so much of each value."""
+    """These bytes for a person: the messages in them, with this many characters of each value."""
     try:
         frames = Splitter().feed(data)
         names = [_name(kind, body, characters) for kind, body in frames]
@@ -100,7 +100,8 @@ def describe(data: bytes, characters: int = SHOWN_CHARACTERS) -> str:
 
 
 def shown(value: object, characters: int = SHOWN_CHARACTERS) -> str:
-    """As Python writes it; what is longer is cut in the middle, for values differ at their ends."""
+    """The value as Python writes it; a longer text loses its middle, because values differ at their
+    ends."""
     written = str(value) if isinstance(value, Enum) else repr(value)
     left_out = len(written) - characters
     if left_out <= 0:
@@ -120,7 +121,8 @@ def _name(kind: int, body: bytes, characters: int) -> str:
 
 
 def _number(body: bytes) -> int | None:
-    """Whatever follows it: a field that is no UTF-8 is why the message cannot be read."""
+    """The message number, read although a later field may be undecodable; None when it is not in
+    the table."""
     try:
         first = msgspec.msgpack.decode(body, type=list[msgspec.Raw])[0]
         number = msgspec.msgpack.decode(first, type=int)

@@ -38,7 +38,7 @@ class CapacityExceeded(TsfarmError):
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """The descriptors of one process, and the ports of one source address."""
+    """What this machine allows: descriptors for one process, local ports for one source address."""
 
     descriptors: int
     ports: int

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from clients.administrator import Administrator
-from clients.labs import KnownLab, lab_in
+from clients.known_lab import KnownLab, lab_in
 from clients.load.processes.assignment import Credentials, Farm, Person
 from clients.load.scenario import Drives
 from tsproto import certificates, identity, limits, transport

@@ -1,1 +1,2 @@
-"""A logon as a pure procedure: from a list of hosts to a session, and back to it after a loss."""
+"""A logon as a pure procedure: finds the user's session on a list of hosts, and returns to it after
+a loss."""

@@ -1,8 +1,8 @@
-"""From a list of hosts to an attached session, and back to it after a loss.
+"""The procedure of a logon: from a list of hosts to an attached session, and back after a loss.
 
-`Logon` takes what happened and the time, and returns the steps to take (`clients.logon.steps`), so
-the real client and the simulator run the same one. It follows redirects, asks for the password once
-and remembers it, and proves a reconnect with the session's cookie.
+`Logon` is told events and the time, and returns the steps to take (`clients.logon.steps`), so the
+real client and the simulator run the same one. It follows redirects, asks for the password once and
+remembers it, and proves a reconnect with the session's cookie.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from tsproto.messages import (
 
 
 class Phase(Enum):
-    """`PROMPTING` means that the host waits while a password is typed; `TYPING` that the host has
-    given up waiting, and is dialled again when the password is there."""
+    """`PROMPTING`: the host waits while the user types a password. `TYPING`: the host has given up
+    waiting, and is dialled again once the password is typed."""
 
     IDLE = auto()
     DIALLING = auto()
@@ -53,7 +53,7 @@ class Phase(Enum):
 
 
 class _Shown(msgspec.Struct, frozen=True):
-    """The session that was last shown here, with what proves us to its host."""
+    """The session that was shown last, and the cookie for its host."""
 
     host: Host
     session_id: int
@@ -61,16 +61,16 @@ class _Shown(msgspec.Struct, frozen=True):
 
 
 class Logon:
-    """One user's way to one session. Each `on_…` is told of the present link alone; whoever takes
-    the steps forgets a link at HangUp and at DialHost."""
+    """One user's way to one session. Each `on_…` concerns the present link only: its caller drops a
+    link at HangUp and at DialHost."""
 
     def __init__(self, plan: Plan, rng: Randomness) -> None:
         self.phase = Phase.IDLE
         self._plan = plan
         self._route = Route(plan.hosts, rng)
         self._host = plan.hosts[0]
-        self._origin: Host | None = None
-        self._ticket: Redirect | None = None
+        self._redirected_by: Host | None = None  # the first host that redirected us
+        self._redirect: Redirect | None = None
         self._shown: _Shown | None = None
         self._unreachable_host = ""
         self._redirects = 0
@@ -86,18 +86,18 @@ class Logon:
     # --- a link comes and goes ----------------------------------------------------------------
 
     def on_opened(self, now: float) -> list[Step]:
-        """Hello and Welcome are through; the host speaks first."""
+        """Hello and Welcome are exchanged; the host sends the next message."""
         self.phase = Phase.LICENSING
         return []
 
     def on_unreachable(self, code: ErrorCode, detail: str, now: float) -> list[Step]:
-        """The host could not be dialled, or is not who it should be."""
+        """The host could not be dialled, or its certificate is not the expected one."""
         return self._failed(code, detail, 0, now)
 
-    def on_lost(
+    def on_closed(
         self, code: ErrorCode, detail: str, retry_after_seconds: int, now: float
     ) -> list[Step]:
-        """The link has ended, by the host's Goodbye or by itself."""
+        """The link has ended: by the host's Goodbye, or because it was lost."""
         match self.phase:
             case Phase.LEAVING:
                 return self._finish(ErrorCode.DISCONNECTED_BY_USER)
@@ -112,7 +112,7 @@ class Logon:
     def _session_lost(
         self, code: ErrorCode, detail: str, retry_after_seconds: int, now: float
     ) -> list[Step]:
-        # A command has ended with its connection; there is nothing to come back to.
+        # A command ends with its connection, so there is no session to return to.
         if self._plan.command or not code.may_retry:
             return self._finish(code, detail)
         assert self._shown is not None
@@ -136,16 +136,16 @@ class Logon:
     def _failed(
         self, code: ErrorCode, detail: str, retry_after_seconds: int, now: float
     ) -> list[Step]:
-        """This try has come to nothing, and its link is gone."""
+        """This try has failed, and its link is closed."""
         if not code.may_retry:
             return self._finish(code, detail)
         self._route.failed(code, detail, retry_after_seconds)
-        origin, self._origin, self._ticket = self._origin, None, None
-        if origin is not None and code in GONE:
+        redirected_by, self._redirected_by, self._redirect = self._redirected_by, None, None
+        if redirected_by is not None and code in GONE:
             self._unreachable_host = self._host.name
-            return self._dial(origin)
-        if origin is not None:
-            self._route.end_round()  # placed anew elsewhere, the user would lose the session there
+            return self._dial(redirected_by)
+        if redirected_by is not None:
+            self._route.end_round()  # on another host the user would get a new session
         following = self._route.next_of_round()
         return self._dial(following) if following is not None else self._wait_for_round(now)
 
@@ -162,7 +162,7 @@ class Logon:
     # --- what the host says -------------------------------------------------------------------
 
     def on_message(self, message: Message, now: float) -> list[Step]:
-        """A message of the present link; one that does not belong here ends the procedure."""
+        """A message of the present link; one that is wrong in this phase ends the logon."""
         match self.phase, message:
             case Phase.LICENSING, LicenseRequest():
                 return [steps.ShowLicense(message)]
@@ -198,10 +198,10 @@ class Logon:
     # --- logon --------------------------------------------------------------------------------
 
     def _log_on(self) -> list[Step]:
-        """With the best proof there is: a ticket, the session's cookie, a password."""
-        if self._ticket is not None:
-            kind, proof = Credential.TICKET, self._ticket.ticket
-            session_id = self._ticket.session_id
+        """Logs on with the best proof there is: a ticket, the session's cookie, or the password."""
+        if self._redirect is not None:
+            kind, proof = Credential.TICKET, self._redirect.ticket
+            session_id = self._redirect.session_id
         elif self._shown is not None and self._shown.cookie and self._host == self._shown.host:
             kind, proof = Credential.RECONNECT, self._shown.cookie
             session_id = self._shown.session_id
@@ -228,7 +228,8 @@ class Logon:
         return [Send(request)]
 
     def on_password(self, password: bytes, now: float) -> list[Step]:
-        """What the user has typed; kept as long as this procedure, to be asked for once."""
+        """The password that the user typed; kept until the logon ends, so that it is asked for
+        once."""
         self._password = password
         self._route.extend(now, self._plan.connect_seconds)
         if self.phase is Phase.TYPING:
@@ -238,7 +239,7 @@ class Logon:
     def _on_refused(self, refused: LogonRefused, now: float) -> list[Step]:
         code, stays = refused.code, refused.attempts_left > 0
         if code is ErrorCode.TICKET_INVALID and stays:
-            self._ticket = self._origin = None
+            self._redirect = self._redirected_by = None
             self._forget_cookie()
             return self._log_on()
         if code is ErrorCode.LOGON_FAILED:
@@ -253,7 +254,7 @@ class Logon:
         return [HangUp(), *self._failed(code, refused.detail, refused.retry_after_seconds, now)]
 
     def _log_on_later(self, refused: LogonRefused, now: float) -> list[Step]:
-        """The host is busy, not unwilling: the link stays, the request is repeated."""
+        """The host is busy: the link stays open, and the request is repeated."""
         seconds = self._route.wait(now, refused.retry_after_seconds)
         if seconds is None:
             return [HangUp(), *self._finish(refused.code, refused.detail)]
@@ -270,7 +271,7 @@ class Logon:
             detail = f"redirected more than {limits.REDIRECTS_MAX} times, to {redirect.host} last"
             return [HangUp(), *self._finish(ErrorCode.UNREACHABLE, detail)]
         target = Host(redirect.address, redirect.port, redirect.host)
-        self._origin, self._ticket = self._origin or self._host, redirect
+        self._redirected_by, self._redirect = self._redirected_by or self._host, redirect
         return [HangUp(), steps.Redirected(target), *self._dial(target, redirected=True)]
 
     # --- session ------------------------------------------------------------------------------
@@ -278,14 +279,14 @@ class Logon:
     def _on_accepted(self, accepted: LogonAccepted) -> list[Step]:
         self.phase = Phase.SESSION
         self._shown = _Shown(self._host, accepted.session_id, accepted.cookie)
-        self._origin = self._ticket = None
+        self._redirected_by = self._redirect = None
         self._unreachable_host = ""
         return [
             Attached(accepted.host, accepted.session_id, accepted.user_name, accepted.reattached)
         ]
 
     def resize(self, columns: int, rows: int) -> list[Step]:
-        """The terminal has a new size; what is beyond the bounds of the protocol is clipped."""
+        """The terminal has a new size, which is clipped to the protocol's bounds."""
         columns = min(max(columns, 1), limits.COLUMNS_MAX)
         rows = min(max(rows, 1), limits.ROWS_MAX)
         self._plan = msgspec.structs.replace(self._plan, columns=columns, rows=rows)
@@ -294,7 +295,7 @@ class Logon:
         return [Send(ResizeSession(columns=columns, rows=rows))]
 
     def disconnect(self, now: float) -> list[Step]:
-        """The user leaves; a session that is shown goes on."""
+        """The user leaves the session; it goes on running."""
         if self.phase is not Phase.SESSION:
             return self.cancel()
         self.phase = Phase.LEAVING
@@ -302,7 +303,7 @@ class Logon:
         return [Send(DisconnectSession())]
 
     def log_off(self, now: float) -> list[Step]:
-        """The user ends the session that is shown; its end is told like any other."""
+        """The user ends the session; its end is reported like any other."""
         return [Send(LogoffSession())] if self.phase is Phase.SESSION else []
 
     def _left(self, now: float) -> list[Step]:

@@ -1,8 +1,8 @@
-"""Which host is tried next, and when.
+"""Chooses the host of the next try, and its time.
 
-A first connection tries every host once, and goes on only with hosts that said when to come back.
-A lost session is looked for on its own host first: while that one restarts, another host could only
-offer a new session. Waits double, and are spread so that a thousand clients do not come at once.
+A first connection tries every host once, and repeats only hosts that said when to come back. A lost
+session is looked for on its own host first: while that host restarts, another could only offer a
+new session. Waits double, and are spread at random so that many clients do not come at once.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from tsproto import limits
 from tsproto.errors import ErrorCode
 
 FIRST_WAIT_SECONDS = 1.0
-# A host that is gone for longer than the directory keeps its sessions is not coming back soon.
+# A host that was lost longer than the directory keeps its sessions is unlikely to return soon.
 STAY_SECONDS = limits.SERVER_LOST_SECONDS + 5.0
-# Refusals of a link or host that another host may make up for.
+# Failures of a link or host after which another host may serve the user.
 GONE = frozenset(
     {
         ErrorCode.UNREACHABLE,
@@ -34,7 +34,8 @@ class Randomness(Protocol):
 
 
 class Route:
-    """The tries of one logon. `reason` is why the last one that tells most has failed."""
+    """The tries of one logon. `reason` is the most informative failure so far: its code and
+    detail."""
 
     def __init__(self, hosts: Sequence[Host], rng: Randomness) -> None:
         self._hosts = tuple(hosts)
@@ -57,7 +58,7 @@ class Route:
         self.reason: tuple[ErrorCode, str] | None = None
 
     def extend(self, now: float, seconds: float) -> None:
-        """Somebody has typed meanwhile: that time does not count."""
+        """The user has typed a password; that time does not count towards giving up."""
         self._give_up_at = max(self._give_up_at, now + seconds)
 
     def first_of_round(self, now: float) -> Host:
@@ -72,17 +73,17 @@ class Route:
         return self._waiting.pop(0) if self._waiting else None
 
     def end_round(self) -> None:
-        """Try no other host before the wait: this one has the user's session."""
+        """Try no other host before the wait: this host has the user's session."""
         self._waiting = []
 
     def failed(self, code: ErrorCode, detail: str, retry_after_seconds: int) -> None:
         self._hint_seconds = max(self._hint_seconds, retry_after_seconds)
-        # What a host said tells more than that another one did not answer.
+        # What a host said tells more than that another host did not answer.
         if self.reason is None or self.reason[0] in GONE or code not in GONE:
             self.reason = code, detail
 
     def wait(self, now: float, hint_seconds: int = 0) -> float | None:
-        """Seconds until the next try, or None when it is time to give up."""
+        """Seconds until the next try; None when it is time to give up."""
         hint = max(hint_seconds, self._hint_seconds)
         if not hint and not self.is_reconnecting:
             return None

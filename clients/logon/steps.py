@@ -1,4 +1,4 @@
-"""The goal of a logon, and the steps that it asks for on the way.
+"""The goal of a logon, and the steps that it takes.
 
 `Logon` returns the steps; `clients.client` takes them with real links, the simulator with its own.
 """
@@ -13,14 +13,14 @@ from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import LicenseKind, LicenseRequest, Message
 
-# How long a first connection goes on with hosts that say when to come back.
+# A first connection gives up after this time, when hosts only say when to come back.
 CONNECT_SECONDS = 15.0
-# How long a lost session is tried for: a night's sleep of a laptop has its own connect.
+# A lost session is looked for this long; after a laptop's night the user connects anew.
 RECONNECT_SECONDS = 3600.0
 
 
 class Host(msgspec.Struct, frozen=True):
-    """Where to dial; `name` is demanded of the host's certificate, unless it is empty."""
+    """An address to dial. Its certificate must carry `name`, unless that is empty."""
 
     address: str
     port: int
@@ -35,9 +35,10 @@ class Host(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom to log on, where and to what. The hosts, at least one, are tried in their order.
+    """The user to log on, the hosts and the application. The hosts, at least one, are tried in
+    order.
 
-    `password_attempts` bounds the passwords asked for; a file has only one to give.
+    `password_attempts` bounds how often the password is asked for; a password file allows one.
     """
 
     hosts: tuple[Host, ...]
@@ -53,7 +54,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Enum):
-    """How a logon ended, as far as somebody must tell one from the other."""
+    """How a logon ended, as far as callers distinguish it."""
 
     ENDED = auto()
     """The session's program has ended, with an exit status."""
@@ -68,13 +69,13 @@ class Outcome(Enum):
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
-    """Something to be done for a logon, in the order decided."""
+    """One step of a logon, to be taken in the order returned."""
 
 
 class DialHost(Step, frozen=True, gc=False):
     """Open a link to this host; `on_opened` or `on_unreachable` follows.
 
-    `redirected` tells that the farm named it, not the user: its authority must be known already.
+    `redirected`: the farm named this host, not the user, so its authority must be known already.
     """
 
     host: Host
@@ -82,7 +83,7 @@ class DialHost(Step, frozen=True, gc=False):
 
 
 class HangUp(Step, frozen=True, gc=False):
-    """Say Goodbye on the present link; `on_lost` does not follow."""
+    """Say Goodbye on the present link; `on_closed` does not follow."""
 
     code: ErrorCode = ErrorCode.NORMAL
     detail: str = ""
@@ -102,7 +103,7 @@ class StoreLicense(Step, frozen=True, gc=False):
 
 
 class AskPassword(Step, frozen=True, gc=False):
-    """`on_password` follows; `again` after a wrong one."""
+    """Ask the user for the password; `on_password` follows. `again` after a wrong one."""
 
     again: bool = False
 
@@ -112,7 +113,8 @@ class Send(Step, frozen=True, gc=False):
 
 
 class Licensed(Step, frozen=True, gc=False):
-    """For people: what lets the device in, until when (Unix seconds, 0 for none), and a notice."""
+    """For people: the kind of license that lets the device in, its end (Unix seconds, 0 for none),
+    and a notice."""
 
     kind: LicenseKind
     expires_at: int
@@ -126,8 +128,8 @@ class Redirected(Step, frozen=True, gc=False):
 
 
 class Waiting(Step, frozen=True, gc=False):
-    """For people: what failed and when it is tried again. `reconnecting` a session that was shown
-    here before."""
+    """For people: the failure, and the seconds until the next try. `reconnecting`: the session was
+    shown here before."""
 
     seconds: float
     code: ErrorCode
@@ -136,7 +138,7 @@ class Waiting(Step, frozen=True, gc=False):
 
 
 class Attached(Step, frozen=True, gc=False):
-    """The session is shown here from now on; its bytes follow in both directions."""
+    """The session is shown from now on; its bytes follow in both directions."""
 
     host: str
     session_id: int
@@ -145,7 +147,7 @@ class Attached(Step, frozen=True, gc=False):
 
 
 class Finished(Step, frozen=True, gc=False):
-    """The last step. `exit_status` counts for ENDED."""
+    """The last step. `exit_status` is the program's for ENDED, else 0."""
 
     outcome: Outcome
     code: ErrorCode

@@ -9,7 +9,7 @@ from daemons import startup
 from daemons.config import ConfigError
 from daemons.license_server.core import LicenseServerCore
 from daemons.license_server.records import RECORDS
-from daemons.license_server.refusal import Refusal
+from daemons.refusal import Refusal
 from daemons.settings import LicenseServerSettings
 from daemons.shell import Shell
 from tsproto.messages import Role

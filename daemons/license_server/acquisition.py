@@ -18,13 +18,13 @@ from daemons.license_server.refusal import (
     LENDER_SILENT,
     NO_LOGON,
     NO_TOKEN_LEFT,
+    NoLicense,
     Reason,
-    Refusal,
     license_event,
-    no_license,
 )
 from daemons.license_server.waiting import AnsweredTogether, Parts, Waiter
 from daemons.procedures import Procedure
+from daemons.refusal import Refusal
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.license_token import holder_of
@@ -121,7 +121,7 @@ class Acquisitions(Parts, frozen=True, kw_only=True):
         temporary = self._live_temporary(request)
         if temporary is None:
             shortage = self._shortage(events.LicenseRefused, upgrade, reason)
-            raise no_license(self.name, reason, shortage)
+            raise NoLicense(self.name, reason, shortage)
         if temporary.validated:
             self.procedures.do(self._shortage(events.LicenseNotUpgraded, upgrade, reason))
         return temporary

@@ -32,10 +32,11 @@ from daemons.license_server.lending import Lending
 from daemons.license_server.newcomers import Newcomers
 from daemons.license_server.peers import Peers
 from daemons.license_server.records import KeyPackRecord, LicenseRecord
-from daemons.license_server.refusal import Refusal, license_event, refuse
+from daemons.license_server.refusal import license_event, refuse
 from daemons.license_server.renewal import Renewals
 from daemons.license_server.waiting import Parts, Waiter, WaitingRoom
 from daemons.procedures import Procedure, Procedures
+from daemons.refusal import Refusal
 from daemons.settings import KeyPack, LicenseServerSettings
 from tsproto import discovery, limits, messages
 from tsproto.errors import ErrorCode

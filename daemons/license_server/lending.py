@@ -12,9 +12,10 @@ from daemons.copied import copied
 from daemons.effects import Answer, Caller, Effect, Failed, Persist, Randomness
 from daemons.license_server.issuer import UnusableAnswer
 from daemons.license_server.records import LicenseRecord, LoanRequestRecord
-from daemons.license_server.refusal import Refusal, license_event
+from daemons.license_server.refusal import license_event
 from daemons.license_server.waiting import Parts, Waiter
 from daemons.procedures import Procedure
+from daemons.refusal import Refusal
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.license_token import Holder, holder_of

@@ -100,7 +100,7 @@ class Peers:
         return [name for name in names if self.endpoint(name)]
 
     def endpoint(self, name: str) -> Endpoint | None:
-        """Where to ask the peer of this name; None unless its certificate was seen there."""
+        """The endpoint at which a certificate of this name was seen; None when there is none."""
         places = [known for known in self._known.values() if known.name == name]
         best = min(places, key=lambda known: known.link is None, default=None)
         return best.endpoint if best else None
@@ -292,7 +292,7 @@ class Peers:
 
 
 def _is_awaited(known: KnownPeer) -> bool:
-    """Whether its link broke and no dial has failed since: a search that missed its answer must not
-    drop it."""
+    """Whether its link broke and no dial has failed since: then it is kept, though the last search
+    did not find it."""
     is_due = known.dial_at is not None
     return is_due and known.name != "" and known.pause == limits.REJOIN_SECONDS

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from daemons.copied import copied
 from daemons.license_server.records import KeyPackRecord, LicenseRecord
-from daemons.license_server.refusal import Refusal
+from daemons.refusal import Refusal
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import InventoryRow, PoolRow
 

@@ -1,4 +1,4 @@
-"""Refusals, their reasons, and the events of license tokens.
+"""How a license server refuses: reasons, answers and events.
 
 A refusal carries the trace id of its request; under that id the log names the pools and the license
 servers that could have helped, and what each of them held or answered.
@@ -14,10 +14,9 @@ from msgspec.structs import replace
 from daemons import events
 from daemons.effects import Answer, Caller, Effect
 from daemons.license_server.records import LicenseRecord
-from tsproto.errors import ErrorCode, TsfarmError
+from daemons.refusal import Refusal
+from tsproto.errors import ErrorCode
 from tsproto.messages import Message, Refused
-
-DETAIL_CHARACTERS = 1024  # messages.Detail
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -38,43 +37,27 @@ NO_LOGON = Reason(
 LENDER_SILENT = Reason("a lender has not answered yet", "try again later")
 
 
-class Refusal(TsfarmError):
-    """A lawful no: the request is answered with Refused and this text.
+class NoLicense(Refusal):
+    """`shortage` is logged in place of `request.refused`, once for each request that is refused."""
 
-    `shortage` is logged in place of `request.refused`, once for each request that is refused.
-    """
-
-    def __init__(
-        self,
-        code: ErrorCode,
-        detail: str,
-        *,
-        retry_after_seconds: int = 0,
-        shortage: events.LicenseRefused | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.retry_after_seconds = retry_after_seconds
+    def __init__(self, server: str, reason: Reason, shortage: events.LicenseRefused) -> None:
+        detail = (
+            f"the device has no live token, and {reason.text}; {reason.next_step};"
+            f" pools of {server}: {_listed(shortage.pools)};"
+            f" other license servers: {_listed(shortage.peers)}"
+        )
+        super().__init__(ErrorCode.NO_LICENSE, detail)
         self.shortage = shortage
-
-
-def no_license(server: str, reason: Reason, shortage: events.LicenseRefused) -> Refusal:
-    detail = (
-        f"the device has no live token, and {reason.text}; {reason.next_step};"
-        f" pools of {server}: {_listed(shortage.pools)};"
-        f" other license servers: {_listed(shortage.peers)}"
-    )
-    return Refusal(ErrorCode.NO_LICENSE, detail, shortage=shortage)
 
 
 def refuse(caller: Caller, trace_id: str, request: Message, refusal: Refusal) -> list[Effect]:
     answer = Refused(
         code=refusal.code,
-        detail=clipped(str(refusal)),
+        detail=refusal.detail,
         retry_after_seconds=refusal.retry_after_seconds,
         trace_id=trace_id,
     )
-    if refusal.shortage is not None:
+    if isinstance(refusal, NoLicense):
         return [replace(refusal.shortage, trace_id=trace_id), Answer(caller, answer)]
     refused = events.RequestRefused(
         code=refusal.code,
@@ -102,11 +85,6 @@ def license_event(
         lender=license.lender,
         trace_id=trace_id,
     )
-
-
-def clipped(detail: str) -> str:
-    """The text, cut to the length that a message may carry."""
-    return detail if len(detail) <= DETAIL_CHARACTERS else detail[: DETAIL_CHARACTERS - 1] + "…"
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -8,9 +8,10 @@ from daemons import events
 from daemons.effects import Failed, Peer
 from daemons.license_server.issuer import UnusableAnswer
 from daemons.license_server.records import LicenseRecord
-from daemons.license_server.refusal import Refusal, license_event
+from daemons.license_server.refusal import license_event
 from daemons.license_server.waiting import AnsweredTogether, Parts, Waiter, busy
 from daemons.procedures import Procedure
+from daemons.refusal import Refusal
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.license_token import holder_of

@@ -10,8 +10,8 @@ from daemons.effects import Caller, Endpoint, Failed
 from daemons.license_server.issuer import Issuer
 from daemons.license_server.ledger import Ledger
 from daemons.license_server.peers import Peers
-from daemons.license_server.refusal import Refusal
 from daemons.procedures import Procedure, Procedures, ask
+from daemons.refusal import Refusal
 from tsproto.errors import ErrorCode
 from tsproto.messages import LendLicense, LicenseIssued, Refused, RenewLicense
 
@@ -30,7 +30,7 @@ class AnsweredTogether(msgspec.Struct, frozen=True):
 
 
 class WaitingRoom:
-    """Asks other license servers, and knows who waits for which answer."""
+    """Asks other license servers, and counts the requests that wait for an answer, by key."""
 
     def __init__(self) -> None:
         self._waiters: dict[Hashable, list[Waiter]] = {}

@@ -115,7 +115,7 @@ class Farm(msgspec.Struct, eq=False):
         return Refused(code=ErrorCode.NOT_PERMITTED, detail=detail)
 
     def _older_link(self, peer: Peer) -> list[Effect]:
-        """Close it, so that a process that still uses it learns that it must join again."""
+        """Close the older link of this name: a process that still uses it must join again."""
         known = self._joined_over_another(peer)
         if known is None:
             return []

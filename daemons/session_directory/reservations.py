@@ -40,7 +40,7 @@ class Reservations:
         return None if number is None else self._by_number[number]
 
     def reported(self, placement: int) -> None:
-        """Give only numbers above this one, which an earlier directory gave."""
+        """A terminal server reported this number: give only higher ones."""
         self._last = max(self._last, placement)
 
     def reserve(self, user_name: str, application: str, server: str, now: float) -> Reservation:

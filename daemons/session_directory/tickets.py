@@ -13,7 +13,7 @@ TICKET_BYTES = 16
 
 
 class Tickets:
-    """Issued tickets that nobody has shown yet; each lasts `ticket_seconds`."""
+    """Issued tickets that are not redeemed yet; each lasts `ticket_seconds`."""
 
     def __init__(self, ticket_seconds: float, rng: Randomness) -> None:
         self._ticket_seconds = ticket_seconds

@@ -1,4 +1,4 @@
-"""A client's link, and the lawful "no" that its procedures raise."""
+"""A client's link, and the license that its device was let in with."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import msgspec
 
 from daemons.effects import Peer
 from daemons.procedures import Inbox
-from tsproto.errors import ErrorCode
 from tsproto.messages import LicenseKind
-
-DETAIL_CHARACTERS = 1024  # bound of messages.Detail
 
 
 class AcceptedLicense(msgspec.Struct, frozen=True, gc=False):
@@ -36,17 +33,3 @@ class Client(msgspec.Struct, kw_only=True, eq=False):
     license: AcceptedLicense | None = None
     columns: int = 80
     rows: int = 24
-
-
-class Refusal(Exception):
-    """The client does not get what it asked for. `detail` tells its user why, cut to the bound of
-    messages.Detail; `why` tells the log more than a user is to know."""
-
-    def __init__(
-        self, code: ErrorCode, detail: str, *, retry_seconds: int = 0, why: str = ""
-    ) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail[:DETAIL_CHARACTERS]
-        self.retry_seconds = retry_seconds
-        self.why = why or self.detail

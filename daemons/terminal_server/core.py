@@ -25,8 +25,9 @@ from daemons.effects import (
     records_of,
 )
 from daemons.procedures import Inbox, Procedure, Procedures
+from daemons.refusal import Refusal
 from daemons.settings import TerminalServerSettings
-from daemons.terminal_server.client import Client, Refusal
+from daemons.terminal_server.client import Client
 from daemons.terminal_server.destinations import Destinations
 from daemons.terminal_server.directory import DirectoryLink
 from daemons.terminal_server.license_servers import KnownLicenseServers
@@ -162,8 +163,8 @@ class TerminalServerCore:
         )
 
     def durable(self) -> Durable:
-        """As of a core made anew from the disk; a size reaches it with the next transition, and a
-        session that is being logged off ends there as it is."""
+        """Equals that of a core made anew from the disk, but for sessions that are being logged off
+        and for new sizes, which are written with the next transition."""
         return Durable(
             frozenset([*self._own.rows(), *self._table.rows()]),
             counters=(self._ids.next_id,),
@@ -176,7 +177,7 @@ class TerminalServerCore:
     # --- clients ------------------------------------------------------------------------------
 
     def _serve(self, client: Client) -> Procedure[None]:
-        """A client's way to its session, or to another server; a shown session needs no more."""
+        """License the client, then log it on; a shown session needs no procedure."""
         if (yield from self._licensing.admit(client)):
             yield from self._logon.log_on(client)
 
@@ -242,7 +243,7 @@ class TerminalServerCore:
         """Forget the links that these effects close: nothing more is heard of them."""
         effects = effects[:]
         for effect in effects:  # grows meanwhile: a procedure that is stopped may decide
-            if isinstance(effect, Close):
+            if type(effect) is Close:
                 self._clients.pop(effect.peer.link, None)
                 effects += self._procedures.stop(effect.peer, now)
         return effects

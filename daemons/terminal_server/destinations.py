@@ -13,8 +13,9 @@ import msgspec
 from daemons import events
 from daemons.copied import copied
 from daemons.procedures import Procedure, Procedures
+from daemons.refusal import Refusal
 from daemons.settings import Application
-from daemons.terminal_server.client import Client, Refusal
+from daemons.terminal_server.client import Client
 from daemons.terminal_server.directory import DirectoryLink
 from daemons.terminal_server.lifecycle import Lifecycle
 from daemons.terminal_server.sessions import Session

@@ -193,6 +193,7 @@ class DirectoryLink:
         self._do(*self._end_attempt(self._procedures.now))
 
     def _demand(self, endpoint: Endpoint, request: Message, answer: type[M]) -> Procedure[None]:
+        """Ask while joining; raises NotJoined for any answer but this."""
         outcome = yield from ask(endpoint, request, answer, limits.REQUEST_SECONDS)
         match outcome:
             case Refused():

@@ -16,8 +16,9 @@ from daemons import events
 from daemons.copied import copied
 from daemons.effects import Close, Effect, Randomness, Tell
 from daemons.procedures import Procedure, Procedures
+from daemons.refusal import Refusal, clipped
 from daemons.settings import TerminalServerSettings
-from daemons.terminal_server.client import DETAIL_CHARACTERS, AcceptedLicense, Client, Refusal
+from daemons.terminal_server.client import AcceptedLicense, Client
 from daemons.terminal_server.inquiry import Verdict, inquire
 from daemons.terminal_server.license_servers import KnownLicenseServers
 from daemons.terminal_server.own_record import GracePeriod
@@ -272,9 +273,7 @@ class Licensing(msgspec.Struct, eq=False):
         event: Effect,
     ) -> None:
         client.license = license
-        accepted = LicenseAccepted(
-            kind=license.kind, expires_at=expires_at, notice=notice[:DETAIL_CHARACTERS]
-        )
+        accepted = LicenseAccepted(kind=license.kind, expires_at=expires_at, notice=clipped(notice))
         begun = self.grace.on_connection_accepted(self.procedures.now)
         self.procedures.do(*begun, Tell(client.peer, accepted), event)
 
@@ -287,14 +286,14 @@ class Licensing(msgspec.Struct, eq=False):
             f" license server, then connect again; trace {client.trace_id}"
         )
         wait = verdict.refusal.retry_after_seconds if verdict.refusal else 0
-        return Refusal(ErrorCode.NO_LICENSE_SERVER, detail, retry_seconds=wait)
+        return Refusal(ErrorCode.NO_LICENSE_SERVER, detail, retry_after_seconds=wait)
 
     def _refuse(self, client: Client, refusal: Refusal) -> None:
         code, detail = refusal.code, refusal.detail
         refused = REFUSALS.get(code, events.DeviceRefused)
         self.procedures.do(
             copied(refused, client, code=code, detail=detail),
-            Close(client.peer, code, detail, client.trace_id, refusal.retry_seconds),
+            Close(client.peer, code, detail, client.trace_id, refusal.retry_after_seconds),
         )
 
 
@@ -321,7 +320,7 @@ def _refused_by_server(
         f"this device cannot come in: {evidence.holding}, and license server"
         f" {verdict.asked[-1]} gives it none: {why}; trace {client.trace_id}"
     )
-    return Refusal(code, detail, retry_seconds=verdict.refusal.retry_after_seconds)
+    return Refusal(code, detail, retry_after_seconds=verdict.refusal.retry_after_seconds)
 
 
 def _no_server(verdict: Verdict[LicenseIssued]) -> str:

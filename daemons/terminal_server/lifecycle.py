@@ -27,7 +27,8 @@ from daemons.effects import (
     Tell,
 )
 from daemons.procedures import Procedure, Procedures, Promise, outcome_of, start_program
-from daemons.terminal_server.client import Client, Refusal
+from daemons.refusal import Refusal
+from daemons.terminal_server.client import Client
 from daemons.terminal_server.directory import DirectoryLink
 from daemons.terminal_server.own_record import SessionIds
 from daemons.terminal_server.records import SessionRecord

@@ -12,7 +12,8 @@ import msgspec
 from daemons import events
 from daemons.effects import Close, Tell
 from daemons.procedures import Procedure, Procedures, look_up, verify
-from daemons.terminal_server.client import Client, Refusal
+from daemons.refusal import Refusal
+from daemons.terminal_server.client import Client
 from daemons.terminal_server.destinations import Destinations
 from daemons.terminal_server.directory import DirectoryLink
 from daemons.terminal_server.lifecycle import Lifecycle
@@ -38,6 +39,15 @@ BUSY_RETRY_SECONDS = 2
 
 class WrongPassword(Refusal):
     """The one refusal that uses up an attempt."""
+
+
+class TicketInvalid(Refusal):
+    """`why` is for the log: a thief who shows a stolen ticket is not told which check failed."""
+
+    def __init__(self, client: Client, why: str) -> None:
+        detail = f"log on with the password; trace {client.trace_id}"
+        super().__init__(ErrorCode.TICKET_INVALID, detail)
+        self.why = why
 
 
 class Logon(msgspec.Struct, eq=False, kw_only=True):
@@ -91,7 +101,7 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
         verified = yield from verify(request.user_name, request.credential)
         if verified.busy:
             detail = "too many passwords are being checked; try again in a moment"
-            raise Refusal(ErrorCode.LOGON_BUSY, detail, retry_seconds=BUSY_RETRY_SECONDS)
+            raise Refusal(ErrorCode.LOGON_BUSY, detail, retry_after_seconds=BUSY_RETRY_SECONDS)
         if not verified.accepted:
             detail = f"user name or password is wrong; trace {client.trace_id}"
             raise WrongPassword(ErrorCode.LOGON_FAILED, detail)
@@ -100,13 +110,13 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
     def _by_ticket(self, client: Client, request: LogonRequest) -> Procedure[Redirect | Session]:
         """The ticket of a redirect: the directory tells whose it is, and to which session."""
         if len(request.credential) != TICKET_BYTES:
-            raise _ticket_invalid(client, "not a ticket")
+            raise TicketInvalid(client, "not a ticket")
         redeem = RedeemTicket(
             ticket=request.credential, device_id=client.device_id, user_name=request.user_name
         )
         redeemed = yield from self.directory.ask(redeem, TicketRedeemed, limits.REQUEST_SECONDS)
         if not isinstance(redeemed, TicketRedeemed):
-            raise _ticket_invalid(client, redeemed.code.name)
+            raise TicketInvalid(client, redeemed.code.name)
         here = msgspec.structs.replace(
             request,
             user_name=redeemed.user_name,
@@ -120,11 +130,11 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
     def _by_cookie(self, client: Client, request: LogonRequest) -> Procedure[Session]:
         """The cookie of an earlier connection, good for the session that it was given for."""
         if self._session_of_cookie(client, request) is None:
-            raise _ticket_invalid(client, "the cookie is not that session's, or was used")
+            raise TicketInvalid(client, "the cookie is not that session's, or was used")
         yield from self._system_user_of(client, request.user_name)
         session = self._session_of_cookie(client, request)
         if session is None:
-            raise _ticket_invalid(client, "the session has ended, or was taken, in this moment")
+            raise TicketInvalid(client, "the session has ended, or was taken, in this moment")
         return session
 
     def _session_of_cookie(self, client: Client, request: LogonRequest) -> Session | None:
@@ -140,7 +150,7 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
         system user its sessions run."""
         known = yield from look_up(user_name)
         if not known.accepted:
-            raise _ticket_invalid(client, "there is no such account")
+            raise TicketInvalid(client, "there is no such account")
         return known.system_user
 
     # --- what the client is told ------------------------------------------------------------------
@@ -159,19 +169,13 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
             code=refusal.code,
             detail=refusal.detail,
             attempts_left=attempts_left,
-            retry_after_seconds=refusal.retry_seconds,
+            retry_after_seconds=refusal.retry_after_seconds,
             trace_id=client.trace_id,
         )
         event = events.LogonRefused(
             trace_id=client.trace_id,
             user_name=request.user_name,
             code=refusal.code,
-            detail=refusal.why,
+            detail=refusal.why if isinstance(refusal, TicketInvalid) else refusal.detail,
         )
         self.procedures.do(Tell(client.peer, refused), event)
-
-
-def _ticket_invalid(client: Client, why: str) -> Refusal:
-    """The log says which check failed; a thief who shows a stolen ticket is not told."""
-    detail = f"log on with the password; trace {client.trace_id}"
-    return Refusal(ErrorCode.TICKET_INVALID, detail, why=why)

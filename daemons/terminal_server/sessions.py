@@ -67,11 +67,11 @@ class Session(msgspec.Struct, kw_only=True, eq=False):
         return self.is_shared and not self.is_ending and self.user_name == user_name
 
     def on_placed(self, placement: int) -> None:
-        """The directory, with this placement, led a client here; 0 means that it did not."""
+        """Keep the latest placement with which the directory led a client here; 0 is none."""
         self.placement = max(self.placement, placement)
 
     def show(self, viewer: Client, cookie: bytes) -> None:
-        """A client shows it from now on; a cookie that was given before is used up."""
+        """Let this client show it; a cookie that was given before is used up."""
         self.state = SessionState.ACTIVE
         self.disconnected_at = 0
         self.viewer = viewer
@@ -146,7 +146,7 @@ class SessionTable:
         session.disconnect(now)
 
     def log_off(self, session: Session) -> None:
-        """From now on no client can come to it; the one that shows it sees its end."""
+        """No client can come to it any more; the one that shows it sees its end."""
         session.state = SessionState.RESET
         self._forget_user(session)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from clients.conformance.own_configuration import BROKEN, SCOPES, STARTED
-from clients.conformance.stage import Cast, Issuer, Line, Unavailable, Unmet, User
+from clients.conformance.target import Issuer, Line, Setup, Unavailable, Unmet, User
 from clients.logon.steps import Host
 from tests.conformance.in_process_client import ClientUnderTest
 from tests.conformance.in_process_kinds import (
@@ -39,7 +39,7 @@ PLAYED = {
     Role.SESSION_DIRECTORY: ("10.9.0.4", "conformance-sd"),
 }
 SECOND = ("conformance-ls2", "10.9.0.5")
-WITH_RIGHT_DAEMONS = (Cast.RIGHT, Cast.OUTSIDE_A_LAB, Cast.BUSY, Cast.ONE_SESSION)
+WITH_RIGHT_DAEMONS = (Setup.RIGHT, Setup.OUTSIDE_A_LAB, Setup.BUSY, Setup.ONE_SESSION)
 NO_TLS = "there is no TLS in process"
 PATIENCE_SECONDS = 4.0  # virtual ones; less than any time-out of the protocol
 SETTLING_SECONDS = 3.0
@@ -134,7 +134,7 @@ class InProcess:
     def __init__(
         self,
         role: Role,
-        cast: Cast = Cast.RIGHT,
+        setup: Setup = Setup.RIGHT,
         *,
         all_points: bool = False,
         wrap: Wrap = unwrapped,
@@ -144,7 +144,7 @@ class InProcess:
         self.users: Sequence[User] = USERS
         self.applications: Sequence[str] = STARTED
         self.scopes = dict(enumerate(SCOPES.values(), start=1))
-        self._cast = cast
+        self._setup = setup
         self._world = World(1)
         self._network = DirectNetwork(self._world)
         self._listeners = self._listen()
@@ -173,31 +173,31 @@ class InProcess:
             case Role.SESSION_DIRECTORY:
                 self._start(self.role, 1, self._directory(wrap))
             case Role.TERMINAL_SERVER:
-                if self._cast in WITH_RIGHT_DAEMONS:
+                if self._setup in WITH_RIGHT_DAEMONS:
                     self._start(Role.LICENSE_SERVER, 2, self._license_server(unwrapped))
                     self._start(Role.SESSION_DIRECTORY, 3, self._directory(unwrapped))
                 self._start(self.role, 1, self._terminal_server(wrap))
 
     def _license_server(self, wrap: Wrap) -> LicenseServerUnderTest:
-        peers = [PLAYED[Role.LICENSE_SERVER]] if self._cast is Cast.PLAYED else []
-        return LicenseServerUnderTest(peers, is_choosy=self._cast is Cast.CHOOSY, wrap=wrap)
+        peers = [PLAYED[Role.LICENSE_SERVER]] if self._setup is Setup.PLAYED else []
+        return LicenseServerUnderTest(peers, is_choosy=self._setup is Setup.CHOOSY, wrap=wrap)
 
     def _directory(self, wrap: Wrap) -> SessionDirectoryUnderTest:
-        return SessionDirectoryUnderTest(is_choosy=self._cast is Cast.CHOOSY, wrap=wrap)
+        return SessionDirectoryUnderTest(is_choosy=self._setup is Setup.CHOOSY, wrap=wrap)
 
     def _terminal_server(self, wrap: Wrap) -> TerminalServerUnderTest:
         addresses = dict(PLAYED)
-        if self._cast in WITH_RIGHT_DAEMONS:
+        if self._setup in WITH_RIGHT_DAEMONS:
             addresses = {role: (node.host, node.name) for role, node in self._nodes.items()}
         license_servers = [addresses[Role.LICENSE_SERVER]]
-        if self._cast is Cast.TWO_LICENSE_SERVERS:
+        if self._setup is Setup.TWO_LICENSE_SERVERS:
             license_servers.append((SECOND[1], SECOND[0]))
-        if self._cast in (Cast.SEARCHED, Cast.GRACE):
+        if self._setup in (Setup.SEARCHED, Setup.GRACE):
             license_servers = []
-        directory = None if self._cast is Cast.GRACE else addresses[Role.SESSION_DIRECTORY]
+        directory = None if self._setup is Setup.GRACE else addresses[Role.SESSION_DIRECTORY]
         passwords = {user.name: user.password for user in self.users}
         return TerminalServerUnderTest(
-            license_servers, directory, passwords, cast=self._cast, wrap=wrap
+            license_servers, directory, passwords, setup=self._setup, wrap=wrap
         )
 
     def _start(self, role: Role, number: int, kind: Kind) -> None:
@@ -310,4 +310,4 @@ class InProcess:
         except Heard:
             pass
         finally:
-            self._world.on_event = lambda: None
+            self._world.on_event = None

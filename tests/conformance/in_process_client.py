@@ -60,4 +60,4 @@ class ClientUnderTest(Device):
             self._flush()
             logon, wait = self._logon, self._retry_after_seconds
             self._drop_link()
-            self._take(logon.on_lost(code, detail, wait, self.world.now))
+            self._take(logon.on_closed(code, detail, wait, self.world.now))

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import msgspec
 
 from clients.conformance.own_configuration import BROKEN, SCOPES, SERVED, STARTED, TOKENS
-from clients.conformance.stage import Cast, Issuer
+from clients.conformance.target import Issuer, Setup
 from daemons import effects
 from daemons.effects import Answer, Core, Effect, ProgramFailed, Verified
 from daemons.license_server.core import LicenseServerCore
@@ -170,7 +170,7 @@ class TerminalServerUnderTest(TerminalServerKind):
         directory: Address | None,
         passwords: dict[str, bytes],
         *,
-        cast: Cast,
+        setup: Setup,
         wrap: Wrap,
     ) -> None:
         self.programs = {}
@@ -179,10 +179,10 @@ class TerminalServerUnderTest(TerminalServerKind):
         self._wrap = wrap
         self._found = _discovery(license_servers)
         self._joined = None if directory is None else _listed(directory)
-        self._cast = cast
+        self._setup = setup
 
     def make_core(self, node: Node) -> Core:
-        has_grace = self._cast is Cast.GRACE
+        has_grace = self._setup is Setup.GRACE
         settings = TerminalServerSettings(
             farm=FARM,
             listen=Listen(host=node.host, port=PORT),
@@ -191,11 +191,11 @@ class TerminalServerUnderTest(TerminalServerKind):
             accounts="-",
             discovery=Discovery() if has_grace else self._found,
             directory=self._joined,
-            product_version=2 if self._cast is Cast.SECOND_VERSION else 1,
+            product_version=2 if self._setup is Setup.SECOND_VERSION else 1,
             grace_days=limits.GRACE_DAYS if has_grace else 0,
             sessions=Sessions(
                 applications={name: Application(command=(name,)) for name in APPLICATIONS},
-                sessions_max=1 if self._cast is Cast.ONE_SESSION else 1_000,
+                sessions_max=1 if self._setup is Setup.ONE_SESSION else 1_000,
             ),
         )
         authority = Authority.of(FARM).der
@@ -216,7 +216,7 @@ class TerminalServerUnderTest(TerminalServerKind):
         match effect:
             case effects.Warp():
                 refuse_to_warp(node, effect)
-            case effects.Verify(_, _, question_id) if self._cast is Cast.BUSY:
+            case effects.Verify(_, _, question_id) if self._setup is Setup.BUSY:
                 node.later(0.0, lambda: node.answer(question_id, Verified(False, busy=True)))
             case effects.StartProgram(application=application) if application == BROKEN:
                 failed = ProgramFailed("there is no such program")

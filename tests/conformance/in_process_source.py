@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from clients.conformance.stage import Cast, Target
+from clients.conformance.target import Setup, Target
 from tests.conformance.in_process import InProcess
 from tests.conformance.in_process_kinds import Wrap, unwrapped
 from tsproto.messages import Role
@@ -14,17 +14,17 @@ class InProcessSource:
     """Fresh targets are cheap here; what generated cases share is made anew after a failure."""
 
     def __init__(self, role: Role, *, all_points: bool = False, wrap: Wrap = unwrapped) -> None:
-        self._make: Callable[[Cast], InProcess] = lambda cast: InProcess(
-            role, cast, all_points=all_points, wrap=wrap
+        self._make: Callable[[Setup], InProcess] = lambda setup: InProcess(
+            role, setup, all_points=all_points, wrap=wrap
         )
-        self._shared: dict[Cast, InProcess] = {}
+        self._shared: dict[Setup, InProcess] = {}
 
-    def target(self, cast: Cast, fresh: bool) -> Target:
-        if fresh or cast is not Cast.RIGHT:
-            return self._make(cast)
-        if cast not in self._shared:
-            self._shared[cast] = self._make(cast)
-        return self._shared[cast]
+    def target(self, setup: Setup, fresh: bool) -> Target:
+        if fresh or setup is not Setup.RIGHT:
+            return self._make(setup)
+        if setup not in self._shared:
+            self._shared[setup] = self._make(setup)
+        return self._shared[setup]
 
     def done(self, target: Target, has_failed: bool) -> None:
         is_shared = any(target is shared for shared in self._shared.values())

@@ -11,7 +11,7 @@ from clients.conformance.acting import NAMES
 from clients.conformance.at_address import AtAddress
 from clients.conformance.command import main, parser, settings_of
 from clients.conformance.over_sockets import Address, OverSockets, Settings
-from clients.conformance.stage import Cast, Unavailable
+from clients.conformance.target import Setup, Unavailable
 from clients.conformance.trust import Trust
 from tsproto.messages import Role
 
@@ -94,15 +94,15 @@ def test_two_license_servers_that_are_played_are_a_cast_of_their_own(
     )
 
 
-@pytest.mark.parametrize("cast", [cast for cast in Cast if cast is not Cast.OUTSIDE_A_LAB])
-def test_a_target_is_for_the_cases_of_its_cast_alone(cast: Cast) -> None:
+@pytest.mark.parametrize("setup", [setup for setup in Setup if setup is not Setup.OUTSIDE_A_LAB])
+def test_a_target_is_for_the_cases_of_its_cast_alone(setup: Setup) -> None:
     address = Settings(role=Role.TERMINAL_SERVER, address=Address("127.0.0.1", 1), tls=False)
-    source = AtAddress(OverSockets(address), Cast.CHOOSY)
-    if cast is Cast.CHOOSY:
-        assert source.target(cast, fresh=True).role is Role.TERMINAL_SERVER
+    source = AtAddress(OverSockets(address), Setup.CHOOSY)
+    if setup is Setup.CHOOSY:
+        assert source.target(setup, fresh=True).role is Role.TERMINAL_SERVER
     else:
         with pytest.raises(Unavailable, match=r"--(cast|play)"):
-            source.target(cast, fresh=True)
+            source.target(setup, fresh=True)
 
 
 def test_a_certificate_that_is_missing_is_named() -> None:

@@ -14,7 +14,7 @@ from clients.conformance.client_process import SHOWN_LINES, ClientProcess, Comma
 from clients.conformance.command import main
 from clients.conformance.listening import Listening, OneClient
 from clients.conformance.over_sockets import Address, Settings
-from clients.conformance.stage import Cast, Unmet
+from clients.conformance.target import Setup, Unmet
 from tsproto.messages import Role
 
 HERE = Address("127.0.0.1", 0)
@@ -138,7 +138,7 @@ def test_each_case_has_an_empty_folder_of_its_own(telephone: socket.socket, tmp_
     seen = []
     try:
         for _ in range(2):
-            target = source.target(Cast.RIGHT, fresh=True)
+            target = source.target(Setup.RIGHT, fresh=True)
             for _ in range(2):  # as a case does that looks what the device has kept
                 target.begin()
                 seen.append(_heard(telephone))

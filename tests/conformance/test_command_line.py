@@ -15,7 +15,7 @@ from clients.conformance.client_process import PLACEHOLDERS
 from clients.conformance.command import parser, play_on
 from clients.conformance.progress import Progress
 from clients.conformance.report import check_can_be_written
-from clients.conformance.stage import Cast, Target
+from clients.conformance.target import Setup, Target
 from daemons import lab
 from tests.conformance.__main__ import main
 from tests.conformance.in_process_source import InProcessSource
@@ -139,11 +139,11 @@ def test_a_run_that_is_cut_keeps_what_was_played(capsys: pytest.CaptureFixture[s
         targets = 0
         is_stopped = False
 
-        def target(self, cast: Cast, fresh: bool) -> Target:
+        def target(self, setup: Setup, fresh: bool) -> Target:
             self.targets += 1
             if self.targets == 2:
                 raise KeyboardInterrupt
-            return super().target(cast, fresh)
+            return super().target(setup, fresh)
 
         def stop(self) -> None:
             self.is_stopped = True

@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 import pytest
 
 from clients.conformance import wire
-from clients.conformance.acting import Stage, session_row
+from clients.conformance.acting import CaseContext, session_row
 from clients.conformance.catalogue import cases_for
 from clients.conformance.report import Run, explained, summary, write_html, write_junit
 from clients.conformance.runner import Result, Verdict, play
-from clients.conformance.stage import Cast, Said, Unmet
+from clients.conformance.target import Said, Setup, Unmet
 from tests.conformance.in_process import InProcess
 from tests.conformance.in_process_source import InProcessSource
 from tests.conformance.wrong import FAULTS
@@ -73,14 +73,14 @@ def test_the_last_message_is_shown_whole() -> None:
 
 
 def test_a_field_that_differs_is_named_with_both_values() -> None:
-    stage = Stage(InProcess(Role.SESSION_DIRECTORY), Cast.RIGHT, random.Random(1))
+    context = CaseContext(InProcess(Role.SESSION_DIRECTORY), Setup.RIGHT, random.Random(1))
     with pytest.raises(Unmet) as unmet:
-        stage.expect_fields(placed(), "the session", host="ts2", session_id=3, placement=9)
+        context.expect_fields(placed(), "the session", host="ts2", session_id=3, placement=9)
     assert str(unmet.value) == (
         "expected the session: host 'ts2', placement 9; came SessionPlaced with host 'ts1',"
         " placement 7"
     )
-    stage.expect_fields(placed(), host="ts1", session_id=3)
+    context.expect_fields(placed(), host="ts1", session_id=3)
 
 
 SKIPPED = "needs <more> of \x1b it\nand more"

@@ -125,7 +125,7 @@ def test_the_product_refuses_every_invalid_message(written: Any) -> None:
 
 @each_message
 def test_a_valid_message_fits_where_it_is_lawful(written: Any) -> None:
-    states = TABLE[written["number"]].row.states
+    states = TABLE[written["number"]].entry.states
     roomy = {state.value for state in states} & {"service", "session"}
     most = limits.FRAME_BYTES if roomy else limits.FRAME_BYTES_BEFORE_LOGON
     for vector in written["valid"]:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from clients.labs import warp
+from clients.known_lab import warp
 from daemons import lab
 from tests.demo.terminal import NotObserved, Terminal
 from tsproto.limits import DAY_SECONDS, FULL_DAYS_MAX, FULL_DAYS_MIN, TEMPORARY_DAYS

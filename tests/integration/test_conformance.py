@@ -22,7 +22,7 @@ from clients.conformance.in_lab import DaemonOfALab, settings_in_lab
 from clients.conformance.listening import Listening, OneClient
 from clients.conformance.over_sockets import Address, Settings
 from clients.conformance.runner import Result, Source, Verdict, play_all
-from clients.conformance.stage import Cast
+from clients.conformance.target import Setup
 from clients.conformance.trust import Trust
 from daemons import lab
 from tsproto.messages import Role
@@ -85,8 +85,8 @@ def test_a_daemon_of_a_lab_passes_over_tls(farm: Path, name: str, role: Role) ->
         all_points=False,
     )
     target = DaemonOfALab(settings_in_lab(common, farm, name))
-    cases = [case for case in some_of(role) if case.cast is Cast.RIGHT]
-    passed = played(cases, AtAddress(target, Cast.RIGHT))
+    cases = [case for case in some_of(role) if case.setup is Setup.RIGHT]
+    passed = played(cases, AtAddress(target, Setup.RIGHT))
     assert len(passed) > 60
 
 

@@ -21,7 +21,7 @@ import msgpack
 import pytest
 from msgspec.structs import replace
 
-from clients.labs import warp
+from clients.known_lab import warp
 from daemons import lab
 from tsproto import limits
 from tsproto.codec import FrameReader, decode_message, encode

@@ -194,6 +194,8 @@ class Device:
         logon = self._logon
         assert logon is not None
         match step:
+            case steps.Send(message):  # first, as the most frequent
+                self._send(message)
             case steps.DialHost(host):
                 self._dial(host)
             case steps.HangUp(code, detail):
@@ -214,8 +216,6 @@ class Device:
                 if self._is_inclined("impatience", 0.2):
                     seconds += IMPATIENT_SECONDS * self.rng.random()
                     self._later(seconds, lambda now: self._give_up(), any_link=True)
-            case steps.Send(message):
-                self._send(message)
             case steps.Attached(host, session_id):
                 self._attached(host, session_id)
             case steps.Redirected():
@@ -374,7 +374,7 @@ class Device:
             self._flush()
             logon = self._logon
             self._drop_link()
-            self._take(logon.on_lost(code, detail, 0, self.world.now))
+            self._take(logon.on_closed(code, detail, 0, self.world.now))
 
     def _hang_up(self, code: ErrorCode, detail: str) -> None:
         if self._end:
@@ -392,7 +392,8 @@ class Device:
     def _flush(self) -> None:
         if self._end is None:
             return
-        self._end.write(self._connection.data_to_send())
+        if data := self._connection.data_to_send():
+            self._end.write(data)
         self._link_timer.set()
 
     def _on_link_timer(self, number: int) -> None:

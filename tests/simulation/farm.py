@@ -435,5 +435,5 @@ def simulate(seed: int, plant: Plant | None = None, made_of: Swarm | None = None
         violation=violation,
         law=law,
         seen=dict(sorted(world.seen.items())),
-        tail=list(world.tail),
+        tail=world.tail(),
     )

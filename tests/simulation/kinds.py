@@ -52,6 +52,8 @@ class Authority:
     def __init__(self) -> None:
         self.certificate, self._key = certificates.create_authority(FARM, START)
         self.der = certificates.certificate_der(self.certificate)
+        self.verifier = Verifier(self.der, FARM)
+        """Of all terminal servers: a token is verified once, and not once on each of them."""
 
     def issue(self, role: Role, name: str) -> tuple[bytes, bytes]:
         return certificates.issue_certificate(self.certificate, self._key, role, name, START)
@@ -187,7 +189,7 @@ class TerminalServerKind:
             settings,
             name=node.name,
             port=PORT,
-            verifier=Verifier(self._authority.der, FARM),
+            verifier=self._authority.verifier,
             rng=node.rng,
             incarnation=node.rng.randbytes(16),
             records=node.disk.load(TERMINAL_RECORDS),

@@ -39,11 +39,10 @@ class SimulatedLine:
             trusted=False,
         )
         self.give_up = connection.give_up
-        self._timer = LinkTimer(
-            self._world, connection, partial(self._notice, connection.on_deadline)
-        )
-        end.receive = lambda data: self._notice(partial(connection.receive_data, data))
-        end.lost = partial(self._notice, connection.receive_eof)
+        notice = partial(node.notice, node.switchboard, self._hear)
+        self._timer = LinkTimer(self._world, connection, partial(notice, connection.on_deadline))
+        end.receive = partial(notice, connection.receive_data)
+        end.lost = partial(notice, connection.receive_eof)
         end.tell_what_was_kept()
 
     # --- for the switchboard ----------------------------------------------------------------------
@@ -83,20 +82,17 @@ class SimulatedLine:
         self._timer.cancel()
         (self.end.vanish if silently else self.end.close)()
 
-    def _notice(self, hear: Callable[[float], list[Event]]) -> None:
-        self._node.notice(self._switchboard, partial(self._hear, hear))
-
-    def _hear(self, hear: Callable[[float], list[Event]]) -> None:
-        node = self._node
-        for event in hear(self._world.now):
-            self._world.messages += 1
-            if isinstance(event, Received):
-                peer = self._switchboard.peer_of(self)
+    def _hear(self, hear: Callable[..., list[Event]], *heard: bytes) -> None:
+        node, switchboard, world = self._node, self._switchboard, self._world
+        for event in hear(*heard, world.now):
+            world.messages += 1
+            if type(event) is Received:
+                peer = switchboard.peer_of(self)
                 sender = peer.name if peer else "?"
-                self._world.trace(f"{sender} -> {node.name} {type(event.message).__name__}")
-            self._switchboard.happened(self, event)
+                world.trace(f"{sender} -> {node.name} {type(event.message).__name__}")
+            switchboard.happened(self, event)
         if self._connection.state is LinkState.CLOSED:
             node.lines.pop(self.id, None)
         node.wake()
-        if not self._switchboard.is_halted:
+        if not switchboard.is_halted:
             self.flush()

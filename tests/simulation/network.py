@@ -57,13 +57,13 @@ class End:
             if translate := self.network.spoken.get(self.owner):
                 data = translate(data)
             for piece in self.network.pieces(data):
-                self._deliver(partial(self._tell_data, piece))
+                self._deliver(piece)
 
     def close(self) -> None:
         """End the link; the other end hears of it behind the bytes that are under way."""
         if self.open:
             self.open = False
-            self._deliver(self._tell_lost)
+            self._deliver(None)
 
     def stall(self, seconds: float) -> None:
         """Hold up what is said either way; links made anew are not held up."""
@@ -74,27 +74,24 @@ class End:
         """Stop without a word, as a machine without power does."""
         self.open = False
 
-    def _tell_data(self, data: bytes) -> None:
-        if self.other.open:
-            self.other.receive(data)
-
-    def _tell_lost(self) -> None:
-        other = self.other
-        if other.open:
-            other.open = False
-            other.lost()
-
-    def _deliver(self, action: Callable[[], None]) -> None:
+    def _deliver(self, data: bytes | None) -> None:
+        """Bytes, or None for the end."""
         world = self.network.world
-        self._not_before = max(self._not_before, world.now + self.network.delay())
-        world.at(self._not_before, partial(self._arrive, action))
+        when = world.now + self.network.delay()
+        if when > self._not_before:
+            self._not_before = when
+        world.happen_at(self._not_before, partial(self._arrive, data))
 
-    def _arrive(self, action: Callable[[], None]) -> None:
-        network = self.network
-        if network.cuts and network.is_cut(self.owner, self.other.owner):
-            network.hold(self.owner, self.other.owner, partial(self._arrive, action))
-        else:
-            action()
+    def _arrive(self, data: bytes | None) -> None:
+        network, other = self.network, self.other
+        if network.cuts and network.is_cut(self.owner, other.owner):
+            network.hold(self.owner, other.owner, partial(self._arrive, data))
+        elif other.open:
+            if data is None:
+                other.open = False
+                other.lost()
+            else:
+                other.receive(data)
 
 
 class LinkTimer:

@@ -90,15 +90,15 @@ class Node:
 
     # --- what the process notices ---------------------------------------------------------------
 
-    def notice(self, switchboard: Board, action: Callable[[], None]) -> None:
+    def notice(self, switchboard: Board, action: Callable[..., None], *what: object) -> None:
         """Something happens to the process of this switchboard: it acts now, or when it runs on;
         never when it is dead."""
         if switchboard.is_halted:
             return
         if self.missed is None:
-            action()
+            action(*what)
         else:
-            self.missed.append(partial(self.notice, switchboard, action))
+            self.missed.append(partial(self.notice, switchboard, action, *what))
 
     def later(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Do something after a while, unless this process has died by then."""
@@ -127,7 +127,8 @@ class Node:
         turn(now, ticks)
         if self.alive:
             self._deadline.set(self.core.next_deadline(), now)
-            self._timeout.set(self.switchboard.next_timeout(), ticks)
+            if (timeout := self.switchboard.next_timeout()) is not None:
+                self._timeout.set(timeout, ticks)
 
     def _on_deadline(self) -> None:
         self.switchboard.run_deadline()
@@ -139,7 +140,7 @@ class Node:
         self.witness.performed(effect)
         match effect:
             case events.Event():
-                self.world.trace(f"{self.name} {effect.event}")
+                self.world.trace(f"{self.name} {type(effect).__name__}")
             case effects.Broadcast(datagram):
                 self.network.broadcast(self, datagram)
             case effects.SendDatagram(host, _, datagram):
@@ -184,7 +185,7 @@ class Node:
     def on_datagram(self, host: str, port: int, datagram: bytes) -> None:
         if self.alive:
             hear = partial(self.witness.on_datagram, host, port, datagram)
-            self.notice(self.switchboard, partial(self._call, hear))
+            self.notice(self.switchboard, self._call, hear)
 
     def on_connection(self, end: End) -> bool:
         """The kernel accepts, also while the process stands still."""

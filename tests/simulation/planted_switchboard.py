@@ -6,7 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from daemons.effects import Close, Core, Effect, EffectQueue, Endpoint, Failed, Persist
+import msgspec
+
+from daemons.effects import Ask, Close, Core, Effect, EffectQueue, Endpoint, Failed, Persist
 from daemons.routes import Routes
 from daemons.switchboard import Hands, OpenLink
 from tests.simulation.line import SimulatedLine
@@ -95,11 +97,8 @@ class ForgetsAFailedDial(_OtherRoutes):
 
 
 class PatientRoutes(Lines):
-    @property
-    def next_timeout(self) -> float | None:
-        return None
-
-    def give_up(self, ticks: float) -> None: ...
+    def ask(self, ask: Ask, ticks: float) -> SimulatedLine | None:
+        return super().ask(msgspec.structs.replace(ask, timeout_seconds=float("inf")), ticks)
 
 
 class NeverTimesOut(_OtherRoutes):

@@ -118,22 +118,23 @@ class Witness:
                 self._behind[_target(effect)].append((self._decided, effect))
             if kind in FOLLOWED:
                 self._follow(effect)
-        self.check_questions()
+        if self._world.now - SLACK_SECONDS >= self._next_due:
+            self.check_questions()
         return effects
 
     def _follow(self, effect: Effect) -> None:
         """A link will close, or a question will have its outcome."""
-        if isinstance(effect, Close):
+        if type(effect) is Close:
             self._links.discard(effect.peer.link)
         elif isinstance(effect, Ticketed):
             self._expect(effect)
 
     def _expect(self, effect: Ticketed) -> None:
         now, seconds = self._world.now, MACHINE_SECONDS
-        if isinstance(effect, Ask):
+        if type(effect) is Ask:
             seconds = effect.timeout_seconds
             self._asks[effect.question_id] = (effect, now)
-        elif isinstance(effect, Dial):
+        elif type(effect) is Dial:
             seconds = DIAL_SECONDS
             self._dials[effect.question_id] = effect.endpoint
         due = self._due[effect.question_id] = now + seconds
@@ -159,13 +160,16 @@ class Witness:
         self._lenient_until = self._world.now
 
     def _settle(self, question_id: int) -> None:
-        for found in (self._due, self._dials, self._asks, self._sent_on):
-            found.pop(question_id, None)
+        self._due.pop(question_id, None)
+        self._dials.pop(question_id, None)
+        self._asks.pop(question_id, None)
+        self._sent_on.pop(question_id, None)
 
     # --- what is performed ------------------------------------------------------------------------
 
     def sent(self, link: int, message: Message) -> None:
-        self._perform((link, id(message)))
+        if self._behind:
+            self._perform((link, id(message)))
 
     def requested(self, link: int, endpoint: Endpoint, message: Message) -> None:
         self._perform((endpoint, id(message)))
@@ -183,7 +187,8 @@ class Witness:
                 self._next_due = self._due[question_id] = self._world.now
 
     def performed(self, effect: Effect) -> None:
-        self._perform((None, id(effect)))
+        if self._behind:
+            self._perform((None, id(effect)))
 
     def committed(self, batch: list[Persist]) -> None:
         self._durable += len(batch)
@@ -191,7 +196,7 @@ class Witness:
             self._behind.clear()
 
     def _perform(self, target: Target) -> None:
-        if self._behind and (waiting := self._behind.get(target)):
+        if waiting := self._behind.get(target):
             number, effect = waiting.pop(0)
             if self._durable < number:
                 self._broken(f"{type(effect).__name__} is performed before its commit")
@@ -201,12 +206,12 @@ class Witness:
 
 
 def _target(effect: Effect) -> Target:
-    if isinstance(effect, Answer):
+    if type(effect) is Answer:
         return effect.caller.peer.link, id(effect.message)
-    if isinstance(effect, Tell):
+    if type(effect) is Tell:
         return effect.peer.link, id(effect.message)
-    if isinstance(effect, Ask):
+    if type(effect) is Ask:
         return effect.endpoint, id(effect.message)
-    if isinstance(effect, Close):
+    if type(effect) is Close:
         return effect.peer.link, 0
     return None, id(effect)

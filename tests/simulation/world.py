@@ -12,6 +12,8 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable
 
+import msgspec
+
 START = 1_700_000_000.0  # a day in November 2023; any would do
 TRACE_LINES_KEPT = 400
 
@@ -46,12 +48,12 @@ class World:
         self.events = 0
         self.messages = 0  # heard by daemons and devices, heartbeats left out
         self.seen: Counter[str] = Counter()
-        self.tail: deque[str] = deque(maxlen=TRACE_LINES_KEPT)
-        self.on_event: Callable[[], None] = lambda: None
-        self._heap: list[tuple[float, int, Timer]] = []
+        self._tail: deque[tuple[float, str]] = deque(maxlen=TRACE_LINES_KEPT)
+        self.on_event: Callable[[], None] | None = None
+        self._heap: list[tuple[float, int, Timer | Callable[[], object]]] = []
         self._scheduled = 0
         self._digest = hashlib.sha256()
-        self._undigested: list[str] = []
+        self._undigested: list[tuple[float, str]] = []
 
     def stream(self, name: str) -> random.Random:
         """Randomness of its own for one purpose: draws made for another do not move it, so a run
@@ -66,6 +68,11 @@ class World:
         heapq.heappush(self._heap, (when, self._scheduled, timer))
         return timer
 
+    def happen_at(self, when: float, action: Callable[[], object]) -> None:
+        """As `at`, for what lies ahead and is never cancelled: most of what happens."""
+        self._scheduled += 1
+        heapq.heappush(self._heap, (when, self._scheduled, action))
+
     def after(self, seconds: float, action: Callable[[], object]) -> Timer:
         return self.at(self.now + seconds, action)
 
@@ -73,14 +80,16 @@ class World:
         """Let everything happen that is due until `end`, then stand there."""
         heap = self._heap
         while heap and heap[0][0] <= end:
-            when, _, timer = heapq.heappop(heap)
-            if timer.action is None:
+            when, _, due = heapq.heappop(heap)
+            action = due.action if isinstance(due, Timer) else due
+            if action is None:
                 continue
             if when > self.now:
                 self.now = when
             self.events += 1
-            timer.action()
-            self.on_event()
+            action()
+            if self.on_event is not None:
+                self.on_event()
         self.now = max(self.now, end)
 
     def jump(self, seconds: float) -> None:
@@ -92,11 +101,15 @@ class World:
 
     def trace(self, line: str) -> None:
         """Note what happened: it goes into the digest that tells two runs apart."""
-        text = f"{self.now - START:14.6f} {line}"
-        self.tail.append(text)
-        self._undigested.append(text)
+        traced = self.now, line
+        self._tail.append(traced)
+        self._undigested.append(traced)
         if len(self._undigested) == TRACE_LINES_KEPT:
             self._take_in()
+
+    def tail(self) -> list[str]:
+        """The lines that were traced last, each with its seconds since the start."""
+        return [f"{when - START:14.6f} {line}" for when, line in self._tail]
 
     def saw(self, what: str) -> None:
         """Count a case that must sometimes happen, or the simulation tests less than it says."""
@@ -107,5 +120,5 @@ class World:
         return self._digest.hexdigest()[:16]
 
     def _take_in(self) -> None:
-        self._digest.update("".join(self._undigested).encode())
+        self._digest.update(msgspec.msgpack.encode(self._undigested))
         self._undigested.clear()

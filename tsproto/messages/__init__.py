@@ -1,10 +1,10 @@
 """The table: every message of the protocol, declared once.
 
-A message's class says its number (`tag`), its fields with type, bounds and meaning (the text in
-`Annotated`), an `example`, and its `row`: who sends it to whom, in which state of the connection,
-what it leads to and how it is answered. Encoding, validation, the order a connection enforces, the
-reference, the dissector and the conformance cases all come from here. Fields are positional: new
-ones go last, with a default; numbers are never reused.
+A message's class says its number (`tag`), its fields with type and bounds, each with its meaning in
+the comment beside or above it, an `example`, and its `entry` in the table: who sends it to whom, in
+which state of the connection, which state follows and how it is answered. Encoding, validation, the
+order that a connection enforces, the reference, the dissector and the conformance cases all come
+from here. Fields are positional: new ones go last, with a default; numbers are never reused.
 """
 
 import functools

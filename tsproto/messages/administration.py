@@ -77,11 +77,11 @@ class LicenseServerRow(msgspec.Struct, array_like=True, kw_only=True, frozen=Tru
 class QueryPools(Message, tag=40, kw_only=True):
     """The pools of this license server."""
 
-    row = Row.request(ADMINISTRATOR, LICENSE_SERVER, "Pools")
+    entry = Entry.request(ADMINISTRATOR, LICENSE_SERVER, "Pools")
 
 
 class Pools(Message, tag=41, kw_only=True):
-    row = Row.answer(LICENSE_SERVER)
+    entry = Entry.answer(LICENSE_SERVER)
 
     # all pools, by product and version
     pools: Annotated[list[PoolRow], Meta(max_length=limits.PAGE_ROWS)]
@@ -94,14 +94,14 @@ class Pools(Message, tag=41, kw_only=True):
 class QueryLicenses(Message, tag=42, kw_only=True):
     """Issued licenses in the order of their ids, those after `after`, a page at a time."""
 
-    row = Row.request(ADMINISTRATOR, LICENSE_SERVER, "Licenses")
+    entry = Entry.request(ADMINISTRATOR, LICENSE_SERVER, "Licenses")
 
     after: OptionalId16 = b""  # license id after which the page begins; empty for the first page
     device_id: Annotated[bytes, Meta(max_length=32)] = b""  # only this device's; empty for all
 
 
 class Licenses(Message, tag=43, kw_only=True):
-    row = Row.answer(LICENSE_SERVER)
+    entry = Entry.answer(LICENSE_SERVER)
 
     # in the order of their ids
     licenses: Annotated[list[LicenseRow], Meta(max_length=limits.PAGE_ROWS)]
@@ -128,7 +128,7 @@ class AddKeyPack(Message, tag=44, kw_only=True):
     """Add tokens to a pool. The same pack twice is one pack; another one with its id is refused
     with KEY_PACK_CONFLICT."""
 
-    row = Row.request(ADMINISTRATOR, LICENSE_SERVER, "Done")
+    entry = Entry.request(ADMINISTRATOR, LICENSE_SERVER, "Done")
 
     key_pack: Name  # id of the key pack, for ever
     product: Name  # what the license is for
@@ -141,11 +141,11 @@ class AddKeyPack(Message, tag=44, kw_only=True):
 class QueryLicenseServers(Message, tag=45, kw_only=True):
     """Which license servers do you know, and how did you find them?"""
 
-    row = Row.request(ADMINISTRATOR, TERMINAL_SERVER | LICENSE_SERVER, "LicenseServers")
+    entry = Entry.request(ADMINISTRATOR, TERMINAL_SERVER | LICENSE_SERVER, "LicenseServers")
 
 
 class LicenseServers(Message, tag=46, kw_only=True):
-    row = Row.answer(TERMINAL_SERVER | LICENSE_SERVER)
+    entry = Entry.answer(TERMINAL_SERVER | LICENSE_SERVER)
 
     # those known, a terminal server's in the order in which it asks them
     servers: Annotated[list[LicenseServerRow], Meta(max_length=256)]
@@ -169,7 +169,7 @@ class LicenseServers(Message, tag=46, kw_only=True):
 class QuerySessions(Message, tag=60, kw_only=True):
     """Sessions ordered by host and id, those after (`after_host`, `after_id`), a page at a time."""
 
-    row = Row.request(ADMINISTRATOR, SESSION_DIRECTORY | TERMINAL_SERVER, "Sessions")
+    entry = Entry.request(ADMINISTRATOR, SESSION_DIRECTORY | TERMINAL_SERVER, "Sessions")
 
     user_name: UserName = ""  # only this user's; empty for all
     after_host: OptionalName = ""  # host after which the page begins; empty for the first page
@@ -179,7 +179,7 @@ class QuerySessions(Message, tag=60, kw_only=True):
 
 
 class Sessions(Message, tag=61, kw_only=True):
-    row = Row.answer(SESSION_DIRECTORY | TERMINAL_SERVER)
+    entry = Entry.answer(SESSION_DIRECTORY | TERMINAL_SERVER)
 
     sessions: Annotated[list[SessionRow], Meta(max_length=limits.PAGE_ROWS)]  # by host and number
     more: bool = False  # whether more rows follow: ask for those after the last of these
@@ -190,11 +190,11 @@ class Sessions(Message, tag=61, kw_only=True):
 class QueryServers(Message, tag=62, kw_only=True):
     """The terminal servers that the directory knows."""
 
-    row = Row.request(ADMINISTRATOR, SESSION_DIRECTORY, "Servers")
+    entry = Entry.request(ADMINISTRATOR, SESSION_DIRECTORY, "Servers")
 
 
 class Servers(Message, tag=63, kw_only=True):
-    row = Row.answer(SESSION_DIRECTORY)
+    entry = Entry.answer(SESSION_DIRECTORY)
 
     # every terminal server that the directory knows, by name
     servers: Annotated[list[ServerRow], Meta(max_length=limits.PAGE_ROWS)]
@@ -217,4 +217,4 @@ class Servers(Message, tag=63, kw_only=True):
 class WarpClock(Message, tag=80, kw_only=True):
     """Read the lab's clock file again. NOT_PERMITTED unless the configuration names one."""
 
-    row = Row.request(ADMINISTRATOR, DAEMONS, "Done")
+    entry = Entry.request(ADMINISTRATOR, DAEMONS, "Done")

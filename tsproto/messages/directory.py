@@ -43,7 +43,7 @@ class JoinFarm(Message, tag=50, kw_only=True):
     """A terminal server's link is up: it stands under its certificate's name, SYNCHRONIZING until
     the last of its sessions was sent. What was known of it stands until then."""
 
-    row = Row.request(TERMINAL_SERVER, SESSION_DIRECTORY, "Joined")
+    entry = Entry.request(TERMINAL_SERVER, SESSION_DIRECTORY, "Joined")
 
     address: Host  # where clients reach the terminal server
     port: Port  # TCP port there
@@ -64,7 +64,7 @@ class JoinFarm(Message, tag=50, kw_only=True):
 class Joined(Message, tag=51, kw_only=True):
     """The terminal server sends its sessions now."""
 
-    row = Row.answer(SESSION_DIRECTORY)
+    entry = Entry.answer(SESSION_DIRECTORY)
 
     generation: Id16  # random, new with each start of the directory
 
@@ -75,7 +75,7 @@ class SyncSessions(Message, tag=52, kw_only=True):
     """A part of the whole list; with `last` the list is complete and replaces the rows that were
     known."""
 
-    row = Row.request(TERMINAL_SERVER, SESSION_DIRECTORY, "Done")
+    entry = Entry.request(TERMINAL_SERVER, SESSION_DIRECTORY, "Done")
 
     # a part of the sender's sessions
     sessions: Annotated[list[SessionRow], Meta(max_length=limits.SESSIONS_PER_MESSAGE)]
@@ -88,7 +88,7 @@ class PlaceSession(Message, tag=53, kw_only=True):
     """An authenticated user is here: where does their session for this application belong?
     Decided and reserved in one step, so that two logons in one instant get one answer."""
 
-    row = Row.request(TERMINAL_SERVER, SESSION_DIRECTORY, "SessionPlaced")
+    entry = Entry.request(TERMINAL_SERVER, SESSION_DIRECTORY, "SessionPlaced")
 
     user_name: UserName  # who has logged on
     application: OptionalName  # what is to run; empty for a shell
@@ -104,7 +104,7 @@ class SessionPlaced(Message, tag=54, kw_only=True):
     """The user's session is or will be on `host`. With `session_id` 0 it is not there yet: start
     it, or wait for its start."""
 
-    row = Row.answer(SESSION_DIRECTORY)
+    entry = Entry.answer(SESSION_DIRECTORY)
 
     # for a session that is there its row's, which may be 0; else the reservation's, which goes into
     # the session's row
@@ -132,7 +132,7 @@ class UpdateSession(Message, tag=55, kw_only=True):
     """A session of the sender was added or has changed. An update with a lower placement than the
     row's is ignored, and so is one that is not about a session of a host that has joined."""
 
-    row = Row.notice(TERMINAL_SERVER, SESSION_DIRECTORY)
+    entry = Entry.notice(TERMINAL_SERVER, SESSION_DIRECTORY)
 
     session: SessionRow  # the session as it is now
 
@@ -143,7 +143,7 @@ class RemoveSession(Message, tag=56, kw_only=True):
     """A session of the sender has ended, or (`session_id` 0) a placement came to nothing: only the
     host on which it was reserved gives it up, by its exact number."""
 
-    row = Row.notice(TERMINAL_SERVER, SESSION_DIRECTORY)
+    entry = Entry.notice(TERMINAL_SERVER, SESSION_DIRECTORY)
 
     session_id: SessionId  # the session that has ended; 0 when a placement came to nothing
     placement: Placement  # as in its row, or the placement that came to nothing
@@ -155,7 +155,7 @@ class RemoveSession(Message, tag=56, kw_only=True):
 class RedeemTicket(Message, tag=57, kw_only=True):
     """A redirected client showed this ticket; the device was proved in the licensing phase."""
 
-    row = Row.request(TERMINAL_SERVER, SESSION_DIRECTORY, "TicketRedeemed")
+    entry = Entry.request(TERMINAL_SERVER, SESSION_DIRECTORY, "TicketRedeemed")
 
     ticket: Id16  # what the client showed
     device_id: DeviceId  # the device that has proved its key here
@@ -167,7 +167,7 @@ class RedeemTicket(Message, tag=57, kw_only=True):
 class TicketRedeemed(Message, tag=58, kw_only=True):
     """The ticket was good, and is now used up."""
 
-    row = Row.answer(SESSION_DIRECTORY)
+    entry = Entry.answer(SESSION_DIRECTORY)
 
     user_name: UserName  # whose session it is
     application: OptionalName  # what it runs; empty for a shell

@@ -24,7 +24,7 @@ class AcquireLicense(Message, tag=30, kw_only=True):
     The same device and product always get the same live token, however often they ask.
     """
 
-    row = Row.request(TERMINAL_SERVER, LICENSE_SERVER, "LicenseIssued")
+    entry = Entry.request(TERMINAL_SERVER, LICENSE_SERVER, "LicenseIssued")
 
     device_id: DeviceId
     device_name: DeviceName
@@ -42,7 +42,7 @@ class RenewLicense(Message, tag=31, kw_only=True):
     A license server forwards it to the one that lent the token.
     """
 
-    row = Row.request(TERMINAL_SERVER | LICENSE_SERVER, LICENSE_SERVER, "LicenseIssued")
+    entry = Entry.request(TERMINAL_SERVER | LICENSE_SERVER, LICENSE_SERVER, "LicenseIssued")
 
     license_id: Id16  # the license to renew
     device_id: DeviceId
@@ -58,7 +58,7 @@ class RenewLicense(Message, tag=31, kw_only=True):
 class LicenseIssued(Message, tag=32, kw_only=True):
     """The token, durable at its issuer."""
 
-    row = Row.answer(LICENSE_SERVER)
+    entry = Entry.answer(LICENSE_SERVER)
 
     license_id: Id16  # as in the token
     kind: LicenseKind  # as in the token
@@ -81,7 +81,7 @@ class LicenseIssued(Message, tag=32, kw_only=True):
 class MarkValidated(Message, tag=33, kw_only=True):
     """A user has logged on from this device: its temporary token may become a full one."""
 
-    row = Row.request(TERMINAL_SERVER, LICENSE_SERVER, "Done")
+    entry = Entry.request(TERMINAL_SERVER, LICENSE_SERVER, "Done")
 
     device_id: DeviceId  # the device that a user has logged on from
     product: Name  # what the license is for
@@ -95,7 +95,7 @@ class MarkValidated(Message, tag=33, kw_only=True):
 class AnnounceInventory(Message, tag=34, kw_only=True):
     """What this license server has; replaces what it said before."""
 
-    row = Row.notice(LICENSE_SERVER, LICENSE_SERVER)
+    entry = Entry.notice(LICENSE_SERVER, LICENSE_SERVER)
 
     # every pool that has tokens at all, also with none available
     inventory: Annotated[list[InventoryRow], Meta(max_length=256)]
@@ -106,10 +106,10 @@ class AnnounceInventory(Message, tag=34, kw_only=True):
 class LendLicense(Message, tag=35, kw_only=True):
     """A peer's pool is empty: issue a full token of yours to this device.
 
-    The same `loan_id` always gets the same token, and so does the same device and product.
+    The same device and product always get the same token, so a repeated `loan_id` does too.
     """
 
-    row = Row.request(LICENSE_SERVER, LICENSE_SERVER, "LicenseIssued")
+    entry = Entry.request(LICENSE_SERVER, LICENSE_SERVER, "LicenseIssued")
 
     loan_id: Id16  # the asker's id of this loan, the same however often it asks
     device_id: DeviceId  # the device that the token is for

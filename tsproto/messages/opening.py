@@ -13,7 +13,7 @@ from tsproto.messages.table import *
 class Hello(Message, tag=1, kw_only=True):
     """First message of the end that dialled; its role must be its certificate's."""
 
-    row = Row.step(EVERYBODY, DAEMONS, LinkState.OPENING)
+    entry = Entry.step(EVERYBODY, DAEMONS, LinkState.OPENING)
 
     version_min: Version  # lowest version that the sender speaks
     version_max: Version  # highest version that the sender speaks
@@ -28,7 +28,7 @@ class Welcome(Message, tag=2, kw_only=True):
     """Answer to Hello, with the version chosen. The state that follows depends on the dialler's
     role: LICENSING for a client, SERVICE for all others."""
 
-    row = Row.step(DAEMONS, EVERYBODY, LinkState.OPENING)
+    entry = Entry.step(DAEMONS, EVERYBODY, LinkState.OPENING)
 
     version: Version  # the version that both speak from now on
     role: Role  # what the sender is
@@ -42,13 +42,13 @@ class Welcome(Message, tag=2, kw_only=True):
 class Heartbeat(Message, tag=3, kw_only=True):
     """I am there; sent when nothing else was for HEARTBEAT_SECONDS."""
 
-    row = Row.step(EVERYBODY, EVERYBODY, *OPENED)
+    entry = Entry.step(EVERYBODY, EVERYBODY, *OPENED)
 
 
 class Goodbye(Message, tag=4, kw_only=True):
     """The last message of a connection, and why it ends."""
 
-    row = Row.step(EVERYBODY, EVERYBODY, LinkState.OPENING, *OPENED, then=LinkState.CLOSED)
+    entry = Entry.step(EVERYBODY, EVERYBODY, LinkState.OPENING, *OPENED, then=LinkState.CLOSED)
 
     code: ErrorCode  # why the connection ends
     detail: Detail = ""
@@ -61,7 +61,7 @@ class Goodbye(Message, tag=4, kw_only=True):
 class Refused(Message, tag=5, kw_only=True):
     """A lawful no, as the answer to any request."""
 
-    row = Row.answer(EVERYBODY)
+    entry = Entry.answer(EVERYBODY)
 
     code: ErrorCode  # why the request was refused
     detail: Detail = ""
@@ -74,20 +74,20 @@ class Refused(Message, tag=5, kw_only=True):
 class Done(Message, tag=6, kw_only=True):
     """The request has taken effect, durably where it is durable."""
 
-    row = Row.answer(EVERYBODY)
+    entry = Entry.answer(EVERYBODY)
 
 
 class QueryAuthority(Message, tag=7, kw_only=True):
     """Which authority signs this farm's certificates? For a client that meets the farm first."""
 
-    row = Row.request(CLIENT, TERMINAL_SERVER, "Authority", state=LinkState.LICENSING)
+    entry = Entry.request(CLIENT, TERMINAL_SERVER, "Authority", state=LinkState.LICENSING)
 
 
 class Authority(Message, tag=8, kw_only=True):
     """The farm's authority: a self-signed certificate that proves nothing before a person has
     compared its fingerprint."""
 
-    row = Row.answer(TERMINAL_SERVER)
+    entry = Entry.answer(TERMINAL_SERVER)
 
     certificate: Certificate  # the farm's authority, DER; empty where the server was given none
 

@@ -16,7 +16,7 @@ from tsproto.messages.table import *
 class LicenseRequest(Message, tag=10, kw_only=True):
     """Show your license: the device signs this nonce together with the server's certificate."""
 
-    row = Row.step(TERMINAL_SERVER, CLIENT, LinkState.LICENSING)
+    entry = Entry.step(TERMINAL_SERVER, CLIENT, LinkState.LICENSING)
 
     nonce: Annotated[bytes, Meta(min_length=32, max_length=32)]  # random, of this connection alone
     product: Name  # which product the device needs a license for
@@ -29,7 +29,7 @@ class LicenseInfo(Message, tag=11, kw_only=True):
     """The device's public key, its signature over nonce and server certificate, and the token it
     holds for the product, or none."""
 
-    row = Row.step(CLIENT, TERMINAL_SERVER, LinkState.LICENSING)
+    entry = Entry.step(CLIENT, TERMINAL_SERVER, LinkState.LICENSING)
 
     # the device's Ed25519 public key
     public_key: Annotated[bytes, Meta(min_length=32, max_length=32)]
@@ -52,7 +52,7 @@ class LicenseInfo(Message, tag=11, kw_only=True):
 class NewLicense(Message, tag=12, kw_only=True):
     """Store this token durably, then say LicenseStored. It replaces the one for its product."""
 
-    row = Row.step(TERMINAL_SERVER, CLIENT, LinkState.LICENSING)
+    entry = Entry.step(TERMINAL_SERVER, CLIENT, LinkState.LICENSING)
 
     token: Token  # the token to store
     issuer_certificate: Certificate  # its issuer's certificate, DER, to store with it
@@ -63,7 +63,7 @@ class NewLicense(Message, tag=12, kw_only=True):
 class LicenseStored(Message, tag=13, kw_only=True):
     """The pushed token is on the device's disk."""
 
-    row = Row.step(CLIENT, TERMINAL_SERVER, LinkState.LICENSING)
+    entry = Entry.step(CLIENT, TERMINAL_SERVER, LinkState.LICENSING)
 
     license_id: Id16  # `license_id` in the claims of the token that was stored
 
@@ -73,7 +73,7 @@ class LicenseStored(Message, tag=13, kw_only=True):
 class LicenseAccepted(Message, tag=14, kw_only=True):
     """The device may connect, and log on."""
 
-    row = Row.step(TERMINAL_SERVER, CLIENT, LinkState.LICENSING, then=LinkState.LOGON)
+    entry = Entry.step(TERMINAL_SERVER, CLIENT, LinkState.LICENSING, then=LinkState.LOGON)
 
     kind: LicenseKind  # what lets the device in: TEMPORARY, FULL or GRACE
     expires_at: Seconds = 0  # when that ends
@@ -92,7 +92,7 @@ class LogonRequest(Message, tag=15, kw_only=True):
     and ends with its connection. With `unreachable_host` the user is placed anew.
     """
 
-    row = Row.step(CLIENT, TERMINAL_SERVER, LinkState.LOGON)
+    entry = Entry.step(CLIENT, TERMINAL_SERVER, LinkState.LOGON)
 
     user_name: UserName  # who logs on
     credential_kind: Credential  # what `credential` is
@@ -122,7 +122,7 @@ class LogonRefused(Message, tag=16, kw_only=True):
     """The user is not logged on. The connection stays in LOGON while `attempts_left` is not 0;
     every refusal carries it, also one that does not count as a wrong password."""
 
-    row = Row.step(TERMINAL_SERVER, CLIENT, LinkState.LOGON)
+    entry = Entry.step(TERMINAL_SERVER, CLIENT, LinkState.LOGON)
 
     code: ErrorCode  # why
     detail: Detail = ""
@@ -140,7 +140,7 @@ class LogonRefused(Message, tag=16, kw_only=True):
 class Redirect(Message, tag=17, kw_only=True):
     """The user's session is, or is to be, on another host: dial it, and log on with this ticket."""
 
-    row = Row.step(TERMINAL_SERVER, CLIENT, LinkState.LOGON, then=LinkState.LEAVING)
+    entry = Entry.step(TERMINAL_SERVER, CLIENT, LinkState.LOGON, then=LinkState.LEAVING)
 
     host: Name  # name of the terminal server to dial, as in its certificate
     address: Host  # where to dial it
@@ -160,7 +160,7 @@ class Redirect(Message, tag=17, kw_only=True):
 class LogonAccepted(Message, tag=18, kw_only=True):
     """The session is ACTIVE and shown here; session bytes follow in both directions."""
 
-    row = Row.step(TERMINAL_SERVER, CLIENT, LinkState.LOGON, then=LinkState.SESSION)
+    entry = Entry.step(TERMINAL_SERVER, CLIENT, LinkState.LOGON, then=LinkState.SESSION)
 
     host: Name  # terminal server that the session runs on
     session_id: SessionId  # number of the session
@@ -186,7 +186,7 @@ class LogonAccepted(Message, tag=18, kw_only=True):
 class ResizeSession(Message, tag=19, kw_only=True):
     """The client's terminal has a new size."""
 
-    row = Row.step(CLIENT, TERMINAL_SERVER, LinkState.SESSION)
+    entry = Entry.step(CLIENT, TERMINAL_SERVER, LinkState.SESSION)
 
     columns: Columns
     rows: Rows
@@ -197,19 +197,19 @@ class ResizeSession(Message, tag=19, kw_only=True):
 class DisconnectSession(Message, tag=20, kw_only=True):
     """Leave the session running; answered by Goodbye with DISCONNECTED_BY_USER."""
 
-    row = Row.step(CLIENT, TERMINAL_SERVER, LinkState.SESSION, then=LinkState.LEAVING)
+    entry = Entry.step(CLIENT, TERMINAL_SERVER, LinkState.SESSION, then=LinkState.LEAVING)
 
 
 class LogoffSession(Message, tag=21, kw_only=True):
     """End the session and its programs; SessionEnded follows."""
 
-    row = Row.step(CLIENT, TERMINAL_SERVER, LinkState.SESSION)
+    entry = Entry.step(CLIENT, TERMINAL_SERVER, LinkState.SESSION)
 
 
 class SessionEnded(Message, tag=22, kw_only=True):
     """The session's program has ended and all its output was sent."""
 
-    row = Row.step(
+    entry = Entry.step(
         TERMINAL_SERVER, CLIENT, LinkState.SESSION, LinkState.LOGON, then=LinkState.LEAVING
     )
 

@@ -1,4 +1,4 @@
-"""What a line of the table says: who sends the message to whom, when, and what follows."""
+"""An entry of the table: who sends the message to whom, in which states, and what follows."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from msgspec import Meta
 
 
 class Role(IntEnum):
-    """The kind of program at one end of a connection; its certificate says it, except a client's,
-    which has none."""
+    """The kind of program at one end of a connection. The certificate of a daemon or administrator
+    carries it; a client has no certificate."""
 
     CLIENT = 1
     TERMINAL_SERVER = 2
@@ -62,8 +62,8 @@ ADMINISTRATOR = frozenset({Role.ADMINISTRATOR})
 OPENED = frozenset(LinkState) - {LinkState.OPENING, LinkState.CLOSED}
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One line of the table.
+class Entry(msgspec.Struct, frozen=True):
+    """What the table says of one message.
 
     `then` is the state of the connection after this message, where it changes. `answers` names
     the messages that may answer a request; `Refused` may answer every one.
@@ -83,12 +83,12 @@ class Row(msgspec.Struct, frozen=True):
         receivers: frozenset[Role],
         *states: LinkState,
         then: LinkState | None = None,
-    ) -> Row:
+    ) -> Entry:
         """A step of a procedure: a notification in these states."""
         return cls(Kind.NOTIFICATION, senders, receivers, frozenset(states), then)
 
     @classmethod
-    def notice(cls, senders: frozenset[Role], receivers: frozenset[Role]) -> Row:
+    def notice(cls, senders: frozenset[Role], receivers: frozenset[Role]) -> Entry:
         return cls.step(senders, receivers, LinkState.SERVICE)
 
     @classmethod
@@ -98,11 +98,11 @@ class Row(msgspec.Struct, frozen=True):
         receivers: frozenset[Role],
         *answers: str,
         state: LinkState = LinkState.SERVICE,
-    ) -> Row:
+    ) -> Entry:
         return cls(Kind.REQUEST, senders, receivers, frozenset({state}), None, answers)
 
     @classmethod
-    def answer(cls, senders: frozenset[Role]) -> Row:
+    def answer(cls, senders: frozenset[Role]) -> Entry:
         return cls(Kind.ANSWER, senders, EVERYBODY, OPENED)
 
 
@@ -113,7 +113,7 @@ class Message(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     holds the fields of a typical message, but for those that have their defaults.
     """
 
-    row: ClassVar[Row]
+    entry: ClassVar[Entry]
     example: ClassVar[Mapping[str, Any]] = {}
     request_id: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
 

@@ -12,7 +12,7 @@ from tsproto import limits, messages
 from tsproto.discovery import Answer, Query
 from tsproto.errors import ErrorCode
 from tsproto.license_token import Claims
-from tsproto.messages import TABLE, Kind, LinkState, Message, Role, Row, number_of
+from tsproto.messages import TABLE, Entry, Kind, LinkState, Message, Role, number_of
 from tsproto.reference.markdown import docstring, table, words
 from tsproto.reference.shapes import ROWS, comments, fields
 from tsproto.reference.worked import example
@@ -62,12 +62,14 @@ def link_to(name: str) -> str:
 
 
 def _facts(found: type[Message]) -> Iterator[str]:
-    row = found.row
-    yield f"- {row.kind.value.capitalize()}, from {roles(row.senders)} to {_receivers(row)}"
-    yield f"- In state {_states(row.states)}" + (f"; then {row.then.name}" if row.then else "")
-    if row.kind is Kind.REQUEST:
-        yield f"- Answered by {words([*map(link_to, row.answers)], 'or')}, or {link_to('Refused')}"
-    if row.kind is Kind.ANSWER:
+    entry = found.entry
+    yield f"- {entry.kind.value.capitalize()}, from {roles(entry.senders)} to {_receivers(entry)}"
+    then = f"; then {entry.then.name}" if entry.then else ""
+    yield f"- In state {_states(entry.states)}{then}"
+    if entry.kind is Kind.REQUEST:
+        answers = words([*map(link_to, entry.answers)], "or")
+        yield f"- Answered by {answers}, or {link_to('Refused')}"
+    if entry.kind is Kind.ANSWER:
         yield f"- Answers {_requests_of(found)}"
     errors = [cause for cause in causes() if found.__name__ in cause.after]
     if errors:
@@ -78,12 +80,12 @@ def _facts(found: type[Message]) -> Iterator[str]:
 def _requests_of(answer: type[Message]) -> str:
     if answer is messages.Refused:
         return "every request"
-    requests = [name for name, one in _BY_NAME.items() if answer.__name__ in one.row.answers]
+    requests = [name for name, one in _BY_NAME.items() if answer.__name__ in one.entry.answers]
     return words([*map(link_to, requests)], "or")
 
 
-def _receivers(row: Row) -> str:
-    return "the end that asked" if row.kind is Kind.ANSWER else roles(row.receivers)
+def _receivers(entry: Entry) -> str:
+    return "the end that asked" if entry.kind is Kind.ANSWER else roles(entry.receivers)
 
 
 def roles(found: frozenset[Role]) -> str:
@@ -101,10 +103,10 @@ def overview() -> str:
         (
             number,
             link_to(found.__name__),
-            found.row.kind.value,
-            roles(found.row.senders),
-            _receivers(found.row),
-            _states(found.row.states),
+            found.entry.kind.value,
+            roles(found.entry.senders),
+            _receivers(found.entry),
+            _states(found.entry.states),
         )
         for number, found in TABLE.items()
     ]

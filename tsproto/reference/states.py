@@ -30,10 +30,10 @@ def _transitions(opened: LinkState) -> Iterator[tuple[str, str, str]]:
     yield "OPENING", Welcome.__name__, opened.name
     reached = {LinkState.OPENING, opened}
     for message in TABLE.values():
-        then = message.row.then
+        then = message.entry.then
         if opened is LinkState.SERVICE or then is None or message is Goodbye:
             continue
-        for state in (state for state in LinkState if state in message.row.states):
+        for state in (state for state in LinkState if state in message.entry.states):
             reached.add(then)
             yield state.name, message.__name__, then.name
     for state in (state for state in LinkState if state in reached):

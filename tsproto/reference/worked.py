@@ -48,7 +48,7 @@ def example(kind: type[Message]) -> str:
 def frame_parts(message: Message) -> Iterator[tuple[bytes, str]]:
     """The parts of a message's frame, from its first byte to its last; a request and its answer
     have the id 1."""
-    frame = codec.encode(message, 0 if message.row.kind is Kind.NOTIFICATION else 1)
+    frame = codec.encode(message, 0 if message.entry.kind is Kind.NOTIFICATION else 1)
     number = number_of(type(message))
     yield frame[: codec.HEADER.size], f"frame: a message of {len(frame) - codec.HEADER.size} bytes"
     yield from struct_parts(message, [(number, f"number {number}: {type(message).__name__}")])
@@ -106,7 +106,8 @@ def frame() -> str:
 
 
 def token(part: str) -> str:
-    """The `claims`, the `keys`, the `signed` bytes, or the `whole` of one token."""
+    """One part of the example token, as a table of bytes: its `claims`, its issuer's `keys`, the
+    `signed` bytes, or the `whole` token."""
     key = Ed25519PrivateKey.from_private_bytes(ISSUER_SEED)
     claims = msgspec.msgpack.encode(CLAIMS)
     parts: dict[str, Iterable[tuple[bytes, str]]] = {
@@ -133,7 +134,8 @@ def _token_parts(claims: bytes, signature: bytes) -> Iterator[tuple[bytes, str]]
 
 
 def proof(part: str) -> str:
-    """The `device`, the `signed` bytes, or the `signature` of one device's proof."""
+    """One part of the example proof, as a table of its bytes: the `device` (its keys and id), the
+    `signed` bytes, or the `signature`."""
     signature = DEVICE.prove(examples.NONCE, SERVER_CERTIFICATE)
     parts = {
         "device": [

@@ -1,7 +1,7 @@
-"""How links come about: accepted or dialled, plain or TLS, on asyncio and uvloop alike.
+"""Makes links: accepted or dialled, plain or TLS, on asyncio and uvloop.
 
-A TLS 1.3 client sees its handshake succeed before the server has judged its certificate: a link
-that `dial` returned is good only once `Opened` was reported.
+In TLS 1.3 a client's handshake succeeds before the server has checked its certificate: a link that
+`dial` returned is good only once `Opened` was reported.
 """
 
 from __future__ import annotations
@@ -40,24 +40,25 @@ __all__ = [
     "server_tls",
 ]
 
-ACCEPT_PAUSE_SECONDS = 0.5  # out of descriptors: one may be free again after this
-BACKLOG = 4096  # a storm of clients waits here until it is accepted; Linux' somaxconn
-REFUSAL_RETRY_SECONDS = 5  # what a client is told that came to a full daemon
+ACCEPT_PAUSE_SECONDS = 0.5  # after running out of descriptors, until one may be free
+BACKLOG = 4096  # clients that wait to be accepted; somaxconn on Linux
+REFUSAL_RETRY_SECONDS = 5  # in the Goodbye of a full daemon
 
 
 class DialFailed(PeerError):
-    """No link came about: UNREACHABLE when trying again can help; WRONG_ROLE when the certificate
-    is not of the farm's authority, or not the expected one; NOT_PERMITTED for plain TCP, and for a
-    source that is not this machine's."""
+    """No link was made. `code` is UNREACHABLE when another try can help; WRONG_ROLE when the
+    certificate is not of the farm's authority, or not the expected one; NOT_PERMITTED for plain
+    TCP, and for a source that is no address of this machine."""
 
 
 class Listener:
-    """A listening socket and the links it accepted. `port` is the real one where 0 was asked for.
+    """A listening socket and the links that it accepted. `port` is the real one when 0 was asked
+    for.
 
-    At most `handshakes_max` handshakes are under way, `handshakes_per_address_max` of one address;
-    further clients wait, no longer than two that are silent take. A link above one of the other
-    limits is opened only to be told TOO_MANY_CONNECTIONS, and cut at once where as many more have
-    not shaken hands.
+    At most `handshakes_max` handshakes run at a time, `handshakes_per_address_max` of them from one
+    address; further clients wait, at most for as long as two silent ones take. A link above one of
+    the other limits is opened only to say TOO_MANY_CONNECTIONS; it is cut at once when too many
+    handshakes are unfinished, in all or of its address.
     """
 
     def __init__(
@@ -129,10 +130,11 @@ class Listener:
                 self._start(self._shake_hands(accepted, address[0]))
             else:
                 accepted.close()
-            await asyncio.sleep(0)  # the next one is judged when this one counts
+            await asyncio.sleep(0)  # so that the next link is checked after this one is counted
 
     def _has_room_for(self, host: str) -> bool:
-        """A link above the limit is to be told so, hence there is always some."""
+        """Whether a further handshake may begin. Above the limit of links there is room for
+        `at_once` handshakes, so that a link can be refused with a code."""
         room = max(self._connections_max - len(self.links), self._handshakes.at_once)
         unfinished = self._handshakes.unfinished
         return unfinished.total() < room and unfinished[host] < self._connections_per_address_max
@@ -141,7 +143,7 @@ class Listener:
         seconds = limits.TLS_HANDSHAKE_SECONDS
         with contextlib.ExitStack() as unused:
             unused.callback(accepted.close)
-            # A stranger's failed handshake is nobody's concern: there is no link to tell of it.
+            # A failed handshake made no link, so no owner is told.
             with contextlib.suppress(OSError):
                 async with self._handshakes.turn(host, patience_seconds=2 * seconds):
                     unused.pop_all()
@@ -163,10 +165,10 @@ class Listener:
 
 
 def bind(host: str, port: int, local: LocalIdentity) -> socket.socket:
-    """A socket for a Listener. Clients may connect at once, and wait for it.
+    """A socket for a Listener; clients may connect at once, and wait until it accepts.
 
-    Raises OSError when the address cannot be had, and TsfarmError for plain TCP on an address that
-    is not loopback, unless the identity allows `plain_anywhere`.
+    Raises OSError when the address cannot be bound, and TsfarmError for plain TCP on an address
+    that is not loopback, unless the identity allows `plain_anywhere`.
     """
     if local.listen_tls is None and not local.plain_anywhere and not is_loopback(host):
         raise TsfarmError(f"{host} is no loopback address: listen with TLS, or allow plain TCP")
@@ -193,12 +195,13 @@ async def dial(
     observer: Observer | None = None,
     source: str = "",
 ) -> Link:
-    """A link whose TCP and TLS stand, to a peer whose certificate has the expected role and name.
+    """A link after its TCP and TLS handshakes, to a peer whose certificate has the expected role
+    and name.
 
-    `server_hostname` is the TLS server name that balancers route on; empty means `host`. `source`
-    is the local address to dial from, which the system chooses where it is empty: each has ports
-    of its own, some 28,000 on Linux. The first event comes after the caller has the link. Raises
-    DialFailed.
+    `server_hostname` is the TLS server name, on which balancers route; empty means `host`. `source`
+    is the local address to dial from; the system chooses one when it is empty. Each source has
+    ports of its own, some 28,000 on Linux. The first event comes after the caller has the link.
+    Raises DialFailed.
     """
     where = f"{host}:{port} from {source}" if source else f"{host}:{port}"
     if tls is None and not plain_anywhere and not is_loopback(host):
@@ -253,7 +256,7 @@ def _source_options(source: str) -> dict[str, Any]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether this address or name is of this machine alone, where plain TCP is allowed."""
+    """Whether this address or name reaches this machine alone, so that plain TCP is allowed."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the system and OpenSSL complain of, in words that a user can act on."""
+"""Turns errors of the system and of OpenSSL into words that a user can act on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 import ssl
 
 ERRNO = re.compile(r"\[Errno (\d+)\]")
-# By OpenSSL's reason; the others speak for themselves.
+# By OpenSSL's reason; its other reasons are clear as they are.
 TLS_WORDS = {
     "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
     "NO_START_LINE": "no certificate, or no key, in PEM form",
@@ -33,20 +33,21 @@ CERTIFICATE_ALERTS = (
 
 
 def words_of(error: Exception) -> str:
-    """One line without numbers, addresses or places in a C file."""
+    """One line, without error numbers, addresses and places in C files."""
     if isinstance(error, ssl.SSLError):
         return _tls_words(error)
     if isinstance(error, socket.gaierror):
         return error.strerror or str(error)
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
-    # A name with several addresses: asyncio tells the errors of all of them in one text.
+    # For a name with several addresses asyncio puts all their errors into one text.
     numbers = dict.fromkeys(map(int, ERRNO.findall(str(error))))
     return ", ".join(map(os.strerror, numbers)) or str(error)
 
 
 def refuses_our_certificate(error: Exception | None) -> bool:
-    """A TLS 1.3 client hears of it only after its own handshake is through."""
+    """Whether the peer's alert refuses our certificate. A TLS 1.3 client gets it after its own
+    handshake has succeeded."""
     reason = (isinstance(error, ssl.SSLError) and error.reason) or ""
     return "_ALERT_" in reason and reason.endswith(CERTIFICATE_ALERTS)
 

@@ -1,4 +1,4 @@
-"""Who may shake hands when: before TLS nothing is known of a peer but its address."""
+"""Shares out handshakes by address: before TLS nothing else is known of a peer."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from collections.abc import AsyncIterator
 
 
 class Handshakes:
-    """At most `at_once` are under way, and `per_address` of one address. What an address has above
-    that waits for its own, and stands in nobody else's way."""
+    """At most `at_once` handshakes run, `per_address` of them from one address. Further ones of an
+    address wait for its own, and hold up no other address."""
 
     def __init__(self, at_once: int, per_address: int) -> None:
         self.at_once = at_once
-        self.unfinished: Counter[str] = Counter()  # by address, those included that wait
+        self.unfinished: Counter[str] = Counter()  # by address, waiting ones included
         self._per_address = per_address
         self._all = asyncio.Semaphore(at_once)
         self._of_address: dict[str, asyncio.Semaphore] = {}
 
     @contextlib.asynccontextmanager
     async def turn(self, host: str, patience_seconds: float) -> AsyncIterator[None]:
-        """One handshake of this address; raises TimeoutError when its turn does not come."""
+        """Context manager: one handshake of this address. Raises TimeoutError when its turn does
+        not come."""
         turns = self._of_address.setdefault(host, asyncio.Semaphore(self._per_address))
         self.unfinished[host] += 1
         try:

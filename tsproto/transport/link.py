@@ -1,8 +1,7 @@
 """A link: a `Connection` on an asyncio transport.
 
-It decides nothing: it moves bytes between the two, keeps one timer, and tells its owner what
-happened. Deadlines are kept on the loop's monotonic clock, so that a wall clock that is set breaks
-no link.
+It moves bytes between the two, keeps one timer, and reports events to its owner. Deadlines follow
+the loop's monotonic clock, so setting the wall clock breaks no link.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ _link_ids = itertools.count(1)
 
 
 class LinkOwner(Protocol):
-    """Whoever uses a link. An exception that it lets out goes to the loop's exception handler, and
-    the link is cut.
+    """The user of a link.
 
-    `Closed` may be the first event of an accepted link, and is the last of every one that its
-    owner did not close itself.
+    An exception that it raises goes to the loop's exception handler, and the link is cut. `Closed`
+    may be the first event of an accepted link; it is the last event of every link that the owner
+    did not close itself.
     """
 
     def on_events(self, link: Link, events: list[Event]) -> None: ...
@@ -43,16 +42,16 @@ class LinkOwner(Protocol):
 
 
 class Observer(Protocol):
-    """Sees what is written and what was read, inside TLS, before anybody acts on it. It must not
-    raise."""
+    """Sees the bytes inside TLS: those written, and those read, before they are processed. It must
+    not raise."""
 
     def on_sent(self, link: Link, data: bytes) -> None: ...
     def on_received(self, link: Link, data: bytes) -> None: ...
 
 
 class LocalIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """Who this process is to its peers. A TLS context of None means plain TCP, which is for
-    loopback addresses alone unless `plain_anywhere`."""
+    """The identity of this process towards its peers. Without a TLS context its links are plain
+    TCP: on loopback addresses only, unless `plain_anywhere`."""
 
     role: Role
     name: str
@@ -63,11 +62,12 @@ class LocalIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Link(asyncio.Protocol):
-    """One link. `id` is unique in this process; `own_certificate` is the SHA-256 of the certificate
-    that the peer saw, 32 zero bytes for none; `peer_certificate_der` is empty for none.
+    """One link.
 
-    What is sent is written by `flush`, in one write. A link flushes by itself after its owner has
-    handled its events; whoever sends at another time calls it.
+    `id` is unique in this process. `own_certificate` is the SHA-256 of the certificate that the
+    peer saw, 32 zero bytes for none; `peer_certificate_der` is empty for none. `flush` writes
+    everything that was sent, in one write. A link flushes by itself after its owner has handled its
+    events; an owner that sends at another time calls it.
     """
 
     connection: Connection
@@ -120,7 +120,7 @@ class Link(asyncio.Protocol):
         self.connection.give_up(request_id)
 
     def flush(self) -> None:
-        """Write all that was queued, unless the peer does not read; after the end, hang up."""
+        """Writes everything queued, unless the peer does not read; after the end, hangs up."""
         if self._transport.is_closing():
             return
         if self.connection.state is LinkState.CLOSED:
@@ -132,14 +132,15 @@ class Link(asyncio.Protocol):
             self._loop.call_soon(self._end_if_overfull)
 
     def send_session_bytes(self, data: bytes) -> bool:
-        """Write these after what is queued. False: SESSION_OUTBOX_BYTES wait for the peer, send no
-        more before `on_writable`."""
+        """Queues session bytes. False: SESSION_OUTBOX_BYTES wait for the peer, so send no more
+        before `on_writable`."""
         self.connection.send_session_bytes(data)
         self.flush()
         return not self._writing_paused
 
     def pause_reading(self) -> None:
-        """Let the peer wait; it may be silent meanwhile, and its loss is not noticed."""
+        """Stops reading, so that the peer has to wait. Until reading resumes, the peer's silence
+        and its loss are not noticed."""
         if not self._transport.is_closing() and not self._hung_up:
             self.connection.pause_receiving()
             self._transport.pause_reading()
@@ -152,17 +153,17 @@ class Link(asyncio.Protocol):
     def close(
         self, code: ErrorCode, detail: str = "", trace_id: str = "", retry_after_seconds: int = 0
     ) -> None:
-        """Say Goodbye after all that is queued, and hang up; no event follows. Whoever ends the
-        process next awaits `wait_closed`."""
+        """Sends everything queued and a Goodbye, and hangs up; no event follows. A caller that ends
+        the process afterwards awaits `wait_closed`."""
         self.connection.close(code, detail, trace_id, retry_after_seconds)
         self.flush()
 
     def abort(self) -> None:
-        """Cut the link without a word; `Closed(CONNECTION_LOST)` follows."""
+        """Cuts the link without a Goodbye; `Closed(CONNECTION_LOST)` follows."""
         self._transport.abort()
 
     async def wait_closed(self) -> None:
-        """Return when the transport is gone, GOODBYE_SECONDS after the end at the latest."""
+        """Returns when the transport has closed, at most GOODBYE_SECONDS after the end."""
         await self._gone.wait()
 
     # --- for the transport ------------------------------------------------------------------------
@@ -194,7 +195,7 @@ class Link(asyncio.Protocol):
         self.begin()
 
     def begin(self) -> None:
-        """Send what the connection begins with, and report events from now on."""
+        """Sends the connection's first message, and reports events from now on."""
         self._begun = True
         if self._listener is None:
             self._transport.resume_reading()
@@ -257,7 +258,8 @@ class Link(asyncio.Protocol):
         return found
 
     def _suspicion(self) -> str:
-        """Neither loop lets a server's TLS alert out when it refuses a client's certificate."""
+        """Why a link without a first message may have been cut: neither loop reports the TLS alert
+        by which a server refuses a client's certificate."""
         shows_certificate = self.own_certificate != PLAIN_FINGERPRINT
         if self._listener is None and shows_certificate and self.connection.peer_role is None:
             return "the peer hung up without a word: it may not trust our certificate"
@@ -274,7 +276,7 @@ class Link(asyncio.Protocol):
         self._transport.write(data)
 
     def _guard(self, call: Callable[[], None]) -> None:
-        # Left to the transport an OSError of the owner's would pass for one of the network.
+        # The transport would take an OSError of the owner for one of the network.
         try:
             call()
         except Exception as error:
@@ -301,10 +303,10 @@ class Link(asyncio.Protocol):
             self._report(self.connection.on_deadline(self._loop.time()))
 
     def _hang_up(self) -> None:
-        """Let the last bytes leave, the FIN after them; what takes too long is cut.
+        """Sends the last bytes and then the FIN; cuts the link when this takes too long.
 
-        Bytes of the peer's that stay unread would make the kernel send a reset, which overtakes
-        the Goodbye. So they are read and dropped until the peer has closed its side too.
+        Unread bytes of the peer would make the kernel send a reset, which overtakes the Goodbye. So
+        they are read and dropped until the peer has closed its side too.
         """
         if self._hung_up:
             return
@@ -323,9 +325,9 @@ class Link(asyncio.Protocol):
 
 
 def _set_socket_options(found: socket.socket) -> None:
-    """Small frames leave at once, and a peer that vanished while nothing was under way is noticed.
+    """Small frames are sent at once, and a peer that vanished is noticed on an idle link.
 
-    TCP_USER_TIMEOUT is left alone: it would cut a client that only stopped reading for a while.
+    TCP_USER_TIMEOUT is not set: it would cut a client that only stopped reading for a while.
     """
     options = [
         (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
@@ -341,12 +343,12 @@ def _set_socket_options(found: socket.socket) -> None:
 
 
 def _identity_shown(tls: ssl.SSLObject) -> identity.Identity:
-    """Who the peer's certificate says it is. Raises IdentityError."""
+    """The identity in the peer's certificate. Raises IdentityError."""
     verified = tls.getpeercert()
     if verified:
         names = cast("tuple[tuple[str, str], ...]", verified.get("subjectAltName", ()))
         return identity.identity_among(value for kind, value in names if kind == "URI")
-    # OpenSSL reads only what it has verified. X.509 is slow to import, and seldom needed here.
+    # OpenSSL parses verified certificates only. The X.509 library is slow to import, rarely needed.
     from tsproto.certificates import identity_of
 
     return identity_of(tls.getpeercert(binary_form=True) or b"")

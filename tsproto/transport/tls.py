@@ -1,7 +1,7 @@
-"""TLS contexts of a farm: TLS 1.3 only, the farm's authority the only one that is trusted.
+"""TLS contexts of a farm: TLS 1.3 only, and no trusted authority but the farm's.
 
-Who a daemon is stands in the URI of its certificate (`tsproto.identity`), not in its host name, so
-no host name is compared. A client has no certificate: servers ask for one and do without.
+A daemon's identity is the URI in its certificate (`tsproto.identity`), not its host name, so no
+host name is compared. A client has no certificate: servers ask for one and accept none.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ PLAIN_FINGERPRINT = bytes(identity.DIGEST_BYTES)
 
 
 class FarmContext(ssl.SSLContext):
-    """A context that knows the SHA-256 of the certificate it shows, zero bytes for none."""
+    """A TLS context with the SHA-256 of its own certificate, zero bytes for none."""
 
     fingerprint: bytes = PLAIN_FINGERPRINT
 
 
 def server_tls(certificate_path: Path, key_path: Path, authority_path: Path) -> FarmContext:
-    """For a daemon that listens. When a file is not usable, raises OSError or, in plain words,
-    ssl.SSLError."""
+    """For a daemon that listens. Raises OSError when a file cannot be read, and ssl.SSLError, with
+    a text for people, when its content is unusable."""
     context = _daemon_context(ssl.PROTOCOL_TLS_SERVER, certificate_path, key_path, authority_path)
     context.verify_mode = ssl.CERT_OPTIONAL
-    # Links last long, and a resumed one would not be verified again; without tickets a core does a
-    # third more handshakes.
+    # No session tickets: the certificate of a resumed link would not be verified again. Links last
+    # long, so few would be resumed, and a CPU core does a third more handshakes without tickets.
     context.num_tickets = 0
     return context
 
@@ -50,7 +50,7 @@ def client_tls(authority_pems: Sequence[bytes]) -> FarmContext:
 
 
 def client_tls_unverified() -> FarmContext:
-    """For a client that has yet to ask a person whether the farm's authority is the right one."""
+    """For a client whose user has not confirmed the farm's authority yet."""
     context = _context(ssl.PROTOCOL_TLS_CLIENT)
     context.verify_mode = ssl.CERT_NONE
     return context
@@ -65,7 +65,7 @@ def _daemon_context(
         context.load_verify_locations(authority_path)
     except ssl.SSLError as error:
         raise ssl.SSLError(error.errno, words_of(error)) from None
-    from tsproto.certificates import certificate_der  # slow to import, and no client comes here
+    from tsproto.certificates import certificate_der  # slow to import, and not needed by clients
 
     der = certificate_der(certificate_path.read_bytes())
     context.fingerprint = identity.fingerprint(der)

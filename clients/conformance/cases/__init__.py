@@ -1,1 +1,2 @@
-"""The cases, a file for each chapter of the document, and those that are made from the table."""
+"""The cases: a file for each chapter of the document, and files that generate cases from the
+table."""

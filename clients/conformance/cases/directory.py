@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from clients.conformance.acting import Stage, join, join_farm, session_row
+from clients.conformance.acting import CaseContext, join, join_farm, session_row
 from clients.conformance.case import SESSION_DIRECTORY, Case, Chapter
-from clients.conformance.peer import Peer
-from clients.conformance.stage import Cast
+from clients.conformance.farm import Farm
+from clients.conformance.target import Setup
 from tsproto import limits, messages
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
-    PlaceSession,
-    RedeemTicket,
     RemoveSession,
     Role,
-    SessionPlaced,
-    SessionRow,
     SessionState,
     TicketRedeemed,
     UpdateSession,
@@ -25,155 +21,109 @@ chapter = Chapter()
 PLACEMENT_MAX = 2**52
 
 
-class Farm:
-    """Two terminal servers that have joined, with names and a user that nobody else has."""
-
-    def __init__(self, stage: Stage, *, sessions_max: int = 100) -> None:
-        self.stage = stage
-        self.user = stage.fresh_name("user")
-        self.device_id = stage.rng.randbytes(32)
-        self.names = [stage.fresh_name("ts") for _ in range(2)]
-        self.servers = [stage.open(Role.TERMINAL_SERVER, name=name) for name in self.names]
-        for server, name in zip(self.servers, self.names, strict=True):
-            join(server, name, sessions_max=sessions_max)
-
-    def row(self, host: int, session_id: int = 1, **changes: object) -> SessionRow:
-        return session_row(self.names[host], self.user, session_id, **changes)
-
-    def report(self, host: int, session_id: int = 1, **changes: object) -> None:
-        """The host has this session; heard before anything that is asked later, of whomever."""
-        self.tell(host, UpdateSession(session=self.row(host, session_id, **changes)))
-
-    def tell(self, host: int, message: messages.Message) -> None:
-        server = self.servers[host]
-        server.say(message)
-        server.ask(messages.RedeemTicket(ticket=bytes(16), device_id=bytes(32), user_name=""))
-
-    def question(self, **changes: str) -> PlaceSession:
-        return PlaceSession(
-            user_name=changes.get("user", self.user),
-            application=changes.get("application", ""),
-            device_id=self.device_id,
-            avoid=changes.get("avoid", ""),
-        )
-
-    def place(self, asking: int, **changes: str) -> SessionPlaced:
-        return self.servers[asking].ask_for(SessionPlaced, self.question(**changes))
-
-    def redeeming(self, ticket: bytes, user: str = "", device_id: bytes = b"") -> RedeemTicket:
-        return RedeemTicket(
-            ticket=ticket,
-            device_id=device_id or self.device_id,
-            user_name=user or self.user,
-        )
-
-    def expect_at(self, placed: SessionPlaced, host: int, session_id: int, what: str) -> None:
-        self.stage.expect_fields(placed, what, host=self.names[host], session_id=session_id)
-
-
 @chapter.case("DIR-01", SESSION_DIRECTORY)
-def who_has_not_joined(stage: Stage) -> None:
-    farm = Farm(stage)
-    stranger = stage.open(Role.TERMINAL_SERVER, name=stage.fresh_name("ts"))
+def who_has_not_joined(context: CaseContext) -> None:
+    farm = Farm(context)
+    stranger = context.open(Role.TERMINAL_SERVER, name=context.fresh_name("ts"))
     for request in (farm.question(), farm.redeeming(bytes(16))):
         stranger.expect_refused(request, ErrorCode.NOT_JOINED)
 
 
 @chapter.case("DIR-02", SESSION_DIRECTORY)
-def a_user_without_a_session(stage: Stage) -> None:
-    farm = Farm(stage)
+def a_user_without_a_session(context: CaseContext) -> None:
+    farm = Farm(context)
     placed = farm.place(0)
     farm.expect_at(placed, 0, 0, "the asking host, session_id 0")
-    stage.check(placed.placement > 0, "a placement above 0")
-    stage.expect_fields(placed, "no ticket", ticket=b"")
+    context.check(placed.placement > 0, "a placement above 0")
+    context.expect_fields(placed, "no ticket", ticket=b"")
 
 
 @chapter.case("DIR-03", SESSION_DIRECTORY)
-def a_session_that_is_elsewhere(stage: Stage) -> None:
-    farm = Farm(stage)
+def a_session_that_is_elsewhere(context: CaseContext) -> None:
+    farm = Farm(context)
     farm.report(1, 7)
     placed = farm.place(0)
     farm.expect_at(placed, 1, 7, "the host of the session, and its number")
-    stage.check(len(placed.ticket) == 16, "a ticket")
+    context.check(len(placed.ticket) == 16, "a ticket")
 
 
 @chapter.case("DIR-03", SESSION_DIRECTORY)
-def a_session_that_is_here(stage: Stage) -> None:
-    farm = Farm(stage)
+def a_session_that_is_here(context: CaseContext) -> None:
+    farm = Farm(context)
     farm.report(0, 7)
     placed = farm.place(0)
     farm.expect_at(placed, 0, 7, "the asking host, and the session's number")
-    stage.expect_fields(placed, "no ticket", ticket=b"")
+    context.expect_fields(placed, "no ticket", ticket=b"")
 
 
 @chapter.case("DIR-03", SESSION_DIRECTORY)
-def nobody_else_gets_a_users_session(stage: Stage) -> None:
-    farm = Farm(stage)
+def nobody_else_gets_a_users_session(context: CaseContext) -> None:
+    farm = Farm(context)
     farm.report(1, 7)
-    for other in (stage.fresh_name("user"), farm.user.upper(), farm.user[:-1], ""):
+    for other in (context.fresh_name("user"), farm.user.upper(), farm.user[:-1], ""):
         placed = farm.place(0, user=other)
         farm.expect_at(placed, 0, 0, "a place of their own for everybody else")
 
 
 @chapter.case("DIR-04", SESSION_DIRECTORY)
-def all_who_ask_get_one_place(stage: Stage) -> None:
-    farm = Farm(stage)
+def all_who_ask_get_one_place(context: CaseContext) -> None:
+    farm = Farm(context)
     first, second = farm.place(0), farm.place(1)
     farm.expect_at(second, 0, 0, "the host that asked first")
-    stage.expect_fields(second, "one placement", placement=first.placement)
-    stage.expect_fields(farm.place(0), "the same, however often", placement=first.placement)
+    context.expect_fields(second, "one placement", placement=first.placement)
+    context.expect_fields(farm.place(0), "the same, however often", placement=first.placement)
 
 
 @chapter.case("DIR-04", SESSION_DIRECTORY)
-def a_reservation_outlives_joining_again(stage: Stage) -> None:
-    farm = Farm(stage)
+def a_reservation_outlives_joining_again(context: CaseContext) -> None:
+    farm = Farm(context)
     first = farm.place(0)
     join(farm.servers[0], farm.names[0])
-    again = stage.open(Role.TERMINAL_SERVER, name=farm.names[0])
-    again.ask_for(messages.Joined, join_farm(incarnation=stage.rng.randbytes(16)))
+    again = context.open(Role.TERMINAL_SERVER, name=farm.names[0])
+    again.ask_for(messages.Joined, join_farm(incarnation=context.rng.randbytes(16)))
     again.ask_for(messages.Done, messages.SyncSessions(sessions=[], last=True))
     second = farm.place(1)
     farm.expect_at(second, 0, 0, "the host that has joined again, twice")
-    stage.expect_fields(second, "the reservation's placement", placement=first.placement)
+    context.expect_fields(second, "the reservation's placement", placement=first.placement)
 
 
 @chapter.case("DIR-05", SESSION_DIRECTORY)
-def placements_rise(stage: Stage) -> None:
-    farm = Farm(stage)
+def placements_rise(context: CaseContext) -> None:
+    farm = Farm(context)
     reported = farm.place(0).placement + 1_000_000
     farm.report(1, 3, placement=reported)
     numbers = [reported]
     for _ in range(5):
-        numbers.append(farm.place(0, user=stage.fresh_name("user")).placement)
-    stage.check(numbers == sorted(set(numbers)), f"each placement above all before it: {numbers}")
+        numbers.append(farm.place(0, user=context.fresh_name("user")).placement)
+    context.check(numbers == sorted(set(numbers)), f"each placement above all before it: {numbers}")
 
 
 @chapter.case("DIR-05", SESSION_DIRECTORY)
-def no_placement_that_may_not_be_reported(stage: Stage) -> None:
-    stage.target.restart()  # it can: so it will forget the number again
-    farm = Farm(stage)
-    farm.report(1, 3, user_name=stage.fresh_name("user"), placement=PLACEMENT_MAX)
+def no_placement_that_may_not_be_reported(context: CaseContext) -> None:
+    context.target.restart()  # skips the case where the directory could not be reset
+    farm = Farm(context)
+    farm.report(1, 3, user_name=context.fresh_name("user"), placement=PLACEMENT_MAX)
     farm.servers[0].expect_refused(farm.question(), ErrorCode.BUSY)
-    stage.target.restart()
+    context.target.restart()
 
 
 @chapter.case("DIR-06", SESSION_DIRECTORY)
-def a_host_that_is_avoided(stage: Stage) -> None:
-    farm = Farm(stage)
+def a_host_that_is_avoided(context: CaseContext) -> None:
+    farm = Farm(context)
     farm.report(1, 7)
     farm.expect_at(farm.place(0, avoid=farm.names[1]), 0, 0, "a place on the other host")
 
 
 @chapter.case("DIR-06", SESSION_DIRECTORY)
-def the_asking_host_is_not_avoided(stage: Stage) -> None:
-    farm = Farm(stage)
+def the_asking_host_is_not_avoided(context: CaseContext) -> None:
+    farm = Farm(context)
     farm.report(0, 7)
     farm.expect_at(farm.place(0, avoid=farm.names[0]), 0, 7, "the session that is here")
 
 
 @chapter.case("DIR-07", SESSION_DIRECTORY)
-def news_that_was_overtaken(stage: Stage) -> None:
-    farm = Farm(stage)
+def news_that_was_overtaken(context: CaseContext) -> None:
+    farm = Farm(context)
     farm.report(1, 7, placement=10)
     farm.report(1, 7, placement=9, state=SessionState.RESET)
     ended = RemoveSession(session_id=7, placement=9, user_name=farm.user)
@@ -182,34 +132,34 @@ def news_that_was_overtaken(stage: Stage) -> None:
 
 
 @chapter.case("DIR-08", SESSION_DIRECTORY)
-def sessions_of_another_host(stage: Stage) -> None:
-    farm = Farm(stage)
+def sessions_of_another_host(context: CaseContext) -> None:
+    farm = Farm(context)
     farm.tell(0, UpdateSession(session=farm.row(1, 7)))
     farm.expect_at(farm.place(0), 0, 0, "no session of the other host")
 
 
 @chapter.case("DIR-09", SESSION_DIRECTORY)
-def a_session_that_has_ended(stage: Stage) -> None:
-    farm = Farm(stage)
+def a_session_that_has_ended(context: CaseContext) -> None:
+    farm = Farm(context)
     farm.report(1, 7)
     farm.tell(1, RemoveSession(session_id=7, placement=1, user_name=farm.user))
     farm.expect_at(farm.place(0), 0, 0, "no session any more")
 
 
 @chapter.case("DIR-09", SESSION_DIRECTORY)
-def a_reservation_that_is_given_up(stage: Stage) -> None:
-    farm = Farm(stage)
+def a_reservation_that_is_given_up(context: CaseContext) -> None:
+    farm = Farm(context)
     first = farm.place(0)
     given_up = RemoveSession(session_id=0, placement=first.placement, user_name=farm.user)
     farm.tell(0, given_up)
     second = farm.place(1)
     farm.expect_at(second, 1, 0, "a place on the host that asks now")
-    stage.check(second.placement > first.placement, "a higher placement")
+    context.check(second.placement > first.placement, "a higher placement")
 
 
 @chapter.case("DIR-19", SESSION_DIRECTORY)
-def whoever_else_gives_a_reservation_up(stage: Stage) -> None:
-    farm = Farm(stage)
+def whoever_else_gives_a_reservation_up(context: CaseContext) -> None:
+    farm = Farm(context)
     first = farm.place(0)
     for host, placement in ((1, first.placement), (0, first.placement - 1), (0, 0)):
         for session_id in (0, 7):
@@ -219,26 +169,26 @@ def whoever_else_gives_a_reservation_up(stage: Stage) -> None:
             farm.tell(host, given_up)
     second = farm.place(1)
     farm.expect_at(second, 0, 0, "the host that the reservation is on")
-    stage.expect_fields(second, "the reservation's placement", placement=first.placement)
+    context.expect_fields(second, "the reservation's placement", placement=first.placement)
 
 
 @chapter.case("DIR-20", SESSION_DIRECTORY)
-def news_of_whoever_has_not_joined(stage: Stage) -> None:
-    farm = Farm(stage)
+def news_of_whoever_has_not_joined(context: CaseContext) -> None:
+    farm = Farm(context)
     farm.report(1, 7)
-    stranger = stage.open(Role.TERMINAL_SERVER, name=stage.fresh_name("ts"))
+    stranger = context.open(Role.TERMINAL_SERVER, name=context.fresh_name("ts"))
     stranger.say(UpdateSession(session=session_row(stranger.name, farm.user, 3)))
     stranger.expect_refused(farm.question(), ErrorCode.NOT_JOINED)
     _make_lost(farm, 1)
     farm.tell(1, UpdateSession(session=farm.row(1, 8)))
     farm.tell(1, RemoveSession(session_id=7, placement=1, user_name=farm.user))
-    rows = _rows(stage.open(Role.ADMINISTRATOR), farm)
+    rows = farm.rows_seen_by(context.open(Role.ADMINISTRATOR))
     said = [(row.host, row.session_id) for row in rows]
     farm.servers[1].expect_same([(farm.names[1], 7)], said)
 
 
 def _make_lost(farm: Farm, host: int) -> None:
-    """By a part of a list that is refused; its link stands."""
+    """Makes the host LOST, with its link open, by a part of a list that is refused."""
     server = farm.servers[host]
     server.ask_for(messages.Joined, join_farm())
     elsewhere = messages.SyncSessions(sessions=[session_row("elsewhere", farm.user)], last=True)
@@ -246,19 +196,19 @@ def _make_lost(farm: Farm, host: int) -> None:
 
 
 @chapter.case("DIR-20", SESSION_DIRECTORY)
-def news_of_no_session(stage: Stage) -> None:
-    farm = Farm(stage)
+def news_of_no_session(context: CaseContext) -> None:
+    farm = Farm(context)
     farm.report(1, 0)
-    rows = _rows(stage.open(Role.ADMINISTRATOR), farm)
-    stage.check(not rows, f"no session with the number 0, came {rows}")
+    rows = farm.rows_seen_by(context.open(Role.ADMINISTRATOR))
+    context.check(not rows, f"no session with the number 0, came {rows}")
 
 
 @chapter.case("DIR-21", SESSION_DIRECTORY)
-def placements_that_no_directory_gives(stage: Stage) -> None:
-    farm = Farm(stage)
+def placements_that_no_directory_gives(context: CaseContext) -> None:
+    farm = Farm(context)
     farm.report(1, 7, placement=PLACEMENT_MAX + 1)
     farm.expect_at(farm.place(0), 0, 0, "no session of a placement above 2^52")
-    server = stage.open(Role.TERMINAL_SERVER, name=stage.fresh_name("ts"))
+    server = context.open(Role.TERMINAL_SERVER, name=context.fresh_name("ts"))
     server.ask_for(messages.Joined, join_farm())
     row = session_row(server.name, farm.user, 1, placement=PLACEMENT_MAX + 1)
     impossible = messages.SyncSessions(sessions=[row], last=True)
@@ -266,60 +216,56 @@ def placements_that_no_directory_gives(stage: Stage) -> None:
 
 
 @chapter.case("DIR-22", SESSION_DIRECTORY)
-def the_placement_of_a_session_that_is_there(stage: Stage) -> None:
-    farm = Farm(stage)
+def the_placement_of_a_session_that_is_there(context: CaseContext) -> None:
+    farm = Farm(context)
     for application, placement in (("", 5), ("editor", 0)):
         farm.report(1, placement + 1, application=application, placement=placement)
         for asking in (0, 1):
             placed = farm.place(asking, application=application)
             farm.expect_at(placed, 1, placement + 1, "the session")
-            stage.expect_fields(placed, "its row's placement", placement=placement)
+            context.expect_fields(placed, "its row's placement", placement=placement)
 
 
 @chapter.case("DIR-10", SESSION_DIRECTORY)
-def a_lost_host_gets_nobody(stage: Stage) -> None:
-    farm = Farm(stage)
+def a_lost_host_gets_nobody(context: CaseContext) -> None:
+    farm = Farm(context)
     farm.report(1, 7)
     farm.servers[1].hang_up()
-    stage.target.let_pass(0.2)
+    context.target.let_pass(0.2)
     farm.expect_at(farm.place(0), 0, 0, "a place on the host that stands")
 
 
 @chapter.case("DIR-11", SESSION_DIRECTORY)
-def the_rows_of_a_lost_host(stage: Stage) -> None:
-    stage.needs_seconds(limits.SERVER_LOST_SECONDS)
-    farm = Farm(stage)
+def the_rows_of_a_lost_host(context: CaseContext) -> None:
+    context.needs_seconds(limits.SERVER_LOST_SECONDS)
+    farm = Farm(context)
     farm.report(1, 7)
-    admin = stage.open(Role.ADMINISTRATOR)
+    admin = context.open(Role.ADMINISTRATOR)
     farm.servers[1].hang_up()
-    stage.target.let_pass(limits.SERVER_LOST_SECONDS - 2)
-    stage.check(len(_rows(admin, farm)) == 1, "the row while the host may come back")
-    stage.target.let_pass(4)
-    stage.check(not _rows(admin, farm), "no row of a host that did not come back")
+    context.target.let_pass(limits.SERVER_LOST_SECONDS - 2)
+    context.check(len(farm.rows_seen_by(admin)) == 1, "the row while the host may come back")
+    context.target.let_pass(4)
+    context.check(not farm.rows_seen_by(admin), "no row of a host that did not come back")
 
 
 @chapter.case("DIR-11", SESSION_DIRECTORY)
-def a_lost_host_that_comes_back(stage: Stage) -> None:
-    stage.needs_seconds(limits.SERVER_LOST_SECONDS)
-    farm = Farm(stage)
+def a_lost_host_that_comes_back(context: CaseContext) -> None:
+    context.needs_seconds(limits.SERVER_LOST_SECONDS)
+    farm = Farm(context)
     farm.report(1, 7)
     farm.servers[1].hang_up()
-    stage.target.let_pass(1)
-    again = stage.open(Role.TERMINAL_SERVER, name=farm.names[1])
+    context.target.let_pass(1)
+    again = context.open(Role.TERMINAL_SERVER, name=farm.names[1])
     join(again, farm.names[1], [farm.row(1, 7)])
-    stage.target.let_pass(limits.SERVER_LOST_SECONDS + 1)
+    context.target.let_pass(limits.SERVER_LOST_SECONDS + 1)
     farm.expect_at(farm.place(0), 1, 7, "the session of the host that came back")
 
 
-def _rows(admin: Peer, farm: Farm) -> list[SessionRow]:
-    query = messages.QuerySessions(user_name=farm.user)
-    return admin.ask_for(messages.Sessions, query).sessions
-
-
 @chapter.case("DIR-12", SESSION_DIRECTORY)
-def which_of_several_is_offered(stage: Stage) -> None:
-    """Each better one is reported after the worse, and is offered from then on."""
-    farm = Farm(stage)
+def which_of_several_is_offered(context: CaseContext) -> None:
+    """The sessions are reported from the worst to the best; each is offered until the next is
+    reported."""
+    farm = Farm(context)
     farm.report(1, 1, state=SessionState.RESET, created_at=900, placement=9)
     farm.expect_at(farm.place(0), 0, 0, "never one that is being logged off")
     farm.tell(
@@ -339,88 +285,79 @@ def which_of_several_is_offered(stage: Stage) -> None:
 
 
 @chapter.case("DIR-13", SESSION_DIRECTORY)
-def a_host_that_is_full(stage: Stage) -> None:
-    farm = Farm(stage, sessions_max=2)
-    farm.place(0, user=stage.fresh_name("user"))
-    farm.report(0, 7, user_name=stage.fresh_name("user"))
+def a_host_that_is_full(context: CaseContext) -> None:
+    farm = Farm(context, sessions_max=2)
+    farm.place(0, user=context.fresh_name("user"))
+    farm.report(0, 7, user_name=context.fresh_name("user"))
     farm.servers[0].expect_refused(farm.question(), ErrorCode.TOO_MANY_SESSIONS)
     farm.expect_at(farm.place(1), 1, 0, "a place on the other host")
 
 
 @chapter.case("DIR-13", SESSION_DIRECTORY)
-def a_host_that_takes_no_sessions(stage: Stage) -> None:
-    farm = Farm(stage, sessions_max=0)
+def a_host_that_takes_no_sessions(context: CaseContext) -> None:
+    farm = Farm(context, sessions_max=0)
     farm.servers[0].expect_refused(farm.question(), ErrorCode.TOO_MANY_SESSIONS)
     farm.report(0, 7)
     farm.expect_at(farm.place(0), 0, 7, "a session that is there all the same")
 
 
 @chapter.case("DIR-14", SESSION_DIRECTORY)
-def applications_are_apart(stage: Stage) -> None:
-    farm = Farm(stage)
+def applications_are_apart(context: CaseContext) -> None:
+    farm = Farm(context)
     farm.report(1, 7, application="editor")
     farm.expect_at(farm.place(0), 0, 0, "no session for the shell")
     farm.expect_at(farm.place(0, application="editor"), 1, 7, "the editor's session")
 
 
 @chapter.case("DIR-15", SESSION_DIRECTORY)
-def a_reservation_is_forgotten(stage: Stage) -> None:
-    stage.needs_seconds(2 * limits.RESERVATION_SECONDS)
-    farm = Farm(stage)
+def a_reservation_is_forgotten(context: CaseContext) -> None:
+    context.needs_seconds(2 * limits.RESERVATION_SECONDS)
+    farm = Farm(context)
     first = farm.place(0)
-    pass_talking(farm, limits.RESERVATION_SECONDS - 5)
+    farm.let_pass(limits.RESERVATION_SECONDS - 5)
     renewed = farm.place(1)
-    stage.check(renewed.placement == first.placement, "the reservation, renewed by being given")
-    pass_talking(farm, limits.RESERVATION_SECONDS + 1)
-    stage.check(farm.place(1).placement > first.placement, "a new placement")
-
-
-def pass_talking(farm: Farm, seconds: float) -> None:
-    """Let time pass in which the terminal servers are not silent."""
-    for _ in range(int(seconds // 10)):
-        farm.stage.target.let_pass(10)
-        for server in farm.servers:
-            server.say(messages.Heartbeat())
-    farm.stage.target.let_pass(seconds % 10)
+    context.check(renewed.placement == first.placement, "the reservation, renewed by being given")
+    farm.let_pass(limits.RESERVATION_SECONDS + 1)
+    context.check(farm.place(1).placement > first.placement, "a new placement")
 
 
 @chapter.case("DIR-16", SESSION_DIRECTORY)
-def a_good_ticket(stage: Stage) -> None:
-    farm = Farm(stage)
+def a_good_ticket(context: CaseContext) -> None:
+    farm = Farm(context)
     farm.report(1, 7, application="editor", placement=5)
     ticket = farm.place(0, application="editor").ticket
     redeemed = farm.servers[1].ask_for(TicketRedeemed, farm.redeeming(ticket))
-    stage.expect_fields(
+    context.expect_fields(
         redeemed, user_name=farm.user, application="editor", placement=5, session_id=7
     )
 
 
 @chapter.case("DIR-16", SESSION_DIRECTORY)
-def a_ticket_for_a_session_to_come(stage: Stage) -> None:
-    farm = Farm(stage)
+def a_ticket_for_a_session_to_come(context: CaseContext) -> None:
+    farm = Farm(context)
     reserved = farm.place(1)
     ticket = farm.place(0).ticket
     redeemed = farm.servers[1].ask_for(TicketRedeemed, farm.redeeming(ticket))
     what = "the reservation"
-    stage.expect_fields(redeemed, what, session_id=0, placement=reserved.placement)
+    context.expect_fields(redeemed, what, session_id=0, placement=reserved.placement)
 
 
 @chapter.case("DIR-17", SESSION_DIRECTORY)
-def what_else_the_user_owns(stage: Stage) -> None:
-    farm = Farm(stage)
+def what_else_the_user_owns(context: CaseContext) -> None:
+    farm = Farm(context)
     for session_id in range(1, limits.SESSIONS_PER_MESSAGE + 4):
         farm.report(1, session_id, disconnected_at=session_id)
     placed = farm.place(0)
-    stage.check(len(placed.others) == limits.SESSIONS_PER_MESSAGE, "as many as a message holds")
+    context.check(len(placed.others) == limits.SESSIONS_PER_MESSAGE, "as many as a message holds")
     others = {row.session_id for row in placed.others}
-    stage.check(placed.session_id not in others, "not the one that is offered")
+    context.check(placed.session_id not in others, "not the one that is offered")
 
 
-@chapter.case("DIR-18", SESSION_DIRECTORY, cast=Cast.CHOOSY)
-def who_may_not_join(stage: Stage) -> None:
-    stranger = stage.open(Role.TERMINAL_SERVER)
+@chapter.case("DIR-18", SESSION_DIRECTORY, setup=Setup.CHOOSY)
+def who_may_not_join(context: CaseContext) -> None:
+    stranger = context.open(Role.TERMINAL_SERVER)
     stranger.expect_refused(join_farm(), ErrorCode.NOT_PERMITTED)
-    join(stage.open(Role.TERMINAL_SERVER, name="served"), "served")
+    join(context.open(Role.TERMINAL_SERVER, name="served"), "served")
 
 
 def cases() -> list[Case]:

@@ -1,4 +1,4 @@
-"""Frames and values, beyond what is generated for every field."""
+"""Frames and values, beyond the cases generated for every field."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 import msgpack
 
 from clients.conformance import wire
-from clients.conformance.acting import Stage
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import CLIENT, DAEMONS, EVERYBODY, TERMINAL_SERVER, Case, Chapter
 from clients.conformance.peer import Peer
 from clients.conformance.reach import Spot, open_spots, reach
 from clients.conformance.samples import sample_values
-from clients.conformance.stage import Unmet
+from clients.conformance.target import Unmet
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
@@ -52,21 +52,21 @@ GREAT = limits.FRAME_BYTES
 SMALL_STATES = (LinkState.LICENSING, LinkState.LOGON)
 
 
-def first_words(stage: Stage) -> Hello | Welcome:
-    """What begins a link to this target: Hello, or Welcome to a client."""
-    if stage.target.role is CLIENT:
-        return stage.welcome(TERMINAL_SERVER)
-    role = Role.CLIENT if stage.target.role is TERMINAL_SERVER else Role.ADMINISTRATOR
+def first_words(context: CaseContext) -> Hello | Welcome:
+    """The first message on a link to this target: Hello, or Welcome to a client."""
+    if context.target.role is CLIENT:
+        return context.welcome(TERMINAL_SERVER)
+    role = Role.CLIENT if context.target.role is TERMINAL_SERVER else Role.ADMINISTRATOR
     name = "device" if role is Role.CLIENT else "admin"
     return Hello(version_min=1, version_max=1, role=role, name=name)
 
 
 def padded(values: list[Any], size: int) -> bytes:
-    """A frame whose body has exactly `size` bytes: a trailing field fills it."""
+    """A frame whose body has exactly `size` bytes: a further field at its end fills it."""
     fill = size - len(wire.packed([*values, b""]))
     while len(wire.packed([*values, bytes(fill)])) > size:
         fill -= 1
-    frame = wire.pack([*values, bytes(fill)])
+    frame = wire.framed([*values, bytes(fill)])
     assert len(frame) == wire.HEADER.size + size
     return frame
 
@@ -76,99 +76,99 @@ def header(length: int, kind: int = 0) -> bytes:
 
 
 @chapter.case("FRAME-01", *EVERYBODY)
-def what_is_said_comes_in_frames(stage: Stage) -> None:
-    peer = stage.open_any()
-    peer.say_bytes(wire.pack([0, 0]))
+def what_is_said_comes_in_frames(context: CaseContext) -> None:
+    peer = context.open_any()
+    peer.say_bytes(wire.framed([0, 0]))
     peer.expect_goodbye(ErrorCode.UNKNOWN_MESSAGE)
 
 
 @chapter.case("FRAME-02", *EVERYBODY)
-def no_frame_at_first(stage: Stage) -> None:
+def no_frame_at_first(context: CaseContext) -> None:
     for data in NO_FRAMES.values():
-        peer = stage.dial_any()
+        peer = context.dial_any()
         peer.say_bytes(data)
         peer.expect_goodbye(ErrorCode.MALFORMED_FRAME)
-        stage.begin_again()
+        context.begin_again()
 
 
 @chapter.case("FRAME-02", *EVERYBODY)
-def no_frame_later(stage: Stage) -> None:
+def no_frame_later(context: CaseContext) -> None:
     for data in NO_FRAMES.values():
-        peer = stage.open_any()
+        peer = context.open_any()
         peer.say_bytes(wire.message_bytes(Heartbeat()) + data)
         peer.expect_goodbye(ErrorCode.MALFORMED_FRAME)
-        stage.begin_again()
+        context.begin_again()
 
 
 @chapter.case("FRAME-03", *EVERYBODY)
-def unknown_kinds(stage: Stage) -> None:
+def unknown_kinds(context: CaseContext) -> None:
     for kind in (2, 127, -1, -128):
-        peer = stage.open_any()
+        peer = context.open_any()
         peer.say_bytes(wire.frame(b"\x00", kind))
         peer.expect_goodbye(ErrorCode.UNKNOWN_FRAME_KIND)
-        stage.begin_again()
+        context.begin_again()
 
 
 @chapter.case("FRAME-04", *EVERYBODY)
-def longest_frame_while_opening(stage: Stage) -> None:
-    peer = stage.dial_any()
-    peer.say_bytes(padded(wire.values_of(first_words(stage)), SMALL))
+def longest_frame_while_opening(context: CaseContext) -> None:
+    peer = context.dial_any()
+    peer.say_bytes(padded(wire.values_of(first_words(context)), SMALL))
     message = peer.expect_no_fault(0.5)
-    stage.check(message is not None or stage.target.role is CLIENT, "Welcome")
+    context.check(message is not None or context.target.role is CLIENT, "Welcome")
 
 
 @chapter.case("FRAME-04", *EVERYBODY)
-def one_byte_more_while_opening(stage: Stage) -> None:
-    peer = stage.dial_any()
+def one_byte_more_while_opening(context: CaseContext) -> None:
+    peer = context.dial_any()
     peer.say_bytes(header(SMALL + 1))
     peer.expect_goodbye(ErrorCode.FRAME_TOO_LONG)
 
 
 @chapter.case("FRAME-04", TERMINAL_SERVER, CLIENT)
-def longest_frames_before_a_session(stage: Stage) -> None:
-    for spot in _spots(stage, *SMALL_STATES):
-        _accepts(reach(stage, spot)[0], SMALL)
-        stage.begin_again()
+def longest_frames_before_a_session(context: CaseContext) -> None:
+    for spot in _spots(context, *SMALL_STATES):
+        _accepts(reach(context, spot)[0], SMALL)
+        context.begin_again()
 
 
 @chapter.case("FRAME-04", TERMINAL_SERVER, CLIENT)
-def one_byte_more_before_a_session(stage: Stage) -> None:
-    for spot in _spots(stage, *SMALL_STATES):
-        _refuses(reach(stage, spot)[0], SMALL)
-        stage.begin_again()
+def one_byte_more_before_a_session(context: CaseContext) -> None:
+    for spot in _spots(context, *SMALL_STATES):
+        _refuses(reach(context, spot)[0], SMALL)
+        context.begin_again()
 
 
 @chapter.case("FRAME-04", TERMINAL_SERVER)
-def one_byte_more_after_a_redirect(stage: Stage) -> None:
-    client = stage.redirected()
+def one_byte_more_after_a_redirect(context: CaseContext) -> None:
+    client = context.redirected()
     _accepts(client, SMALL)
     _refuses(client, SMALL)
 
 
 @chapter.case("FRAME-05", CLIENT)
-def longest_frame_after_a_session(stage: Stage) -> None:
-    server = stage.client_session()
-    stage.target.disconnect()
+def longest_frame_after_a_session(context: CaseContext) -> None:
+    server = context.client_session()
+    context.target.disconnect()
     server.hear_past(DisconnectSession)
     _accepts(server, GREAT)
 
 
 @chapter.case("FRAME-05", *EVERYBODY)
-def longest_frames_in_service_and_session(stage: Stage) -> None:
-    for spot in _spots(stage, LinkState.SERVICE, LinkState.SESSION):
-        _accepts(reach(stage, spot)[0], GREAT)
-        stage.begin_again()
+def longest_frames_in_service_and_session(context: CaseContext) -> None:
+    for spot in _spots(context, LinkState.SERVICE, LinkState.SESSION):
+        _accepts(reach(context, spot)[0], GREAT)
+        context.begin_again()
 
 
 @chapter.case("FRAME-05", *EVERYBODY)
-def one_byte_more_in_service_and_session(stage: Stage) -> None:
-    for spot in _spots(stage, LinkState.SERVICE, LinkState.SESSION):
-        _refuses(reach(stage, spot)[0], GREAT)
-        stage.begin_again()
+def one_byte_more_in_service_and_session(context: CaseContext) -> None:
+    for spot in _spots(context, LinkState.SERVICE, LinkState.SESSION):
+        _refuses(reach(context, spot)[0], GREAT)
+        context.begin_again()
 
 
-def _spots(stage: Stage, *states: LinkState) -> list[Spot]:
-    return [spot for spot in open_spots(stage.target.role) if spot.state in states]
+def _spots(context: CaseContext, *states: LinkState) -> list[Spot]:
+    return [spot for spot in open_spots(context.target.role) if spot.state in states]
 
 
 def _accepts(peer: Peer, size: int) -> None:
@@ -184,67 +184,67 @@ def _refuses(peer: Peer, size: int) -> None:
 
 
 @chapter.case("FRAME-06", *EVERYBODY)
-def a_header_is_enough(stage: Stage) -> None:
+def a_header_is_enough(context: CaseContext) -> None:
     for length in (2**31 - 1, 2**32 - 1):
-        peer = stage.open_any()
+        peer = context.open_any()
         peer.say_bytes(header(length))
         peer.expect_goodbye(ErrorCode.FRAME_TOO_LONG)
-        stage.begin_again()
+        context.begin_again()
 
 
 @chapter.case("FRAME-06", *EVERYBODY)
-def a_kind_needs_no_body(stage: Stage) -> None:
-    peer = stage.open_any()
+def a_kind_needs_no_body(context: CaseContext) -> None:
+    peer = context.open_any()
     peer.say_bytes(header(100, kind=9))
     peer.expect_goodbye(ErrorCode.UNKNOWN_FRAME_KIND)
 
 
 @chapter.case("FRAME-07", *EVERYBODY)
-def several_frames_at_once(stage: Stage) -> None:
-    peer = stage.open_any()
-    peer.say_bytes(wire.message_bytes(Heartbeat()) * 50 + wire.pack([0, 0]))
+def several_frames_at_once(context: CaseContext) -> None:
+    peer = context.open_any()
+    peer.say_bytes(wire.message_bytes(Heartbeat()) * 50 + wire.framed([0, 0]))
     peer.expect_goodbye(ErrorCode.UNKNOWN_MESSAGE)
 
 
 @chapter.case("FRAME-08", *EVERYBODY)
-def the_first_fault_decides(stage: Stage) -> None:
-    unknown, no_array = wire.pack([0, 0]), wire.frame(b"\x80")
+def the_first_fault_decides(context: CaseContext) -> None:
+    unknown, no_array = wire.framed([0, 0]), wire.frame(b"\x80")
     for data, code in (
         (unknown + no_array, ErrorCode.UNKNOWN_MESSAGE),
         (no_array + unknown, ErrorCode.MALFORMED_MESSAGE),
     ):
-        peer = stage.open_any()
+        peer = context.open_any()
         peer.say_bytes(data)
         peer.expect_goodbye(code)
-        stage.begin_again()
+        context.begin_again()
 
 
 @chapter.case("FRAME-09", *DAEMONS)
-def no_tls_below_1_3(stage: Stage) -> None:
-    if stage.target.accepts_tls_1_2():
+def no_tls_below_1_3(context: CaseContext) -> None:
+    if context.target.accepts_tls_1_2():
         raise Unmet("expected the handshake to fail, TLS 1.2 was accepted")
 
 
 @chapter.case("FRAME-10", *EVERYBODY)
-def too_long_and_of_no_kind(stage: Stage) -> None:
-    peer = stage.open_any()
+def too_long_and_of_no_kind(context: CaseContext) -> None:
+    peer = context.open_any()
     peer.say_bytes(header(2**31, kind=9))
     peer.expect_goodbye(ErrorCode.FRAME_TOO_LONG)
 
 
 @chapter.case("VALUE-08", *EVERYBODY)
-def bodies_that_are_no_message(stage: Stage) -> None:
+def bodies_that_are_no_message(context: CaseContext) -> None:
     for body in NO_MESSAGES.values():
-        peer = stage.open_any()
+        peer = context.open_any()
         peer.say_bytes(wire.frame(body))
         peer.expect_goodbye(ErrorCode.MALFORMED_MESSAGE)
-        stage.begin_again()
+        context.begin_again()
 
 
 @chapter.case("VALUE-12", *EVERYBODY)
-def values_are_written_short(stage: Stage) -> None:
-    peer = stage.open_any()
-    peer.say_bytes(wire.pack([0, 0]))
+def values_are_written_short(context: CaseContext) -> None:
+    peer = context.open_any()
+    peer.say_bytes(wire.framed([0, 0]))
     peer.expect_goodbye(ErrorCode.UNKNOWN_MESSAGE)
     for body in peer.bodies:
         short = wire.packed(msgpack.unpackb(body))
@@ -252,8 +252,8 @@ def values_are_written_short(stage: Stage) -> None:
 
 
 @chapter.case("VALUE-13", *EVERYBODY)
-def the_first_check_that_fails(stage: Stage) -> None:
-    """None of these peers may say UpdateSession or PlaceSession, nor in this state."""
+def the_first_check_that_fails(context: CaseContext) -> None:
+    """The peers may send neither UpdateSession nor PlaceSession, and not in this state."""
     notification, request = sample_values(UpdateSession), sample_values(PlaceSession)
     number = notification[0]
     for values, code in (
@@ -265,10 +265,10 @@ def the_first_check_that_fails(stage: Stage) -> None:
         ([request[0], 0, *request[2:]], ErrorCode.MALFORMED_MESSAGE),
         (notification, ErrorCode.WRONG_ROLE),
     ):
-        peer = stage.open_any()
-        peer.say_bytes(wire.pack(values))
+        peer = context.open_any()
+        peer.say_bytes(wire.framed(values))
         peer.expect_goodbye(code)
-        stage.begin_again()
+        context.begin_again()
 
 
 def cases() -> list[Case]:

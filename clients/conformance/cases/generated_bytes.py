@@ -1,23 +1,22 @@
-"""For every message that the target receives: cut off at every byte, arriving in two pieces and one
-byte at a time, and said twice. Made from the table.
-"""
+"""For every message that the target receives: cut at every byte, arriving in two pieces, arriving
+byte by byte, and sent twice. Generated from the table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from clients.conformance import wire
-from clients.conformance.acting import Stage
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import Case, Script
 from clients.conformance.peer import Peer
-from clients.conformance.reach import Spot, cast_of, reach, said, spots
+from clients.conformance.reach import Spot, reach, said, setup_of, spots
 from clients.conformance.samples import sample_values
 from tsproto.messages import TABLE, Goodbye, Kind, LogonRefused, Message, Refused, Role
 
 SOME_POINTS = 6
 SILENCE = "silence"
 SETTLED_SECONDS = 0.25
-THINKING_SECONDS = 1.5  # for a reaction that nobody knows yet; a password check takes a while
+THINKING_SECONDS = 1.5  # to wait for the first reaction; a password check takes a while
 
 
 def cases(target: Role) -> Iterator[Case]:
@@ -29,30 +28,30 @@ def cases(target: Role) -> Iterator[Case]:
                 yield _case(target, requirement, f"{name}.cut", spot, _cut(spot, kind))
             yield _case(target, "FRAME-07", f"{name}.in-two-pieces", spot, _split(spot, kind))
             yield _case(target, "FRAME-07", f"{name}.byte-by-byte", spot, _slowly(spot, kind))
-            if kind.row.kind is Kind.REQUEST:
+            if kind.entry.kind is Kind.REQUEST:
                 yield _case(target, "REQ-04", f"{name}.twice", spot, _twice(spot, kind))
 
 
 def _case(target: Role, requirement: str, words: str, spot: Spot, script: Script) -> Case:
     id = f"{requirement}.{words}"
-    return Case(id, requirement, target, script, cast_of(spot), leaves_no_trace=True)
+    return Case(id, requirement, target, script, setup_of(spot), leaves_no_trace=True)
 
 
-def _points(stage: Stage, length: int) -> Sequence[int]:
-    """Where to cut: everywhere, or around the header, at the end, and between."""
-    if stage.target.all_points or length <= SOME_POINTS:
+def _points(context: CaseContext, length: int) -> Sequence[int]:
+    """Offsets to cut at: every one, or those around the header, at the end, and some between."""
+    if context.target.all_points or length <= SOME_POINTS:
         return range(1, length)
     header = wire.HEADER.size
     return sorted({1, header - 1, header, header + 1, (header + length) // 2, length - 1})
 
 
 def _bytes(kind: type[Message], request_id: int) -> bytes:
-    default = 1 if kind.row.kind is Kind.REQUEST else 0
+    default = 1 if kind.entry.kind is Kind.REQUEST else 0
     return said(sample_values(kind), request_id or default)
 
 
 def _reaction(peer: Peer, seconds: float) -> str:
-    """What the target does next, in a word or two that compare."""
+    """The target's next message or the link's end, as a word or two to compare."""
     message = peer.next(seconds)
     code = f" {message.code.name}" if isinstance(message, Goodbye | Refused | LogonRefused) else ""
     if message is not None:
@@ -61,35 +60,35 @@ def _reaction(peer: Peer, seconds: float) -> str:
 
 
 def _cut(spot: Spot, kind: type[Message]) -> Script:
-    """A peer that is lost in the middle of a frame disturbs nobody."""
+    """A peer that is lost in the middle of a frame disturbs no other link."""
 
-    def script(stage: Stage) -> None:
-        for point in _points(stage, len(_bytes(kind, 0))):
-            peer, request_id = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        for point in _points(context, len(_bytes(kind, 0))):
+            peer, request_id = reach(context, spot)
             peer.say_bytes(_bytes(kind, request_id)[:point])
             peer.hang_up()
-            stage.begin_again()
-        reach(stage, spot)
+            context.begin_again()
+        reach(context, spot)
 
     return script
 
 
 def _split(spot: Spot, kind: type[Message]) -> Script:
-    """In two pieces a message means what it means in one."""
+    """A message in two pieces has the same effect as in one."""
 
-    def script(stage: Stage) -> None:
-        peer, request_id = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, request_id = reach(context, spot)
         peer.say_bytes(_bytes(kind, request_id))
         whole = _reaction(peer, THINKING_SECONDS)
         if spot.asked:
             return
-        seconds = SETTLED_SECONDS if whole == SILENCE else stage.target.seconds
-        for point in _points(stage, len(_bytes(kind, 0))):
-            stage.begin_again()
-            peer, request_id = reach(stage, spot)
+        seconds = SETTLED_SECONDS if whole == SILENCE else context.target.seconds
+        for point in _points(context, len(_bytes(kind, 0))):
+            context.begin_again()
+            peer, request_id = reach(context, spot)
             data = _bytes(kind, request_id)
             peer.say_bytes(data[:point])
-            stage.target.let_pass(0.01)
+            context.target.let_pass(0.01)
             peer.say_bytes(data[point:])
             peer.expect_same(whole, _reaction(peer, seconds))
 
@@ -97,8 +96,8 @@ def _split(spot: Spot, kind: type[Message]) -> Script:
 
 
 def _slowly(spot: Spot, kind: type[Message]) -> Script:
-    def script(stage: Stage) -> None:
-        peer, request_id = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, request_id = reach(context, spot)
         for byte in _bytes(kind, request_id):
             peer.say_bytes(bytes([byte]))
         peer.expect_no_fault(SETTLED_SECONDS)
@@ -107,10 +106,11 @@ def _slowly(spot: Spot, kind: type[Message]) -> Script:
 
 
 def _twice(spot: Spot, kind: type[Message]) -> Script:
-    """The same request under two ids has two answers; and again under an id that was answered."""
+    """The same request under two ids gets two answers; so does a repeated id whose first request
+    was answered."""
 
-    def script(stage: Stage) -> None:
-        peer, _ = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, _ = reach(context, spot)
         values = sample_values(kind)
         peer.say_bytes(said(values, 1) + said(values, 2))
         answers = {peer.next_answer().request_id for _ in range(2)}

@@ -7,19 +7,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clients.conformance import wire
-from clients.conformance.acting import Stage
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import Case, Script
-from clients.conformance.reach import Spot, cast_of, reach, said, spots
+from clients.conformance.reach import Spot, reach, said, setup_of, spots
 from clients.conformance.samples import NOT_UTF8, Mutant, mutants, sample_values
 from tsproto.errors import ErrorCode
 from tsproto.messages import RETIRED, TABLE, Kind, Message, Role
 
-SETTLED_SECONDS = 0.25  # what is understood in silence is silent so long
+SETTLED_SECONDS = 0.25  # of silence: then the target has accepted a message without answer
 NESTED = 500  # deeper than any message of the table
 
 
 def _nested(depth: int) -> list[object]:
-    """Lists within lists."""
+    """A list in a list, `depth` times."""
     value: list[object] = []
     for _ in range(depth):
         value = [value]
@@ -44,7 +44,7 @@ def cases(target: Role) -> Iterator[Case]:
 
 
 def _one_spot_each(target: Role, kind: type[Message]) -> list[Spot]:
-    """Fields are the same wherever a message is said: the first spot stands for all."""
+    """A message with its first spot: its fields are the same wherever it is lawful."""
     return list(spots(target, kind))[:1]
 
 
@@ -61,15 +61,15 @@ def _case(
         requirement,
         target,
         script,
-        cast_of(spot),
+        setup_of(spot),
         leaves_no_trace=True,
         also=also,
     )
 
 
 def _field_case(target: Role, kind: type[Message], spot: Spot, mutant: Mutant) -> Case:
-    def script(stage: Stage) -> None:
-        peer, request_id = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, request_id = reach(context, spot)
         peer.say_bytes(said(mutant.values, request_id or _request_id(kind)))
         if mutant.change.is_good:
             peer.expect_no_fault(SETTLED_SECONDS)
@@ -81,18 +81,18 @@ def _field_case(target: Role, kind: type[Message], spot: Spot, mutant: Mutant) -
 
 
 def _message_cases(target: Role, kind: type[Message], spot: Spot) -> Iterator[Case]:
-    """A trailing field, longer forms of the same values, and request ids that do not belong."""
+    """A further field at the end, longer forms of the same values, and wrong request ids."""
     values = sample_values(kind)
     name = kind.__name__
     for words, trailing in TRAILING.items():
         script = _understood(spot, kind, [*values, *trailing])
         yield _case(target, "VALUE-07", f"{name}.{words}", spot, script)
     yield _case(target, "VALUE-11", f"{name}.long-forms", spot, _long_forms(spot, kind))
-    if kind.row.kind is Kind.NOTIFICATION:
+    if kind.entry.kind is Kind.NOTIFICATION:
         yield _case(
             target, "REQ-01", f"{name}.request-id-1", spot, _malformed(spot, said(values, 1))
         )
-    if kind.row.kind is Kind.REQUEST:
+    if kind.entry.kind is Kind.REQUEST:
         yield _case(
             target, "REQ-02", f"{name}.request-id-0", spot, _malformed(spot, said(values, 0))
         )
@@ -101,13 +101,13 @@ def _message_cases(target: Role, kind: type[Message], spot: Spot) -> Iterator[Ca
             yield _case(target, "REQ-09", f"{name}.request-id-{request_id}", spot, script)
         script = _malformed(spot, said(values, 2**32))
         yield _case(target, "REQ-09", f"{name}.request-id-one-over", spot, script)
-    if kind.row.kind is Kind.ANSWER:
+    if kind.entry.kind is Kind.ANSWER:
         yield _case(target, "REQ-05", f"{name}.to-nothing", spot, _to_nothing(spot, values))
 
 
 def _understood(spot: Spot, kind: type[Message], values: list[object]) -> Script:
-    def script(stage: Stage) -> None:
-        peer, request_id = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, request_id = reach(context, spot)
         peer.say_bytes(said(values, request_id or _request_id(kind)))
         peer.expect_no_fault(SETTLED_SECONDS)
 
@@ -115,10 +115,10 @@ def _understood(spot: Spot, kind: type[Message], values: list[object]) -> Script
 
 
 def _long_forms(spot: Spot, kind: type[Message]) -> Script:
-    """Array and numbers in forms that are longer than they need be."""
+    """The array and its numbers in longer msgpack forms than necessary."""
 
-    def script(stage: Stage) -> None:
-        peer, request_id = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, request_id = reach(context, spot)
         number, _, *fields = sample_values(kind)
         body = b"\xdd" + (2 + len(fields)).to_bytes(4, "big")
         body += b"\xcd" + number.to_bytes(2, "big")
@@ -131,8 +131,8 @@ def _long_forms(spot: Spot, kind: type[Message]) -> Script:
 
 
 def _malformed(spot: Spot, data: bytes) -> Script:
-    def script(stage: Stage) -> None:
-        peer, _ = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, _ = reach(context, spot)
         peer.say_bytes(data)
         peer.expect_goodbye(ErrorCode.MALFORMED_MESSAGE)
 
@@ -140,8 +140,8 @@ def _malformed(spot: Spot, data: bytes) -> Script:
 
 
 def _answered(spot: Spot, data: bytes, request_id: int) -> Script:
-    def script(stage: Stage) -> None:
-        peer, _ = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, _ = reach(context, spot)
         peer.say_bytes(data)
         peer.expect_answer(request_id)
 
@@ -149,8 +149,8 @@ def _answered(spot: Spot, data: bytes, request_id: int) -> Script:
 
 
 def _to_nothing(spot: Spot, values: list[object]) -> Script:
-    def script(stage: Stage) -> None:
-        peer, request_id = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        peer, request_id = reach(context, spot)
         peer.say_bytes(said(values, request_id + 1_000))
         peer.expect_goodbye(ErrorCode.OUT_OF_ORDER)
 
@@ -178,13 +178,13 @@ def _number_cases(target: Role) -> Iterator[Case]:
 
 
 def _unknown(spot: Spot, number: int) -> Script:
-    def script(stage: Stage) -> None:
-        peer, _ = reach(stage, spot)
-        peer.say_bytes(wire.pack([number, 0]))
+    def script(context: CaseContext) -> None:
+        peer, _ = reach(context, spot)
+        peer.say_bytes(wire.framed([number, 0]))
         peer.expect_goodbye(ErrorCode.UNKNOWN_MESSAGE)
 
     return script
 
 
 def _request_id(kind: type[Message]) -> int:
-    return 1 if kind.row.kind is Kind.REQUEST else 0
+    return 1 if kind.entry.kind is Kind.REQUEST else 0

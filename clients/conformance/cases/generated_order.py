@@ -1,12 +1,11 @@
-"""For every message: said by a role that never says it, and in a state where it does not belong.
-Made from the table.
-"""
+"""For every message: sent by a role that never sends it, and in a state where it is not lawful.
+Generated from the table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from clients.conformance.acting import Stage
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import Case, Script
 from clients.conformance.reach import Spot, diallers, reach, said, states
 from clients.conformance.samples import sample_values
@@ -24,7 +23,8 @@ def cases(target: Role) -> Iterator[Case]:
 
 
 def _opening_cases(target: Role, role: Role, kind: type[Message]) -> Iterator[Case]:
-    """Before Hello or Welcome nobody is anybody yet: every message but these is out of order."""
+    """Before Hello or Welcome no peer has a role: every message but those and Goodbye is out of
+    order."""
     first = "Welcome" if target is Role.CLIENT else "Hello"
     if kind.__name__ not in (first, "Goodbye"):
         requirement = "HELLO-05" if target is Role.CLIENT else "HELLO-04"
@@ -33,11 +33,11 @@ def _opening_cases(target: Role, role: Role, kind: type[Message]) -> Iterator[Ca
 
 
 def _open_cases(target: Role, spot: Spot, kind: type[Message]) -> Iterator[Case]:
-    row = kind.row
-    if spot.role not in row.senders or target not in row.receivers:
+    entry = kind.entry
+    if spot.role not in entry.senders or target not in entry.receivers:
         yield _case(target, "ROLE-04", kind, spot, ErrorCode.WRONG_ROLE)
-    elif spot.state not in row.states:
-        is_opening = row.states == {LinkState.OPENING}
+    elif spot.state not in entry.states:
+        is_opening = entry.states == {LinkState.OPENING}
         requirement = "HELLO-06" if is_opening else "ROLE-05"
         yield _case(target, requirement, kind, spot, ErrorCode.OUT_OF_ORDER)
 
@@ -49,9 +49,9 @@ def _case(target: Role, requirement: str, kind: type[Message], spot: Spot, code:
 
 
 def _refused(kind: type[Message], spot: Spot, code: ErrorCode) -> Script:
-    def script(stage: Stage) -> None:
-        peer, _ = reach(stage, spot)
-        peer.say_bytes(said(sample_values(kind), 0 if kind.row.kind is Kind.NOTIFICATION else 1))
+    def script(context: CaseContext) -> None:
+        peer, _ = reach(context, spot)
+        peer.say_bytes(said(sample_values(kind), 0 if kind.entry.kind is Kind.NOTIFICATION else 1))
         peer.expect_goodbye(code)
 
     return script

@@ -1,16 +1,15 @@
-"""For every state: nothing is said until the deadline, or nothing but heartbeats. Made from the
-table's states; a state that is new there has no deadline here, and fails a test.
-"""
+"""For every state: silence until the deadline, and heartbeats alone. Generated from the table's
+states; a new state without a deadline here fails a test."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from clients.conformance.acting import Stage
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import Case, Script
 from clients.conformance.peer import Peer
 from clients.conformance.reach import Spot, diallers, reach, states
-from clients.conformance.stage import Unmet
+from clients.conformance.target import Unmet
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import Heartbeat, LinkState, Role
@@ -18,7 +17,7 @@ from tsproto.messages import Heartbeat, LinkState, Role
 SLACK_SECONDS = 2.0
 BEAT_SECONDS = 10.0
 
-# How long a state may last in which nothing is said: the requirement, its time, its code.
+# The deadline of a silent peer in each state: its requirement, its seconds, its code.
 SILENCE = {
     LinkState.OPENING: ("TIME-01", limits.OPENING_SECONDS, ErrorCode.TIMED_OUT),
     LinkState.LICENSING: ("TIME-03", limits.LICENSING_SECONDS, ErrorCode.TIMED_OUT),
@@ -26,7 +25,7 @@ SILENCE = {
     LinkState.SESSION: ("BEAT-02", limits.SILENT_SECONDS, ErrorCode.PEER_SILENT),
     LinkState.SERVICE: ("BEAT-02", limits.SILENT_SECONDS, ErrorCode.PEER_SILENT),
 }
-# How long it may last where heartbeats come; nothing limits the others.
+# The deadline of a peer that sends heartbeats; the other states have none.
 WITH_HEARTBEATS = {
     LinkState.LICENSING: limits.LICENSING_SECONDS,
     LinkState.LOGON: limits.LOGON_SECONDS,
@@ -49,7 +48,7 @@ def cases(target: Role) -> Iterator[Case]:
 def _silent_case(target: Role, spot: Spot) -> Case:
     requirement, seconds, code = SILENCE[spot.state]
     if target is Role.CLIENT:
-        # Whoever listens limits the phases; a client gives its host up when that is silent.
+        # The end that listens limits the phases; a client has deadlines of its own.
         is_opening = spot.state is LinkState.OPENING
         requirement = "TIME-02" if is_opening else "BEAT-02"
         seconds = limits.OPENING_SECONDS if is_opening else limits.SILENT_SECONDS
@@ -71,12 +70,12 @@ def _case(target: Role, requirement: str, words: str, script: Script) -> Case:
 
 
 def _silent(spot: Spot, seconds: float, code: ErrorCode) -> Script:
-    def script(stage: Stage) -> None:
-        stage.needs_seconds(seconds)
-        peer, _ = reach(stage, spot)
-        began = stage.now
+    def script(context: CaseContext) -> None:
+        context.needs_seconds(seconds)
+        peer, _ = reach(context, spot)
+        began = context.now
         peer.expect_goodbye(code, seconds=seconds + SLACK_SECONDS)
-        lasted = stage.now - began
+        lasted = context.now - began
         if not seconds - SLACK_SECONDS <= lasted <= seconds + SLACK_SECONDS:
             raise Unmet(f"expected the Goodbye after {seconds:g} s, it came after {lasted:.1f} s")
 
@@ -84,24 +83,24 @@ def _silent(spot: Spot, seconds: float, code: ErrorCode) -> Script:
 
 
 def _idle(spot: Spot) -> Script:
-    """Whoever says nothing else says Heartbeat."""
+    """A target that has nothing else to send sends Heartbeat."""
 
-    def script(stage: Stage) -> None:
-        stage.needs_seconds(limits.HEARTBEAT_SECONDS)
-        peer, _ = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        context.needs_seconds(limits.HEARTBEAT_SECONDS)
+        peer, _ = reach(context, spot)
         peer.hear(Heartbeat, limits.HEARTBEAT_SECONDS + SLACK_SECONDS)
 
     return script
 
 
 def _beating_until(spot: Spot, seconds: float) -> Script:
-    """Heartbeats do not make a phase longer."""
+    """Heartbeats do not extend a phase."""
 
-    def script(stage: Stage) -> None:
-        stage.needs_seconds(seconds)
-        peer, _ = reach(stage, spot)
-        began = stage.now
-        while stage.now - began < seconds - BEAT_SECONDS:
+    def script(context: CaseContext) -> None:
+        context.needs_seconds(seconds)
+        peer, _ = reach(context, spot)
+        began = context.now
+        while context.now - began < seconds - BEAT_SECONDS:
             _beat(peer, BEAT_SECONDS)
         peer.say(Heartbeat())
         peer.expect_goodbye(ErrorCode.TIMED_OUT, seconds=BEAT_SECONDS + SLACK_SECONDS)
@@ -110,11 +109,11 @@ def _beating_until(spot: Spot, seconds: float) -> Script:
 
 
 def _beating_on(spot: Spot) -> Script:
-    """With heartbeats alone a link lasts."""
+    """Heartbeats alone keep a link open."""
 
-    def script(stage: Stage) -> None:
-        stage.needs_seconds(4 * limits.SILENT_SECONDS)
-        peer, _ = reach(stage, spot)
+    def script(context: CaseContext) -> None:
+        context.needs_seconds(4 * limits.SILENT_SECONDS)
+        peer, _ = reach(context, spot)
         for _ in range(int(4 * limits.SILENT_SECONDS / BEAT_SECONDS)):
             _beat(peer, BEAT_SECONDS)
 

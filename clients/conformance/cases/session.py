@@ -1,15 +1,15 @@
-"""A session that is shown: its bytes, its size, its end; and redirects to where it is."""
+"""A shown session: its bytes, its size, its end; and redirects to its host."""
 
 from __future__ import annotations
 
 import msgspec
 
-from clients.conformance.acting import Stage, logon_request
+from clients.conformance.acting import CaseContext, logon_request
 from clients.conformance.case import CLIENT, EVERYBODY, TERMINAL_SERVER, Case, Chapter
 from clients.conformance.cases.logon import log_off, refused
 from clients.conformance.peer import Peer
 from clients.conformance.reach import fully_licensed, joined_directory, open_spots, reach
-from clients.conformance.stage import Cast
+from clients.conformance.target import Setup
 from tsproto import limits, messages
 from tsproto.errors import ErrorCode
 from tsproto.messages import Credential, LinkState
@@ -19,32 +19,33 @@ chapter = Chapter()
 BULK = 300_000
 
 
-def session_of_command(stage: Stage, command: str) -> Peer:
-    """A client that shows what a command of a shell says; no echo, no translation."""
-    stage.needs_sockets("no programs run in process")
-    client = stage.licensed()
-    client.say(msgspec.structs.replace(logon_request(stage.user()), command=command))
+def session_of_command(context: CaseContext, command: str) -> Peer:
+    """A client that shows the output of a shell's command; the terminal neither echoes nor
+    translates."""
+    context.needs_sockets("no programs run in process")
+    client = context.licensed()
+    client.say(msgspec.structs.replace(logon_request(context.user()), command=command))
     client.hear(messages.LogonAccepted)
     return client
 
 
 @chapter.case("SESS-01", *EVERYBODY)
-def session_bytes_where_there_is_no_session(stage: Stage) -> None:
-    opening = stage.dial_any()
+def session_bytes_where_there_is_no_session(context: CaseContext) -> None:
+    opening = context.dial_any()
     opening.say_session_bytes(b"x")
     opening.expect_goodbye(ErrorCode.OUT_OF_ORDER)
-    for spot in open_spots(stage.target.role):
+    for spot in open_spots(context.target.role):
         if spot.state is LinkState.SESSION:
             continue
-        stage.begin_again()
-        peer, _ = reach(stage, spot)
+        context.begin_again()
+        peer, _ = reach(context, spot)
         peer.say_session_bytes(b"x")
         peer.expect_goodbye(ErrorCode.OUT_OF_ORDER)
 
 
 @chapter.case("SESS-02", TERMINAL_SERVER)
-def empty_session_bytes(stage: Stage) -> None:
-    client = stage.logged_on()
+def empty_session_bytes(context: CaseContext) -> None:
+    client = context.logged_on()
     client.say_session_bytes(b"")
     client.say(messages.ResizeSession(columns=80, rows=24))
     client.expect_no_fault(0.5)
@@ -52,30 +53,30 @@ def empty_session_bytes(stage: Stage) -> None:
 
 
 @chapter.case("SESS-02", CLIENT)
-def empty_session_bytes_to_a_client(stage: Stage) -> None:
-    server = stage.client_session()
+def empty_session_bytes_to_a_client(context: CaseContext) -> None:
+    server = context.client_session()
     server.say_session_bytes(b"")
     server.expect_no_fault(0.5)
 
 
 @chapter.case("SESS-03", TERMINAL_SERVER)
-def chunks_are_bounded(stage: Stage) -> None:
-    client = session_of_command(stage, f"head -c {BULK} /dev/zero; cat >/dev/null")
+def chunks_are_bounded(context: CaseContext) -> None:
+    client = session_of_command(context, f"head -c {BULK} /dev/zero; cat >/dev/null")
     client.hear_session_bytes(bytes(BULK))
-    stage.check(client.longest_chunk <= limits.SESSION_CHUNK_BYTES, "frames of bounded length")
+    context.check(client.longest_chunk <= limits.SESSION_CHUNK_BYTES, "frames of bounded length")
 
 
 @chapter.case("SESS-03", TERMINAL_SERVER, CLIENT)
-def as_many_bytes_as_a_frame_may_hold(stage: Stage) -> None:
-    spot = next(s for s in open_spots(stage.target.role) if s.state is LinkState.SESSION)
-    peer, _ = reach(stage, spot)
+def as_many_bytes_as_a_frame_may_hold(context: CaseContext) -> None:
+    spot = next(s for s in open_spots(context.target.role) if s.state is LinkState.SESSION)
+    peer, _ = reach(context, spot)
     peer.say_session_bytes(b"\n" * limits.FRAME_BYTES)
     peer.expect_no_fault(0.5)
 
 
 @chapter.case("SESS-04", TERMINAL_SERVER)
-def bytes_come_back_as_they_went(stage: Stage) -> None:
-    client = session_of_command(stage, "exec cat")
+def bytes_come_back_as_they_went(context: CaseContext) -> None:
+    client = session_of_command(context, "exec cat")
     text = bytes(b for b in range(32, 127)) * 20 + b"\n"
     for line in range(20):
         client.say_session_bytes(b"%d " % line + text)
@@ -83,82 +84,82 @@ def bytes_come_back_as_they_went(stage: Stage) -> None:
 
 
 @chapter.case("SESS-05", TERMINAL_SERVER)
-def a_new_size_reaches_the_program(stage: Stage) -> None:
+def a_new_size_reaches_the_program(context: CaseContext) -> None:
     look = 'until [ "$(stty size)" = "47 101" ]; do sleep 0.05; done; echo it came; read x'
-    client = session_of_command(stage, look)
+    client = session_of_command(context, look)
     client.say(messages.ResizeSession(columns=101, rows=47))
     client.hear_session_bytes(b"it came")
 
 
 @chapter.case("SESS-06", TERMINAL_SERVER)
-def a_disconnected_session_goes_on(stage: Stage) -> None:
-    device = stage.device()
-    client = stage.licensed(device)
-    session_id = stage.log_on(client, stage.user()).session_id
+def a_disconnected_session_goes_on(context: CaseContext) -> None:
+    device = context.device()
+    client = context.licensed(device)
+    session_id = context.log_on(client, context.user()).session_id
     client.say(messages.DisconnectSession())
     client.expect_goodbye(ErrorCode.DISCONNECTED_BY_USER)
-    client = stage.licensed(device)
-    again = stage.log_on(client, stage.user())
-    stage.check(again.reattached and again.session_id == session_id, "the session that was left")
+    client = context.licensed(device)
+    again = context.log_on(client, context.user())
+    context.check(again.reattached and again.session_id == session_id, "the session that was left")
     log_off(client)
 
 
 @chapter.case("SESS-07", TERMINAL_SERVER, also=("SESS-08",))
-def logoff_ends_the_session(stage: Stage) -> None:
-    client = stage.logged_on()
+def logoff_ends_the_session(context: CaseContext) -> None:
+    client = context.logged_on()
     client.say(messages.LogoffSession())
     client.hear(messages.SessionEnded)
     client.expect_goodbye(ErrorCode.LOGGED_OFF)
-    client = stage.licensed()
-    stage.check(not stage.log_on(client, stage.user()).reattached, "a new session")
+    client = context.licensed()
+    context.check(not context.log_on(client, context.user()).reattached, "a new session")
     log_off(client)
 
 
 @chapter.case("SESS-08", TERMINAL_SERVER)
-def the_rest_of_the_output_comes_first(stage: Stage) -> None:
-    client = session_of_command(stage, f"head -c {BULK} /dev/zero; echo done")
+def the_rest_of_the_output_comes_first(context: CaseContext) -> None:
+    client = session_of_command(context, f"head -c {BULK} /dev/zero; echo done")
     client.hear(messages.SessionEnded)
-    stage.check(client.session_bytes.endswith(bytes(9) + b"done\n"), "all output before the end")
+    context.check(client.session_bytes.endswith(bytes(9) + b"done\n"), "all output before the end")
     client.expect_goodbye(ErrorCode.LOGGED_OFF)
 
 
 @chapter.case("SESS-09", TERMINAL_SERVER)
-def the_exit_status_is_told(stage: Stage) -> None:
+def the_exit_status_is_told(context: CaseContext) -> None:
     for command, status in (("true", 0), ("exit 3", 3), ("kill -9 $$", 137)):
-        client = session_of_command(stage, command)
+        client = session_of_command(context, command)
         client.expect_same(status, client.hear(messages.SessionEnded).exit_status)
 
 
 @chapter.case("SESS-10", TERMINAL_SERVER)
-def a_session_outlives_its_connection(stage: Stage) -> None:
-    client = stage.licensed()
-    session_id = stage.log_on(client, stage.user()).session_id
+def a_session_outlives_its_connection(context: CaseContext) -> None:
+    client = context.licensed()
+    session_id = context.log_on(client, context.user()).session_id
     client.hang_up()
-    stage.target.let_pass(0.2)
-    client = stage.licensed()
-    again = stage.log_on(client, stage.user())
-    stage.check(again.reattached and again.session_id == session_id, "the session that was left")
+    context.target.let_pass(0.2)
+    client = context.licensed()
+    again = context.log_on(client, context.user())
+    context.check(again.reattached and again.session_id == session_id, "the session that was left")
     log_off(client)
 
 
 @chapter.case("SESS-11", TERMINAL_SERVER)
-def a_slow_reader_is_waited_for(stage: Stage) -> None:
-    client = session_of_command(stage, "head -c 20000000 /dev/zero; echo done")
-    stage.target.let_pass(1.0)
+def a_slow_reader_is_waited_for(context: CaseContext) -> None:
+    client = session_of_command(context, "head -c 20000000 /dev/zero; echo done")
+    context.target.let_pass(1.0)
     client.hear(messages.SessionEnded)
-    stage.check(client.session_bytes.endswith(b"done\n"), "all of twenty million bytes")
+    context.check(client.session_bytes.endswith(b"done\n"), "all of twenty million bytes")
 
 
 @chapter.case("SESS-12", TERMINAL_SERVER)
-def the_screen_is_drawn_first(stage: Stage) -> None:
-    stage.needs_sockets("no programs run in process")
-    device = stage.device()
-    client = stage.logged_on(device)
+def the_screen_is_drawn_first(context: CaseContext) -> None:
+    context.needs_sockets("no programs run in process")
+    device = context.device()
+    client = context.logged_on(device)
     client.say_session_bytes(b"printf 'on-%s\\n' the-screen\n")
     client.hear_session_bytes(b"on-the-screen")
     client.say(messages.DisconnectSession())
     client.expect_goodbye(ErrorCode.DISCONNECTED_BY_USER)
-    client = stage.logged_on(device)
+    client = context.logged_on(device)
     client.hear_session_bytes(b"on-the-screen")
     log_off(client)
 
@@ -166,25 +167,25 @@ def the_screen_is_drawn_first(stage: Stage) -> None:
 # --- redirects ----------------------------------------------------------------------------------
 
 
-def placed(stage: Stage, **changes: object) -> messages.SessionPlaced:
-    """A directory's answer: the session is at another host."""
+def placed(context: CaseContext, **changes: object) -> messages.SessionPlaced:
+    """A directory's SessionPlaced: the session is on another host."""
     elsewhere = messages.SessionPlaced(
         placement=7,
         host="elsewhere",
         address="10.9.9.7",
         port=5_607,
         session_id=12,
-        ticket=stage.rng.randbytes(16),
+        ticket=context.rng.randbytes(16),
     )
     return msgspec.structs.replace(elsewhere, **changes)
 
 
-@chapter.case("REDIR-01", TERMINAL_SERVER, cast=Cast.PLAYED)
-def redirect_says_what_the_directory_said(stage: Stage) -> None:
-    directory = joined_directory(stage)
-    client = fully_licensed(stage)
-    client.say(logon_request(stage.user()))
-    answer = placed(stage)
+@chapter.case("REDIR-01", TERMINAL_SERVER, setup=Setup.PLAYED)
+def redirect_says_what_the_directory_said(context: CaseContext) -> None:
+    directory = joined_directory(context)
+    client = fully_licensed(context)
+    client.say(logon_request(context.user()))
+    answer = placed(context)
     directory.answer(directory.hear(messages.PlaceSession), answer)
     redirect = client.hear(messages.Redirect)
     for field in ("host", "address", "port", "ticket", "session_id"):
@@ -193,16 +194,16 @@ def redirect_says_what_the_directory_said(stage: Stage) -> None:
 
 
 @chapter.case("REDIR-01", TERMINAL_SERVER)
-def a_user_whose_session_is_elsewhere(stage: Stage) -> None:
-    stage.redirected()
+def a_user_whose_session_is_elsewhere(context: CaseContext) -> None:
+    context.redirected()
 
 
-@chapter.case("REDIR-04", TERMINAL_SERVER, cast=Cast.PLAYED)
-def the_directory_redeems_the_ticket(stage: Stage) -> None:
-    directory = joined_directory(stage)
-    user, ticket = stage.user(), stage.rng.randbytes(16)
+@chapter.case("REDIR-04", TERMINAL_SERVER, setup=Setup.PLAYED)
+def the_directory_redeems_the_ticket(context: CaseContext) -> None:
+    directory = joined_directory(context)
+    user, ticket = context.user(), context.rng.randbytes(16)
     for is_good in (False, True):
-        client = fully_licensed(stage)
+        client = fully_licensed(context)
         client.say(logon_request(user, Credential.TICKET, ticket))
         redeem = directory.hear(messages.RedeemTicket)
         client.expect_same(ticket, redeem.ticket)
@@ -215,33 +216,35 @@ def the_directory_redeems_the_ticket(stage: Stage) -> None:
             continue
         directory.answer(redeem, messages.Refused(code=ErrorCode.TICKET_INVALID))
         no = client.hear(messages.LogonRefused)
-        stage.check(no.code is ErrorCode.TICKET_INVALID, "TICKET_INVALID")
+        context.check(no.code is ErrorCode.TICKET_INVALID, "TICKET_INVALID")
 
 
 @chapter.case("REDIR-05", TERMINAL_SERVER)
-def no_ticket_at_all(stage: Stage) -> None:
-    client = stage.licensed()
+def no_ticket_at_all(context: CaseContext) -> None:
+    client = context.licensed()
     for credential in (b"", bytes(15), bytes(17), bytes(1024)):
-        request = logon_request(stage.user(), Credential.TICKET, credential)
+        request = logon_request(context.user(), Credential.TICKET, credential)
         refused(client, request, ErrorCode.TICKET_INVALID)
-    stage.log_on(client, stage.user())
+    context.log_on(client, context.user())
     log_off(client)
 
 
-@chapter.case("REDIR-05", TERMINAL_SERVER, cast=Cast.PLAYED)
-def a_ticket_without_a_directory(stage: Stage) -> None:
-    client = fully_licensed(stage)
+@chapter.case("REDIR-05", TERMINAL_SERVER, setup=Setup.PLAYED)
+def a_ticket_without_a_directory(context: CaseContext) -> None:
+    client = fully_licensed(context)
     refused(
-        client, logon_request(stage.user(), Credential.TICKET, bytes(16)), ErrorCode.TICKET_INVALID
+        client,
+        logon_request(context.user(), Credential.TICKET, bytes(16)),
+        ErrorCode.TICKET_INVALID,
     )
-    stage.log_on(client, stage.user())
+    context.log_on(client, context.user())
 
 
-@chapter.case("REDIR-12", TERMINAL_SERVER, cast=Cast.PLAYED)
-def who_could_not_be_reached_is_avoided(stage: Stage) -> None:
-    directory = joined_directory(stage)
-    client = fully_licensed(stage)
-    request = logon_request(stage.user())
+@chapter.case("REDIR-12", TERMINAL_SERVER, setup=Setup.PLAYED)
+def who_could_not_be_reached_is_avoided(context: CaseContext) -> None:
+    directory = joined_directory(context)
+    client = fully_licensed(context)
+    request = logon_request(context.user())
     request.unreachable_host = "elsewhere"
     client.say(request)
     client.expect_same("elsewhere", directory.hear(messages.PlaceSession).avoid)

@@ -73,7 +73,8 @@ class Requests(Generic[S]):
 
     @abstractmethod
     def acts(self) -> dict[str, tuple[Say[S], Hear[S] | None]]:
-        """The message of each act, and the check of its answer: None for a notification."""
+        """For each act that a scenario may name (its `do`): the message to send, and the check of
+        its answer, None for a notification."""
 
     def moves(self) -> dict[str, Move[S]]:
         latencies = self.measures.latencies

@@ -18,7 +18,8 @@ from tsproto.errors import ErrorCode
 LOWEST_MICROSECONDS = 1
 HIGHEST_MICROSECONDS = 3_600_000_000
 DIGITS = 3
-EXACT_BITS = 11  # of a value: the resolution of a histogram of three digits
+# Values below 2**11 µs are counted exactly, which is what a histogram of three digits does.
+EXACT_BITS = 11
 EXACT_MICROSECONDS = (1 << EXACT_BITS) - 1
 
 

@@ -43,7 +43,7 @@ PERCENTILES = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99, 99.999, 99.9999)
 GROUP = re.compile(r'<g id="([^"]*)"(/?)>')
 LONG_FRACTION = re.compile(r"(\.\d)\d{4,}")  # of coordinates: a tenth of a unit is enough
 TOLD = re.compile(r"told-(\d+)")
-# Text stays text; the page's own font is used. Ids are hashed from content, for equal output.
+# Text is written as SVG text, in the page's font.
 SETTINGS: Any = {
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",

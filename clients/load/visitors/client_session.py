@@ -7,7 +7,7 @@ import time
 from collections import deque
 
 from clients.client import Client
-from clients.licenses import LicensedDevice
+from clients.licensed_device import LicensedDevice
 from clients.load.visitors.watches import Watch
 from clients.logon import steps
 from clients.logon.route import Randomness

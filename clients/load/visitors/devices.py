@@ -10,7 +10,7 @@ import itertools
 from pathlib import Path
 
 from clients.device import Device
-from clients.licenses import License, LicensedDevice
+from clients.licensed_device import License, LicensedDevice
 from tsproto import limits
 from tsproto.identity import DeviceKey
 

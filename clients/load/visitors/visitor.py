@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from clients.licenses import LicensedDevice
+from clients.licensed_device import LicensedDevice
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Person
 from clients.load.scenario import Act

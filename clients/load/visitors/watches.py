@@ -34,7 +34,8 @@ class Text:
 
 
 class Line:
-    """Takes the output up to the end of the line as `text`, at most LINE_BYTES_MAX."""
+    """Collects the output of a session up to the end of the line; `text` holds at most its first
+    LINE_BYTES_MAX bytes."""
 
     def __init__(self) -> None:
         self.text = b""

@@ -28,7 +28,7 @@ def message_vectors(message: type[Message]) -> Vector:
     return {
         "message": message.__name__,
         "number": message.__struct_config__.tag,
-        "kind": message.row.kind.value,
+        "kind": message.entry.kind.value,
         "fields": list(message.__struct_fields__),
         "valid": list(_valid(message)),
         "invalid": list(_invalid(message)),
@@ -43,7 +43,7 @@ def _fields(message: type[Message]) -> tuple[msgspec.inspect.Field, ...]:
 
 
 def _request_id(message: type[Message]) -> int:
-    return 0 if message.row.kind is Kind.NOTIFICATION else REQUEST_ID
+    return 0 if message.entry.kind is Kind.NOTIFICATION else REQUEST_ID
 
 
 def _valid(message: type[Message]) -> Iterator[Vector]:
@@ -56,7 +56,7 @@ def _valid(message: type[Message]) -> Iterator[Vector]:
     for sample in row_samples(fields, ""):
         case = f"{sample.place}/{sample.case}".lstrip("/")
         yield _accepted(message, case, request_id, sample.value, sample.raw)
-    if message.row.kind is not Kind.NOTIFICATION:
+    if message.entry.kind is not Kind.NOTIFICATION:
         for other in (1, 2**31, REQUEST_ID_MAX):
             yield _accepted(message, f"request_id/value-{other}", other, row, flat(row))
 

@@ -78,7 +78,7 @@ def _looks_at_roles_first(self: Connection, data: bytes, now: float) -> Any:
             return _decode(body)
         except MalformedMessage:
             kind = TABLE.get(_number(body))
-            if kind is not None and self.peer_role not in (None, *kind.row.senders):
+            if kind is not None and self.peer_role not in (None, *kind.entry.senders):
                 raise WrongRole(kind.__name__) from None
             raise
 
@@ -95,8 +95,8 @@ def _number(body: bytes) -> int:
 
 
 def _looks_at_ids_of_requests_last(self: Connection, message: Message) -> Any:
-    row = message.row
-    if row.kind is Kind.REQUEST and self.peer_role not in (None, *row.senders):
+    entry = message.entry
+    if entry.kind is Kind.REQUEST and self.peer_role not in (None, *entry.senders):
         raise WrongRole(type(message).__name__)
     return _on_message(self, message)
 
@@ -129,14 +129,14 @@ def _refuses_a_kind_late(self: FrameReader, data: bytes) -> Iterator[tuple[int, 
 
 
 def _lawful_for_any_role(sender: Role, receiver: Role, state: LinkState) -> frozenset[Any]:
-    return frozenset(message for message in TABLE.values() if state in message.row.states)
+    return frozenset(message for message in TABLE.values() if state in message.entry.states)
 
 
 def _lawful_in_any_state(sender: Role, receiver: Role, state: LinkState) -> frozenset[Any]:
     return frozenset(
         message
         for message in TABLE.values()
-        if sender in message.row.senders and receiver in message.row.receivers
+        if sender in message.entry.senders and receiver in message.entry.receivers
     )
 
 
@@ -161,7 +161,7 @@ def _answers_goodbye(self: Connection, goodbye: Any) -> Any:
 
 def _hears_no_id_0(body: bytes) -> Message:
     message = _decode(body)
-    is_request = message.row.kind is Kind.REQUEST
+    is_request = message.entry.kind is Kind.REQUEST
     return Heartbeat() if is_request and not message.request_id else message
 
 

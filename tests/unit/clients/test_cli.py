@@ -71,7 +71,8 @@ EVERYTHING = {"tsproto.messages", "msgspec", "asyncio", "cryptography", "ssl", "
 NOT_FOR_CONNECT = {
     "argon2",
     "apsw",
-    "clients.admin",
+    "clients.pki",
+    "clients.user",
     "clients.decode",
     "clients.lab",
     "clients.load",

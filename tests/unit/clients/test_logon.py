@@ -165,7 +165,7 @@ def test_a_refusal_that_is_final_ends_it_though_other_hosts_are_listed(
     procedure = logon(TS1, TS2)
     procedure.start(0.0)
     procedure.on_opened(0.0)
-    assert procedure.on_lost(code, "why", 0, 1.0) == [Finished(outcome, code, "why")]
+    assert procedure.on_closed(code, "why", 0, 1.0) == [Finished(outcome, code, "why")]
     assert procedure.next_deadline() is None
 
 
@@ -173,7 +173,7 @@ def test_without_license_servers_the_next_host_is_tried_and_then_the_refusal_is_
     procedure = logon(TS1, TS2)
     procedure.start(0.0)
     procedure.on_opened(0.0)
-    assert procedure.on_lost(ErrorCode.NO_LICENSE_SERVER, "grace is over", 900, 1.0) == [
+    assert procedure.on_closed(ErrorCode.NO_LICENSE_SERVER, "grace is over", 900, 1.0) == [
         DialHost(TS2)
     ]
     steps = procedure.on_unreachable(ErrorCode.UNREACHABLE, "nobody there", 2.0)
@@ -221,13 +221,13 @@ def test_the_hosts_last_attempt_is_the_last() -> None:
 
 def test_a_host_that_is_tired_of_waiting_is_dialled_again_when_the_password_is_typed() -> None:
     procedure = at_logon()
-    assert procedure.on_lost(ErrorCode.TIMED_OUT, "", 0, 120.0) == []
+    assert procedure.on_closed(ErrorCode.TIMED_OUT, "", 0, 120.0) == []
     assert procedure.on_password(b"secret", 200.0) == [DialHost(TS1)]
     assert request_in(through_licensing(procedure, 200.0)).credential == b"secret"
 
 
 def test_a_final_goodbye_while_typing_ends_it() -> None:
-    steps = at_logon().on_lost(ErrorCode.NO_LICENSE, "", 0, 1.0)
+    steps = at_logon().on_closed(ErrorCode.NO_LICENSE, "", 0, 1.0)
     assert finished(steps).outcome is Outcome.NO_LICENSE
 
 
@@ -295,7 +295,7 @@ def test_a_host_with_a_wrong_certificate_is_not_passed_over() -> None:
 def test_a_full_host_is_tried_again_when_it_says_to_come_back() -> None:
     procedure = logon(TS1)
     procedure.start(0.0)
-    [waiting] = procedure.on_lost(ErrorCode.TOO_MANY_CONNECTIONS, "full", 5, 1.0)
+    [waiting] = procedure.on_closed(ErrorCode.TOO_MANY_CONNECTIONS, "full", 5, 1.0)
     assert isinstance(waiting, Waiting) and not waiting.reconnecting
     assert wake(procedure) == [DialHost(TS1)]
 
@@ -335,7 +335,7 @@ def test_a_target_lost_in_its_licensing_phase_leads_back_too() -> None:
     procedure = asked()
     procedure.on_message(REDIRECT, 1.0)
     procedure.on_opened(1.0)
-    assert procedure.on_lost(ErrorCode.CONNECTION_LOST, "", 0, 2.0) == [DialHost(TS1)]
+    assert procedure.on_closed(ErrorCode.CONNECTION_LOST, "", 0, 2.0) == [DialHost(TS1)]
 
 
 def test_after_two_hops_the_way_back_leads_to_the_first_host() -> None:
@@ -350,7 +350,7 @@ def test_a_busy_target_is_waited_for_since_the_session_is_there() -> None:
     procedure = asked(TS1, TS2)
     procedure.on_message(REDIRECT, 1.0)
     procedure.on_opened(1.0)
-    [waiting] = procedure.on_lost(ErrorCode.TOO_MANY_CONNECTIONS, "full", 2, 2.0)
+    [waiting] = procedure.on_closed(ErrorCode.TOO_MANY_CONNECTIONS, "full", 2, 2.0)
     assert isinstance(waiting, Waiting)
     assert wake(procedure) == [DialHost(TS1)]
     assert request_in(through_licensing(procedure, 6.0)).unreachable_host == ""
@@ -369,7 +369,7 @@ def test_a_target_that_refuses_the_device_ends_it() -> None:
     procedure = asked()
     procedure.on_message(REDIRECT, 1.0)
     procedure.on_opened(1.0)
-    steps = procedure.on_lost(ErrorCode.NO_LICENSE, "", 0, 1.0)
+    steps = procedure.on_closed(ErrorCode.NO_LICENSE, "", 0, 1.0)
     assert finished(steps).outcome is Outcome.NO_LICENSE
 
 
@@ -405,7 +405,7 @@ def test_a_disconnect_waits_for_the_hosts_goodbye() -> None:
     procedure = attached()
     assert procedure.disconnect(5.0) == [Send(DisconnectSession())]
     by_user = ErrorCode.DISCONNECTED_BY_USER
-    steps = procedure.on_lost(by_user, "", 0, 5.0)
+    steps = procedure.on_closed(by_user, "", 0, 5.0)
     assert steps == [Finished(Outcome.DISCONNECTED, by_user)]
 
 
@@ -435,7 +435,7 @@ def test_there_is_nothing_to_log_off_before_a_session_is_shown() -> None:
     ],
 )
 def test_who_was_disconnected_does_not_come_back(code: ErrorCode) -> None:
-    assert attached().on_lost(code, "", 0, 5.0) == [Finished(Outcome.DISCONNECTED, code)]
+    assert attached().on_closed(code, "", 0, 5.0) == [Finished(Outcome.DISCONNECTED, code)]
 
 
 # --- reconnecting -----------------------------------------------------------------------------
@@ -443,7 +443,7 @@ def test_who_was_disconnected_does_not_come_back(code: ErrorCode) -> None:
 
 def test_a_lost_session_is_reached_again_with_its_cookie() -> None:
     procedure = attached()
-    [waiting] = procedure.on_lost(ErrorCode.CONNECTION_LOST, "", 0, 100.0)
+    [waiting] = procedure.on_closed(ErrorCode.CONNECTION_LOST, "", 0, 100.0)
     assert isinstance(waiting, Waiting) and waiting.reconnecting
     assert 0.5 <= waiting.seconds <= 1.0
     assert wake(procedure) == [DialHost(TS1)]
@@ -454,7 +454,7 @@ def test_a_lost_session_is_reached_again_with_its_cookie() -> None:
 
 def test_a_cookie_that_a_new_daemon_does_not_know_gives_way_to_the_password() -> None:
     procedure = attached()
-    procedure.on_lost(ErrorCode.CONNECTION_LOST, "", 0, 100.0)
+    procedure.on_closed(ErrorCode.CONNECTION_LOST, "", 0, 100.0)
     wake(procedure)
     through_licensing(procedure, 101.0)
     request = request_in(procedure.on_message(refused(ErrorCode.TICKET_INVALID), 101.0))
@@ -466,13 +466,13 @@ def test_a_session_after_a_redirect_is_reached_again_on_its_own_host() -> None:
     procedure.on_message(REDIRECT, 1.0)
     through_licensing(procedure, 1.0)
     procedure.on_message(accepted(host="ts3"), 1.0)
-    procedure.on_lost(ErrorCode.PEER_SILENT, "", 0, 50.0)
+    procedure.on_closed(ErrorCode.PEER_SILENT, "", 0, 50.0)
     assert wake(procedure) == [DialHost(TARGET)]
 
 
 def test_waits_double_with_jitter_up_to_their_ceiling() -> None:
     procedure = attached()
-    steps = procedure.on_lost(ErrorCode.CONNECTION_LOST, "", 0, 0.0)
+    steps = procedure.on_closed(ErrorCode.CONNECTION_LOST, "", 0, 0.0)
     ceilings = [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
     for ceiling in ceilings:
         waiting = steps[-1]
@@ -486,14 +486,14 @@ def test_two_clients_do_not_come_back_in_the_same_instant() -> None:
     waits = []
     for seed in (1, 2):
         procedure = attached(seed=seed)
-        procedure.on_lost(ErrorCode.CONNECTION_LOST, "", 0, 0.0)
+        procedure.on_closed(ErrorCode.CONNECTION_LOST, "", 0, 0.0)
         waits.append(procedure.next_deadline())
     assert waits[0] != waits[1]
 
 
 def test_other_hosts_are_tried_only_when_the_sessions_own_has_had_its_time() -> None:
     procedure = attached(TS1, TS2)
-    procedure.on_lost(ErrorCode.CONNECTION_LOST, "", 0, 100.0)
+    procedure.on_closed(ErrorCode.CONNECTION_LOST, "", 0, 100.0)
     assert procedure.on_deadline(102.0) == [DialHost(TS1)]
     [waiting] = procedure.on_unreachable(ErrorCode.UNREACHABLE, "", 102.0)
     assert isinstance(waiting, Waiting)
@@ -505,14 +505,14 @@ def test_other_hosts_are_tried_only_when_the_sessions_own_has_had_its_time() -> 
 
 def test_a_host_that_is_shutting_down_is_given_the_time_it_asks_for() -> None:
     procedure = attached()
-    [waiting] = procedure.on_lost(ErrorCode.SHUTTING_DOWN, "", 20, 0.0)
+    [waiting] = procedure.on_closed(ErrorCode.SHUTTING_DOWN, "", 20, 0.0)
     assert isinstance(waiting, Waiting)
     assert 20.5 <= waiting.seconds <= 21.0
 
 
 def test_reconnecting_is_given_up_in_the_end() -> None:
     procedure = attached(reconnect_seconds=1.5)
-    procedure.on_lost(ErrorCode.CONNECTION_LOST, "cut", 0, 100.0)
+    procedure.on_closed(ErrorCode.CONNECTION_LOST, "cut", 0, 100.0)
     wake(procedure)
     steps = procedure.on_unreachable(ErrorCode.UNREACHABLE, "refused", 101.0)
     assert steps == [Finished(Outcome.UNREACHABLE, ErrorCode.UNREACHABLE, "refused")]
@@ -520,12 +520,12 @@ def test_reconnecting_is_given_up_in_the_end() -> None:
 
 def test_a_command_does_not_come_back_from_a_loss() -> None:
     procedure = attached(command="make")
-    steps = procedure.on_lost(ErrorCode.CONNECTION_LOST, "cut", 0, 100.0)
+    steps = procedure.on_closed(ErrorCode.CONNECTION_LOST, "cut", 0, 100.0)
     assert steps == [Finished(Outcome.UNREACHABLE, ErrorCode.CONNECTION_LOST, "cut")]
 
 
 def test_a_loss_that_is_our_own_fault_is_not_repeated() -> None:
-    steps = attached().on_lost(ErrorCode.MALFORMED_FRAME, "", 0, 100.0)
+    steps = attached().on_closed(ErrorCode.MALFORMED_FRAME, "", 0, 100.0)
     assert finished(steps).outcome is Outcome.FAILED
 
 
@@ -541,7 +541,7 @@ def test_whoever_has_enough_hangs_up_once() -> None:
 
 def test_a_disconnect_before_the_session_gives_up() -> None:
     procedure = attached()
-    procedure.on_lost(ErrorCode.CONNECTION_LOST, "", 0, 1.0)
+    procedure.on_closed(ErrorCode.CONNECTION_LOST, "", 0, 1.0)
     assert finished(procedure.disconnect(2.0)).outcome is Outcome.CANCELLED
     assert procedure.next_deadline() is None
 

@@ -14,7 +14,7 @@ from clients.client import Client
 from clients.logon.steps import Attached
 from clients.pipe import Pipe, TypedInput
 from clients.prompts import Prompts
-from tests.unit.clients.test_terminal import ScriptedClient
+from tests.unit.clients.test_interactive import ScriptedClient
 from tsproto.errors import TsfarmError
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])

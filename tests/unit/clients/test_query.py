@@ -3,15 +3,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
 
+from clients import query
 from clients.administrator import Daemon
-from clients.labs import KnownLab
+from clients.known_lab import KnownLab
 from clients.logon.steps import Host
 from clients.query import Target, by_user
 from clients.tables import plain_row
 from tsproto.errors import TsfarmError
-from tsproto.messages import Role, SessionRow, SessionState
+from tsproto.messages import (
+    LicenseRow,
+    LicenseServerRow,
+    PoolRow,
+    Role,
+    ServerRow,
+    SessionRow,
+    SessionState,
+)
 
 
 def session(user: str, host: str, state: SessionState, created_at: int) -> dict[str, object]:
@@ -39,6 +49,28 @@ def test_sessions_are_summed_up_by_user() -> None:
         {"user_name": "user1", "sessions": 3, "active": 2, "hosts": "ts1, ts2", "since_at": 30},
         {"user_name": "user2", "sessions": 1, "active": 1, "hosts": "ts1", "since_at": 50},
     ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "added", "only_json"),
+    [
+        (query.SESSION_COLUMNS, SessionRow, "", "placement columns rows"),
+        (query.SERVER_COLUMNS, ServerRow, "", ""),
+        (
+            query.LICENSE_COLUMNS,
+            LicenseRow,
+            "server",
+            "license_id product_version device_id key_pack through",
+        ),
+        (query.POOL_COLUMNS, PoolRow, "server", ""),
+        (query.LICENSE_SERVER_COLUMNS, LicenseServerRow, "of grace_ends_at", "inventory"),
+    ],
+)
+def test_a_table_shows_every_field_but_those_left_to_json(
+    columns: str, row: type[msgspec.Struct], added: str, only_json: str
+) -> None:
+    shown = set(columns.split()) - set(added.split())
+    assert set(row.__struct_fields__) - set(only_json.split()) == shown
 
 
 def test_a_labs_daemons_of_the_role_are_asked() -> None:

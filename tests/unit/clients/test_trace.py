@@ -198,8 +198,9 @@ def test_what_was_asked_for_is_recorded_as_it_is(file: Kept) -> None:
 def test_every_secret_of_a_clients_messages_is_known() -> None:
     secret_names = {"credential", "ticket", "cookie", "password"}
     for message in TABLE.values():
-        row = message.row
-        if Role.CLIENT in row.senders | row.receivers and len(row.senders | row.receivers) == 2:
+        entry = message.entry
+        ends = entry.senders | entry.receivers
+        if Role.CLIENT in ends and len(ends) == 2:
             secrets = secret_names.intersection(message.__struct_fields__)
             assert secrets == SECRETS.get(message, {}).keys(), message.__name__
 
@@ -219,7 +220,7 @@ def test_a_trace_is_for_its_owner_alone_even_over_another_file(tmp_path: Path) -
 
 def test_a_device_is_no_place_for_a_trace() -> None:
     mode = os.stat("/dev/null").st_mode
-    refused = pytest.raises(TsfarmError, match="/dev/null is no file")
+    refused = pytest.raises(TsfarmError, match="/dev/null is no regular file")
     with refused, recording(Path("/dev/null"), lambda: NOW, False):
         pass
     assert os.stat("/dev/null").st_mode == mode

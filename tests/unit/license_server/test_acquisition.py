@@ -96,7 +96,7 @@ def test_the_next_visit_after_a_logon_brings_a_full_token_out_of_the_pool() -> N
 def test_a_full_token_ends_after_every_number_of_whole_days_from_52_to_89() -> None:
     server = Server("a", pack(1_000))
     days: Counter[int] = Counter()
-    for number in range(600):
+    for number in range(300):
         issued = server.full(device(number))
         days[int(issued.expires_at - START) // DAY] += 1
         assert (issued.expires_at - START) % DAY == 0

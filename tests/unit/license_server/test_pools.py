@@ -6,7 +6,7 @@ import pytest
 
 from daemons.license_server import pools
 from daemons.license_server.records import KeyPackRecord
-from daemons.license_server.refusal import Refusal
+from daemons.refusal import Refusal
 from tests.unit.license_server.scenario import (
     DAY,
     FULL,

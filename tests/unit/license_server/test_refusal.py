@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from daemons import events
 from daemons.effects import Answer
-from daemons.license_server.refusal import clipped
 from tests.unit.license_server.scenario import (
     DAY,
     LAPTOP,
@@ -37,11 +36,6 @@ def test_a_refusal_says_which_pools_were_looked_at() -> None:
     assert isinstance(answer.message, Refused)
     assert f"{PRODUCT} 1: 0 of 1 available" in answer.message.detail
     assert "ask the administrator for more licenses" in answer.message.detail
-
-
-def test_a_text_is_clipped_to_what_a_message_carries() -> None:
-    assert clipped("x" * 1024) == "x" * 1024
-    assert clipped("x" * 1025) == "x" * 1023 + "…"
 
 
 def test_everybody_who_waits_is_refused_under_their_own_trace() -> None:

@@ -130,7 +130,7 @@ def test_a_new_size_is_the_size_of_the_dump() -> None:
 MUCH = b"".join(b"line %d of many\r\n" % number for number in range(5000))
 
 
-@pytest.mark.parametrize("rows", [ROWS, 50, 500])
+@pytest.mark.parametrize("rows", [ROWS, 100])
 def test_much_output_at_once_shows_what_it_shows_piece_by_piece(rows: int) -> None:
     pieces, whole = GhosttyEmulator(80, ROWS), GhosttyEmulator(80, ROWS)
     for start in range(0, len(MUCH), 100):

@@ -40,6 +40,7 @@ JOINED = Joined(generation=GENERATION)
 
 def placed(host: str = NAME, placement: int = 9, session_id: int = 0) -> SessionPlaced:
     return SessionPlaced(
+        request_id=3,
         placement=placement,
         host=host,
         address=f"{host}.lab",
@@ -74,6 +75,7 @@ def test_a_session_elsewhere_is_a_redirect_and_starts_nothing_here() -> None:
     redirect = client.last(Redirect)
     assert (redirect.host, redirect.address, redirect.port) == ("ts2", "ts2.lab", 5600)
     assert (redirect.ticket, redirect.session_id) == (b"t" * 16, 7)
+    assert redirect.request_id == 0  # a step of the client's procedure, and no answer
     assert client.lose() == []
 
 

@@ -1,4 +1,4 @@
-"""The table itself: what every row of it must keep."""
+"""The table itself: what every entry of it must keep."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ each_message = pytest.mark.parametrize("message", MESSAGES, ids=lambda m: m.__na
 
 
 def test_every_declared_message_is_in_the_table_once() -> None:
-    declared = {cls for cls in Message.__subclasses__() if hasattr(cls, "row")}
+    declared = {cls for cls in Message.__subclasses__() if hasattr(cls, "entry")}
     assert declared == set(MESSAGES) == set(AnyMessage.__args__)
     assert len(BY_NAME) == len(MESSAGES) == len(AnyMessage.__args__)
 
@@ -39,39 +39,39 @@ def test_numbers_are_small_and_none_is_used_again() -> None:
 def test_a_message_explains_itself_unless_it_is_the_answer_to_one_request(
     message: type[Message],
 ) -> None:
-    askers = [other for other in MESSAGES if message.__name__ in other.row.answers]
+    askers = [other for other in MESSAGES if message.__name__ in other.entry.answers]
     has_own_docstring = "__doc__" in vars(message) and message.__doc__
     assert has_own_docstring or len(askers) == 1
 
 
 @each_message
 def test_a_request_has_answers_and_nothing_else_has(message: type[Message]) -> None:
-    assert bool(message.row.answers) == (message.row.kind is Kind.REQUEST)
-    assert all(BY_NAME[name].row.kind is Kind.ANSWER for name in message.row.answers)
+    assert bool(message.entry.answers) == (message.entry.kind is Kind.REQUEST)
+    assert all(BY_NAME[name].entry.kind is Kind.ANSWER for name in message.entry.answers)
 
 
 @each_message
 def test_whoever_is_asked_may_send_each_answer(message: type[Message]) -> None:
-    for name in message.row.answers:
-        assert message.row.receivers <= BY_NAME[name].row.senders
-        assert message.row.senders <= BY_NAME[name].row.receivers
+    for name in message.entry.answers:
+        assert message.entry.receivers <= BY_NAME[name].entry.senders
+        assert message.entry.senders <= BY_NAME[name].entry.receivers
 
 
 @each_message
 def test_an_answer_answers_something_in_every_open_state(message: type[Message]) -> None:
-    if message.row.kind is Kind.ANSWER:
-        assert message.row.states == OPENED
-        asked = [other for other in MESSAGES if message.__name__ in other.row.answers]
-        assert asked or message.row.senders == EVERYBODY
+    if message.entry.kind is Kind.ANSWER:
+        assert message.entry.states == OPENED
+        asked = [other for other in MESSAGES if message.__name__ in other.entry.answers]
+        assert asked or message.entry.senders == EVERYBODY
 
 
 @each_message
 def test_a_row_names_somebody_and_some_state(message: type[Message]) -> None:
-    row = message.row
-    assert row.senders and row.receivers and row.states
-    assert LinkState.CLOSED not in row.states
-    assert row.then is not LinkState.OPENING
-    assert (row.then is LinkState.CLOSED) == (message is Goodbye)
+    entry = message.entry
+    assert entry.senders and entry.receivers and entry.states
+    assert LinkState.CLOSED not in entry.states
+    assert entry.then is not LinkState.OPENING
+    assert (entry.then is LinkState.CLOSED) == (message is Goodbye)
 
 
 @each_message

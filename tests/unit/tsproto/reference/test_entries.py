@@ -1,9 +1,21 @@
+import re
+
+import pytest
+
 from tsproto.errors import ErrorCode
-from tsproto.messages import TABLE, Kind
+from tsproto.messages import CLIENT, TABLE, Kind
 from tsproto.reference import entries
+from tsproto.requirements import REQUIREMENTS, Requirement
 
 CAUSES = list(entries.causes())
 MESSAGES = {found.__name__: found for found in TABLE.values()}
+CODED = [requirement for requirement in REQUIREMENTS if requirement.code is not None]
+# Codes that an end may send and no requirement demands.
+UNDEMANDED = {
+    "NORMAL": "an end that is done may go",
+    "BUSY": "how much may wait is each implementation's own bound",
+    "ACCOUNT_UNUSABLE": "which accounts there are is each host's own matter",
+}
 
 
 def test_a_request_is_described_whole() -> None:
@@ -49,11 +61,47 @@ def test_every_error_code_says_who_sends_it() -> None:
 def test_a_code_follows_messages_that_its_sender_receives() -> None:
     for cause in CAUSES:
         for name in cause.after:
-            row = MESSAGES[name].row
-            is_request = row.kind is Kind.REQUEST
+            entry = MESSAGES[name].entry
+            is_request = entry.kind is Kind.REQUEST
             assert is_request == (cause.carrier == "Refused"), (cause.code, name)
-            senders = {role.noun for role in row.receivers} | {"everybody", "every daemon"}
+            senders = {role.noun for role in entry.receivers} | {"everybody", "every daemon"}
             assert cause.sender in senders, (cause.code, name)
+
+
+@pytest.mark.parametrize("requirement", CODED, ids=lambda found: found.id)
+def test_the_code_of_a_requirement_is_in_the_table_of_codes(requirement: Requirement) -> None:
+    lines = _lines_for(requirement)
+    assert lines, f"tsproto/spec/07-close.md has no line for {requirement.code} of this sender"
+    followed = {name for cause in lines for name in cause.after}
+    missing = _answerable_in(requirement.text) - followed
+    assert not (followed and missing), (
+        f"{requirement.id}: tsproto/spec/07-close.md does not name {missing} beside the code"
+    )
+
+
+def _lines_for(requirement: Requirement) -> list[entries.Cause]:
+    assert requirement.code is not None
+    bound = {role.noun for role in requirement.subject} | {"everybody", "every daemon"}
+    return [
+        cause for cause in CAUSES if cause.code == requirement.code.name and cause.sender in bound
+    ]
+
+
+def _answerable_in(sentence: str) -> set[str]:
+    """The requests, and the client's steps, that a sentence names; "before JoinFarm" names a
+    moment."""
+    answerable = {
+        name
+        for name, message in MESSAGES.items()
+        if message.entry.kind is Kind.REQUEST or message.entry.senders == CLIENT
+    }
+    return answerable & set(re.findall(r"(?<!before )\b\w+", sentence))
+
+
+def test_a_code_that_is_sent_is_demanded_or_listed() -> None:
+    demanded = {(c.code, c.sender) for found in CODED for c in _lines_for(found)}
+    sent = {(c.code, c.sender) for c in CAUSES if c.sender != "nobody"}
+    assert {code for code, _ in sent - demanded} == UNDEMANDED.keys()
 
 
 def test_a_code_is_carried_by_a_message_or_sent_by_nobody() -> None:

@@ -23,10 +23,10 @@ def test_table_and_diagram_say_the_same() -> None:
 
 def test_every_transition_of_the_table_of_messages_is_drawn() -> None:
     wanted = {
-        (state.name, found.row.then.name)
+        (state.name, found.entry.then.name)
         for found in TABLE.values()
-        if found.row.then is not None
-        for state in found.row.states
+        if found.entry.then is not None
+        for state in found.entry.states
     }
     assert wanted - {*drawn("client"), *drawn("other")} == set()
 

@@ -55,7 +55,7 @@ def test_the_parts_of_an_example_are_its_frame() -> None:
         parts = b"".join(data for data, _ in frame_parts(message))
         decoded = codec.decode_message(parts[codec.HEADER.size :])
         assert decoded == message
-        assert (decoded.request_id == 0) == (kind.row.kind is Kind.NOTIFICATION)
+        assert (decoded.request_id == 0) == (kind.entry.kind is Kind.NOTIFICATION)
 
 
 def test_an_example_is_shown_with_what_its_bytes_mean() -> None:

@@ -1,7 +1,7 @@
-"""The interactive terminal: a session shown on the terminal that the user sits at.
+"""The interactive terminal: shows a session on the user's own terminal.
 
-Keys go to the session as they are typed, except those that follow `Ctrl-]`. However it ends, by the
-session, a key, a signal or a fault, the terminal is left as it was found.
+Keys go to the session as they are typed, except those after `Ctrl-]`. The terminal is always left
+as it was found: after the session's end, a key, a signal or an exception.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HELP = "Ctrl-] d disconnects, Ctrl-] Ctrl-] sends one Ctrl-], Ctrl-] ? shows thi
 
 
 class Terminal:
-    """The surface of an interactive client on three descriptors, those of the process as a rule."""
+    """The surface of an interactive client, by default on the standard streams of the process."""
 
     def __init__(self, prompts: Prompts, stdin: int = 0, stdout: int = 1) -> None:
         self._prompts = prompts
@@ -39,8 +39,8 @@ class Terminal:
         self._client: Client
 
     async def run(self, client: Client) -> tuple[Finished, int]:
-        """Show what `client` attaches to until it has ended; gives that end and the signal that
-        was its cause, 0 for none. Raises what `Client.run` raises."""
+        """Shows the session of `client` until it has ended. Returns its end, and the signal that
+        caused it, 0 for none. Raises what `Client.run` raises."""
         self._client = client
         self._output = tty.Output(self._stdout, client.resume_output, client.disconnect)
         with Signals(client.cancel, SIGWINCH=self._resize, SIGCONT=self._continue) as signals:
@@ -71,7 +71,7 @@ class Terminal:
         self._resize()
 
     def on_detached(self) -> None:
-        """Only Ctrl-C counts until the session is back, so keys are read on."""
+        """Keys are still read, because Ctrl-C ends the search for the session."""
 
     def on_output(self, data: bytes) -> bool:
         self._modes.feed(data)
@@ -123,7 +123,8 @@ class Terminal:
         self._client.resize(*tty.size_of(self._stdin))
 
     def _continue(self) -> None:
-        """Somebody stopped and continued us, and a shell had the terminal meanwhile."""
+        """The process was stopped and continued, and the shell has changed the terminal's modes
+        meanwhile."""
         if self._raw.is_raw:
             self._raw.enter()
         self._prompts.on_continued()
@@ -131,7 +132,8 @@ class Terminal:
 
     @contextlib.contextmanager
     def _cooked(self) -> Iterator[None]:
-        """Line editing for a question in the middle of a session, with keys left to it."""
+        """Context manager: line editing for a question during a session; the question reads the
+        keys."""
         was_raw, was_reading = self._raw.is_raw, self._reads
         self._read(False)
         self._raw.leave()

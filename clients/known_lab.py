@@ -1,4 +1,4 @@
-"""A lab as its clients see it: its daemons, its administrator, its clock."""
+"""A lab from a client's side: its daemons, its administrator, its clock."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from clients.logon.steps import Host
 from tsproto.errors import TsfarmError
 from tsproto.messages import Done, Role, WarpClock
 
-WARP_SECONDS = 10.0  # a daemon does all that fell due before it answers
+WARP_SECONDS = 10.0  # before its answer a daemon does everything due until then
 
 
 class KnownLab(msgspec.Struct, frozen=True):
-    """`load_users` counts the users made for `tsfarm load`."""
+    """A lab's folder and daemons. `load_users` counts the users made for `tsfarm load`."""
 
     folder: Path
     farm: str
@@ -49,10 +49,10 @@ def lab_in(folder: Path) -> KnownLab:
 
 
 def warp(folder: Path, seconds: float) -> float:
-    """Move the clock of a lab forward; gives the whole offset in seconds.
+    """Moves the clock of a lab forward; returns its whole offset in seconds.
 
-    Returns when every running daemon has taken the new time and done what fell due. Raises
-    TsfarmError.
+    Returns when every running daemon has the new time and has done everything due until then.
+    Raises TsfarmError.
     """
     from daemons.lab import advance_clock, pid_of
 

@@ -1,10 +1,8 @@
-"""`tsfarm pki …` and `tsfarm user …`: what an administrator makes."""
+"""`tsfarm pki …`: makes the certificates of a farm."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,8 +11,6 @@ import click
 from clients.examples import example
 from tsproto import certificates, identity
 from tsproto.errors import TsfarmError
-
-# --- pki ----------------------------------------------------------------------------------------
 
 
 @click.group(epilog=example("tsfarm pki init --farm lab", "tsfarm pki issue terminal-server ts1"))
@@ -58,7 +54,8 @@ def pki_issue(role: str, name: str, folder: Path) -> None:
 
 
 def write_new(files: dict[Path, bytes]) -> None:
-    """Write these for their owner alone; raises TsfarmError when one exists, and writes none."""
+    """Writes these files, readable by their owner only. Raises TsfarmError, and writes none, when
+    one exists."""
     for path in files:
         if path.exists():
             raise TsfarmError(f"{path} exists, and is not overwritten: move it away first")
@@ -71,38 +68,3 @@ def write_new(files: dict[Path, bytes]) -> None:
                 os.fsync(descriptor)
         except OSError as error:
             raise TsfarmError(f"cannot write {path}: {error.strerror}") from None
-
-
-# --- user ---------------------------------------------------------------------------------------
-
-
-@click.group(epilog=example("tsfarm user add user1 --accounts accounts"))
-def user() -> None:
-    """Keep the password file of a terminal server."""
-
-
-@user.command(
-    "add",
-    epilog=example(
-        "tsfarm user add user1 --accounts /etc/tsfarm/accounts --system-user alice",
-        "echo secret | tsfarm user add user1 --accounts accounts",
-    ),
-)
-@click.argument("name")
-@click.option(
-    "--accounts", type=click.Path(path_type=Path), required=True, help="The password file."
-)
-@click.option("--system-user", default="", help="Whom sessions run as, on servers run by root.")
-@click.option("--replace", is_flag=True, help="Give a new password to a user who exists.")
-def user_add(name: str, accounts: Path, system_user: str, replace: bool) -> None:
-    """Add a user; the password is asked for, or read from standard input."""
-    if sys.stdin.isatty():
-        typed = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-        password = str(typed).encode(errors="replace")
-    else:
-        password = sys.stdin.buffer.readline().rstrip(b"\r\n")
-    command = [sys.executable, "-m", "daemons.accounts", "add", "--accounts", str(accounts)]
-    command += ["--system-user", system_user] if system_user else []
-    command += ["--replace"] if replace else []
-    done = subprocess.run([*command, "--", name], input=password + b"\n")
-    raise click.exceptions.Exit(done.returncode)

@@ -8,7 +8,7 @@ import pytest
 
 from clients.device import Device
 from clients.files import DeviceStoreError
-from clients.licenses import LicensedDevice
+from clients.licensed_device import LicensedDevice
 from clients.load.visitors.devices import LicensesInMemory
 from tests.unit.clients.licenses import FARM, PRODUCT, token
 from tsproto.identity import DeviceKey, verify_device_proof

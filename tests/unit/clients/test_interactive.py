@@ -13,9 +13,9 @@ from typing import cast
 import pytest
 
 from clients.client import Client
+from clients.interactive import Terminal
 from clients.logon.steps import Attached, Finished, Outcome
 from clients.prompts import Prompts
-from clients.terminal import Terminal
 from clients.tty import check_is_terminal
 from tsproto.errors import ErrorCode, TsfarmError
 

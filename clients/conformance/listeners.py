@@ -1,4 +1,4 @@
-"""Where the suite is dialled: it listens as the daemons that the target dials."""
+"""Listening sockets of the suite, in the roles of the daemons that a target dials."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from tsproto.messages import Role
 HANDSHAKE_SECONDS = 5.0
 
 
-class Ear:
-    """One role and name that the suite plays, at an address of its own (port 0: any free one).
+class Listener:
+    """A listening socket for one role and name, at an address of its own (port 0: a free one).
+
     Without `trust` its links are plain TCP. Links wait in the system's queue until a case takes
-    them. Raises OSError when the address cannot be had."""
+    them. Raises OSError when the address cannot be bound.
+    """
 
     def __init__(self, role: Role, name: str, address: Address, trust: Trust | None) -> None:
         self.role = role
@@ -27,7 +29,7 @@ class Ear:
         self._trust = trust
         self._contexts: dict[Trust, tuple[ssl.SSLContext, bytes]] = {}
         if trust is not None:
-            self._context(trust)  # what lacks a certificate says so before anything is started
+            self._context(trust)  # a missing certificate is told before anything is started
         self._listener = socket.create_server((address.host, address.port))
         self._listener.setblocking(False)
         self.address = Address(*self._listener.getsockname()[:2])
@@ -36,7 +38,7 @@ class Ear:
         return self._listener.fileno()
 
     def pick_up(self, seconds: float) -> socket.socket | None:
-        """The next link, over which nothing was said yet."""
+        """The next link, on which neither end has sent anything yet."""
         select.select([self], [], [], max(seconds, 0.0))
         try:
             link, _ = self._listener.accept()
@@ -46,8 +48,8 @@ class Ear:
         return link
 
     def secured(self, link: socket.socket, trust: Trust | None = None) -> SocketLine | None:
-        """The link after its handshake, in which we show a certificate of `trust`, by default the
-        target's farm's; None when the handshake fails."""
+        """The link after its TLS handshake, with a certificate of `trust`, by default of the
+        target's farm; None when the handshake fails."""
         trust = trust or self._trust
         if trust is None:
             return SocketLine(self.name, link, bytes(32))
@@ -59,7 +61,7 @@ class Ear:
             return None
 
     def forget_callers(self) -> None:
-        """Whoever has dialled before now is not heard."""
+        """Drops the links that wait in the queue."""
         while (link := self.pick_up(0.0)) is not None:
             link.close()
 
@@ -74,14 +76,14 @@ class Ear:
         return self._contexts[trust]
 
 
-def first_caller(ears: Iterable[Ear], seconds: float) -> SocketLine | None:
-    """The first link that comes to any of these, past its handshake. One that its dialler has
-    given up meanwhile is none."""
+def first_caller(listeners: Iterable[Listener], seconds: float) -> SocketLine | None:
+    """The first link that comes to any of these, after its handshake. A link whose handshake fails
+    is skipped."""
     deadline = time.monotonic() + seconds
-    ears = list(ears)
+    listeners = list(listeners)
     while (left := deadline - time.monotonic()) > 0:
-        for ear in select.select(ears, [], [], left)[0]:
-            link = ear.pick_up(0.0)
-            if link is not None and (line := ear.secured(link)) is not None:
+        for listener in select.select(listeners, [], [], left)[0]:
+            link = listener.pick_up(0.0)
+            if link is not None and (line := listener.secured(link)) is not None:
                 return line
     return None

@@ -1,7 +1,7 @@
-"""What a device is to terminal servers: a key, a name, and the licenses that it was given.
+"""A device towards terminal servers: its key, its name, and its licenses.
 
-Where licenses are kept is the store's matter: files of a person's device (`clients.device`), or the
-memory of a process that plays thousands.
+A store keeps the licenses: files of a person's device (`clients.device`), or the memory of a
+process that plays thousands of devices.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from tsproto.messages import LicenseInfo, LicenseRequest
 
 
 class License(msgspec.Struct, frozen=True):
-    """A token with its issuer's certificate (DER), and what the token says.
+    """A token with its issuer's certificate (DER) and its claims.
 
-    The claims are unverified: terminal servers verify, the device only keeps.
+    The claims are unverified: terminal servers verify them.
     """
 
     token: bytes
@@ -29,12 +29,12 @@ class License(msgspec.Struct, frozen=True):
 
 
 class LicenseStore(Protocol):
-    """Holds one license for each product of a farm. Raises DeviceStoreError."""
+    """Keeps one license for each product of a farm. Raises DeviceStoreError."""
 
     def find(self, farm: str, product: str) -> License | None: ...
 
     def keep(self, held: License) -> None:
-        """Durable when it returns, as far as the store outlives the process at all."""
+        """Durable when it returns, if the store is on disk."""
 
 
 class LicensedDevice:
@@ -48,9 +48,9 @@ class LicensedDevice:
     def license_info(
         self, farm: str, request: LicenseRequest, server_certificate: bytes, user_name: str
     ) -> LicenseInfo:
-        """The answer to a terminal server: the device's proof, and its license where it has one.
+        """The answer to LicenseRequest: the device's proof, and its license if it has one.
 
-        `server_certificate` is the SHA-256 of the server's certificate, zeros on a plain link.
+        `server_certificate` is the SHA-256 of the server's certificate, zero bytes on a plain link.
         """
         held = self.license(farm, request.product)
         return LicenseInfo(
@@ -66,10 +66,10 @@ class LicensedDevice:
         return self._store.find(farm, product)
 
     def store_license(self, farm: str, token: bytes, issuer_certificate: bytes) -> bytes:
-        """Keep a token durably in place of the one for its product; gives its license id.
+        """Keeps a token durably in place of the one for its product; returns its license id.
 
-        Raises DeviceStoreError when the token is unreadable, or of another farm or device: it
-        would only push a good one out.
+        Raises DeviceStoreError when the token is unreadable, or of another farm or device: it would
+        only replace a good one.
         """
         try:
             claims = read_claims(token)

@@ -1,7 +1,7 @@
-"""Where a case is played: the target, the peers that the suite plays, and what both have said.
+"""The surroundings of a case: its target, the peers that the suite plays, and the transcript.
 
-A target is what is tested, in process under virtual time or at an address. A case sees none of the
-difference: it dials, says, hears, and lets time pass.
+A target is tested in process under virtual time, or at an address. A case is the same for both: it
+dials, sends, reads, and lets time pass.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from tsproto.messages import Role
 
 
 def word_of(role: Role) -> str:
-    """As the command line and certificates call it: license-server."""
+    """The role's word on the command line and in certificates: license-server."""
     return role.name.lower().replace("_", "-")
 
 
 class Unmet(Exception):
-    """What was expected did not come. The text says what was expected, and what came."""
+    """An expectation was not met. The text says what was expected, and what came."""
 
 
 class Unavailable(Exception):
-    """This target cannot show it; the text says why. The case is skipped, not passed."""
+    """The case cannot be played on this target; the text says why. It is skipped, not passed."""
 
 
-class Cast(Enum):
-    """How the target is set up, and who plays the daemons that it dials itself: right ones, or the
-    case."""
+class Setup(Enum):
+    """How the target is set up, and whether the daemons that it dials are right ones or played by
+    the case."""
 
     RIGHT = "right"
     OUTSIDE_A_LAB = "right, and no lab moves its clock"
@@ -44,17 +44,17 @@ class Cast(Enum):
     ONE_SESSION = "one session at most"
 
 
-# In these the target dials the suite when it starts.
+# With these set-ups the target dials the suite when it starts.
 DIALS_THE_SUITE = (
-    Cast.PLAYED,
-    Cast.SECOND_VERSION,
-    Cast.TWO_LICENSE_SERVERS,
-    Cast.SEARCHED,
+    Setup.PLAYED,
+    Setup.SECOND_VERSION,
+    Setup.TWO_LICENSE_SERVERS,
+    Setup.SEARCHED,
 )
 
 
 class Said(msgspec.Struct, frozen=True):
-    """Bytes on one link: `who` is the suite's peer, `heard` tells the target's from ours. No bytes
+    """Bytes on one link: `who` is the suite's peer, `heard` whether the target sent them. No bytes
     mean the end of the link."""
 
     who: str
@@ -63,8 +63,10 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Line(Protocol):
-    """The suite's end of one link; `name` is what the suite is called there. `certificate` is the
-    SHA-256 of the target's certificate, 32 zero bytes on a plain link."""
+    """The suite's end of one link; `name` is the name of the peer that the suite plays.
+
+    `certificate` is the SHA-256 of the target's certificate, 32 zero bytes on a plain link.
+    """
 
     name: str
     certificate: bytes
@@ -72,7 +74,8 @@ class Line(Protocol):
     def write(self, data: bytes) -> None: ...
 
     def read(self, seconds: float) -> bytes | None:
-        """What came within this time: bytes, b"" for the end of the link, None for nothing."""
+        """The bytes that come within these seconds; b"" for the end of the link, None for
+        nothing."""
 
     def close(self) -> None: ...
 
@@ -91,12 +94,12 @@ class User(msgspec.Struct, frozen=True):
 
 
 class Target(Protocol):
-    """What is tested. Whatever it cannot do raises Unavailable.
+    """The implementation under test. A method that it cannot carry out raises Unavailable.
 
     `seconds` is how long an answer may take, `longest_seconds` how long a case may wait for a
-    deadline, `all_points` whether cuts and splits are tried at
-    every byte or at some, `product` what its licenses are for, `applications` what its users may
-    start, `scopes` where it is found: workgroup 1, domain 2, site 3.
+    deadline, `all_points` whether frames are cut at every byte or at some. `product` is the product
+    of its licenses, `applications` are those that its users may start, `scopes` the names of its
+    workgroup (1), domain (2) and site (3).
     """
 
     role: Role
@@ -112,7 +115,7 @@ class Target(Protocol):
     scopes: dict[int, str]
 
     def stop(self) -> None:
-        """Nothing more is asked of it."""
+        """Ends the use of the target."""
 
     def begin(self) -> None:
         """A case begins: a client under test starts anew."""
@@ -121,53 +124,55 @@ class Target(Protocol):
         """A link to the target, or to the right daemon of another role beside it."""
 
     def accept(self, role: Role, seconds: float) -> Line:
-        """A link that the target has dialled to the `role` that the suite plays."""
+        """The next link that the target dials to the suite in this `role`."""
 
     def issuer(self, role: Role, name: str, farm: str, expired: bool) -> Issuer:
-        """A certificate of that farm: the target's own, or one that is invented."""
+        """A license server with a certificate of that farm: the target's own farm, or an invented
+        one."""
 
     def now(self) -> float: ...
 
     def let_pass(self, seconds: float) -> None:
-        """Time passes, and links live on."""
+        """Lets time pass; links stay open."""
 
     def move_clock(self, seconds: float) -> None:
-        """Days pass; links may break."""
+        """Moves the target's clock forward; links may break."""
 
     def broken_application(self) -> str:
         """The name of an application that cannot be started."""
 
     def disconnect(self) -> None:
-        """The user of a client under test leaves the session running."""
+        """Makes a client under test leave its session running."""
 
     def accepting_at(self) -> tuple[str, int]:
-        """Address and port at which a client under test finds the suite."""
+        """The address and port at which a client under test finds the suite."""
 
     def send_datagram(self, datagram: bytes) -> None:
-        """To the target's discovery port."""
+        """Sends to the target's discovery port."""
 
     def answer_query(self, datagram: bytes) -> None:
-        """To where the target's last query came from."""
+        """Sends to the address of the target's last query."""
 
     def datagram(self, seconds: float) -> bytes | None:
-        """What the target sent, to us or as a broadcast."""
+        """The target's next datagram, to the suite or as a broadcast."""
 
     def dial_with_no_identity(self) -> Line:
-        """With a certificate of the farm's authority in which no role and name stand."""
+        """A link with a certificate of the farm's authority that carries no role and name."""
 
     def accept_as_a_stranger(self, seconds: float) -> Line:
-        """As a terminal server whose certificate another authority signed."""
+        """The next link that the target dials; the suite shows a certificate of another
+        authority."""
 
     def accepts_tls_1_2(self) -> bool: ...
 
     def accepts_a_foreign_certificate(self) -> bool: ...
 
     def restart(self) -> None:
-        """The target dies without a word, and starts again from what it has made durable."""
+        """Kills the target, and starts it again with its durable state."""
 
 
 class Transcript:
-    """All that was said on one stage, in its order; the longest and oldest is forgotten first."""
+    """The last KEPT pieces that were said in one case, in their order."""
 
     KEPT = 400
 

@@ -2,12 +2,8 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
-import pytest
 from click.testing import CliRunner, Result
 
 from clients.cli import main
@@ -55,24 +51,3 @@ def test_a_name_that_cannot_stand_in_a_certificate_is_refused(tmp_path: Path) ->
     done = run("pki", "issue", "terminal-server", "../ts1", "--dir", tmp_path)
     assert done.exit_code == ExitCode.FAILED
     assert sorted(os.listdir(tmp_path)) == ["authority.crt", "authority.key"]
-
-
-def test_a_user_is_added_by_whoever_keeps_the_accounts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[tuple[list[str], dict[str, Any]]] = []
-
-    def note(command: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
-        calls.append((command, options))
-        return subprocess.CompletedProcess(command, 1)
-
-    monkeypatch.setattr(subprocess, "run", note)
-    accounts = tmp_path / "accounts"
-    options = ("--accounts", accounts, "--system-user", "alice", "--replace")
-    done = run("user", "add", "user1", *options, stdin="secret\n")
-    assert done.exit_code == 1
-    [(command, given)] = calls
-    assert command[:4] == [sys.executable, "-m", "daemons.accounts", "add"]
-    words = ["--accounts", str(accounts), "--system-user", "alice", "--replace", "--", "user1"]
-    assert command[4:] == words
-    assert given == {"input": b"secret\n"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clients.administrator import Administrator, Daemon
-from clients.labs import lab_in
+from clients.known_lab import lab_in
 from clients.logon.steps import Host
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role

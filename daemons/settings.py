@@ -19,7 +19,8 @@ Path: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096)]
 PortOrAny: TypeAlias = Annotated[int, Meta(ge=0, le=65_535)]
 PositiveSeconds: TypeAlias = Annotated[float, Meta(gt=0, le=366 * 86_400)]
 
-# Marks a key whose new value a running daemon can take over; any other needs a restart.
+# Marks a key whose new value a running daemon could take over. No daemon reads its file again yet:
+# until one calls `changes`, every key needs a restart.
 REREAD = Meta(extra={"reread": True})
 
 
@@ -167,9 +168,9 @@ class Changes(msgspec.Struct, frozen=True):
     """Keys whose values differ, written as in a TOML file: `log.level`."""
 
     reread: tuple[str, ...]
-    """A running daemon can take these over."""
+    """Marked with REREAD."""
     restart: tuple[str, ...]
-    """These count after a restart."""
+    """All others."""
 
 
 def changes(old: Settings, new: Settings) -> Changes:

@@ -277,7 +277,7 @@ def test_a_shell_that_is_none_ends_the_daemon_with_status_2(farm: Farm) -> None:
 # --- told to stop before it is ready --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_daemon_that_still_reads_its_configuration_stops_with_status_0(
     farm: Farm, number: int
 ) -> None:
@@ -286,6 +286,18 @@ def test_a_daemon_that_still_reads_its_configuration_stops_with_status_0(
     with daemon(Role.LICENSE_SERVER, config) as process, config.open("w"):
         process.send_signal(number)
         assert ended(process) == (0, "")
+
+
+async def test_a_hang_up_that_was_ignored_before_the_start_stays_ignored(farm: Farm) -> None:
+    nohup = ("sh", "-c", "trap '' HUP; exec \"$@\"", "nohup")
+    role = Role.SESSION_DIRECTORY
+    with daemon(role, farm.configuration(role), *nohup) as process:
+        port = line_with(process, "daemon.ready")["port"]
+        process.send_signal(signal.SIGHUP)
+        assert await farm.ask(port, QueryServers()) == Servers(request_id=1, servers=[])
+        process.send_signal(signal.SIGTERM)
+        line_with(process, "daemon.stopping")
+        assert ended(process)[0] == 0
 
 
 STOPPED_EARLY = """

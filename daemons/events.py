@@ -531,11 +531,13 @@ class Shortage(Event, level=Level.WARNING, number=21):
 
 
 class LicenseRefused(Shortage, tag="license.refused"):
-    """A device without a valid token was refused one (NO_LICENSE): add a key pack."""
+    """A device without a valid token was refused one (NO_LICENSE), for the `reason` given; if none
+    is left, add a key pack."""
 
 
 class LicenseNotUpgraded(Shortage, tag="license.not_upgraded"):
-    """A validated device keeps its temporary token, because no full one is left: add a key pack."""
+    """A validated device keeps its temporary token, for the `reason` given; if none is left, add a
+    key pack."""
 
 
 class RequestRefused(Event, tag="request.refused"):

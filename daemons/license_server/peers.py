@@ -89,15 +89,14 @@ class Peers:
 
     def claiming(self, product: str, product_version: int) -> list[str]:
         """Linked peers that claim a token which this version accepts: the nearest version first,
-        then the peer with most."""
+        then the peer with most. One without an `endpoint` cannot be asked yet."""
         ranked = [
             (row.product_version, -row.available, name)
             for name, rows in self._claims.items()
             for row in rows
             if row.product == product and row.product_version >= product_version and row.available
         ]
-        names = dict.fromkeys(name for _, _, name in sorted(ranked))
-        return [name for name in names if self.endpoint(name)]
+        return [*dict.fromkeys(name for _, _, name in sorted(ranked))]
 
     def endpoint(self, name: str) -> Endpoint | None:
         """The endpoint at which a certificate of this name was seen; None when there is none."""
@@ -111,7 +110,10 @@ class Peers:
     def claims_of(self, product: str) -> dict[str, str]:
         """The claims of every linked peer to tokens of a product, as text."""
         names = dict.fromkeys(peer.name for peer in self._links.values())
-        return {name: self._claim(name, product) for name in names}
+        return {
+            name: self._claim(name, product) + ("" if self.endpoint(name) else ", not dialled yet")
+            for name in names
+        }
 
     def rows(self) -> list[LicenseServerRow]:
         return [

@@ -200,8 +200,10 @@ def bound(listen: Listen, identity: LocalIdentity) -> socket.socket:
     try:
         return bind(listen.host, listen.port, identity)
     except OSError as error:
-        where = f"listen: {listen.host} port {listen.port}"
-        raise ConfigError(f"{where} cannot be had: {words_of(error)}") from None
+        raise ConfigError(
+            "listen.host, listen.port: expected an address of this machine and a free port, found"
+            f" {listen.host} port {listen.port}: {words_of(error)}"
+        ) from None
 
 
 def config_argument(program: str, arguments: Sequence[str] | None = None) -> Path:

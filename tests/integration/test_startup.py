@@ -206,14 +206,22 @@ def test_a_configuration_that_is_missing_ends_the_daemon_with_status_2(
 
 
 @pytest.mark.parametrize("role", [Role.LICENSE_SERVER, Role.SESSION_DIRECTORY])
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [("192.0.2.1", "Cannot assign requested address"), ("nosuch.invalid", "")],
+)
 def test_an_address_that_cannot_be_had_ends_the_daemon_with_status_2(
-    farm: Farm, role: Role
+    farm: Farm, role: Role, host: str, why: str
 ) -> None:
     config = farm.configuration(role)
-    config.write_text(config.read_text().replace("port = 0", 'host = "192.0.2.1", port = 1'))
+    config.write_text(config.read_text().replace("port = 0", f'host = "{host}", port = 1'))
     with daemon(role, config) as process:
         said = line_with(process, "daemon.misconfigured")
-        assert said["error"].startswith(f"{config}: listen: 192.0.2.1 port ")
+        assert said["error"].startswith(
+            f"{config}: listen.host, listen.port: expected an address of this machine and a free"
+            f" port, found {host} port 1: {why}"
+        )
+        assert "Unknown error" not in said["error"]
         assert ended(process)[0] == 2
 
 

@@ -196,6 +196,33 @@ def test_a_damaged_ledger_ends_the_daemon_with_status_1(farm: Farm) -> None:
         assert ended(process)[0] == 1
 
 
+def test_the_state_of_another_kind_of_daemon_is_refused(farm: Farm) -> None:
+    with daemon(Role.LICENSE_SERVER, farm.configuration(Role.LICENSE_SERVER)) as process:
+        line_with(process, "daemon.ready")
+        process.send_signal(signal.SIGTERM)
+        assert ended(process)[0] == 0
+    (farm.folder / "accounts").touch()
+    with daemon(Role.TERMINAL_SERVER, farm.configuration(Role.TERMINAL_SERVER, ACCOUNTS)) as other:
+        said = line_with(other, "store.failed")
+        assert said["error"] == (
+            f"{farm.folder}/state/ledger.sqlite: another kind of daemon keeps key_packs, licenses,"
+            " loans, journal here: give this one a `state` folder of its own"
+        )
+        assert ended(other)[0] == 1
+
+
+@pytest.mark.parametrize("state", ["state", "state/below"])
+def test_a_state_that_is_a_file_is_told_as_that(farm: Farm, state: str) -> None:
+    (farm.folder / "state").touch()
+    config = farm.configuration(Role.LICENSE_SERVER)
+    config.write_text(config.read_text().replace('"state"', f'"{state}"'))
+    with daemon(Role.LICENSE_SERVER, config) as process:
+        said = line_with(process, "store.failed")
+        assert said["error"].startswith(f"{farm.folder}/{state}: cannot be a folder: a file has ")
+        assert said["error"].endswith("correct `state`")
+        assert ended(process)[0] == 1
+
+
 @EVERY_ROLE
 def test_a_configuration_that_is_missing_ends_the_daemon_with_status_2(
     farm: Farm, role: Role

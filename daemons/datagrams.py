@@ -19,6 +19,7 @@ from daemons.logs import log
 from daemons.settings import Discovery
 from tsproto import limits
 from tsproto.transport import is_loopback
+from tsproto.transport.error_text import words_of
 
 Heard = Callable[[str, int, bytes], None]
 ANY_ADDRESS = "0.0.0.0"
@@ -37,14 +38,14 @@ class Datagrams:
         the address it came from. Raises ConfigError when an address cannot be bound."""
         settings = self._settings
         if settings.source:
-            own = _bound("discovery", settings.source, 0)
+            own = _bound("discovery.source", settings.source, 0)
         else:
-            own = _bound("listen", ANY_ADDRESS if ":" in listens_on else listens_on, 0)
+            own = _bound("listen.host", ANY_ADDRESS if ":" in listens_on else listens_on, 0)
         own.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         await self._listen(own)
         if hears_queries:
             await self._listen(
-                _bound("discovery", _query_address(settings.broadcast), settings.port)
+                _bound("discovery.port", _query_address(settings.broadcast), settings.port)
             )
 
     @property
@@ -88,7 +89,7 @@ class _Receiver(asyncio.DatagramProtocol):
         log(events.DatagramUnsent(error=str(exc)))
 
 
-def _bound(section: str, host: str, port: int) -> socket.socket:
+def _bound(key: str, host: str, port: int) -> socket.socket:
     bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         if port:  # the broadcast of one query reaches every socket that shares the port
@@ -96,7 +97,10 @@ def _bound(section: str, host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise ConfigError(f"{section}: {host} port {port} cannot be had: {error}") from None
+        raise ConfigError(
+            f"{key}: expected an address of this machine and a free port, found {host} port {port}:"
+            f" {words_of(error)}"
+        ) from None
     return bound
 
 

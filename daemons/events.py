@@ -74,7 +74,8 @@ NEXT_STEPS = {
     ErrorCode.WRONG_ROLE: "compare the authority, name and role of the certificates with the"
     " configuration on both sides",
     ErrorCode.VERSION_UNSUPPORTED: "upgrade the older of the two daemons",
-    ErrorCode.NOT_PERMITTED: "allow it in the configuration of the daemon that refused",
+    ErrorCode.NOT_PERMITTED: "mend what `detail` names, in the configuration or the certificate of"
+    " one of the two daemons",
     ErrorCode.SERVER_NOT_SERVED: "allow it in the configuration of the daemon that refused",
 }
 
@@ -326,6 +327,8 @@ class LicenseServerNoneFound(Event, tag="license_server.none_found", level=Level
     """The search ended without a license server that could be reached."""
 
     candidates: int  # addresses that were dialled
+    detail: Detail
+    next_step: NextStep
 
 
 class LicenseServerUnreachable(NotLinked, tag="license_server.unreachable"):
@@ -442,9 +445,10 @@ class SessionUnreachable(Event, tag="session.unreachable", level=Level.ERROR):
 
 
 class KeeperLost(Event, tag="keeper.lost", level=Level.WARNING):
-    """The connection to the keeper broke; sessions go on."""
+    """The connection to the keeper broke; its sessions go on until this terminal server stops."""
 
     sessions: Count
+    next_step: NextStep
 
 
 class KeeperUnreachable(Event, tag="keeper.unreachable", level=Level.ERROR):
@@ -531,11 +535,13 @@ class Shortage(Event, level=Level.WARNING, number=21):
 
 
 class LicenseRefused(Shortage, tag="license.refused"):
-    """A device without a valid token was refused one (NO_LICENSE): add a key pack."""
+    """A device without a valid token was refused one (NO_LICENSE), for the `reason` given; if none
+    is left, add a key pack."""
 
 
 class LicenseNotUpgraded(Shortage, tag="license.not_upgraded"):
-    """A validated device keeps its temporary token, because no full one is left: add a key pack."""
+    """A validated device keeps its temporary token, for the `reason` given; if none is left, add a
+    key pack."""
 
 
 class RequestRefused(Event, tag="request.refused"):

@@ -17,9 +17,13 @@ from tsproto.messages import Host, Name, OptionalName, Port, ProductVersion
 
 Path: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096)]
 PortOrAny: TypeAlias = Annotated[int, Meta(ge=0, le=65_535)]
+OptionalHost: TypeAlias = Annotated[
+    str, Meta(max_length=253, pattern=r"^[A-Za-z0-9.:_-]*\Z", description="a host, or empty")
+]
 PositiveSeconds: TypeAlias = Annotated[float, Meta(gt=0, le=366 * 86_400)]
 
-# Marks a key whose new value a running daemon can take over; any other needs a restart.
+# Marks a key whose new value a running daemon could take over. No daemon reads its file again yet:
+# until one calls `changes`, every key needs a restart.
 REREAD = Meta(extra={"reread": True})
 
 
@@ -36,7 +40,7 @@ class Listen(Settings, frozen=True, kw_only=True):
 
     host: Host = "127.0.0.1"
     port: PortOrAny
-    advertise: Annotated[str, Meta(max_length=253)] = ""
+    advertise: OptionalHost = ""
     tls: bool = True
     plain_anywhere: bool = False
 
@@ -63,7 +67,7 @@ class Discovery(Settings, frozen=True, kw_only=True):
     A daemon searches the scopes that are set, in the order workgroup, domain, site; a license
     server answers to the scopes that are set. With `servers` given no broadcast is ever sent.
     Queries leave from `source`, by default the address that the daemon listens on, and go to
-    `broadcast`.
+    `broadcast`; both are IPv4 addresses.
     """
 
     workgroup: OptionalName = ""
@@ -72,7 +76,7 @@ class Discovery(Settings, frozen=True, kw_only=True):
     servers: tuple[ServerAddress, ...] = ()
     broadcast: Host = "255.255.255.255"
     port: Port = limits.DISCOVERY_PORT
-    source: Annotated[str, Meta(max_length=253)] = ""
+    source: OptionalHost = ""
     window_seconds: PositiveSeconds = limits.DISCOVERY_WINDOW_SECONDS
     retry_seconds: PositiveSeconds = limits.DISCOVERY_RETRY_SECONDS
     verify_seconds: PositiveSeconds = limits.DISCOVERY_VERIFY_SECONDS
@@ -167,9 +171,9 @@ class Changes(msgspec.Struct, frozen=True):
     """Keys whose values differ, written as in a TOML file: `log.level`."""
 
     reread: tuple[str, ...]
-    """A running daemon can take these over."""
+    """Marked with REREAD."""
     restart: tuple[str, ...]
-    """These count after a restart."""
+    """All others."""
 
 
 def changes(old: Settings, new: Settings) -> Changes:

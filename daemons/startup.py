@@ -26,7 +26,7 @@ from daemons.clock import Clock, ClockFileError
 from daemons.config import ConfigError, read_settings
 from daemons.effects import Record, Records
 from daemons.settings import DaemonSettings, IdentityFiles, Listen, TerminalServerSettings
-from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS, Resources
+from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, Resources, stop_signals
 from daemons.store import Store, StoreError
 from daemons.store.memory import MemoryStore
 from daemons.store.sqlite import SqliteStore
@@ -98,12 +98,12 @@ def run(
 
 
 def _stop_by_signal() -> None:
-    """Until the loop runs, SIGTERM and SIGINT exit at once, with the status of a stopped daemon."""
+    """Until the loop runs, a stop signal exits at once, with the status of a stopped daemon."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(EXIT_STOPPED)
 
-    for number in STOP_SIGNALS:
+    for number in stop_signals():
         signal.signal(number, leave)
 
 
@@ -116,7 +116,7 @@ def _cancel_by_signal() -> None:
         if not task.cancelling():
             task.cancel()
 
-    for number in STOP_SIGNALS:
+    for number in stop_signals():
         asyncio.get_running_loop().add_signal_handler(number, cancel)
 
 
@@ -200,8 +200,10 @@ def bound(listen: Listen, identity: LocalIdentity) -> socket.socket:
     try:
         return bind(listen.host, listen.port, identity)
     except OSError as error:
-        where = f"listen: {listen.host} port {listen.port}"
-        raise ConfigError(f"{where} cannot be had: {words_of(error)}") from None
+        raise ConfigError(
+            "listen.host, listen.port: expected an address of this machine and a free port, found"
+            f" {listen.host} port {listen.port}: {words_of(error)}"
+        ) from None
 
 
 def config_argument(program: str, arguments: Sequence[str] | None = None) -> Path:

@@ -18,6 +18,7 @@ from daemons.license_server.refusal import (
     LENDER_SILENT,
     NO_LOGON,
     NO_TOKEN_LEFT,
+    NOT_DIALLED,
     NoLicense,
     Reason,
     license_event,
@@ -104,7 +105,8 @@ class Acquisitions(Parts, frozen=True, kw_only=True):
                     return self._issue_full(request, pack)
                 lender = self.lending.lender_with_tokens(upgrade)
             if lender is None:
-                return NO_TOKEN_LEFT
+                claiming = self.peers.claiming(product, version)
+                return NO_TOKEN_LEFT if all(map(self.peers.endpoint, claiming)) else NOT_DIALLED
             borrowed = yield from self.lending.borrow(upgrade, lender)
             if borrowed is not None:
                 return borrowed

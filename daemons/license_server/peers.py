@@ -31,7 +31,7 @@ from tsproto.errors import ErrorCode
 from tsproto.messages import AnnounceInventory, InventoryRow, LicenseServerRow
 
 ANNOUNCE_PAUSE_SECONDS = 1.0  # a burst of issues is told to peers in one message
-SEARCH_PAUSE_SECONDS = 5.0  # unknown servers that dial us cannot make us search more often
+SEARCH_PAUSE_SECONDS = 5.0  # least time between two searches that unknown peers cause
 KNOWN_MAX = 256  # bound of LicenseServers.servers
 
 
@@ -78,7 +78,7 @@ class Peers:
         )
         self._finder = Finder(next_question_id, rng)
         self._search_at: float | None = None
-        self._searched_at = 0.0
+        self._prompted_at = 0.0
         self._known: dict[Endpoint, KnownPeer] = {}
         self._links: dict[int, Peer] = {}
         self._claims: dict[str, Sequence[InventoryRow]] = {}
@@ -89,15 +89,14 @@ class Peers:
 
     def claiming(self, product: str, product_version: int) -> list[str]:
         """Linked peers that claim a token which this version accepts: the nearest version first,
-        then the peer with most."""
+        then the peer with most. One without an `endpoint` cannot be asked yet."""
         ranked = [
             (row.product_version, -row.available, name)
             for name, rows in self._claims.items()
             for row in rows
             if row.product == product and row.product_version >= product_version and row.available
         ]
-        names = dict.fromkeys(name for _, _, name in sorted(ranked))
-        return [name for name in names if self.endpoint(name)]
+        return [*dict.fromkeys(name for _, _, name in sorted(ranked))]
 
     def endpoint(self, name: str) -> Endpoint | None:
         """The endpoint at which a certificate of this name was seen; None when there is none."""
@@ -111,7 +110,10 @@ class Peers:
     def claims_of(self, product: str) -> dict[str, str]:
         """The claims of every linked peer to tokens of a product, as text."""
         names = dict.fromkeys(peer.name for peer in self._links.values())
-        return {name: self._claim(name, product) for name in names}
+        return {
+            name: self._claim(name, product) + ("" if self.endpoint(name) else ", not dialled yet")
+            for name in names
+        }
 
     def rows(self) -> list[LicenseServerRow]:
         return [
@@ -141,11 +143,13 @@ class Peers:
         return self._dial_due(now) if listed else self._begin_search(now)
 
     def search_soon(self, now: float) -> None:
-        """Search now, or SEARCH_PAUSE_SECONDS after the last search. A list is never searched."""
+        """Search now, when a search that is under way has ended, or SEARCH_PAUSE_SECONDS after the
+        last search that this method caused. A list is never searched."""
         if self._settings.servers:
             return
-        soon = max(now, self._searched_at + SEARCH_PAUSE_SECONDS)
-        self._search_at = soon if self._search_at is None else min(self._search_at, soon)
+        soon = max(now, self._prompted_at + SEARCH_PAUSE_SECONDS)
+        if self._search_at is None or soon < self._search_at:
+            self._search_at = self._prompted_at = soon
 
     def on_opened(self, peer: Peer, now: float) -> list[Effect]:
         """A link to another license server is open; either side may have dialled."""
@@ -240,7 +244,7 @@ class Peers:
     # --- searching and dialling ---------------------------------------------------------------
 
     def _begin_search(self, now: float) -> list[Effect]:
-        self._search_at, self._searched_at = None, now
+        self._search_at = None
         return self._finder.ask(self._search.start, now)
 
     def _next_scope(self, now: float) -> list[Effect]:

@@ -58,7 +58,9 @@ class Pools:
         self._pools: dict[tuple[str, int], Pool] = {}
         self._packs: dict[str, Pack] = {}
 
-    def add(self, record: KeyPackRecord) -> bool:
+    def add(
+        self, record: KeyPackRecord, known_in: str = "the ledger", found_in: str = "the request"
+    ) -> bool:
         """Count the tokens of a pack; False when this very pack was counted before.
 
         Raises Refusal(KEY_PACK_CONFLICT) when a different pack has its id, and
@@ -69,9 +71,9 @@ class Pools:
                 return False
             raise Refusal(
                 ErrorCode.KEY_PACK_CONFLICT,
-                f"key pack {record.key_pack} is already here with {known.record.tokens} tokens of"
-                f" {known.record.product} {known.record.product_version}: give the other one"
-                " another id",
+                f"key pack {record.key_pack} has {_tokens(known.record)} in {known_in} and"
+                f" {_tokens(record)} in {found_in}: a pack never changes; leave it as it was, and"
+                " add more tokens as another `key_pack`",
             )
         if len(self._packs) >= KEY_PACKS_MAX:
             raise full(f"{KEY_PACKS_MAX} key packs")
@@ -86,7 +88,8 @@ class Pools:
         """Raise the Refusal that adding all of these would raise."""
         trial = Pools()
         for record in (*(pack.record for pack in self._packs.values()), *records):
-            trial.add(record)
+            known_in = "the ledger" if record.key_pack in self._packs else "an earlier entry"
+            trial.add(record, known_in, "the configuration")
 
     def pool(self, product: str, product_version: int) -> Pool:
         """The pool, created if there is none; raises Refusal(LEDGER_FULL) at POOLS_MAX."""
@@ -178,6 +181,10 @@ class Pools:
 
 def full(of: str) -> Refusal:
     return Refusal(ErrorCode.LEDGER_FULL, f"a license server keeps at most {of}")
+
+
+def _tokens(pack: KeyPackRecord) -> str:
+    return f"{pack.tokens} tokens of {pack.product} {pack.product_version}"
 
 
 def _same_pack(one: KeyPackRecord, other: KeyPackRecord) -> bool:

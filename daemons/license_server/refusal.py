@@ -30,6 +30,11 @@ NO_TOKEN_LEFT = Reason(
     "no token is left",
     "ask the administrator for more licenses, or try again when one has come back",
 )
+NOT_DIALLED = Reason(
+    "a license server that claims tokens dialled this one, which has not found and dialled it yet",
+    "try again in a minute; if it stays so, give both a discovery scope in common, or list each"
+    " in the other's discovery.servers",
+)
 NO_LOGON = Reason(
     "no user has logged on from it while its temporary one lasted",
     "more licenses do not help: begin anew as another device, with an empty device folder",

@@ -83,6 +83,7 @@ class SqliteStore:
         _configure(connection, self.path)
         connection.execute("BEGIN IMMEDIATE")
         _check_format(connection, self.path)
+        _check_tables(connection, self.path, [record.table for record in records])
         for record in records:
             self._tables[record.table] = Table(record)
             self._tables[record.table].make(connection, self.path)
@@ -173,6 +174,17 @@ def _check_format(connection: apsw.Connection, path: Path) -> None:
     connection.pragma("user_version", FORMAT)
 
 
+def _check_tables(connection: apsw.Connection, path: Path, known: Sequence[str]) -> None:
+    found = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB 'sqlite_*'"
+    )
+    if foreign := [name for (name,) in found if name not in known]:
+        raise StoreError(
+            f"{path}: another kind of daemon keeps {', '.join(foreign)} here: give this one a"
+            " `state` folder of its own"
+        )
+
+
 def _store_error(path: Path, error: apsw.Error | OSError) -> StoreError:
     match error:
         case apsw.BusyError() | apsw.LockedError():
@@ -191,6 +203,11 @@ def _store_error(path: Path, error: apsw.Error | OSError) -> StoreError:
             return StoreError(
                 f"{path}: the disk failed ({error}): nothing can be promised any more; check the"
                 " disk, then start the daemon again"
+            )
+        case NotADirectoryError() | FileExistsError():
+            return StoreError(
+                f"{path.parent}: cannot be a folder: a file has its name, or that of a folder above"
+                " it: correct `state`"
             )
         case apsw.CantOpenError() | apsw.ReadOnlyError() | apsw.PermissionsError() | OSError():
             return StoreError(

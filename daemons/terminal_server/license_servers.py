@@ -209,7 +209,7 @@ class KnownLicenseServers:
 
     def _outcome(self) -> Effect:
         if not self._known:
-            return events.LicenseServerNoneFound(candidates=len(self._candidates))
+            return _none_found(self._discovery, len(self._candidates))
         chosen = self._known[0]
         return events.LicenseServerChosen(server=chosen.name, found=chosen.found)
 
@@ -298,6 +298,21 @@ class KnownLicenseServers:
     def _verified(self, now: float) -> None:
         self._known[0] = msgspec.structs.replace(self._known[0], verified_at=int(now))
         self._due_at = now + self._discovery.verify_seconds
+
+
+def _none_found(discovery: Discovery, candidates: int) -> Effect:
+    scopes = scopes_of(discovery.workgroup, discovery.domain, discovery.site)
+    if candidates:
+        detail = "no candidate could be reached"
+        step = "see the license_server.unreachable of each candidate"
+    elif scopes:
+        searched = ", ".join(f"{scope.name.lower()} {name}" for scope, name in scopes)
+        detail = f"no license server answered in {searched}"
+        step = "start a license server with this scope, or list its address in discovery.servers"
+    else:
+        detail = "the configuration names no scope and no license server"
+        step = "set discovery.workgroup, discovery.domain, discovery.site or discovery.servers"
+    return events.LicenseServerNoneFound(candidates=candidates, detail=detail, next_step=step)
 
 
 def _candidate(known: KnownServer) -> Candidate:

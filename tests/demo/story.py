@@ -91,6 +91,7 @@ class Story:
             f"{ts} chose {self._chosen_license_server(ts)} ({self._found_by(ts)})"
             for ts in self.plan.terminal_servers
         ]
+        until("license-a to dial license-b, from which it borrows", self._can_borrow)
         return f"{len(made.daemons)} daemons run\n" + "\n".join(found)
 
     def first_contact(self) -> str:
@@ -394,6 +395,14 @@ class Story:
             return next((row for row in rows if row["chosen"]), None)
 
         return dict(until(f"{terminal_server}'s license server", chosen))
+
+    def _can_borrow(self) -> bool:
+        """A server asks only those that it has dialled: that one dialled it is not enough."""
+        complete, _, _ = (self.folder / "license-a" / "log").read_text().rpartition("\n")
+        lines = [json.loads(line) for line in complete.splitlines()]
+        return any(
+            line["event"] == "peer.linked" and line["found"] != "dialled us" for line in lines
+        )
 
     def _pager_process(self) -> str:
         for entry in Path("/proc").iterdir():

@@ -196,6 +196,33 @@ def test_a_damaged_ledger_ends_the_daemon_with_status_1(farm: Farm) -> None:
         assert ended(process)[0] == 1
 
 
+def test_the_state_of_another_kind_of_daemon_is_refused(farm: Farm) -> None:
+    with daemon(Role.LICENSE_SERVER, farm.configuration(Role.LICENSE_SERVER)) as process:
+        line_with(process, "daemon.ready")
+        process.send_signal(signal.SIGTERM)
+        assert ended(process)[0] == 0
+    (farm.folder / "accounts").touch()
+    with daemon(Role.TERMINAL_SERVER, farm.configuration(Role.TERMINAL_SERVER, ACCOUNTS)) as other:
+        said = line_with(other, "store.failed")
+        assert said["error"] == (
+            f"{farm.folder}/state/ledger.sqlite: another kind of daemon keeps key_packs, licenses,"
+            " loans, journal here: give this one a `state` folder of its own"
+        )
+        assert ended(other)[0] == 1
+
+
+@pytest.mark.parametrize("state", ["state", "state/below"])
+def test_a_state_that_is_a_file_is_told_as_that(farm: Farm, state: str) -> None:
+    (farm.folder / "state").touch()
+    config = farm.configuration(Role.LICENSE_SERVER)
+    config.write_text(config.read_text().replace('"state"', f'"{state}"'))
+    with daemon(Role.LICENSE_SERVER, config) as process:
+        said = line_with(process, "store.failed")
+        assert said["error"].startswith(f"{farm.folder}/{state}: cannot be a folder: a file has ")
+        assert said["error"].endswith("correct `state`")
+        assert ended(process)[0] == 1
+
+
 @EVERY_ROLE
 def test_a_configuration_that_is_missing_ends_the_daemon_with_status_2(
     farm: Farm, role: Role
@@ -206,14 +233,22 @@ def test_a_configuration_that_is_missing_ends_the_daemon_with_status_2(
 
 
 @pytest.mark.parametrize("role", [Role.LICENSE_SERVER, Role.SESSION_DIRECTORY])
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [("192.0.2.1", "Cannot assign requested address"), ("nosuch.invalid", "")],
+)
 def test_an_address_that_cannot_be_had_ends_the_daemon_with_status_2(
-    farm: Farm, role: Role
+    farm: Farm, role: Role, host: str, why: str
 ) -> None:
     config = farm.configuration(role)
-    config.write_text(config.read_text().replace("port = 0", 'host = "192.0.2.1", port = 1'))
+    config.write_text(config.read_text().replace("port = 0", f'host = "{host}", port = 1'))
     with daemon(role, config) as process:
         said = line_with(process, "daemon.misconfigured")
-        assert said["error"].startswith(f"{config}: listen: 192.0.2.1 port ")
+        assert said["error"].startswith(
+            f"{config}: listen.host, listen.port: expected an address of this machine and a free"
+            f" port, found {host} port 1: {why}"
+        )
+        assert "Unknown error" not in said["error"]
         assert ended(process)[0] == 2
 
 
@@ -277,7 +312,7 @@ def test_a_shell_that_is_none_ends_the_daemon_with_status_2(farm: Farm) -> None:
 # --- told to stop before it is ready --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_daemon_that_still_reads_its_configuration_stops_with_status_0(
     farm: Farm, number: int
 ) -> None:
@@ -286,6 +321,18 @@ def test_a_daemon_that_still_reads_its_configuration_stops_with_status_0(
     with daemon(Role.LICENSE_SERVER, config) as process, config.open("w"):
         process.send_signal(number)
         assert ended(process) == (0, "")
+
+
+async def test_a_hang_up_that_was_ignored_before_the_start_stays_ignored(farm: Farm) -> None:
+    nohup = ("sh", "-c", "trap '' HUP; exec \"$@\"", "nohup")
+    role = Role.SESSION_DIRECTORY
+    with daemon(role, farm.configuration(role), *nohup) as process:
+        port = line_with(process, "daemon.ready")["port"]
+        process.send_signal(signal.SIGHUP)
+        assert await farm.ask(port, QueryServers()) == Servers(request_id=1, servers=[])
+        process.send_signal(signal.SIGTERM)
+        line_with(process, "daemon.stopping")
+        assert ended(process)[0] == 0
 
 
 STOPPED_EARLY = """

@@ -38,6 +38,9 @@ def words_of(error: Exception) -> str:
         return _tls_words(error)
     if isinstance(error, socket.gaierror):
         return error.strerror or str(error)
+    if isinstance(error, OSError) and error.errno and error.errno < 0:
+        # What socket.create_server makes of a gaierror: an OSError with its number and text.
+        return (error.strerror or str(error)).partition(" (while")[0]
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     # For a name with several addresses asyncio puts all their errors into one text.

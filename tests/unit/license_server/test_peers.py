@@ -138,7 +138,18 @@ def test_strangers_cause_no_more_than_a_search_in_five_seconds() -> None:
     server = Server("a", discovery=WORKGROUP_AND_SITE)
     searched(server, server.started)
     opened(server, peer("b", Role.LICENSE_SERVER))
-    assert server.core.next_deadline() == START + 5.0
+    prompted_at = server.now
+    searched(server, server.deadline(prompted_at))
+    opened(server, peer("c", Role.LICENSE_SERVER))
+    assert server.core.next_deadline() == prompted_at + 5.0
+
+
+def test_a_stranger_that_dials_just_after_the_first_search_is_searched_for_at_once() -> None:
+    server = Server("a", discovery=WORKGROUP_AND_SITE)
+    searched(server, server.started)
+    opened(server, peer("b", Role.LICENSE_SERVER))
+    (dial,) = found(searched(server, server.deadline(server.now), "b"), Dial)
+    assert dial.endpoint.name == "b"
 
 
 def test_without_a_scope_and_without_a_list_nothing_is_sent() -> None:

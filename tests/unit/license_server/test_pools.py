@@ -81,9 +81,16 @@ def test_the_configurations_packs_are_kept_once_and_for_ever() -> None:
 def test_a_configuration_that_contradicts_the_ledger_stops_the_start() -> None:
     server = Server("a", pack(5))
     server.key_packs = (pack(6),)
-    with pytest.raises(Refusal, match="pack-1 is already here with 5 tokens") as refused:
+    with pytest.raises(Refusal, match="^key pack pack-1 has 5 tokens") as refused:
         server.restart()
+    assert "5 tokens of terminal-server 1 in the ledger and 6 tokens" in refused.value.detail
+    assert "1 in the configuration: a pack never changes" in refused.value.detail
     assert refused.value.code is ErrorCode.KEY_PACK_CONFLICT
+
+
+def test_a_configuration_with_two_packs_of_one_id_stops_the_start() -> None:
+    with pytest.raises(Refusal, match="in an earlier entry and 6 tokens of .* the configuration"):
+        Server("a", pack(5), pack(6))
 
 
 def test_a_configuration_with_too_many_packs_stops_the_start(

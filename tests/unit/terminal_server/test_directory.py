@@ -224,7 +224,7 @@ def test_a_directory_that_refuses_is_left_alone_as_long_as_it_says() -> None:
     assert scene.core.next_deadline() == NOW + 60
     (event,) = of(events.DirectoryNotJoined, effects)
     assert (event.address, event.port, event.code) == ("sd.lab", 5602, ErrorCode.NOT_PERMITTED)
-    assert event.next_step == "allow it in the configuration of the daemon that refused"
+    assert event.next_step.startswith("mend what `detail` names")
     assert event.pause_seconds == 60.0
 
 

@@ -206,6 +206,28 @@ def test_a_chosen_server_that_cannot_be_verified_restarts_the_search() -> None:
     assert len(of(Broadcast, effects)) == 1
 
 
+@pytest.mark.parametrize(
+    ("found", "detail", "next_step"),
+    [
+        (Discovery(), "the configuration names no scope and no license server", "set discovery."),
+        (
+            Discovery(workgroup="Lab", site="north"),
+            "no license server answered in workgroup lab, site north",
+            "start a license server with this scope",
+        ),
+    ],
+)
+def test_a_search_that_found_none_says_why_and_what_to_do(
+    found: Discovery, detail: str, next_step: str
+) -> None:
+    scene = searching(found=found)
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+    event = of(events.LicenseServerNoneFound, scene.log)[0]
+    assert (event.candidates, event.detail) == (0, detail)
+    assert event.next_step.startswith(next_step)
+
+
 def test_a_connection_that_needs_a_server_when_none_is_known_starts_a_search_at_once() -> None:
     scene = searching()
     scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
@@ -258,6 +280,9 @@ def test_a_server_lost_before_it_was_chosen_is_not_chosen() -> None:
     assert names(effects) == ["license_server.unreachable", "license_server.none_found"]
     (event,) = of(events.LicenseServerUnreachable, effects)
     assert (event.address, event.port, event.code) == ("ls-a.lab", 5601, ErrorCode.UNREACHABLE)
+    (none,) = of(events.LicenseServerNoneFound, effects)
+    assert (none.candidates, none.detail) == (2, "no candidate could be reached")
+    assert none.next_step.startswith("see the license_server.unreachable")
 
 
 def test_a_list_that_fails_is_dialled_again_at_the_retry() -> None:

@@ -33,6 +33,10 @@ def tls_error(reason: str) -> ssl.SSLError:
         (OSError(111, "Connect call failed ('127.0.243.101', 5600)"), "Connection refused"),
         (OSError(TWO_ADDRESSES), "Connection refused"),
         (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
+        (
+            OSError(-2, "Name or service not known (while attempting to bind on address 'x')"),
+            "Name or service not known",
+        ),
         (UnicodeError("label empty or too long"), "label empty or too long"),
         (tls_error("WRONG_VERSION_NUMBER"), "the peer does not speak TLS"),
         (tls_error("TLSV1_ALERT_UNKNOWN_CA"), "the peer refused our certificate"),

@@ -319,7 +319,7 @@ async def test_a_file_that_holds_the_wrong_thing_is_named_with_status_2(
     server: ScriptedServer, starter: Starter, password_file: Path, tmp_path: Path
 ) -> None:
     wrong = tmp_path / "wrong"
-    for content in (b"", b"no certificate\n"):
+    for content in (b"", b"no certificate\n", b"\x30\x82\x00\xff", "…".encode()):
         wrong.write_bytes(content)
         options = ("--ca", wrong, "--password-file", password_file)
         status, _, errors = await in_script(server, starter, *options)

@@ -43,7 +43,7 @@ def client_tls(authority_pems: Sequence[bytes]) -> FarmContext:
     context = _context(ssl.PROTOCOL_TLS_CLIENT)
     for pem in authority_pems:
         try:
-            context.load_verify_locations(cadata=pem.decode("ascii", "replace"))
+            context.load_verify_locations(cadata=pem.decode("ascii", "ignore"))
         except (ssl.SSLError, ValueError):  # ValueError: it is empty
             raise ssl.SSLError(ssl.SSL_ERROR_SSL, "no certificate in PEM form") from None
     return context

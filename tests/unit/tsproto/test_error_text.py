@@ -67,10 +67,16 @@ def test_a_key_of_another_certificate(tmp_path: Path) -> None:
     assert str(caught.value) == "the key does not belong to the certificate"
 
 
-def test_an_authority_that_is_no_certificate() -> None:
+@pytest.mark.parametrize("content", [b"nonsense", b"", b"\x30\x82\xff", "…".encode()])
+def test_an_authority_that_is_no_certificate(content: bytes) -> None:
     with pytest.raises(ssl.SSLError) as caught:
-        client_tls([b"nonsense"])
+        client_tls([content])
     assert str(caught.value) == "no certificate in PEM form"
+
+
+def test_an_authority_may_have_a_comment_in_any_language() -> None:
+    pem, _ = create_authority("farm", time.time())
+    assert client_tls(["# Behörde\n".encode() + pem]).cert_store_stats()["x509_ca"] == 1
 
 
 def test_a_codes_meaning_says_nothing_of_who_sends_it() -> None:

@@ -176,8 +176,8 @@ def test_a_password_file_without_a_password_is_refused(tmp_path: Path, content: 
     file = tmp_path / "password"
     file.write_text(content)
     done = run("connect", "ts1", "--store", tmp_path / "s", "--password-file", file, "--", "true")
-    assert done.exit_code == ExitCode.FAILED
-    assert "its first line must be a password" in done.stderr
+    assert done.exit_code == ExitCode.USAGE
+    assert f"--password-file {file}: its first line must be a password" in done.stderr
 
 
 def test_an_unreachable_host_is_status_5(tmp_path: Path) -> None:

@@ -535,13 +535,11 @@ class Shortage(Event, level=Level.WARNING, number=21):
 
 
 class LicenseRefused(Shortage, tag="license.refused"):
-    """A device without a valid token was refused one (NO_LICENSE), for the `reason` given; if none
-    is left, add a key pack."""
+    """A device without a valid token was refused one: see `reason`. If none is left, add a pack."""
 
 
 class LicenseNotUpgraded(Shortage, tag="license.not_upgraded"):
-    """A validated device keeps its temporary token, for the `reason` given; if none is left, add a
-    key pack."""
+    """A validated device keeps its temporary token: see `reason`. If none is left, add a pack."""
 
 
 class RequestRefused(Event, tag="request.refused"):

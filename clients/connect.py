@@ -8,6 +8,7 @@ import getpass
 import os
 import re
 import secrets
+import ssl
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -25,7 +26,7 @@ from clients.options import hosts_at, text_of
 from clients.prompts import Prompts
 from clients.say import printable, say
 from clients.trust import Dialler
-from tsproto import limits
+from tsproto import limits, transport
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.transport import Observer
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 _TERM = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
-OUR_OWN = (ErrorCode.UNREACHABLE, ErrorCode.CONNECTION_LOST)  # the client's, not from a host
+NO_LINK = (ErrorCode.UNREACHABLE, ErrorCode.CONNECTION_LOST, ErrorCode.WRONG_ROLE)
 WORTHLESS_LICENSE = (
     ErrorCode.LICENSE_TAMPERED,
     ErrorCode.LICENSE_FOREIGN,
@@ -108,6 +109,7 @@ def connect(
     if not command:
         tty.check_is_terminal()
     prompts = Prompts(None if password_file is None else read_password(password_file), accept_new)
+    authority = None if ca is None else read_authority(ca)
     device = Device.open(store or default_folder(), device_name)
     columns, rows = (80, 24) if command else tty.size_of(0)
     plan = Plan(
@@ -126,7 +128,7 @@ def connect(
             device.known_farms,
             device.name,
             prompts.confirm,
-            authority=None if ca is None else ca.read_bytes(),
+            authority=authority,
             plain=plain,
             observer=observer,
         )
@@ -207,15 +209,25 @@ def report(finished: Finished, is_interactive: bool) -> None:
 
 
 def _why(code: ErrorCode, detail: str) -> str:
-    if code in OUR_OWN and detail:
+    if code in NO_LINK and detail:
         return f"no connection: {detail}"
     if detail.startswith(code.meaning):
         return detail
     return f"{code.meaning}: {detail}" if detail else code.meaning
 
 
+def read_authority(file: Path) -> bytes:
+    """A certificate, PEM. Raises UsageError for a file that is none."""
+    pem = file.read_bytes()
+    try:
+        transport.client_tls([pem])
+    except ssl.SSLError as error:
+        raise click.UsageError(f"--ca {file}: {error.strerror}") from None
+    return pem
+
+
 def read_password(file: Path) -> bytes:
-    """The first line of a file. Raises TsfarmError when it is no valid password."""
+    """The first line of a file. Raises UsageError when it is no valid password."""
     try:
         if file.stat().st_mode & 0o077 and file.is_file():
             say(f"others may read {file}: run `chmod 600 {file}`")
@@ -224,8 +236,9 @@ def read_password(file: Path) -> bytes:
     except OSError as error:
         raise TsfarmError(f"{file}: {error.strerror}") from None
     if not password or len(password) > limits.PASSWORD_BYTES:
-        raise TsfarmError(
-            f"{file}: its first line must be a password of 1 to {limits.PASSWORD_BYTES} bytes"
+        raise click.UsageError(
+            f"--password-file {file}: its first line must be a password of 1 to"
+            f" {limits.PASSWORD_BYTES} bytes"
         )
     return password
 

@@ -20,6 +20,8 @@ def main() -> None:
         tsfarm()
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
+    except OSError as error:  # in `--help` and `--version`, which run outside of a command
+        raise SystemExit(f"tsfarm: standard output: {error.strerror or error}") from None
 
 
 def open_standard_streams() -> None:

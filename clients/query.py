@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -122,14 +122,14 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
 
 def show(
     target: Target,
-    daemons: Iterable[Daemon],
+    daemons: Sequence[Daemon],
     rows_of: RowsOf,
     columns: str,
     as_json: bool,
     summary: Callable[[list[Row]], list[Row]] = list,
 ) -> None:
     """Prints the `summary` of the rows of all daemons. A daemon that fails is named on standard
-    error and sets the exit status; the others' rows are printed."""
+    error and sets the exit status; the others' rows are printed, if there are others."""
     administrator = target.administrator()
     failures: list[AskFailed] = []
 
@@ -143,7 +143,9 @@ def show(
                 click.echo(f"tsfarm: {failed}", err=True)
         return rows
 
-    print_rows(summary(asyncio.run(ask_all())), columns, as_json)
+    rows = asyncio.run(ask_all())
+    if len(failures) < len(daemons):
+        print_rows(summary(rows), columns, as_json)
     if failures:
         raise click.exceptions.Exit(exit_code_of(failures[-1]))
 

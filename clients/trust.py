@@ -69,7 +69,7 @@ class FarmDialler:
             tls = None if self._authority is None else _tls(self._authority)
             return await self._dial(host, owner, tls)
         except transport.DialFailed as failed:
-            if failed.code is not ErrorCode.WRONG_ROLE:
+            if failed.code is not ErrorCode.WRONG_ROLE or isinstance(failed, transport.WrongPeer):
                 raise
             raise UntrustedFarm(
                 f"{failed.detail}; give the authority of this host's farm with --ca"
@@ -78,19 +78,25 @@ class FarmDialler:
     async def _dial(
         self, host: Host, owner: transport.LinkOwner, tls: ssl.SSLContext | None
     ) -> transport.Link:
-        return await transport.dial(
-            host.address,
-            host.port,
-            owner,
-            role=Role.CLIENT,
-            name=self._device_name,
-            tls=tls,
-            server_hostname=host.name,
-            expect_role=Role.TERMINAL_SERVER,
-            expect_name=host.name,
-            observer=self._observer,
-            source=self._source,
-        )
+        try:
+            return await transport.dial(
+                host.address,
+                host.port,
+                owner,
+                role=Role.CLIENT,
+                name=self._device_name,
+                tls=tls,
+                server_hostname=host.name,
+                expect_role=Role.TERMINAL_SERVER,
+                expect_name=host.name,
+                observer=self._observer,
+                source=self._source,
+            )
+        except transport.WrongPeer as wrong:
+            if host.name:
+                raise
+            hint = f"terminal servers listen on port {limits.TERMINAL_PORT} by default"
+            raise transport.WrongPeer(wrong.code, f"{wrong.detail}; {hint}") from None
 
 
 class Dialler(FarmDialler):

@@ -26,6 +26,7 @@ from daemons.logs import log
 from tsproto import limits
 from tsproto.errors import TsfarmError
 from tsproto.messages import UserName
+from tsproto.transport.error_text import words_of
 
 # For synthetic users only, whose password lies in a file beside the accounts: one pass over 8 KiB,
 # 50 µs. An attacker who reads such a hash can try thousands of passwords a second.
@@ -146,7 +147,7 @@ def _lines(path: Path) -> list[str]:
     except FileNotFoundError:
         raise AccountsError(f"{path}: there is no such file; `tsfarm user add` makes it") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise AccountsError(f"{path}: {error}") from None
+        raise AccountsError(f"{path}: {words_of(error)}") from None
     if stat.S_IMODE(mode) & 0o077:
         raise AccountsError(
             f"{path}: its mode is {stat.S_IMODE(mode):04o}, and others could read it:"
@@ -192,13 +193,15 @@ def _refusal_of(name: str) -> str:
 def add(path: Path, name: str, password: str, system_user: str, *, replace: bool = False) -> None:
     """Add an account, and make the file when there is none. A daemon that runs notices.
 
-    Raises AccountsError for a name or system user that cannot be, for a file that cannot be used,
-    and for a name that is there already, unless `replace`.
+    Raises AccountsError for an invalid name, system user or password, for a file that cannot be
+    used, and for a name that is there already, unless `replace`.
     """
     if reason := _refusal_of(name):
         raise AccountsError(reason)
     if ":" in system_user or not system_user.isprintable():
         raise AccountsError(f"{system_user!r} is no system user")
+    if not 1 <= len(password.encode()) <= limits.PASSWORD_BYTES:
+        raise AccountsError(f"a password must have 1 to {limits.PASSWORD_BYTES} bytes")
     line = f"{name}:{argon2.PasswordHasher().hash(password)}:{system_user}"
     _add(path, {name: line}, replace=replace)
 
@@ -212,12 +215,14 @@ def add_synthetic(path: Path, names: Iterable[str], password: str, system_user: 
 
 def _add(path: Path, fresh: Mapping[str, str], *, replace: bool) -> None:
     """`fresh` has the line of each account by its name."""
+    if not path.parent.is_dir():
+        raise AccountsError(f"no folder {path.parent}: make it")
     try:
         with durable.locked(path.parent):
             lines = _with(path, fresh, replace=replace)
             durable.replace(path, "".join(f"{line}\n" for line in lines).encode())
     except OSError as error:
-        raise AccountsError(f"{path}: {error}") from None
+        raise AccountsError(f"{path}: {words_of(error)}") from None
 
 
 def _with(path: Path, fresh: Mapping[str, str], *, replace: bool) -> list[str]:

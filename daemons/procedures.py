@@ -245,15 +245,10 @@ def outcome_of(promise: Promise[T]) -> Procedure[T]:
     return promise.outcome
 
 
-def either(*promises: Promise[Any]) -> Procedure[None]:
-    """Wait until one of these is settled; the others stay open, and questions among them asked."""
-    yield promises
-
-
 def question(
     endpoint: Endpoint, message: Message, answer: type[M], seconds: float
 ) -> Question[M | Refused | Failed]:
-    """For `either`. An answer of another type counts as Failed(UNANSWERED)."""
+    """An answer of another type counts as Failed(UNANSWERED)."""
 
     def read(outcome: Outcome) -> M | Refused | Failed:
         if isinstance(outcome, (answer, Refused, Failed)):

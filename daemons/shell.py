@@ -16,17 +16,7 @@ from daemons import events
 from daemons.alarm import Alarm
 from daemons.clock import Clock, ClockFileError
 from daemons.datagrams import Datagrams
-from daemons.effects import (
-    Answer,
-    Caller,
-    Core,
-    Effect,
-    Endpoint,
-    Peer,
-    Performers,
-    Persist,
-    Warp,
-)
+from daemons.effects import Answer, Caller, Core, Effect, Endpoint, Peer, Performers, Persist, Warp
 from daemons.links import Links, SessionTraffic
 from daemons.logs import log, report_fault
 from daemons.settings import Discovery

@@ -27,6 +27,7 @@ it was interrupted (Ctrl-C, SIGTERM); the results until then are reported.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
 import signal
@@ -52,6 +53,7 @@ from clients.conformance.runner import Result, Source, Verdict, play
 from clients.conformance.target import Unavailable, User, word_of
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
+from tsproto.transport.error_text import words_of
 
 ROLES = {word_of(role): role for role in EVERYBODY}
 PASSED, FAILED, UNUSABLE, CUT = 0, 1, 2, 130
@@ -81,7 +83,8 @@ def main(arguments: Sequence[str] | None = None, source_of: SourceOf | None = No
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CUT
     except (TsfarmError, OSError, ValueError, Unavailable) as error:
-        print(f"the suite cannot be run: {error}", file=sys.stderr)
+        file = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        print(f"the suite cannot be run: {file}{words_of(error)}", file=sys.stderr)
         return UNUSABLE
     except KeyboardInterrupt:  # before the first case, or while reports are written
         return CUT
@@ -204,10 +207,10 @@ def _wrapped(text: str) -> str:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no time above 0")
-    return seconds
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
 
 
 def _keys(text: str) -> bytes:

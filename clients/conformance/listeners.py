@@ -12,6 +12,7 @@ from clients.conformance.over_sockets import Address, SocketLine
 from clients.conformance.trust import Trust
 from tsproto import identity
 from tsproto.messages import Role
+from tsproto.transport.error_text import words_of
 
 HANDSHAKE_SECONDS = 5.0
 
@@ -30,7 +31,10 @@ class Listener:
         self._contexts: dict[Trust, tuple[ssl.SSLContext, bytes]] = {}
         if trust is not None:
             self._context(trust)  # a missing certificate is told before anything is started
-        self._listener = socket.create_server((address.host, address.port))
+        try:
+            self._listener = socket.create_server((address.host, address.port))
+        except OSError as error:
+            raise OSError(f"{address}: {words_of(error)}") from None
         self._listener.setblocking(False)
         self.address = Address(*self._listener.getsockname()[:2])
 

@@ -16,6 +16,7 @@ from clients.conformance.over_sockets import STRANGER, OverSockets, Settings, So
 from clients.conformance.target import Line, Setup, Target, Unavailable, Unmet
 from clients.conformance.trust import Trust
 from tsproto.messages import Role
+from tsproto.transport.error_text import words_of
 
 LOOK_SECONDS = 0.1  # between two checks that the client still runs
 
@@ -68,7 +69,7 @@ class Listening(OverSockets):
         try:
             self._process = ClientProcess(words)
         except OSError as error:
-            raise Unmet(f"expected a client: {shlex.join(words)}: {error}") from None
+            raise Unmet(f"expected a client: {shlex.join(words)}: {words_of(error)}") from None
 
     def stop(self) -> None:
         super().stop()

@@ -18,6 +18,7 @@ from clients.conformance.target import Issuer, Line, Unavailable, User, word_of
 from clients.conformance.trust import Files, Trust, fingerprint_of
 from tsproto.messages import Role
 from tsproto.transport import is_loopback
+from tsproto.transport.error_text import words_of
 
 READ_BYTES = 256 * 1024
 WRITE_SECONDS = 10.0
@@ -140,7 +141,7 @@ class OverSockets:
                 return SocketLine(name, link, bytes(32))
             secured = context.wrap_socket(link)
         except OSError as error:
-            raise ConnectionError(f"{address}: {error}") from None
+            raise ConnectionError(f"{address}: {words_of(error)}") from None
         return SocketLine(name, secured, fingerprint_of(secured))
 
     def _context(self, role: Role, name: str) -> ssl.SSLContext:

@@ -17,6 +17,7 @@ M = TypeVar("M", bound=Message)
 # These may come at any time, and are no answers.
 AMBIENT = (Heartbeat, AnnounceInventory)
 AT_ONCE_SECONDS = 0.005
+TAIL_BYTES = 64  # of a session, in a failure
 FAULTS_OF_FORM = range(100, 105)
 
 
@@ -39,7 +40,7 @@ class Peer:
         self.role = role
         self.certificate = line.certificate
         self.ended = False
-        self.session_bytes = b""
+        self.session_bytes = bytearray()
         self.longest_chunk = 0
         self.bodies: list[bytes] = []
         self._line = line
@@ -177,11 +178,16 @@ class Peer:
         return message
 
     def hear_session_bytes(self, wanted: bytes) -> None:
-        """Reads session bytes until `wanted` is among them."""
-        while wanted not in self.session_bytes:
+        """Reads session bytes until `wanted` is among them, for as long as the target sends
+        some."""
+        searched = 0
+        while self.session_bytes.find(wanted, searched) < 0:
+            searched = max(0, len(self.session_bytes) - len(wanted))
             if not self._read(self._seconds):
+                heard, end = len(self.session_bytes), bytes(self.session_bytes[-TAIL_BYTES:])
                 raise Unmet(
-                    f"expected session bytes with {wanted!r}, came {self.session_bytes[-200:]!r}"
+                    f"expected session bytes with {wanted!r}, {self._came(None)} after {heard} of"
+                    f" them: {end!r}"
                 )
 
     def expect_same(self, wanted: object, came: object) -> None:

@@ -14,11 +14,12 @@ from clients.conformance import wire
 from clients.conformance.coverage import BY_ID
 from clients.conformance.runner import Result, Verdict
 from clients.conformance.scenarios import not_built
-from clients.conformance.target import word_of
+from clients.conformance.target import Said, word_of
 from tsproto.messages import Role
 from tsproto.requirements import REQUIREMENTS
 
-HEX_BYTES = 128
+HEX_BYTES = 48
+RECORDS = 60  # of a transcript: its last
 WHOLE_CHARACTERS = 4_096  # of a value in the last message of a transcript
 FAILED = "FAILED"
 STYLE = """
@@ -57,22 +58,22 @@ class Run(msgspec.Struct, frozen=True):
 
 
 def explained(result: Result) -> str:
-    """A failure for a person: the requirement, the transcript, and what was expected."""
+    """A failure for a person: the requirement, what was expected, and the transcript."""
     requirement = BY_ID.get(result.case.requirement)
     sentence = requirement.text if requirement else ""
     return "\n".join(
         [
             f"{FAILED}  {result.case.id}  ({result.case.role.name.lower().replace('_', ' ')})",
             f"  {sentence}",
-            *(f"  {line}" for line in _transcript(result)),
             *(f"  {line}" for line in result.why.rstrip().splitlines()),
+            *(f"  {line}" for line in _transcript(result.said[-RECORDS:])),
         ]
     )
 
 
-def _transcript(result: Result) -> Iterator[str]:
-    last = max((at for at, said in enumerate(result.said) if said.data), default=None)
-    for at, said in enumerate(result.said):
+def _transcript(records: Sequence[Said]) -> Iterator[str]:
+    last = max((at for at, said in enumerate(records) if said.data), default=None)
+    for at, said in enumerate(records):
         arrow = "->" if said.heard else "<-"  # to the suite, to the target
         shown = said.data[:HEX_BYTES].hex(" ") or "the end"
         more = f" … {len(said.data)} bytes" if len(said.data) > HEX_BYTES else ""

@@ -3,13 +3,14 @@ the farm's authority, which a lab keeps beside it."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import itertools
 import ssl
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -25,6 +26,7 @@ from cryptography.x509.oid import NameOID
 from clients.conformance.acting import NAMES
 from clients.conformance.target import Issuer, Unavailable, word_of
 from tsproto import certificates
+from tsproto.errors import TsfarmError
 from tsproto.messages import Role
 
 NEEDS_KEY = "needs the key of the farm's authority (--ca-key, --lab)"
@@ -50,10 +52,12 @@ class Trust:
         self._prefix = f"{next(_numbers)}-{authority.stem}"
         self._made: dict[tuple[Role, str, bool], Files] = {}
         self.authority_pem = authority.read_bytes()
-        self.farm = certificates.farm_of(certificates.certificate_der(self.authority_pem))
+        with _named(authority):
+            self.farm = certificates.farm_of(certificates.certificate_der(self.authority_pem))
         for files in given:
-            der = certificates.certificate_der(files.certificate.read_bytes())
-            own = certificates.identity_of(der)
+            with _named(files.certificate):
+                der = certificates.certificate_der(files.certificate.read_bytes())
+                own = certificates.identity_of(der)
             self._made[own.role, own.name, False] = files
 
     @classmethod
@@ -146,6 +150,14 @@ class Trust:
         files.certificate.write_bytes(certificate)
         files.key.write_bytes(key)
         return files
+
+
+@contextlib.contextmanager
+def _named(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except TsfarmError as error:
+        raise TsfarmError(f"{file}: {error}") from None
 
 
 def fingerprint_of(link: ssl.SSLSocket) -> bytes:

@@ -80,10 +80,6 @@ class KeeperClient:
         self._waiting: dict[int, asyncio.Future[tuple[km.Reply, list[int]]]] = {}
         self._unsent: deque[bytes] = deque()
 
-    @property
-    def is_connected(self) -> bool:
-        return self._socket is not None
-
     async def connect(self) -> None:
         """Connect to the keeper unless connected; start one if none answers. Raises KeeperError."""
         async with self._connecting:

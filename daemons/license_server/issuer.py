@@ -41,11 +41,7 @@ class Issuer:
         )
 
     def borrowed(
-        self,
-        answer: LicenseIssued,
-        request: AcquireLicense | RenewLicense,
-        peer: str,
-        now: float,
+        self, answer: LicenseIssued, request: AcquireLicense | RenewLicense, peer: str, now: float
     ) -> LicenseRecord:
         """The license in the answer of `peer`, which issued or itself borrowed it.
 

@@ -166,8 +166,7 @@ class TerminalServerCore:
         """Equals that of a core made anew from the disk, but for sessions that are being logged off
         and for new sizes, which are written with the next transition."""
         return Durable(
-            frozenset([*self._own.rows(), *self._table.rows()]),
-            counters=(self._ids.next_id,),
+            frozenset([*self._own.rows(), *self._table.rows()]), counters=(self._ids.next_id,)
         )
 
     def whereabouts(self) -> dict[Hashable, list[str]]:

@@ -47,12 +47,7 @@ class _Reach(Enum):
 
 class KnownLicenseServers:
     def __init__(
-        self,
-        farm: str,
-        discovery: Discovery,
-        *,
-        procedures: Procedures,
-        rng: Randomness,
+        self, farm: str, discovery: Discovery, *, procedures: Procedures, rng: Randomness
     ) -> None:
         self._procedures = procedures
         self._discovery = discovery

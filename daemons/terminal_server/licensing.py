@@ -265,12 +265,7 @@ class Licensing(msgspec.Struct, eq=False):
         self._accept(client, AcceptedLicense(LicenseKind.GRACE), ends_at, notice, used)
 
     def _accept(
-        self,
-        client: Client,
-        license: AcceptedLicense,
-        expires_at: int,
-        notice: str,
-        event: Effect,
+        self, client: Client, license: AcceptedLicense, expires_at: int, notice: str, event: Effect
     ) -> None:
         client.license = license
         accepted = LicenseAccepted(kind=license.kind, expires_at=expires_at, notice=clipped(notice))

@@ -49,6 +49,31 @@ def test_an_address_without_a_port_is_named(capsys: pytest.CaptureFixture[str]) 
     assert "the target: expected HOST:PORT, found '10.0.0.5'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["127.0.0.1:1", *TERMINAL_SERVER], "127.0.0.1:1: Connection refused"),
+        (
+            ["192.0.2.1:5600", "--role", "client", "--run", "cat", "--plain"],
+            "192.0.2.1:5600: Cannot assign requested address",
+        ),
+        (
+            ["127.0.0.1:1", "--role", "terminal-server", "--ca", "nowhere"],
+            "nowhere: No such file or directory",
+        ),
+        (
+            ["127.0.0.1:1", "--role", "terminal-server", "--ca", __file__],
+            f"{__file__}: the file holds no certificate in PEM form",
+        ),
+    ],
+)
+def test_a_run_that_cannot_begin_names_the_address_or_file(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == f"the suite cannot be run: {complaint}\n"
+
+
 def test_a_cast_that_nobody_knows_is_refused() -> None:
     with pytest.raises(SystemExit) as ended:
         main(["127.0.0.1:1", *TERMINAL_SERVER, "--cast", "wrong"])

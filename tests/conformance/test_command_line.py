@@ -80,8 +80,9 @@ def test_keys_to_leave_may_be_any_bytes(typed: str, keys: bytes) -> None:
     [
         ("--leave", r"\x1", "truncated"),
         ("--leave", r"\u20ac", "ordinal not in range(256)"),
-        ("--timeout", "0", "0 is no time above 0"),
-        ("--timeout", "nan", "nan is no time above 0"),
+        ("--timeout", "0", "'0' is no number of seconds above 0"),
+        ("--timeout", "nan", "'nan' is no number of seconds above 0"),
+        ("--timeout", "x", "argument --timeout: 'x' is no number of seconds above 0"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused(

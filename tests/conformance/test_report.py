@@ -72,6 +72,16 @@ def test_the_last_message_is_shown_whole() -> None:
     assert last.count("SessionRow(") == 9
 
 
+def test_a_long_transcript_is_cut_and_the_cause_comes_first() -> None:
+    records = [Said("ts", True, bytes(16_384)) for _ in range(399)]
+    text = explained(failed(*records, Said("ts", True, b"\xff")))
+    lines = text.splitlines()
+    assert lines[2] == "  expected more"
+    assert len(lines) == 3 + 60
+    assert max(map(len, lines[3:])) < 250
+    assert lines[-1].startswith("  target -> ts: ff")
+
+
 def test_a_field_that_differs_is_named_with_both_values() -> None:
     context = CaseContext(InProcess(Role.SESSION_DIRECTORY), Setup.RIGHT, random.Random(1))
     with pytest.raises(Unmet) as unmet:

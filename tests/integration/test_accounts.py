@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from daemons import events
 from daemons.accounts import Accounts, AccountsError, add, add_synthetic, read_accounts
 from daemons.effects import Verified
+from tsproto import limits
 
 QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 HASH = QUICK.hash("secret")
@@ -203,3 +204,23 @@ def test_the_longest_name_is_taken(path: Path) -> None:
 def test_a_system_user_that_would_break_the_line_is_refused(path: Path) -> None:
     with pytest.raises(AccountsError, match="no system user"):
         add(path, "user1", "secret", "ada:x")
+
+
+@pytest.mark.parametrize("password", ["", "x" * (limits.PASSWORD_BYTES + 1), "ä" * 513])
+def test_a_password_that_no_client_can_send_is_refused(path: Path, password: str) -> None:
+    with pytest.raises(AccountsError, match="^a password must have 1 to 1024 bytes$"):
+        add(path, "user1", password, "")
+    assert not path.exists()
+
+
+def test_a_missing_folder_is_named_and_nothing_is_made(tmp_path: Path) -> None:
+    folder = tmp_path / "missing"
+    with pytest.raises(AccountsError, match=f"^no folder {folder}: make it$"):
+        add(folder / "accounts", "user1", "secret", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_the_system_has_no_number(tmp_path: Path) -> None:
+    (tmp_path / "accounts").mkdir()
+    with pytest.raises(AccountsError, match="accounts: Is a directory$"):
+        read_accounts(tmp_path / "accounts")

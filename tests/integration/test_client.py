@@ -210,6 +210,27 @@ async def test_a_daemon_of_another_role_is_no_terminal_server(farm: Farm, device
         await other.close()
 
 
+async def test_a_right_authority_is_not_blamed_for_a_wrong_port(farm: Farm, device: Device) -> None:
+    other = ScriptedServer(farm, "directory")
+    await other.listen(role=Role.SESSION_DIRECTORY)
+    try:
+        finished = await client(device, Person(), other, authority=farm.authority).run()
+    finally:
+        await other.close()
+    assert (finished.outcome, finished.code) == (Outcome.FAILED, ErrorCode.WRONG_ROLE)
+    assert finished.detail == (
+        f"127.0.0.1:{other.port}: its certificate is of a session directory 'directory', wanted"
+        " was a terminal server; terminal servers listen on port 5600 by default"
+    )
+
+
+async def test_a_plain_link_to_a_server_that_wants_tls_says_so(
+    server: ScriptedServer, device: Device
+) -> None:
+    finished = await client(device, Person(), server, plain=True).run()
+    assert finished.detail == "the peer hung up without a word: it may want TLS"
+
+
 async def test_a_plain_link_needs_no_authority(farm: Farm, device: Device) -> None:
     server = ScriptedServer(farm)
     await server.listen(tls=False)

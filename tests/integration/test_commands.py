@@ -11,6 +11,8 @@ import pytest
 from daemons.accounts import read_accounts
 from daemons.lab.making import make
 from daemons.lab.plan import Plan
+from tests.integration.farm import Farm
+from tsproto.messages import Role
 
 TSFARM = str(Path(sys.executable).with_name("tsfarm"))
 SECONDS = 20.0
@@ -63,6 +65,16 @@ def test_a_query_of_no_lab_says_so(tmp_path: Path) -> None:
     done = tsfarm("query", "pool", "--lab", "nolab", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(b"tsfarm: no lab in nolab")
+
+
+@pytest.mark.parametrize("shape", [(), ("--json",)])
+def test_a_query_that_nobody_answers_prints_no_rows(tmp_path: Path, shape: tuple[str, ...]) -> None:
+    farm = Farm(tmp_path)
+    certificate, key, authority = map(str, farm.files(Role.ADMINISTRATOR, "admin"))
+    who = ("--identity", certificate, key, "--ca", authority)
+    done = tsfarm("query", "pool", "--server", "127.0.0.1:1", *who, *shape, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (5, b"")
+    assert done.stderr == b"tsfarm: 127.0.0.1:1: Connection refused\n"
 
 
 def test_each_lab_is_a_farm_of_its_own(tmp_path: Path) -> None:

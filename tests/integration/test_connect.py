@@ -315,6 +315,23 @@ async def test_a_new_farm_is_accepted_by_its_fingerprint_only(
     assert (await in_script(server, starter, *with_password))[0] == 0
 
 
+async def test_a_file_that_holds_the_wrong_thing_is_named_with_status_2(
+    server: ScriptedServer, starter: Starter, password_file: Path, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong"
+    for content in (b"", b"no certificate\n"):
+        wrong.write_bytes(content)
+        options = ("--ca", wrong, "--password-file", password_file)
+        status, _, errors = await in_script(server, starter, *options)
+        said = f"Error: --ca {wrong}: no certificate in PEM form\n"
+        assert (status, errors.endswith(said.encode())) == (2, True), errors
+    wrong.write_bytes(b"")
+    options = ("--ca", starter.authority, "--password-file", wrong)
+    status, _, errors = await in_script(server, starter, *options)
+    assert status == 2
+    assert f"Error: --password-file {wrong}: its first line must be".encode() in errors
+
+
 async def test_a_script_without_a_password_is_told_so(
     farm: Farm, server: ScriptedServer, starter: Starter
 ) -> None:

@@ -196,7 +196,6 @@ async def test_sigterm_ends_the_sessions_and_leaves_nothing(folder: Path) -> Non
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
         await kept.lost.wait()
-        assert not kept.client.is_connected
     assert os.listdir(folder) == ["keeper.log"]
     assert os.stat(folder / "keeper.log").st_size == 0
 

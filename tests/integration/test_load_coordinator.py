@@ -129,6 +129,14 @@ async def test_a_worker_that_does_not_stop_is_ended_when_patience_is() -> None:
     assert watched.reports == []
 
 
+async def test_a_worker_that_is_ended_before_it_runs_does_not_run_on() -> None:
+    watched = Watched("import signal; signal.pause()")
+    watched.process.kill()
+    async with asyncio.timeout(10.0):
+        await watched.process.run()
+    assert watched.reports == []
+
+
 async def test_a_worker_hands_on_what_it_has_done_when_its_input_ends() -> None:
     async with trivial() as port:
         reports: list[Report] = []

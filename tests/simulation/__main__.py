@@ -2,7 +2,8 @@
 is shrunk, and printed with the command that replays it and the draft of a test.
 
 examples:
-  python -m tests.simulation --seeds 1000          look for bugs that need bad luck
+  python -m tests.simulation --seeds 1000 --processes 2
+                                                   look for bugs that need bad luck
   python -m tests.simulation --seed 21             the trace of one seed
   python -m tests.simulation --seed 21 --faults 'cut,crash' --rounds 1 --devices 2
   python -m tests.simulation --planted 'a wrong host' --seeds 60
@@ -17,7 +18,8 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 
 import msgspec
 
@@ -48,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds to run (100)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
+    parser.add_argument("--processes", type=int, default=1, help="that share the seeds (1)")
     parser.add_argument("--seed", type=int, help="run this one alone, and print its trace")
     parser.add_argument("--planted", choices=sorted(PLANTED), help="with this bug in it")
     parser.add_argument("--json", action="store_true", help="print results as JSON")
@@ -99,8 +102,7 @@ def _show(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     began, messages, seconds, seen = time.perf_counter(), 0, 0.0, Counter[str]()
-    for number in range(options.seeds):
-        result = simulate(options.first + number)
+    for number, result in enumerate(_results(options)):
         messages += result.messages
         seconds += result.simulated_seconds
         seen.update(result.seen)
@@ -125,6 +127,18 @@ def _run(options: argparse.Namespace) -> int:
     print("\n".join(f"{count:8} {name}" for name, count in sorted(seen.items())))
     print(f"never seen: {', '.join(missed) or 'nothing on the list'}")
     return 0
+
+
+def _results(options: argparse.Namespace) -> Iterator[Result]:
+    seeds = range(options.first, options.first + options.seeds)
+    if options.processes == 1:
+        yield from map(simulate, seeds)
+        return
+    with ProcessPoolExecutor(options.processes) as pool:
+        try:
+            yield from pool.map(simulate, seeds)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _report(failed: Result) -> int:

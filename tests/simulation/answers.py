@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from daemons.effects import Ask, Caller, Failed, Outcome
@@ -18,6 +19,7 @@ from tsproto.messages import (
     LicenseIssued,
     LicenseKind,
     MarkValidated,
+    Message,
     Refused,
     RenewLicense,
     Role,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 KEPT = "an answer given is an answer kept"
 ANSWERED = "while all is well every question is answered"
+GIVEN = "a license server gives a validated device a token while it has one"
+ONCE = "a license server asks a peer once for each request"
 
 
 class Answers:
@@ -35,6 +39,12 @@ class Answers:
 
     def __init__(self, farm: Farm) -> None:
         self._farm = farm
+        self._requests: Counter[tuple[str, str]] = Counter()  # by license server and trace id
+        self._loans: Counter[tuple[str, str, str]] = Counter()  # and by lender
+
+    def asked(self, node: Node, message: Message) -> None:
+        if isinstance(message, AcquireLicense):
+            self._requests[node.name, message.trace_id] += 1
 
     def heard(self, node: Node, ask: Ask, outcome: Outcome) -> None:
         if isinstance(outcome, Failed) and self._farm.is_well:
@@ -43,6 +53,8 @@ class Answers:
         if ask.endpoint.role is not Role.LICENSE_SERVER:
             return
         answerer = self._farm.node_at(ask.endpoint.host)
+        if isinstance(ask.message, LendLicense):
+            self._lends(node, answerer, ask.message.trace_id)
         match ask.message, outcome:
             case ((AcquireLicense() | RenewLicense() | LendLicense()), LicenseIssued()):
                 self._issued(answerer, ask.message, outcome)
@@ -52,6 +64,29 @@ class Answers:
                 self._farm.license_rows.refused(node, loan_id)
             case RenewLicense(), Refused(code=ErrorCode.UNKNOWN_LICENSE):
                 self._unknown(node, answerer, ask.message)
+
+    def _lends(self, borrower: Node, lender: Node, trace_id: str) -> None:
+        self._loans[borrower.name, trace_id, lender.name] += 1
+        loans = self._loans[borrower.name, trace_id, lender.name]
+        requests = self._requests[borrower.name, trace_id]
+        if loans > requests:
+            text = f"{borrower.name} asks {lender.name} {loans} times for {requests} requests"
+            self._farm.broken(ONCE, text)
+
+    def not_given(self, node: Node, request: AcquireLicense, answer: Message) -> None:
+        """Said to a terminal server: a refusal, or that the temporary token goes on."""
+        is_refused = isinstance(answer, Refused) and answer.code is ErrorCode.NO_LICENSE
+        is_temporary = isinstance(answer, LicenseIssued) and answer.kind is LicenseKind.TEMPORARY
+        if not (is_refused or is_temporary) or not self._farm.is_settled(node):
+            return
+        ledger = self._farm.license_rows.ledgers[node.name]
+        device = request.device_id, request.product
+        if not ledger.may_have_full(*device) or (is_temporary and ledger.is_in_doubt(*device)):
+            return
+        for pool in ledger.pools():
+            if pool[1] >= request.product_version and ledger.available(pool) > 0:
+                text = f"{node.name} answers {answer}, and has {ledger.available(pool)} of {pool}"
+                self._farm.broken(GIVEN, text)
 
     def issued(
         self,

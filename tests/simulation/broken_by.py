@@ -29,7 +29,9 @@ _FULL = "a full disk ends the daemon in place of a refusal"
 _LESSER = "an issuer that is away is made up for by another one, with what that one has"
 _STEPPED = "what a stepped clock shows is taken for the time, without an alarm"
 _SET_BACK = "a directory numbers by its clock, and forgets at a restart how far it came"
-_IN_DOUBT = "a lender that may have lent for another version is not asked again for a day"
+_NOT_ASKED = (
+    "a lender without a token of one version is asked for no other until its next inventory"
+)
 
 OFF: dict[str, dict[str, str]] = {
     "a user has one session": dict.fromkeys(_OUTAGES, _DOUBLED),
@@ -48,10 +50,13 @@ OFF: dict[str, dict[str, str]] = {
         "restored ledger": _RESTORED,
     },
     "a device comes in by a token of its own": {"restored ledger": _RESTORED},
-    "a token is renewed in its last days": {"clock steps": _STEPPED},
+    "a token is renewed in its last days": {
+        "clock steps": _STEPPED,
+        "restored ledger": _RESTORED,
+    },
     "a validated device holds a full token while there are any": {
         "clock steps": _STEPPED,
-        "two versions": _IN_DOUBT,
+        "two versions": _NOT_ASKED,
     },
     "placements rise": {"clock steps": _SET_BACK},
     "a full disk does not end a daemon": {"full disk": _FULL},

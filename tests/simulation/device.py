@@ -25,6 +25,7 @@ from tsproto.errors import ErrorCode
 from tsproto.identity import DeviceKey
 from tsproto.license_token import Claims
 from tsproto.messages import (
+    Credential,
     LicenseInfo,
     LicenseRequest,
     LogonAccepted,
@@ -36,6 +37,7 @@ from tsproto.messages import (
 STORE_SECONDS = 0.01
 TYPING_SECONDS = 2.0
 HURRY_SECONDS = 1.0
+IMPATIENT_SECONDS = 1.0  # with a password that was typed
 WRONG_PASSWORD = b"wrong"
 WORK_SECONDS = 20.0
 PAUSE_SECONDS = 8.0
@@ -167,6 +169,12 @@ class Device:
             case _:
                 self._abandon()
 
+    def _give_up(self) -> list[steps.Step]:
+        """Unplug the device, unless the session is there by now."""
+        if not self.is_attached:
+            self._abandon()
+        return []
+
     def _abandon(self) -> None:
         """The battery is empty: the machine is gone without a word."""
         self._logon = None
@@ -205,6 +213,9 @@ class Device:
                 elif not again and self._is_inclined("wrong passwords", 0.15):
                     password = WRONG_PASSWORD
                 self._later(seconds, lambda now: logon.on_password(password, now), any_link=True)
+                if self._is_inclined("impatience", 0.2):
+                    seconds += IMPATIENT_SECONDS * self.rng.random()
+                    self._later(seconds, lambda now: self._give_up(), any_link=True)
             case steps.Attached(host, session_id):
                 self._attached(host, session_id)
             case steps.Redirected():
@@ -226,15 +237,23 @@ class Device:
 
     def _send(self, message: Message) -> None:
         """Also what a careless or dishonest client sends in its place, or behind it."""
-        steals = isinstance(message, LogonRequest) and self._is_inclined("misuse", 0.15)
-        if self.loot and isinstance(message, LogonRequest) and steals:
-            self.visit.misuses = True
-            message = self.loot.stolen(message, self.rng)
+        if isinstance(message, LogonRequest) and self.loot:
+            chance = 0.6 if message.credential_kind is Credential.TICKET else 0.25
+            if self._is_inclined("misuse", chance):
+                self.visit.misuses = True
+                message = self._dishonest(message, self.loot)
         self._connection.send(message)
         if self._is_inclined("pipelining", 0.1):
             self.visit.misuses = True
             self._connection.send(msgspec.structs.replace(message))
             self.world.saw(f"pipelined: {type(message).__name__}")
+
+    def _dishonest(self, request: LogonRequest, loot: Loot) -> LogonRequest:
+        if self.rng.random() < 0.5:
+            return loot.stolen(request, self.rng)
+        if request.credential_kind is Credential.PASSWORD and self._end is not None:
+            request = loot.own(request, self.device_id, self._end.other.owner)
+        return loot.twisted(request, self.rng)
 
     def _is_inclined(self, habit: str, chance: float) -> bool:
         return habit in self.habits and self.rng.random() < chance

@@ -15,7 +15,7 @@ from daemons.effects import Peer
 from daemons.settings import ServerAddress
 from tests.simulation import broken_by, faults, laws, swarm, versions
 from tests.simulation.device import Device, Visit
-from tests.simulation.ghost import Ghost, lies
+from tests.simulation.ghost import Ghost, lies, renewal
 from tests.simulation.kinds import (
     FARM,
     PORT,
@@ -35,17 +35,21 @@ from tests.simulation.pipeliner import Pipeliner
 from tests.simulation.swarm import ROUNDS_MAX, Swarm
 from tests.simulation.world import START, Violation, World
 from tsproto.identity import Identity
-from tsproto.license_token import Claims
 from tsproto.limits import DISCOVERY_RETRY_SECONDS
-from tsproto.messages import Message, RenewLicense, Role
+from tsproto.messages import LicenseKind, Message, Role
 
+CROWD_DEVICES = 5
 BURSTS = 2  # in each round: a user logs on from several devices in one instant
 QUIET_SECONDS = 60.0
 REST_SECONDS = 0.3
 REST_STEPS_MAX = 100
+SEARCHES_MAX = 5
 EVENTS_BETWEEN_CHECKS = 20
+EVENTS_IN_A_SECOND_MAX = 20_000
 EVENTS_BETWEEN_CORES_MADE_ANEW = 400
 DAY = 86_400.0
+SECONDS_BEFORE = 12.0 / DAY
+DAYS_BEFORE_AN_END = (6.0, 5.0, 0.01, SECONDS_BEFORE, -0.5, -0.5)
 GRACE_DAYS = 30
 SMALL_HOST_SESSIONS = 2
 
@@ -79,6 +83,7 @@ class Farm:
         self.is_quiet = False  # nothing befalls it any more
         self.is_well = False  # and what befell it before is over
         self.struck: set[str] = set()
+        self._second = self._events_before = 0
         self.unheard: random.Random | None = None
         """Set: the answer to the next question of a license server is lost."""
         self.quiet_visits: Counter[str] = Counter()
@@ -126,6 +131,7 @@ class Farm:
                 product_version=2 if number == 3 and "two versions" in work else 1,
                 grace_days=GRACE_DAYS if number == 2 and "grace" in work else 0,
                 sessions_max=SMALL_HOST_SESSIONS if "small hosts" in work else 1_000,
+                starts_slowly="slow starts" in work,
             )
             made.append((self._node(f"ts{number}", 10 + number, kind), kind))
         return made
@@ -176,6 +182,12 @@ class Farm:
             return
         raise Violation(f"{law}: {text}", law)
 
+    @property
+    def places_everybody(self) -> bool:
+        """Whether the directory decides where each new session begins."""
+        is_reachable = self.is_well or self.swarm.spares_sessions
+        return is_reachable and "small hosts" not in self.swarm.work
+
     def is_settled(self, node: Node) -> bool:
         """Whether a node runs, and has nothing more to write."""
         return node.alive and node.switchboard.queue.is_idle and node.missed is None
@@ -195,6 +207,15 @@ class Farm:
             laws.OFTEN[events // EVENTS_BETWEEN_CHECKS % len(laws.OFTEN)](self)
             if events % EVENTS_BETWEEN_CORES_MADE_ANEW == 0:
                 laws.a_core_made_anew_is_equal(self)
+            self._check_rest()
+
+    def _check_rest(self) -> None:
+        """No daemon keeps itself busy: a timer that is set anew without end stops the time."""
+        second, events = int(self.world.now), self.world.events
+        if second != self._second:
+            self._second, self._events_before = second, events
+        elif events - self._events_before > EVENTS_IN_A_SECOND_MAX:
+            self.broken("time goes on", f"{events - self._events_before} events in one second")
 
     # --- one run --------------------------------------------------------------------------------
 
@@ -240,12 +261,12 @@ class Farm:
     def _renewals(self, rng: random.Random) -> list[Message]:
         """Of tokens that devices hold, as a license server asks for them that it was lent by."""
         held = [device.claims for device in self.devices if device.claims]
-        return [_renewal(claims, claims.device_id) for claims in held[:2]]
+        return [renewal(claims, claims.device_id) for claims in held[:2]]
 
     def _wrong_renewals(self, rng: random.Random) -> list[Message]:
         """Of tokens that devices hold, for other devices."""
         held = [device.claims for device in self.devices if device.claims]
-        return [_renewal(claims, rng.choice(self.devices).device_id) for claims in held[:2]]
+        return [renewal(claims, rng.choice(self.devices).device_id) for claims in held[:2]]
 
     def _chaos(self, number: int) -> None:
         world, rng = self.world, self.world.stream(f"round {number}")
@@ -255,7 +276,7 @@ class Farm:
         if "in one instant" in self.swarm.work:
             for burst in range(BURSTS):
                 when = world.now + 12 + (burst * self.swarm.seconds) // 3
-                for device in self.devices[:3]:
+                for device in self.devices[:CROWD_DEVICES]:
                     world.at(when, partial(device.begin, together(number, burst), in_a_hurry=True))
             world.saw("logons in one instant")
         faults.plan(self, world.now, end)
@@ -263,15 +284,27 @@ class Farm:
         self._heal()
 
     def _sleep(self, number: int) -> None:
-        """Everybody sleeps for weeks, often until a token is about to end; every link breaks."""
+        """Everybody sleeps for weeks, often until a token is about to end; every link breaks. When
+        it ends within seconds, no license server can be asked until then."""
         rng = self.world.stream(f"asleep {number}")
-        days = 5 + 60 * rng.random()
-        ends = [device.claims.expires_at for device in self.devices if device.claims]
-        if ends and rng.random() < 0.7:
-            days = (rng.choice(ends) - self.world.now) / DAY - rng.choice((6.0, 5.0, 0.01, -0.5))
+        days, before = 5 + 60 * rng.random(), None
+        held = [device.claims for device in self.devices if device.claims]
+        temporary = [claims for claims in held if claims.kind is LicenseKind.TEMPORARY]
+        if held and rng.random() < 0.7:
+            before = rng.choice(DAYS_BEFORE_AN_END)
+            about = rng.choice(temporary if temporary and rng.random() < 0.5 else held)
+            days = (about.expires_at - self.world.now) / DAY - before
         if days > 0:
             self.struck.add("weeks asleep")
             self.world.jump(days * DAY)
+            if before == SECONDS_BEFORE and number < self.swarm.rounds - 1:
+                self._lose_license_servers(2 * SECONDS_BEFORE * DAY)
+
+    def _lose_license_servers(self, seconds: float) -> None:
+        for node in self.license_servers:
+            if node.alive:
+                node.crash()
+                self.world.after(seconds, partial(self.restart, node))
 
     def restart(self, node: Node) -> None:
         if not node.alive:
@@ -303,7 +336,10 @@ class Farm:
             device.visits.append(Visit(world.now, self.users[0]))  # what went on before has ended
             device.habits = self.swarm.work - swarm.CARELESS
         world.run_until(world.now + QUIET_SECONDS)
-        if not laws.license_servers_are_linked(self):  # every answer to a search was lost
+        for _ in range(SEARCHES_MAX):
+            if laws.license_servers_are_linked(self):
+                break
+            # Every answer to a search was lost.
             world.run_until(world.now + DISCOVERY_RETRY_SECONDS)
         self.is_well = True
         self._come_to_rest()
@@ -361,18 +397,6 @@ class Farm:
 def together(number: int, burst: int) -> str:
     """Who logs on from several devices in one instant in this round, and never else."""
     return f"crowd{number}-{burst}"
-
-
-def _renewal(claims: Claims, device_id: bytes) -> RenewLicense:
-    return RenewLicense(
-        license_id=claims.license_id,
-        device_id=device_id,
-        device_name="ghost",
-        user_name="",
-        product=claims.product,
-        product_version=claims.product_version,
-        trace_id="ghost",
-    )
 
 
 _authorities: list[Authority] = []

@@ -183,10 +183,12 @@ def clock_drifts(farm: Farm, rng: random.Random) -> None:
 
 
 def clock_steps(farm: Farm, rng: random.Random) -> None:
-    node = rng.choice(farm.nodes)
+    node = rng.choice(farm.nodes if rng.random() < 0.6 else farm.license_servers)
     seconds = rng.choice(STEPS_SECONDS) * rng.random() * rng.choice((1, -1))
     farm.world.trace(f"the clock of {node.name} steps by {seconds:.0f} s")
     farm.step_clock(node, seconds)
+    if seconds < 0 and rng.random() < 0.6:  # as when a machine without a battery starts
+        crash_and_return(farm, node)
 
 
 def slow_disk(farm: Farm, rng: random.Random) -> None:

@@ -17,7 +17,15 @@ from tests.simulation.world import World
 from tsproto import limits
 from tsproto.connection import Connection, Opened
 from tsproto.identity import Identity
-from tsproto.messages import Message, RemoveSession, SessionRow, SessionState, UpdateSession
+from tsproto.license_token import Claims
+from tsproto.messages import (
+    Message,
+    RemoveSession,
+    RenewLicense,
+    SessionRow,
+    SessionState,
+    UpdateSession,
+)
 
 PAUSE_SECONDS = 6.0
 STAYS_SECONDS = 3.0
@@ -94,3 +102,15 @@ def lies(host: str, user: str, world: World) -> list[Message]:
         for session_id in range(1, SESSIONS_ENDED + 1)
     ]
     return [UpdateSession(session=row), *ended]
+
+
+def renewal(claims: Claims, device_id: bytes) -> RenewLicense:
+    return RenewLicense(
+        license_id=claims.license_id,
+        device_id=device_id,
+        device_name="ghost",
+        user_name="",
+        product=claims.product,
+        product_version=claims.product_version,
+        trace_id="ghost",
+    )

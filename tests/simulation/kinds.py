@@ -41,6 +41,8 @@ APPLICATIONS = ("editor",)
 HANGUP_STATUS = 129
 CHECK_SECONDS = 0.05  # a password check
 START_SECONDS = 0.003  # a program on a PTY
+SLOW_START_SECONDS = 3.0
+SLOW_START_CHANCE = 0.3
 NO_FILES = IdentityFiles(certificate="-", key="-", authority="-")
 
 
@@ -155,10 +157,12 @@ class TerminalServerKind:
         product_version: int = 1,
         grace_days: int = 0,
         sessions_max: int = 1_000,
+        starts_slowly: bool = False,
     ) -> None:
         self.product_version = product_version
         self.grace_days = grace_days
         self.sessions_max = sessions_max
+        self.starts_slowly = starts_slowly
         self._authority = authority
         self._directory = directory
         self._passwords = passwords
@@ -223,12 +227,17 @@ class TerminalServerKind:
         program = Program(start.user_name, start.application, start.command)
 
         def started() -> None:
+            if node.life != life:
+                return  # the process that asked for it has died, and another one has started
             self.programs[start.session_id] = program
             if node.alive and node.life == life:
                 tell = partial(node.answer, start.question_id, ProgramStarted(1))
                 node.notice(node.switchboard, tell)
 
-        node.world.after(START_SECONDS, started)
+        rng = node.world.rng
+        is_slow = self.starts_slowly and rng.random() < SLOW_START_CHANCE
+        seconds = SLOW_START_SECONDS * rng.random() if is_slow else START_SECONDS
+        node.world.after(seconds, started)
 
     def end(self, node: Node, session_id: int, status: int) -> None:
         """A program ends: the user typed exit, or it was hung up on."""

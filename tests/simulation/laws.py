@@ -153,14 +153,17 @@ def devices_hold_no_more_than_was_bought(farm: Farm) -> None:
 
 
 def deserves_a_token(farm: Farm, device: Device, version: int) -> bool:
-    """Whether a device was validated by every license server that knows it, and there are tokens of
-    that version or a later one. One that refuses the host at hand cannot help, whatever it has."""
+    """Whether a device was validated by every license server that knows it, no lender is in doubt,
+    and there are tokens of that version or a later one. One that refuses the host at hand cannot
+    help, whatever it has."""
     if "refusing license server" in farm.swarm.work:
         return False
     ledgers = farm.license_rows.ledgers.values()
     known_by = [ledger for ledger in ledgers if (device.device_id, PRODUCT) in ledger.by_device]
     is_known = bool(known_by) and all(
-        ledger.may_have_full(device.device_id, PRODUCT) for ledger in known_by
+        ledger.may_have_full(device.device_id, PRODUCT)
+        and not ledger.is_in_doubt(device.device_id, PRODUCT)
+        for ledger in known_by
     )
     return is_known and any(
         pool[1] >= version and ledger.available(pool) > 0
@@ -181,15 +184,18 @@ def validated_devices_are_full(farm: Farm) -> None:
 
 
 def tokens_are_renewed(farm: Farm) -> None:
-    """A device that came while all was well leaves with no full token in its last days."""
+    """A device that came twice while all was well holds no full token in its last days: the first
+    visit may bring one that was lent long ago."""
     if "refusing license server" in farm.swarm.work:
         return
     for device in farm.devices:
         claims, visit = device.claims, device.visit
         if claims is None or claims.kind is not LicenseKind.FULL or not visit.attached_to:
             continue
+        if farm.quiet_visits[device.name] < 2:
+            continue
         left = claims.expires_at - visit.began_at
-        if 0 < left <= RENEWAL_SECONDS - SLACK_SECONDS:
+        if SLACK_SECONDS < left <= RENEWAL_SECONDS - SLACK_SECONDS:
             text = f"{device.name} came {left / DAY_SECONDS:.1f} days before the end of {claims}"
             farm.broken("a token is renewed in its last days", text)
 
@@ -259,6 +265,9 @@ def directory_is_true(farm: Farm) -> None:
             program = kind.programs.get(row.session_id)
             if program is None or not program.command:
                 tables.add(_said(row))
+            kept = node.disk.row(SessionRecord, row.session_id)
+            if kept is not None and row.placement < kept.placement:
+                farm.broken("a session's row is true", f"{node.name} says {row}, and kept {kept}")
         running |= {(node.name, key) for key, p in kind.programs.items() if not p.command}
     law = "the directory's rows are the hosts' tables"
     if rows != tables:

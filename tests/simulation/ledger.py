@@ -15,6 +15,7 @@ from daemons.license_server.records import (
     LoanRequestRecord,
 )
 from tests.simulation.node import Node
+from tsproto.limits import DAY_SECONDS
 from tsproto.messages import LicenseKind
 
 Device = tuple[bytes, str]  # its id, and a product
@@ -60,6 +61,15 @@ class Ledger:
         """Whether the device was validated here, or licensed before."""
         held = self.by_device.get((device_id, product), {}).values()
         return any(row.kind is LicenseKind.FULL or row.validated for row in held)
+
+    def is_in_doubt(self, device_id: bytes, product: str) -> bool:
+        """Whether a lender was silent about the device within the last day, and may have lent."""
+        now = self.node.clock.now()
+        return any(
+            (loan.device_id, loan.product) == (device_id, product)
+            and now < loan.asked_at + DAY_SECONDS
+            for loan in self.loans.values()
+        )
 
     def apply(self, change: Persist) -> None:
         for record in change.put:

@@ -43,6 +43,7 @@ class SimulatedLine:
         self._timer = LinkTimer(self._world, connection, partial(notice, connection.on_deadline))
         end.receive = partial(notice, connection.receive_data)
         end.lost = partial(notice, connection.receive_eof)
+        end.tell_what_was_kept()
 
     # --- for the switchboard ----------------------------------------------------------------------
 

@@ -91,6 +91,9 @@ class Logons:
             is_wanted = (program.application, program.command) == wanted
             if request.credential_kind is Credential.PASSWORD and not is_wanted:
                 self._broken(f"{what} for {wanted}, which runs {program}")
+            ticket = self._tickets.get(request.credential)
+            if ticket is not None and program.application != ticket.application:
+                self._broken(f"{what} by {ticket}, which runs {program}")
         key = node.name, node.life, accepted.session_id
         self._cookies[key] = accepted.cookie, device.name
 

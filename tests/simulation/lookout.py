@@ -73,6 +73,8 @@ class Lookout:
             if isinstance(message, JoinFarm):
                 self._placements.joins(node, peer.name)
             self._placements.told(message)
+        elif node.kind.role is Role.LICENSE_SERVER and self._farm.is_node(peer):
+            self._answers.asked(node, message)
         if self._farm.unheard and isinstance(message, LendLicense | RenewLicense):
             if peer.role is Role.LICENSE_SERVER and self._farm.is_node(peer):
                 faults.lose_the_answer(self._farm, node, peer.name, self._farm.unheard)
@@ -82,6 +84,8 @@ class Lookout:
     def answered(self, node: Node, caller: Caller, answer: Message, now: float) -> None:
         key = node.name, node.life, caller.peer.link, caller.request_id
         request = self._requests.pop(key, None)
+        if isinstance(request, AcquireLicense) and self._farm.is_node(caller.peer):
+            self._answers.not_given(node, request, answer)
         match request, answer:
             case PlaceSession(), _:
                 self._placements.placed(node, caller, request, answer, now)

@@ -1,5 +1,10 @@
 """What must sometimes happen, or the simulation tests less than it says: a thousand seeds that
 never reach one of these are told so.
+
+Two guards of the directory are not on the list, for the other daemons never need them: a report
+that was "placed anew since" (no terminal server reports a lower placement than before) and a
+PlaceSession of one that has not joined (none asks before it is ready, and the directory hangs up
+when it forgets one). Unit tests reach both.
 """
 
 from __future__ import annotations
@@ -58,14 +63,12 @@ SOMETIMES = (
     f"{SD}: server.lost",
     f"{SD}: server.removed",
     f"{SD}: session.ignored: not joined",
-    f"{SD}: session.ignored: placed anew since",
     f"{SD}: session.placed_unsure",
     f"{SD}: session.several",
     f"{SD}: ticket.refused",
     f"{TS} asks AcquireLicense: SERVER_NOT_SERVED",
     f"{TS} asks AcquireLicense: UNANSWERED",
     f"{TS} asks MarkValidated: UNANSWERED",
-    f"{TS} asks PlaceSession: NOT_JOINED",
     f"{TS} asks PlaceSession: TOO_MANY_SESSIONS",
     f"{TS} asks PlaceSession: UNANSWERED",
     f"{TS} asks RedeemTicket: TicketRedeemed",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tests.simulation.kinds import APPLICATIONS
 from tsproto import certificates, identity, license_token
 from tsproto.license_token import Claims
 from tsproto.messages import (
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 YEAR_SECONDS = 365 * 86_400
 KEPT = 32
+FRESH = 8  # tickets expire, and are used soon
 
 _foreign: list[tuple[bytes, bytes]] = []  # certificate (DER) and key (PEM) of a license server
 
@@ -47,6 +49,7 @@ class Loot:
         self._now = now
         self._tokens: list[tuple[bytes, bytes]] = []
         self._proofs: list[LogonRequest] = []
+        self._cookies: dict[tuple[bytes, str], LogonRequest] = {}
 
     def overheard(self, device: Device, message: Message) -> None:
         """A client was told this."""
@@ -56,6 +59,7 @@ class Loot:
                 self._keep(user, Credential.TICKET, ticket, session_id)
             case LogonAccepted(cookie=cookie, session_id=session_id) if cookie:
                 self._keep(user, Credential.RECONNECT, cookie, session_id)
+                self._cookies[device.device_id, message.host] = self._proofs[-1]
                 if device.token:
                     copied = device.token, device.issuer_certificate
                     self._tokens = [*self._tokens[-KEPT:], copied]
@@ -70,7 +74,7 @@ class Loot:
         """A logon with a proof that somebody was given before, the thief included."""
         if not self._proofs:
             return request
-        stolen = rng.choice(self._proofs)
+        stolen = rng.choice(self._proofs[-FRESH:])
         return msgspec.structs.replace(
             request,
             user_name=stolen.user_name if rng.random() < 0.7 else request.user_name,
@@ -78,6 +82,24 @@ class Loot:
             credential=stolen.credential,
             session_id=stolen.session_id,
         )
+
+    def twisted(self, request: LogonRequest, rng: random.Random) -> LogonRequest:
+        """A ticket or cookie of one's own, with something about it that is not as it was given."""
+        others = [proof.user_name for proof in self._proofs if proof.user_name != request.user_name]
+        match rng.randrange(4):
+            case 0 if others:
+                return msgspec.structs.replace(request, user_name=rng.choice(others))
+            case 1:
+                secret = bytes(reversed(request.credential))
+                return msgspec.structs.replace(request, credential=secret)
+            case 2:
+                return msgspec.structs.replace(request, application=APPLICATIONS[0])
+            case _:
+                return msgspec.structs.replace(request, session_id=1 + rng.randrange(4))
+
+    def own(self, request: LogonRequest, device_id: bytes, server: str) -> LogonRequest:
+        """The cookie that this device was given last by this server, in place of a password."""
+        return self._cookies.get((device_id, server), request)
 
     def token(self, device_id: bytes, rng: random.Random) -> tuple[bytes, bytes]:
         """A token of another device, or one of this device that a foreign farm has signed."""

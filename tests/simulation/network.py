@@ -40,9 +40,17 @@ class End:
         self.address = address
         self.other: End
         self.open = True
-        self.receive: Callable[[bytes], None] = lambda data: None
+        self._early = bytearray()
+        self.receive: Callable[[bytes], None] = self._early.extend
         self.lost: Callable[[], None] = lambda: None
         self._not_before = 0.0
+
+    def tell_what_was_kept(self) -> None:
+        """What came before its owner set `receive` and `lost`, the kernel has kept."""
+        if self._early:
+            self.network.world.after(0.0, partial(self.receive, bytes(self._early)))
+        if not self.open:
+            self.network.world.after(0.0, self.lost)
 
     def write(self, data: bytes) -> None:
         if self.open and data:

@@ -36,11 +36,11 @@ class Pipeliner:
     def on_datagram(self, host: str, port: int, datagram: bytes) -> None: ...
 
     def visit(self) -> None:
-        """One terminal server now, and another after a while."""
-        address = self._rng.choice(self._addresses)
-        self._network.dial(
-            self.name, self.host, address, self._opened, lambda: None, limits.DIAL_SECONDS
-        )
+        """Each terminal server now, and again after a while."""
+        for address in self._addresses:
+            self._network.dial(
+                self.name, self.host, address, self._opened, lambda: None, limits.DIAL_SECONDS
+            )
         self._world.after(PAUSE_SECONDS * (0.5 + self._rng.random()), self.visit)
 
     def _opened(self, end: End) -> None:

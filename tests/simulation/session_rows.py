@@ -59,6 +59,8 @@ class SessionRows:
         if is_left != bool(new.disconnected_at):
             self._farm.broken(ROW, f"{where} is {new.state.name} since {new.disconnected_at}")
         if old is None:
+            if not new.placement and self._farm.places_everybody:
+                self._farm.broken(ROW, f"{where} is new, and has no placement: {new}")
             return
         if (old.created_at, old.system_user) != (new.created_at, new.system_user):
             self._farm.broken(ROW, f"{where} was {old}, and is {new}")

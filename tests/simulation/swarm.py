@@ -54,6 +54,7 @@ WORK = (
     "few tokens",
     "ghost host",
     "grace",
+    "impatience",
     "in one instant",
     "log off by message",
     "misuse",
@@ -61,13 +62,14 @@ WORK = (
     "pipelining",
     "refusing license server",
     "resize",
+    "slow starts",
     "small hosts",
     "two license servers nearby",
     "two versions",
     "wrong passwords",
 )
 # Not in the quiet phase, in which everybody must get in.
-CARELESS = frozenset({"misuse", "pipelining", "wrong passwords"})
+CARELESS = frozenset({"impatience", "misuse", "pipelining", "wrong passwords"})
 ROUNDS_MAX = 4
 CALM_CHANCE = 0.25
 

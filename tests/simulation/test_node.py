@@ -176,6 +176,21 @@ def test_a_process_that_stands_still_notices_afterwards_what_happened(pair: Pair
     assert 2.004 <= moment < 2.1
 
 
+def test_a_process_that_stood_still_notices_the_end_of_a_link_that_it_had_dialled(
+    pair: Pair,
+) -> None:
+    pair.ts.start()
+    faults.stop(pair.ts, 2.0)
+    pair.run(1.0)
+    pair.sd.crash()
+    assert pair.run(1.9) == []
+    pair.run(2.1)
+    [(moment, outcome)] = pair.asking.told
+    assert isinstance(outcome, tuple)
+    assert outcome[1].code is ErrorCode.CONNECTION_LOST
+    assert 2.0 <= moment < 2.1
+
+
 def test_a_process_that_dies_while_it_stands_still_notices_nothing_more(pair: Pair) -> None:
     pair.ts.start()
     pair.run(0.004)

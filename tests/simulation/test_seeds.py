@@ -14,8 +14,8 @@ from tests.simulation.swarm import FAULTS, WORK, draw
 
 SEEDS = 60
 ROOT = Path(__file__).parents[2]
-# Of the list of marks, what sixty seeds may miss: a thousand reach all of it.
-MARKS_MISSED_MAX = 12
+# Of the list of marks, what other sixty seeds than today's may miss: today's miss none.
+MARKS_MISSED_MAX = 6
 
 
 def test_every_law_holds_and_the_rare_cases_happen() -> None:

@@ -147,7 +147,10 @@ class Witness:
             return
         if latest_due < self._lenient_until:
             return
+        woke_at = max(self._world.woke_at, self._lenient_until)
         for question_id, due in self._due.items():
+            if question_id in self._dials:  # a link that has stood since then is being opened
+                due = max(due, woke_at + limits.OPENING_SECONDS)
             if due <= latest_due:
                 self._broken(f"question {question_id} has no outcome")
         self._next_due = min(self._due.values(), default=INFINITY)

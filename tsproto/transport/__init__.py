@@ -31,6 +31,7 @@ __all__ = [
     "Listener",
     "LocalIdentity",
     "Observer",
+    "WrongPeer",
     "bind",
     "client_tls",
     "client_tls_unverified",
@@ -49,6 +50,10 @@ class DialFailed(PeerError):
     """No link was made. `code` is UNREACHABLE when another try can help; WRONG_ROLE when the
     certificate is not of the farm's authority, or not the expected one; NOT_PERMITTED for plain
     TCP, and for a source that is no address of this machine."""
+
+
+class WrongPeer(DialFailed):
+    """The peer's certificate has another role or name than expected."""
 
 
 class Listener:
@@ -230,7 +235,8 @@ async def dial(
         raise DialFailed(ErrorCode.UNREACHABLE, f"{where} hung up at once")
     if link.certificate_fault:
         link.abort()
-        raise DialFailed(ErrorCode.WRONG_ROLE, f"{where}: {link.certificate_fault}")
+        failure = WrongPeer if link.peer_identity else DialFailed
+        raise failure(ErrorCode.WRONG_ROLE, f"{where}: {link.certificate_fault}")
     link.begin()
     return link
 

@@ -251,17 +251,21 @@ class Link(asyncio.Protocol):
         wanted_role = self._expect_role or found.role
         wanted_name = self._expect_name or found.name
         if (found.role, found.name) != (wanted_role, wanted_name):
+            wanted = f" {wanted_name!r}" if self._expect_name else ""
             self.certificate_fault = (
                 f"its certificate is of {found.role.words} {found.name!r}, wanted was"
-                f" {wanted_role.words} {wanted_name!r}"
+                f" {wanted_role.words}{wanted}"
             )
         return found
 
     def _suspicion(self) -> str:
         """Why a link without a first message may have been cut: neither loop reports the TLS alert
-        by which a server refuses a client's certificate."""
-        shows_certificate = self.own_certificate != PLAIN_FINGERPRINT
-        if self._listener is None and shows_certificate and self.connection.peer_role is None:
+        by which a server refuses a client's certificate, and plain TCP has no alerts."""
+        if self._listener is not None or self.connection.peer_role is not None:
+            return ""
+        if self._tls is None:
+            return "the peer hung up without a word: it may want TLS"
+        if self.own_certificate != PLAIN_FINGERPRINT:
             return "the peer hung up without a word: it may not trust our certificate"
         return ""
 

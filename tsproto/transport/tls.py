@@ -44,8 +44,8 @@ def client_tls(authority_pems: Sequence[bytes]) -> FarmContext:
     for pem in authority_pems:
         try:
             context.load_verify_locations(cadata=pem.decode("ascii", "replace"))
-        except ssl.SSLError as error:
-            raise ssl.SSLError(error.errno, "no certificate in PEM form") from None
+        except (ssl.SSLError, ValueError):  # ValueError: it is empty
+            raise ssl.SSLError(ssl.SSL_ERROR_SSL, "no certificate in PEM form") from None
     return context
 
 

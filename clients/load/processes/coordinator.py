@@ -13,13 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from clients.load.measuring.totals import Glimpse, Totals
-from clients.load.processes.assignment import (
-    Assignment,
-    Measured,
-    Ready,
-    Report,
-    Violated,
-)
+from clients.load.processes.assignment import Assignment, Measured, Ready, Report, Violated
 from clients.load.processes.worker_process import WorkerProcess
 
 START_SECONDS = 0.1  # from the last Ready to the start: more than a message takes

@@ -59,6 +59,8 @@ class WorkerProcess:
                     pass_fds=(theirs.fileno(),),
                     start_new_session=True,
                 )
+            if self._is_killed:  # while the process was being made
+                self.kill()
             try:
                 last, _ = await asyncio.gather(self._talk(ours), self._listen(self._process))
                 status = await self._process.wait()

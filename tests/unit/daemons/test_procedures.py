@@ -26,7 +26,6 @@ from daemons.procedures import (
     Promise,
     Question,
     ask,
-    either,
     look_up,
     outcome_of,
     question,
@@ -269,13 +268,13 @@ def _start(question_id: int) -> StartProgram:
     return StartProgram(1, "ann", "sys-ann", "", "", 80, 24, "xterm", question_id)
 
 
-# --- either ---------------------------------------------------------------------------------------
+# --- the first of several -----------------------------------------------------------------------
 
 
 def first_of(
     procedures: Procedures, promise: Promise[Any], asked: Question[Any]
 ) -> Procedure[None]:
-    yield from either(promise, asked)
+    yield promise, asked
     procedures.do(Said(f"promise {promise.is_settled}, question {asked.is_settled}"))
     outcome = yield from outcome_of(asked)
     procedures.do(Said(type(outcome).__name__))
@@ -306,7 +305,7 @@ def test_both_in_one_wake_up_resume_once(procedures: Procedures) -> None:
     resumed = []
 
     def procedure() -> Procedure[None]:
-        yield from either(promise, other)
+        yield promise, other
         resumed.append((promise.is_settled, other.is_settled))
         yield from ask(DIRECTORY, Done(), Done, 5.0)
 

@@ -445,7 +445,7 @@ class SessionUnreachable(Event, tag="session.unreachable", level=Level.ERROR):
 
 
 class KeeperLost(Event, tag="keeper.lost", level=Level.WARNING):
-    """The connection to the keeper broke; its sessions go on until this terminal server stops."""
+    """The connection to the keeper broke. If it died, its sessions end when this server stops."""
 
     sessions: Count
     next_step: NextStep

@@ -5,9 +5,7 @@ A fault in it is reported in one line: the file, the key, the expected and the f
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,9 +13,7 @@ from daemons.files.explained import checked, read_toml
 from daemons.settings import (
     Application,
     DaemonSettings,
-    Discovery,
     IdentityFiles,
-    LicenseServerSettings,
     Listen,
     Log,
     Settings,
@@ -46,8 +42,6 @@ def read_settings(path: Path, kind: type[S]) -> S:
     """The file's settings, every path in them absolute; raises ConfigError."""
     settings = checked(read_toml(path, ConfigError), kind, str(path), ConfigError)
     _check_listen(path, settings.listen)
-    if isinstance(settings, LicenseServerSettings | TerminalServerSettings):
-        _check_discovery(path, settings.discovery)
     resolved: S = _resolve(settings, path.absolute().parent)
     return resolved
 
@@ -58,17 +52,6 @@ def _check_listen(path: Path, listen: Listen) -> None:
             f"{path}: listen.tls: expected true, because {listen.host} is no loopback address;"
             " plain TCP there needs plain_anywhere = true"
         )
-
-
-def _check_discovery(path: Path, discovery: Discovery) -> None:
-    for key in ("broadcast", "source"):
-        found = getattr(discovery, key)
-        try:
-            IPv4Address(found or "0.0.0.0")
-        except AddressValueError:
-            raise ConfigError(
-                f"{path}: discovery.{key}: expected an IPv4 address, found {json.dumps(found)}"
-            ) from None
 
 
 def _resolve(value: Any, folder: Path) -> Any:

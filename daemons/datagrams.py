@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from ipaddress import IPv4Address
 from typing import Any
 
 from daemons import events
@@ -35,8 +36,12 @@ class Datagrams:
 
     async def open(self, hears_queries: bool, listens_on: str = ANY_ADDRESS) -> None:
         """Send from the configured source, else from `listens_on`: the receiver of an answer dials
-        the address it came from. Raises ConfigError when an address cannot be bound."""
+        the address it came from. Raises ConfigError when an address cannot be used."""
         settings = self._settings
+        try:
+            IPv4Address(settings.broadcast)
+        except ValueError as error:
+            raise ConfigError(f"discovery.broadcast: expected an IPv4 address: {error}") from None
         if settings.source:
             own = _bound("discovery.source", settings.source, 0)
         else:

@@ -445,7 +445,7 @@ class SessionUnreachable(Event, tag="session.unreachable", level=Level.ERROR):
 
 
 class KeeperLost(Event, tag="keeper.lost", level=Level.WARNING):
-    """The connection to the keeper broke; its sessions go on until this terminal server stops."""
+    """The connection to the keeper broke. If it died, its sessions end when this server stops."""
 
     sessions: Count
     next_step: NextStep
@@ -535,13 +535,11 @@ class Shortage(Event, level=Level.WARNING, number=21):
 
 
 class LicenseRefused(Shortage, tag="license.refused"):
-    """A device without a valid token was refused one (NO_LICENSE), for the `reason` given; if none
-    is left, add a key pack."""
+    """A device without a valid token was refused one: see `reason`. If none is left, add a pack."""
 
 
 class LicenseNotUpgraded(Shortage, tag="license.not_upgraded"):
-    """A validated device keeps its temporary token, for the `reason` given; if none is left, add a
-    key pack."""
+    """A validated device keeps its temporary token: see `reason`. If none is left, add a pack."""
 
 
 class RequestRefused(Event, tag="request.refused"):

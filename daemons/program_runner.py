@@ -345,7 +345,9 @@ class ProgramRunner:
         if not self._is_closed and not self._is_searching:
             self._is_searching = True
             pumped = [each for each in self._programs.values() if each.pump is not None]
-            step = "let their users log off before this terminal server stops: they end with it"
+            step = (
+                "let users log off before this server stops: if the keeper died, sessions end too"
+            )
             log(events.KeeperLost(sessions=len(pumped), next_step=step))
             self._spawn(self._find_keeper_again())
 

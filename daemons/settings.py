@@ -67,7 +67,7 @@ class Discovery(Settings, frozen=True, kw_only=True):
     A daemon searches the scopes that are set, in the order workgroup, domain, site; a license
     server answers to the scopes that are set. With `servers` given no broadcast is ever sent.
     Queries leave from `source`, by default the address that the daemon listens on, and go to
-    `broadcast`; both are IPv4 addresses.
+    `broadcast`, an IPv4 address.
     """
 
     workgroup: OptionalName = ""

@@ -27,18 +27,13 @@ from tsproto.errors import ErrorCode
 from tsproto.messages import Refused, Role
 from tsproto.transport import Link, LocalIdentity
 
+HANGS_UP = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # nohup ignores SIGHUP for us
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if HANGS_UP else []))
 EXIT_STOPPED = 0
 EXIT_STORE = 1  # the store cannot promise anything any more
 EXIT_BROKEN = 70  # sysexits' EX_SOFTWARE: a fault of our own
 
 LAST_COMMIT_SECONDS = 10.0  # what a stalled disk gets when the daemon is told to stop
-
-
-def stop_signals() -> list[signal.Signals]:
-    """The signals that stop a daemon in good order. SIGHUP is not one under nohup, which has it
-    ignored."""
-    hang_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
-    return [signal.SIGTERM, signal.SIGINT, *hang_up]
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +85,7 @@ class Shell:
         """Serve until a stop signal or a failure, and give the exit status; the store stays open.
         Raises ConfigError when an address for discovery cannot be had."""
         self._loop.set_exception_handler(self._on_loop_error)
-        for number in stop_signals():
+        for number in STOP_SIGNALS:
             self._loop.add_signal_handler(number, self.stop)
         gc.freeze()  # what the core took from the store lives long: no collection need look at it
         reports = self._loop.create_task(self._take_reports())

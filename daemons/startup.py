@@ -26,7 +26,7 @@ from daemons.clock import Clock, ClockFileError
 from daemons.config import ConfigError, read_settings
 from daemons.effects import Record, Records
 from daemons.settings import DaemonSettings, IdentityFiles, Listen, TerminalServerSettings
-from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, Resources, stop_signals
+from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS, Resources
 from daemons.store import Store, StoreError
 from daemons.store.memory import MemoryStore
 from daemons.store.sqlite import SqliteStore
@@ -103,7 +103,7 @@ def _stop_by_signal() -> None:
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(EXIT_STOPPED)
 
-    for number in stop_signals():
+    for number in STOP_SIGNALS:
         signal.signal(number, leave)
 
 
@@ -116,7 +116,7 @@ def _cancel_by_signal() -> None:
         if not task.cancelling():
             task.cancel()
 
-    for number in stop_signals():
+    for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, cancel)
 
 

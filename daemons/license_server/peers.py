@@ -110,10 +110,7 @@ class Peers:
     def claims_of(self, product: str) -> dict[str, str]:
         """The claims of every linked peer to tokens of a product, as text."""
         names = dict.fromkeys(peer.name for peer in self._links.values())
-        return {
-            name: self._claim(name, product) + ("" if self.endpoint(name) else ", not dialled yet")
-            for name in names
-        }
+        return {name: self._claim(name, product) for name in names}
 
     def rows(self) -> list[LicenseServerRow]:
         return [
@@ -290,9 +287,8 @@ class Peers:
 
     def _claim(self, name: str, product: str) -> str:
         rows = [row for row in self._claims.get(name, ()) if row.product == product]
-        return ", ".join(f"{row.available} of version {row.product_version}" for row in rows) or (
-            "claims none"
-        )
+        claims = ", ".join(f"{row.available} of version {row.product_version}" for row in rows)
+        return (claims or "claims none") + ("" if self.endpoint(name) else ", not dialled yet")
 
 
 def _is_awaited(known: KnownPeer) -> bool:

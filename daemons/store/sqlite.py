@@ -82,8 +82,7 @@ class SqliteStore:
         self._connection = connection = apsw.Connection(os.fspath(self.path), vfs=self._vfs)
         _configure(connection, self.path)
         connection.execute("BEGIN IMMEDIATE")
-        _check_format(connection, self.path)
-        _check_tables(connection, self.path, [record.table for record in records])
+        _check_format(connection, self.path, [record.table for record in records])
         for record in records:
             self._tables[record.table] = Table(record)
             self._tables[record.table].make(connection, self.path)
@@ -160,29 +159,24 @@ def _configure(connection: apsw.Connection, path: Path) -> None:
         raise StoreError(_damaged(path, str(damage)))
 
 
-def _check_format(connection: apsw.Connection, path: Path) -> None:
+def _check_format(connection: apsw.Connection, path: Path, tables: Sequence[str]) -> None:
     application, found = connection.pragma("application_id"), connection.pragma("user_version")
-    is_empty = not connection.execute("SELECT count(*) FROM sqlite_schema").get
-    if not is_empty and application != APPLICATION_ID:
+    names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB 'sqlite_*'"
+    found_tables = [name for (name,) in connection.execute(names)]
+    if found_tables and application != APPLICATION_ID:
         raise StoreError(f"{path}: this SQLite file belongs to another program")
     if found > FORMAT:
         raise StoreError(
             f"{path}: written by a later version of tsfarm (format {found}, this one reads up to"
             f" {FORMAT}): start that version again, or restore the backup of before it"
         )
-    connection.pragma("application_id", APPLICATION_ID)
-    connection.pragma("user_version", FORMAT)
-
-
-def _check_tables(connection: apsw.Connection, path: Path, known: Sequence[str]) -> None:
-    found = connection.execute(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB 'sqlite_*'"
-    )
-    if foreign := [name for (name,) in found if name not in known]:
+    if foreign := [name for name in found_tables if name not in tables]:
         raise StoreError(
             f"{path}: another kind of daemon keeps {', '.join(foreign)} here: give this one a"
             " `state` folder of its own"
         )
+    connection.pragma("application_id", APPLICATION_ID)
+    connection.pragma("user_version", FORMAT)
 
 
 def _store_error(path: Path, error: apsw.Error | OSError) -> StoreError:
@@ -205,10 +199,7 @@ def _store_error(path: Path, error: apsw.Error | OSError) -> StoreError:
                 " disk, then start the daemon again"
             )
         case NotADirectoryError() | FileExistsError():
-            return StoreError(
-                f"{path.parent}: cannot be a folder: a file has its name, or that of a folder above"
-                " it: correct `state`"
-            )
+            return StoreError(f"{path.parent}: a file is where a folder must be: correct `state`")
         case apsw.CantOpenError() | apsw.ReadOnlyError() | apsw.PermissionsError() | OSError():
             return StoreError(
                 f"{path}: cannot be opened for writing ({error}): the state folder must belong to"

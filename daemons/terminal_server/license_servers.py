@@ -297,16 +297,12 @@ class KnownLicenseServers:
 
 def _none_found(discovery: Discovery, candidates: int) -> Effect:
     scopes = scopes_of(discovery.workgroup, discovery.domain, discovery.site)
+    searched = ", ".join(f"{scope.name.lower()} {name}" for scope, name in scopes)
+    detail = f"no license server answered in {searched or 'any scope: none is configured'}"
+    step = "start a license server in a scope of this one's, or list it in discovery.servers"
     if candidates:
         detail = "no candidate could be reached"
         step = "see the license_server.unreachable of each candidate"
-    elif scopes:
-        searched = ", ".join(f"{scope.name.lower()} {name}" for scope, name in scopes)
-        detail = f"no license server answered in {searched}"
-        step = "start a license server with this scope, or list its address in discovery.servers"
-    else:
-        detail = "the configuration names no scope and no license server"
-        step = "set discovery.workgroup, discovery.domain, discovery.site or discovery.servers"
     return events.LicenseServerNoneFound(candidates=candidates, detail=detail, next_step=step)
 
 

@@ -311,7 +311,7 @@ async def test_logons_in_the_moment_of_the_keepers_death_succeed(
             assert [type(outcome) for _, outcome in outcomes] == [ProgramStarted] * 4
             assert await server.sessions.adopt() == [1, 2, 3, 4]
     (lost,) = [line["event"] for line in logged if isinstance(line["event"], KeeperLost)]
-    assert lost.next_step.endswith("before this terminal server stops: they end with it")
+    assert lost.next_step.endswith("before this server stops: if the keeper died, sessions end too")
 
 
 async def test_a_killed_keeper_costs_no_session(folder: Path) -> None:

@@ -218,8 +218,9 @@ def test_a_state_that_is_a_file_is_told_as_that(farm: Farm, state: str) -> None:
     config.write_text(config.read_text().replace('"state"', f'"{state}"'))
     with daemon(Role.LICENSE_SERVER, config) as process:
         said = line_with(process, "store.failed")
-        assert said["error"].startswith(f"{farm.folder}/{state}: cannot be a folder: a file has ")
-        assert said["error"].endswith("correct `state`")
+        assert said["error"].startswith(
+            f"{farm.folder}/{state}: a file is where a folder must be: "
+        )
         assert ended(process)[0] == 1
 
 
@@ -249,6 +250,27 @@ def test_an_address_that_cannot_be_had_ends_the_daemon_with_status_2(
             f" port, found {host} port 1: {why}"
         )
         assert "Unknown error" not in said["error"]
+        assert ended(process)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "host", "expected"),
+    [
+        ("broadcast", "nosuch.invalid", "an IPv4 address: "),
+        ("broadcast", "ff02::1", "an IPv4 address: "),
+        ("broadcast", "10.0.0.256", "an IPv4 address: "),
+        ("source", "ff02::1", "an address of this machine and a free port, found ff02::1 port 0: "),
+    ],
+)
+def test_an_address_for_discovery_that_cannot_be_used_ends_the_daemon_with_status_2(
+    farm: Farm, key: str, host: str, expected: str
+) -> None:
+    config = farm.configuration(Role.LICENSE_SERVER, f'discovery = {{ {key} = "{host}" }}')
+    with daemon(Role.LICENSE_SERVER, config) as process:
+        said = line_with(process, "daemon.misconfigured")["error"]
+        assert said.startswith(f"{config}: discovery.{key}: expected {expected}")
+        assert host in said
+        assert "Errno" not in said
         assert ended(process)[0] == 2
 
 

@@ -36,10 +36,10 @@ def words_of(error: Exception) -> str:
     """One line, without error numbers, addresses and places in C files."""
     if isinstance(error, ssl.SSLError):
         return _tls_words(error)
-    if isinstance(error, socket.gaierror):
-        return error.strerror or str(error)
-    if isinstance(error, OSError) and error.errno and error.errno < 0:
-        # What socket.create_server makes of a gaierror: an OSError with its number and text.
+    # socket.create_server makes an OSError of a gaierror, with its negative number.
+    if isinstance(error, socket.gaierror) or (
+        isinstance(error, OSError) and (error.errno or 0) < 0
+    ):
         return (error.strerror or str(error)).partition(" (while")[0]
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)

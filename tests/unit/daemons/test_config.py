@@ -161,17 +161,6 @@ def test_a_wrong_value_inside_tables(tmp_path: Path, more: str, expected: str) -
     assert complaint(path, TerminalServerSettings) == expected
 
 
-@pytest.mark.parametrize("kind", [LicenseServerSettings, TerminalServerSettings])
-@pytest.mark.parametrize("key", ["broadcast", "source"])
-@pytest.mark.parametrize("host", ["nosuch.invalid", "ff02::1", "10.0.0.256"])
-def test_discovery_takes_ipv4_addresses_only(
-    tmp_path: Path, kind: type[settings.DaemonSettings], key: str, host: str
-) -> None:
-    accounts = 'accounts = "users"' if kind is TerminalServerSettings else ""
-    path = write(tmp_path, f'{accounts}\ndiscovery = {{ {key} = "{host}" }}')
-    assert complaint(path, kind) == f'discovery.{key}: expected an IPv4 address, found "{host}"'
-
-
 def test_an_advertised_address_must_be_one_that_a_message_can_carry(tmp_path: Path) -> None:
     path = write(tmp_path, listen='port = 1, advertise = "nosuch host"')
     assert complaint(path) == (

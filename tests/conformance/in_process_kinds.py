@@ -175,6 +175,7 @@ class TerminalServerUnderTest(TerminalServerKind):
     ) -> None:
         self.programs = {}
         self.shown = {}
+        self.starts_slowly = False
         self._passwords = passwords
         self._wrap = wrap
         self._found = _discovery(license_servers)

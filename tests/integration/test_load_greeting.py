@@ -47,5 +47,7 @@ async def test_another_farms_authority_is_told_with_what_to_see_to(
 
 
 async def test_plain_tcp_to_a_host_that_speaks_tls_is_told(server: ScriptedServer) -> None:
-    with pytest.raises(NobodyAnswers, match=f"{server.port}: the connection broke"):
+    with pytest.raises(
+        NobodyAnswers, match=f"{server.port}: the peer hung up without a word: it may want TLS"
+    ):
         await greet([host(server)], FarmDialler("load", None))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import socket
 import stat
 from pathlib import Path
@@ -131,7 +130,7 @@ def _load_key(folder: Path) -> identity.DeviceKey | None:
 
 
 def _keep_key(folder: Path, given: identity.DeviceKey | None) -> identity.DeviceKey:
-    key = given or identity.DeviceKey.from_seed(secrets.token_bytes(32))
+    key = given or identity.DeviceKey.from_seed(os.urandom(32))
     durable.replace(folder / "key", key.to_pem())
     return key
 

@@ -136,8 +136,8 @@ def connect(
     report(finished, is_interactive=not command)
     if finished.code in WORTHLESS_LICENSE:
         say(f"to begin anew as another device, delete {device.folder / 'licenses'}")
-    if surface.output_error:
-        raise TsfarmError(f"standard output: {surface.output_error}")
+    if surface.output_error is not None:
+        raise surface.output_error
     raise click.exceptions.Exit(exit_status(finished, signal))
 
 

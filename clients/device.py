@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +23,7 @@ from clients import files
 from clients.files import DeviceStoreError
 from clients.known_farms import KnownFarms
 from clients.licensed_device import License, LicensedDevice
-from daemons.files import durable
+from daemons.files import durable, private
 from tsproto import identity, limits
 from tsproto.errors import LicenseError
 from tsproto.license_token import read_claims
@@ -114,12 +113,8 @@ def _load_key(folder: Path) -> identity.DeviceKey | None:
                 f" key back, or delete {folder / 'licenses'} to begin anew as another device"
             )
         return None
-    mode = stat.S_IMODE(file.stat().st_mode)
-    if mode & 0o077:
-        raise DeviceStoreError(
-            f"{file} is open to others (mode {mode:04o}), who could pass for this device: run"
-            f" `chmod 600 {file}`"
-        )
+    if exposed := private.exposure(file, "device"):
+        raise DeviceStoreError(exposed)
     try:
         return identity.DeviceKey(identity.load_key(pem))
     except identity.IdentityError as error:

@@ -116,7 +116,7 @@ def _load_key(folder: Path) -> identity.DeviceKey | None:
     if exposed := private.exposure(file, "device"):
         raise DeviceStoreError(exposed)
     try:
-        return identity.DeviceKey(identity.load_key(pem))
+        return identity.DeviceKey.from_pem(pem)
     except identity.IdentityError as error:
         raise DeviceStoreError(
             f"{file} is damaged ({error}): put a copy back, or delete {folder} to begin anew as"
@@ -125,7 +125,7 @@ def _load_key(folder: Path) -> identity.DeviceKey | None:
 
 
 def _keep_key(folder: Path, given: identity.DeviceKey | None) -> identity.DeviceKey:
-    key = given or identity.DeviceKey.from_seed(os.urandom(32))
+    key = given or identity.DeviceKey(os.urandom(32))
     durable.replace(folder / "key", key.to_pem())
     return key
 

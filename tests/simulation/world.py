@@ -7,10 +7,10 @@ seed decides everything.
 from __future__ import annotations
 
 import hashlib
-import heapq
 import random
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
+from heapq import heappop, heappush
 
 import msgspec
 
@@ -48,11 +48,11 @@ class World:
         self.events = 0
         self.messages = 0  # heard by daemons and devices, heartbeats left out
         self.seen: Counter[str] = Counter()
-        self._tail: deque[tuple[float, str]] = deque(maxlen=TRACE_LINES_KEPT)
         self.on_event: Callable[[], None] | None = None
         self._heap: list[tuple[float, int, Timer | Callable[[], object]]] = []
         self._scheduled = 0
         self._digest = hashlib.sha256()
+        self._digested: list[tuple[float, str]] = []  # the latest lines
         self._undigested: list[tuple[float, str]] = []
 
     def stream(self, name: str) -> random.Random:
@@ -65,13 +65,13 @@ class World:
             when = self.now
         timer = Timer(when, action)
         self._scheduled += 1
-        heapq.heappush(self._heap, (when, self._scheduled, timer))
+        heappush(self._heap, (when, self._scheduled, timer))
         return timer
 
     def happen_at(self, when: float, action: Callable[[], object]) -> None:
         """As `at`, for what lies ahead and is never cancelled: most of what happens."""
         self._scheduled += 1
-        heapq.heappush(self._heap, (when, self._scheduled, action))
+        heappush(self._heap, (when, self._scheduled, action))
 
     def after(self, seconds: float, action: Callable[[], object]) -> Timer:
         return self.at(self.now + seconds, action)
@@ -80,8 +80,8 @@ class World:
         """Let everything happen that is due until `end`, then stand there."""
         heap = self._heap
         while heap and heap[0][0] <= end:
-            when, _, due = heapq.heappop(heap)
-            action = due.action if isinstance(due, Timer) else due
+            when, _, due = heappop(heap)
+            action = due.action if type(due) is Timer else due
             if action is None:
                 continue
             if when > self.now:
@@ -101,15 +101,14 @@ class World:
 
     def trace(self, line: str) -> None:
         """Note what happened: it goes into the digest that tells two runs apart."""
-        traced = self.now, line
-        self._tail.append(traced)
-        self._undigested.append(traced)
+        self._undigested.append((self.now, line))
         if len(self._undigested) == TRACE_LINES_KEPT:
             self._take_in()
 
     def tail(self) -> list[str]:
         """The lines that were traced last, each with its seconds since the start."""
-        return [f"{when - START:14.6f} {line}" for when, line in self._tail]
+        lines = [*self._digested, *self._undigested][-TRACE_LINES_KEPT:]
+        return [f"{when - START:14.6f} {line}" for when, line in lines]
 
     def saw(self, what: str) -> None:
         """Count a case that must sometimes happen, or the simulation tests less than it says."""
@@ -121,4 +120,5 @@ class World:
 
     def _take_in(self) -> None:
         self._digest.update(msgspec.msgpack.encode(self._undigested))
+        self._digested = [*self._digested, *self._undigested][-TRACE_LINES_KEPT:]
         self._undigested.clear()

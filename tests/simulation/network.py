@@ -16,7 +16,7 @@ from tsproto.connection import Connection
 from tsproto.identity import Identity
 from tsproto.messages import LinkState
 
-DELAY_SECONDS = (0.0002, 0.004)
+LEAST_SECONDS, SPREAD_SECONDS = 0.0002, 0.0038  # of the delay on a link
 DATAGRAM_LOSS = 0.1
 SPLIT_CHANCE = 0.3
 
@@ -76,11 +76,11 @@ class End:
 
     def _deliver(self, data: bytes | None) -> None:
         """Bytes, or None for the end."""
-        world = self.network.world
-        when = world.now + self.network.delay()
+        network = self.network
+        when = network.world.now + network.delay()
         if when > self._not_before:
             self._not_before = when
-        world.happen_at(self._not_before, partial(self._arrive, data))
+        network.world.happen_at(self._not_before, partial(self._arrive, data))
 
     def _arrive(self, data: bytes | None) -> None:
         network, other = self.network, self.other
@@ -155,8 +155,7 @@ class Network:
         return self._identities.get(name)
 
     def delay(self) -> float:
-        low, high = DELAY_SECONDS
-        return low + (high - low) * self.world.rng.random()
+        return LEAST_SECONDS + SPREAD_SECONDS * self.world.rng.random()
 
     def pieces(self, data: bytes) -> list[bytes]:
         if len(data) > 1 and self.world.rng.random() < SPLIT_CHANCE:

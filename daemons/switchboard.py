@@ -201,11 +201,11 @@ class Switchboard(Generic[L]):
             self._perform(queue.add(effects))
 
     def _perform(self, effects: Sequence[Effect]) -> None:
+        performers, otherwise = self._performers, self._hands.perform
         for effect in effects:
             if self.is_halted:
                 return
-            perform = self._performers.get(type(effect), self._hands.perform)
-            perform(effect)
+            performers.get(type(effect), otherwise)(effect)
 
     # --- steps ------------------------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ class Switchboard(Generic[L]):
         if link.is_closing or link.line is None:
             return []
         caller = Caller(link.peer, message.request_id)
-        if len(self.queue) > EFFECTS_WAITING_MAX:
+        if not self.queue.is_idle and len(self.queue) > EFFECTS_WAITING_MAX:
             if caller.request_id:
                 self._answer(Answer(caller, _busy()))
                 return []

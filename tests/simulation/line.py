@@ -59,9 +59,10 @@ class SimulatedLine:
         return self._connection.request(message)
 
     def flush(self) -> None:
-        if data := self._connection.data_to_send():
+        connection = self._connection
+        if data := connection.data_to_send():
             self.end.write(data)
-        if self._connection.state is LinkState.CLOSED:
+        if connection.state is LinkState.CLOSED:
             self.end.close()
             self._timer.cancel()
         else:
@@ -89,13 +90,15 @@ class SimulatedLine:
         self._on_events(self._connection.receive_eof(self._world.now))
 
     def _on_deadline(self) -> None:
-        """A heartbeat may be due, which is no event."""
-        self._on_events(self._connection.on_deadline(self._world.now))
+        if events := self._connection.on_deadline(self._world.now):
+            self._on_events(events)
+        else:
+            self.flush()  # a heartbeat is no event
 
     def _on_events(self, events: list[Event]) -> None:
         node, switchboard, world = self._node, self._switchboard, self._world
+        world.messages += len(events)
         for event in events:
-            world.messages += 1
             if type(event) is Received:
                 peer = switchboard.peer_of(self)
                 sender = peer.name if peer else "?"

@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from heapq import heappop, heappush
+from typing import final
 
 import msgspec
 
@@ -26,6 +27,7 @@ class Violation(Exception):
         self.law = law
 
 
+@final
 class Timer:
     """Something scheduled; `cancel` makes it never happen."""
 
@@ -78,7 +80,7 @@ class World:
 
     def run_until(self, end: float) -> None:
         """Let everything happen that is due until `end`, then stand there."""
-        heap = self._heap
+        heap, on_event = self._heap, self.on_event
         while heap and heap[0][0] <= end:
             when, _, due = heappop(heap)
             action = due.action if type(due) is Timer else due
@@ -88,8 +90,8 @@ class World:
                 self.now = when
             self.events += 1
             action()
-            if self.on_event is not None:
-                self.on_event()
+            if on_event is not None:
+                on_event()
         self.now = max(self.now, end)
 
     def jump(self, seconds: float) -> None:

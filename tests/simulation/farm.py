@@ -343,6 +343,7 @@ class Farm:
             world.run_until(world.now + DISCOVERY_RETRY_SECONDS)
         self.is_well = True
         self._come_to_rest()
+        self.lookout.histories.users.all_is_well()
         laws.directory_is_true(self)
         for _ in range(2):
             for device in self.devices:
@@ -356,6 +357,7 @@ class Farm:
         self._come_to_rest()
         for law in (*laws.OFTEN, *laws.QUIET):
             law(self)
+        self.lookout.histories.check()
 
     def _come_to_rest(self) -> None:
         """Until nothing that was decided is still to be written, or on its way."""

@@ -48,7 +48,7 @@ class Lookout:
         self._admissions = Admissions(farm)
         self._answers = Answers(farm)
         self._placements = Placements(farm)
-        self._histories = Histories(farm)
+        self.histories = Histories(farm)
         self._marks = Marks(farm.world.seen)
         self._requests: dict[tuple[str, int, int, int], Message] = {}
 
@@ -69,6 +69,7 @@ class Lookout:
             self._admissions.asked(node, peer, message)
             self.logons.asked(node, peer, message)
             self.session_rows.asked(node, peer, message)
+            self.histories.users.asked(node, peer, message)
         elif node is self._farm.directory and self._farm.is_node(peer):
             if isinstance(message, JoinFarm):
                 self._placements.joins(node, peer.name)
@@ -100,12 +101,17 @@ class Lookout:
         if self._farm.is_device(peer):
             self._admissions.told(node, peer, message, now)
             self.logons.told(node, peer, message)
+            self.histories.users.told(node, peer, message)
 
     def hung_up(self, node: Node, close: Close, now: float) -> None:
         self._admissions.hung_up(node, close, now)
         self.logons.lost(node, close.peer)
 
+    def asks(self, node: Node, ask: Ask) -> None:
+        self.histories.licenses.asks(node, ask)
+
     def heard(self, node: Node, ask: Ask, outcome: Outcome, now: float) -> None:
+        self.histories.licenses.heard(node, ask, outcome)
         self._answers.heard(node, ask, outcome)
         self._marks.heard(node, ask, outcome)
 
@@ -126,7 +132,7 @@ class Lookout:
         self.session_rows.program_ended(node)
         owner = self.session_rows.started.get((node.name, session_id))
         if owner is not None:
-            self._histories.user(*owner).ended(node.name, session_id)
+            self.histories.users.ended((node.name, session_id), owner)
 
     # --- disks and devices ----------------------------------------------------------------------
 
@@ -139,16 +145,10 @@ class Lookout:
 
     def _stored(self, device: Device, claims: Claims) -> None:
         self._farm.world.saw(f"{claims.kind.name.lower()} token")
-        self._histories.device(device.name).stored(claims)
+        self.histories.device(device.name).stored(claims)
 
     def _attached(self, device: Device, accepted: LogonAccepted) -> None:
         if device.visit.command or not accepted.cookie:
             return  # a command belongs to its connection
         owner = self.session_rows.started.get((accepted.host, accepted.session_id))
-        self._histories.user(*(owner or (accepted.user_name, ""))).shown(
-            device.visit.began_at,
-            accepted.host,
-            accepted.session_id,
-            accepted.created_at,
-            accepted.reattached,
-        )
+        self.histories.users.shown(device, accepted, owner or (accepted.user_name, ""))

@@ -109,6 +109,13 @@ class LicenseHistories:
         history.append(operation)
         self._open[node.name, node.life, ask.question_id] = history, operation
 
+    def stranger_asks(self, node: Node, peer: Peer, message: Message) -> None:
+        """A process that is no part of the farm has asked: what it was answered is not known."""
+        if isinstance(message, RenewLicense):
+            call = _call(message, is_peer=peer.role is Role.LICENSE_SERVER)
+            operation = Operation(call=call, called_at=self._farm.world.now)
+            self._histories.setdefault((node.name, message.device_id), []).append(operation)
+
     def heard(self, node: Node, ask: Ask, outcome: Outcome) -> None:
         found = self._open.pop((node.name, node.life, ask.question_id), None)
         if found is None:

@@ -47,7 +47,7 @@ class Lookout:
         self.logons = Logons(farm)
         self._admissions = Admissions(farm)
         self._answers = Answers(farm)
-        self._placements = Placements(farm)
+        self.placements = Placements(farm)
         self.histories = Histories(farm)
         self._marks = Marks(farm.world.seen)
         self._requests: dict[tuple[str, int, int, int], Message] = {}
@@ -72,13 +72,15 @@ class Lookout:
             self.histories.users.asked(node, peer, message)
         elif node is self._farm.directory and self._farm.is_node(peer):
             if isinstance(message, JoinFarm):
-                self._placements.joins(node, peer.name)
-            self._placements.told(message)
+                self.placements.joins(node, peer.name)
+            self.placements.told(message)
         elif node.kind.role is Role.LICENSE_SERVER and self._farm.is_node(peer):
             self._answers.asked(node, message)
+        elif node.kind.role is Role.LICENSE_SERVER:
+            self.histories.licenses.stranger_asks(node, peer, message)
         if self._farm.unheard and isinstance(message, LendLicense | RenewLicense):
             if peer.role is Role.LICENSE_SERVER and self._farm.is_node(peer):
-                faults.lose_the_answer(self._farm, node, peer.name, self._farm.unheard)
+                faults.lose_the_answer(self._farm, node, peer.name, message, self._farm.unheard)
         if caller.request_id:
             self._requests[node.name, node.life, peer.link, caller.request_id] = message
 
@@ -89,11 +91,11 @@ class Lookout:
             self._answers.not_given(node, request, answer)
         match request, answer:
             case PlaceSession(), _:
-                self._placements.placed(node, caller, request, answer, now)
+                self.placements.placed(node, caller, request, answer, now)
                 self.logons.placed(request, answer, now)
             case RedeemTicket(), TicketRedeemed():
                 self.logons.redeemed(caller, request, answer, now)
-                self._placements.redeemed(caller, answer, now)
+                self.placements.redeemed(caller, answer, now)
             case ((AcquireLicense() | RenewLicense() | LendLicense()), LicenseIssued()):
                 self._answers.issued(node, caller, request, answer)
 
@@ -119,7 +121,7 @@ class Lookout:
         self._admissions.lost(node, peer)
         self.logons.lost(node, peer)
         if node is self._farm.directory and self._farm.is_node(peer):
-            self._placements.lost(node, peer.name)
+            self.placements.lost(node, peer.name)
 
     def noted(self, node: Node, effect: Effect) -> None:
         self._marks.noted(node, effect)

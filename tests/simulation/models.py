@@ -183,6 +183,7 @@ class LicenseModel:
                 yield from self._with_any_full(state, version)
             case Lend(version):
                 yield from self._with_any_full(state, version)
+                yield replace(state, was_licensed=True)  # by one that ended unseen
             case Renew(license_id):
                 known = [token for token in state.full if token.license_id == license_id]
                 for token in self._tokens:

@@ -19,6 +19,7 @@ from daemons.terminal_server.records import ServerRecord, SessionRecord
 from tests.simulation.farm import Farm
 from tests.simulation.node import Node
 from tests.simulation.planted_answers import ANSWERS
+from tests.simulation.planted_reports import REPORTS
 from tests.simulation.planted_switchboard import SWITCHBOARDS
 from tests.simulation.store import Disk
 from tests.simulation.world import World
@@ -316,6 +317,7 @@ class ForgetsTheToken(Wrong):
 
 PLANTED: dict[str, Plant] = {
     **ANSWERS,
+    **REPORTS,
     **SWITCHBOARDS,
     "a disconnect in memory alone": _in_memory_alone(of=hosts, row=_is_left),
     "a loan in memory alone": _in_memory_alone(

@@ -146,6 +146,7 @@ def test_what_ended_while_its_lender_was_asked_is_borrowed_again() -> None:
         [(ASK, FIRST), (VALIDATE, None), (ASK, FIRST)],
         [(ASK, FIRST), (VALIDATE, Done()), (ASK, None), (RENEW, FULL)],
         [(Lend(1), None), (RENEW, FULL)],
+        [(Lend(2), None), (ASK, FULL)],
     ],
 )
 def test_an_answer_that_was_lost_may_have_had_its_effect(answers: list[Answered]) -> None:

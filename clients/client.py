@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -18,10 +18,12 @@ from clients.logon.procedure import Logon, Phase
 from clients.logon.route import Randomness
 from clients.logon.steps import Finished, Host, Plan, Step
 from clients.trust import FarmDialler
-from tsproto import identity, transport
+from clients.user_keys import KeyRefused, UserKeys
+from tsproto import transport
 from tsproto.connection import Closed, Event, Opened, Received, SessionBytes
 from tsproto.errors import ErrorCode, PeerError
-from tsproto.messages import LicenseRequest
+from tsproto.messages import LicenseRequest, PamPrompt
+from tsproto.user_proof import ED25519, Statement
 
 
 class Surface(Protocol):
@@ -29,6 +31,10 @@ class Surface(Protocol):
 
     async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
         """The password; None makes the client give up."""
+
+    async def answer(self, prompts: Sequence[tuple[str, bool]]) -> list[bytes] | None:
+        """Asks the user each prompt of the host's PAM, and whether what is typed is shown; None
+        makes the client give up."""
 
     def say(self, text: str) -> None:
         """Prints a line for a person, apart from the session's output."""
@@ -55,7 +61,9 @@ class Client:
         dialler: FarmDialler,
         surface: Surface,
         rng: Randomness,
+        keys: UserKeys,
     ) -> None:
+        self._keys = keys
         self._plan = plan
         self._device = device
         self._dialler = dialler
@@ -123,9 +131,9 @@ class Client:
                 return
             match event:
                 case Opened():
-                    certified = link.peer_identity
-                    self._farm = event.farm if certified is None else certified.farm
-                    self._tell(self._logon.on_opened)
+                    seen = self._seen(link, event)
+                    self._farm = seen.farm
+                    self._tell(partial(self._logon.on_opened, seen))
                 case Received(message):
                     self._tell(partial(self._logon.on_message, message))
                 case SessionBytes(data):
@@ -139,6 +147,15 @@ class Client:
     def on_writable(self, link: transport.Link) -> None:
         if link is self._link:
             self._surface.on_input_wanted()
+
+    def _seen(self, link: transport.Link, opened: Opened) -> steps.Seen:
+        certified = link.peer_identity
+        return steps.Seen(
+            farm=opened.farm if certified is None else certified.farm,
+            server=opened.name if certified is None else certified.name,
+            certificate=link.peer_certificate,
+            device_id=self._device.key.device_id,
+        )
 
     def _on_closed(self, closed: Closed) -> None:
         self._link = None
@@ -181,6 +198,14 @@ class Client:
                 return self._logon.on_stored(stored, now)
             case steps.AskPassword(again):
                 self._start(self._ask_password(again))
+            case steps.SignWithPassword(statement, password):
+                self._start(self._sign_with_password(statement, password))
+            case steps.SignWithSshKey(statement, fingerprint):
+                self._start(self._sign_with_ssh_key(statement, fingerprint))
+            case steps.AnswerPam(prompt):
+                self._start(self._answer_pam(prompt))
+            case steps.Told(text):
+                self._surface.say(text)
             case steps.Send(message):
                 if self._link is not None:
                     self._link.send(message)
@@ -207,8 +232,7 @@ class Client:
 
     def _show_license(self, request: LicenseRequest, now: float) -> list[Step]:
         assert self._link is not None
-        certificate = self._link.peer_certificate_der
-        shown = identity.fingerprint(certificate) if certificate else bytes(identity.DIGEST_BYTES)
+        shown = self._link.peer_certificate
         info = self._device.license_info(self._farm, request, shown, self._plan.user_name)
         return self._logon.on_license_info(info, now)
 
@@ -240,6 +264,28 @@ class Client:
             self._tell(lambda now: self._logon.cancel())
         else:
             self._tell(lambda now: self._logon.on_password(password, now))
+
+    async def _sign_with_password(self, statement: Statement, password: bytes | None) -> None:
+        signature = await self._keys.sign_with_password(statement, password)
+        self._tell(lambda now: self._logon.on_signed(ED25519, signature, now))
+
+    async def _sign_with_ssh_key(self, statement: Statement, fingerprint: bytes) -> None:
+        try:
+            algorithm, signature = await self._keys.sign_with_ssh_key(statement, fingerprint)
+        except KeyRefused as refused:
+            detail = str(refused)
+            self._tell(lambda now: self._logon.on_not_signed(fingerprint, detail, now))
+        else:
+            self._tell(lambda now: self._logon.on_signed(algorithm, signature, now))
+
+    async def _answer_pam(self, prompt: PamPrompt) -> None:
+        for notice in prompt.notices:
+            self._surface.say(notice)
+        answers = await self._surface.answer(prompt.prompts)
+        if answers is None:
+            self._tell(lambda now: self._logon.cancel())
+        else:
+            self._tell(lambda now: self._logon.on_pam_answers(prompt.round, answers, now))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)

@@ -26,6 +26,7 @@ from clients.options import hosts_at, text_of
 from clients.prompts import Prompts
 from clients.say import printable, say
 from clients.trust import Dialler
+from clients.user_keys import UserKeys
 from tsproto import limits, transport
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.transport import Observer
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from clients.pipe import Pipe
 
 _TERM = re.compile(r"[A-Za-z0-9._+-]{1,64}")
+_VALUE = re.compile(r"[A-Za-z0-9/@._+:,-]{0,64}")
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 NO_LINK = (ErrorCode.UNREACHABLE, ErrorCode.CONNECTION_LOST, ErrorCode.WRONG_ROLE)
 WORTHLESS_LICENSE = (
@@ -120,6 +122,9 @@ def connect(
         columns=columns,
         rows=rows,
         terminal=_terminal_type(),
+        lang=_environment("LANG"),
+        tz=_environment("TZ"),
+        colorterm=_environment("COLORTERM"),
         password_attempts=limits.LOGON_ATTEMPTS if password_file is None else 1,
     )
     surface = _surface(prompts, is_command=bool(command))
@@ -132,7 +137,7 @@ def connect(
             plain=plain,
             observer=observer,
         )
-        client = Client(plan, device, dialler, surface, secrets.SystemRandom())
+        client = Client(plan, device, dialler, surface, secrets.SystemRandom(), UserKeys())
         finished, signal = asyncio.run(surface.run(client))
     report(finished, is_interactive=not command)
     if finished.code in WORTHLESS_LICENSE:
@@ -246,3 +251,9 @@ def read_password(file: Path) -> bytes:
 def _terminal_type() -> str:
     found = os.environ.get("TERM", "")
     return found if _TERM.fullmatch(found) and found != "dumb" else "xterm-256color"
+
+
+def _environment(name: str) -> str:
+    """The variable for the session's program; empty when it is unusual."""
+    found = os.environ.get(name, "")
+    return found if _VALUE.fullmatch(found) else ""

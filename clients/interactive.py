@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from clients import tty
 from clients.client import Client
@@ -58,6 +58,10 @@ class Terminal:
     async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
         with self._cooked():
             return await self._prompts.password(user_name, host, again)
+
+    async def answer(self, prompts: Sequence[tuple[str, bool]]) -> list[bytes] | None:
+        with self._cooked():
+            return await self._prompts.answer(prompts)
 
     def say(self, text: str) -> None:
         say(text, raw=self._raw.is_raw)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from clients import tty
 from clients.client import Client
@@ -88,6 +88,9 @@ class Pipe:
 
     async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
         return await self._prompts.password(user_name, host, again)
+
+    async def answer(self, prompts: Sequence[tuple[str, bool]]) -> list[bytes] | None:
+        return await self._prompts.answer(prompts)
 
     def say(self, text: str) -> None:
         say(text)

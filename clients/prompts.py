@@ -5,8 +5,10 @@ A script answers them in advance, with a password file and a fingerprint.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Sequence
 
 from clients import tty
 from clients.say import say
@@ -51,6 +53,23 @@ class Prompts:
                 self._is_asking = False
             _ask("\n")
         return None if line is None else line.encode()[: limits.PASSWORD_BYTES]
+
+    async def answer(self, prompts: Sequence[tuple[str, bool]]) -> list[bytes] | None:
+        """An answer for each prompt of a host's PAM, typed in silence unless it may be shown; None
+        when the user gives up. Raises TsfarmError when standard input is no terminal."""
+        if prompts and not os.isatty(self._descriptor):
+            raise TsfarmError("standard input is no terminal to answer the host's questions on")
+        answers = []
+        for words, is_shown in prompts:
+            with contextlib.nullcontext() if is_shown else tty.silent(self._descriptor):
+                _ask(words)
+                line = await tty.read_line(self._descriptor)
+                if not is_shown:
+                    _ask("\n")
+            if line is None:
+                return None
+            answers.append(line.encode()[: limits.PAM_ANSWER_BYTES])
+        return answers
 
     async def confirm(self, stranger: Stranger) -> bool:
         """Whether the user accepts a farm that was met for the first time."""

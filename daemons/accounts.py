@@ -1,262 +1,241 @@
-"""User accounts: a password file, checked in threads.
+"""The accounts file: one account a line, in JSON, after a line about the farm.
 
-Each line is an account, `name:argon2id-hash:system_user`; blank lines and lines that begin with `#`
-are comments. The file is read again when it has changed. A changed file with a fault is logged, and
-the accounts read before stay valid, so that a typing error locks nobody out.
+Root's file on a host where sessions run as many users: the keeper judges users' proofs by it, and
+starts programs only for those it names. It holds no secret of a user. The file is read again when
+it has changed. A changed file with a fault is logged, and the accounts read before stay valid, so
+that a typing error locks nobody out.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
+import base64
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 
 import argon2
 import msgspec
+from argon2.low_level import Type, hash_secret_raw
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import Meta
 
-from daemons import events
-from daemons.effects import Verified
 from daemons.files import durable
-from daemons.logs import log
-from tsproto import limits
+from daemons.files.explained import checked
+from daemons.files.reread import Reread
+from tsproto import limits, ssh_keys
+from tsproto.account import Account, PasswordKey
 from tsproto.errors import TsfarmError
-from tsproto.messages import UserName
+from tsproto.messages import Name, UserName
 from tsproto.transport.error_text import words_of
+from tsproto.user_proof import Cost, key_of_tag, normal
 
-# For synthetic users only, whose password lies in a file beside the accounts: one pass over 8 KiB,
-# 50 µs. An attacker who reads such a hash can try thousands of passwords a second.
-_CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+SECRET_BYTES = 32
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class AccountsError(TsfarmError):
     """The accounts file cannot be used, or an account cannot be added; the text says why."""
 
 
-class Account(msgspec.Struct, frozen=True):
-    name: str
-    password_hash: str
-    system_user: str
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """The first line. The salts of unknown names come from `secret`, the same on every host."""
+
+    accounts_of_farm: Name
+    version: Literal[2] = 2
+    secret: Annotated[bytes, Meta(min_length=SECRET_BYTES, max_length=SECRET_BYTES)]
 
 
-def matches(password_hash: str, password: bytes) -> bool:
-    """Takes as long as the hash's parameters say: an eighth of a second of a core and 64 MiB for a
-    hash made by `add`."""
-    try:
-        return argon2.PasswordHasher().verify(password_hash, password)
-    except argon2.exceptions.VerificationError:
-        return False
+class File(msgspec.Struct, frozen=True):
+    """The content of an accounts file."""
+
+    header: Header
+    accounts: Mapping[str, Account]
 
 
 class Accounts:
-    """At most `at_once` passwords are checked at a time; at most `waiting_max` checks wait."""
+    """`find` looks up an account by its name in NFC. A changed file is read again, see Reread.
+    Raises AccountsError."""
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        at_once: int = limits.PASSWORD_CHECKS_AT_ONCE,
-        waiting_max: int = limits.PASSWORD_CHECKS_WAITING,
-        matches: Callable[[str, bytes], bool] = matches,
-    ) -> None:
-        self._path = path
-        self._checks_max = at_once + waiting_max
-        self._checks = 0
-        self._pool = ThreadPoolExecutor(at_once, "password-check")
-        self._matches = matches
-        # An unknown user's password is checked against this, which takes as long as a known one's.
-        self._nobodys_hash = argon2.PasswordHasher().hash(os.urandom(16))
-        self._version: tuple[int, int, int] | None = None
-        self._accounts: dict[str, Account] = {}
+    def __init__(self, path: Path, farm: str, on_fault: Callable[[str], None]) -> None:
+        self._farm = farm
+        self._file = Reread(path, self._read, on_fault)
 
-    def check(self) -> None:
-        """Read the file at the start; raises AccountsError. A later fault in it is logged."""
-        self._version = _version(self._path)
-        self._accounts = read_accounts(self._path)
+    @property
+    def secret(self) -> bytes:
+        return self._file.content().header.secret
 
-    async def verify(self, user_name: str, password: bytes) -> Verified:
-        """Check a password. `busy` when too many checks wait already."""
-        account = self._current().get(user_name)
-        if self._checks >= self._checks_max:
-            return Verified(accepted=False, busy=True)
-        password_hash = account.password_hash if account else self._nobodys_hash
-        self._checks += 1
-        try:
-            matches = await asyncio.get_running_loop().run_in_executor(
-                self._pool, self._matches, password_hash, password
+    def find(self, user_name: str) -> Account | None:
+        return self._file.content().accounts.get(user_name)
+
+    def _read(self, path: Path) -> File:
+        file = read(path)
+        if file.header.accounts_of_farm != self._farm:
+            raise AccountsError(
+                f"{path}: holds the accounts of farm {file.header.accounts_of_farm!r}, not of"
+                f" {self._farm!r}: name the farm's own file"
             )
-        finally:
-            self._checks -= 1
-        if account is None or not matches:
-            return Verified(accepted=False)
-        return Verified(accepted=True, system_user=account.system_user)
-
-    async def look_up(self, user_name: str) -> Verified:
-        """The account of a user who was proved without a password."""
-        account = self._current().get(user_name)
-        if account is None:
-            return Verified(accepted=False)
-        return Verified(accepted=True, system_user=account.system_user)
-
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _current(self) -> dict[str, Account]:
-        if _version(self._path) != self._version:
-            try:
-                self.check()
-            except AccountsError as error:
-                log(events.AccountsUnreadable(detail=str(error)))
-        return self._accounts
-
-
-def _version(path: Path) -> tuple[int, int, int] | None:
-    """A value that changes with the file; None when there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+        return file
 
 
 # --- the file -------------------------------------------------------------------------------------
 
 
-def read_accounts(path: Path) -> dict[str, Account]:
-    """Raises AccountsError with file and line; also when other users may read the file."""
+def read(path: Path) -> File:
+    """Raises AccountsError with file and line; also when other users may read or change it."""
+    first, *lines = _lines(path)
+    if not first.startswith("{"):
+        raise AccountsError(
+            f"{path}: is of an earlier version: any `tsfarm user` command converts it, for example"
+            f" `tsfarm user list --accounts {path} --farm NAME`"
+        )
+    header = _parsed(first, Header, f"{path}, line 1")
     accounts: dict[str, Account] = {}
-    for number, line in enumerate(_lines(path), 1):
-        if not line.strip() or line.startswith("#"):
+    for number, line in enumerate(lines, 2):
+        if not line.strip():
             continue
-        account = _parsed(line, f"{path}, line {number}")
+        where = f"{path}, line {number}"
+        account = _parsed(line, Account, where)
+        if fault := fault_of(account):
+            raise AccountsError(f"{where}: {fault}")
         if account.name in accounts:
-            raise AccountsError(f"{path}, line {number}: {account.name!r} stands there twice")
+            raise AccountsError(f"{where}: {account.name!r} stands there twice")
         accounts[account.name] = account
-    return accounts
+    return File(header, accounts)
 
 
 def _lines(path: Path) -> list[str]:
     try:
         with path.open(encoding="utf-8") as file:
-            mode = os.fstat(file.fileno()).st_mode
+            found = os.fstat(file.fileno())
             text = file.read()
     except FileNotFoundError:
         raise AccountsError(f"{path}: there is no such file; `tsfarm user add` makes it") from None
     except (OSError, UnicodeDecodeError) as error:
         raise AccountsError(f"{path}: {words_of(error)}") from None
-    if stat.S_IMODE(mode) & 0o077:
+    if stat.S_IMODE(found.st_mode) & 0o077:
         raise AccountsError(
-            f"{path}: its mode is {stat.S_IMODE(mode):04o}, and others could read it:"
+            f"{path}: its mode is {stat.S_IMODE(found.st_mode):04o}, and others could read it:"
             f" chmod 600 {path}"
         )
     # Not splitlines: a name may hold other characters that it takes for ends of lines.
     return text.removesuffix("\n").split("\n")
 
 
-def _parsed(line: str, where: str) -> Account:
-    fields = line.split(":")
-    if len(fields) != 3:
-        raise AccountsError(f"{where}: expected `name:argon2id-hash:system_user`")
-    name, password_hash, system_user = fields
-    if reason := _refusal_of(name):
-        raise AccountsError(f"{where}: {reason}")
+def _parsed(line: str, kind: type[T], where: str) -> T:
     try:
-        parameters = argon2.extract_parameters(password_hash)
-    except argon2.exceptions.InvalidHashError:
-        raise AccountsError(f"{where}: the second field is no argon2 hash") from None
-    if parameters.type is not argon2.Type.ID:
-        raise AccountsError(f"{where}: the second field is no argon2id hash")
-    return Account(name, password_hash, system_user)
+        raw = msgspec.json.decode(line)
+    except msgspec.DecodeError as error:
+        raise AccountsError(f"{where}: expected an account in JSON: {error}") from None
+    return checked(raw, kind, where, AccountsError)
 
 
-def _refusal_of(name: str) -> str:
-    """Why this cannot be the name of an account; empty when it can."""
-    try:
-        msgspec.convert(name, UserName)
-    except msgspec.ValidationError:
-        return "a user name has at most 104 characters, and no control characters"
-    if not name or name != name.strip() or name.startswith("#") or ":" in name:
+def fault_of(account: Account) -> str:
+    """Why this cannot be an account; empty when it can."""
+    name = account.name
+    if not name or name != name.strip() or name != normal(name):
         return (
-            f"{name!r} is no user name: it must not be empty, begin with #, hold a colon, or"
-            " begin or end with a space"
+            f"{name!r} is no user name: it must not be empty, or begin or end with a space, and"
+            " must be in Unicode's form NFC"
         )
+    try:
+        if account.password is not None:
+            account.password.cost.check()
+        for line in account.ssh_keys:
+            ssh_keys.read(line)
+    except TsfarmError as error:
+        return f"{name}: {error}"
     return ""
 
 
-# --- `tsfarm user add` ----------------------------------------------------------------------------
-
-
-def add(path: Path, name: str, password: str, system_user: str, *, replace: bool = False) -> None:
-    """Add an account, and make the file when there is none. A daemon that runs notices.
-
-    Raises AccountsError for an invalid name, system user or password, for a file that cannot be
-    used, and for a name that is there already, unless `replace`.
-    """
-    if reason := _refusal_of(name):
-        raise AccountsError(reason)
-    if ":" in system_user or not system_user.isprintable():
-        raise AccountsError(f"{system_user!r} is no system user")
-    if not 1 <= len(password.encode()) <= limits.PASSWORD_BYTES:
-        raise AccountsError(f"a password must have 1 to {limits.PASSWORD_BYTES} bytes")
-    line = f"{name}:{argon2.PasswordHasher().hash(password)}:{system_user}"
-    _add(path, {name: line}, replace=replace)
-
-
-def add_synthetic(path: Path, names: Iterable[str], password: str, system_user: str) -> None:
-    """Add accounts for a load generator, of a lab only: they share one password and one hash, which
-    is cheap to check (argon2id, m=8 KiB, t=1, p=1) and hence to guess. Raises AccountsError."""
-    password_hash = _CHEAP.hash(password)
-    _add(path, {name: f"{name}:{password_hash}:{system_user}" for name in names}, replace=True)
-
-
-def _add(path: Path, fresh: Mapping[str, str], *, replace: bool) -> None:
-    """`fresh` has the line of each account by its name."""
-    if not path.parent.is_dir():
-        raise AccountsError(f"no folder {path.parent}: make it")
+def write(path: Path, file: File) -> None:
+    """Durable when it returns. Raises AccountsError."""
+    rows = [file.header, *file.accounts.values()]
     try:
-        with durable.locked(path.parent):
-            lines = _with(path, fresh, replace=replace)
-            durable.replace(path, "".join(f"{line}\n" for line in lines).encode())
+        durable.replace(path, b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
     except OSError as error:
         raise AccountsError(f"{path}: {words_of(error)}") from None
 
 
-def _with(path: Path, fresh: Mapping[str, str], *, replace: bool) -> list[str]:
-    """The file's lines with these accounts' in their places, or at the end."""
-    if not path.exists():
-        return ["# name:argon2id-hash:system_user", *fresh.values()]
-    known = read_accounts(path)
-    if not replace and (twice := [name for name in fresh if name in known]):
-        raise AccountsError(f"{path}: {twice[0]!r} is there already")
-    lines = [fresh.get(line.partition(":")[0], line) for line in _lines(path)]
-    return [*lines, *(line for name, line in fresh.items() if name not in known)]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m daemons.accounts add …`, which `tsfarm user add` runs; the password is the first
-    line of standard input. 0 done, 1 refused."""
-    parser = argparse.ArgumentParser(prog="tsfarm user")
-    adding = parser.add_subparsers(required=True).add_parser("add")
-    adding.add_argument("name")
-    adding.add_argument("--accounts", type=Path, required=True)
-    adding.add_argument("--system-user", default="")
-    adding.add_argument("--replace", action="store_true")
-    options = parser.parse_args(arguments)
+def change(
+    path: Path, farm: str, changed: Callable[[Mapping[str, Account]], Iterable[Account]]
+) -> None:
+    """Put the accounts that `changed` makes of those there; makes the file when there is none.
+    Raises AccountsError."""
+    if not path.parent.is_dir():
+        raise AccountsError(f"no folder {path.parent}: make it")
     try:
-        password = sys.stdin.buffer.readline().rstrip(b"\r\n").decode()
-        add(options.accounts, options.name, password, options.system_user, replace=options.replace)
-    except UnicodeDecodeError:
-        print("tsfarm: the password is not UTF-8", file=sys.stderr)
-        return 1
-    except AccountsError as error:
-        print(f"tsfarm: {error}", file=sys.stderr)
-        return 1
-    return 0
+        with durable.locked(path.parent):
+            file = read(path) if path.exists() else _fresh(farm)
+            accounts = {account.name: account for account in changed(file.accounts)}
+            for account in accounts.values():
+                if fault := fault_of(account):
+                    raise AccountsError(fault)
+            write(path, File(file.header, {**file.accounts, **accounts}))
+    except OSError as error:
+        raise AccountsError(f"{path}: {words_of(error)}") from None
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _fresh(farm: str) -> File:
+    return File(Header(accounts_of_farm=farm, secret=os.urandom(SECRET_BYTES)), {})
+
+
+# --- keys of passwords ----------------------------------------------------------------------------
+
+
+def password_key(farm: str, user_name: str, password: bytes) -> PasswordKey:
+    """The public key of a new password, with a new salt. Raises AccountsError."""
+    if not 1 <= len(password) <= limits.PASSWORD_BYTES:
+        raise AccountsError(f"a password must have 1 to {limits.PASSWORD_BYTES} bytes")
+    cost, salt = Cost(), os.urandom(limits.SALT_BYTES)
+    tag = hash_secret_raw(
+        password, salt, cost.passes, cost.memory_kib, cost.lanes, 32, Type.ID, version=0x13
+    )
+    return _public(key_of_tag(farm, user_name, tag), salt, cost)
+
+
+def converted(farm: str, user_name: str, password_hash: str) -> PasswordKey:
+    """The public key of a password of which only its argon2id hash is known: the hash is the tag.
+    Raises ValueError."""
+    try:
+        parameters = argon2.extract_parameters(password_hash)
+    except argon2.exceptions.InvalidHashError as error:
+        raise ValueError("it is no argon2 hash") from error
+    if parameters.type is not argon2.Type.ID or parameters.version != 0x13:
+        raise ValueError("it is no argon2id hash of version 19")
+    salt, tag = (_unpadded(part) for part in password_hash.split("$")[-2:])
+    cost = Cost(parameters.memory_cost, parameters.time_cost, parameters.parallelism)
+    return _public(key_of_tag(farm, user_name, tag), salt, cost)
+
+
+def _unpadded(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4))
+
+
+def _public(key: Ed25519PrivateKey, salt: bytes, cost: Cost) -> PasswordKey:
+    return PasswordKey(
+        public_key=key.public_key().public_bytes_raw(),
+        salt=salt,
+        memory_kib=cost.memory_kib,
+        passes=cost.passes,
+        lanes=cost.lanes,
+    )
+
+
+def synthetic(
+    farm: str, names: Sequence[UserName], secret: bytes, system_user: str, generation: int
+) -> list[Account]:
+    """Accounts for a load generator, whose keys come from one secret of 32 bytes instead of a
+    password each: `key_of_tag` takes it for the tag."""
+    salt, cost = os.urandom(limits.SALT_BYTES), Cost()
+    return [
+        Account(
+            name=name,
+            generation=generation,
+            system_user=system_user,
+            password=_public(key_of_tag(farm, name, secret), salt, cost),
+        )
+        for name in names
+    ]

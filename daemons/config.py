@@ -16,6 +16,7 @@ from daemons.settings import (
     IdentityFiles,
     Listen,
     Log,
+    SessionDirectorySettings,
     Settings,
     TerminalServerSettings,
 )
@@ -29,6 +30,7 @@ PATHS: Mapping[type[Settings], tuple[str, ...]] = {
     IdentityFiles: ("certificate", "key", "authority"),
     DaemonSettings: ("state", "clock_file"),
     TerminalServerSettings: ("accounts",),
+    SessionDirectorySettings: ("accounts",),
     Log: ("file",),
     Application: ("folder",),
 }

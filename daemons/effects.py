@@ -18,6 +18,7 @@ import msgspec
 
 from tsproto.errors import ErrorCode
 from tsproto.messages import Message, Role
+from tsproto.user_proof import Asked, Method
 
 
 class Randomness(Protocol):
@@ -42,8 +43,9 @@ class Peer(msgspec.Struct, frozen=True, gc=False):
     """The other end of one open connection; `link` is unique in this process and never reused.
 
     `dialled` is the endpoint that this daemon dialled, or None where the peer dialled.
-    `certificate` is the SHA-256 of our own certificate's DER form as the peer saw it, 32 zero
-    bytes on a plain connection: a device signs it.
+    `certificate` is the SHA-256 of our own certificate's DER form as the peer saw it: devices and
+    users sign it. `peer_certificate` is that of the peer's. Both are 32 zero bytes on a plain
+    connection.
     """
 
     link: int
@@ -53,6 +55,7 @@ class Peer(msgspec.Struct, frozen=True, gc=False):
     port: int
     dialled: Endpoint | None = None
     certificate: bytes = bytes(32)
+    peer_certificate: bytes = bytes(32)
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
@@ -150,23 +153,6 @@ class Persist(Effect, frozen=True, gc=False):
     delete: tuple[Record, ...] = ()
 
 
-class Verify(Effect, frozen=True, gc=False):
-    """Check a user's password off the loop; `Verified` comes to `on_answer` with `question_id`."""
-
-    user_name: str
-    password: bytes
-    question_id: int
-
-
-class LookUp(Effect, frozen=True, gc=False):
-    """Find the account of a user who showed a redirect's ticket or a reconnect cookie; no password
-    is checked. `Verified` comes to `on_answer` with `question_id`; without an account its
-    `accepted` is False."""
-
-    user_name: str
-    question_id: int
-
-
 class Close(Effect, frozen=True, gc=False):
     """Say Goodbye with this code and hang up; `on_peer_lost` does not follow."""
 
@@ -204,22 +190,57 @@ Performers = Mapping[type[Effect], Callable[[Any], None]]  # who performs which 
 # The terminal server's own effects, performed by its sessions (daemons.program_runner).
 
 
-class StartProgram(Effect, frozen=True, gc=False):
-    """Start a session's program on a new PTY through the keeper; `ProgramStarted` or
-    `ProgramFailed` comes to `on_answer` with `question_id`.
+class Challenge(Effect, frozen=True, gc=False):
+    """Have the keeper make a challenge for a user and device on a link that shows `certificate`;
+    `Challenged` or `NotProved` comes to `on_answer` with `question_id`."""
 
-    `application` names an entry of the configuration, empty means the account's shell. A
-    `command` is run by the shell on a PTY without echo and without translation of its output.
+    user_name: str
+    device_id: bytes
+    certificate: bytes
+    key_fingerprints: tuple[bytes, ...]
+    question_id: int
+
+
+class Prove(Effect, frozen=True, gc=False):
+    """Have the keeper check a proof of the challenge with this nonce, which is spent either way;
+    `Proved` or `NotProved` comes to `on_answer` with `question_id`. With PAM `Prompted` may come
+    first: a PamAnswer is owed then."""
+
+    nonce: bytes
+    method: Method
+    algorithm: str
+    signature: bytes
+    asked: Asked
+    question_id: int
+
+
+class PamAnswer(Effect, frozen=True, gc=False):
+    """Give the keeper what a user typed at its PAM prompts; outcomes as for Prove."""
+
+    nonce: bytes
+    round: int
+    answers: tuple[bytes, ...]
+    question_id: int
+
+
+class StartProgram(Effect, frozen=True, gc=False):
+    """Start the session that a proof was given for, on a new PTY through the keeper;
+    `ProgramStarted` or `ProgramFailed` comes to `on_answer` with `question_id`.
+
+    The proof `proof_id` is used up. `asked` repeats what was signed: its `application` names an
+    entry of the keeper's configuration, empty means the account's shell; its `command` is run by
+    the shell on a PTY without echo and without translation of its output.
     """
 
     session_id: int
-    user_name: str
-    system_user: str
-    application: str
-    command: str
+    proof_id: int
+    asked: Asked
     columns: int
     rows: int
     terminal: str
+    lang: str
+    tz: str
+    colorterm: str
     question_id: int
 
 
@@ -263,13 +284,45 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
 
 
-class Verified(msgspec.Struct, frozen=True, gc=False):
-    """Outcome of a password check. Unknown user and wrong password are alike: `accepted` False.
-    `busy` means that too many checks were waiting and none was made."""
+class Challenged(msgspec.Struct, frozen=True, gc=False):
+    """The keeper's challenge; fields as in LogonChallenge."""
 
-    accepted: bool
-    system_user: str = ""
-    busy: bool = False
+    nonce: bytes
+    time: int
+    methods: int
+    salt: bytes
+    memory_kib: int
+    passes: int
+    lanes: int
+    key_fingerprint: bytes = b""
+    resume_seconds: int = 0
+
+
+class Prompted(msgspec.Struct, frozen=True, gc=False):
+    """PAM asks the user; fields as in PamPrompt."""
+
+    round: int
+    prompts: tuple[tuple[str, bool], ...]
+    notices: tuple[str, ...] = ()
+
+
+class Proved(msgspec.Struct, frozen=True, gc=False):
+    """The user is proved. One session may be started with `proof_id`, within PROOF_SECONDS.
+    `generation` is that of the account, whose sessions run as `system_user`."""
+
+    proof_id: int
+    generation: int
+    system_user: str
+    notices: tuple[str, ...] = ()
+
+
+class NotProved(msgspec.Struct, frozen=True, gc=False):
+    """LOGON_FAILED: an unknown user and a wrong proof are alike. LOGON_BUSY: nothing was checked.
+    ACCOUNT_UNUSABLE: the proof was good, and no session may run as the account's system user."""
+
+    code: ErrorCode
+    detail: str = ""
+    retry_after_seconds: int = 0
 
 
 class ProgramStarted(msgspec.Struct, frozen=True, gc=False):
@@ -281,7 +334,9 @@ class ProgramFailed(msgspec.Struct, frozen=True, gc=False):
     code: ErrorCode = ErrorCode.PROGRAM_FAILED
 
 
-Outcome: TypeAlias = Message | Failed | Verified | ProgramStarted | ProgramFailed
+Outcome: TypeAlias = (
+    Message | Failed | Challenged | Prompted | Proved | NotProved | ProgramStarted | ProgramFailed
+)
 
 
 class Core(Protocol):

@@ -380,6 +380,15 @@ class DirectoryDidNotPlace(Event, tag="directory.did_not_place", level=Level.WAR
     detail: Detail = ""
 
 
+class ReceiptRefused(Event, tag="receipt.refused", level=Level.WARNING):
+    """The session directory gives no receipt for a session that began without it: its user is not
+    led to it from other hosts before they log on here again."""
+
+    session_id: SessionId
+    code: Code
+    detail: Detail = ""
+
+
 # --- terminal server: sessions ----------------------------------------------------------------
 
 
@@ -668,14 +677,6 @@ class SessionIgnored(Event, tag="session.ignored"):
     server: ServerName
     session_id: SessionId
     reason: str  # why it does not count
-
-
-class TicketRefused(Event, tag="ticket.refused"):
-    """A ticket that a client showed after a redirect is not valid."""
-
-    server: ServerName
-    user_name: UserName
-    reason: str  # which check failed; the user is not told
 
 
 class ReservationExpired(Event, tag="reservation.expired"):

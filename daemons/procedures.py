@@ -12,16 +12,20 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from daemons.effects import (
     Ask,
+    Challenge,
+    Challenged,
     Effect,
     Endpoint,
     Failed,
-    LookUp,
+    NotProved,
     Outcome,
+    PamAnswer,
     ProgramFailed,
     ProgramStarted,
+    Prompted,
+    Prove,
+    Proved,
     StartProgram,
-    Verified,
-    Verify,
 )
 from tsproto.errors import ErrorCode
 from tsproto.messages import Message, Refused
@@ -264,14 +268,14 @@ def ask(
     return outcome_of(question(endpoint, message, answer, seconds))
 
 
-def verify(user_name: str, password: bytes) -> Procedure[Verified]:
-    return outcome_of(
-        Question(lambda question_id: Verify(user_name, password, question_id), _verified)
-    )
+def challenge(effect: Callable[[int], Challenge]) -> Procedure[Challenged | NotProved]:
+    return outcome_of(Question(effect, _challenged))
 
 
-def look_up(user_name: str) -> Procedure[Verified]:
-    return outcome_of(Question(lambda question_id: LookUp(user_name, question_id), _verified))
+def prove(
+    effect: Callable[[int], Prove | PamAnswer],
+) -> Procedure[Prompted | Proved | NotProved]:
+    return outcome_of(Question(effect, _proved))
 
 
 def start_program(
@@ -280,8 +284,13 @@ def start_program(
     return outcome_of(Question(effect, _started))
 
 
-def _verified(outcome: Outcome) -> Verified:
-    assert isinstance(outcome, Verified), outcome
+def _challenged(outcome: Outcome) -> Challenged | NotProved:
+    assert isinstance(outcome, Challenged | NotProved), outcome
+    return outcome
+
+
+def _proved(outcome: Outcome) -> Prompted | Proved | NotProved:
+    assert isinstance(outcome, Prompted | Proved | NotProved), outcome
     return outcome
 
 

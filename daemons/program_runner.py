@@ -1,6 +1,7 @@
-"""Performs the terminal server's own effects: runs programs on PTYs, and shows them to clients.
+"""Performs the terminal server's own effects: has users proved, runs programs on PTYs, and shows
+them to clients.
 
-The core decides; here are only the programs that run, the pumps of their bytes, and the connection
+The core and the keeper decide; here are only the programs that run, the pumps of their bytes, and the connection
 to the keeper that holds them.
 """
 
@@ -10,22 +11,26 @@ import asyncio
 import contextlib
 import os
 import termios
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
 from daemons import events, settings
 from daemons.attachment_pump import Pump, SessionLink
-from daemons.copied import copied
 from daemons.effects import (
     Attach,
+    Challenge,
     Detach,
     Effect,
     EndProgram,
+    NotProved,
+    Outcome,
+    PamAnswer,
     Peer,
     ProgramFailed,
     ProgramStarted,
+    Prove,
     Resize,
     StartProgram,
 )
@@ -45,6 +50,7 @@ from tsproto.errors import ErrorCode
 # The exit status of a program whose keeper was killed: there is no way to learn it.
 STATUS_UNKNOWN = 255
 RECONNECT_SECONDS = 1.0
+BUSY_RETRY_SECONDS = 2
 START_ATTEMPTS = 3  # a keeper that is ending may accept a link and break it
 
 
@@ -78,29 +84,32 @@ class _Program:
 
 
 class ProgramRunner:
-    """The programs of one terminal server. `folder` is its own, for the keeper's files.
+    """The programs of one terminal server. `config` is its configuration file, `folder` its own,
+    for the keeper's files.
 
-    `link_of` finds a client's link, None once it is gone. `on_started` is called once for every
-    StartProgram; `on_ended` once for every program that was started or adopted, after all its
+    `link_of` finds a client's link, None once it is gone. `on_outcome` is called once for every
+    question of an effect; `on_ended` once for every program that was started or adopted, after all its
     output was sent or kept, with the exit status as a shell reports it.
     """
 
     def __init__(
         self,
+        config: Path,
         sessions: settings.Sessions,
         folder: Path,
         *,
         link_of: Callable[[Peer], SessionLink | None],
-        on_started: Callable[[int, ProgramStarted | ProgramFailed], None],
+        on_outcome: Callable[[int, Outcome], None],
         on_ended: Callable[[int, int], None],
         keeper_idle_seconds: float | None = None,
     ) -> None:
         self._settings = sessions
         self._emulator = installed_emulator() if sessions.screen else None
         self._link_of = link_of
-        self._on_started = on_started
+        self._on_outcome = on_outcome
         self._on_ended = on_ended
         self._keeper = KeeperClient(
+            config,
             folder,
             on_ended=self._on_program_ended,
             on_lost=self._on_keeper_lost,
@@ -115,6 +124,9 @@ class ProgramRunner:
     @property
     def performers(self) -> dict[type[Effect], Callable[[Any], None]]:
         return {
+            Challenge: self.challenge,
+            Prove: self.prove,
+            PamAnswer: self.prove,
             StartProgram: self.start_program,
             Attach: self.attach,
             Detach: self.detach,
@@ -145,6 +157,20 @@ class ProgramRunner:
         self._keeper.close()
 
     # --- effects ---
+
+    def challenge(self, effect: Challenge) -> None:
+        self._spawn(self._judge(effect.question_id, lambda: self._keeper.challenge(effect)))
+
+    def prove(self, effect: Prove | PamAnswer) -> None:
+        self._spawn(self._judge(effect.question_id, lambda: self._keeper.prove(effect)))
+
+    async def _judge(self, question_id: int, judge: Callable[[], Awaitable[Outcome]]) -> None:
+        try:
+            await self._keeper.connect()
+            outcome = await judge()
+        except KeeperError as error:
+            outcome = NotProved(ErrorCode.LOGON_BUSY, str(error), BUSY_RETRY_SECONDS)
+        self._on_outcome(question_id, outcome)
 
     def start_program(self, effect: StartProgram) -> None:
         program = _Program(effect.session_id, State.STARTING)
@@ -229,38 +255,18 @@ class ProgramRunner:
                 outcome = ProgramFailed(f"this host has no room for the session: {error}")
         if isinstance(outcome, ProgramFailed):
             self._forget(program)
-            self._on_started(effect.question_id, outcome)
+            self._on_outcome(effect.question_id, outcome)
             return
-        self._on_started(effect.question_id, ProgramStarted(outcome.pid))
+        self._on_outcome(effect.question_id, ProgramStarted(outcome.pid))
         if program.is_unwanted:
             self._hang_up(program)
 
     async def _started(self, effect: StartProgram) -> HeldProgram | ProgramFailed:
-        application = self._settings.applications.get(effect.application)
-        if effect.application and application is None:
-            return ProgramFailed(
-                f"this terminal server has no application {effect.application!r}",
-                ErrorCode.UNKNOWN_APPLICATION,
-            )
-        program = copied(
-            km.Program,
-            effect,
-            allow_root=self._settings.allow_root,
-            shell=self._settings.shell,
-            arguments=application.command if application else (),
-            folder=application.folder if application else "",
-        )
-        return await self._run(program, effect.columns, effect.rows)
-
-    async def _run(
-        self, program: km.Program, columns: int, rows: int
-    ) -> HeldProgram | ProgramFailed:
         detail = ""
         for _ in range(START_ATTEMPTS):
             try:
                 await self._keeper.connect()
-                ring_bytes = self._settings.replay_bytes
-                return await self._keeper.start(program, columns, rows, ring_bytes)
+                return await self._keeper.start(effect)
             except KeeperLost as error:
                 detail = str(error)
             except KeeperError as error:

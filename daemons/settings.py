@@ -127,12 +127,14 @@ class LicenseServerSettings(DaemonSettings, frozen=True, kw_only=True):
 
 
 class SessionDirectorySettings(DaemonSettings, frozen=True, kw_only=True):
-    """`serves` lists the terminal servers that may join; empty means every one of the farm."""
+    """`serves` lists the terminal servers that may join; empty means every one of the farm. With
+    `accounts`, the farm's accounts file, users' proofs are checked here too; without, terminal
+    servers are believed."""
 
     serves: Annotated[tuple[Name, ...], REREAD] = ()
     server_lost_seconds: PositiveSeconds = limits.SERVER_LOST_SECONDS
     reservation_seconds: PositiveSeconds = limits.RESERVATION_SECONDS
-    ticket_seconds: PositiveSeconds = limits.TICKET_SECONDS
+    accounts: Annotated[str, Meta(max_length=4096)] = ""
 
 
 class Application(Settings, frozen=True, kw_only=True):

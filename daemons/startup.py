@@ -28,7 +28,6 @@ from daemons.effects import Record, Records
 from daemons.settings import DaemonSettings, IdentityFiles, Listen, TerminalServerSettings
 from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS, Resources
 from daemons.store import Store, StoreError
-from daemons.store.memory import MemoryStore
 from daemons.store.sqlite import SqliteStore
 from tsproto import certificates, identity, limits, transport
 from tsproto.errors import TsfarmError
@@ -53,9 +52,10 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Start(Resources, Generic[S], frozen=True, kw_only=True):
-    """What a daemon is started with. `records` is what the store held, by kind, until a core has
+    """What a daemon is started with: `config` is its configuration file. `records` is what the store held, by kind, until a core has
     taken it."""
 
+    config: Path
     settings: S
     credentials: Credentials
     records: dict[type[Record], Sequence[Record]]
@@ -154,8 +154,7 @@ async def _run(
     clock: Clock,
     serve: Serve[S],
 ) -> int:
-    # The session directory has no records: it needs no file.
-    store: Store = SqliteStore(Path(settings.state, LEDGER_FILE)) if records else MemoryStore()
+    store: Store = SqliteStore(Path(settings.state, LEDGER_FILE))
     _cancel_by_signal()
     try:
         await store.open(records)
@@ -165,6 +164,7 @@ async def _run(
         local = _local_identity(settings, credentials, role)
         with bound(settings.listen, local) as listening:
             start = Start(
+                config=config,
                 settings=settings,
                 credentials=credentials,
                 identity=local,

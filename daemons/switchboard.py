@@ -291,6 +291,7 @@ class Switchboard(Generic[L]):
             port=line.port,
             dialled=self._routes.opened(line),
             certificate=line.own_certificate,
+            peer_certificate=line.peer_certificate,
         )
         self._links[line.id] = OpenLink(line, peer)
         self._unflushed[line.id] = line

@@ -56,10 +56,9 @@ class ErrorCode(IntEnum):
     LEDGER_FULL = 211, True, "the license server can keep no more devices"
     TOO_MANY_DEVICES = 212, True, "this terminal server brings new devices too fast"
 
-    LOGON_FAILED = 300, True, "user name or password is wrong"
-    LOGON_BUSY = 301, True, "too many passwords are being checked"
+    LOGON_FAILED = 300, True, "the proof is not this user's, or there is no such user"
+    LOGON_BUSY = 301, True, "too many logons are being checked"
     TOO_MANY_ATTEMPTS = 302, True, "too many wrong passwords on this connection"
-    TICKET_INVALID = 303, True, "the ticket was used, is too old, or is for somebody else"
     UNKNOWN_APPLICATION = 304, False, "the terminal server knows no application of this name"
     TOO_MANY_SESSIONS = 305, True, "the terminal server has as many sessions as it may"
     PROGRAM_FAILED = 306, True, "the session's program could not be started"
@@ -80,7 +79,11 @@ class ErrorCode(IntEnum):
 
 
 # Codes that no longer exist; their numbers are never used again.
-RETIRED_CODES = {403: "DISCONNECTED_BY_ADMINISTRATOR", 502: "DIRECTORY_REBUILDING"}
+RETIRED_CODES = {
+    303: "TICKET_INVALID",
+    403: "DISCONNECTED_BY_ADMINISTRATOR",
+    502: "DIRECTORY_REBUILDING",
+}
 
 
 class TsfarmError(Exception):

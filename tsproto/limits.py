@@ -4,8 +4,9 @@ A limit that an operator may change has its default here and its key in `daemons
 """
 
 # --- versions ---------------------------------------------------------------------------------
-PROTOCOL_VERSION_MIN = 1
-PROTOCOL_VERSION_MAX = 1
+# Version 2: each host checks the user's own proof. Version 1 had passwords, tickets and cookies.
+PROTOCOL_VERSION_MIN = 2
+PROTOCOL_VERSION_MAX = 2
 
 # --- frames -----------------------------------------------------------------------------------
 # A peer may make us hold this much before it has shown a certificate or a device key.
@@ -76,7 +77,22 @@ COMMAND_CHARACTERS = 32_768  # a long command line; the kernel takes some 2 MiB
 LOGON_ATTEMPTS = 3  # wrong passwords on one connection
 PASSWORD_CHECKS_AT_ONCE = 2  # argon2id takes 64 MiB and a core each
 PASSWORD_CHECKS_WAITING = 256  # then LOGON_BUSY
-TICKET_SECONDS = 30  # a redirected client comes at once, or never
+SALT_BYTES = 16  # RFC 9106 3.1
+ARGON2_MEMORY_KIB = 64 * 1024  # RFC 9106 4, the second recommended option: 64 MiB, 3 passes
+ARGON2_MEMORY_KIB_MIN = 19 * 1024  # OWASP's least: 19 MiB, 2 passes
+ARGON2_MEMORY_KIB_MAX = 1024 * 1024  # what a laptop can spare
+ARGON2_PASSES = 3
+ARGON2_PASSES_MIN = 2
+ARGON2_PASSES_MAX = 16
+ARGON2_LANES_MAX = 4  # libsodium knows only 1, which new accounts get
+SIGNATURE_BYTES = 1024  # RSA with 8,192 bits
+KEY_FINGERPRINTS_MAX = 8  # SSH keys that a client offers in one LogonStart
+CHALLENGE_SECONDS = 120  # a person types a password, or touches a key
+PROOF_SECONDS = 60  # from a proof to the start of its session
+PROOF_CLOCK_SECONDS = 120  # the clocks of a host and its directory differ by less
+PAM_ROUNDS_MAX = 16  # prompts of one logon: password, code, two for a new password, and again
+PAM_PROMPTS_MAX = 8  # prompts of one round
+PAM_ANSWER_BYTES = 1024
 REDIRECTS_MAX = 3  # hops a client follows
 RECONNECT_SECONDS_MAX = 30.0  # back-off of an automatic reconnect ends here
 

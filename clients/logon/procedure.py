@@ -1,8 +1,8 @@
 """The procedure of a logon: from a list of hosts to an attached session, and back after a loss.
 
 `Logon` is told events and the time, and returns the steps to take (`clients.logon.steps`), so the
-real client and the simulator run the same one. It follows redirects, asks for the password once and
-remembers it, and proves a reconnect with the session's cookie.
+real client and the simulator run the same one. It follows redirects, asks for the password once,
+and proves the user to each host anew: with SSH keys first, then with the password's key.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from clients.logon.steps import Attached, Finished, HangUp, Host, Outcome, Plan,
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
-    Credential,
     DisconnectSession,
     LicenseAccepted,
     LicenseInfo,
@@ -26,14 +25,19 @@ from tsproto.messages import (
     LicenseStored,
     LogoffSession,
     LogonAccepted,
+    LogonChallenge,
+    LogonProof,
     LogonRefused,
-    LogonRequest,
+    LogonStart,
     Message,
     NewLicense,
+    PamAnswers,
+    PamPrompt,
     Redirect,
     ResizeSession,
     SessionEnded,
 )
+from tsproto.user_proof import Asked, Cost, CostRefused, Method, Methods, Statement, normal
 
 
 class Phase(Enum):
@@ -53,11 +57,12 @@ class Phase(Enum):
 
 
 class _Shown(msgspec.Struct, frozen=True):
-    """The session that was shown last, and the cookie for its host."""
+    """The session that was shown last, the name of its server, and how often it was shown then."""
 
     host: Host
+    server: str
     session_id: int
-    cookie: bytes
+    attachment: int
 
 
 class Logon:
@@ -74,6 +79,12 @@ class Logon:
         self._shown: _Shown | None = None
         self._unreachable_host = ""
         self._redirects = 0
+        self._seen: steps.Seen | None = None
+        self._start = LogonStart(user_name=normal(plan.user_name))
+        self._challenge: LogonChallenge | None = None  # the one that is to be signed
+        self._method = Method.PASSWORD
+        self._keys = plan.key_fingerprints
+        self._derived: set[tuple[bytes, Cost]] = set()  # salts and costs of keys in memory
         self._password: bytes | None = None
         self._passwords_asked = 0
         self._wake_at: float | None = None
@@ -85,8 +96,9 @@ class Logon:
 
     # --- a link comes and goes ----------------------------------------------------------------
 
-    def on_opened(self, now: float) -> list[Step]:
+    def on_opened(self, seen: steps.Seen, now: float) -> list[Step]:
         """Hello and Welcome are exchanged; the host sends the next message."""
+        self._seen = seen
         self.phase = Phase.LICENSING
         return []
 
@@ -171,6 +183,10 @@ class Logon:
             case Phase.LICENSING, LicenseAccepted():
                 licensed = steps.Licensed(message.kind, message.expires_at, message.notice)
                 return [licensed, *self._log_on()]
+            case Phase.LOGON, LogonChallenge():
+                return self._on_challenge(message)
+            case Phase.LOGON, PamPrompt():
+                return [steps.AnswerPam(message)]
             case Phase.LOGON, LogonRefused():
                 return self._on_refused(message, now)
             case Phase.LOGON, Redirect():
@@ -198,72 +214,155 @@ class Logon:
     # --- logon --------------------------------------------------------------------------------
 
     def _log_on(self) -> list[Step]:
-        """Logs on with the best proof there is: a ticket, the session's cookie, or the password."""
-        if self._redirect is not None:
-            kind, proof = Credential.TICKET, self._redirect.ticket
-            session_id = self._redirect.session_id
-        elif self._shown is not None and self._shown.cookie and self._host == self._shown.host:
-            kind, proof = Credential.RECONNECT, self._shown.cookie
-            session_id = self._shown.session_id
-        elif self._password is not None:
-            kind, proof, session_id = Credential.PASSWORD, self._password, 0
-        else:
-            self.phase = Phase.PROMPTING
-            self._passwords_asked += 1
-            return [steps.AskPassword(again=self._passwords_asked > 1)]
+        """Asks the host for a challenge: to resume the session that it showed us last, to be shown
+        that of a redirect, or whichever is the user's."""
         self.phase = Phase.LOGON
-        plan = self._plan
-        request = LogonRequest(
-            user_name=plan.user_name,
-            credential_kind=kind,
-            credential=proof,
+        session_id = attachment = 0
+        assert self._seen is not None
+        if self._shown is not None and self._seen.server == self._shown.server:
+            session_id, attachment = self._shown.session_id, self._shown.attachment
+        elif self._redirect is not None:
+            session_id = self._redirect.session_id
+        self._start = LogonStart(
+            user_name=normal(self._plan.user_name),
+            application=self._plan.application,
             session_id=session_id,
-            application=plan.application,
-            command=plan.command,
-            columns=plan.columns,
-            rows=plan.rows,
-            terminal=plan.terminal,
-            unreachable_host=self._unreachable_host,
+            attachment=attachment,
+            key_fingerprints=list(self._keys),
         )
-        return [Send(request)]
+        return [Send(self._start)]
+
+    def _on_challenge(self, challenge: LogonChallenge) -> list[Step]:
+        """Signs with an SSH key that the host knows, else with the password's key, else lets PAM
+        ask."""
+        self._challenge = challenge
+        methods = Methods(challenge.methods)
+        if challenge.key_fingerprint in self._keys and Methods.SSH_KEY in methods:
+            statement = self._statement(challenge, Method.SSH_KEY)
+            return [steps.SignWithSshKey(statement, challenge.key_fingerprint)]
+        if Methods.PASSWORD in methods:
+            return self._sign_with_password(challenge)
+        if Methods.PAM in methods:
+            return self._prove(challenge, Method.PAM, "", b"")
+        return self._give_up(f"{self._host} offers no way to prove who you are")
+
+    def _sign_with_password(self, challenge: LogonChallenge) -> list[Step]:
+        cost = Cost(challenge.memory_kib, challenge.passes, challenge.lanes)
+        try:
+            cost.check()
+        except CostRefused as error:
+            return self._give_up(f"{self._host}: {error}")
+        if self._password is not None or (challenge.salt, cost) in self._derived:
+            self.phase = Phase.LOGON
+            self._derived.add((challenge.salt, cost))
+            statement = self._statement(challenge, Method.PASSWORD)
+            return [steps.SignWithPassword(statement, self._password)]
+        self.phase = Phase.PROMPTING
+        self._passwords_asked += 1
+        return [steps.AskPassword(again=self._passwords_asked > 1)]
+
+    def _statement(self, challenge: LogonChallenge, method: Method) -> Statement:
+        assert self._seen is not None
+        self._method = method
+        return Statement(
+            farm=self._seen.farm,
+            server=self._seen.server,
+            certificate=self._seen.certificate,
+            nonce=challenge.nonce,
+            time=challenge.time,
+            device_id=self._seen.device_id,
+            user_name=self._start.user_name,
+            method=method,
+            methods=Methods(challenge.methods),
+            salt=challenge.salt,
+            cost=Cost(challenge.memory_kib, challenge.passes, challenge.lanes),
+            asked=Asked(
+                self._plan.application,
+                self._plan.command,
+                self._start.session_id,
+                self._start.attachment,
+            ),
+        )
 
     def on_password(self, password: bytes, now: float) -> list[Step]:
-        """The password that the user typed; kept until the logon ends, so that it is asked for
-        once."""
+        """The password that the user typed; kept until the user is proved with it, then only its
+        key, so that it is asked for once."""
         self._password = password
         self._route.extend(now, self._plan.connect_seconds)
         if self.phase is Phase.TYPING:
             return self._dial(self._host)
-        return self._log_on() if self.phase is Phase.PROMPTING else []
+        if self.phase is not Phase.PROMPTING or self._challenge is None:
+            return []
+        return self._sign_with_password(self._challenge)
+
+    def on_signed(self, algorithm: str, signature: bytes, now: float) -> list[Step]:
+        if self.phase is not Phase.LOGON or self._challenge is None:
+            return []
+        return self._prove(self._challenge, self._method, algorithm, signature)
+
+    def on_not_signed(self, fingerprint: bytes, detail: str, now: float) -> list[Step]:
+        """The agent refused, or its key is gone: another way is tried."""
+        self._keys = tuple(key for key in self._keys if key != fingerprint)
+        said = [steps.Told(detail)]
+        return [*said, *self._log_on()] if self.phase is Phase.LOGON else list(said)
+
+    def _prove(
+        self, challenge: LogonChallenge, method: Method, algorithm: str, signature: bytes
+    ) -> list[Step]:
+        self._method, self._challenge = method, None
+        plan = self._plan
+        proof = LogonProof(
+            method=method,
+            algorithm=algorithm,
+            signature=signature,
+            command=plan.command,
+            columns=plan.columns,
+            rows=plan.rows,
+            terminal=plan.terminal,
+            lang=plan.lang,
+            tz=plan.tz,
+            colorterm=plan.colorterm,
+            avoid=self._unreachable_host,
+            redirected=self._redirect is not None,
+        )
+        return [Send(proof)]
+
+    def on_pam_answers(self, round: int, answers: list[bytes], now: float) -> list[Step]:
+        self._route.extend(now, self._plan.connect_seconds)
+        if self.phase is not Phase.LOGON:
+            return []
+        return [Send(PamAnswers(round=round, answers=answers))]
 
     def _on_refused(self, refused: LogonRefused, now: float) -> list[Step]:
         code, stays = refused.code, refused.attempts_left > 0
-        if code is ErrorCode.TICKET_INVALID and stays:
-            self._redirect = self._redirected_by = None
-            self._forget_cookie()
-            return self._log_on()
         if code is ErrorCode.LOGON_FAILED:
-            self._password = None
-            if stays and self._passwords_asked < self._plan.password_attempts:
-                return self._log_on()
-            return [HangUp(), *self._finish(code, refused.detail)]
+            return self._on_wrong_proof(refused)
         if stays and code.may_retry and refused.retry_after_seconds:
             return self._log_on_later(refused, now)
-        if code is ErrorCode.TICKET_INVALID:
-            self._forget_cookie()
         return [HangUp(), *self._failed(code, refused.detail, refused.retry_after_seconds, now)]
 
+    def _on_wrong_proof(self, refused: LogonRefused) -> list[Step]:
+        stays = refused.attempts_left > 0
+        if self._method is Method.SSH_KEY:
+            self._keys = ()
+            if stays:
+                return self._log_on()
+        self._password = None
+        self._derived.clear()
+        if stays and self._passwords_asked < self._plan.password_attempts:
+            return self._log_on()
+        return [HangUp(), *self._finish(refused.code, refused.detail)]
+
+    def _give_up(self, detail: str) -> list[Step]:
+        return [HangUp(), *self._finish(ErrorCode.NOT_PERMITTED, detail)]
+
     def _log_on_later(self, refused: LogonRefused, now: float) -> list[Step]:
-        """The host is busy: the link stays open, and the request is repeated."""
+        """The host is busy: the link stays open, and the logon is repeated."""
         seconds = self._route.wait(now, refused.retry_after_seconds)
         if seconds is None:
             return [HangUp(), *self._finish(refused.code, refused.detail)]
         self._wake_at, self._on_wake = now + seconds, lambda now: self._log_on()
         return [Waiting(seconds, refused.code, refused.detail, self._route.is_reconnecting)]
-
-    def _forget_cookie(self) -> None:
-        if self._shown is not None:
-            self._shown = msgspec.structs.replace(self._shown, cookie=b"")
 
     def _follow(self, redirect: Redirect) -> list[Step]:
         self._redirects += 1
@@ -278,7 +377,8 @@ class Logon:
 
     def _on_accepted(self, accepted: LogonAccepted) -> list[Step]:
         self.phase = Phase.SESSION
-        self._shown = _Shown(self._host, accepted.session_id, accepted.cookie)
+        self._shown = _Shown(self._host, accepted.host, accepted.session_id, accepted.attachment)
+        self._password = None  # its key is in memory
         self._redirected_by = self._redirect = None
         self._unreachable_host = ""
         return [

@@ -11,7 +11,8 @@ import msgspec
 
 from tsproto import limits
 from tsproto.errors import ErrorCode
-from tsproto.messages import LicenseKind, LicenseRequest, Message
+from tsproto.messages import LicenseKind, LicenseRequest, Message, PamPrompt
+from tsproto.user_proof import Statement
 
 # A first connection gives up after this time, when hosts only say when to come back.
 CONNECT_SECONDS = 15.0
@@ -34,11 +35,22 @@ class Host(msgspec.Struct, frozen=True):
         )
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """The host at the other end of a link: farm and name as in its certificate, whose SHA-256 this
+    is, or 32 zero bytes without TLS. `device_id` is our own."""
+
+    farm: str
+    server: str
+    certificate: bytes
+    device_id: bytes
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The user to log on, the hosts and the application. The hosts, at least one, are tried in
     order.
 
     `password_attempts` bounds how often the password is asked for; a password file allows one.
+    `key_fingerprints` are of the SSH keys to sign with, which are tried before the password.
     """
 
     hosts: tuple[Host, ...]
@@ -48,6 +60,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     columns: int = 80
     rows: int = 24
     terminal: str = "xterm-256color"
+    lang: str = ""
+    tz: str = ""
+    colorterm: str = ""
+    key_fingerprints: tuple[bytes, ...] = ()
     password_attempts: int = limits.LOGON_ATTEMPTS
     connect_seconds: float = CONNECT_SECONDS
     reconnect_seconds: float = RECONNECT_SECONDS
@@ -108,6 +124,28 @@ class AskPassword(Step, frozen=True, gc=False):
     again: bool = False
 
 
+class SignWithPassword(Step, frozen=True, gc=False):
+    """Sign the statement with the key that the password gives; `on_signed` follows. `password` None
+    means a key that was derived before, for the same salt and cost."""
+
+    statement: Statement
+    password: bytes | None
+
+
+class SignWithSshKey(Step, frozen=True, gc=False):
+    """Sign the statement with the SSH key of this fingerprint; `on_signed` follows, or
+    `on_not_signed`."""
+
+    statement: Statement
+    fingerprint: bytes
+
+
+class AnswerPam(Step, frozen=True, gc=False):
+    """Show the host's notices, and ask the user its prompts; `on_pam_answers` follows."""
+
+    prompt: PamPrompt
+
+
 class Send(Step, frozen=True, gc=False):
     message: Message
 
@@ -125,6 +163,12 @@ class Redirected(Step, frozen=True, gc=False):
     """For people: the session is on another host."""
 
     host: Host
+
+
+class Told(Step, frozen=True, gc=False):
+    """For people: a line about this logon."""
+
+    text: str
 
 
 class Waiting(Step, frozen=True, gc=False):

@@ -20,7 +20,18 @@ from pathlib import Path
 import msgspec
 
 import daemons
-from daemons.effects import ProgramFailed
+from daemons.copied import copied
+from daemons.effects import (
+    Challenge,
+    Challenged,
+    NotProved,
+    PamAnswer,
+    ProgramFailed,
+    Prompted,
+    Prove,
+    Proved,
+    StartProgram,
+)
 from daemons.keeper import messages as km
 from daemons.keeper.address import unix_address
 from tsproto.errors import TsfarmError
@@ -54,8 +65,8 @@ class HeldProgram(msgspec.Struct, frozen=True):
 
 
 class KeeperClient:
-    """`folder` is the terminal server's own and holds the keeper's socket, pid file and log. A
-    socket that is a symbolic link belongs to a keeper that this process does not start.
+    """`config` is the terminal server's configuration, which the keeper reads too. `folder` is the
+    terminal server's own and holds the keeper's socket, pid file and log. A socket that is a symbolic link belongs to a keeper that this process does not start.
 
     `on_ended` is called with a session id and the exit status of its program, `on_lost` when the
     connection broke; `connect` may then be called again.
@@ -63,12 +74,14 @@ class KeeperClient:
 
     def __init__(
         self,
+        config: Path,
         folder: Path,
         *,
         on_ended: Callable[[int, int], None],
         on_lost: Callable[[], None],
         idle_seconds: float | None = None,
     ) -> None:
+        self._config = config
         self._folder = folder
         self._socket_path = folder / "keeper.sock"
         self._on_ended = on_ended
@@ -116,19 +129,35 @@ class KeeperClient:
             if not reply.more:
                 return kept
 
-    async def start(
-        self, program: km.Program, columns: int, rows: int, ring_bytes: int
-    ) -> HeldProgram | ProgramFailed:
+    async def challenge(self, effect: Challenge) -> Challenged | NotProved:
+        """Raises KeeperError."""
+        reply, _ = await self._ask(lambda id_: copied(km.Challenge, effect, request_id=id_))
+        if isinstance(reply, km.Challenged):
+            return copied(Challenged, reply)
+        return _not_proved(reply)
+
+    async def prove(self, effect: Prove | PamAnswer) -> Prompted | Proved | NotProved:
+        """Raises KeeperError."""
+        kind: type[km.Prove | km.PamAnswer] = (
+            km.Prove if isinstance(effect, Prove) else km.PamAnswer
+        )
+        reply, _ = await self._ask(lambda id_: copied(kind, effect, request_id=id_))
+        match reply:
+            case km.Proved():
+                return copied(Proved, reply)
+            case km.Prompted():
+                return copied(Prompted, reply)
+        return _not_proved(reply)
+
+    async def start(self, effect: StartProgram) -> HeldProgram | ProgramFailed:
         """Run a program on a new PTY. After a failure nothing of it is left. Raises KeeperLost."""
         try:
-            return await self._held(
-                lambda id_: km.StartSession(id_, program, columns, rows, ring_bytes)
-            )
+            return await self._held(lambda id_: copied(km.StartProved, effect, request_id=id_))
         except KeeperLost:
             raise
         except KeeperError as error:
-            self.hang_up(program.session_id)
-            self.forget(program.session_id)
+            self.hang_up(effect.session_id)
+            self.forget(effect.session_id)
             return ProgramFailed(str(error))
 
     async def fetch(self, session_id: int) -> HeldProgram | ProgramFailed:
@@ -177,7 +206,7 @@ class KeeperClient:
         """Block until the keeper listens. It gets a kernel session of its own, so that it gets no
         signal to this process's group, and goes on when this process ends."""
         command = [sys.executable, "-m", "daemons.keeper", "--detach"]
-        command += ["--socket", str(self._socket_path)]
+        command += ["--config", str(self._config), "--socket", str(self._socket_path)]
         command += ["--pid-file", str(self._folder / "keeper.pid")]
         if self._idle_seconds is not None:
             command += ["--idle-seconds", str(self._idle_seconds)]
@@ -280,6 +309,11 @@ class KeeperClient:
     def _lose(self) -> None:
         self.close()
         self._on_lost()
+
+
+def _not_proved(reply: km.Reply) -> NotProved:
+    assert isinstance(reply, km.NotProved), reply
+    return copied(NotProved, reply)
 
 
 def _close_all(descriptors: list[int]) -> None:

@@ -5,7 +5,10 @@ client is the terminal server, which runs as the same user or as root, on a Unix
 read the PTYs either, but holds a duplicate of each descriptor. It is single-threaded, because it
 forks.
 
-    python -m daemons.keeper --socket PATH --pid-file PATH [--detach]
+It believes its client nothing: it judges users' proofs itself, and starts only programs of its own
+configuration for users who were proved.
+
+    python -m daemons.keeper --config FILE --socket PATH --pid-file PATH [--detach]
 
 A terminal server starts its keeper itself, as its own user. For sessions of many users with a
 terminal server that does not run as root: start the keeper as root, in a folder that only root can
@@ -20,10 +23,12 @@ import fcntl
 import os
 import pwd
 import resource
+import secrets
 import selectors
 import signal
 import socket
 import struct
+import sys
 import time
 import traceback
 from collections.abc import Callable, Collection
@@ -35,8 +40,10 @@ import msgspec
 from daemons.keeper import messages as km
 from daemons.keeper.address import unix_address
 from daemons.keeper.kept_program import KeptProgram, signal_all, with_processes
-from daemons.keeper.launch import LaunchFailure, load_name_services
-from tsproto.errors import ErrorCode
+from daemons.keeper.launch import LaunchFailure, Program, load_name_services
+from daemons.keeper.own_files import OwnFiles
+from daemons.keeper.proving import Monitor, NotStarted
+from tsproto.errors import ErrorCode, TsfarmError
 
 KILL_AFTER_SECONDS = 5.0  # from SIGHUP to SIGKILL: an editor saves its recovery file
 LOOK_AGAIN_SECONDS = 0.1
@@ -55,8 +62,14 @@ class Keeper:
     """Serves one client at a time; the next one waits in the socket's backlog."""
 
     def __init__(
-        self, listener: socket.socket, idle_seconds: float, allowed_uid: int | None = None
+        self,
+        listener: socket.socket,
+        files: OwnFiles,
+        idle_seconds: float,
+        allowed_uid: int | None = None,
     ) -> None:
+        self._files = files
+        self._monitor = Monitor(files.host(), files.accounts.find, secrets.SystemRandom())
         self._selector = selectors.DefaultSelector()
         self._listener = listener
         self._client: socket.socket | None = None
@@ -150,7 +163,15 @@ class Keeper:
         match km.decode_request(packet):
             case km.ListSessions() as request:
                 self._list(request)
-            case km.StartSession() as request:
+            case km.Challenge() as request:
+                self._monitor.host = self._files.host()
+                self._send(self._monitor.challenge(request, time.time()))
+            case km.Prove() as request:
+                self._send(self._monitor.prove(request, time.time()))
+            case km.PamAnswer() as request:
+                detail = "this host asks no questions"
+                self._send(km.NotProved(request.request_id, ErrorCode.NOT_PERMITTED, detail, 0))
+            case km.StartProved() as request:
                 self._start(request)
             case km.FetchSession() as request:
                 self._fetch(request)
@@ -187,15 +208,18 @@ class Keeper:
         rows = tuple(self._sessions[id_].as_kept() for id_ in page)
         self._send(km.SessionList(request.request_id, rows, len(wanted) > len(page)))
 
-    def _start(self, request: km.StartSession) -> None:
-        if self._is_stopping or request.program.session_id in self._sessions:
+    def _start(self, request: km.StartProved) -> None:
+        if self._is_stopping or request.session_id in self._sessions:
             detail = "the keeper is stopping, or has this session already"
             self._send(_refusal(request.request_id, detail))
             return
         try:
-            session = KeptProgram(
-                request.program, request.columns, request.rows, request.ring_bytes
-            )
+            program = self._program(request)
+            ring_bytes = self._files.settings.sessions.replay_bytes
+            session = KeptProgram(program, request.columns, request.rows, ring_bytes)
+        except NotStarted as error:
+            self._send(km.CannotStart(request.request_id, error.code, str(error)))
+            return
         except OSError as error:
             detail = f"the host has no room for a session: {error}"
             self._send(_refusal(request.request_id, detail))
@@ -209,6 +233,28 @@ class Keeper:
 
         self._watch(
             session.failures, lambda: self._on_executed(session, request.request_id, answer)
+        )
+
+    def _program(self, request: km.StartProved) -> Program:
+        """The program that this proof may start. Raises NotStarted."""
+        account = self._monitor.spend(request, time.time())
+        sessions, asked = self._files.settings.sessions, request.asked
+        application = sessions.applications.get(asked.application)
+        if asked.application and application is None:
+            detail = f"this host has no application {asked.application!r}"
+            raise NotStarted(detail, ErrorCode.UNKNOWN_APPLICATION)
+        return Program(
+            session_id=request.session_id,
+            system_user=account.system_user,
+            allow_root=sessions.allow_root,
+            shell=sessions.shell,
+            arguments=application.command if application else (),
+            command=asked.command,
+            folder=application.folder if application else "",
+            terminal=request.terminal,
+            lang=request.lang,
+            tz=request.tz,
+            colorterm=request.colorterm,
         )
 
     def _on_executed(self, session: KeptProgram, request_id: int, answer: Answer) -> None:
@@ -314,6 +360,10 @@ def main(arguments: list[str] | None = None) -> None:
     lock = _lock(options.pid_file)
     if lock is None:
         return  # another keeper serves this socket already
+    try:
+        files = OwnFiles(options.config, _on_fault)
+    except TsfarmError as error:
+        parser.error(str(error))
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         _bind(listener, options.socket, options.allow_user)
         if options.detach:
@@ -324,14 +374,21 @@ def main(arguments: list[str] | None = None) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a session takes four
         load_name_services()
-        Keeper(listener, options.idle_seconds, options.allow_user).run()
+        Keeper(listener, files, options.idle_seconds, options.allow_user).run()
     options.socket.unlink(missing_ok=True)
     options.pid_file.unlink(missing_ok=True)
+
+
+def _on_fault(detail: str) -> None:
+    print(f"keeper: {detail}; the file as it was before stays valid", file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="keeper", description="Starts and keeps the sessions of a terminal server."
+    )
+    parser.add_argument(
+        "--config", type=_absolute, required=True, help="configuration of the terminal server"
     )
     parser.add_argument("--socket", type=_absolute, required=True, help="Unix socket to listen on")
     parser.add_argument(

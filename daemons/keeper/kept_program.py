@@ -7,8 +7,8 @@ import signal
 import termios
 from collections.abc import Collection
 
-from daemons.keeper.launch import launch
-from daemons.keeper.messages import KeptSession, Program
+from daemons.keeper.launch import Program, launch
+from daemons.keeper.messages import KeptSession
 from daemons.screen.ring import create_ring
 
 _IFLAG, _OFLAG, _LFLAG = 0, 1, 3  # indices in the list that tcgetattr returns

@@ -16,7 +16,6 @@ from typing import NoReturn
 
 import msgspec
 
-from daemons.keeper.messages import Program
 from tsproto.errors import ErrorCode, TsfarmError
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -31,6 +30,27 @@ class LaunchFailure(msgspec.Struct, array_like=True, frozen=True):
 
     code: ErrorCode
     detail: str
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """The program of a session: from the keeper's configuration, the account, and what the user
+    asked for.
+
+    `shell` empty means the system user's own. `arguments` start an application and are empty for a
+    shell. A `command` is run by the shell on a PTY that changes no byte of its output.
+    """
+
+    session_id: int
+    system_user: str
+    allow_root: bool
+    shell: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    command: str = ""
+    folder: str = ""
+    terminal: str = "xterm-256color"
+    lang: str = ""
+    tz: str = ""
+    colorterm: str = ""
 
 
 class AccountUnusable(TsfarmError):
@@ -94,14 +114,16 @@ def argv_of(program: Program, account: Account) -> tuple[str, list[str]]:
 
 def environment_of(program: Program, account: Account, language: str) -> dict[str, str]:
     """The whole environment of a session's program."""
+    passed_on = {"TZ": program.tz, "COLORTERM": program.colorterm}
     return {
+        **{name: value for name, value in passed_on.items() if value},
         "HOME": account.home,
         "USER": account.name,
         "LOGNAME": account.name,
         "SHELL": program.shell[0] if program.shell else account.shell,
         "PATH": PATH if account.uid else ROOT_PATH,
         "TERM": program.terminal,
-        "LANG": language,
+        "LANG": program.lang or language,
         "TSFARM_SESSION": str(program.session_id),
     }
 

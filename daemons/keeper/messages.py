@@ -12,6 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from tsproto.errors import ErrorCode
+from tsproto.user_proof import Asked
 
 PACKET_BYTES = 256 * 1024  # a command of 32,768 characters takes at most 128 KiB
 SESSIONS_PER_PACKET = 500
@@ -19,23 +20,6 @@ SESSIONS_PER_PACKET = 500
 
 class Packet(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Any message. An answer has the `request_id` of its request."""
-
-
-class Program(msgspec.Struct, array_like=True, frozen=True, gc=False, kw_only=True):
-    """The program of a session, see `daemons.keeper.launch`.
-
-    `shell` empty means the account's own. `arguments` start an application and are empty for a
-    shell. A `command` is run by the shell on a PTY that changes no byte of its output.
-    """
-
-    session_id: int
-    system_user: str
-    allow_root: bool
-    shell: tuple[str, ...] = ()
-    arguments: tuple[str, ...] = ()
-    command: str = ""
-    folder: str = ""
-    terminal: str = "xterm-256color"
 
 
 class KeptSession(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -56,14 +40,53 @@ class ListSessions(Packet, frozen=True, gc=False, tag=1):
     after_id: int
 
 
-class StartSession(Packet, frozen=True, gc=False, tag=2):
-    """Answered by Descriptors once the program runs, or by CannotStart."""
+class Challenge(Packet, frozen=True, gc=False, tag=6):
+    """Asks for a challenge for a user on a link of the terminal server; answered by Challenged or
+    NotProved. `certificate` is the one that the client saw, and must be the host's."""
 
     request_id: int
-    program: Program
+    user_name: str
+    device_id: bytes
+    certificate: bytes
+    key_fingerprints: tuple[bytes, ...]
+
+
+class Prove(Packet, frozen=True, gc=False, tag=7):
+    """Spends the nonce; answered by Proved, Prompted (PAM) or NotProved. The keeper makes the bytes
+    that should have been signed itself, from the challenge and `asked`."""
+
+    request_id: int
+    nonce: bytes
+    method: int
+    algorithm: str
+    signature: bytes
+    asked: Asked
+
+
+class PamAnswer(Packet, frozen=True, gc=False, tag=8):
+    """Answers of the prompts of this round; answered as Prove."""
+
+    request_id: int
+    nonce: bytes
+    round: int
+    answers: tuple[bytes, ...]
+
+
+class StartProved(Packet, frozen=True, gc=False, tag=9):
+    """Starts a session for a proof, once, within PROOF_SECONDS, for the same `asked`; answered by
+    Descriptors once the program runs, or by CannotStart. Everything else about the program is the
+    keeper's own configuration."""
+
+    request_id: int
+    session_id: int
+    proof_id: int
+    asked: Asked
     columns: int
     rows: int
-    ring_bytes: int
+    terminal: str
+    lang: str
+    tz: str
+    colorterm: str
 
 
 class FetchSession(Packet, frozen=True, gc=False, tag=3):
@@ -114,8 +137,49 @@ class Ended(Packet, frozen=True, gc=False, tag=14):
     exit_status: int
 
 
-Request: TypeAlias = ListSessions | StartSession | FetchSession | HangUp | Forget
-Reply: TypeAlias = SessionList | Descriptors | CannotStart | Ended
+class Challenged(Packet, frozen=True, gc=False, tag=15):
+    """Fields as in LogonChallenge."""
+
+    request_id: int
+    nonce: bytes
+    time: int
+    methods: int
+    salt: bytes
+    memory_kib: int
+    passes: int
+    lanes: int
+    key_fingerprint: bytes
+    resume_seconds: int
+
+
+class Prompted(Packet, frozen=True, gc=False, tag=16):
+    request_id: int
+    round: int
+    prompts: tuple[tuple[str, bool], ...]
+    notices: tuple[str, ...]
+
+
+class Proved(Packet, frozen=True, gc=False, tag=17):
+    request_id: int
+    proof_id: int
+    generation: int
+    system_user: str
+    notices: tuple[str, ...]
+
+
+class NotProved(Packet, frozen=True, gc=False, tag=18):
+    request_id: int
+    code: ErrorCode
+    detail: str
+    retry_after_seconds: int
+
+
+Request: TypeAlias = (
+    ListSessions | FetchSession | HangUp | Forget | Challenge | Prove | PamAnswer | StartProved
+)
+Reply: TypeAlias = (
+    SessionList | Descriptors | CannotStart | Ended | Challenged | Prompted | Proved | NotProved
+)
 
 encode = msgspec.msgpack.Encoder().encode
 decode_request = msgspec.msgpack.Decoder(Request).decode

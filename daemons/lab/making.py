@@ -17,6 +17,7 @@ import tomli_w
 from daemons import accounts
 from daemons.lab.plan import Daemon, Lab, LabError, Plan, load_user
 from tsproto import certificates, limits
+from tsproto.account import Account
 from tsproto.messages import Role
 
 BROADCAST = "127.255.255.255"
@@ -31,7 +32,7 @@ def make(folder: Path, plan: Plan) -> Lab:
     now = time.time()
     (folder / "clock").write_text("0\n")
     _make_certificates(folder / "pki", lab, now)
-    _make_users(folder, plan.users, plan.load_users)
+    _make_users(folder, lab.farm, plan.users, plan.load_users)
     for daemon in lab.daemons:
         home = folder / daemon.name
         home.mkdir(mode=0o700, exist_ok=True)
@@ -79,20 +80,26 @@ def _make_certificates(folder: Path, lab: Lab, now: float) -> None:
         _write_private(folder / f"{name}.key", own_key)
 
 
-def _make_users(folder: Path, users: tuple[str, ...], load_users: int) -> None:
+def _make_users(folder: Path, farm: str, users: tuple[str, ...], load_users: int) -> None:
     """Make accounts with random passwords, which are written to `users/`: a lab can be reached from
-    this machine only. All synthetic users share the password in `users/load`."""
+    this machine only. The keys of all synthetic users come from the secret in `users/load`."""
     system_user = "root" if os.geteuid() == 0 else ""
     (folder / "users").mkdir(mode=0o700, exist_ok=True)
+    generation = time.time_ns() // 1000
+    made = []
     for user in users:
-        password = secrets.token_urlsafe(9)
-        accounts.add(folder / "accounts", user, password, system_user, replace=True)
-        _write_private(folder / "users" / user, f"{password}\n".encode())
+        password = secrets.token_urlsafe(9).encode()
+        key = accounts.password_key(farm, user, password)
+        made.append(
+            Account(name=user, generation=generation, system_user=system_user, password=key)
+        )
+        _write_private(folder / "users" / user, password + b"\n")
     if load_users:
-        password = secrets.token_urlsafe(9)
+        secret = secrets.token_bytes(accounts.SECRET_BYTES)
         names = [load_user(number) for number in range(1, load_users + 1)]
-        accounts.add_synthetic(folder / "accounts", names, password, system_user)
-        _write_private(folder / "users" / "load", f"{password}\n".encode())
+        made += accounts.synthetic(farm, names, secret, system_user, generation)
+        _write_private(folder / "users" / "load", secret.hex().encode() + b"\n")
+    accounts.change(folder / "accounts", farm, lambda _: made)
 
 
 def _write_private(path: Path, content: bytes) -> None:
@@ -137,7 +144,7 @@ def _configuration(folder: Path, daemon: Daemon, lab: Lab, plan: Plan) -> dict[s
                 },
                 "sessions": {"allow_root": os.geteuid() == 0, "shell": shell},
             }
-    return common
+    return {**common, "accounts": str(folder / "accounts")}
 
 
 def _discovery(daemon: Daemon, lab: Lab, **scopes: str) -> dict[str, Any]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from daemons import startup
+from daemons import events, startup
+from daemons.accounts import Accounts, AccountsError
+from daemons.config import ConfigError
+from daemons.logs import log
 from daemons.session_directory.core import SessionDirectoryCore
 from daemons.session_directory.records import RECORDS
 from daemons.settings import SessionDirectorySettings
@@ -20,8 +23,28 @@ def main(config: Path) -> int:
 
 
 async def serve(start: startup.Start[SessionDirectorySettings]) -> int:
-    core = SessionDirectoryCore(start.settings, name=start.credentials.name, rng=start.rng)
+    accounts = _accounts(start.settings)
+    core = SessionDirectoryCore(
+        start.settings,
+        name=start.credentials.name,
+        rng=start.rng,
+        records=start.take_records(),
+        account_of=None if accounts is None else accounts.find,
+    )
     return await Shell(core, start).run()
+
+
+def _accounts(settings: SessionDirectorySettings) -> Accounts | None:
+    if not settings.accounts:
+        return None
+    try:
+        return Accounts(Path(settings.accounts), settings.farm, _on_fault)
+    except AccountsError as error:
+        raise ConfigError(f"accounts: {error}") from None
+
+
+def _on_fault(detail: str) -> None:
+    log(events.AccountsUnreadable(detail=detail))
 
 
 if __name__ == "__main__":

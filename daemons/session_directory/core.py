@@ -11,39 +11,70 @@ holds for a user whose terminal server is LOST or SYNCHRONIZING.
 from __future__ import annotations
 
 from daemons import events
-from daemons.effects import Answer, Caller, Close, Effect, Outcome, Peer, Randomness, earliest
+from daemons.effects import (
+    Answer,
+    Caller,
+    Close,
+    Durable,
+    Effect,
+    Outcome,
+    Peer,
+    Persist,
+    Randomness,
+    Records,
+    earliest,
+    records_of,
+)
 from daemons.session_directory.farm import Farm
 from daemons.session_directory.placement import Placer
+from daemons.session_directory.proofs import AccountOf, Proofs
+from daemons.session_directory.receipts import Receipts
+from daemons.session_directory.records import DirectoryRecord
 from daemons.session_directory.reservations import Reservations
 from daemons.session_directory.session_index import SessionIndex
-from daemons.session_directory.tickets import Tickets
 from daemons.settings import SessionDirectorySettings
 from tsproto import limits, messages
 from tsproto.errors import ErrorCode
 from tsproto.messages import Message
 
+SECRET_BYTES = 32
+
 
 class SessionDirectoryCore:
-    """One process of the directory; `generation` is new with each."""
+    """One process of the directory; `generation` is new with each. `account_of` is None for a
+    directory without accounts."""
 
-    def __init__(self, settings: SessionDirectorySettings, *, name: str, rng: Randomness) -> None:
+    def __init__(
+        self,
+        settings: SessionDirectorySettings,
+        *,
+        name: str,
+        rng: Randomness,
+        records: Records,
+        account_of: AccountOf | None,
+    ) -> None:
         self.name = name
         self.generation = rng.randbytes(16)
+        known = records_of(DirectoryRecord, records)
+        self._is_new = not known
+        fresh = DirectoryRecord(name=name, secret=rng.randbytes(SECRET_BYTES))
+        self._own = known[0] if known else fresh
+        receipts = Receipts(self._own)
         self._sessions = SessionIndex()
         self._reservations = Reservations(settings.reservation_seconds)
-        self._tickets = Tickets(settings.ticket_seconds, rng)
-        self._farm = Farm(settings, self.generation, self._sessions, self._reservations)
+        self._farm = Farm(settings, self.generation, self._sessions, self._reservations, receipts)
         self._placer = Placer(
             self._farm,
             self._sessions,
             self._reservations,
-            self._tickets,
+            receipts,
+            Proofs(settings.farm, account_of),
             unsure_seconds=settings.server_lost_seconds,
         )
 
     def on_start(self, now: float) -> list[Effect]:
         self._placer.start(now)
-        return []
+        return [Persist(put=(self._own,))] if self._is_new else []
 
     def on_peer_opened(self, peer: Peer, now: float) -> list[Effect]:
         return []
@@ -67,8 +98,6 @@ class SessionDirectoryCore:
                 return self._farm.synchronize(caller, message, now)
             case messages.RemoveSession():
                 return self._farm.remove_session(caller.peer, message)
-            case messages.RedeemTicket():
-                return self._placer.redeem(caller, message, now)
             case messages.QuerySessions():
                 return self._query_sessions(caller, message)
             case messages.QueryServers():
@@ -86,16 +115,11 @@ class SessionDirectoryCore:
         return []
 
     def next_deadline(self) -> float | None:
-        return earliest(
-            self._farm.next_deadline(),
-            self._reservations.next_deadline(),
-            self._tickets.next_deadline(),
-        )
+        return earliest(self._farm.next_deadline(), self._reservations.next_deadline())
 
     def on_deadline(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
         for name in self._farm.expire(now):
-            self._tickets.forget_server(name)
             effects.append(events.ServerRemoved(server=name))
         for reservation in self._reservations.expire(now):
             effects.append(
@@ -103,8 +127,10 @@ class SessionDirectoryCore:
                     server=reservation.server, user_name=reservation.user_name
                 )
             )
-        self._tickets.expire(now)
         return effects
+
+    def durable(self) -> Durable:
+        return Durable(frozenset([self._own]))
 
     def _query_sessions(self, caller: Caller, query: messages.QuerySessions) -> list[Effect]:
         rows, more = self._sessions.page(

@@ -16,6 +16,7 @@ from daemons.copied import copied
 from daemons.effects import Answer, Caller, Close, Effect, Peer
 from daemons.session_directory import records
 from daemons.session_directory.policy import Load
+from daemons.session_directory.receipts import Receipts
 from daemons.session_directory.records import Server
 from daemons.session_directory.reservations import Reservations
 from daemons.session_directory.session_index import SessionIndex
@@ -41,6 +42,7 @@ class Farm(msgspec.Struct, eq=False):
     generation: bytes
     sessions: SessionIndex
     reservations: Reservations
+    receipts: Receipts
     _servers: dict[str, Server] = {}
     # When each LOST one is removed. In that order: all stay LOST equally long.
     _lost: dict[str, float] = {}
@@ -155,7 +157,7 @@ class Farm(msgspec.Struct, eq=False):
                 refused = Refused(code=ErrorCode.NOT_PERMITTED, detail=detail)
                 return [Answer(caller, refused), *self.lose(caller.peer, now)]
             # A session that was reported since it joined is newer than this list.
-            server.incoming.setdefault(row.session_id, _with_shared_name(server, row))
+            server.incoming.setdefault(row.session_id, self._kept(server, row))
         if len(server.incoming) > records.SESSIONS_OF_SERVER_MAX:
             detail = f"a terminal server may have {records.SESSIONS_OF_SERVER_MAX} sessions"
             refused = Refused(code=ErrorCode.TOO_MANY_SESSIONS, detail=detail)
@@ -184,7 +186,7 @@ class Farm(msgspec.Struct, eq=False):
             return [_ignored(peer, row.session_id, "placed anew since")]
         if not self._has_room(server, row.session_id):
             return [_ignored(peer, row.session_id, "too many sessions")]
-        row = _with_shared_name(server, row)
+        row = self._kept(server, row)
         if server.state is ServerState.SYNCHRONIZING:
             server.incoming[row.session_id] = row
             server.updated.add(row.session_id)
@@ -241,6 +243,13 @@ class Farm(msgspec.Struct, eq=False):
         known = self._known(server).get(session_id)
         return known is not None and placement < known.placement
 
+    def _kept(self, server: Server, row: SessionRow) -> SessionRow:
+        """The row with its receipt judged. All rows share one string for the name of their server:
+        a string each would be a tenth of a directory's memory."""
+        msgspec.structs.force_setattr(row, "receipt", self.receipts.judged(row))
+        msgspec.structs.force_setattr(row, "host", server.name)
+        return row
+
     def _has_room(self, server: Server, session_id: int) -> bool:
         known = self._known(server)
         return session_id in known or len(known) < records.SESSIONS_OF_SERVER_MAX
@@ -254,13 +263,6 @@ class Farm(msgspec.Struct, eq=False):
 def _may_report(server: Server, row: SessionRow) -> bool:
     is_session = row.session_id != 0 and row.placement <= records.PLACEMENT_MAX
     return row.host == server.name and is_session
-
-
-def _with_shared_name(server: Server, row: SessionRow) -> SessionRow:
-    """Let all rows share one string for the name of their server: a string each would be a tenth
-    of a directory's memory."""
-    msgspec.structs.force_setattr(row, "host", server.name)
-    return row
 
 
 def _ignored(peer: Peer, session_id: int, reason: str) -> events.SessionIgnored:

@@ -1,6 +1,7 @@
 """Decides which terminal server has, or will start, a user's session, and reserves the place.
 
-A terminal server asks after it has authenticated the user, as in "How Session Directory Works".
+A terminal server asks with the user's proof: its own word reserves nothing, so that it cannot draw
+users to itself.
 Because PlaceSession also reserves, two logons in the same instant get one answer. `policy` chooses
 the terminal server of a new session. A placement is the number of such a decision.
 """
@@ -16,20 +17,19 @@ from daemons.effects import Answer, Caller, Effect, Peer
 from daemons.session_directory import records
 from daemons.session_directory.farm import Farm
 from daemons.session_directory.policy import Policy, stay_where_landed
-from daemons.session_directory.records import Server, Ticket
+from daemons.session_directory.proofs import Proofs
+from daemons.session_directory.receipts import Receipts
+from daemons.session_directory.records import Server
 from daemons.session_directory.reservations import Reservations
 from daemons.session_directory.session_index import PREFERENCE, SessionIndex
-from daemons.session_directory.tickets import Tickets
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     PlaceSession,
-    RedeemTicket,
     Refused,
     ServerState,
     SessionPlaced,
     SessionRow,
-    TicketRedeemed,
 )
 
 
@@ -42,7 +42,7 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
 
 class Placer:
-    """Answers PlaceSession and RedeemTicket.
+    """Answers PlaceSession. `proofs` judges users' proofs.
 
     In the first `unsure_seconds` a terminal server with a session of the user may not have joined
     yet: a new place is logged as unsure.
@@ -53,7 +53,8 @@ class Placer:
         farm: Farm,
         sessions: SessionIndex,
         reservations: Reservations,
-        tickets: Tickets,
+        receipts: Receipts,
+        proofs: Proofs,
         *,
         unsure_seconds: float,
     ) -> None:
@@ -63,28 +64,36 @@ class Placer:
         self._farm = farm
         self._sessions = sessions
         self._reservations = reservations
-        self._tickets = tickets
+        self._receipts = receipts
+        self._proofs = proofs
 
     def start(self, now: float) -> None:
         self._unsure_until = now + self._unsure_seconds
 
     def place(self, caller: Caller, request: PlaceSession, now: float) -> list[Effect]:
-        """Answer with the place of the user's session, reserved; elsewhere with a ticket.
+        """Answer with the place of the user's session, reserved; on the asking terminal server with
+        a receipt.
 
-        Refused(NOT_JOINED) while the asking terminal server is not READY,
-        Refused(TOO_MANY_SESSIONS) when it is full, Refused(BUSY) when the directory is full. No
-        refusal holds: the asking terminal server then decides for itself (fail open).
+        Refused(NOT_JOINED) while the asking terminal server is not READY, Refused(NOT_PERMITTED)
+        without the user's proof, Refused(TOO_MANY_SESSIONS) when the server is full, Refused(BUSY)
+        when the directory is full. No refusal holds: the asking terminal server then decides for
+        itself (fail open), and its row has no receipt.
         """
         asking = self._asking(caller.peer)
         if asking is None:
             return [_not_joined(caller)]
+        fault = self._proofs.fault_of(caller.peer, request, now)
+        if fault:
+            refused = Refused(code=ErrorCode.NOT_PERMITTED, detail=fault)
+            return [Answer(caller, refused), _refused(request, asking, refused)]
+        if request.session_id and not request.redirected:
+            return self._give_receipt(caller, request, asking)
         # The client says which terminal server it could not reach; it has reached the asking one.
         avoid = "" if request.avoid == asking.name else request.avoid
         sessions = self._sessions.of_user(request.user_name, request.application)
         offered = self._offered(sessions, avoid)
-        place = self._decide(request.user_name, request.application, offered, asking, avoid, now)
-        if isinstance(place, Place) and place.server is not asking and self._tickets.is_full():
-            place = _full("redirects")
+        promised = [row for row in offered if _is_at(row, asking.name, request.session_id)]
+        place = self._decide(request, promised or offered, asking, avoid, now)
         if isinstance(place, Refused):
             return [Answer(caller, place), _refused(request, asking, place)]
         answer = SessionPlaced(
@@ -93,7 +102,7 @@ class Placer:
             address=place.server.address,
             port=place.server.port,
             session_id=place.session_id,
-            ticket=b"" if place.server is asking else self._ticket(request, place, now),
+            receipt=self._receipt(request, place) if place.server is asking else b"",
             others=_others(sessions, place),
         )
         effects: list[Effect] = [Answer(caller, answer)]
@@ -105,54 +114,48 @@ class Placer:
             effects.append(_placed(request, asking, place, is_unsure))
         return effects
 
-    def redeem(self, caller: Caller, request: RedeemTicket, now: float) -> list[Effect]:
-        """Answer with the user and session of a ticket, once.
-
-        The session may have started or ended since the ticket was issued: one that has ended is
-        placed anew. Refused(NOT_JOINED) leaves the ticket valid; every other failure is
-        Refused(TICKET_INVALID), and only the log says which check failed.
-        """
-        server = self._asking(caller.peer)
-        if server is None:
-            return [_not_joined(caller)]
-        ticket = self._tickets.redeem(
-            request.ticket,
-            server=server.name,
-            device_id=request.device_id,
-            user_name=request.user_name,
-            now=now,
-        )
-        if isinstance(ticket, str):
-            return _invalid(caller, request, ticket)
-        place = self._place_of_ticket(ticket, server, now)
-        if isinstance(place, Refused):
-            return _invalid(caller, request, place.detail)
-        if place.server is not server:
-            return _invalid(caller, request, f"the session is on {place.server.name} by now")
-        answer = TicketRedeemed(
-            user_name=ticket.user_name,
-            application=ticket.application,
-            placement=place.placement,
-            session_id=place.session_id,
+    def _give_receipt(self, caller: Caller, request: PlaceSession, asking: Server) -> list[Effect]:
+        """For a session that began without a directory: nothing is decided."""
+        row = self._sessions.of_server(asking.name).get(request.session_id)
+        wanted = (request.user_name, request.application)
+        if row is None or (row.user_name, row.application) != wanted:
+            detail = f"{asking.name} has reported no such session of this user"
+            return [Answer(caller, Refused(code=ErrorCode.NOT_PERMITTED, detail=detail))]
+        place = Place(asking, row.session_id, row.placement)
+        answer = SessionPlaced(
+            placement=row.placement,
+            host=asking.name,
+            address=asking.address,
+            port=asking.port,
+            session_id=row.session_id,
+            receipt=self._receipt(request, place),
         )
         return [Answer(caller, answer)]
+
+    def _receipt(self, request: PlaceSession, place: Place) -> bytes:
+        return self._receipts.give(
+            place.server.name, request.user_name, request.application, place.placement
+        )
 
     def _asking(self, peer: Peer) -> Server | None:
         server = self._farm.joined_over(peer)
         return server if server is not None and server.state is ServerState.READY else None
 
     def _offered(self, sessions: Sequence[SessionRow], avoid: str) -> list[SessionRow]:
-        """The sessions that the user can reconnect to now, the best one first."""
+        """The sessions to which the user can be led now, the best one first: those with a receipt,
+        on servers that can be reached."""
         return [
             row
             for row in sessions
-            if row.state in PREFERENCE and row.host != avoid and self._farm.ready(row.host)
+            if row.state in PREFERENCE
+            and row.receipt
+            and row.host != avoid
+            and self._farm.ready(row.host)
         ]
 
     def _decide(
         self,
-        user_name: str,
-        application: str,
+        request: PlaceSession,
         offered: Sequence[SessionRow],
         asking: Server,
         avoid: str,
@@ -163,7 +166,7 @@ class Placer:
             server = self._farm.ready(offered[0].host)
             assert server is not None
             return Place(server, offered[0].session_id, offered[0].placement)
-        reserved = self._reservations.find(user_name, application)
+        reserved = self._reservations.find(request.user_name, request.application)
         if reserved is not None and reserved.server != avoid:
             server = self._farm.ready(reserved.server)
             if server is not None:
@@ -180,27 +183,10 @@ class Placer:
         is_new = reserved is None
         if self._reservations.has_no_number() or (is_new and self._reservations.is_full()):
             return _full("placements")
-        number = self._reservations.reserve(user_name, application, server.name, now).placement
-        return Place(server, 0, number)
-
-    def _place_of_ticket(self, ticket: Ticket, server: Server, now: float) -> Place | Refused:
-        sessions = self._sessions.of_user(ticket.user_name, ticket.application)
-        offered = self._offered(sessions, "")
-        promised = [row for row in offered if _is_at(row, ticket.server, ticket.session_id)]
-        return self._decide(
-            ticket.user_name, ticket.application, promised or offered, server, "", now
+        reservation = self._reservations.reserve(
+            request.user_name, request.application, server.name, now
         )
-
-    def _ticket(self, request: PlaceSession, place: Place, now: float) -> bytes:
-        return self._tickets.issue(
-            user_name=request.user_name,
-            application=request.application,
-            device_id=request.device_id,
-            server=place.server.name,
-            session_id=place.session_id,
-            placement=place.placement,
-            now=now,
-        )
+        return Place(server, 0, reservation.placement)
 
 
 def _is_at(row: SessionRow, server: str, session_id: int) -> bool:
@@ -228,14 +214,6 @@ def _full(what: str) -> Refused:
         detail=f"the session directory remembers as many {what} as it may",
         retry_after_seconds=records.FULL_RETRY_SECONDS,
     )
-
-
-def _invalid(caller: Caller, request: RedeemTicket, reason: str) -> list[Effect]:
-    detail = "the ticket was used, is too old, or is for somebody else: log on with a password"
-    event = events.TicketRefused(
-        server=caller.peer.name, user_name=request.user_name, reason=reason
-    )
-    return [Answer(caller, Refused(code=ErrorCode.TICKET_INVALID, detail=detail)), event]
 
 
 def _refused(request: PlaceSession, asking: Server, refused: Refused) -> events.PlacementRefused:

@@ -1,7 +1,7 @@
 """The memory of the session directory.
 
-Nothing is durable: each terminal server keeps its own sessions, and sends all of them again
-whenever its link comes up.
+Only the secret of its receipts is durable: each terminal server keeps its own sessions, and sends
+all of them again whenever its link comes up.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from daemons.effects import Peer, Record
 from tsproto import limits
 from tsproto.messages import ServerState, SessionRow
 
-RECORDS: tuple[type[Record], ...] = ()
+
+class DirectoryRecord(Record, table="directory", key=("name",)):
+    """One row. `secret` is 32 random bytes, see `receipts`."""
+
+    name: str
+    secret: bytes
+
+
+RECORDS: tuple[type[Record], ...] = (DirectoryRecord,)
 
 # The answer to QueryServers is one message.
 SERVERS_MAX = limits.PAGE_ROWS
@@ -20,14 +28,12 @@ SERVERS_MAX = limits.PAGE_ROWS
 SESSIONS_OF_SERVER_MAX = 100_000
 # A thousand logons a second that never become sessions, for RESERVATION_SECONDS.
 RESERVATIONS_MAX = 65_536
-# Two thousand redirects a second that nobody follows, for TICKET_SECONDS.
-TICKETS_MAX = 65_536
 # Placements count microseconds since 1970, which reach this in 2112. A higher one that is reported
 # is refused: numbers that had to follow it would soon leave the bounds of the field.
 PLACEMENT_MAX = 2**52
 
 JOIN_RETRY_SECONDS = 1  # a terminal server synchronises within a second or so
-FULL_RETRY_SECONDS = 30  # half of RESERVATION_SECONDS, all of TICKET_SECONDS: half a table is free
+FULL_RETRY_SECONDS = 30  # half of RESERVATION_SECONDS: half a table is free
 
 
 class Server(msgspec.Struct, kw_only=True):
@@ -57,17 +63,5 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     user_name: str
     application: str
     server: str
-    placement: int
-    expires_at: float
-
-
-class Ticket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Lets one user in from one device on one terminal server, once."""
-
-    user_name: str
-    application: str
-    device_id: bytes
-    server: str
-    session_id: int
     placement: int
     expires_at: float

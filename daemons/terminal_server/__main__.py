@@ -8,9 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from daemons import startup
-from daemons.account_checks import AccountChecks
-from daemons.accounts import Accounts, AccountsError
-from daemons.config import ConfigError
 from daemons.effects import Outcome
 from daemons.keeper.programs import check_programs
 from daemons.program_runner import ProgramRunner
@@ -42,13 +39,12 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
         reports.put_nowait(lambda now: core.on_program_ended(session_id, exit_status, now))
 
     check_programs(settings.sessions)
-    accounts = _accounts(Path(settings.accounts))
-    checks = AccountChecks(accounts, on_outcome)
     sessions = ProgramRunner(
+        start.config,
         settings.sessions,
         Path(settings.state),
         link_of=lambda peer: shell.link_of(peer),
-        on_started=on_outcome,
+        on_outcome=on_outcome,
         on_ended=on_program_ended,
     )
     try:
@@ -68,24 +64,13 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
             core,
             start,
             discovery=settings.discovery,
-            performers={**sessions.performers, **checks.performers},
+            performers=sessions.performers,
             traffic=sessions,
             reports=reports,
         )
         return await shell.run()
     finally:
-        checks.close()
         await sessions.close()
-        accounts.close()
-
-
-def _accounts(path: Path) -> Accounts:
-    accounts = Accounts(path)
-    try:
-        accounts.check()
-    except AccountsError as error:
-        raise ConfigError(f"accounts: {error}") from None
-    return accounts
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A client's link, and the license that its device was let in with."""
+"""A client's link, the license that its device was let in with, and its proved user."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import msgspec
 
 from daemons.effects import Peer
 from daemons.procedures import Inbox
-from tsproto.messages import LicenseKind
+from tsproto.messages import LicenseKind, UserProof
+from tsproto.user_proof import Asked
 
 
 class AcceptedLicense(msgspec.Struct, frozen=True, gc=False):
@@ -33,3 +34,23 @@ class Client(msgspec.Struct, kw_only=True, eq=False):
     license: AcceptedLicense | None = None
     columns: int = 80
     rows: int = 24
+
+
+class User(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """A user whom the keeper has proved on a client's link, and what they asked for.
+
+    `proof_id` starts one session. `proof` is for the directory; None where PAM proved the user.
+    """
+
+    user_name: str
+    asked: Asked
+    proof_id: int
+    generation: int
+    system_user: str
+    proof: UserProof | None
+    terminal: str
+    lang: str
+    tz: str
+    colorterm: str
+    avoid: str
+    redirected: bool

@@ -93,7 +93,6 @@ class TerminalServerCore:
             ids=self._ids,
             directory=self._directory,
             procedures=procedures,
-            rng=rng,
             sessions_max=settings.sessions.sessions_max,
         )
         self._licensing = Licensing(
@@ -104,7 +103,6 @@ class TerminalServerCore:
         )
         self._logon = Logon(
             procedures=procedures,
-            directory=self._directory,
             lifecycle=self._lifecycle,
             destinations=destinations,
             validations=Validations(settings.product, self._servers, procedures),
@@ -208,8 +206,8 @@ class TerminalServerCore:
                 detail = f"{type(message).__name__} does not come now in the licensing phase"
                 refusal = Refusal(ErrorCode.OUT_OF_ORDER, detail)
                 return self._procedures.interrupt(client.peer, refusal, now)
-            case messages.LogonRequest() if client.license is not None:
-                detail = "an earlier LogonRequest is not answered yet"
+            case messages.LogonStart() | messages.LogonProof() if client.license is not None:
+                detail = f"{type(message).__name__} does not come now in the logon phase"
                 close = Close(client.peer, ErrorCode.OUT_OF_ORDER, detail, client.trace_id)
             case _:
                 close = _out_of_order(client.peer, message, client.trace_id)

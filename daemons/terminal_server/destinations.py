@@ -15,12 +15,12 @@ from daemons.copied import copied
 from daemons.procedures import Procedure, Procedures
 from daemons.refusal import Refusal
 from daemons.settings import Application
-from daemons.terminal_server.client import Client
+from daemons.terminal_server.client import Client, User
 from daemons.terminal_server.directory import DirectoryLink
 from daemons.terminal_server.lifecycle import Lifecycle
 from daemons.terminal_server.sessions import Session
 from tsproto.errors import ErrorCode
-from tsproto.messages import LogonRequest, PlaceSession, Redirect, SessionPlaced, TicketRedeemed
+from tsproto.messages import PlaceSession, Redirect, SessionPlaced
 
 # Short, because a person waits and the server can go on by itself.
 PLACING_SECONDS = 3.0
@@ -42,49 +42,42 @@ class Destinations(msgspec.Struct, eq=False):
     lifecycle: Lifecycle
     procedures: Procedures
 
-    def find(
-        self,
-        client: Client,
-        request: LogonRequest,
-        system_user: str,
-        redeemed: TicketRedeemed | None = None,
-    ) -> Procedure[Redirect | Session]:
+    def find(self, client: Client, user: User) -> Procedure[Redirect | Session]:
         """The way to the user's session on another server, or their session here, which may only be
-        starting. `redeemed` is the decision that the ticket of a redirect stands for. Raises
-        Refusal."""
-        if request.command:
-            return self.lifecycle.start(client, request, system_user=system_user, placement=0)
-        if redeemed is None:
-            self._check_application(client, request)
+        starting. Raises Refusal."""
+        if user.asked.command:
+            return self.lifecycle.start(client, user, placement=0)
+        if not user.redirected:
+            self._check_application(client, user)
         for _ in range(1 + PLACED_ANEW_MAX):
-            decision = redeemed or (yield from self._ask_directory(client, request))
-            redeemed = None
-            placement = decision.placement if decision else 0
-            if isinstance(decision, SessionPlaced) and decision.host != self.name:
-                return copied(Redirect, decision, request_id=0)
-            if decision is None or decision.session_id == 0:
+            placed = yield from self._ask_directory(client, user)
+            if placed is not None and placed.host != self.name:
+                return copied(Redirect, placed, request_id=0)
+            if placed is None or placed.session_id == 0:
                 break
-            session = self.lifecycle.table.get(decision.session_id)
-            if session is not None and session.is_open_to(request.user_name):
-                session.on_placed(placement)
+            session = self.lifecycle.table.get(placed.session_id)
+            if session is not None and session.is_open_to(user):
+                session.on_placed(placed.placement, placed.receipt)
                 return session
+            if session is not None and not session.is_ending:
+                break  # it runs as a system user that the account no longer names
             # It has ended, and that news and the decision crossed.
-            ended = (decision.session_id, placement, request.user_name)
+            ended = (placed.session_id, placed.placement, user.user_name)
             self.procedures.do(*self.directory.remove(*ended))
-        return self._here(client, request, system_user, placement)
+        return self._here(client, user, placed)
 
-    def _ask_directory(
-        self, client: Client, request: LogonRequest
-    ) -> Procedure[SessionPlaced | None]:
+    def _ask_directory(self, client: Client, user: User) -> Procedure[SessionPlaced | None]:
         """The directory's decision; None when it makes none."""
         if not self.directory.is_ready:
             return None
         question = PlaceSession(
-            user_name=request.user_name,
-            application=request.application,
-            device_id=client.device_id,
-            avoid=request.unreachable_host,
+            user_name=user.user_name,
+            application=user.asked.application,
+            avoid=user.avoid,
             trace_id=client.trace_id,
+            proof=user.proof,
+            session_id=user.asked.session_id if user.redirected else 0,
+            redirected=user.redirected,
         )
         placed = yield from self.directory.ask(question, SessionPlaced, PLACING_SECONDS)
         if isinstance(placed, SessionPlaced):
@@ -96,23 +89,25 @@ class Destinations(msgspec.Struct, eq=False):
         )
         return None
 
-    def _here(
-        self, client: Client, request: LogonRequest, system_user: str, placement: int
-    ) -> Session:
+    def _here(self, client: Client, user: User, placed: SessionPlaced | None) -> Session:
         """The session that starts or runs here for this application, or a new one."""
-        session = self.lifecycle.table.find(request.user_name, request.application)
-        if session is not None:
-            session.on_placed(placement)
+        placement = placed.placement if placed else 0
+        receipt = placed.receipt if placed else b""
+        session = self.lifecycle.table.find(user.user_name, user.asked.application)
+        if session is not None and session.is_open_to(user):
+            session.on_placed(placement, receipt)
+            if not session.receipt:
+                session.proof = user.proof
             return session
         try:
-            self._check_application(client, request)
+            self._check_application(client, user)
         except Refusal:
-            self.procedures.do(*self.directory.remove(0, placement, request.user_name))
+            self.procedures.do(*self.directory.remove(0, placement, user.user_name))
             raise
-        return self.lifecycle.start(client, request, system_user=system_user, placement=placement)
+        return self.lifecycle.start(client, user, placement=placement, receipt=receipt)
 
-    def _check_application(self, client: Client, request: LogonRequest) -> None:
-        application = request.application
+    def _check_application(self, client: Client, user: User) -> None:
+        application = user.asked.application
         if application == "" or application in self.applications:
             return
         known = ", ".join(self.applications) or "none"

@@ -21,22 +21,19 @@ from daemons.effects import (
     Persist,
     ProgramFailed,
     ProgramStarted,
-    Randomness,
     Resize,
     StartProgram,
     Tell,
 )
 from daemons.procedures import Procedure, Procedures, Promise, outcome_of, start_program
 from daemons.refusal import Refusal
-from daemons.terminal_server.client import Client
+from daemons.terminal_server.client import Client, User
 from daemons.terminal_server.directory import DirectoryLink
 from daemons.terminal_server.own_record import SessionIds
 from daemons.terminal_server.records import SessionRecord
 from daemons.terminal_server.sessions import Session, SessionTable, StartOutcome, restored
 from tsproto.errors import ErrorCode
-from tsproto.messages import LogonAccepted, LogonRequest, SessionEnded
-
-COOKIE_BYTES = 32  # a random secret of full strength; [MS-RDPBCGR] has 16
+from tsproto.messages import LogonAccepted, SessionEnded
 
 
 class Lifecycle(msgspec.Struct, eq=False):
@@ -45,7 +42,6 @@ class Lifecycle(msgspec.Struct, eq=False):
     ids: SessionIds
     directory: DirectoryLink
     procedures: Procedures
-    rng: Randomness
     sessions_max: int
 
     def on_start(
@@ -73,12 +69,10 @@ class Lifecycle(msgspec.Struct, eq=False):
 
     # --- for a logon --------------------------------------------------------------------------
 
-    def start(
-        self, client: Client, request: LogonRequest, *, system_user: str, placement: int
-    ) -> Session:
+    def start(self, client: Client, user: User, *, placement: int, receipt: bytes = b"") -> Session:
         """Begin a session; raises Refusal when there are `sessions_max`."""
         if len(self.table) >= self.sessions_max:
-            self.procedures.do(*self.directory.remove(0, placement, request.user_name))
+            self.procedures.do(*self.directory.remove(0, placement, user.user_name))
             raise Refusal(
                 ErrorCode.TOO_MANY_SESSIONS,
                 f"{self.name} has {self.sessions_max} sessions, as many as it may; try"
@@ -86,24 +80,29 @@ class Lifecycle(msgspec.Struct, eq=False):
             )
         session_id, reserved = self.ids.take()
         now = self.procedures.now
-        session = copied(
-            Session,
-            request,
+        session = Session(
             session_id=session_id,
-            system_user=system_user,
+            user_name=user.user_name,
+            system_user=user.system_user,
+            application=user.asked.application,
+            command=user.asked.command,
             created_at=int(now),
             placement=placement,
+            receipt=receipt,
+            proof=None if receipt else user.proof,
+            columns=client.columns,
+            rows=client.rows,
             starting=Promise(),
         )
         self.table.add(session)
         # The procedure is the session's: its first client may be lost before it has started.
-        procedure = self._start_program(session, request.terminal)
+        procedure = self._start_program(session, user)
         self.procedures.do(
             *reserved, *self.procedures.start(("session", session_id), procedure, now)
         )
         return session
 
-    def show(self, client: Client, session: Session) -> Procedure[bool]:
+    def show(self, client: Client, session: Session, user: User) -> Procedure[bool]:
         """Show a session to a client, when it has started; the client that shows it already is sent
         away.
 
@@ -117,14 +116,19 @@ class Lifecycle(msgspec.Struct, eq=False):
             if isinstance(started, SessionEnded):
                 self.procedures.do(*_ended(client, started.exit_status))
                 return False
-        self._attach(client, session, fresh=session.is_starting)
+        self._attach(client, session, user, fresh=session.is_starting)
         return True
 
-    def _start_program(self, session: Session, terminal: str) -> Procedure[None]:
+    def _start_program(self, session: Session, user: User) -> Procedure[None]:
         """Start the session's program, then go on with the clients that wait for it."""
         started = yield from start_program(
             lambda question_id: copied(
-                StartProgram, session, terminal=terminal, question_id=question_id
+                StartProgram,
+                user,
+                session_id=session.session_id,
+                columns=session.columns,
+                rows=session.rows,
+                question_id=question_id,
             )
         )
         promise, session.starting = session.starting, None
@@ -162,14 +166,11 @@ class Lifecycle(msgspec.Struct, eq=False):
         self.table.remove(session)
         return self.directory.remove(0, session.placement, session.user_name)
 
-    def _attach(self, client: Client, session: Session, *, fresh: bool) -> None:
+    def _attach(self, client: Client, session: Session, user: User, *, fresh: bool) -> None:
         if session.viewer is not None:
             self.procedures.do(*_sent_away(session, session.viewer))
-        cookie = self.rng.randbytes(COOKIE_BYTES) if session.is_shared else b""
-        self.table.show(session, client, cookie)
-        accepted = copied(
-            LogonAccepted, session, host=self.name, reattached=not fresh, cookie=cookie
-        )
+        self.table.show(session, client, user.generation)
+        accepted = copied(LogonAccepted, session, host=self.name, reattached=not fresh)
         self.procedures.do(
             *(self._changed(session) if session.is_shared else []),
             Tell(client.peer, accepted),

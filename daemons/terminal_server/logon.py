@@ -1,6 +1,5 @@
-"""The logon phase of one client's link: prove who the user is, by a password, by the ticket of a
-redirect, or by the cookie of the session that this device showed last; find their session; show it
-here, or send the client there.
+"""The logon phase of one client's link: have the keeper prove the user, find their session, and show
+it here or send the client there.
 
 The link has one thing under way at a time, and the client may try again after a refusal.
 """
@@ -10,148 +9,152 @@ from __future__ import annotations
 import msgspec
 
 from daemons import events
-from daemons.effects import Close, Tell
-from daemons.procedures import Procedure, Procedures, look_up, verify
+from daemons.copied import copied
+from daemons.effects import (
+    Challenge,
+    Challenged,
+    Close,
+    NotProved,
+    PamAnswer,
+    Prompted,
+    Prove,
+    Proved,
+    Tell,
+)
+from daemons.procedures import Procedure, Procedures, challenge, prove
 from daemons.refusal import Refusal
-from daemons.terminal_server.client import Client
+from daemons.terminal_server.client import Client, User
 from daemons.terminal_server.destinations import Destinations
-from daemons.terminal_server.directory import DirectoryLink
 from daemons.terminal_server.lifecycle import Lifecycle
 from daemons.terminal_server.sessions import Session
 from daemons.terminal_server.validation import Validations
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
-    Credential,
+    LogonChallenge,
+    LogonProof,
     LogonRefused,
-    LogonRequest,
-    RedeemTicket,
+    LogonStart,
+    PamAnswers,
+    PamPrompt,
     Redirect,
-    TicketRedeemed,
+    UserProof,
 )
+from tsproto.user_proof import Asked, Method, normal
 
-TICKET_BYTES = 16
-# Requests of any kind on one connection: a client tries its ticket or cookie once, then passwords;
-# a busy server makes it repeat some.
-LOGON_REQUESTS_MAX = 16
-BUSY_RETRY_SECONDS = 2
+# Logons on one connection, of any method: a client tries its keys, then passwords; a busy server
+# makes it repeat some.
+LOGONS_MAX = 16
 
 
-class WrongPassword(Refusal):
+class NotProvedRefusal(Refusal):
     """The one refusal that uses up an attempt."""
 
 
-class TicketInvalid(Refusal):
-    """`why` is for the log: a thief who shows a stolen ticket is not told which check failed."""
-
-    def __init__(self, client: Client, why: str) -> None:
-        detail = f"log on with the password; trace {client.trace_id}"
-        super().__init__(ErrorCode.TICKET_INVALID, detail)
-        self.why = why
+class Overtaken(Exception):
+    """Another device has shown the session since: this one does not take it back by itself."""
 
 
 class Logon(msgspec.Struct, eq=False, kw_only=True):
     """The logon phase of every client."""
 
     procedures: Procedures
-    directory: DirectoryLink
     lifecycle: Lifecycle
     destinations: Destinations
     validations: Validations
 
     def log_on(self, client: Client) -> Procedure[None]:
-        """Take LogonRequests until the client shows a session, was redirected, or was sent away."""
+        """Take logons until the client shows a session, was redirected, or was sent away."""
         attempts_left = limits.LOGON_ATTEMPTS
-        for _ in range(LOGON_REQUESTS_MAX):
-            request = yield from client.inbox.hear(LogonRequest)
-            client.columns, client.rows = request.columns, request.rows
+        for _ in range(LOGONS_MAX):
+            start = yield from client.inbox.hear(LogonStart)
             try:
-                found = yield from self._find(client, request)
+                user = yield from self._prove(client, start)
+                found = self._resumed(user) or (yield from self.destinations.find(client, user))
                 if isinstance(found, Redirect):
                     self._redirect(client, found)
-                elif (yield from self.lifecycle.show(client, found)):
+                elif (yield from self.lifecycle.show(client, found, user)):
                     now = self.procedures.now
                     self.procedures.do(*self.validations.on_logon(client, found.user_name, now))
                 return
+            except Overtaken as overtaken:
+                code = ErrorCode.DISCONNECTED_BY_OTHER
+                close = Close(client.peer, code, str(overtaken), client.trace_id)
+                self.procedures.do(close)
+                return
             except Refusal as refusal:
-                attempts_left -= isinstance(refusal, WrongPassword)
-                self._refuse(client, request, refusal, attempts_left)
+                attempts_left -= isinstance(refusal, NotProvedRefusal)
+                self._refuse(client, start, refusal, attempts_left)
             if not attempts_left:
                 break
         else:
-            yield from client.inbox.hear(LogonRequest)  # the one that is too many
+            yield from client.inbox.hear(LogonStart)  # the one that is too many
         detail = (
             f"too many logons failed on this connection; connect again; trace {client.trace_id}"
         )
         self.procedures.do(Close(client.peer, ErrorCode.TOO_MANY_ATTEMPTS, detail, client.trace_id))
 
-    def _find(self, client: Client, request: LogonRequest) -> Procedure[Redirect | Session]:
-        """Prove the user, and find their session."""
-        match request.credential_kind:
-            case Credential.PASSWORD:
-                return (yield from self._by_password(client, request))
-            case Credential.TICKET:
-                return (yield from self._by_ticket(client, request))
-            case Credential.RECONNECT:
-                return (yield from self._by_cookie(client, request))
+    # --- the proof --------------------------------------------------------------------------------
 
-    # --- three proofs -----------------------------------------------------------------------------
-
-    def _by_password(self, client: Client, request: LogonRequest) -> Procedure[Redirect | Session]:
-        verified = yield from verify(request.user_name, request.credential)
-        if verified.busy:
-            detail = "too many passwords are being checked; try again in a moment"
-            raise Refusal(ErrorCode.LOGON_BUSY, detail, retry_after_seconds=BUSY_RETRY_SECONDS)
-        if not verified.accepted:
-            detail = f"user name or password is wrong; trace {client.trace_id}"
-            raise WrongPassword(ErrorCode.LOGON_FAILED, detail)
-        return (yield from self.destinations.find(client, request, verified.system_user))
-
-    def _by_ticket(self, client: Client, request: LogonRequest) -> Procedure[Redirect | Session]:
-        """The ticket of a redirect: the directory tells whose it is, and to which session."""
-        if len(request.credential) != TICKET_BYTES:
-            raise TicketInvalid(client, "not a ticket")
-        redeem = RedeemTicket(
-            ticket=request.credential, device_id=client.device_id, user_name=request.user_name
+    def _prove(self, client: Client, start: LogonStart) -> Procedure[User]:
+        """Challenge the client, and have the keeper judge its proof. Raises Refusal."""
+        challenged = yield from challenge(
+            lambda question_id: Challenge(
+                start.user_name,
+                client.device_id,
+                client.peer.certificate,
+                tuple(start.key_fingerprints),
+                question_id,
+            )
         )
-        redeemed = yield from self.directory.ask(redeem, TicketRedeemed, limits.REQUEST_SECONDS)
-        if not isinstance(redeemed, TicketRedeemed):
-            raise TicketInvalid(client, redeemed.code.name)
-        here = msgspec.structs.replace(
-            request,
-            user_name=redeemed.user_name,
-            application=redeemed.application,
-            command="",
-            unreachable_host="",
+        if isinstance(challenged, NotProved):
+            raise _refusal(client, challenged)
+        self.procedures.do(Tell(client.peer, copied(LogonChallenge, challenged)))
+        proof = yield from client.inbox.hear(LogonProof)
+        client.columns, client.rows = proof.columns, proof.rows
+        asked = Asked(start.application, proof.command, start.session_id, start.attachment)
+        outcome = yield from prove(
+            lambda question_id: copied(
+                Prove,
+                proof,
+                nonce=challenged.nonce,
+                method=Method(proof.method),
+                asked=asked,
+                question_id=question_id,
+            )
         )
-        system_user = yield from self._system_user_of(client, here.user_name)
-        return (yield from self.destinations.find(client, here, system_user, redeemed))
+        while isinstance(outcome, Prompted):
+            outcome = yield from self._ask_user(client, challenged, outcome)
+        if isinstance(outcome, NotProved):
+            raise _refusal(client, outcome)
+        return _user(client, start, challenged, proof, asked, outcome)
 
-    def _by_cookie(self, client: Client, request: LogonRequest) -> Procedure[Session]:
-        """The cookie of an earlier connection, good for the session that it was given for."""
-        if self._session_of_cookie(client, request) is None:
-            raise TicketInvalid(client, "the cookie is not that session's, or was used")
-        yield from self._system_user_of(client, request.user_name)
-        session = self._session_of_cookie(client, request)
-        if session is None:
-            raise TicketInvalid(client, "the session has ended, or was taken, in this moment")
-        return session
+    def _ask_user(
+        self, client: Client, challenged: Challenged, prompted: Prompted
+    ) -> Procedure[Prompted | Proved | NotProved]:
+        """Pass PAM's prompts on to the user, and their answers to the keeper."""
+        prompt = PamPrompt(
+            round=prompted.round, prompts=list(prompted.prompts), notices=list(prompted.notices)
+        )
+        self.procedures.do(Tell(client.peer, prompt))
+        said = yield from client.inbox.hear(PamAnswers)
+        return (
+            yield from prove(
+                lambda question_id: PamAnswer(
+                    challenged.nonce, said.round, tuple(said.answers), question_id
+                )
+            )
+        )
 
-    def _session_of_cookie(self, client: Client, request: LogonRequest) -> Session | None:
-        session = self.lifecycle.table.get(request.session_id)
-        if session is None or not session.accepts_cookie(
-            request.credential, request.user_name, client.device_id
-        ):
+    def _resumed(self, user: User) -> Session | None:
+        """The session that this device showed last, unless it is not here any more: the directory
+        is not asked. Raises Overtaken."""
+        session = self.lifecycle.table.get(user.asked.session_id)
+        if not user.asked.attachment or session is None or not session.is_open_to(user):
             return None
+        if session.attachment != user.asked.attachment:
+            raise Overtaken("your session was shown by another client since")
         return session
-
-    def _system_user_of(self, client: Client, user_name: str) -> Procedure[str]:
-        """A ticket or cookie outlives a removed account: look whether there is one, and as which
-        system user its sessions run."""
-        known = yield from look_up(user_name)
-        if not known.accepted:
-            raise TicketInvalid(client, "there is no such account")
-        return known.system_user
 
     # --- what the client is told ------------------------------------------------------------------
 
@@ -163,7 +166,7 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
         self.procedures.do(Tell(client.peer, redirect), redirected)
 
     def _refuse(
-        self, client: Client, request: LogonRequest, refusal: Refusal, attempts_left: int
+        self, client: Client, start: LogonStart, refusal: Refusal, attempts_left: int
     ) -> None:
         refused = LogonRefused(
             code=refusal.code,
@@ -174,8 +177,57 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
         )
         event = events.LogonRefused(
             trace_id=client.trace_id,
-            user_name=request.user_name,
+            user_name=start.user_name,
             code=refusal.code,
-            detail=refusal.why if isinstance(refusal, TicketInvalid) else refusal.detail,
+            detail=refusal.detail,
         )
         self.procedures.do(Tell(client.peer, refused), event)
+
+
+def _refusal(client: Client, outcome: NotProved) -> Refusal:
+    counts = outcome.code is ErrorCode.LOGON_FAILED
+    detail = f"{outcome.detail}; trace {client.trace_id}"
+    kind = NotProvedRefusal if counts else Refusal
+    return kind(outcome.code, detail, retry_after_seconds=outcome.retry_after_seconds)
+
+
+def _user(
+    client: Client,
+    start: LogonStart,
+    challenged: Challenged,
+    proof: LogonProof,
+    asked: Asked,
+    proved: Proved,
+) -> User:
+    shown = None
+    if proof.method != Method.PAM:
+        shown = UserProof(
+            nonce=challenged.nonce,
+            time=challenged.time,
+            device_id=client.device_id,
+            method=proof.method,
+            methods=challenged.methods,
+            salt=challenged.salt,
+            memory_kib=challenged.memory_kib,
+            passes=challenged.passes,
+            lanes=challenged.lanes,
+            session_id=asked.session_id,
+            attachment=asked.attachment,
+            key_fingerprint=challenged.key_fingerprint,
+            algorithm=proof.algorithm,
+            signature=proof.signature,
+        )
+    return User(
+        user_name=normal(start.user_name),
+        asked=asked,
+        proof_id=proved.proof_id,
+        generation=proved.generation,
+        system_user=proved.system_user,
+        proof=shown,
+        terminal=proof.terminal,
+        lang=proof.lang,
+        tz=proof.tz,
+        colorterm=proof.colorterm,
+        avoid=proof.avoid,
+        redirected=proof.redirected,
+    )

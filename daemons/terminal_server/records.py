@@ -22,8 +22,8 @@ class ServerRecord(Record, table="host", key=("name",)):
 
 
 class SessionRecord(Record, table="sessions", key=("session_id",)):
-    """A session on a PTY. Of the reconnect cookie only its SHA-256 is kept, with the device that
-    was attached last and alone may use it."""
+    """A session on a PTY. `attachment` counts how often it was shown, by `device_id` last;
+    `generation` is the account's at that time. `receipt` is the directory's for this session."""
 
     session_id: int
     user_name: str
@@ -37,7 +37,9 @@ class SessionRecord(Record, table="sessions", key=("session_id",)):
     rows: int
     device_id: bytes
     device_name: str
-    cookie_hash: bytes
+    attachment: int
+    generation: int
+    receipt: bytes
 
 
 RECORDS: tuple[type[Record], ...] = (ServerRecord, SessionRecord)

@@ -6,8 +6,6 @@ DISCONNECTED while it runs without one, RESET while it is being logged off.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from typing import TypeAlias
 
 import msgspec
@@ -15,9 +13,9 @@ import msgspec
 from daemons.copied import copied
 from daemons.effects import Peer, ProgramFailed, ProgramStarted
 from daemons.procedures import Promise
-from daemons.terminal_server.client import Client
+from daemons.terminal_server.client import Client, User
 from daemons.terminal_server.records import SessionRecord
-from tsproto.messages import SessionEnded, SessionRow, SessionState
+from tsproto.messages import SessionEnded, SessionRow, SessionState, UserProof
 
 # SessionEnded: the program ended before its start was reported.
 StartOutcome: TypeAlias = ProgramStarted | ProgramFailed | SessionEnded
@@ -26,6 +24,8 @@ StartOutcome: TypeAlias = ProgramStarted | ProgramFailed | SessionEnded
 class Session(msgspec.Struct, kw_only=True, eq=False):
     """A user's work on this server. Times are Unix seconds; `disconnected_at` 0 means that a client
     shows it. A session with a `command` belongs to its connection alone.
+
+    `proof` is kept, in memory alone, until the directory has given a receipt for it.
 
     `starting` is there while the program is being started, and settled with the outcome;
     `exit_status` is set when the program ended before its start was reported.
@@ -44,7 +44,10 @@ class Session(msgspec.Struct, kw_only=True, eq=False):
     rows: int
     device_id: bytes = b""
     device_name: str = ""
-    cookie_hash: bytes = b""
+    attachment: int = 0
+    generation: int = 0
+    receipt: bytes = b""
+    proof: UserProof | None = None
     viewer: Client | None = None
     starting: Promise[StartOutcome] | None = None
     exit_status: int | None = None
@@ -62,34 +65,31 @@ class Session(msgspec.Struct, kw_only=True, eq=False):
         """Whether other connections of its user may come to it, and the directory knows it."""
         return not self.command
 
-    def is_open_to(self, user_name: str) -> bool:
-        """Whether this user may be led to it by the directory."""
-        return self.is_shared and not self.is_ending and self.user_name == user_name
+    def is_open_to(self, user: User) -> bool:
+        """Whether it is this user's, as the system user that their account names now."""
+        owner = (self.user_name, self.system_user)
+        return self.is_shared and not self.is_ending and owner == (user.user_name, user.system_user)
 
-    def on_placed(self, placement: int) -> None:
+    def on_placed(self, placement: int, receipt: bytes) -> None:
         """Keep the latest placement with which the directory led a client here; 0 is none."""
-        self.placement = max(self.placement, placement)
+        if receipt and placement >= self.placement:
+            self.placement, self.receipt, self.proof = placement, receipt, None
 
-    def show(self, viewer: Client, cookie: bytes) -> None:
-        """Let this client show it; a cookie that was given before is used up."""
+    def show(self, viewer: Client, generation: int) -> None:
+        """Let this client show it; `generation` is of its user's account."""
         self.state = SessionState.ACTIVE
         self.disconnected_at = 0
         self.viewer = viewer
         self.columns, self.rows = viewer.columns, viewer.rows
         self.device_id, self.device_name = viewer.device_id, viewer.device_name
-        self.cookie_hash = hashlib.sha256(cookie).digest() if cookie else b""
+        self.generation = generation
+        if self.is_shared:
+            self.attachment += 1
 
     def disconnect(self, now: float) -> None:
         self.state = SessionState.DISCONNECTED
         self.disconnected_at = int(now)
         self.viewer = None
-
-    def accepts_cookie(self, cookie: bytes, user_name: str, device_id: bytes) -> bool:
-        """Whether this is the cookie given to the last attached client, shown by its device
-        ([MS-RDPBCGR] 5.5)."""
-        is_owner = (self.user_name, self.device_id) == (user_name, device_id)
-        is_last = hmac.compare_digest(hashlib.sha256(cookie).digest(), self.cookie_hash)
-        return is_owner and is_last and not self.is_ending and not self.is_starting
 
     def record(self) -> SessionRecord:
         return copied(SessionRecord, self)
@@ -136,9 +136,9 @@ class SessionTable:
         if session.is_shared:
             self._by_user[session.user_name, session.application] = session
 
-    def show(self, session: Session, viewer: Client, cookie: bytes) -> None:
+    def show(self, session: Session, viewer: Client, generation: int) -> None:
         self._forget_viewer(session)
-        session.show(viewer, cookie)
+        session.show(viewer, generation)
         self._by_link[viewer.peer.link] = session
 
     def disconnect(self, session: Session, now: float) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class SimulatedLine:
     port = 5600
     own_certificate = bytes(32)
+    peer_certificate = bytes(32)
 
     def __init__(self, node: Node, number: int, end: End, dialled: Endpoint | None) -> None:
         self.id = number

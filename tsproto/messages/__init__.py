@@ -21,7 +21,7 @@ from tsproto.messages.table import *
 from tsproto.messages.table import Message, number_of
 
 # Numbers of messages that no longer exist; they are never used again.
-RETIRED: tuple[int, ...] = ()
+RETIRED: tuple[int, ...] = (15, 57, 58)  # LogonRequest, RedeemTicket, TicketRedeemed
 
 TABLE: dict[int, type[Message]] = {
     number_of(message): message for message in sorted(Message.__subclasses__(), key=number_of)

@@ -25,6 +25,9 @@ class SessionRow(msgspec.Struct, array_like=True, kw_only=True, frozen=True, gc=
     columns: Columns = 80
     rows: Rows = 24
     device_name: DeviceName = ""  # device that shows it, or showed it last
+    # the directory's for this session; a row without one is named to its user, and nobody is led
+    # to it unasked
+    receipt: Receipt = b""
 
 
 EXAMPLE_SESSION = SessionRow(
@@ -36,6 +39,42 @@ EXAMPLE_SESSION = SessionRow(
     created_at=examples.NOW,
     placement=examples.PLACEMENT,
     device_name="laptop",
+)
+
+
+class UserProof(msgspec.Struct, array_like=True, kw_only=True, frozen=True, gc=False):
+    """A user's proof as a terminal server got it, for a directory that has the accounts: with its
+    own farm, the asking host's name and certificate, user and application it gives the bytes that
+    the user signed. Nobody keeps, logs or shows it."""
+
+    nonce: Nonce
+    time: Seconds
+    device_id: DeviceId
+    method: MethodNumber
+    methods: MethodFlags
+    salt: Salt
+    memory_kib: MemoryKib
+    passes: Passes
+    lanes: Lanes
+    session_id: SessionId  # as in LogonStart
+    attachment: Attachment  # as in LogonStart
+    key_fingerprint: OptionalFingerprint  # of the SSH key that signed; empty for none
+    algorithm: Algorithm
+    signature: Signature
+
+
+EXAMPLE_PROOF = UserProof(
+    nonce=examples.NONCE,
+    time=examples.NOW,
+    device_id=examples.DEVICE_ID,
+    method=1,
+    methods=3,
+    **examples.ARGON2,
+    session_id=0,
+    attachment=0,
+    key_fingerprint=b"",
+    algorithm="ed25519",
+    signature=examples.SIGNATURE,
 )
 
 
@@ -85,19 +124,24 @@ class SyncSessions(Message, tag=52, kw_only=True):
 
 
 class PlaceSession(Message, tag=53, kw_only=True):
-    """An authenticated user is here: where does their session for this application belong?
+    """A user is here, with this proof: where does their session for this application belong?
     Decided and reserved in one step, so that two logons in one instant get one answer."""
 
     entry = Entry.request(TERMINAL_SERVER, SESSION_DIRECTORY, "SessionPlaced")
 
     user_name: UserName  # who has logged on
     application: OptionalName  # what is to run; empty for a shell
-    device_id: DeviceId  # the device, for the ticket
     # host that the client could not reach, so that the user is placed anew; empty for none
     avoid: OptionalName = ""
     trace_id: TraceId = ""
+    # None where PAM proved the user: a directory that has the accounts then refuses
+    proof: UserProof | None = None
+    # with `redirected` the session that the Redirect named; else a session of the sender for which
+    # it wants a receipt; 0 for none
+    session_id: SessionId = 0
+    redirected: bool = False  # whether a Redirect led the client here
 
-    example = {"user_name": "user1", "application": "", "device_id": examples.DEVICE_ID}
+    example = {"user_name": "user1", "application": "", "proof": EXAMPLE_PROOF}
 
 
 class SessionPlaced(Message, tag=54, kw_only=True):
@@ -113,8 +157,7 @@ class SessionPlaced(Message, tag=54, kw_only=True):
     address: Host  # where clients reach it
     port: Port  # TCP port there
     session_id: SessionId = 0  # the session there; 0 when it is still to start
-    # what the client shows there, 16 bytes; empty when it is the asking host
-    ticket: OptionalId16 = b""
+    receipt: Receipt = b""  # for the row of the session; empty when it is on another host
     # the user's other sessions for this application, on any host
     others: Annotated[list[SessionRow], Meta(max_length=limits.SESSIONS_PER_MESSAGE)] = []
 
@@ -124,7 +167,6 @@ class SessionPlaced(Message, tag=54, kw_only=True):
         "address": "192.0.2.12",
         "port": 5600,
         "session_id": 7,
-        "ticket": examples.TICKET,
     }
 
 
@@ -150,33 +192,3 @@ class RemoveSession(Message, tag=56, kw_only=True):
     user_name: UserName  # whose session it was, for people to read; it is not compared
 
     example = {"session_id": 7, "placement": examples.PLACEMENT, "user_name": "user1"}
-
-
-class RedeemTicket(Message, tag=57, kw_only=True):
-    """A redirected client showed this ticket; the device was proved in the licensing phase."""
-
-    entry = Entry.request(TERMINAL_SERVER, SESSION_DIRECTORY, "TicketRedeemed")
-
-    ticket: Id16  # what the client showed
-    device_id: DeviceId  # the device that has proved its key here
-    user_name: UserName  # who the client says logs on
-
-    example = {"ticket": examples.TICKET, "device_id": examples.DEVICE_ID, "user_name": "user1"}
-
-
-class TicketRedeemed(Message, tag=58, kw_only=True):
-    """The ticket was good, and is now used up."""
-
-    entry = Entry.answer(SESSION_DIRECTORY)
-
-    user_name: UserName  # whose session it is
-    application: OptionalName  # what it runs; empty for a shell
-    placement: Placement  # as in SessionPlaced
-    session_id: SessionId  # the session; 0 when it is still to start
-
-    example = {
-        "user_name": "user1",
-        "application": "",
-        "placement": examples.PLACEMENT,
-        "session_id": 7,
-    }

@@ -6,7 +6,6 @@ NOW = 1_800_000_000  # 15 January 2027, 08:00:00 UTC
 DAY = 86_400
 PLACEMENT = NOW * 1_000_000
 LICENSE_ID = bytes.fromhex("cc1d3b0234846714b0aeda6cc34b057b")
-TICKET = bytes.fromhex("14069429150abcbf244c4c2fb2c4c46a")
 # The document works out the device's proof from these: they fit together.
 NONCE = bytes.fromhex("78377b525757b494427f89014f97d79928f3938d14eb51e20fb5dec9834eb304")
 PUBLIC_KEY = bytes.fromhex("809667cd5bfecdc84bdd7b544e61ef258b96005f90bf87b623fa4fe06183347b")
@@ -25,4 +24,10 @@ DEVICE: dict[str, Any] = {
     "user_name": "user1",
     **PRODUCT,
     "trace_id": "5f0c1d2e3a",
+}
+ARGON2: dict[str, Any] = {
+    "salt": bytes.fromhex("5f2b7ac10d9e4436b8f0276d1ac8935e"),
+    "memory_kib": 65_536,
+    "passes": 3,
+    "lanes": 1,
 }

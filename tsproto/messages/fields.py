@@ -73,6 +73,62 @@ Placement: TypeAlias = Annotated[
         " session that came of it; 0 means placed without the directory",
     ),
 ]
+Attachment: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=2**40,
+        description="how often the session was shown, this time included; 0 means not resuming",
+    ),
+]
+Nonce: TypeAlias = Annotated[
+    bytes, Meta(min_length=32, max_length=32, description="32 random bytes, used once")
+]
+Fingerprint: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32, description="SHA-256")]
+OptionalFingerprint: TypeAlias = Annotated[
+    bytes, Meta(max_length=32, description="SHA-256, or empty")
+]
+Receipt: TypeAlias = Annotated[
+    bytes,
+    Meta(
+        max_length=32,
+        description="the directory's word that it saw the user's proof for this session, made and"
+        " checked by the directory alone; empty for none",
+    ),
+]
+Salt: TypeAlias = Annotated[
+    bytes, Meta(min_length=16, max_length=16, description="salt of argon2id")
+]
+MethodNumber: TypeAlias = Annotated[
+    int, Meta(ge=1, le=4, description="1 password, 2 SSH key, 3 PAM, 4 device")
+]
+MethodFlags: TypeAlias = Annotated[
+    int, Meta(ge=1, le=15, description="sum of 1 password, 2 SSH key, 4 PAM, 8 device")
+]
+MemoryKib: TypeAlias = Annotated[
+    int, Meta(ge=0, le=2**32 - 1, description="memory of argon2id in KiB")
+]
+Passes: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1, description="passes of argon2id")]
+Lanes: TypeAlias = Annotated[int, Meta(ge=0, le=255, description="lanes of argon2id")]
+Algorithm: TypeAlias = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        pattern=r"^[a-z0-9@.-]*\Z",
+        description="ed25519 for a password or device; else the name of an SSH signature",
+    ),
+]
+Signature: TypeAlias = Annotated[
+    bytes, Meta(max_length=limits.SIGNATURE_BYTES, description="signature, or empty")
+]
+EnvironmentValue: TypeAlias = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        pattern=r"^[A-Za-z0-9/@._+:,-]*\Z",
+        description="value of an environment variable, or empty",
+    ),
+]
 ProductVersion: TypeAlias = Annotated[int, Meta(ge=1, le=65_535, description="product version")]
 Token: TypeAlias = Annotated[
     bytes, Meta(max_length=limits.TOKEN_BYTES, description="signed license token, or empty")
@@ -118,14 +174,6 @@ class SessionState(IntEnum):
     CONNECTED = 1
     DISCONNECTED = 4
     RESET = 7
-
-
-class Credential(IntEnum):
-    """How the user proves who they are: what `LogonRequest.credential` holds."""
-
-    PASSWORD = 1
-    TICKET = 2
-    RECONNECT = 3
 
 
 class ServerState(IntEnum):

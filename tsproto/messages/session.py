@@ -85,37 +85,107 @@ class LicenseAccepted(Message, tag=14, kw_only=True):
 # --- logon phase ----------------------------------------------------------------------------------
 
 
-class LogonRequest(Message, tag=15, kw_only=True):
-    """Who the user is, and what is to run.
+class LogonStart(Message, tag=23, kw_only=True):
+    """Who wants to log on, and for what: asks for a challenge.
 
-    An empty `application` is the account's shell; a `command` runs apart from the user's session
-    and ends with its connection. With `unreachable_host` the user is placed anew.
+    An empty `application` is the account's shell. With `attachment` the device resumes the session
+    that it showed; `session_id` alone is the hint of a Redirect.
     """
 
     entry = Entry.step(CLIENT, TERMINAL_SERVER, LinkState.LOGON)
 
-    user_name: UserName  # who logs on
-    credential_kind: Credential  # what `credential` is
-    # password in UTF-8, ticket of a Redirect, or cookie
-    credential: Annotated[bytes, Meta(max_length=limits.PASSWORD_BYTES)]
-    session_id: SessionId = 0  # the session that ticket or cookie is for; 0 with a password
-    # application to run; empty for the account's shell; ignored with ticket or cookie
-    application: OptionalName = ""
-    # command line to run apart from the user's session; empty for none; ignored with ticket or
-    # cookie
+    user_name: UserName  # who logs on, in NFC
+    application: OptionalName = ""  # application to run; empty for the account's shell
+    session_id: SessionId = 0  # session to resume, or of the Redirect; 0 for neither
+    attachment: Attachment = 0  # of the LogonAccepted that is resumed; 0 when not resuming
+    # SHA-256 of the SSH keys that the client could sign with, the preferred one first
+    key_fingerprints: Annotated[
+        list[Fingerprint], Meta(max_length=limits.KEY_FINGERPRINTS_MAX)
+    ] = []
+
+    example = {"user_name": "user1"}
+
+
+class LogonChallenge(Message, tag=24, kw_only=True):
+    """Sign this, by one of the methods, within CHALLENGE_SECONDS. For a name without an account it
+    looks like any other."""
+
+    entry = Entry.step(TERMINAL_SERVER, CLIENT, LinkState.LOGON)
+
+    nonce: Nonce  # of this challenge alone
+    time: Seconds  # the host's clock
+    methods: MethodFlags  # methods that the host offers
+    salt: Salt  # for the password
+    memory_kib: MemoryKib
+    passes: Passes
+    lanes: Lanes
+    key_fingerprint: OptionalFingerprint = b""  # SSH key to sign with; empty: none is known
+    resume_seconds: Count = 0  # how long the device alone may resume the session; 0 for not
+
+    example = {
+        "nonce": examples.NONCE,
+        "time": examples.NOW,
+        "methods": 3,
+        **examples.ARGON2,
+    }
+
+
+class LogonProof(Message, tag=25, kw_only=True):
+    """The user's proof, and what the session is to look like.
+
+    A `command` runs apart from the user's session and ends with its connection. With `method` PAM
+    there is no signature: the host's prompts follow.
+    """
+
+    entry = Entry.step(CLIENT, TERMINAL_SERVER, LinkState.LOGON)
+
+    method: MethodNumber  # one of those offered
+    algorithm: Algorithm = ""  # of the signature
+    signature: Signature = b""  # over the user proof
+    # command line to run apart from the user's session; empty for none
     command: Annotated[str, Meta(max_length=limits.COMMAND_CHARACTERS)] = ""
     columns: Columns = 80
     rows: Rows = 24
     # value of TERM for the session's program
     terminal: Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9._+-]*\Z")] = "xterm-256color"
-    # host of a redirect that could not be followed; empty for none
-    unreachable_host: OptionalName = ""
+    lang: EnvironmentValue = ""  # LANG for the session's program
+    tz: EnvironmentValue = ""  # TZ
+    colorterm: EnvironmentValue = ""  # COLORTERM
+    avoid: OptionalName = ""  # host of a redirect that could not be followed; empty for none
+    redirected: bool = False  # whether a Redirect led here
 
     example = {
-        "user_name": "user1",
-        "credential_kind": Credential.PASSWORD,
-        "credential": b"secret",
+        "method": 1,
+        "algorithm": "ed25519",
+        "signature": examples.SIGNATURE,
     }
+
+
+class PamPrompt(Message, tag=26, kw_only=True):
+    """The host's PAM asks the user; or says something, with no prompt to answer."""
+
+    entry = Entry.step(TERMINAL_SERVER, CLIENT, LinkState.LOGON)
+
+    round: Count  # counts from 1
+    # words to show, and whether the answer is shown while it is typed
+    prompts: Annotated[list[tuple[Detail, bool]], Meta(max_length=limits.PAM_PROMPTS_MAX)]
+    notices: Annotated[list[Detail], Meta(max_length=limits.PAM_PROMPTS_MAX)] = []
+
+    example = {"round": 1, "prompts": [("Password: ", False)]}
+
+
+class PamAnswers(Message, tag=27, kw_only=True):
+    """What the user typed, an answer for each prompt."""
+
+    entry = Entry.step(CLIENT, TERMINAL_SERVER, LinkState.LOGON)
+
+    round: Count  # of the PamPrompt that this answers
+    answers: Annotated[
+        list[Annotated[bytes, Meta(max_length=limits.PAM_ANSWER_BYTES)]],
+        Meta(max_length=limits.PAM_PROMPTS_MAX),
+    ]
+
+    example = {"round": 1, "answers": [b"secret"]}
 
 
 class LogonRefused(Message, tag=16, kw_only=True):
@@ -138,21 +208,19 @@ class LogonRefused(Message, tag=16, kw_only=True):
 
 
 class Redirect(Message, tag=17, kw_only=True):
-    """The user's session is, or is to be, on another host: dial it, and log on with this ticket."""
+    """The user's session is, or is to be, on another host: dial it, and prove the user there."""
 
     entry = Entry.step(TERMINAL_SERVER, CLIENT, LinkState.LOGON, then=LinkState.LEAVING)
 
     host: Name  # name of the terminal server to dial, as in its certificate
     address: Host  # where to dial it
     port: Port  # TCP port there
-    ticket: Id16  # what to log on with there, within TICKET_SECONDS
-    session_id: SessionId  # to be sent with the ticket; 0 when the session is still to start
+    session_id: SessionId = 0  # the session there, a hint; 0 when it is still to start
 
     example = {
         "host": "ts2",
         "address": "192.0.2.12",
         "port": 5600,
-        "ticket": examples.TICKET,
         "session_id": 7,
     }
 
@@ -167,8 +235,9 @@ class LogonAccepted(Message, tag=18, kw_only=True):
     user_name: UserName  # whose session it is
     reattached: bool  # whether the session ran before
     created_at: Seconds  # when it began
-    # credential to reconnect with, used once; empty for a session with a command
-    cookie: Annotated[bytes, Meta(max_length=32)] = b""
+    # how often the session was shown, this time included, to resume it with; 0 for a session with
+    # a command
+    attachment: Attachment = 0
 
     example = {
         "host": "ts1",
@@ -176,7 +245,7 @@ class LogonAccepted(Message, tag=18, kw_only=True):
         "user_name": "user1",
         "reattached": False,
         "created_at": examples.NOW,
-        "cookie": bytes.fromhex("d7e83e28a04b537e64424546b14caf9b67bad2f28dabce68116e0d372319fa00"),
+        "attachment": 1,
     }
 
 

@@ -105,6 +105,12 @@ class Link(asyncio.Protocol):
         self._hung_up = False
         self._gone = asyncio.Event()
 
+    @property
+    def peer_certificate(self) -> bytes:
+        """SHA-256 of the peer's certificate, 32 zero bytes for none."""
+        der = self.peer_certificate_der
+        return identity.fingerprint(der) if der else PLAIN_FINGERPRINT
+
     # --- for the owner ----------------------------------------------------------------------------
 
     def send(self, message: Message, request_id: int = 0) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from daemons.session_directory.tickets import Tickets
 from msgspec.structs import replace
 
 from daemons.effects import Answer, Caller, Core, Effect, Peer
@@ -13,7 +14,6 @@ from daemons.session_directory.placement import Placer
 from daemons.session_directory.records import Server
 from daemons.session_directory.reservations import Reservations
 from daemons.session_directory.session_index import PREFERENCE
-from daemons.session_directory.tickets import Tickets
 from tests.conformance.wrong.fault import Fault, deciding, hearing, replaced
 from tsproto.errors import ErrorCode
 from tsproto.messages import (

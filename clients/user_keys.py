@@ -1,0 +1,65 @@
+"""The user's keys: derived from the password, or SSH keys in an agent or in files.
+
+Derived keys stay in memory while the client runs, the password does not: each host of a visit is
+given a proof of its own, and the user is asked once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tsproto.errors import TsfarmError
+from tsproto.user_proof import Cost, Statement, key_of_tag
+
+TAG_BYTES = 32
+
+# Gives the tag of a password, salt and cost.
+Hash: TypeAlias = Callable[[bytes, bytes, Cost], bytes]
+
+
+class KeyRefused(TsfarmError):
+    """An SSH key did not sign; the text says why."""
+
+
+class SshSigner(Protocol):
+    """Signs with SSH keys, found by the SHA-256 of their blobs."""
+
+    async def sign(self, fingerprint: bytes, message: bytes) -> tuple[str, bytes]:
+        """Algorithm and raw signature, see `tsproto.ssh_keys`. Raises KeyRefused."""
+
+
+def argon2id(password: bytes, salt: bytes, cost: Cost) -> bytes:
+    from argon2.low_level import Type, hash_secret_raw  # slow to import, and not needed with keys
+
+    return hash_secret_raw(
+        password, salt, cost.passes, cost.memory_kib, cost.lanes, TAG_BYTES, Type.ID, version=0x13
+    )
+
+
+class UserKeys:
+    """`hash_password` is argon2id, but for synthetic users, who have no passwords."""
+
+    def __init__(self, ssh: SshSigner | None = None, hash_password: Hash = argon2id) -> None:
+        self._ssh = ssh
+        self._hash = hash_password
+        self._derived: dict[tuple[str, str, bytes, Cost], Ed25519PrivateKey] = {}
+
+    async def sign_with_password(self, statement: Statement, password: bytes | None) -> bytes:
+        """`password` None: with the key that was derived before. Derives off the loop."""
+        which = (statement.farm, statement.user_name, statement.salt, statement.cost)
+        if password is not None:
+            tag = await asyncio.to_thread(self._hash, password, statement.salt, statement.cost)
+            self._derived[which] = key_of_tag(statement.farm, statement.user_name, tag)
+        return self._derived[which].sign(statement.signed_bytes())
+
+    async def sign_with_ssh_key(
+        self, statement: Statement, fingerprint: bytes
+    ) -> tuple[str, bytes]:
+        """Raises KeyRefused."""
+        if self._ssh is None:
+            raise KeyRefused("there is no SSH key to sign with")
+        return await self._ssh.sign(fingerprint, statement.signed_bytes())

@@ -1,0 +1,62 @@
+"""The files that the keeper decides by: the terminal server's configuration, its certificate, and
+the accounts. Each is read again when it has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from daemons.accounts import Accounts
+from daemons.config import ConfigError, read_settings
+from daemons.files.reread import Reread
+from daemons.keeper.proving import Host
+from daemons.settings import TerminalServerSettings
+from tsproto import certificates, identity
+from tsproto.identity import IdentityError
+from tsproto.transport.error_text import words_of
+
+EARLIER_CERTIFICATES = 2  # that links opened before a renewal still show
+PLAIN = bytes(32)  # stands for the certificate of a link without TLS
+
+
+class OwnFiles:
+    """Raises TsfarmError when one of them cannot be used; `on_fault` is told of later faults."""
+
+    def __init__(self, config: Path, on_fault: Callable[[str], None]) -> None:
+        self._settings = Reread(config, _settings, on_fault)
+        settings = self.settings
+        self._certificate = Reread(Path(settings.identity.certificate), _certificate, on_fault)
+        self.accounts = Accounts(Path(settings.accounts), settings.farm, on_fault)
+        self._shown: tuple[bytes, ...] = ()
+
+    @property
+    def settings(self) -> TerminalServerSettings:
+        return self._settings.content()
+
+    def host(self) -> Host:
+        settings, (name, own) = self.settings, self._certificate.content()
+        shown = own if settings.listen.tls else PLAIN
+        if shown not in self._shown:
+            self._shown = (shown, *self._shown[:EARLIER_CERTIFICATES])
+        return Host(
+            farm=settings.farm,
+            server=name,
+            certificates=self._shown,
+            secret=self.accounts.secret,
+        )
+
+
+def _settings(path: Path) -> TerminalServerSettings:
+    return read_settings(path, TerminalServerSettings)
+
+
+def _certificate(path: Path) -> tuple[str, bytes]:
+    """The terminal server's name, and the certificate's SHA-256. Raises ConfigError."""
+    try:
+        certificate = certificates.certificate_der(path.read_bytes())
+        return certificates.identity_of(certificate).name, identity.fingerprint(certificate)
+    except OSError as error:
+        raise ConfigError(f"{path}: {words_of(error)}") from None
+    except IdentityError as error:
+        raise ConfigError(f"{path}: {error}") from None

@@ -1,0 +1,207 @@
+"""The keeper's monitor: makes challenges, judges proofs, and says which one session each may start.
+
+Whoever asks is not believed: the challenge, the host's name, its certificate and the account are
+the keeper's own, and a request only names them. Pure: the simulator runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from daemons.effects import Randomness
+from daemons.keeper import messages as km
+from tsproto import limits
+from tsproto.account import Account, PasswordKey
+from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.user_proof import (
+    Asked,
+    Cost,
+    Method,
+    Methods,
+    Statement,
+    normal,
+    salt_of_nobody,
+)
+
+CHALLENGES_MAX = 16_384  # a link has one; then the oldest gives way
+PROOFS_MAX = 16_384
+NONCE_BYTES = 32
+DENIED = "user name or proof is wrong"
+NOBODYS_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw()
+
+K = TypeVar("K")
+O = TypeVar("O", bound="_Open")
+
+
+class NotStarted(TsfarmError):
+    """No session may be started for this proof; the text says why."""
+
+    def __init__(self, detail: str, code: ErrorCode = ErrorCode.PROGRAM_FAILED) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class Host(msgspec.Struct, frozen=True, kw_only=True):
+    """What this host is. `certificates` are the SHA-256 of the present certificate and of earlier
+    ones that open links still show; `secret` is the farm's, for the salts of unknown names."""
+
+    farm: str
+    server: str
+    certificates: tuple[bytes, ...]
+    secret: bytes
+    methods: Methods = Methods.PASSWORD | Methods.SSH_KEY
+
+
+class _Open(msgspec.Struct, frozen=True, gc=False):
+    expires_at: float
+
+
+class _Challenge(_Open, frozen=True, gc=False):
+    user_name: str
+    device_id: bytes
+    certificate: bytes
+    said: km.Challenged
+
+
+class _Proof(_Open, frozen=True, gc=False):
+    user_name: str
+    generation: int
+    asked: Asked
+
+
+class Monitor:
+    """The challenges and proofs that are open. `account_of` finds a user's account now."""
+
+    def __init__(
+        self, host: Host, account_of: Callable[[str], Account | None], rng: Randomness
+    ) -> None:
+        self.host = host
+        self._account_of = account_of
+        self._rng = rng
+        self._challenges: dict[bytes, _Challenge] = {}  # by nonce; in order of expiry
+        self._proofs: dict[int, _Proof] = {}  # in order of expiry
+        self._last_proof = 0
+
+    def challenge(self, request: km.Challenge, now: float) -> km.Challenged | km.NotProved:
+        if request.certificate not in self.host.certificates:
+            detail = "the certificate that the client saw is not this host's"
+            return km.NotProved(request.request_id, ErrorCode.NOT_PERMITTED, detail, 0)
+        user_name = normal(request.user_name)
+        account = self._account_of(user_name)
+        key = account.password if account is not None else None
+        cost = key.cost if key else Cost()
+        challenge = km.Challenged(
+            request.request_id,
+            nonce=self._rng.randbytes(NONCE_BYTES),
+            time=int(now),
+            methods=self.host.methods,
+            salt=key.salt if key else salt_of_nobody(self.host.secret, user_name),
+            memory_kib=cost.memory_kib,
+            passes=cost.passes,
+            lanes=cost.lanes,
+            key_fingerprint=account.key_among(request.key_fingerprints) if account else b"",
+            resume_seconds=0,
+        )
+        self._challenges[challenge.nonce] = _Challenge(
+            now + limits.CHALLENGE_SECONDS,
+            user_name,
+            request.device_id,
+            request.certificate,
+            challenge,
+        )
+        _give_way(self._challenges, CHALLENGES_MAX)
+        return challenge
+
+    def prove(self, request: km.Prove, now: float) -> km.Proved | km.NotProved:
+        """Spends the nonce. An unknown user, a wrong signature and a late one are answered alike."""
+        challenge = self._challenges.pop(request.nonce, None)
+        denied = km.NotProved(request.request_id, ErrorCode.LOGON_FAILED, DENIED, 0)
+        if challenge is None or challenge.expires_at <= now:
+            return denied
+        known = self._account_of(challenge.user_name)
+        account = known or _nobody(challenge.said)  # checked too: an answer takes as long
+        statement = self._statement(challenge, request)
+        is_proved = statement is not None and account.is_proved_by(
+            statement, challenge.said.key_fingerprint, request.algorithm, request.signature
+        )
+        if known is None or known.disabled or not is_proved:
+            return denied
+        if not account.may_use(self.host.server, request.asked.application):
+            detail = f"the account may not use {request.asked.application or 'a shell'!r} here"
+            return km.NotProved(request.request_id, ErrorCode.NOT_PERMITTED, detail, 0)
+        self._last_proof += 1
+        self._proofs[self._last_proof] = _Proof(
+            now + limits.PROOF_SECONDS, account.name, account.generation, request.asked
+        )
+        _give_way(self._proofs, PROOFS_MAX)
+        return km.Proved(
+            request.request_id, self._last_proof, account.generation, account.system_user, ()
+        )
+
+    def spend(self, request: km.StartProved, now: float) -> Account:
+        """The account for which this one session may be started. Raises NotStarted."""
+        proof = self._proofs.pop(request.proof_id, None)
+        if proof is None:
+            raise NotStarted("there is no such proof, or it was used")
+        if proof.expires_at <= now:
+            raise NotStarted(f"the proof is older than {limits.PROOF_SECONDS} seconds")
+        if proof.asked != request.asked:
+            raise NotStarted("the user proved something else")
+        account = self._account_of(proof.user_name)
+        if account is None or account.disabled or account.generation != proof.generation:
+            raise NotStarted("the account was changed in this moment; log on again")
+        return account
+
+    def expire(self, now: float) -> None:
+        _expire(self._challenges, now)
+        _expire(self._proofs, now)
+
+    def _statement(self, challenge: _Challenge, request: km.Prove) -> Statement | None:
+        """What the user should have signed; None for a method that was not offered."""
+        said = challenge.said
+        if request.method not in (Method.PASSWORD, Method.SSH_KEY):
+            return None
+        method = Method(request.method)
+        if Methods[method.name] not in Methods(said.methods):
+            return None
+        return Statement(
+            farm=self.host.farm,
+            server=self.host.server,
+            certificate=challenge.certificate,
+            nonce=said.nonce,
+            time=said.time,
+            device_id=challenge.device_id,
+            user_name=challenge.user_name,
+            method=method,
+            methods=Methods(said.methods),
+            salt=said.salt,
+            cost=Cost(said.memory_kib, said.passes, said.lanes),
+            asked=request.asked,
+        )
+
+
+def _nobody(said: km.Challenged) -> Account:
+    """An account to judge the proof of an unknown user by, who is denied in any case."""
+    key = PasswordKey(
+        public_key=NOBODYS_KEY,
+        salt=said.salt,
+        memory_kib=said.memory_kib,
+        passes=said.passes,
+        lanes=said.lanes,
+    )
+    return Account(name="", generation=0, password=key)
+
+
+def _give_way(open_: dict[K, O], most: int) -> None:
+    """The oldest gives way."""
+    if len(open_) > most:
+        del open_[next(iter(open_))]
+
+
+def _expire(open_: dict[K, O], now: float) -> None:
+    for key in [key for key, each in open_.items() if each.expires_at <= now]:
+        del open_[key]

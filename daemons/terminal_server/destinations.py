@@ -59,7 +59,7 @@ class Destinations(msgspec.Struct, eq=False):
             if session is not None and session.is_open_to(user):
                 session.on_placed(placed.placement, placed.receipt)
                 return session
-            if session is not None and not session.is_ending:
+            if session is not None and session.belongs_to(user.user_name):
                 break  # it runs as a system user that the account no longer names
             # It has ended, and that news and the decision crossed.
             ended = (placed.session_id, placed.placement, user.user_name)
@@ -97,7 +97,7 @@ class Destinations(msgspec.Struct, eq=False):
         if session is not None and session.is_open_to(user):
             session.on_placed(placement, receipt)
             if not session.receipt:
-                session.proof = user.proof
+                session.proof = self.directory.worth_keeping(user.proof)
             return session
         try:
             self._check_application(client, user)

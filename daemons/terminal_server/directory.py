@@ -27,6 +27,7 @@ from tsproto.messages import (
     SessionPlaced,
     SyncSessions,
     UpdateSession,
+    UserProof,
 )
 
 # Changes that may be held back while the list is sent, a matter of a second; more means that the
@@ -136,6 +137,10 @@ class DirectoryLink:
             self._do(self._not_joined(forgotten, 0.0))
             self._do(*self._begin_to_join(self._procedures.now))
         yield from outcome_of(joined)
+
+    def worth_keeping(self, proof: UserProof | None) -> UserProof | None:
+        """A proof that a directory may want to see later; None in a farm of one."""
+        return None if self.endpoint is None else proof
 
     # --- changes ------------------------------------------------------------------------------
 

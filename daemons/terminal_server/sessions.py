@@ -67,8 +67,10 @@ class Session(msgspec.Struct, kw_only=True, eq=False):
 
     def is_open_to(self, user: User) -> bool:
         """Whether it is this user's, as the system user that their account names now."""
-        owner = (self.user_name, self.system_user)
-        return self.is_shared and not self.is_ending and owner == (user.user_name, user.system_user)
+        return self.belongs_to(user.user_name) and self.system_user == user.system_user
+
+    def belongs_to(self, user_name: str) -> bool:
+        return self.is_shared and not self.is_ending and self.user_name == user_name
 
     def on_placed(self, placement: int, receipt: bytes) -> None:
         """Keep the latest placement with which the directory led a client here; 0 is none."""

@@ -9,15 +9,16 @@ import pytest
 
 from daemons.effects import (
     Ask,
+    Challenge,
     Effect,
     Endpoint,
     Failed,
-    LookUp,
+    NotProved,
     ProgramFailed,
     ProgramStarted,
+    Prove,
+    Proved,
     StartProgram,
-    Verified,
-    Verify,
 )
 from daemons.procedures import (
     Inbox,
@@ -26,14 +27,15 @@ from daemons.procedures import (
     Promise,
     Question,
     ask,
-    look_up,
+    challenge,
     outcome_of,
+    prove,
     question,
     start_program,
-    verify,
 )
 from tsproto.errors import ErrorCode
 from tsproto.messages import Done, Joined, LicenseStored, Message, Refused, ResizeSession, Role
+from tsproto.user_proof import Asked, Method
 
 DIRECTORY = Endpoint(Role.SESSION_DIRECTORY, "sd.lab", 5602, "sd")
 OWNER = "owner"
@@ -236,21 +238,25 @@ def test_a_shared_question_is_asked_once_and_outlives_its_first_asker(
     assert said(procedures.on_answer(question_id, Done(), 3.0)) == [f"bob got {Done()}"]
 
 
-def test_passwords_accounts_and_programs_are_asked_for_alike(procedures: Procedures) -> None:
-    def start(question_id: int) -> StartProgram:
-        return StartProgram(1, "ann", "sys-ann", "", "", 80, 24, "xterm", question_id)
+def test_challenges_proofs_and_programs_are_asked_for_alike(procedures: Procedures) -> None:
+    def challenged(question_id: int) -> Challenge:
+        return Challenge("ann", b"d" * 32, bytes(32), (), question_id)
+
+    def proof(question_id: int) -> Prove:
+        return Prove(b"n" * 32, Method.PASSWORD, "ed25519", b"s" * 64, Asked(), question_id)
 
     def procedure() -> Procedure[None]:
-        proved = yield from verify("ann", b"secret")
-        known = yield from look_up("ann")
-        started = yield from start_program(start)
-        procedures.do(Said(f"{proved.accepted} {known.system_user} {started}"))
+        first = yield from challenge(challenged)
+        second = yield from prove(proof)
+        started = yield from start_program(_start)
+        procedures.do(Said(f"{first} {second} {started}"))
 
-    assert procedures.start(OWNER, procedure(), 1.0) == [Verify("ann", b"secret", 1)]
-    assert procedures.on_answer(1, Verified(True), 1.0) == [LookUp("ann", 2)]
-    assert procedures.on_answer(2, Verified(True, "sys-ann"), 1.0) == [start(3)]
+    busy, proved = NotProved(ErrorCode.LOGON_BUSY), Proved(1, 1, "sys-ann")
+    assert procedures.start(OWNER, procedure(), 1.0) == [challenged(1)]
+    assert procedures.on_answer(1, busy, 1.0) == [proof(2)]
+    assert procedures.on_answer(2, proved, 1.0) == [_start(3)]
     failed = ProgramFailed("no shell")
-    assert said(procedures.on_answer(3, failed, 1.0)) == [f"True sys-ann {failed}"]
+    assert said(procedures.on_answer(3, failed, 1.0)) == [f"{busy} {proved} {failed}"]
 
 
 def test_a_program_that_started_is_an_outcome_too(procedures: Procedures) -> None:
@@ -265,7 +271,7 @@ def test_a_program_that_started_is_an_outcome_too(procedures: Procedures) -> Non
 
 
 def _start(question_id: int) -> StartProgram:
-    return StartProgram(1, "ann", "sys-ann", "", "", 80, 24, "xterm", question_id)
+    return StartProgram(1, 1, Asked(), 80, 24, "xterm", "", "", "", question_id)
 
 
 # --- the first of several -----------------------------------------------------------------------

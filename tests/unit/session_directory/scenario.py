@@ -6,9 +6,14 @@ import random
 from itertools import count
 from typing import TypeVar
 
-from daemons.effects import Answer, Caller, Effect, Peer
+from msgspec.structs import replace
+
+from daemons.effects import Answer, Caller, Effect, Peer, Records
 from daemons.events import Event
 from daemons.session_directory.core import SessionDirectoryCore
+from daemons.session_directory.proofs import AccountOf
+from daemons.session_directory.receipts import Receipts
+from daemons.session_directory.records import DirectoryRecord
 from daemons.settings import IdentityFiles, Listen, SessionDirectorySettings
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
@@ -17,7 +22,6 @@ from tsproto.messages import (
     PlaceSession,
     QueryServers,
     QuerySessions,
-    RedeemTicket,
     Refused,
     RemoveSession,
     Role,
@@ -29,14 +33,15 @@ from tsproto.messages import (
     SessionState,
     SyncSessions,
     UpdateSession,
+    UserProof,
 )
 
 START = 1_000.0
 LOST_SECONDS = 10.0
 RESERVATION_SECONDS = 60.0
-TICKET_SECONDS = 30.0
-LAPTOP = b"laptop".ljust(32, b".")
-PHONE = b"phone".ljust(32, b".")
+SECRET = bytes(range(32))
+CERTIFICATE = b"c" * 32  # of every terminal server
+RECEIPTS = Receipts(DirectoryRecord(name="sd", secret=SECRET))
 ACTIVE, DISCONNECTED = SessionState.ACTIVE, SessionState.DISCONNECTED
 
 E = TypeVar("E", bound=Event)
@@ -53,13 +58,19 @@ def settings(*serves: str) -> SessionDirectorySettings:
         serves=serves,
         server_lost_seconds=LOST_SECONDS,
         reservation_seconds=RESERVATION_SECONDS,
-        ticket_seconds=TICKET_SECONDS,
     )
 
 
 def link(name: str, role: Role = Role.TERMINAL_SERVER) -> Peer:
     """A new connection of this peer."""
-    return Peer(link=next(_links), role=role, name=name, host="127.0.0.1", port=40_000)
+    return Peer(
+        link=next(_links),
+        role=role,
+        name=name,
+        host="127.0.0.1",
+        port=40_000,
+        peer_certificate=CERTIFICATE,
+    )
 
 
 def row(
@@ -72,7 +83,11 @@ def row(
     created_at: int = 100,
     disconnected_at: int = 0,
     placement: int = 0,
+    receipt: bytes | None = None,
 ) -> SessionRow:
+    """By default with the directory's receipt."""
+    if receipt is None:
+        receipt = RECEIPTS.give(host, user, application, placement)
     return SessionRow(
         host=host,
         session_id=session_id,
@@ -82,6 +97,7 @@ def row(
         created_at=created_at,
         disconnected_at=disconnected_at,
         placement=placement,
+        receipt=receipt,
     )
 
 
@@ -104,10 +120,24 @@ def logged(effects: list[Effect], kind: type[E]) -> list[E]:
 class Directory:
     """A core under test. `now` only moves when a test moves it."""
 
-    def __init__(self, *serves: str, now: float = START, seed: int = 1) -> None:
+    def __init__(
+        self,
+        *serves: str,
+        now: float = START,
+        seed: int = 1,
+        account_of: AccountOf | None = None,
+        records: Records | None = None,
+    ) -> None:
         self.now = now
-        self.core = SessionDirectoryCore(settings(*serves), name="sd", rng=random.Random(seed))
-        self.core.on_start(now)
+        known: Records = {DirectoryRecord: [DirectoryRecord(name="sd", secret=SECRET)]}
+        self.core = SessionDirectoryCore(
+            settings(*serves),
+            name="sd",
+            rng=random.Random(seed),
+            records=known if records is None else records,
+            account_of=account_of,
+        )
+        self.started = self.core.on_start(now)
 
     def hears(self, peer: Peer, message: Message) -> list[Effect]:
         return self.core.on_message(Caller(peer, 1), message, self.now)
@@ -135,7 +165,7 @@ class Directory:
         return self.hears(peer, request)
 
     def synchronized(self, peer: Peer, *rows: SessionRow, last: bool = True) -> list[Effect]:
-        return self.hears(peer, SyncSessions(sessions=list(rows), last=last))
+        return self.hears(peer, SyncSessions(sessions=[*map(replace, rows)], last=last))
 
     def joined(self, name: str, *rows: SessionRow, sessions_max: int = 1_000) -> Peer:
         """A new link of a terminal server that has joined and told all its sessions."""
@@ -151,15 +181,19 @@ class Directory:
         application: str = "",
         *,
         avoid: str = "",
-        device_id: bytes = LAPTOP,
         trace_id: str = "",
+        proof: UserProof | None = None,
+        session_id: int = 0,
+        redirected: bool = False,
     ) -> list[Effect]:
         request = PlaceSession(
             user_name=user,
             application=application,
-            device_id=device_id,
             avoid=avoid,
             trace_id=trace_id,
+            proof=proof,
+            session_id=session_id,
+            redirected=redirected,
         )
         return self.hears(peer, request)
 
@@ -169,19 +203,13 @@ class Directory:
         return answer(self.asked_to_place(peer, user, application, avoid=avoid), SessionPlaced)
 
     def updated(self, peer: Peer, session: SessionRow) -> list[Effect]:
-        return self.hears(peer, UpdateSession(session=session))
+        return self.hears(peer, UpdateSession(session=replace(session)))
 
     def removed(
         self, peer: Peer, session_id: int, placement: int = 0, user: str = "user1"
     ) -> list[Effect]:
         ended = RemoveSession(session_id=session_id, placement=placement, user_name=user)
         return self.hears(peer, ended)
-
-    def redeemed(
-        self, peer: Peer, ticket: bytes, user: str = "user1", device_id: bytes = LAPTOP
-    ) -> list[Effect]:
-        request = RedeemTicket(ticket=ticket, device_id=device_id, user_name=user)
-        return self.hears(peer, request)
 
     def page(self, user: str = "", after: tuple[str, int] = ("", 0)) -> Sessions:
         query = QuerySessions(user_name=user, after_host=after[0], after_id=after[1])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from daemons.effects import Close
+from daemons.effects import Close, Persist
+from daemons.session_directory.records import DirectoryRecord
 from tests.unit.session_directory.scenario import (
     ADMINISTRATOR,
     LOST_SECONDS,
     RESERVATION_SECONDS,
     START,
-    TICKET_SECONDS,
     Directory,
     row,
 )
@@ -29,6 +29,18 @@ def test_a_directory_that_nobody_has_joined_waits_for_nothing() -> None:
     assert directory.server("ts1") is None
 
 
+def test_the_secret_of_its_receipts_is_drawn_once_and_kept() -> None:
+    first = Directory(records={})
+    [persist] = first.started
+    assert isinstance(persist, Persist)
+    [record] = persist.put
+    assert isinstance(record, DirectoryRecord)
+    assert len(record.secret) == 32
+    again = Directory(records={DirectoryRecord: [record]}, seed=2)
+    assert again.started == []
+    assert again.core.durable().rows == frozenset([record])
+
+
 def test_links_and_datagrams_alone_change_nothing() -> None:
     core = Directory().core
     assert core.on_peer_opened(ADMINISTRATOR, START) == []
@@ -41,8 +53,6 @@ def test_the_next_deadline_is_the_nearest_of_all() -> None:
     ts1, ts2 = directory.joined("ts1"), directory.joined("ts2", row("ts2", 7, "user2"))
     directory.places(ts1)
     assert directory.core.next_deadline() == START + RESERVATION_SECONDS
-    directory.places(ts1, "user2")
-    assert directory.core.next_deadline() == START + TICKET_SECONDS
     directory.core.on_peer_lost(ts2, START)
     assert directory.core.next_deadline() == START + LOST_SECONDS
     directory.passes(LOST_SECONDS)

@@ -11,11 +11,13 @@ from daemons.effects import Caller, Close
 from daemons.session_directory import records
 from daemons.session_directory.farm import Farm
 from daemons.session_directory.policy import Load
+from daemons.session_directory.receipts import SEEN
 from daemons.session_directory.reservations import Reservations
 from daemons.session_directory.session_index import SessionIndex
 from tests.unit.session_directory.scenario import (
     ACTIVE,
     LOST_SECONDS,
+    RECEIPTS,
     START,
     Directory,
     answer,
@@ -316,7 +318,7 @@ def test_an_older_link_of_a_terminal_server_counts_for_nothing() -> None:
     assert refusal(directory.asked_to_place(older)) is ErrorCode.NOT_JOINED
     directory.core.on_peer_lost(older, directory.now)
     assert state_of(directory, "ts1") is ServerState.READY
-    assert directory.page().sessions == [row("ts1", 1)]
+    assert directory.page().sessions == [row("ts1", 1, receipt=SEEN)]
 
 
 def test_the_list_of_an_older_link_is_refused_while_the_newer_one_synchronizes() -> None:
@@ -457,7 +459,7 @@ def test_hosts_are_given_up_in_the_order_of_their_loss() -> None:
 
 def test_a_load_counts_sessions_and_reservations_of_servers_that_are_ready() -> None:
     sessions, reservations = SessionIndex(), Reservations(60.0)
-    farm = Farm(settings(), b"", sessions, reservations)
+    farm = Farm(settings(), b"", sessions, reservations, RECEIPTS)
     for name in ("ts1", "ts2", "ts3"):
         peer = link(name)
         join = JoinFarm(address=name, port=1, incarnation=bytes(16), weight=50, sessions_max=9)

@@ -12,9 +12,15 @@ import random
 
 import pytest
 
-from daemons.effects import Answer, Peer
-from tests.unit.session_directory.scenario import ACTIVE, DISCONNECTED, Directory, row
-from tsproto.messages import SessionPlaced, SessionRow, TicketRedeemed
+from daemons.effects import Peer
+from tests.unit.session_directory.scenario import (
+    ACTIVE,
+    DISCONNECTED,
+    Directory,
+    answer,
+    row,
+)
+from tsproto.messages import SessionPlaced, SessionRow
 
 HOSTS = ("ts1", "ts2", "ts3")
 USERS = ("user1", "user2", "user3")
@@ -30,7 +36,7 @@ class Farm:
         self.directory = Directory(seed=seed)
         self.sessions: dict[tuple[str, int], SessionRow] = {}
         self.coming: dict[tuple[str, Owner], int] = {}
-        self.tickets: list[tuple[str, bytes, Owner]] = []
+        self.redirected: list[tuple[str, int, Owner]] = []
         self.last_id = 0
         self.peers: dict[str, Peer] = {host: self.directory.joined(host) for host in HOSTS}
 
@@ -47,18 +53,21 @@ class Farm:
         if placed.host == host:
             self.take(host, owner, placed)
         else:
-            self.tickets.append((placed.host, placed.ticket, owner))
+            self.redirected.append((placed.host, placed.session_id, owner))
 
     def follow(self) -> None:
-        if not self.tickets:
+        if not self.redirected:
             return
-        host, ticket, owner = self.tickets.pop(self.rng.randrange(len(self.tickets)))
-        for effect in self.directory.redeemed(self.peers[host], ticket, owner[0]):
-            if isinstance(effect, Answer) and isinstance(effect.message, TicketRedeemed):
-                assert (effect.message.user_name, effect.message.application) == owner
-                self.take(host, owner, effect.message)
+        index = self.rng.randrange(len(self.redirected))
+        host, session_id, owner = self.redirected.pop(index)
+        asked = self.directory.asked_to_place(
+            self.peers[host], *owner, session_id=session_id, redirected=True
+        )
+        placed = answer(asked, SessionPlaced)
+        if placed.host == host:
+            self.take(host, owner, placed)
 
-    def take(self, host: str, owner: Owner, placed: SessionPlaced | TicketRedeemed) -> None:
+    def take(self, host: str, owner: Owner, placed: SessionPlaced) -> None:
         if placed.session_id:
             session = self.sessions[host, placed.session_id]
             assert (session.user_name, session.application) == owner

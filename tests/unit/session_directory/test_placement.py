@@ -9,9 +9,9 @@ from daemons.session_directory import records
 from tests.unit.session_directory.scenario import (
     ACTIVE,
     LOST_SECONDS,
+    RECEIPTS,
     RESERVATION_SECONDS,
     START,
-    TICKET_SECONDS,
     Directory,
     answer,
     link,
@@ -21,7 +21,7 @@ from tests.unit.session_directory.scenario import (
 )
 from tsproto import limits
 from tsproto.errors import ErrorCode
-from tsproto.messages import Refused, SessionState, TicketRedeemed
+from tsproto.messages import Refused, SessionPlaced, SessionState
 
 # --- no session yet -------------------------------------------------------------------------------
 
@@ -30,7 +30,8 @@ def test_a_user_without_a_session_stays_where_they_landed() -> None:
     directory = Directory()
     directory.joined("ts2")
     placed = directory.places(directory.joined("ts1"))
-    assert (placed.host, placed.session_id, placed.ticket) == ("ts1", 0, b"")
+    assert (placed.host, placed.session_id) == ("ts1", 0)
+    assert placed.receipt == RECEIPTS.give("ts1", "user1", "", placed.placement)
     assert placed.placement == int(START * 1_000_000)
     assert (directory.pending("ts1"), directory.pending("ts2")) == (1, 0)
 
@@ -41,7 +42,7 @@ def test_two_logons_in_the_same_instant_get_one_answer() -> None:
     first, second = directory.places(ts1), directory.places(ts2)
     assert (second.host, second.address, second.port) == ("ts1", "ts1.example", 5605)
     assert (second.session_id, second.placement) == (0, first.placement)
-    assert len(second.ticket) == 16
+    assert second.receipt == b""
     assert (directory.pending("ts1"), directory.pending("ts2")) == (1, 0)
 
 
@@ -49,7 +50,8 @@ def test_a_second_logon_on_the_host_of_the_reservation_waits_there() -> None:
     directory = Directory()
     ts1 = directory.joined("ts1")
     first, second = directory.places(ts1), directory.places(ts1)
-    assert (second.placement, second.session_id, second.ticket) == (first.placement, 0, b"")
+    assert (second.placement, second.session_id) == (first.placement, 0)
+    assert second.receipt == first.receipt
     assert directory.pending("ts1") == 1
 
 
@@ -82,7 +84,7 @@ def test_a_placement_that_came_to_nothing_frees_the_user() -> None:
     number = directory.places(ts1).placement
     directory.removed(ts1, 0, number)
     placed = directory.places(ts2)
-    assert (placed.host, placed.ticket) == ("ts2", b"")
+    assert placed.host == "ts2"
     assert placed.placement > number
 
 
@@ -128,20 +130,21 @@ def test_a_second_logon_keeps_a_reservation_alive() -> None:
 # --- an existing session --------------------------------------------------------------------------
 
 
-def test_a_session_elsewhere_is_answered_with_a_ticket() -> None:
+def test_a_session_elsewhere_is_answered_without_a_receipt() -> None:
     directory = Directory()
     directory.joined("ts1", row("ts1", 7, placement=5))
     placed = directory.places(directory.joined("ts2"))
     assert (placed.host, placed.session_id, placed.placement) == ("ts1", 7, 5)
-    assert len(placed.ticket) == 16
+    assert placed.receipt == b""
     assert directory.pending("ts2") == 0
 
 
-def test_a_session_here_is_answered_without_a_ticket() -> None:
+def test_a_session_here_is_answered_with_its_receipt() -> None:
     directory = Directory()
     ts1 = directory.joined("ts1", row("ts1", 7))
     placed = directory.places(ts1)
-    assert (placed.host, placed.session_id, placed.ticket) == ("ts1", 7, b"")
+    assert (placed.host, placed.session_id) == ("ts1", 7)
+    assert placed.receipt == RECEIPTS.give("ts1", "user1", "", 0)
 
 
 def test_the_newest_active_session_comes_first_and_the_others_are_listed() -> None:
@@ -202,7 +205,7 @@ def test_the_avoided_host_is_not_chosen_and_its_session_stays_listed() -> None:
     directory = Directory()
     directory.joined("ts1", row("ts1", 7))
     placed = directory.places(directory.joined("ts2"), avoid="ts1")
-    assert (placed.host, placed.session_id, placed.ticket) == ("ts2", 0, b"")
+    assert (placed.host, placed.session_id) == ("ts2", 0)
     assert [(other.host, other.session_id) for other in placed.others] == [("ts1", 7)]
 
 
@@ -267,27 +270,43 @@ def test_a_reservation_on_a_lost_host_is_superseded() -> None:
     assert directory.places(ts2).host == "ts2"
 
 
-def test_reservations_and_tickets_go_with_the_host() -> None:
+def test_reservations_go_with_the_host() -> None:
     directory = Directory()
-    ts1, ts2 = directory.joined("ts1"), directory.joined("ts2")
+    ts1 = directory.joined("ts1")
     directory.places(ts1)
-    ticket = directory.places(ts2).ticket
     directory.core.on_peer_lost(ts1, directory.now)
     directory.passes(LOST_SECONDS)
-    again = directory.joined("ts1")
+    directory.joined("ts1")
     assert directory.pending("ts1") == 0
-    assert refusal(directory.redeemed(again, ticket)) is ErrorCode.TICKET_INVALID
 
 
-def test_reservations_and_tickets_outlive_a_short_loss() -> None:
+def test_reservations_outlive_a_short_loss() -> None:
     directory = Directory()
-    ts1, ts2 = directory.joined("ts1"), directory.joined("ts2")
+    ts1 = directory.joined("ts1")
     number = directory.places(ts1).placement
-    ticket = directory.places(ts2).ticket
     directory.core.on_peer_lost(ts1, directory.now)
     directory.passes(LOST_SECONDS - 1)
-    redeemed = answer(directory.redeemed(directory.joined("ts1"), ticket), TicketRedeemed)
-    assert redeemed.placement == number
+    assert directory.places(directory.joined("ts1")).placement == number
+
+
+# --- a client that was redirected -----------------------------------------------------------------
+
+
+def test_a_redirected_client_is_shown_the_promised_session_while_it_lives() -> None:
+    directory = Directory()
+    ts1 = directory.joined("ts1", row("ts1", 7))
+    directory.joined("ts2", row("ts2", 8, state=ACTIVE))  # became active meanwhile
+    placed = answer(directory.asked_to_place(ts1, session_id=7, redirected=True), SessionPlaced)
+    assert (placed.host, placed.session_id) == ("ts1", 7)
+    assert directory.places(ts1).host == "ts2"
+
+
+def test_a_redirected_client_whose_session_has_ended_is_placed_as_any_other() -> None:
+    directory = Directory()
+    ts1 = directory.joined("ts1")
+    directory.joined("ts2", row("ts2", 8))
+    placed = answer(directory.asked_to_place(ts1, session_id=7, redirected=True), SessionPlaced)
+    assert (placed.host, placed.session_id) == ("ts2", 8)
 
 
 # --- after a start of the directory ---------------------------------------------------------------
@@ -357,14 +376,3 @@ def test_reservations_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(effects) is ErrorCode.BUSY
     assert logged(effects, events.PlacementRefused)
     assert directory.places(ts2, avoid="ts1").host == "ts2"
-
-
-def test_tickets_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "TICKETS_MAX", 1)
-    directory = Directory()
-    ts1, ts2 = directory.joined("ts1", row("ts1", 7)), directory.joined("ts2")
-    directory.places(ts2)
-    assert refusal(directory.asked_to_place(ts2)) is ErrorCode.BUSY
-    assert directory.places(ts1).session_id == 7
-    directory.passes(TICKET_SECONDS)
-    assert directory.places(ts2).session_id == 7

@@ -12,20 +12,22 @@ import msgspec
 from daemons.effects import (
     Ask,
     Caller,
+    Challenge,
+    Challenged,
     Close,
     Dial,
     Effect,
     Endpoint,
-    LookUp,
     Outcome,
+    PamAnswer,
     Peer,
     Persist,
     ProgramStarted,
+    Prove,
+    Proved,
     Record,
     StartProgram,
     Tell,
-    Verified,
-    Verify,
 )
 from daemons.events import Event
 from daemons.settings import (
@@ -42,7 +44,6 @@ from daemons.terminal_server.records import RECORDS, SessionRecord
 from tsproto import certificates, identity, license_token
 from tsproto.license_token import Claims
 from tsproto.messages import (
-    Credential,
     Done,
     Joined,
     LicenseAccepted,
@@ -51,7 +52,8 @@ from tsproto.messages import (
     LicenseKind,
     LicenseRequest,
     LicenseStored,
-    LogonRequest,
+    LogonProof,
+    LogonStart,
     Message,
     Role,
     SessionState,
@@ -63,6 +65,11 @@ NOW = 1_800_000_000
 DAY = 86_400
 CERTIFICATE = bytes(range(32))
 GENERATION = b"g" * 16
+
+CHALLENGED = Challenged(
+    nonce=b"n" * 32, time=NOW, methods=3, salt=b"s" * 16, memory_kib=65_536, passes=3, lanes=1
+)
+SIGNATURE = b"S" * 64
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -186,15 +193,28 @@ class Client:
     def store(self, number: int = 1) -> list[Effect]:
         return self.say(LicenseStored(license_id=license_id(number)))
 
-    def ask_for(self, user_name: str = "ann", **fields: Any) -> list[Effect]:
-        """Send a logon request; by default with a password."""
-        fields = {"credential_kind": Credential.PASSWORD, "credential": b"secret", **fields}
-        return self.say(LogonRequest(user_name=user_name, **fields))
+    def begin(self, user_name: str = "ann", **fields: Any) -> list[Effect]:
+        """Ask for a challenge, and get the keeper's."""
+        self.say(LogonStart(user_name=user_name, **fields))
+        return self.scene.answer(Challenge, CHALLENGED)
 
-    def log_on(self, user_name: str = "ann", **fields: Any) -> list[Effect]:
-        """Log on with the right password, up to the question where the session belongs."""
+    def ask_for(self, user_name: str = "ann", **fields: Any) -> list[Effect]:
+        """Log on up to the proof, which the keeper has yet to judge."""
+        names = LogonStart.__struct_fields__
+        self.begin(user_name, **{key: value for key, value in fields.items() if key in names})
+        rest = {key: value for key, value in fields.items() if key not in names}
+        proof = {"method": 1, "algorithm": "ed25519", "signature": SIGNATURE, **rest}
+        return self.say(LogonProof(**proof))
+
+    def log_on(
+        self, user_name: str = "ann", system_user: str = "", generation: int = 1, **fields: Any
+    ) -> list[Effect]:
+        """Log on with a good proof, up to the question where the session belongs."""
         self.ask_for(user_name, **fields)
-        return self.scene.answer(Verify, Verified(True, f"sys-{user_name}"))
+        return self.scene.answer(Prove, self.proved(system_user or f"sys-{user_name}", generation))
+
+    def proved(self, system_user: str = "sys-ann", generation: int = 1) -> Proved:
+        return Proved(self.scene.next_proof(), generation, system_user)
 
     def start(self, user_name: str = "ann", **fields: Any) -> int:
         """Log on and get a new session without any directory."""
@@ -241,6 +261,7 @@ class Scene:
         self.stored: dict[tuple[object, ...], Record] = {}
         self._open: list[Any] = []
         self._links = 0
+        self._proofs = 0
         self._dialled: list[Peer] = []
         self.core = TerminalServerCore(
             self.settings,
@@ -263,7 +284,7 @@ class Scene:
         for effect in effects:
             if isinstance(effect, Persist):
                 self._store(effect)
-            elif isinstance(effect, Ask | Dial | Verify | LookUp | StartProgram):
+            elif isinstance(effect, Ask | Dial | Challenge | Prove | PamAnswer | StartProgram):
                 self._open.append(effect)
         known = {settled(row) for row in self.core.durable().rows}
         assert known == {settled(row) for row in self.stored.values()}
@@ -346,6 +367,10 @@ class Scene:
         caller = Caller(self._peer(Role.ADMINISTRATOR, "root", "10.0.0.1", None), 7)
         return self.feed(self.core.on_message(caller, query, self.now))
 
+    def next_proof(self) -> int:
+        self._proofs += 1
+        return self._proofs
+
     # --- what came of it ------------------------------------------------------------------------
 
     def open_effect(self, kind: type[T]) -> T:
@@ -380,7 +405,7 @@ def settled(record: Record) -> Record:
     if not isinstance(record, SessionRecord):
         return record
     return msgspec.structs.replace(
-        record, columns=0, rows=0, placement=0, state=SessionState.ACTIVE
+        record, columns=0, rows=0, placement=0, receipt=b"", state=SessionState.ACTIVE
     )
 
 

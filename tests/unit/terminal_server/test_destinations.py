@@ -10,7 +10,6 @@ from daemons.effects import Ask, Failed, Outcome, ProgramFailed, ProgramStarted,
 from daemons.terminal_server.destinations import PLACED_ANEW_MAX
 from tests.unit.terminal_server.scenario import (
     GENERATION,
-    LAPTOP,
     NAME,
     PHONE,
     Scene,
@@ -36,6 +35,7 @@ from tsproto.messages import (
 STARTED = ProgramStarted(pid=1)
 NOT_JOINED = Refused(code=ErrorCode.NOT_JOINED)
 JOINED = Joined(generation=GENERATION)
+RECEIPT = b"r" * 32
 
 
 def placed(host: str = NAME, placement: int = 9, session_id: int = 0) -> SessionPlaced:
@@ -46,7 +46,7 @@ def placed(host: str = NAME, placement: int = 9, session_id: int = 0) -> Session
         address=f"{host}.lab",
         port=5600,
         session_id=session_id,
-        ticket=b"" if host == NAME else b"t" * 16,
+        receipt=RECEIPT if host == NAME else b"",
     )
 
 
@@ -56,12 +56,12 @@ def farm(**fields: Any) -> Scene:
 
 def test_the_directory_is_asked_for_the_user_and_application_in_one_question() -> None:
     scene = farm()
-    scene.let_in().log_on(application="mail", unreachable_host="ts3")
+    scene.let_in().log_on(application="mail", avoid="ts3")
     ask = scene.open_effect(Ask)
     question = ask.message
     assert isinstance(question, PlaceSession)
     assert (question.user_name, question.application, question.avoid) == ("ann", "mail", "ts3")
-    assert question.device_id == LAPTOP.device_id
+    assert (question.session_id, question.redirected) == (0, False)
     assert question.trace_id != ""
     assert ask.timeout_seconds == 3.0
 
@@ -74,7 +74,7 @@ def test_a_session_elsewhere_is_a_redirect_and_starts_nothing_here() -> None:
     assert shape(effects) == ["Redirect"]
     redirect = client.last(Redirect)
     assert (redirect.host, redirect.address, redirect.port) == ("ts2", "ts2.lab", 5600)
-    assert (redirect.ticket, redirect.session_id) == (b"t" * 16, 7)
+    assert redirect.session_id == 7
     assert redirect.request_id == 0  # a step of the client's procedure, and no answer
     assert client.lose() == []
 
@@ -88,6 +88,7 @@ def test_a_place_here_starts_a_session_with_that_placement() -> None:
     (update,) = told(effects)
     assert isinstance(update, UpdateSession)
     assert (update.session.placement, update.session.host) == (9, NAME)
+    assert update.session.receipt == RECEIPT
     assert client.last(LogonAccepted).reattached is False
 
 
@@ -311,6 +312,34 @@ def test_a_command_is_never_placed_by_the_directory() -> None:
     effects = scene.let_in().log_on(command="uptime")
     assert shape(effects)[-1] == "StartProgram"
     assert scene.opened(Ask) == []
+
+
+def test_a_redirected_client_names_the_session_that_it_was_sent_to() -> None:
+    scene = farm()
+    effects = scene.let_in().log_on(session_id=7, redirected=True)
+    (question,) = questions(effects)
+    assert isinstance(question, PlaceSession)
+    assert (question.session_id, question.redirected) == (7, True)
+
+
+def test_a_place_for_an_application_that_is_unknown_here_is_given_back() -> None:
+    scene = farm()
+    client = scene.let_in()
+    client.log_on(application="games", redirected=True)
+    (removed,) = told(scene.answer(Ask, placed(placement=9)))
+    assert isinstance(removed, RemoveSession)
+    assert (removed.session_id, removed.placement) == (0, 9)
+    assert client.last(LogonRefused).code is ErrorCode.UNKNOWN_APPLICATION
+
+
+def test_a_session_of_an_earlier_system_user_stays_and_a_new_one_starts_beside_it() -> None:
+    scene = farm()
+    session_id = ann_has_a_session(scene)
+    client = scene.let_in(PHONE)
+    client.log_on(system_user="other")
+    effects = scene.answer(Ask, placed(placement=12, session_id=session_id))
+    assert shape(effects)[-1] == "StartProgram"
+    assert told(effects) == []  # the directory is not told that it has ended
 
 
 def ann_has_a_session(scene: Scene) -> int:

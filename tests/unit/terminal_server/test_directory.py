@@ -12,8 +12,10 @@ from daemons.terminal_server.records import SessionRecord
 from tests.unit.terminal_server.scenario import (
     DIRECTORY,
     GENERATION,
+    NAME,
     NOW,
     PHONE,
+    SIGNATURE,
     Scene,
     of,
     questions,
@@ -26,8 +28,10 @@ from tsproto.messages import (
     Joined,
     JoinFarm,
     LogonAccepted,
+    PlaceSession,
     Refused,
     RemoveSession,
+    SessionPlaced,
     SessionState,
     SyncSessions,
     UpdateSession,
@@ -53,7 +57,9 @@ def with_sessions(count: int) -> Scene:
             rows=24,
             device_id=b"",
             device_name="",
-            cookie_hash=b"",
+            attachment=1,
+            generation=1,
+            receipt=b"",
         )
         for number in range(1, count + 1)
     ]
@@ -248,6 +254,84 @@ def test_more_changes_than_can_be_held_back_begin_the_list_anew(
     scene.wait(limits.REJOIN_SECONDS)
     scene.answer(Ask, JOINED)
     assert parts(scene) == [(25, False), (2, True)]
+
+
+# --- receipts for sessions that began without the directory ---------------------------------------
+
+
+def begun_without_directory() -> tuple[Scene, int]:
+    scene = Scene(directory=True)
+    scene.start()
+    session_id = scene.let_in().start(application="mail")
+    scene.reach(DIRECTORY)
+    scene.answer(Ask, JOINED)
+    scene.answer(Ask, Done())
+    return scene, session_id
+
+
+def test_the_proof_of_a_session_is_exchanged_for_a_receipt_once_the_directory_is_there() -> None:
+    scene, session_id = begun_without_directory()
+    question = scene.open_effect(Ask).message
+    assert isinstance(question, PlaceSession)
+    assert (question.user_name, question.application) == ("ann", "mail")
+    assert (question.session_id, question.redirected) == (session_id, False)
+    assert question.proof is not None
+    assert question.proof.signature == SIGNATURE
+    (update,) = told(scene.answer(Ask, receipt_for(session_id)))
+    assert isinstance(update, UpdateSession)
+    assert update.session.receipt == b"r" * 32
+    record = scene.session(session_id)
+    assert record is not None
+    assert record.receipt == b"r" * 32
+
+
+def test_a_receipt_is_asked_for_once() -> None:
+    scene, session_id = begun_without_directory()
+    scene.answer(Ask, receipt_for(session_id))
+    scene.lose_links()
+    scene.wait(limits.REJOIN_SECONDS)
+    scene.reach(DIRECTORY)
+    scene.answer(Ask, JOINED)
+    scene.answer(Ask, Done())
+    assert scene.opened(Ask) == []
+
+
+def test_a_refused_receipt_is_told_and_not_asked_for_again() -> None:
+    scene, session_id = begun_without_directory()
+    effects = scene.answer(Ask, Refused(code=ErrorCode.NOT_PERMITTED, detail="too old"))
+    assert of(events.ReceiptRefused, effects) == [
+        events.ReceiptRefused(session_id=session_id, code=ErrorCode.NOT_PERMITTED, detail="too old")
+    ]
+    assert scene.opened(Ask) == []
+
+
+def test_a_directory_that_is_lost_meanwhile_is_shown_the_proof_again() -> None:
+    scene, session_id = begun_without_directory()
+    scene.lose_links()
+    scene.answer(Ask, Failed(ErrorCode.CONNECTION_LOST))
+    scene.wait(limits.REJOIN_SECONDS)
+    scene.reach(DIRECTORY)
+    scene.answer(Ask, JOINED)
+    scene.answer(Ask, Done())
+    assert isinstance(scene.open_effect(Ask).message, PlaceSession)
+
+
+def test_no_receipt_is_stored_for_a_session_that_ended_meanwhile() -> None:
+    scene, session_id = begun_without_directory()
+    scene.end_program(session_id)
+    assert told(scene.answer(Ask, receipt_for(session_id))) == []
+    assert scene.session(session_id) is None
+
+
+def receipt_for(session_id: int) -> SessionPlaced:
+    return SessionPlaced(
+        placement=0,
+        host=NAME,
+        address="ts1.lab",
+        port=5600,
+        session_id=session_id,
+        receipt=b"r" * 32,
+    )
 
 
 def test_a_farm_of_one_has_no_directory_to_speak_to() -> None:

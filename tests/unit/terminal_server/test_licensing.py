@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from daemons import events
-from daemons.effects import Ask, Failed, Verify
+from daemons.effects import Ask, Failed, Prove
 from tests.unit.terminal_server.scenario import (
     CERTIFICATE,
     DAY,
@@ -25,12 +25,11 @@ from tests.unit.terminal_server.scenario import (
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     AcquireLicense,
-    Credential,
     LicenseAccepted,
     LicenseKind,
     LicenseRequest,
     LicenseStored,
-    LogonRequest,
+    LogonStart,
     Message,
     NewLicense,
     Refused,
@@ -329,7 +328,7 @@ def test_a_token_from_a_lender_whom_this_host_never_met_is_pushed() -> None:
     "message",
     [
         LicenseStored(license_id=license_id(1)),
-        LogonRequest(user_name="ann", credential_kind=Credential.PASSWORD, credential=b""),
+        LogonStart(user_name="ann"),
     ],
 )
 def test_a_message_that_does_not_come_now_ends_the_connection(message: Message) -> None:
@@ -368,4 +367,4 @@ def test_a_logon_follows_the_licensing_phase() -> None:
     scene = Scene().up()
     client = scene.let_in()
     client.ask_for()
-    assert scene.open_effect(Verify).user_name == "ann"
+    assert scene.opened(Prove)

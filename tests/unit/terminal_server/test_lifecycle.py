@@ -35,6 +35,7 @@ from tsproto.messages import (
     LogoffSession,
     LogonAccepted,
     LogonRefused,
+    LogonStart,
     Refused,
     RemoveSession,
     ResizeSession,
@@ -67,7 +68,7 @@ def test_a_session_is_durable_and_reported_before_its_client_is_told() -> None:
     assert shape(effects) == ["Persist", "UpdateSession", "LogonAccepted", "Attach"]
     accepted = client.last(LogonAccepted)
     assert (accepted.host, accepted.created_at, accepted.user_name) == (NAME, NOW, "ann")
-    assert (accepted.reattached, len(accepted.cookie)) == (False, 32)
+    assert (accepted.reattached, accepted.attachment) == (False, 1)
     assert of(Attach, effects) == [Attach(client.peer, accepted.session_id, 100, 30, True)]
 
 
@@ -237,7 +238,7 @@ def test_a_session_whose_client_is_lost_while_it_starts_is_left_disconnected() -
 
 def test_a_client_that_misbehaves_while_its_session_starts_is_like_one_that_is_lost() -> None:
     scene, client, session_id = starting()
-    client.ask_for()
+    client.say(LogonStart(user_name="ann"))
     assert client.code is ErrorCode.OUT_OF_ORDER
     scene.answer(StartProgram, STARTED)
     record = scene.session(session_id)
@@ -291,11 +292,11 @@ def command(**fields: Any) -> tuple[Scene, Client, int, list[Effect]]:
     return scene, client, client.last(LogonAccepted).session_id, effects
 
 
-def test_a_command_is_neither_recorded_nor_reported_and_has_no_cookie() -> None:
+def test_a_command_is_neither_recorded_nor_reported_and_cannot_be_resumed() -> None:
     scene, client, session_id, effects = command(directory=True)
     assert scene.session(session_id) is None
     assert told(effects) == []
-    assert client.last(LogonAccepted).cookie == b""
+    assert client.last(LogonAccepted).attachment == 0
 
 
 def test_the_programs_of_a_command_end_with_its_connection() -> None:

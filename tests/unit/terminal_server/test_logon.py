@@ -1,50 +1,45 @@
-"""Passwords and tickets."""
+"""Challenges and proofs: how a user is proved on a client's link."""
 
 from __future__ import annotations
 
-import pytest
-
 from daemons.effects import (
     Ask,
-    Failed,
-    LookUp,
-    Outcome,
+    Challenge,
+    NotProved,
+    PamAnswer,
     ProgramStarted,
+    Prompted,
+    Prove,
     StartProgram,
-    Verified,
-    Verify,
 )
 from daemons.events import Event
-from daemons.terminal_server.logon import LOGON_REQUESTS_MAX
+from daemons.terminal_server.logon import LOGONS_MAX
 from tests.unit.terminal_server.scenario import (
-    GENERATION,
+    CERTIFICATE,
+    CHALLENGED,
     LAPTOP,
-    NAME,
-    PHONE,
+    SIGNATURE,
     Client,
     Scene,
     of,
     questions,
-    shape,
-    told,
 )
 from tsproto import limits
 from tsproto.errors import ErrorCode
-from tsproto.identity import DeviceKey
 from tsproto.messages import (
-    Credential,
-    Done,
-    Joined,
     LogonAccepted,
+    LogonChallenge,
+    LogonProof,
     LogonRefused,
-    RedeemTicket,
-    Refused,
-    RemoveSession,
-    TicketRedeemed,
+    LogonStart,
+    PamAnswers,
+    PamPrompt,
+    PlaceSession,
 )
+from tsproto.user_proof import Asked, Method
 
-WRONG = Verified(False)
-TICKET = b"t" * 16
+WRONG = NotProved(ErrorCode.LOGON_FAILED, "user name or proof is wrong")
+BUSY = NotProved(ErrorCode.LOGON_BUSY, "the keeper is away", 2)
 
 
 def refusal(client: Client) -> tuple[ErrorCode, int]:
@@ -52,80 +47,140 @@ def refusal(client: Client) -> tuple[ErrorCode, int]:
     return refused.code, refused.attempts_left
 
 
-def test_a_password_is_checked_and_not_noted() -> None:
+def test_the_keeper_challenges_the_user_for_this_device_and_certificate() -> None:
     scene = Scene().up()
     client = scene.let_in()
-    client.ask_for(credential=b"secret")
-    verify = scene.open_effect(Verify)
-    assert (verify.user_name, verify.password) == ("ann", b"secret")
-    scene.answer(Verify, WRONG)
-    assert "secret" not in str(of(Event, scene.log))
+    client.say(LogonStart(user_name="ann", key_fingerprints=[b"f" * 32]))
+    asked = scene.open_effect(Challenge)
+    assert (asked.user_name, asked.device_id) == ("ann", LAPTOP.device_id)
+    assert (asked.certificate, asked.key_fingerprints) == (CERTIFICATE, (b"f" * 32,))
+    scene.answer(Challenge, CHALLENGED)
+    told = client.last(LogonChallenge)
+    assert (told.nonce, told.salt, told.methods) == (CHALLENGED.nonce, CHALLENGED.salt, 3)
+    assert (told.memory_kib, told.passes, told.lanes) == (65_536, 3, 1)
 
 
-def test_a_wrong_password_leaves_fewer_attempts_and_the_last_one_ends_the_connection() -> None:
+def test_the_keeper_judges_the_proof_with_what_is_asked_for() -> None:
+    scene = Scene().up()
+    scene.let_in().ask_for(application="mail", session_id=4, command="")
+    proof = scene.open_effect(Prove)
+    assert (proof.nonce, proof.method, proof.algorithm) == (
+        CHALLENGED.nonce,
+        Method.PASSWORD,
+        "ed25519",
+    )
+    assert (proof.signature, proof.asked) == (SIGNATURE, Asked("mail", "", 4, 0))
+
+
+def test_no_event_shows_a_signature() -> None:
+    scene = Scene().up()
+    client = scene.let_in()
+    client.ask_for()
+    scene.answer(Prove, WRONG)
+    client.start()
+    assert SIGNATURE.hex() not in str(of(Event, scene.log))
+    assert str(SIGNATURE) not in str(of(Event, scene.log))
+
+
+def test_the_directory_is_shown_the_proof() -> None:
+    scene = Scene(directory=True).up()
+    scene.let_in().log_on(application="mail")
+    (question,) = [ask.message for ask in scene.opened(Ask)]
+    assert isinstance(question, PlaceSession)
+    proof = question.proof
+    assert proof is not None
+    assert (proof.nonce, proof.signature) == (CHALLENGED.nonce, SIGNATURE)
+    assert (proof.device_id, proof.method, proof.methods) == (LAPTOP.device_id, 1, 3)
+    assert (proof.time, proof.salt, proof.passes) == (CHALLENGED.time, CHALLENGED.salt, 3)
+
+
+def test_a_wrong_proof_leaves_fewer_attempts_and_the_last_one_ends_the_connection() -> None:
     scene = Scene().up()
     client = scene.let_in()
     left = []
     for _ in range(limits.LOGON_ATTEMPTS):
         assert client.code is None
         client.ask_for()
-        scene.answer(Verify, WRONG)
+        scene.answer(Prove, WRONG)
         left.append(refusal(client))
     assert left == [(ErrorCode.LOGON_FAILED, n) for n in (2, 1, 0)]
     assert client.code is ErrorCode.TOO_MANY_ATTEMPTS
 
 
-def test_the_right_password_after_a_wrong_one_logs_on() -> None:
+def test_a_good_proof_after_a_wrong_one_logs_on() -> None:
     scene = Scene().up()
     client = scene.let_in()
     client.ask_for()
-    scene.answer(Verify, WRONG)
+    scene.answer(Prove, WRONG)
     client.start()
     assert client.last(LogonAccepted).user_name == "ann"
 
 
-def test_a_busy_host_takes_no_attempt_away() -> None:
+def test_a_keeper_that_is_away_takes_no_attempt_away() -> None:
     scene = Scene().up()
     client = scene.let_in()
-    client.ask_for()
-    scene.answer(Verify, Verified(False, busy=True))
+    client.say(LogonStart(user_name="ann"))
+    scene.answer(Challenge, BUSY)
     assert refusal(client) == (ErrorCode.LOGON_BUSY, limits.LOGON_ATTEMPTS)
-    assert client.last(LogonRefused).retry_after_seconds > 0
+    assert client.last(LogonRefused).retry_after_seconds == 2
+    client.ask_for()
+    scene.answer(Prove, BUSY)
+    assert refusal(client) == (ErrorCode.LOGON_BUSY, limits.LOGON_ATTEMPTS)
 
 
-def test_a_second_request_while_one_is_checked_ends_the_connection() -> None:
+def test_a_second_start_while_one_is_challenged_ends_the_connection() -> None:
     scene = Scene().up()
     client = scene.let_in()
-    client.ask_for()
-    client.ask_for()
+    client.begin()
+    client.say(LogonStart(user_name="bob"))
     assert client.code is ErrorCode.OUT_OF_ORDER
-    assert scene.answer(Verify, Verified(True, "sys-ann")) == []
 
 
-def test_requests_of_any_kind_are_limited_on_one_connection() -> None:
+def test_a_second_proof_while_one_is_judged_ends_the_connection() -> None:
     scene = Scene().up()
     client = scene.let_in()
-    for _ in range(LOGON_REQUESTS_MAX):
-        assert client.code is None
-        client.ask_for(credential_kind=Credential.RECONNECT, credential=b"", session_id=1)
     client.ask_for()
+    client.say(LogonProof(method=1))
+    assert client.code is ErrorCode.OUT_OF_ORDER
+    assert scene.answer(Prove, client.proved()) == []
+
+
+def test_a_proof_without_a_challenge_ends_the_connection() -> None:
+    scene = Scene().up()
+    client = scene.let_in()
+    client.say(LogonProof(method=1, signature=SIGNATURE))
+    assert client.code is ErrorCode.OUT_OF_ORDER
+
+
+def test_logons_are_limited_on_one_connection() -> None:
+    scene = Scene().up()
+    client = scene.let_in()
+    assert LOGONS_MAX == 16
+    for _ in range(LOGONS_MAX):
+        assert client.code is None
+        client.say(LogonStart(user_name="ann"))
+        scene.answer(Challenge, BUSY)
+    client.say(LogonStart(user_name="ann"))
     assert client.code is ErrorCode.TOO_MANY_ATTEMPTS
 
 
-def test_nothing_follows_for_a_client_that_was_lost_while_its_password_was_checked() -> None:
+def test_nothing_follows_for_a_client_that_was_lost_while_its_proof_was_judged() -> None:
     scene = Scene().up()
     client = scene.let_in()
     client.ask_for()
     assert client.lose() == []
-    assert scene.answer(Verify, Verified(True, "sys-ann")) == []
+    assert scene.answer(Prove, client.proved()) == []
 
 
-def test_the_program_runs_as_the_system_user_of_the_account() -> None:
+def test_the_keeper_starts_what_was_proved_with_the_terminal_that_was_asked_for() -> None:
     scene = Scene().up()
-    scene.let_in().log_on(columns=120, rows=40, terminal="xterm", application="mail")
+    scene.let_in().log_on(
+        columns=120, rows=40, terminal="xterm", lang="de_DE.UTF-8", tz="UTC", application="mail"
+    )
     start = scene.open_effect(StartProgram)
-    assert (start.user_name, start.system_user, start.application) == ("ann", "sys-ann", "mail")
+    assert (start.proof_id, start.asked) == (1, Asked("mail"))
     assert (start.columns, start.rows, start.terminal) == (120, 40, "xterm")
+    assert (start.lang, start.tz, start.colorterm) == ("de_DE.UTF-8", "UTC", "")
 
 
 def test_an_unknown_application_is_refused_before_the_directory_is_asked() -> None:
@@ -143,155 +198,55 @@ def test_whether_an_application_exists_is_not_told_to_a_stranger() -> None:
     scene = Scene().up()
     client = scene.let_in()
     client.ask_for(application="games")
-    scene.answer(Verify, WRONG)
+    scene.answer(Prove, WRONG)
     assert client.last(LogonRefused).code is ErrorCode.LOGON_FAILED
 
 
-# --- the ticket of a redirect ---------------------------------------------------------------------
+def test_a_name_is_compared_in_its_normal_form() -> None:
+    scene = Scene().up()
+    scene.let_in().start("zo\u00eb")
+    again = scene.let_in()
+    again.log_on("zoe\u0308", system_user="sys-zo\u00eb")
+    assert again.last(LogonAccepted).reattached is True
 
 
-def started(scene: Scene) -> int:
-    """A session of ann's, left by its client."""
+# --- PAM ------------------------------------------------------------------------------------------
+
+
+def test_prompts_and_answers_pass_between_the_user_and_the_keeper() -> None:
+    scene = Scene().up()
     client = scene.let_in()
-    client.log_on()
-    if scene.settings.directory:
-        scene.answer(Ask, Refused(code=ErrorCode.BUSY))
+    client.ask_for(method=3, algorithm="", signature=b"")
+    scene.answer(Prove, Prompted(1, (("Password: ", False),), ("welcome",)))
+    prompt = client.last(PamPrompt)
+    assert (prompt.round, prompt.prompts) == (1, [("Password: ", False)])
+    assert prompt.notices == ["welcome"]
+    client.say(PamAnswers(round=1, answers=[b"secret"]))
+    answer = scene.open_effect(PamAnswer)
+    assert (answer.nonce, answer.round, answer.answers) == (CHALLENGED.nonce, 1, (b"secret",))
+    scene.answer(PamAnswer, Prompted(2, (("Code: ", True),)))
+    client.say(PamAnswers(round=2, answers=[b"123456"]))
+    scene.answer(PamAnswer, client.proved())
     scene.answer(StartProgram, ProgramStarted(pid=1))
-    client.lose()
-    return client.last(LogonAccepted).session_id
+    assert client.last(LogonAccepted).user_name == "ann"
+    assert "secret" not in str(of(Event, scene.log))
 
 
-def with_ticket(
-    scene: Scene,
-    credential: bytes = TICKET,
-    device: DeviceKey = LAPTOP,
-    session_id: int = 0,
-) -> Client:
-    client = scene.let_in(device)
-    client.ask_for(credential_kind=Credential.TICKET, credential=credential, session_id=session_id)
-    return client
+def test_a_wrong_answer_uses_up_an_attempt() -> None:
+    scene = Scene().up()
+    client = scene.let_in()
+    client.ask_for(method=3)
+    scene.answer(Prove, Prompted(1, (("Password: ", False),)))
+    client.say(PamAnswers(round=1, answers=[b"wrong"]))
+    scene.answer(PamAnswer, WRONG)
+    assert refusal(client) == (ErrorCode.LOGON_FAILED, 2)
 
 
-def redeemed(placement: int = 9, session_id: int = 0, application: str = "") -> TicketRedeemed:
-    return TicketRedeemed(
-        user_name="ann", application=application, placement=placement, session_id=session_id
-    )
-
-
-def test_a_ticket_is_redeemed_at_the_directory_for_this_device() -> None:
+def test_a_user_whom_pam_proved_has_no_proof_to_show_to_the_directory() -> None:
     scene = Scene(directory=True).up()
-    with_ticket(scene)
-    redeem = scene.open_effect(Ask).message
-    assert isinstance(redeem, RedeemTicket)
-    assert (redeem.ticket, redeem.device_id, redeem.user_name) == (
-        TICKET,
-        LAPTOP.device_id,
-        "ann",
-    )
-
-
-def test_a_ticket_is_shown_again_to_a_directory_that_had_forgotten_this_host() -> None:
-    scene = Scene(directory=True).up()
-    client = with_ticket(scene)
-    for outcome in (Refused(code=ErrorCode.NOT_JOINED), Joined(generation=GENERATION), Done()):
-        scene.answer(Ask, outcome)
-    redeem = scene.open_effect(Ask).message
-    assert isinstance(redeem, RedeemTicket)
-    assert redeem.ticket == TICKET
-    scene.answer(Ask, Refused(code=ErrorCode.NOT_JOINED))
-    assert client.last(LogonRefused).code is ErrorCode.TICKET_INVALID
-
-
-def test_a_ticket_starts_the_session_that_was_placed_here_without_any_password() -> None:
-    scene = Scene(directory=True).up()
-    client = with_ticket(scene)
-    scene.answer(Ask, redeemed(placement=9, application="mail"))
-    assert scene.open_effect(LookUp).user_name == "ann"
-    scene.answer(LookUp, Verified(True, "sys-ann"))
-    start = scene.open_effect(StartProgram)
-    assert (start.system_user, start.application) == ("sys-ann", "mail")
-    scene.answer(StartProgram, ProgramStarted(pid=1))
-    record = scene.session(client.last(LogonAccepted).session_id)
-    assert record is not None
-    assert record.placement == 9
-
-
-def test_a_ticket_leads_to_the_session_that_it_names() -> None:
-    scene = Scene(directory=True).up()
-    session_id = started(scene)
-    client = with_ticket(scene, device=PHONE, session_id=session_id)
-    scene.answer(Ask, redeemed(session_id=session_id))
-    scene.answer(LookUp, Verified(True, "sys-ann"))
-    accepted = client.last(LogonAccepted)
-    assert (accepted.session_id, accepted.reattached, accepted.host) == (session_id, True, NAME)
-
-
-def test_a_ticket_for_a_session_that_is_just_starting_waits_for_it() -> None:
-    scene = Scene(directory=True).up()
-    first = scene.let_in()
-    first.log_on()
-    scene.answer(Ask, Refused(code=ErrorCode.BUSY))
-    second = with_ticket(scene, device=PHONE)
-    scene.answer(Ask, redeemed())
-    assert scene.answer(LookUp, Verified(True, "sys-ann")) == []
-    scene.answer(StartProgram, ProgramStarted(pid=1))
-    assert second.last(LogonAccepted).reattached is True
-    assert first.code is ErrorCode.DISCONNECTED_BY_OTHER
-
-
-def test_a_ticket_for_a_session_that_has_ended_places_the_user_anew() -> None:
-    scene = Scene(directory=True).up()
-    with_ticket(scene, session_id=5)
-    scene.answer(Ask, redeemed(placement=9, session_id=5))
-    effects = scene.answer(LookUp, Verified(True, "sys-ann"))
-    assert shape(effects) == ["RemoveSession", "PlaceSession"]
-
-
-def test_a_place_for_an_application_that_is_unknown_here_is_given_back() -> None:
-    scene = Scene(directory=True).up()
-    client = with_ticket(scene)
-    scene.answer(Ask, redeemed(placement=9, application="games"))
-    (removed,) = told(scene.answer(LookUp, Verified(True, "sys-ann")))
-    assert isinstance(removed, RemoveSession)
-    assert (removed.session_id, removed.placement) == (0, 9)
-    assert refusal(client)[0] is ErrorCode.UNKNOWN_APPLICATION
-
-
-@pytest.mark.parametrize(
-    "outcome", [Refused(code=ErrorCode.TICKET_INVALID), Failed(ErrorCode.UNANSWERED)]
-)
-def test_a_ticket_that_is_not_redeemed_leaves_the_password(outcome: Outcome) -> None:
-    scene = Scene(directory=True).up()
-    client = with_ticket(scene)
-    scene.answer(Ask, outcome)
-    assert refusal(client) == (ErrorCode.TICKET_INVALID, limits.LOGON_ATTEMPTS)
-    client.ask_for()
-    assert scene.opened(Verify)
-
-
-@pytest.mark.parametrize("directory", [True, False])
-def test_a_ticket_without_a_directory_to_ask_is_invalid(directory: bool) -> None:
-    scene = Scene(directory=directory)
-    scene.start()
-    assert refusal(with_ticket(scene))[0] is ErrorCode.TICKET_INVALID
-
-
-def test_what_cannot_be_a_ticket_is_not_sent_to_the_directory() -> None:
-    scene = Scene(directory=True).up()
-    assert refusal(with_ticket(scene, credential=b"short"))[0] is ErrorCode.TICKET_INVALID
-    assert scene.opened(Ask) == []
-
-
-def test_a_ticket_of_a_removed_account_is_invalid() -> None:
-    scene = Scene(directory=True).up()
-    client = with_ticket(scene)
-    scene.answer(Ask, redeemed())
-    scene.answer(LookUp, Verified(False))
-    assert refusal(client)[0] is ErrorCode.TICKET_INVALID
-
-
-def test_a_client_lost_while_its_ticket_is_redeemed_starts_nothing() -> None:
-    scene = Scene(directory=True).up()
-    client = with_ticket(scene)
-    client.lose()
-    assert scene.answer(Ask, redeemed()) == []
+    client = scene.let_in()
+    client.ask_for(method=3)
+    scene.answer(Prove, client.proved())
+    (question,) = [ask.message for ask in scene.opened(Ask)]
+    assert isinstance(question, PlaceSession)
+    assert question.proof is None

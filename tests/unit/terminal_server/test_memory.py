@@ -9,17 +9,33 @@ from daemons.effects import (
     Ask,
     Attach,
     Caller,
+    Challenge,
     Effect,
     Peer,
     ProgramStarted,
+    Prove,
+    Proved,
     StartProgram,
     Tell,
-    Verified,
-    Verify,
 )
-from tests.unit.terminal_server.scenario import CERTIFICATE, LS_A, Scene, of, token
+from tests.unit.terminal_server.scenario import (
+    CERTIFICATE,
+    CHALLENGED,
+    LS_A,
+    SIGNATURE,
+    Scene,
+    of,
+    token,
+)
 from tsproto.identity import DeviceKey
-from tsproto.messages import Credential, LicenseInfo, LicenseRequest, LogonRequest, Message, Role
+from tsproto.messages import (
+    LicenseInfo,
+    LicenseRequest,
+    LogonProof,
+    LogonStart,
+    Message,
+    Role,
+)
 
 CLIENTS = 20
 # With 10,000 clients: waiting 3,675 bytes each, showing 2,009; with call-backs in place of
@@ -44,13 +60,12 @@ class Client:
         core, now = self.scene.core, self.scene.now
         peer = self._peer()
         self._show_license()
-        request = LogonRequest(
-            user_name=f"ann{self.number}",
-            credential_kind=Credential.PASSWORD,
-            credential=b"secret",
-        )
-        (verify,) = of(Verify, self._say(peer, request))
-        (start,) = of(StartProgram, core.on_answer(verify.question_id, Verified(True, "sys"), now))
+        (asked,) = of(Challenge, self._say(peer, LogonStart(user_name=f"ann{self.number}")))
+        core.on_answer(asked.question_id, CHALLENGED, now)
+        proof = LogonProof(method=1, algorithm="ed25519", signature=SIGNATURE)
+        (prove,) = of(Prove, self._say(peer, proof))
+        proved = Proved(self.number, 1, "sys")
+        (start,) = of(StartProgram, core.on_answer(prove.question_id, proved, now))
         assert of(Attach, core.on_answer(start.question_id, ProgramStarted(pid=1), now))
 
     def _show_license(self) -> list[Effect]:

@@ -1,22 +1,13 @@
-"""Cookies: how a device comes back to the session that it was attached to last."""
+"""How a device comes back to the session that it showed last: by session and attachment."""
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 
-from daemons.effects import Ask, Attach, LookUp, ProgramStarted, StartProgram, Verified
-from tests.unit.terminal_server.scenario import LAPTOP, PHONE, Client, Scene, of, questions, told
-from tsproto import limits
+from daemons.effects import Ask, Attach, ProgramStarted, Prove, StartProgram
+from tests.unit.terminal_server.scenario import PHONE, Client, Scene, of, questions
 from tsproto.errors import ErrorCode
-from tsproto.identity import DeviceKey
-from tsproto.messages import Credential, LogoffSession, LogonAccepted, LogonRefused, Refused, Role
-
-
-def refusal(client: Client) -> tuple[ErrorCode, int]:
-    refused = client.last(LogonRefused)
-    return refused.code, refused.attempts_left
+from tsproto.messages import LogoffSession, LogonAccepted, PlaceSession, Refused
 
 
 def started(scene: Scene) -> int:
@@ -27,119 +18,105 @@ def started(scene: Scene) -> int:
         scene.answer(Ask, Refused(code=ErrorCode.BUSY))
     scene.answer(StartProgram, ProgramStarted(pid=1))
     client.lose()
-    return client.last(LogonAccepted).session_id
+    accepted = client.last(LogonAccepted)
+    assert accepted.attachment == 1
+    return accepted.session_id
 
 
-def cookie_of(scene: Scene) -> bytes:
-    """The one that was given last."""
-    accepted = [m for m in told(scene.log, Role.CLIENT) if isinstance(m, LogonAccepted)]
-    return accepted[-1].cookie
-
-
-def reconnect(
-    scene: Scene,
-    session_id: int,
-    cookie: bytes,
-    device: DeviceKey = LAPTOP,
-    user_name: str = "ann",
-) -> Client:
-    client = scene.let_in(device)
-    client.ask_for(
-        user_name,
-        credential_kind=Credential.RECONNECT,
-        credential=cookie,
-        session_id=session_id,
-    )
+def resume(scene: Scene, session_id: int, attachment: int = 1, user_name: str = "ann") -> Client:
+    client = scene.let_in()
+    client.log_on(user_name, session_id=session_id, attachment=attachment)
     return client
 
 
-def test_a_cookie_leads_back_to_its_session_without_directory_or_password() -> None:
+def test_a_device_is_shown_its_session_again_without_asking_the_directory() -> None:
     scene = Scene(directory=True).up()
     session_id = started(scene)
-    client = reconnect(scene, session_id, cookie_of(scene))
-    effects = scene.answer(LookUp, Verified(True, "sys-ann"))
+    client = scene.let_in()
+    effects = client.log_on(session_id=session_id, attachment=1)
     assert questions(effects) == []
-    assert [a.session_id for a in of(Attach, effects)] == [session_id]
-    assert client.last(LogonAccepted).reattached is True
+    assert [each.session_id for each in of(Attach, effects)] == [session_id]
+    accepted = client.last(LogonAccepted)
+    assert (accepted.reattached, accepted.attachment) == (True, 2)
 
 
-def test_a_cookie_is_used_once() -> None:
+def test_a_device_that_lost_the_session_to_another_does_not_take_it_back() -> None:
     scene = Scene().up()
     session_id = started(scene)
-    cookie = cookie_of(scene)
-    reconnect(scene, session_id, cookie)
-    scene.answer(LookUp, Verified(True, "sys-ann"))
-    assert cookie_of(scene) != cookie
-    again = reconnect(scene, session_id, cookie)
-    assert refusal(again) == (ErrorCode.TICKET_INVALID, limits.LOGON_ATTEMPTS)
+    phone = scene.let_in(PHONE)
+    phone.log_on()
+    laptop = resume(scene, session_id, attachment=1)
+    assert laptop.code is ErrorCode.DISCONNECTED_BY_OTHER
+    assert phone.code is None
+    assert phone.last(LogonAccepted).attachment == 2
 
 
-def test_two_who_show_one_cookie_at_once_are_not_both_let_in() -> None:
+def test_the_attachment_is_known_after_a_restart() -> None:
     scene = Scene().up()
     session_id = started(scene)
-    cookie = cookie_of(scene)
-    reconnect(scene, session_id, cookie)
-    second = reconnect(scene, session_id, cookie)
-    scene.answer(LookUp, Verified(True, "sys-ann"))
-    scene.answer(LookUp, Verified(True, "sys-ann"))
-    assert refusal(second)[0] is ErrorCode.TICKET_INVALID
-
-
-def test_a_cookie_is_good_after_a_restart_and_only_its_hash_is_kept() -> None:
-    scene = Scene().up()
-    session_id = started(scene)
-    cookie = cookie_of(scene)
-    record = scene.session(session_id)
-    assert record is not None
-    assert record.cookie_hash == hashlib.sha256(cookie).digest()
     again = Scene(records=scene.rows(), running=[session_id]).up()
-    client = reconnect(again, session_id, cookie)
-    again.answer(LookUp, Verified(True, "sys-ann"))
-    assert client.last(LogonAccepted).session_id == session_id
+    client = resume(again, session_id)
+    accepted = client.last(LogonAccepted)
+    assert (accepted.session_id, accepted.attachment) == (session_id, 2)
+    overtaken = resume(again, session_id)
+    assert overtaken.code is ErrorCode.DISCONNECTED_BY_OTHER
 
 
-@pytest.mark.parametrize(
-    ("device", "user_name", "session"),
-    [(PHONE, "ann", 1), (LAPTOP, "bob", 1), (LAPTOP, "ann", 2)],
-)
-def test_a_cookie_of_another_device_user_or_session_is_invalid(
-    device: DeviceKey, user_name: str, session: int
-) -> None:
-    scene = Scene().up()
-    started(scene)
-    client = reconnect(scene, session, cookie_of(scene), device, user_name)
-    assert refusal(client)[0] is ErrorCode.TICKET_INVALID
-    assert scene.opened(LookUp) == []
-
-
-def test_an_empty_cookie_opens_no_session() -> None:
-    scene = Scene().up()
-    assert refusal(reconnect(scene, started(scene), b""))[0] is ErrorCode.TICKET_INVALID
-
-
-def test_a_cookie_takes_the_session_from_its_own_stale_connection() -> None:
+def test_a_device_takes_its_session_from_its_own_stale_connection() -> None:
     scene = Scene().up()
     client = scene.let_in()
     session_id = client.start()
-    again = reconnect(scene, session_id, cookie_of(scene))
-    scene.answer(LookUp, Verified(True, "sys-ann"))
+    again = resume(scene, session_id)
     assert again.last(LogonAccepted).session_id == session_id
     assert client.code is ErrorCode.DISCONNECTED_BY_OTHER
 
 
-def test_a_cookie_of_a_session_that_is_being_logged_off_is_invalid() -> None:
+def test_two_that_resume_at_once_are_not_both_shown_the_session() -> None:
+    scene = Scene().up()
+    session_id = started(scene)
+    first, second = scene.let_in(), scene.let_in()
+    first.ask_for(session_id=session_id, attachment=1)
+    second.ask_for(session_id=session_id, attachment=1)
+    scene.answer(Prove, first.proved())
+    scene.answer(Prove, second.proved())
+    assert first.last(LogonAccepted).attachment == 2
+    assert second.code is ErrorCode.DISCONNECTED_BY_OTHER
+    assert first.code is None
+
+
+@pytest.mark.parametrize("session_id", [2, 99])
+def test_a_session_that_is_not_here_is_looked_for_as_at_any_logon(session_id: int) -> None:
+    scene = Scene(directory=True).up()
+    started(scene)
+    client = scene.let_in()
+    (question,) = questions(client.log_on(session_id=session_id, attachment=1))
+    assert isinstance(question, PlaceSession)
+    assert question.session_id == 0  # the directory is not asked for a receipt
+
+
+def test_nobody_resumes_another_users_session() -> None:
+    scene = Scene().up()
+    session_id = started(scene)
+    scene.let_in().log_on("bob", session_id=session_id, attachment=1)
+    assert scene.open_effect(StartProgram).session_id != session_id
+
+
+def test_a_session_that_is_being_logged_off_is_not_resumed() -> None:
     scene = Scene().up()
     client = scene.let_in()
     session_id = client.start()
     client.say(LogoffSession())
-    again = reconnect(scene, session_id, cookie_of(scene))
-    assert refusal(again)[0] is ErrorCode.TICKET_INVALID
+    resume(scene, session_id)
+    assert scene.open_effect(StartProgram).session_id != session_id
 
 
-def test_a_session_that_ends_while_its_user_reconnects_leaves_the_password() -> None:
+def test_a_session_of_an_earlier_system_user_is_not_shown() -> None:
     scene = Scene().up()
     session_id = started(scene)
-    client = reconnect(scene, session_id, cookie_of(scene))
-    scene.end_program(session_id)
-    scene.answer(LookUp, Verified(True, "sys-ann"))
-    assert refusal(client)[0] is ErrorCode.TICKET_INVALID
+    client = scene.let_in()
+    client.log_on(system_user="other", session_id=session_id, attachment=1)
+    assert scene.open_effect(StartProgram).session_id != session_id
+    scene.answer(StartProgram, ProgramStarted(pid=2))
+    record = scene.session(client.last(LogonAccepted).session_id)
+    assert record is not None
+    assert record.system_user == "other"

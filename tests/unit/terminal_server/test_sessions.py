@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from daemons.effects import Peer
 from daemons.procedures import Inbox
-from daemons.terminal_server.client import Client
+from daemons.terminal_server.client import Client, User
 from daemons.terminal_server.sessions import Session, SessionTable, restored
 from tests.unit.terminal_server.scenario import NOW
 from tsproto.messages import Role, SessionState
+from tsproto.user_proof import Asked
 
 DEVICE = b"d" * 32
-COOKIE = b"c" * 32
 
 
 def viewer(link: int = 1) -> Client:
@@ -69,8 +68,8 @@ def test_removing_an_old_session_leaves_the_users_new_one() -> None:
 def test_a_session_is_found_by_the_link_that_shows_it_and_no_other() -> None:
     table = table_of(one := session())
     first, second = viewer(1), viewer(2)
-    table.show(one, first, COOKIE)
-    table.show(one, second, COOKIE)
+    table.show(one, first, 1)
+    table.show(one, second, 1)
     assert table.shown_to(first.peer) is None
     assert table.shown_to(second.peer) is one
     table.disconnect(one, NOW)
@@ -80,51 +79,77 @@ def test_a_session_is_found_by_the_link_that_shows_it_and_no_other() -> None:
 def test_the_directory_is_not_told_of_starting_sessions_and_commands() -> None:
     starting, active, command = session(1), session(2, application="mail"), session(3, command="ls")
     table = table_of(starting, active, command)
-    table.show(active, viewer(1), COOKIE)
-    table.show(command, viewer(2), b"")
+    table.show(active, viewer(1), 1)
+    table.show(command, viewer(2), 1)
     assert table.shared() == [active]
 
 
 def test_showing_takes_the_size_and_device_of_the_viewer() -> None:
     one = session()
     one.disconnect(NOW)
-    one.show(viewer(), COOKIE)
+    one.show(viewer(), 1)
     assert (one.state, one.disconnected_at) == (SessionState.ACTIVE, 0)
     assert (one.columns, one.rows, one.device_id) == (100, 30, DEVICE)
-    assert one.cookie_hash == hashlib.sha256(COOKIE).digest()
+    assert (one.attachment, one.generation) == (1, 1)
 
 
-def test_a_cookie_is_good_for_its_user_and_device_alone() -> None:
+def user(name: str = "ann", system_user: str = "sys") -> User:
+    return User(
+        user_name=name,
+        asked=Asked(),
+        proof_id=1,
+        generation=1,
+        system_user=system_user,
+        proof=None,
+        terminal="xterm",
+        lang="",
+        tz="",
+        colorterm="",
+        avoid="",
+        redirected=False,
+    )
+
+
+def test_a_session_is_open_to_its_user_and_system_user_alone() -> None:
     one = session()
-    one.show(viewer(), COOKIE)
-    assert one.accepts_cookie(COOKIE, "ann", DEVICE)
-    assert not one.accepts_cookie(COOKIE, "bob", DEVICE)
-    assert not one.accepts_cookie(COOKIE, "ann", b"x" * 32)
-    assert not one.accepts_cookie(COOKIE[:-1], "ann", DEVICE)
+    one.show(viewer(), 1)
+    assert one.is_open_to(user())
+    assert not one.is_open_to(user("bob"))
+    assert not one.is_open_to(user(system_user="other"))
 
 
-def test_a_session_without_cookie_accepts_none() -> None:
+def test_a_command_is_open_to_nobody_and_counts_no_attachment() -> None:
     one = session(command="ls")
-    one.show(viewer(), b"")
-    assert not one.accepts_cookie(b"", "ann", DEVICE)
+    one.show(viewer(), 1)
+    assert not one.is_open_to(user())
+    assert one.attachment == 0
+
+
+def test_a_later_placement_and_its_receipt_are_kept() -> None:
+    one = session(placement=9, receipt=b"9", proof=None)
+    one.on_placed(8, b"8")
+    one.on_placed(10, b"")
+    assert (one.placement, one.receipt) == (9, b"9")
+    one.on_placed(10, b"10")
+    assert (one.placement, one.receipt) == (10, b"10")
 
 
 def test_a_record_brings_back_all_but_the_viewer() -> None:
     one = session(placement=9)
-    one.show(viewer(), COOKIE)
+    one.show(viewer(), 1)
     again = restored(one.record(), NOW + 5)
     assert (again.state, again.disconnected_at, again.viewer) == (
         SessionState.DISCONNECTED,
         NOW + 5,
         None,
     )
-    assert again.accepts_cookie(COOKIE, "ann", DEVICE)
+    assert (again.attachment, again.device_id) == (1, DEVICE)
     assert again.placement == 9
 
 
 def test_a_row_says_what_the_directory_keeps() -> None:
     one = session(placement=9)
-    one.show(viewer(), COOKIE)
+    one.show(viewer(), 1)
     row = one.row("ts1")
     assert (row.host, row.session_id, row.user_name, row.placement) == ("ts1", 1, "ann", 9)
     assert (row.state, row.columns, row.rows, row.device_name) == (

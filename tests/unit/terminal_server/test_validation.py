@@ -8,11 +8,11 @@ from daemons import events
 from daemons.effects import (
     Ask,
     Failed,
+    NotProved,
     ProgramFailed,
     ProgramStarted,
+    Prove,
     StartProgram,
-    Verified,
-    Verify,
 )
 from tests.unit.terminal_server.scenario import (
     LAPTOP,
@@ -57,11 +57,11 @@ def test_a_full_license_needs_no_validation() -> None:
     assert questions(scene.log) == []
 
 
-def test_a_wrong_password_validates_nothing() -> None:
+def test_a_wrong_proof_validates_nothing() -> None:
     scene = Scene().up()
     client = scene.let_in(kind=TEMPORARY)
     client.ask_for()
-    scene.answer(Verify, Verified(False))
+    scene.answer(Prove, NotProved(ErrorCode.LOGON_FAILED))
     assert scene.opened(Ask) == []
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from clients.logon.procedure import Logon, Phase, outcome_of
 from clients.logon.steps import (
+    AnswerPam,
     AskPassword,
     Attached,
     DialHost,
@@ -18,16 +19,19 @@ from clients.logon.steps import (
     Outcome,
     Plan,
     Redirected,
+    Seen,
     Send,
     ShowLicense,
+    SignWithPassword,
+    SignWithSshKey,
     Step,
     StoreLicense,
+    Told,
     Waiting,
 )
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
-    Credential,
     DisconnectSession,
     LicenseAccepted,
     LicenseInfo,
@@ -36,21 +40,32 @@ from tsproto.messages import (
     LicenseStored,
     LogoffSession,
     LogonAccepted,
+    LogonChallenge,
+    LogonProof,
     LogonRefused,
-    LogonRequest,
+    LogonStart,
     Message,
     NewLicense,
+    PamAnswers,
+    PamPrompt,
     Redirect,
     ResizeSession,
     SessionEnded,
 )
+from tsproto.user_proof import Asked, Cost, Method, Methods, Statement
 
 TS1 = Host("127.0.1.101", 5600)
 TS2 = Host("127.0.1.102", 5600)
 TARGET = Host("127.0.1.103", 5600, "ts3")
 LICENSE_REQUEST = LicenseRequest(nonce=bytes(32), product="terminal-server", product_version=1)
 LICENSED = LicenseAccepted(kind=LicenseKind.FULL, expires_at=500)
-REDIRECT = Redirect(host="ts3", address="127.0.1.103", port=5600, ticket=b"t" * 16, session_id=7)
+REDIRECT = Redirect(host="ts3", address="127.0.1.103", port=5600, session_id=7)
+
+
+SEEN = Seen("lab", "ts1", b"c" * 32, b"d" * 32)
+AT_TARGET = Seen("lab", "ts3", b"3" * 32, b"d" * 32)
+SALT = b"s" * 16
+KEY = b"k" * 32
 
 
 def logon(*hosts: Host, seed: int = 1, **plan: Any) -> Logon:
@@ -62,16 +77,37 @@ def at_logon(*hosts: Host, **plan: Any) -> Logon:
     """A procedure that waits for the password at its first host."""
     procedure = logon(*hosts, **plan)
     procedure.start(0.0)
-    procedure.on_opened(0.0)
-    procedure.on_message(LICENSED, 0.0)
+    through_licensing(procedure)
+    procedure.on_message(challenge(), 0.0)
     return procedure
 
 
 def asked(*hosts: Host, **plan: Any) -> Logon:
-    """A procedure that has sent its first password."""
+    """A procedure that has sent its first proof."""
     procedure = at_logon(*hosts, **plan)
     procedure.on_password(b"secret", 0.0)
+    procedure.on_signed("ed25519", b"S" * 64, 0.0)
     return procedure
+
+
+def challenge(**fields: Any) -> LogonChallenge:
+    return LogonChallenge(
+        **{
+            "nonce": b"n" * 32,
+            "time": 9,
+            "methods": 3,
+            "salt": SALT,
+            "memory_kib": 65_536,
+            "passes": 3,
+            "lanes": 1,
+            **fields,
+        }
+    )
+
+
+def signing(steps: Sequence[Step]) -> SignWithPassword:
+    [step] = [step for step in steps if isinstance(step, SignWithPassword)]
+    return step
 
 
 def attached(*hosts: Host, **plan: Any) -> Logon:
@@ -87,7 +123,7 @@ def accepted(host: str = "ts1", session_id: int = 7) -> LogonAccepted:
         user_name="user1",
         reattached=False,
         created_at=1,
-        cookie=b"c" * 16,
+        attachment=4,
     )
 
 
@@ -97,15 +133,27 @@ def refused(code: ErrorCode, attempts_left: int = 2, retry: int = 0) -> LogonRef
     )
 
 
-def through_licensing(procedure: Logon, now: float = 0.0) -> list[Step]:
-    procedure.on_opened(now)
+def through_licensing(procedure: Logon, now: float = 0.0, seen: Seen = SEEN) -> list[Step]:
+    procedure.on_opened(seen, now)
     return procedure.on_message(LICENSED, now)
 
 
-def request_in(steps: Sequence[Step]) -> LogonRequest:
+def start_in(steps: Sequence[Step]) -> LogonStart:
     [message] = [step.message for step in steps if isinstance(step, Send)]
-    assert isinstance(message, LogonRequest)
+    assert isinstance(message, LogonStart)
     return message
+
+
+def proof_in(steps: Sequence[Step]) -> LogonProof:
+    [message] = [step.message for step in steps if isinstance(step, Send)]
+    assert isinstance(message, LogonProof)
+    return message
+
+
+def proved(procedure: Logon, now: float, **fields: Any) -> LogonProof:
+    """What is sent for a challenge of a password that was typed before."""
+    signing(procedure.on_message(challenge(**fields), now))
+    return proof_in(procedure.on_signed("ed25519", b"S" * 64, now))
 
 
 def finished(steps: Sequence[Step]) -> Finished:
@@ -125,7 +173,7 @@ def wake(procedure: Logon) -> list[Step]:
 def test_the_device_shows_its_license_when_the_host_asks() -> None:
     procedure = logon()
     assert procedure.start(0.0) == [DialHost(TS1)]
-    assert procedure.on_opened(0.0) == []
+    assert procedure.on_opened(SEEN, 0.0) == []
     assert procedure.on_message(LICENSE_REQUEST, 0.0) == [ShowLicense(LICENSE_REQUEST)]
     info = LicenseInfo(
         public_key=bytes(32), signature=bytes(64), device_name="laptop1", user_name="user1"
@@ -136,18 +184,20 @@ def test_the_device_shows_its_license_when_the_host_asks() -> None:
 def test_a_new_license_is_acknowledged_only_when_it_is_stored() -> None:
     procedure = logon()
     procedure.start(0.0)
-    procedure.on_opened(0.0)
+    procedure.on_opened(SEEN, 0.0)
     pushed = NewLicense(token=b"token", issuer_certificate=b"der")
     assert procedure.on_message(pushed, 0.0) == [StoreLicense(b"token", b"der")]
     stored = LicenseStored(license_id=b"i" * 16)
     assert procedure.on_stored(b"i" * 16, 0.0) == [Send(stored)]
 
 
-def test_a_licensed_device_is_asked_for_its_users_password() -> None:
+def test_a_licensed_device_asks_for_a_challenge_and_then_for_the_password() -> None:
     procedure = logon()
     procedure.start(0.0)
-    steps = through_licensing(procedure)
-    assert steps == [Licensed(LicenseKind.FULL, 500, ""), AskPassword(again=False)]
+    licensed, *steps = through_licensing(procedure)
+    assert licensed == Licensed(LicenseKind.FULL, 500, "")
+    assert start_in(steps) == LogonStart(user_name="user1")
+    assert procedure.on_message(challenge(), 0.0) == [AskPassword(again=False)]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +214,7 @@ def test_a_refusal_that_is_final_ends_it_though_other_hosts_are_listed(
 ) -> None:
     procedure = logon(TS1, TS2)
     procedure.start(0.0)
-    procedure.on_opened(0.0)
+    procedure.on_opened(SEEN, 0.0)
     assert procedure.on_closed(code, "why", 0, 1.0) == [Finished(outcome, code, "why")]
     assert procedure.next_deadline() is None
 
@@ -172,7 +222,7 @@ def test_a_refusal_that_is_final_ends_it_though_other_hosts_are_listed(
 def test_without_license_servers_the_next_host_is_tried_and_then_the_refusal_is_told() -> None:
     procedure = logon(TS1, TS2)
     procedure.start(0.0)
-    procedure.on_opened(0.0)
+    procedure.on_opened(SEEN, 0.0)
     assert procedure.on_closed(ErrorCode.NO_LICENSE_SERVER, "grace is over", 900, 1.0) == [
         DialHost(TS2)
     ]
@@ -180,29 +230,60 @@ def test_without_license_servers_the_next_host_is_tried_and_then_the_refusal_is_
     assert steps == [Finished(Outcome.NO_LICENSE, ErrorCode.NO_LICENSE_SERVER, "grace is over")]
 
 
-# --- password ---------------------------------------------------------------------------------
+# --- proofs -----------------------------------------------------------------------------------
 
 
-def test_the_request_carries_what_the_plan_says() -> None:
-    procedure = at_logon(application="editor", columns=120, rows=50, terminal="vt100")
-    request = request_in(procedure.on_password(b"secret", 3.0))
-    assert request == LogonRequest(
+def test_what_is_signed_names_host_certificate_challenge_and_what_is_asked_for() -> None:
+    procedure = at_logon(application="editor")
+    step = signing(procedure.on_password(b"secret", 3.0))
+    assert step.password == b"secret"
+    assert step.statement == Statement(
+        farm="lab",
+        server="ts1",
+        certificate=b"c" * 32,
+        nonce=b"n" * 32,
+        time=9,
+        device_id=b"d" * 32,
         user_name="user1",
-        credential_kind=Credential.PASSWORD,
-        credential=b"secret",
-        application="editor",
+        method=Method.PASSWORD,
+        methods=Methods(3),
+        salt=SALT,
+        cost=Cost(),
+        asked=Asked("editor"),
+    )
+
+
+def test_the_proof_carries_what_the_plan_says() -> None:
+    procedure = at_logon(columns=120, rows=50, terminal="vt100", lang="C", tz="UTC", command="ls")
+    procedure.on_password(b"secret", 3.0)
+    assert proof_in(procedure.on_signed("ed25519", b"S" * 64, 3.0)) == LogonProof(
+        method=1,
+        algorithm="ed25519",
+        signature=b"S" * 64,
+        command="ls",
         columns=120,
         rows=50,
         terminal="vt100",
+        lang="C",
+        tz="UTC",
     )
+
+
+def test_a_name_is_sent_in_its_normal_form() -> None:
+    plan = Plan(hosts=(TS1,), user_name="zoe\u0308")
+    procedure = Logon(plan, random.Random(1))
+    procedure.start(0.0)
+    assert start_in(through_licensing(procedure)[1:]).user_name == "zo\u00eb"
 
 
 def test_a_wrong_password_is_asked_for_again_until_the_attempts_are_used_up() -> None:
     procedure = asked(password_attempts=3)
     wrong = refused(ErrorCode.LOGON_FAILED)
     for _ in range(2):
-        assert procedure.on_message(wrong, 1.0) == [AskPassword(again=True)]
+        start_in(procedure.on_message(wrong, 1.0))
+        assert procedure.on_message(challenge(), 1.0) == [AskPassword(again=True)]
         procedure.on_password(b"other", 1.0)
+        procedure.on_signed("ed25519", b"S" * 64, 1.0)
     last = procedure.on_message(wrong, 1.0)
     assert last == [HangUp(), Finished(Outcome.LOGON_FAILED, ErrorCode.LOGON_FAILED, "no")]
 
@@ -223,7 +304,8 @@ def test_a_host_that_is_tired_of_waiting_is_dialled_again_when_the_password_is_t
     procedure = at_logon()
     assert procedure.on_closed(ErrorCode.TIMED_OUT, "", 0, 120.0) == []
     assert procedure.on_password(b"secret", 200.0) == [DialHost(TS1)]
-    assert request_in(through_licensing(procedure, 200.0)).credential == b"secret"
+    start_in(through_licensing(procedure, 200.0)[1:])
+    assert signing(procedure.on_message(challenge(), 200.0)).password == b"secret"
 
 
 def test_a_final_goodbye_while_typing_ends_it() -> None:
@@ -235,6 +317,96 @@ def test_a_password_that_nobody_waits_for_is_ignored() -> None:
     procedure = logon()
     procedure.start(0.0)
     assert procedure.on_password(b"secret", 1.0) == []
+
+
+def test_a_signature_that_nobody_waits_for_is_ignored() -> None:
+    procedure = attached()
+    assert procedure.on_signed("ed25519", b"S" * 64, 1.0) == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"memory_kib": 19 * 1024 - 1},
+        {"memory_kib": 1024 * 1024 + 1},
+        {"passes": 1},
+        {"passes": 17},
+        {"lanes": 0},
+        {"lanes": 5},
+    ],
+)
+def test_no_password_is_asked_for_by_a_host_with_a_cheap_or_a_monstrous_cost(
+    fields: dict[str, int],
+) -> None:
+    procedure = logon()
+    procedure.start(0.0)
+    through_licensing(procedure)
+    steps = procedure.on_message(challenge(**fields), 0.0)
+    assert steps[0] == HangUp()
+    assert finished(steps).code is ErrorCode.NOT_PERMITTED
+
+
+def test_an_ssh_key_that_the_host_knows_signs_before_any_password_is_asked_for() -> None:
+    procedure = logon(key_fingerprints=(b"o" * 32, KEY))
+    procedure.start(0.0)
+    start = start_in(through_licensing(procedure)[1:])
+    assert start.key_fingerprints == [b"o" * 32, KEY]
+    [step] = procedure.on_message(challenge(key_fingerprint=KEY), 0.0)
+    assert isinstance(step, SignWithSshKey)
+    assert (step.fingerprint, step.statement.method) == (KEY, Method.SSH_KEY)
+    proof = proof_in(procedure.on_signed("ssh-ed25519", b"R" * 64, 0.0))
+    assert (proof.method, proof.algorithm, proof.signature) == (2, "ssh-ed25519", b"R" * 64)
+
+
+@pytest.mark.parametrize("fingerprint", [b"", b"x" * 32])
+def test_no_key_is_asked_to_sign_that_is_not_the_users(fingerprint: bytes) -> None:
+    procedure = logon(key_fingerprints=(KEY,))
+    procedure.start(0.0)
+    through_licensing(procedure)
+    steps = procedure.on_message(challenge(key_fingerprint=fingerprint), 0.0)
+    assert steps == [AskPassword(again=False)]
+
+
+def test_after_an_agent_that_refuses_the_password_is_asked_for() -> None:
+    procedure = logon(key_fingerprints=(KEY,))
+    procedure.start(0.0)
+    through_licensing(procedure)
+    procedure.on_message(challenge(key_fingerprint=KEY), 0.0)
+    told, *steps = procedure.on_not_signed(KEY, "the agent refused", 1.0)
+    assert told == Told("the agent refused")
+    assert start_in(steps).key_fingerprints == []
+    assert procedure.on_message(challenge(), 1.0) == [AskPassword(again=False)]
+
+
+def test_after_an_ssh_key_that_is_refused_the_password_is_asked_for() -> None:
+    procedure = logon(key_fingerprints=(KEY,))
+    procedure.start(0.0)
+    through_licensing(procedure)
+    procedure.on_message(challenge(key_fingerprint=KEY), 0.0)
+    procedure.on_signed("ssh-ed25519", b"R" * 64, 0.0)
+    steps = procedure.on_message(refused(ErrorCode.LOGON_FAILED), 1.0)
+    assert start_in(steps).key_fingerprints == []
+    assert procedure.on_message(challenge(), 1.0) == [AskPassword(again=False)]
+
+
+def test_where_only_pam_is_offered_its_prompts_are_answered() -> None:
+    procedure = logon()
+    procedure.start(0.0)
+    through_licensing(procedure)
+    proof = proof_in(procedure.on_message(challenge(methods=4), 0.0))
+    assert (proof.method, proof.signature) == (3, b"")
+    prompt = PamPrompt(round=1, prompts=[("Password: ", False)])
+    assert procedure.on_message(prompt, 0.0) == [AnswerPam(prompt)]
+    answers = PamAnswers(round=1, answers=[b"secret"])
+    assert procedure.on_pam_answers(1, [b"secret"], 5.0) == [Send(answers)]
+
+
+def test_a_host_that_offers_no_known_way_ends_it() -> None:
+    procedure = logon()
+    procedure.start(0.0)
+    through_licensing(procedure)
+    steps = procedure.on_message(challenge(methods=8), 0.0)
+    assert finished(steps).code is ErrorCode.NOT_PERMITTED
 
 
 # --- refusals of a logon ------------------------------------------------------------------------
@@ -254,7 +426,8 @@ def test_a_busy_host_is_asked_again_over_the_same_link_after_its_hint() -> None:
     assert isinstance(waiting, Waiting)
     assert 2.5 <= waiting.seconds <= 3.0
     assert procedure.on_deadline(11.0) == []
-    assert request_in(wake(procedure)).credential == b"secret"
+    start_in(wake(procedure))
+    assert signing(procedure.on_message(challenge(), 13.0)).password == b"secret"
 
 
 def test_a_host_that_stays_busy_is_given_up() -> None:
@@ -269,7 +442,8 @@ def test_a_program_that_does_not_start_is_tried_on_the_next_host() -> None:
     procedure = asked(TS1, TS2)
     steps = procedure.on_message(refused(ErrorCode.PROGRAM_FAILED), 1.0)
     assert steps == [HangUp(), DialHost(TS2)]
-    assert request_in(through_licensing(procedure)).credential == b"secret"
+    start_in(through_licensing(procedure)[1:])
+    assert signing(procedure.on_message(challenge(), 1.0)).password == b"secret"
 
 
 # --- which host ---------------------------------------------------------------------------------
@@ -303,13 +477,17 @@ def test_a_full_host_is_tried_again_when_it_says_to_come_back() -> None:
 # --- redirects ------------------------------------------------------------------------------------
 
 
-def test_a_redirect_is_followed_with_its_ticket_and_no_second_password() -> None:
+def test_a_redirect_is_followed_and_proved_without_a_second_question() -> None:
     procedure = asked()
     steps = procedure.on_message(REDIRECT, 1.0)
     assert steps == [HangUp(), Redirected(TARGET), DialHost(TARGET, redirected=True)]
-    request = request_in(through_licensing(procedure, 1.0))
-    assert request.credential_kind is Credential.TICKET
-    assert (request.credential, request.session_id) == (b"t" * 16, 7)
+    start = start_in(through_licensing(procedure, 1.0, AT_TARGET)[1:])
+    assert (start.session_id, start.attachment) == (7, 0)
+    step = signing(procedure.on_message(challenge(nonce=b"m" * 32), 1.0))
+    assert (step.statement.server, step.statement.certificate) == ("ts3", b"3" * 32)
+    assert step.statement.asked == Asked("", "", 7, 0)
+    proof = proof_in(procedure.on_signed("ed25519", b"S" * 64, 1.0))
+    assert (proof.redirected, proof.avoid) == (True, "")
 
 
 def test_more_redirects_than_allowed_end_it() -> None:
@@ -322,19 +500,19 @@ def test_more_redirects_than_allowed_end_it() -> None:
 
 
 @pytest.mark.parametrize("code", [ErrorCode.UNREACHABLE, ErrorCode.SHUTTING_DOWN])
-def test_an_unreachable_target_leads_back_with_its_name_and_the_password(code: ErrorCode) -> None:
+def test_an_unreachable_target_leads_back_with_its_name(code: ErrorCode) -> None:
     procedure = asked()
     procedure.on_message(REDIRECT, 1.0)
     assert procedure.on_unreachable(code, "nobody", 2.0) == [DialHost(TS1)]
-    request = request_in(through_licensing(procedure, 2.0))
-    assert request.credential_kind is Credential.PASSWORD
-    assert (request.credential, request.unreachable_host) == (b"secret", "ts3")
+    through_licensing(procedure, 2.0)
+    proof = proved(procedure, 2.0)
+    assert (proof.redirected, proof.avoid) == (False, "ts3")
 
 
 def test_a_target_lost_in_its_licensing_phase_leads_back_too() -> None:
     procedure = asked()
     procedure.on_message(REDIRECT, 1.0)
-    procedure.on_opened(1.0)
+    procedure.on_opened(SEEN, 1.0)
     assert procedure.on_closed(ErrorCode.CONNECTION_LOST, "", 0, 2.0) == [DialHost(TS1)]
 
 
@@ -349,26 +527,18 @@ def test_after_two_hops_the_way_back_leads_to_the_first_host() -> None:
 def test_a_busy_target_is_waited_for_since_the_session_is_there() -> None:
     procedure = asked(TS1, TS2)
     procedure.on_message(REDIRECT, 1.0)
-    procedure.on_opened(1.0)
+    procedure.on_opened(SEEN, 1.0)
     [waiting] = procedure.on_closed(ErrorCode.TOO_MANY_CONNECTIONS, "full", 2, 2.0)
     assert isinstance(waiting, Waiting)
     assert wake(procedure) == [DialHost(TS1)]
-    assert request_in(through_licensing(procedure, 6.0)).unreachable_host == ""
-
-
-def test_a_ticket_that_came_too_late_is_replaced_by_the_password() -> None:
-    procedure = asked()
-    procedure.on_message(REDIRECT, 1.0)
-    through_licensing(procedure, 40.0)
-    request = request_in(procedure.on_message(refused(ErrorCode.TICKET_INVALID), 40.0))
-    assert request.credential_kind is Credential.PASSWORD
-    assert (request.credential, request.session_id) == (b"secret", 0)
+    through_licensing(procedure, 6.0)
+    assert proved(procedure, 6.0).avoid == ""
 
 
 def test_a_target_that_refuses_the_device_ends_it() -> None:
     procedure = asked()
     procedure.on_message(REDIRECT, 1.0)
-    procedure.on_opened(1.0)
+    procedure.on_opened(SEEN, 1.0)
     steps = procedure.on_closed(ErrorCode.NO_LICENSE, "", 0, 1.0)
     assert finished(steps).outcome is Outcome.NO_LICENSE
 
@@ -393,8 +563,9 @@ def test_a_program_may_end_before_it_was_shown() -> None:
 def test_a_new_size_is_told_while_attached_and_remembered_before() -> None:
     procedure = at_logon()
     assert procedure.resize(100, 40) == []
-    request = request_in(procedure.on_password(b"secret", 0.0))
-    assert (request.columns, request.rows) == (100, 40)
+    procedure.on_password(b"secret", 0.0)
+    proof = proof_in(procedure.on_signed("ed25519", b"S" * 64, 0.0))
+    assert (proof.columns, proof.rows) == (100, 40)
     procedure.on_message(accepted(), 0.0)
     assert procedure.resize(90, 30) == [Send(ResizeSession(columns=90, rows=30))]
     clipped = ResizeSession(columns=limits.COLUMNS_MAX, rows=1)
@@ -441,24 +612,58 @@ def test_who_was_disconnected_does_not_come_back(code: ErrorCode) -> None:
 # --- reconnecting -----------------------------------------------------------------------------
 
 
-def test_a_lost_session_is_reached_again_with_its_cookie() -> None:
+def test_a_lost_session_is_resumed_by_session_and_attachment() -> None:
     procedure = attached()
     [waiting] = procedure.on_closed(ErrorCode.CONNECTION_LOST, "", 0, 100.0)
     assert isinstance(waiting, Waiting) and waiting.reconnecting
     assert 0.5 <= waiting.seconds <= 1.0
     assert wake(procedure) == [DialHost(TS1)]
-    request = request_in(through_licensing(procedure, 101.0))
-    assert request.credential_kind is Credential.RECONNECT
-    assert (request.credential, request.session_id) == (b"c" * 16, 7)
+    start = start_in(through_licensing(procedure, 101.0)[1:])
+    assert (start.session_id, start.attachment) == (7, 4)
+    step = signing(procedure.on_message(challenge(), 101.0))
+    assert step.statement.asked == Asked("", "", 7, 4)
 
 
-def test_a_cookie_that_a_new_daemon_does_not_know_gives_way_to_the_password() -> None:
+def test_after_a_logon_the_password_is_forgotten_and_its_key_signs() -> None:
     procedure = attached()
     procedure.on_closed(ErrorCode.CONNECTION_LOST, "", 0, 100.0)
     wake(procedure)
     through_licensing(procedure, 101.0)
-    request = request_in(procedure.on_message(refused(ErrorCode.TICKET_INVALID), 101.0))
-    assert (request.credential_kind, request.credential) == (Credential.PASSWORD, b"secret")
+    assert signing(procedure.on_message(challenge(), 101.0)).password is None
+
+
+@pytest.mark.parametrize("fields", [{"salt": b"t" * 16}, {"passes": 4}])
+def test_for_another_salt_or_cost_the_password_is_asked_for_again(fields: dict[str, Any]) -> None:
+    procedure = attached()
+    procedure.on_closed(ErrorCode.CONNECTION_LOST, "", 0, 100.0)
+    wake(procedure)
+    through_licensing(procedure, 101.0)
+    assert procedure.on_message(challenge(**fields), 101.0) == [AskPassword(again=True)]
+
+
+def test_another_host_is_not_told_of_the_attachment() -> None:
+    procedure = attached(TS1, TS2)
+    procedure.on_closed(ErrorCode.CONNECTION_LOST, "", 0, 100.0)
+    procedure.on_deadline(116.0)
+    procedure.on_unreachable(ErrorCode.UNREACHABLE, "", 116.0)
+    start = start_in(through_licensing(procedure, 116.0, AT_TARGET)[1:])
+    assert (start.session_id, start.attachment) == (0, 0)
+
+
+def test_a_redirect_back_to_the_sessions_host_resumes_it() -> None:
+    procedure = asked()
+    procedure.on_message(REDIRECT, 1.0)
+    through_licensing(procedure, 1.0, AT_TARGET)
+    procedure.on_message(accepted(host="ts3"), 1.0)
+    procedure.on_closed(ErrorCode.PEER_SILENT, "", 0, 50.0)
+    procedure.on_deadline(66.0)
+    procedure.on_unreachable(ErrorCode.UNREACHABLE, "", 66.0)
+    through_licensing(procedure, 66.0)
+    procedure.on_message(challenge(), 66.0)
+    procedure.on_signed("ed25519", b"S" * 64, 66.0)
+    procedure.on_message(REDIRECT, 66.0)
+    start = start_in(through_licensing(procedure, 66.0, AT_TARGET)[1:])
+    assert (start.session_id, start.attachment) == (7, 4)
 
 
 def test_a_session_after_a_redirect_is_reached_again_on_its_own_host() -> None:
@@ -499,8 +704,6 @@ def test_other_hosts_are_tried_only_when_the_sessions_own_has_had_its_time() -> 
     assert isinstance(waiting, Waiting)
     assert procedure.on_deadline(116.0) == [DialHost(TS1)]
     assert procedure.on_unreachable(ErrorCode.UNREACHABLE, "", 116.0) == [DialHost(TS2)]
-    request = request_in(through_licensing(procedure, 116.0))
-    assert request.credential_kind is Credential.PASSWORD
 
 
 def test_a_host_that_is_shutting_down_is_given_the_time_it_asks_for() -> None:

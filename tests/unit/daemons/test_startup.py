@@ -130,6 +130,7 @@ def test_what_the_store_held_is_not_kept_beside_the_core_that_took_it(tmp_path: 
     pack = KeyPackRecord(key_pack="p", product="x", product_version=1, tokens=1, added_at=0)
     with socket.socket() as listening:
         start = Start(
+            config=tmp_path,
             settings=DaemonSettings(
                 farm="north",
                 listen=Listen(port=0),

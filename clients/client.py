@@ -22,7 +22,7 @@ from clients.user_keys import KeyRefused, UserKeys
 from tsproto import transport
 from tsproto.connection import Closed, Event, Opened, Received, SessionBytes
 from tsproto.errors import ErrorCode, PeerError
-from tsproto.messages import LicenseRequest, PamPrompt
+from tsproto.messages import LicenseRequest, PamPrompt, PamQuestion
 from tsproto.user_proof import ED25519, Statement
 
 
@@ -32,8 +32,8 @@ class Surface(Protocol):
     async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
         """The password; None makes the client give up."""
 
-    async def answer(self, prompts: Sequence[tuple[str, bool]]) -> list[bytes] | None:
-        """Asks the user each prompt of the host's PAM, and whether what is typed is shown; None
+    async def answer(self, prompts: Sequence[PamQuestion]) -> list[bytes] | None:
+        """Asks the user each question of the host's PAM; None
         makes the client give up."""
 
     def say(self, text: str) -> None:

@@ -18,6 +18,7 @@ from clients.prompts import Prompts
 from clients.say import say
 from clients.scanners import Command, EscapeScanner, ModeTracker
 from clients.signals import Signals
+from tsproto.messages import PamQuestion
 
 DRAIN_SECONDS = 2.0  # for the last output, on a terminal that may be stopped
 INTERRUPT = b"\x03"  # Ctrl-C, as it is typed in raw mode
@@ -59,7 +60,7 @@ class Terminal:
         with self._cooked():
             return await self._prompts.password(user_name, host, again)
 
-    async def answer(self, prompts: Sequence[tuple[str, bool]]) -> list[bytes] | None:
+    async def answer(self, prompts: Sequence[PamQuestion]) -> list[bytes] | None:
         with self._cooked():
             return await self._prompts.answer(prompts)
 

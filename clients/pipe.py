@@ -18,6 +18,7 @@ from clients.logon.steps import Attached, Finished
 from clients.prompts import Prompts
 from clients.say import say
 from clients.signals import Signals
+from tsproto.messages import PamQuestion
 
 END_OF_INPUT = b"\x04"  # VEOF: in the middle of a line it sends the line so far
 QUOTE = b"\x16"  # VLNEXT: the next byte has no special meaning
@@ -89,7 +90,7 @@ class Pipe:
     async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
         return await self._prompts.password(user_name, host, again)
 
-    async def answer(self, prompts: Sequence[tuple[str, bool]]) -> list[bytes] | None:
+    async def answer(self, prompts: Sequence[PamQuestion]) -> list[bytes] | None:
         return await self._prompts.answer(prompts)
 
     def say(self, text: str) -> None:

@@ -15,6 +15,7 @@ from clients.say import say
 from clients.trust import Stranger, UntrustedFarm
 from tsproto import limits
 from tsproto.errors import TsfarmError
+from tsproto.messages import PamQuestion
 
 
 class Prompts:
@@ -54,17 +55,17 @@ class Prompts:
             _ask("\n")
         return None if line is None else line.encode()[: limits.PASSWORD_BYTES]
 
-    async def answer(self, prompts: Sequence[tuple[str, bool]]) -> list[bytes] | None:
+    async def answer(self, prompts: Sequence[PamQuestion]) -> list[bytes] | None:
         """An answer for each prompt of a host's PAM, typed in silence unless it may be shown; None
         when the user gives up. Raises TsfarmError when standard input is no terminal."""
         if prompts and not os.isatty(self._descriptor):
             raise TsfarmError("standard input is no terminal to answer the host's questions on")
         answers = []
-        for words, is_shown in prompts:
-            with contextlib.nullcontext() if is_shown else tty.silent(self._descriptor):
-                _ask(words)
+        for question in prompts:
+            with contextlib.nullcontext() if question.is_shown else tty.silent(self._descriptor):
+                _ask(question.words)
                 line = await tty.read_line(self._descriptor)
-                if not is_shown:
+                if not question.is_shown:
                     _ask("\n")
             if line is None:
                 return None

@@ -88,11 +88,6 @@ enum.SessionState = {
   [4] = "DISCONNECTED",
   [7] = "RESET",
 }
-enum.Credential = {
-  [1] = "PASSWORD",
-  [2] = "TICKET",
-  [3] = "RECONNECT",
-}
 enum.ServerState = {
   [1] = "SYNCHRONIZING",
   [2] = "READY",
@@ -137,7 +132,6 @@ enum.ErrorCode = {
   [300] = "LOGON_FAILED",
   [301] = "LOGON_BUSY",
   [302] = "TOO_MANY_ATTEMPTS",
-  [303] = "TICKET_INVALID",
   [304] = "UNKNOWN_APPLICATION",
   [305] = "TOO_MANY_SESSIONS",
   [306] = "PROGRAM_FAILED",
@@ -170,6 +164,7 @@ row.SessionRow = {
   integer("session_row.columns", "columns", "width of the terminal in cells"),
   integer("session_row.rows", "rows", "height of the terminal in cells"),
   text("session_row.device_name", "device name", "device that shows it, or showed it last"),
+  bytes("session_row.receipt", "receipt", "the directory's for this session; a row without one is named to its user, and nobody is led to it unasked"),
 }
 row.InventoryRow = {
   text("inventory_row.product", "product", "what the license is for"),
@@ -218,6 +213,26 @@ row.LicenseServerRow = {
   moment("license_server_row.verified_at", "verified at", "when its certificate was last seen there; 0 for never"),
   boolean("license_server_row.chosen", "chosen", "whether the answering terminal server asks it first"),
   list_of("license_server_row.inventory", "inventory", row_of("license_server_row.inventory.item", "item", row.InventoryRow)),
+}
+row.UserProof = {
+  bytes("user_proof.nonce", "nonce", "32 random bytes, used once"),
+  moment("user_proof.time", "time", "Unix time in whole seconds; 0 means none"),
+  bytes("user_proof.device_id", "device id", "SHA-256 of the device's public key"),
+  integer("user_proof.method", "method", "1 password, 2 SSH key, 3 PAM, 4 device"),
+  integer("user_proof.methods", "methods", "sum of 1 password, 2 SSH key, 4 PAM, 8 device"),
+  bytes("user_proof.salt", "salt", "salt of argon2id"),
+  integer("user_proof.memory_kib", "memory kib", "memory of argon2id in KiB"),
+  integer("user_proof.passes", "passes", "passes of argon2id"),
+  integer("user_proof.lanes", "lanes", "lanes of argon2id"),
+  integer("user_proof.session_id", "session id", "as in LogonStart"),
+  integer("user_proof.attachment", "attachment", "as in LogonStart"),
+  bytes("user_proof.key_fingerprint", "key fingerprint", "of the SSH key that signed; empty for none"),
+  text("user_proof.algorithm", "algorithm", "ed25519 for a password or device; else the name of an SSH signature"),
+  bytes("user_proof.signature", "signature", "signature, or empty"),
+}
+row.PamQuestion = {
+  text("pam_question.words", "words", "to show to the user"),
+  boolean("pam_question.is_shown", "is shown", "whether the answer is shown while it is typed"),
 }
 datagrams.Query = {
   text("query.magic", "magic", "tells the datagram from those of other protocols"),
@@ -336,21 +351,6 @@ messages[14].places = {
   moment("license_accepted.expires_at", "expires at", "when that ends"),
   text("license_accepted.notice", "notice", "message to show to the user; empty for none"),
 }
-message_names[15] = "LogonRequest"
-messages[15] = { name = message_names[15] }
-messages[15].places = {
-  request_id,
-  text("logon_request.user_name", "user name", "who logs on"),
-  enumeration("logon_request.credential_kind", "credential kind", enum.Credential),
-  bytes("logon_request.credential", "credential", "password in UTF-8, ticket of a Redirect, or cookie"),
-  integer("logon_request.session_id", "session id", "the session that ticket or cookie is for; 0 with a password"),
-  text("logon_request.application", "application", "application to run; empty for the account's shell; ignored with ticket or cookie"),
-  text("logon_request.command", "command", "command line to run apart from the user's session; empty for none; ignored with ticket or cookie"),
-  integer("logon_request.columns", "columns", "width of the terminal in cells"),
-  integer("logon_request.rows", "rows", "height of the terminal in cells"),
-  text("logon_request.terminal", "terminal", "value of TERM for the session's program"),
-  text("logon_request.unreachable_host", "unreachable host", "host of a redirect that could not be followed; empty for none"),
-}
 message_names[16] = "LogonRefused"
 messages[16] = { name = message_names[16] }
 messages[16].places = {
@@ -368,8 +368,7 @@ messages[17].places = {
   text("redirect.host", "host", "name of the terminal server to dial, as in its certificate"),
   text("redirect.address", "address", "where to dial it"),
   integer("redirect.port", "port", "TCP port there"),
-  bytes("redirect.ticket", "ticket", "what to log on with there, within TICKET_SECONDS"),
-  integer("redirect.session_id", "session id", "to be sent with the ticket; 0 when the session is still to start"),
+  integer("redirect.session_id", "session id", "the session there, a hint; 0 when it is still to start"),
 }
 message_names[18] = "LogonAccepted"
 messages[18] = { name = message_names[18] }
@@ -380,7 +379,7 @@ messages[18].places = {
   text("logon_accepted.user_name", "user name", "whose session it is"),
   boolean("logon_accepted.reattached", "reattached", "whether the session ran before"),
   moment("logon_accepted.created_at", "created at", "when it began"),
-  bytes("logon_accepted.cookie", "cookie", "credential to reconnect with, used once; empty for a session with a command"),
+  integer("logon_accepted.attachment", "attachment", "how often the session was shown, this time included, to resume it with; 0 for a session with a command"),
 }
 message_names[19] = "ResizeSession"
 messages[19] = { name = message_names[19] }
@@ -404,6 +403,62 @@ messages[22] = { name = message_names[22] }
 messages[22].places = {
   request_id,
   integer("session_ended.exit_status", "exit status", "as a shell reports it: 128 + n after signal n"),
+}
+message_names[23] = "LogonStart"
+messages[23] = { name = message_names[23] }
+messages[23].places = {
+  request_id,
+  text("logon_start.user_name", "user name", "who logs on, in NFC"),
+  text("logon_start.application", "application", "application to run; empty for the account's shell"),
+  integer("logon_start.session_id", "session id", "session to resume, or of the Redirect; 0 for neither"),
+  integer("logon_start.attachment", "attachment", "of the LogonAccepted that is resumed; 0 when not resuming"),
+  list_of("logon_start.key_fingerprints", "key fingerprints", bytes("logon_start.key_fingerprints.item", "item")),
+}
+message_names[24] = "LogonChallenge"
+messages[24] = { name = message_names[24] }
+messages[24].places = {
+  request_id,
+  bytes("logon_challenge.nonce", "nonce", "of this challenge alone"),
+  moment("logon_challenge.time", "time", "the host's clock"),
+  integer("logon_challenge.methods", "methods", "methods that the host offers"),
+  bytes("logon_challenge.salt", "salt", "for the password"),
+  integer("logon_challenge.memory_kib", "memory kib", "memory of argon2id in KiB"),
+  integer("logon_challenge.passes", "passes", "passes of argon2id"),
+  integer("logon_challenge.lanes", "lanes", "lanes of argon2id"),
+  bytes("logon_challenge.key_fingerprint", "key fingerprint", "SSH key to sign with; empty: none is known"),
+  integer("logon_challenge.resume_seconds", "resume seconds", "how long the device alone may resume the session; 0 for not"),
+}
+message_names[25] = "LogonProof"
+messages[25] = { name = message_names[25] }
+messages[25].places = {
+  request_id,
+  integer("logon_proof.method", "method", "one of those offered"),
+  text("logon_proof.algorithm", "algorithm", "of the signature"),
+  bytes("logon_proof.signature", "signature", "over the user proof"),
+  text("logon_proof.command", "command", "command line to run apart from the user's session; empty for none"),
+  integer("logon_proof.columns", "columns", "width of the terminal in cells"),
+  integer("logon_proof.rows", "rows", "height of the terminal in cells"),
+  text("logon_proof.terminal", "terminal", "value of TERM for the session's program"),
+  text("logon_proof.lang", "lang", "LANG for the session's program"),
+  text("logon_proof.tz", "tz", "TZ"),
+  text("logon_proof.colorterm", "colorterm", "COLORTERM"),
+  text("logon_proof.avoid", "avoid", "host of a redirect that could not be followed; empty for none"),
+  boolean("logon_proof.redirected", "redirected", "whether a Redirect led here"),
+}
+message_names[26] = "PamPrompt"
+messages[26] = { name = message_names[26] }
+messages[26].places = {
+  request_id,
+  integer("pam_prompt.round", "round", "counts from 1"),
+  list_of("pam_prompt.prompts", "prompts", row_of("pam_prompt.prompts.item", "item", row.PamQuestion)),
+  list_of("pam_prompt.notices", "notices", text("pam_prompt.notices.item", "item")),
+}
+message_names[27] = "PamAnswers"
+messages[27] = { name = message_names[27] }
+messages[27].places = {
+  request_id,
+  integer("pam_answers.round", "round", "of the PamPrompt that this answers"),
+  list_of("pam_answers.answers", "answers", bytes("pam_answers.answers.item", "item")),
 }
 message_names[30] = "AcquireLicense"
 messages[30] = { name = message_names[30] }
@@ -543,9 +598,11 @@ messages[53].places = {
   request_id,
   text("place_session.user_name", "user name", "who has logged on"),
   text("place_session.application", "application", "what is to run; empty for a shell"),
-  bytes("place_session.device_id", "device id", "the device, for the ticket"),
   text("place_session.avoid", "avoid", "host that the client could not reach, so that the user is placed anew; empty for none"),
   text("place_session.trace_id", "trace id", "id that every log line about this carries; empty for none"),
+  list_of("place_session.proof", "proof", row_of("place_session.proof.item", "item", row.UserProof)),
+  integer("place_session.session_id", "session id", "with `redirected` the session that the Redirect named; else a session of the sender for which it wants a receipt; 0 for none"),
+  boolean("place_session.redirected", "redirected", "whether a Redirect led the client here"),
 }
 message_names[54] = "SessionPlaced"
 messages[54] = { name = message_names[54] }
@@ -556,7 +613,7 @@ messages[54].places = {
   text("session_placed.address", "address", "where clients reach it"),
   integer("session_placed.port", "port", "TCP port there"),
   integer("session_placed.session_id", "session id", "the session there; 0 when it is still to start"),
-  bytes("session_placed.ticket", "ticket", "what the client shows there, 16 bytes; empty when it is the asking host"),
+  bytes("session_placed.receipt", "receipt", "for the row of the session; empty when it is on another host"),
   list_of("session_placed.others", "others", row_of("session_placed.others.item", "item", row.SessionRow)),
 }
 message_names[55] = "UpdateSession"
@@ -572,23 +629,6 @@ messages[56].places = {
   integer("remove_session.session_id", "session id", "the session that has ended; 0 when a placement came to nothing"),
   integer("remove_session.placement", "placement", "as in its row, or the placement that came to nothing"),
   text("remove_session.user_name", "user name", "whose session it was, for people to read; it is not compared"),
-}
-message_names[57] = "RedeemTicket"
-messages[57] = { name = message_names[57] }
-messages[57].places = {
-  request_id,
-  bytes("redeem_ticket.ticket", "ticket", "what the client showed"),
-  bytes("redeem_ticket.device_id", "device id", "the device that has proved its key here"),
-  text("redeem_ticket.user_name", "user name", "who the client says logs on"),
-}
-message_names[58] = "TicketRedeemed"
-messages[58] = { name = message_names[58] }
-messages[58].places = {
-  request_id,
-  text("ticket_redeemed.user_name", "user name", "whose session it is"),
-  text("ticket_redeemed.application", "application", "what it runs; empty for a shell"),
-  integer("ticket_redeemed.placement", "placement", "as in SessionPlaced"),
-  integer("ticket_redeemed.session_id", "session id", "the session; 0 when it is still to start"),
 }
 message_names[60] = "QuerySessions"
 messages[60] = { name = message_names[60] }

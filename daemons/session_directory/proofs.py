@@ -37,7 +37,7 @@ class Proofs:
         account = self._account_of(normal(request.user_name))
         if account is None or account.disabled:
             return "the session directory has no such account"
-        proof = request.proof
+        proof = request.proof[0] if request.proof else None
         if proof is None:
             return "" if account.pam else "the user's proof is missing"
         wants_receipt = request.session_id and not request.redirected

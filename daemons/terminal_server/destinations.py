@@ -75,7 +75,7 @@ class Destinations(msgspec.Struct, eq=False):
             application=user.asked.application,
             avoid=user.avoid,
             trace_id=client.trace_id,
-            proof=user.proof,
+            proof=[user.proof] if user.proof else [],
             session_id=user.asked.session_id if user.redirected else 0,
             redirected=user.redirected,
         )

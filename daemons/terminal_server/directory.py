@@ -210,7 +210,7 @@ class DirectoryLink:
             question = PlaceSession(
                 user_name=session.user_name,
                 application=session.application,
-                proof=proof,
+                proof=[proof],
                 session_id=session.session_id,
             )
             placed = yield from ask(endpoint, question, SessionPlaced, limits.REQUEST_SECONDS)

@@ -37,6 +37,7 @@ from tsproto.messages import (
     LogonStart,
     PamAnswers,
     PamPrompt,
+    PamQuestion,
     Redirect,
     UserProof,
 )
@@ -134,7 +135,9 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
     ) -> Procedure[Prompted | Proved | NotProved]:
         """Pass PAM's prompts on to the user, and their answers to the keeper."""
         prompt = PamPrompt(
-            round=prompted.round, prompts=list(prompted.prompts), notices=list(prompted.notices)
+            round=prompted.round,
+            prompts=[PamQuestion(words=words, is_shown=shown) for words, shown in prompted.prompts],
+            notices=list(prompted.notices),
         )
         self.procedures.do(Tell(client.peer, prompt))
         said = yield from client.inbox.hear(PamAnswers)

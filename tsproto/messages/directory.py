@@ -134,14 +134,14 @@ class PlaceSession(Message, tag=53, kw_only=True):
     # host that the client could not reach, so that the user is placed anew; empty for none
     avoid: OptionalName = ""
     trace_id: TraceId = ""
-    # None where PAM proved the user: a directory that has the accounts then refuses
-    proof: UserProof | None = None
+    # the user's proof; none where PAM or a device proved the user
+    proof: Annotated[list[UserProof], Meta(max_length=1)] = []
     # with `redirected` the session that the Redirect named; else a session of the sender for which
     # it wants a receipt; 0 for none
     session_id: SessionId = 0
     redirected: bool = False  # whether a Redirect led the client here
 
-    example = {"user_name": "user1", "application": "", "proof": EXAMPLE_PROOF}
+    example = {"user_name": "user1", "application": "", "proof": [EXAMPLE_PROOF]}
 
 
 class SessionPlaced(Message, tag=54, kw_only=True):

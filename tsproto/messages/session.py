@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from tsproto import limits
@@ -161,17 +162,23 @@ class LogonProof(Message, tag=25, kw_only=True):
     }
 
 
+class PamQuestion(msgspec.Struct, array_like=True, kw_only=True, frozen=True, gc=False):
+    """One question of a host's PAM."""
+
+    words: Detail  # to show to the user
+    is_shown: bool  # whether the answer is shown while it is typed
+
+
 class PamPrompt(Message, tag=26, kw_only=True):
     """The host's PAM asks the user; or says something, with no prompt to answer."""
 
     entry = Entry.step(TERMINAL_SERVER, CLIENT, LinkState.LOGON)
 
     round: Count  # counts from 1
-    # words to show, and whether the answer is shown while it is typed
-    prompts: Annotated[list[tuple[Detail, bool]], Meta(max_length=limits.PAM_PROMPTS_MAX)]
+    prompts: Annotated[list[PamQuestion], Meta(max_length=limits.PAM_PROMPTS_MAX)]
     notices: Annotated[list[Detail], Meta(max_length=limits.PAM_PROMPTS_MAX)] = []
 
-    example = {"round": 1, "prompts": [("Password: ", False)]}
+    example = {"round": 1, "prompts": [PamQuestion(words="Password: ", is_shown=False)]}
 
 
 class PamAnswers(Message, tag=27, kw_only=True):

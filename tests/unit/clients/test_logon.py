@@ -48,6 +48,7 @@ from tsproto.messages import (
     NewLicense,
     PamAnswers,
     PamPrompt,
+    PamQuestion,
     Redirect,
     ResizeSession,
     SessionEnded,
@@ -395,7 +396,7 @@ def test_where_only_pam_is_offered_its_prompts_are_answered() -> None:
     through_licensing(procedure)
     proof = proof_in(procedure.on_message(challenge(methods=4), 0.0))
     assert (proof.method, proof.signature) == (3, b"")
-    prompt = PamPrompt(round=1, prompts=[("Password: ", False)])
+    prompt = PamPrompt(round=1, prompts=[PamQuestion(words="Password: ", is_shown=False)])
     assert procedure.on_message(prompt, 0.0) == [AnswerPam(prompt)]
     answers = PamAnswers(round=1, answers=[b"secret"])
     assert procedure.on_pam_answers(1, [b"secret"], 5.0) == [Send(answers)]

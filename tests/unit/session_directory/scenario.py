@@ -191,7 +191,7 @@ class Directory:
             application=application,
             avoid=avoid,
             trace_id=trace_id,
-            proof=proof,
+            proof=[proof] if proof else [],
             session_id=session_id,
             redirected=redirected,
         )

@@ -275,8 +275,7 @@ def test_the_proof_of_a_session_is_exchanged_for_a_receipt_once_the_directory_is
     assert isinstance(question, PlaceSession)
     assert (question.user_name, question.application) == ("ann", "mail")
     assert (question.session_id, question.redirected) == (session_id, False)
-    assert question.proof is not None
-    assert question.proof.signature == SIGNATURE
+    assert [proof.signature for proof in question.proof] == [SIGNATURE]
     (update,) = told(scene.answer(Ask, receipt_for(session_id)))
     assert isinstance(update, UpdateSession)
     assert update.session.receipt == b"r" * 32

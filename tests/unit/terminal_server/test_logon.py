@@ -34,6 +34,7 @@ from tsproto.messages import (
     LogonStart,
     PamAnswers,
     PamPrompt,
+    PamQuestion,
     PlaceSession,
 )
 from tsproto.user_proof import Asked, Method
@@ -87,8 +88,7 @@ def test_the_directory_is_shown_the_proof() -> None:
     scene.let_in().log_on(application="mail")
     (question,) = [ask.message for ask in scene.opened(Ask)]
     assert isinstance(question, PlaceSession)
-    proof = question.proof
-    assert proof is not None
+    [proof] = question.proof
     assert (proof.nonce, proof.signature) == (CHALLENGED.nonce, SIGNATURE)
     assert (proof.device_id, proof.method, proof.methods) == (LAPTOP.device_id, 1, 3)
     assert (proof.time, proof.salt, proof.passes) == (CHALLENGED.time, CHALLENGED.salt, 3)
@@ -219,7 +219,10 @@ def test_prompts_and_answers_pass_between_the_user_and_the_keeper() -> None:
     client.ask_for(method=3, algorithm="", signature=b"")
     scene.answer(Prove, Prompted(1, (("Password: ", False),), ("welcome",)))
     prompt = client.last(PamPrompt)
-    assert (prompt.round, prompt.prompts) == (1, [("Password: ", False)])
+    assert (prompt.round, prompt.prompts) == (
+        1,
+        [PamQuestion(words="Password: ", is_shown=False)],
+    )
     assert prompt.notices == ["welcome"]
     client.say(PamAnswers(round=1, answers=[b"secret"]))
     answer = scene.open_effect(PamAnswer)
@@ -249,4 +252,4 @@ def test_a_user_whom_pam_proved_has_no_proof_to_show_to_the_directory() -> None:
     scene.answer(Prove, client.proved())
     (question,) = [ask.message for ask in scene.opened(Ask)]
     assert isinstance(question, PlaceSession)
-    assert question.proof is None
+    assert question.proof == []

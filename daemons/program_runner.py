@@ -1,8 +1,8 @@
 """Performs the terminal server's own effects: has users proved, runs programs on PTYs, and shows
 them to clients.
 
-The core and the keeper decide; here are only the programs that run, the pumps of their bytes, and the connection
-to the keeper that holds them.
+The core and the keeper decide; here are only the programs that run, the pumps of their bytes, and
+the connection to the keeper that holds them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import termios
 from collections.abc import Awaitable, Callable, Coroutine
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from daemons import events, settings
 from daemons.attachment_pump import Pump, SessionLink
@@ -51,7 +51,9 @@ from tsproto.errors import ErrorCode
 STATUS_UNKNOWN = 255
 RECONNECT_SECONDS = 1.0
 BUSY_RETRY_SECONDS = 2
-START_ATTEMPTS = 3  # a keeper that is ending may accept a link and break it
+ATTEMPTS = 3  # a keeper that is ending may accept a link and break it
+
+T = TypeVar("T")
 
 
 class State(Enum):
@@ -88,8 +90,8 @@ class ProgramRunner:
     for the keeper's files.
 
     `link_of` finds a client's link, None once it is gone. `on_outcome` is called once for every
-    question of an effect; `on_ended` once for every program that was started or adopted, after all its
-    output was sent or kept, with the exit status as a shell reports it.
+    question of an effect; `on_ended` once for every program that was started or adopted, after all
+    its output was sent or kept, with the exit status as a shell reports it.
     """
 
     def __init__(
@@ -166,8 +168,7 @@ class ProgramRunner:
 
     async def _judge(self, question_id: int, judge: Callable[[], Awaitable[Outcome]]) -> None:
         try:
-            await self._keeper.connect()
-            outcome = await judge()
+            outcome = await self._answered(judge)
         except KeeperError as error:
             outcome = NotProved(ErrorCode.LOGON_BUSY, str(error), BUSY_RETRY_SECONDS)
         self._on_outcome(question_id, outcome)
@@ -262,16 +263,18 @@ class ProgramRunner:
             self._hang_up(program)
 
     async def _started(self, effect: StartProgram) -> HeldProgram | ProgramFailed:
-        detail = ""
-        for _ in range(START_ATTEMPTS):
-            try:
-                await self._keeper.connect()
-                return await self._keeper.start(effect)
-            except KeeperLost as error:
-                detail = str(error)
-            except KeeperError as error:
-                return ProgramFailed(str(error))
-        return ProgramFailed(detail)
+        try:
+            return await self._answered(lambda: self._keeper.start(effect))
+        except KeeperError as error:
+            return ProgramFailed(str(error))
+
+    async def _answered(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """The keeper's answer; asked again when the keeper ends. Raises KeeperError."""
+        for _ in range(ATTEMPTS):
+            await self._keeper.connect()
+            with contextlib.suppress(KeeperLost):
+                return await ask()
+        raise KeeperLost(f"the connection to the keeper broke {ATTEMPTS} times")
 
     async def _adopt(self, session: km.KeptSession) -> None:
         program = _Program(session.session_id, State.UNREACHED)

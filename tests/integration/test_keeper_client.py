@@ -20,10 +20,15 @@ from tests.integration.keepers import (
     folder_with_keeper,
     keeper_pid,
     keeping,
-    program,
+    proof_of,
     room_for_descriptors,
+    start_of,
+    write_host,
 )
 from tsproto.errors import ErrorCode
+from tsproto.user_proof import Asked
+
+SHELL = Asked()
 
 
 @pytest.fixture
@@ -38,7 +43,7 @@ def descriptors() -> int:
 
 async def test_a_program_starts_with_its_terminal_and_an_empty_ring(folder: Path) -> None:
     async with keeping(folder) as kept:
-        held = await kept.client.start(program(command="stty size"), 132, 43, RING_BYTES)
+        held = await kept.try_to_start(columns=132, command="stty size")
         assert isinstance(held, HeldProgram)
         ring = Ring(held.ring)
         assert ring.is_empty
@@ -58,7 +63,7 @@ async def test_the_end_is_told_with_its_status(folder: Path) -> None:
 
 async def test_fetching_gives_the_same_terminal_and_ring_again(folder: Path) -> None:
     async with keeping(folder) as kept:
-        first = await kept.client.start(program(), 80, 24, RING_BYTES)
+        first = await kept.try_to_start()
         assert isinstance(first, HeldProgram)
         ring = Ring(first.ring)
         ring.write(b"kept")
@@ -95,18 +100,17 @@ async def test_what_does_not_hear_the_hang_up_is_killed(folder: Path) -> None:
 async def test_a_session_is_started_once(folder: Path) -> None:
     async with keeping(folder) as kept:
         await kept.start(1)
-        again = await kept.client.start(program(1), 80, 24, RING_BYTES)
+        again = await kept.try_to_start(1)
         assert isinstance(again, ProgramFailed)
         assert again.code is ErrorCode.PROGRAM_FAILED
         assert len(await kept.client.sessions()) == 1
 
 
 async def test_a_failed_start_leaves_nothing(folder: Path) -> None:
+    write_host(folder, sessions={"applications": {"none": {"command": ["/no/such/program"]}}})
     async with keeping(folder) as kept:
         before = descriptors()
-        failed = await kept.client.start(
-            program(arguments=("/no/such/program",)), 80, 24, RING_BYTES
-        )
+        failed = await kept.try_to_start(application="none")
         assert isinstance(failed, ProgramFailed)
         assert "No such file" in failed.detail
         assert await kept.client.sessions() == []
@@ -116,8 +120,9 @@ async def test_a_failed_start_leaves_nothing(folder: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has a choice of users")
 async def test_an_unusable_account_has_its_own_code(folder: Path) -> None:
+    write_host(folder, system_user="no-such-user")
     async with keeping(folder) as kept:
-        failed = await kept.client.start(program(system_user="no-such-user"), 80, 24, RING_BYTES)
+        failed = await kept.try_to_start()
         assert isinstance(failed, ProgramFailed)
         assert failed.code is ErrorCode.ACCOUNT_UNUSABLE
 
@@ -139,8 +144,9 @@ async def test_many_requests_at_once_get_their_own_answers(folder: Path) -> None
 async def test_a_program_whose_descriptors_find_no_room_is_ended(folder: Path, room: int) -> None:
     async with keeping(folder) as kept:
         before = descriptors()
+        proof_id = await proof_of(kept.client, SHELL)
         with room_for_descriptors(room):
-            failed = await kept.client.start(program(), 80, 24, RING_BYTES)
+            failed = await kept.client.start(start_of(1, proof_id, SHELL))
         assert isinstance(failed, ProgramFailed)
         assert descriptors() == before
         assert await kept.client.sessions() == []
@@ -164,11 +170,12 @@ async def test_connecting_again_is_one_connection(folder: Path) -> None:
 
 async def test_a_keeper_that_dies_fails_what_was_asked(folder: Path) -> None:
     async with keeping(folder) as kept:
+        proof_id = await proof_of(kept.client, SHELL)
         keeper = keeper_pid(folder)
         assert keeper is not None
         os.kill(keeper, signal.SIGSTOP)
         asked = asyncio.ensure_future(kept.client.sessions())
-        started = asyncio.ensure_future(kept.client.start(program(), 80, 24, RING_BYTES))
+        started = asyncio.ensure_future(kept.client.start(start_of(1, proof_id, SHELL)))
         await asyncio.wait([asked, started], timeout=0)
         await asyncio.to_thread(end_process, keeper, signal.SIGKILL)
         with pytest.raises(KeeperError, match="broke"):
@@ -180,7 +187,7 @@ async def test_a_keeper_that_dies_fails_what_was_asked(folder: Path) -> None:
 
 async def test_without_a_connection_nothing_starts(folder: Path) -> None:
     with pytest.raises(KeeperLost, match="no connection"):
-        await Keeping(folder).client.start(program(), 80, 24, RING_BYTES)
+        await Keeping(folder).client.start(start_of(1, 1, SHELL))
 
 
 async def test_a_keeper_elsewhere_is_used_and_never_started(folder: Path) -> None:

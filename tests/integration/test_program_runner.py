@@ -14,7 +14,7 @@ import structlog
 from pyghostty import Terminal
 
 from daemons import settings
-from daemons.effects import ProgramFailed, ProgramStarted
+from daemons.effects import Challenged, NotProved, ProgramFailed, ProgramStarted, Proved
 from daemons.events import KeeperLost
 from daemons.program_runner import STATUS_UNKNOWN
 from tests.integration.keepers import (
@@ -25,6 +25,7 @@ from tests.integration.keepers import (
 )
 from tests.integration.sessions import COLUMNS, ROWS, USUAL, Client, Server, terminal_server
 from tsproto.errors import ErrorCode
+from tsproto.user_proof import Asked
 
 PLAIN = msgspec.structs.replace(USUAL, screen=False)
 # What a pager or an editor does: the alternate screen, a picture, a key, and back.
@@ -306,12 +307,30 @@ async def test_logons_in_the_moment_of_the_keepers_death_succeed(
             assert keeper is not None
             os.kill(keeper, signal.SIGKILL)
             for session_id in range(1, 5):
-                server.begin(session_id)
-            outcomes = [await server.started.get() for _ in range(4)]
-            assert [type(outcome) for _, outcome in outcomes] == [ProgramStarted] * 4
+                assert isinstance(await server.start(session_id), ProgramStarted)
             assert await server.sessions.adopt() == [1, 2, 3, 4]
     (lost,) = [line["event"] for line in logged if isinstance(line["event"], KeeperLost)]
     assert lost.next_step.endswith("before this server stops: if the keeper died, sessions end too")
+
+
+async def test_what_the_dead_keeper_was_shown_is_proved_again(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        early = await server.challenge()
+        assert isinstance(early, Challenged)
+        later = await server.challenge()
+        assert isinstance(later, Challenged)
+        proved = await server.prove(early, Asked())
+        assert isinstance(proved, Proved)
+        keeper = keeper_pid(folder)
+        assert keeper is not None
+        await asyncio.to_thread(end_process, keeper, signal.SIGKILL)
+        failed = await server.run(1, proved.proof_id, Asked())
+        assert isinstance(failed, ProgramFailed)
+        assert failed.code is ErrorCode.LOGON_BUSY
+        over = await server.prove(later, Asked())
+        assert isinstance(over, NotProved)
+        assert (over.code, over.retry_after_seconds) == (ErrorCode.LOGON_BUSY, 1)
+        assert isinstance(await server.start(1), ProgramStarted)
 
 
 async def test_a_killed_keeper_costs_no_session(folder: Path) -> None:

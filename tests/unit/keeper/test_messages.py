@@ -26,6 +26,7 @@ def started(command: str) -> km.StartProved:
         km.FetchSession(3, 1),
         km.HangUp(1),
         km.Forget(1),
+        km.Adopt(7, 1),
     ],
 )
 def test_a_request_arrives_as_it_was_sent(request_: km.Request) -> None:
@@ -43,6 +44,7 @@ def test_a_request_arrives_as_it_was_sent(request_: km.Request) -> None:
         km.Prompted(3, 1, (("Code: ", False),), ("Welcome",)),
         km.Proved(4, 1, 2**53, "ada", ()),
         km.NotProved(5, ErrorCode.LOGON_FAILED, "why", 3),
+        km.Adopted(6),
     ],
 )
 def test_a_reply_arrives_as_it_was_sent(reply: km.Reply) -> None:

@@ -38,10 +38,10 @@ from daemons.keeper import messages as km
 from daemons.keeper.client import (
     HeldProgram,
     KeeperClient,
-    KeeperError,
     KeeperLost,
     OutOfDescriptors,
 )
+from daemons.keeper.starting import KeeperError
 from daemons.logs import log
 from daemons.screen.ring import Ring
 from daemons.screen.screen import Screen, installed_emulator
@@ -93,8 +93,8 @@ class _Program:
 
 
 class ProgramRunner:
-    """The programs of one terminal server. `config` is its configuration file, `folder` its own,
-    for the keeper's files.
+    """The programs of one terminal server. `config` is its configuration file, `folder` the
+    keeper's, which `starts_keeper` false says to be started by a supervisor.
 
     `link_of` finds a client's link, None once it is gone. `on_outcome` is called once for every
     question of an effect; `on_ended` once for every program that was started or adopted, after all
@@ -111,6 +111,7 @@ class ProgramRunner:
         on_outcome: Callable[[int, Outcome], None],
         on_ended: Callable[[int, int], None],
         keeper_idle_seconds: float | None = None,
+        starts_keeper: bool = True,
     ) -> None:
         self._settings = sessions
         self._emulator = installed_emulator() if sessions.screen else None
@@ -123,6 +124,7 @@ class ProgramRunner:
             on_ended=self._on_program_ended,
             on_lost=self._on_keeper_lost,
             idle_seconds=keeper_idle_seconds,
+            starts=starts_keeper,
         )
         self._programs: dict[int, _Program] = {}  # by session id
         self._shown: dict[int, _Program] = {}  # by link id

@@ -60,13 +60,14 @@ def write_host(folder: Path, *, sessions: dict[str, Any] | None = None, **accoun
     certificate, key = certificate_of(SERVER)
     (folder / "ts1.crt").write_bytes(certificate)
     (folder / "ts1.key").write_bytes(key)
+    (folder / "authority.crt").write_bytes(_authority()[0])
     usual = {"shell": DASH, "allow_root": True, "replay_bytes": RING_BYTES}
     config = {
         "farm": FARM,
         "state": "state",
         "accounts": "accounts",
         "listen": {"host": "127.0.0.1", "port": 0, "tls": False},
-        "identity": {"certificate": "ts1.crt", "key": "ts1.key", "authority": "ts1.crt"},
+        "identity": {"certificate": "ts1.crt", "key": "ts1.key", "authority": "authority.crt"},
         "sessions": {**usual, **(sessions or {})},
     }
     path = folder / "config.toml"
@@ -236,7 +237,7 @@ class Terminal:
 class Keeping:
     """A client of the keeper, its notices, and the terminals that it opened."""
 
-    def __init__(self, folder: Path, **options: float) -> None:
+    def __init__(self, folder: Path, **options: Any) -> None:
         self.ended: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
         self.lost = asyncio.Event()
         self.client = KeeperClient(
@@ -286,7 +287,7 @@ def program(session_id: int = 1, **given: object) -> Program:
 
 
 @contextlib.asynccontextmanager
-async def keeping(folder: Path, **options: float) -> AsyncIterator[Keeping]:
+async def keeping(folder: Path, **options: Any) -> AsyncIterator[Keeping]:
     kept = Keeping(folder, **options)
     try:
         await kept.client.connect()

@@ -8,8 +8,10 @@ PROTOCOL_VERSION_MIN = 1
 PROTOCOL_VERSION_MAX = 1
 
 # --- frames -----------------------------------------------------------------------------------
-# A peer may make us hold this much before it has shown a certificate or a device key.
-FRAME_BYTES_BEFORE_LOGON = 64 * 1024
+# The longest frame in each state before the logon is through: a stranger may make us hold one.
+FRAME_BYTES_OPENING = 4 * 1024 + 256  # a Goodbye with a detail of 1,024 wide characters
+FRAME_BYTES_LICENSING = 8 * 1024  # a token of TOKEN_BYTES with a certificate of CERTIFICATE_BYTES
+FRAME_BYTES_LOGON = 64 * 1024  # a command line
 # A page of an administrator's query, or a burst of session bytes, fits many times over.
 FRAME_BYTES = 1024 * 1024
 # One read of a PTY gives at most 4 KiB on Linux; larger chunks only come from replays.

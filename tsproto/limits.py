@@ -52,7 +52,9 @@ DISCOVERY_WINDOW_SECONDS = 0.5  # how long answers are collected before one is c
 DISCOVERY_RETRY_SECONDS = 15 * 60.0  # none found; as Windows 2000 did, JSI tip 8634
 DISCOVERY_VERIFY_SECONDS = 2 * 3600.0  # a chosen server is verified: Windows 2000, domain mode
 DISCOVERY_ANSWERS_MAX = 64  # answers kept of one search
+DISCOVERY_ANSWERS_PER_ADDRESS_MAX = 2  # of these; a machine seldom runs more license servers
 DISCOVERY_ANSWERS_PER_SECOND = 50  # that one license server sends
+DISCOVERY_ANSWERS_PER_SOURCE_PER_SECOND = 10  # of these, to one address; an asker needs two
 
 # --- licenses ---------------------------------------------------------------------------------
 DAY_SECONDS = 86_400

@@ -18,6 +18,7 @@ NOT_TESTABLE: dict[str, str] = {
     "CLOSE-10": "a client that does try again may have another reason",
     "DISC-11": "an answer that is lost and one that was not sent look alike",
     "DISC-13": "one draw at random shows nothing",
+    "DISC-16": "a query from another network needs another machine",
     "LIMIT-01": "it takes thousands of connections from one machine",
     "LIMIT-04": "memory of the target is out of sight",
     "LSRV-19": "it takes a million devices",

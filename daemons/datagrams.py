@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -77,7 +77,7 @@ class Datagrams:
             transport.close()
         self._transports.clear()
 
-    async def _listen(self, bound: socket.socket, networks: Container[str] | None = None) -> None:
+    async def _listen(self, bound: socket.socket, networks: OwnNetworks | None = None) -> None:
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: _Receiver(self._heard, networks), sock=bound
         )
@@ -87,12 +87,12 @@ class Datagrams:
 class _Receiver(asyncio.DatagramProtocol):
     """Without `networks` it hears datagrams from everywhere."""
 
-    def __init__(self, heard: Heard, networks: Container[str] | None) -> None:
+    def __init__(self, heard: Heard, networks: OwnNetworks | None) -> None:
         self._heard = heard
         self._networks = networks
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        is_near = self._networks is None or addr[0] in self._networks
+        is_near = self._networks is None or self._networks.hold(addr[0])
         if is_near and len(data) <= limits.DATAGRAM_BYTES:
             self._heard(addr[0], addr[1], data)
 

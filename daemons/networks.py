@@ -25,7 +25,7 @@ class OwnNetworks:
         self._routes = routes
         self._read()
 
-    def __contains__(self, host: str) -> bool:
+    def hold(self, host: str) -> bool:
         if self._ticks() - self._read_at >= READ_AGAIN_SECONDS:
             with suppress(OSError):
                 self._read()

@@ -85,6 +85,7 @@ RECONNECT_SECONDS_MAX = 30.0  # back-off of an automatic reconnect ends here
 # --- sessions and directory ---------------------------------------------------------------------
 SESSIONS_PER_SERVER_MAX = 1_000
 SESSIONS_PER_MESSAGE = 25  # [IWTSSBPlugin]: a call reports at most so many changes
+CLOCK_ERROR_SECONDS = 120  # two machines of a farm are at most so far apart
 RESERVATION_SECONDS = 60  # a placement that never became a session is forgotten
 SERVER_LOST_SECONDS = 10  # after its link broke, a host's rows stay this long for it to come back
 # first pause before a terminal server joins again; doubled each time up to REJOIN_SECONDS_MAX

@@ -16,6 +16,7 @@ NOT_TESTABLE: dict[str, str] = {
     "BEAT-06": "whether an end reads cannot be seen from outside",
     "CLOSE-08": "the suite does not stop its target",
     "CLOSE-10": "a client that does try again may have another reason",
+    "DIR-24": "it takes tens of thousands of reservations",
     "DISC-11": "an answer that is lost and one that was not sent look alike",
     "DISC-13": "one draw at random shows nothing",
     "DISC-16": "a query from another network needs another machine",

@@ -24,7 +24,7 @@ from clients.exit_codes import ExitCode
 from clients.logon.steps import Finished, Host, Outcome, Plan
 from clients.options import hosts_at, text_of
 from clients.prompts import Prompts
-from clients.say import printable, say
+from clients.say import complain, say
 from clients.trust import Dialler
 from tsproto import limits, transport
 from tsproto.errors import ErrorCode, TsfarmError
@@ -205,7 +205,7 @@ def report(finished: Finished, is_interactive: bool) -> None:
         if is_interactive:
             say("the session has ended")
     elif finished.outcome is not Outcome.CANCELLED:
-        click.echo(f"tsfarm: {printable(_why(code, detail))}", err=True)
+        complain(_why(code, detail))
 
 
 def _why(code: ErrorCode, detail: str) -> str:

@@ -29,9 +29,10 @@ from daemons.files import durable
 from tsproto import identity, limits
 from tsproto.errors import LicenseError
 from tsproto.license_token import read_claims
+from tsproto.printable import UNPRINTABLE
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNPRINTABLE = re.compile(f"[{UNPRINTABLE}]")
 
 
 class _LicenseFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -146,7 +147,7 @@ def _name_of_device(folder: Path, wanted: str) -> str:
 
 
 def _cleaned(name: str) -> str:
-    return _CONTROL.sub("", name).strip()[: limits.DEVICE_NAME_CHARACTERS]
+    return _UNPRINTABLE.sub("", name).strip()[: limits.DEVICE_NAME_CHARACTERS]
 
 
 def _read_license(file: Path) -> License | None:

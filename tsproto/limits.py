@@ -71,6 +71,7 @@ DEVICES_MAX = 1_000_000  # temporary tokens a license server keeps; then LEDGER_
 TEMPORARY_PER_SERVER_PER_MINUTE = 6_000  # new devices one terminal server may bring in a minute
 
 # --- logon ------------------------------------------------------------------------------------
+DETAIL_CHARACTERS = 1024  # a cause and a next step, on a few lines of a terminal
 USER_NAME_CHARACTERS = 104  # [IWTSSBPlugin]
 DEVICE_NAME_CHARACTERS = 64  # as a host's name
 PASSWORD_BYTES = 1024  # more than anybody types; bounds what is hashed

@@ -71,7 +71,7 @@ class Device:
         self.name = name
         self.host = host
         self.rng = random.Random(f"{world.seed}/{name}")
-        self.key = DeviceKey.from_seed(self.rng.randbytes(32))
+        self.key = DeviceKey(self.rng.randbytes(32))
         self.token = b""
         self.claims: Claims | None = None  # the token's
         self.issuer_certificate = b""

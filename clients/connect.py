@@ -25,6 +25,7 @@ from clients.options import hosts_at, text_of
 from clients.prompts import Prompts
 from clients.say import complain, say
 from clients.trust import Dialler
+from daemons.files import core_dumps
 from tsproto import limits, transport
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.transport import Observer
@@ -102,6 +103,7 @@ def connect(
     The hosts are tried in their order; whichever answers leads to the user's session, wherever in
     the farm it is. The words of COMMAND are joined by spaces, and a shell there reads them.
     """
+    core_dumps.forbid()
     line = _command_line(command, app)
     if trace_secrets and trace is None:
         raise click.UsageError("--trace-secrets needs --trace FILE")

@@ -57,6 +57,8 @@ class Device(LicensedDevice):
         """
         with files.explained(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if intrusion := private.intrusion(folder):
+                raise DeviceStoreError(intrusion)
             with durable.locked(folder / "lock"):
                 key = _load_key(folder) or _keep_key(folder, new_key)
                 return cls(folder, key, _name_of_device(folder, name))

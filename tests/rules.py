@@ -95,7 +95,6 @@ PRINT_BY_THEMSELVES = {
     "clients/load/report/*.py": "`rich` draws what they have made printable",
     "clients/load/command.py": "it prints a coloured summary, and a scenario as it is written",
     "daemons/accounts.py": "`tsfarm user` reads its own user's words alone",
-    "daemons/startup.py": "before there is a log; it has read its own files alone",
 }
 WAIT_IN_REAL_TIME = {
     "tests/demo/*": "no test: it watches a farm from outside, as a person does, until a deadline",

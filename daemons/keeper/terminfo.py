@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 FALLBACK = "xterm-256color"
 # Where Linux distributions compile ncurses to look, after the user's own folder.
@@ -11,8 +11,10 @@ FOLDERS = ("/etc/terminfo", "/lib/terminfo", "/usr/lib/terminfo", "/usr/share/te
 
 def is_known(terminal: str, home: str) -> bool:
     """Whether programs of a user with this home find an entry for the value of TERM."""
+    if not terminal:
+        return False
     return any(
-        Path(folder, letter, terminal).is_file()
-        for folder in (Path(home, ".terminfo"), *FOLDERS)
-        for letter in (terminal[:1], f"{ord(terminal[0]):x}" if terminal else "")
+        os.path.isfile(f"{folder}/{first}/{terminal}")
+        for folder in (f"{home}/.terminfo", *FOLDERS)
+        for first in (terminal[0], f"{ord(terminal[0]):x}")
     )

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from msgspec import inspect
 
 from clients import connect, query
 from clients.administrator import Administrator
@@ -23,6 +22,7 @@ from clients.interactive import Terminal
 from clients.logon.steps import Finished, Host, Outcome
 from clients.prompts import Prompts
 from clients.trust import Stranger
+from tests.unit.clients.hostile import HOSTILE, assert_printable, hostile
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import (
     LicenseRow,
@@ -32,9 +32,7 @@ from tsproto.messages import (
     ServerRow,
     SessionRow,
 )
-from tsproto.printable import printable_lines
 
-HOSTILE = "a\x1b[2J\x07\x7f\x9b1m\u061c\u200d\u2028\u202e\u2066\ufeff\r\nb"
 QUERIES = {
     "session": ("sessions", SessionRow),
     "user": ("sessions", SessionRow),
@@ -43,32 +41,6 @@ QUERIES = {
     "pool": ("pools", PoolRow),
     "license-server": ("license_servers", LicenseServers),
 }
-
-
-def hostile(kind: Any) -> Any:
-    """A value of this type whose every text, of rows in it too, is HOSTILE."""
-    return _value(inspect.type_info(kind))
-
-
-def _value(kind: inspect.Type) -> Any:
-    match kind:
-        case inspect.Metadata():
-            return _value(kind.type)
-        case inspect.StrType():
-            return HOSTILE
-        case inspect.IntType():
-            return kind.ge or 0
-        case inspect.BoolType():
-            return True
-        case inspect.BytesType():
-            return bytes(kind.min_length or 0)
-        case inspect.EnumType():
-            return next(iter(kind.cls))
-        case inspect.ListType():
-            return [_value(kind.item_type)]
-        case inspect.StructType():
-            return kind.cls(**{field.name: _value(field.type) for field in kind.fields})
-    raise TypeError(kind)
 
 
 def texts(value: Any) -> list[str]:
@@ -80,11 +52,6 @@ def texts(value: Any) -> list[str]:
         case list():
             return [text for each in value for text in texts(each)]
     return []
-
-
-def assert_printable(text: str) -> None:
-    assert printable_lines(text) == text
-    assert len(text.splitlines()) == text.count("\n")
 
 
 @pytest.fixture

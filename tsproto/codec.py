@@ -36,10 +36,8 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 def encode(message: Message, request_id: int = 0) -> bytes:
     """One frame that holds the message; stamps the message with `request_id`."""
     message.request_id = request_id
-    frame = bytearray(HEADER.size)
-    _encoder.encode_into(message, frame, HEADER.size)
-    HEADER.pack_into(frame, 0, EXT32, len(frame) - HEADER.size, MESSAGE_KIND)
-    return bytes(frame)
+    body = _encoder.encode(message)
+    return HEADER.pack(EXT32, len(body), MESSAGE_KIND) + body
 
 
 def session_header(length: int) -> bytes:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from clients.load.pacing.arrivals import arrivals, expected, length
 from clients.load.scenario import RATE_MAX, SECONDS_MAX, Closed, Open, Scenario, Stage
 
-rates = st.floats(0, 20)
+rates = st.floats(0, 40)
 stages = st.builds(
     Stage,
-    seconds=st.one_of(st.just(0.0), st.floats(0.001, 5)),
+    seconds=st.one_of(st.just(0.0), st.floats(0.001, 10)),
     rate=rates,
     start_rate=st.one_of(st.none(), rates),
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from clients.examples import example
+from clients.say import show
 from tsproto import certificates, identity
 from tsproto.errors import TsfarmError
 
@@ -27,7 +28,7 @@ def pki_init(farm: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_new({folder / "authority.key": key, folder / "authority.crt": certificate})
     shown = identity.fingerprint(certificates.certificate_der(certificate))
-    click.echo(f"{folder / 'authority.crt'}: {identity.show_fingerprint(shown)}")
+    show(f"{folder / 'authority.crt'}: {identity.show_fingerprint(shown)}")
 
 
 @pki.command("issue", epilog=example("tsfarm pki issue terminal-server ts1 --dir pki"))
@@ -50,7 +51,7 @@ def pki_issue(role: str, name: str, folder: Path) -> None:
         authority, authority_key, chosen, name, time.time()
     )
     write_new({folder / f"{name}.key": key, folder / f"{name}.crt": certificate})
-    click.echo(f"{folder / name}.crt, {folder / name}.key")
+    show(f"{folder / name}.crt, {folder / name}.key")
 
 
 def write_new(files: dict[Path, bytes]) -> None:

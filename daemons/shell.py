@@ -25,6 +25,7 @@ from daemons.switchboard import Step, Switchboard
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import Refused, Role
+from tsproto.printable import detail_of
 from tsproto.transport import Link, LocalIdentity
 
 HANGS_UP = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # nohup ignores SIGHUP for us
@@ -127,7 +128,7 @@ class Shell:
 
     def _wake(self) -> None:
         """Run the steps that wait, unless that is being done."""
-        if self._switchboard.has_steps and not self._switchboard.is_turning:
+        if self._switchboard.steps and not self._switchboard.is_turning:
             self._turn(self._switchboard.turn)
 
     def _turn(self, turn: Callable[[float, float], None]) -> None:
@@ -135,7 +136,7 @@ class Shell:
             now, ticks = self._clock.now(), self._loop.time()
             turn(now, ticks)
             self._deadline.set(self._core.next_deadline(), now)
-            self._timeout.set(self._switchboard.next_timeout(), ticks)
+            self._timeout.set(self._switchboard.next_timeout, ticks)
         except Exception as error:
             self._fail(error)
 
@@ -165,7 +166,7 @@ class Shell:
         try:
             self._clock.reload()
         except ClockFileError as error:
-            refused = Refused(code=ErrorCode.NOT_PERMITTED, detail=str(error))
+            refused = Refused(code=ErrorCode.NOT_PERMITTED, detail=detail_of(str(error)))
             self._switchboard.add(lambda now: [Answer(effect.caller, refused)])
         else:
             self._loop.call_soon(self._warped, effect.caller)

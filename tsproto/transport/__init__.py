@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
-import random
 import socket
 import ssl
 from collections import Counter
@@ -206,7 +205,9 @@ class Listener:
         if link.peer_identity is None:
             self._unauthenticated.add(link, source_of(link.host))
             if len(self._unauthenticated) > self._unauthenticated_max:
-                chosen = random.choice(self._unauthenticated.crowd())
+                from random import choice  # slow to import, and not needed to dial
+
+                chosen = choice(self._unauthenticated.crowd())
                 self._unauthenticated.discard(chosen)
                 chosen.turn_away("too many connections from your network wait for a logon")
 

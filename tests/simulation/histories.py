@@ -154,7 +154,7 @@ class UserHistories:
     def asked(self, node: Node, peer: Peer, message: Message) -> None:
         """A client has said this to a terminal server."""
         key, now = (node.name, node.life, peer.link), self._farm.world.now
-        if isinstance(message, LogonRequest) and not message.command:
+        if isinstance(message, LogonRequest) and not _runs_command(message):
             device = self._farm.device_at(peer.host)
             operation = Operation(call=models.LogOn(), called_at=now)
             self._open.setdefault(key, []).append((message, operation))
@@ -310,3 +310,8 @@ def may_fail(swarm: Swarm, code: ErrorCode) -> bool:
     """Whether a visit may end with this code where everything works."""
     is_license = code // 100 == 2
     return is_license or (code is ErrorCode.TOO_MANY_SESSIONS and "small hosts" in swarm.work)
+
+
+def _runs_command(request: LogonRequest) -> bool:
+    """With a ticket or a cookie the command is ignored."""
+    return bool(request.command) and request.credential_kind is Credential.PASSWORD

@@ -17,7 +17,17 @@ from tsproto import limits
 from tsproto.codec import SESSION_KIND, FrameReader, decode_message, encode, session_header
 from tsproto.errors import ErrorCode, MalformedMessage, OutOfOrder, ProtocolError
 from tsproto.lawful import lawful, unlawful
-from tsproto.messages import Goodbye, Heartbeat, Hello, Kind, LinkState, Message, Role, Welcome
+from tsproto.messages import (
+    Goodbye,
+    Heartbeat,
+    Hello,
+    Kind,
+    LinkState,
+    Message,
+    Refused,
+    Role,
+    Welcome,
+)
 from tsproto.opening import Opening
 from tsproto.requests import Requests
 
@@ -176,6 +186,11 @@ class Connection:
             return Answered(message) if self._requests.take_answer(message) else None
         if entry.kind is Kind.REQUEST:
             self._requests.take_request(message)
+            if entry.wants and (fault := self._opening.unpermitted(entry.wants)):
+                detail = f"{_name(message)}: {fault}"
+                refused = Refused(code=ErrorCode.NOT_PERMITTED, detail=detail)
+                self.send(refused, message.request_id)
+                return None
         if entry.then is not None:
             self._enter(entry.then)
         return None if type(message) is Heartbeat else Received(message)

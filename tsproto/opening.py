@@ -12,7 +12,7 @@ import msgspec
 from tsproto import limits
 from tsproto.errors import VersionUnsupported, WrongRole
 from tsproto.lawful import have_business
-from tsproto.messages import Hello, Role, Welcome
+from tsproto.messages import AdministratorRole, Hello, Role, Welcome
 
 if TYPE_CHECKING:
     from tsproto.identity import Identity
@@ -62,6 +62,19 @@ class Opening(msgspec.Struct, frozen=True):
             raise WrongRole(f"{welcome.role.words} welcomes nobody")
         if not limits.PROTOCOL_VERSION_MIN <= welcome.version <= limits.PROTOCOL_VERSION_MAX:
             raise _unspoken(str(welcome.version))
+
+    def unpermitted(self, wanted: AdministratorRole) -> str:
+        """Why the administrator at the other end may not ask this; empty if it may. On a trusted
+        connection there is no certificate, and everything is permitted."""
+        if self.certified is None:
+            return ""
+        has = self.certified.administrator_role
+        if has is not None and has.includes(wanted):
+            return ""
+        return (
+            f"wants an administrator with the role {wanted.word}; the certificate of"
+            f" {self.certified.name!r} says {has.word if has else 'none'}"
+        )
 
     def _check_identity(self, role: Role, name: str) -> None:
         said = f"{role.words} {name!r}"

@@ -28,8 +28,8 @@ from tests.simulation.network import Host as NetworkHost
 from tests.simulation.node import Node
 from tests.simulation.world import World
 from tsproto import limits
-from tsproto.identity import Identity
-from tsproto.messages import Role
+from tsproto.identity import ADMINISTRATOR_ROLES, Identity
+from tsproto.messages import AdministratorRole, Role
 
 USERS = (User("user1", b"secret1"), User("user2", b"secret2"))
 NAMES = {Role.TERMINAL_SERVER: "ts1", Role.LICENSE_SERVER: "ls1", Role.SESSION_DIRECTORY: "sd1"}
@@ -229,7 +229,10 @@ class InProcess:
         line = DirectLine(self, name)
         owner = f"{role.name}/{name}"
         if role is not Role.CLIENT:
-            self._network.played[owner] = Identity(FARM, role, name)
+            permits = None
+            if role is Role.ADMINISTRATOR:
+                permits = ADMINISTRATOR_ROLES.get(name, AdministratorRole.ADMIN)
+            self._network.played[owner] = Identity(FARM, role, name, permits)
         self._network.dial(owner, "10.9.9.9", node.host, line.take, lambda: None, 1.0)
         self.wait(1.0, lambda: line.end is not None)
         return line

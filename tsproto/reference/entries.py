@@ -69,6 +69,8 @@ def _facts(found: type[Message]) -> Iterator[str]:
     if entry.kind is Kind.REQUEST:
         answers = words([*map(link_to, entry.answers)], "or")
         yield f"- Answered by {answers}, or {link_to('Refused')}"
+    if entry.wants:
+        yield f"- Wants an administrator with the role {entry.wants.word}"
     if entry.kind is Kind.ANSWER:
         yield f"- Answers {_requests_of(found)}"
     errors = [cause for cause in causes() if found.__name__ in cause.after]

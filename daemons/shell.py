@@ -71,7 +71,7 @@ class Shell:
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._deadline = Alarm(self._loop.call_later, self._on_deadline)
         self._committer: asyncio.Task[None] | None = None
-        self._switchboard = Switchboard[Link](core, self)
+        self._switchboard = Switchboard[Link](core, self, resources.identity.deny_lists)
         self._timeout = Alarm(self._loop.call_later, partial(self._turn, self._switchboard.turn))
         self._links = Links(resources.identity, self._switchboard, traffic, self._wake)
         self._datagrams = Datagrams(discovery, self._on_datagram) if discovery else None

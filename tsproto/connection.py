@@ -15,6 +15,7 @@ import msgspec
 
 from tsproto import limits
 from tsproto.codec import SESSION_KIND, FrameReader, decode_message, encode, session_header
+from tsproto.deny_list import DenyLists
 from tsproto.errors import ErrorCode, MalformedMessage, OutOfOrder, ProtocolError
 from tsproto.lawful import lawful, unlawful
 from tsproto.messages import (
@@ -52,12 +53,14 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 class Opened(Event, frozen=True, gc=False):
     """Hello and Welcome were exchanged; role and name are those of the peer's certificate. `farm`
-    comes from Welcome, or from the dialler's certificate: it is empty for a client."""
+    comes from Welcome, or from the dialler's certificate: it is empty for a client. `denied` holds
+    the numbers of the peer's deny lists, of certificates and of devices."""
 
     role: Role
     name: str
     version: int
     farm: str
+    denied: tuple[int, int] = (0, 0)
 
 
 class Received(Event, frozen=True, gc=False):
@@ -93,6 +96,8 @@ class Connection:
     `certified` is the identity in the peer's certificate. Without a certificate a `trusted`
     connection (plain TCP) accepts the role and name that the peer gives, and any other one accepts
     only a client. The end that dials may demand the role and the name that it expects.
+
+    `deny_lists` are asked when the connection opens; `certificate` is the SHA-256 of the peer's.
     """
 
     def __init__(
@@ -107,12 +112,24 @@ class Connection:
         trusted: bool = True,
         expect_role: Role | None = None,
         expect_name: str = "",
+        deny_lists: DenyLists | None = None,
+        certificate: bytes = b"",
     ) -> None:
         self.role = role
         self.state = LinkState.OPENING
         self.peer_role: Role | None = None
         self._dialling = dialling
-        self._opening = Opening(role, name, farm, certified, trusted, expect_role, expect_name)
+        self._opening = Opening(
+            role,
+            name,
+            farm,
+            certified,
+            trusted,
+            expect_role,
+            expect_name,
+            deny_lists or DenyLists(),
+            certificate,
+        )
         self._requests = Requests()
         self._reader = FrameReader(limits.FRAME_BYTES_BEFORE_LOGON)
         self._sendable = self._receivable = NOBODY
@@ -209,7 +226,8 @@ class Connection:
         else:
             first = "Welcome" if self._dialling else "Hello"
             raise OutOfOrder(f"{_name(message)} where {first} comes first")
-        return Opened(message.role, message.name, welcome.version, farm)
+        denied = message.denied_certificates, message.denied_devices
+        return Opened(message.role, message.name, welcome.version, farm, denied)
 
     def _on_goodbye(self, goodbye: Goodbye) -> Closed:
         self._drop_outbox()

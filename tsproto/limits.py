@@ -68,6 +68,11 @@ KEY_PACK_TOKENS_MAX = 1_000_000
 DEVICES_MAX = 1_000_000  # temporary tokens a license server keeps; then LEDGER_FULL
 TEMPORARY_PER_SERVER_PER_MINUTE = 6_000  # new devices one terminal server may bring in a minute
 
+# --- deny lists -------------------------------------------------------------------------------
+DENY_LIST_ENTRIES_MAX = 1_000  # 34 bytes each: a list fits into a frame before the logon
+DENY_LIST_BYTES = 40_000  # signed: the most entries, and an administrator's certificate
+DENY_LIST_AHEAD_SECONDS = 86_400  # a number that much ahead of the clock would block later lists
+
 # --- logon ------------------------------------------------------------------------------------
 USER_NAME_CHARACTERS = 104  # [IWTSSBPlugin]
 DEVICE_NAME_CHARACTERS = 64  # as a host's name

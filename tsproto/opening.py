@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tsproto import limits
-from tsproto.errors import VersionUnsupported, WrongRole
+from tsproto.deny_list import DenyLists
+from tsproto.errors import CertificateRevoked, VersionUnsupported, WrongRole
 from tsproto.lawful import have_business
 from tsproto.messages import AdministratorRole, Hello, Role, Welcome
 
@@ -28,6 +29,8 @@ class Opening(msgspec.Struct, frozen=True):
     trusted: bool
     expect_role: Role | None
     expect_name: str
+    deny_lists: DenyLists
+    certificate: bytes  # SHA-256 of the peer's; empty for none
 
     @property
     def certified_farm(self) -> str:
@@ -39,6 +42,7 @@ class Opening(msgspec.Struct, frozen=True):
             version_max=limits.PROTOCOL_VERSION_MAX,
             role=self.role,
             name=self.name,
+            **self._denied(),
         )
 
     def welcome(self, hello: Hello) -> Welcome:
@@ -53,7 +57,9 @@ class Opening(msgspec.Struct, frozen=True):
         version = min(hello.version_max, limits.PROTOCOL_VERSION_MAX)
         if version < max(hello.version_min, limits.PROTOCOL_VERSION_MIN):
             raise _unspoken(f"{hello.version_min} to {hello.version_max}")
-        return Welcome(version=version, role=self.role, name=self.name, farm=self.farm)
+        return Welcome(
+            version=version, role=self.role, name=self.name, farm=self.farm, **self._denied()
+        )
 
     def check_welcome(self, welcome: Welcome) -> None:
         """Raises WrongRole or VersionUnsupported."""
@@ -76,8 +82,18 @@ class Opening(msgspec.Struct, frozen=True):
             f" {self.certified.name!r} says {has.word if has else 'none'}"
         )
 
+    def _denied(self) -> dict[str, int]:
+        certificates, devices = self.deny_lists.numbers
+        is_client = self.role is Role.CLIENT
+        return {
+            "denied_certificates": certificates,
+            "denied_devices": 0 if is_client else devices,
+        }
+
     def _check_identity(self, role: Role, name: str) -> None:
         said = f"{role.words} {name!r}"
+        if self.deny_lists.denies_certificate(self.certificate):
+            raise CertificateRevoked(revoked(said, self.certificate))
         if self.certified is None:
             if not self.trusted and role is not Role.CLIENT:
                 raise WrongRole(f"the peer calls itself {said} and showed no certificate")
@@ -89,6 +105,14 @@ class Opening(msgspec.Struct, frozen=True):
         if (role, name) != (wanted_role, wanted_name):
             wanted = f"{wanted_role.words} {wanted_name!r}"
             raise WrongRole(f"the peer is {said}, wanted was {wanted}")
+
+
+def revoked(whose: str, certificate: bytes) -> str:
+    """Why nobody talks to the peer any more, for the Goodbye."""
+    return (
+        f"the certificate of {whose} is on the farm's deny list (SHA-256 {certificate.hex()}):"
+        " if it is still to serve, issue a new one with `tsfarm pki issue`"
+    )
 
 
 def _unspoken(versions: str) -> VersionUnsupported:

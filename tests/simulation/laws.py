@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from daemons.denials import DenyListRecord
 from daemons.effects import Answer, Caller, Durable, Effect, Peer, Record
 from daemons.license_server.records import JournalRecord
 from daemons.terminal_server.records import SessionRecord
@@ -57,7 +58,7 @@ def rows_equal_the_disk(farm: Farm) -> None:
         if durable is None:
             continue
         known = frozenset(map(_as_on_disk, durable.rows))
-        disk = frozenset(map(_as_on_disk, node.disk.rows(JournalRecord)))
+        disk = frozenset(map(_as_on_disk, node.disk.rows(JournalRecord, DenyListRecord)))
         if known != disk:
             farm.broken(
                 "rows equal the disk",

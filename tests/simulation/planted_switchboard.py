@@ -14,6 +14,7 @@ from daemons.switchboard import Hands, OpenLink
 from tests.simulation.line import SimulatedLine
 from tests.simulation.node import Board
 from tests.simulation.pipeliner import Pipeliner
+from tsproto.deny_list import DenyLists
 from tsproto.messages import Message
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class HastyQueue(EffectQueue):
 
 
 class AnswersBeforeTheCommit(Board):
-    def __init__(self, core: Core, hands: Hands) -> None:
-        super().__init__(core, hands)
+    def __init__(self, core: Core, hands: Hands, deny_lists: DenyLists) -> None:
+        super().__init__(core, hands, deny_lists)
         self.queue = HastyQueue()
 
 
@@ -46,8 +47,8 @@ class OvertakingQueue(EffectQueue):
 
 
 class OvertakesTheCommit(Board):
-    def __init__(self, core: Core, hands: Hands) -> None:
-        super().__init__(core, hands)
+    def __init__(self, core: Core, hands: Hands, deny_lists: DenyLists) -> None:
+        super().__init__(core, hands, deny_lists)
         self.queue = OvertakingQueue()
 
 
@@ -56,8 +57,8 @@ class _OtherRoutes(Board):
 
     routes: type[Lines]
 
-    def __init__(self, core: Core, hands: Hands) -> None:
-        super().__init__(core, hands)
+    def __init__(self, core: Core, hands: Hands, deny_lists: DenyLists) -> None:
+        super().__init__(core, hands, deny_lists)
         self._routes = self.routes(hands.dial, self.answer)
 
 

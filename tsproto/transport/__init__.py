@@ -17,6 +17,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from tsproto import limits
+from tsproto.deny_list import DenyLists
 from tsproto.errors import ErrorCode, PeerError, TsfarmError
 from tsproto.messages import LinkState, Role
 from tsproto.transport.error_text import refuses_our_certificate, words_of
@@ -199,19 +200,22 @@ async def dial(
     plain_anywhere: bool = False,
     observer: Observer | None = None,
     source: str = "",
+    deny_lists: DenyLists | None = None,
 ) -> Link:
     """A link after its TCP and TLS handshakes, to a peer whose certificate has the expected role
     and name.
 
     `server_hostname` is the TLS server name, on which balancers route; empty means `host`. `source`
     is the local address to dial from; the system chooses one when it is empty. Each source has
-    ports of its own, some 28,000 on Linux. The first event comes after the caller has the link.
-    Raises DialFailed.
+    ports of its own, some 28,000 on Linux. `deny_lists` refuse certificates. The first event comes
+    after the caller has the link. Raises DialFailed.
     """
     where = f"{host}:{port} from {source}" if source else f"{host}:{port}"
     if tls is None and not plain_anywhere and not is_loopback(host):
         raise DialFailed(ErrorCode.NOT_PERMITTED, f"{where} is no loopback address: TLS is needed")
-    local = LocalIdentity(role=role, name=name, farm=farm, dial_tls=tls)
+    local = LocalIdentity(
+        role=role, name=name, farm=farm, dial_tls=tls, deny_lists=deny_lists or DenyLists()
+    )
     link = Link(owner, local, observer=observer, expect_role=expect_role, expect_name=expect_name)
     options = {**_tls_options(tls, timeout_seconds), **_source_options(source)}
     if tls is not None:

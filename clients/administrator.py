@@ -13,11 +13,13 @@ from clients.logon.steps import Host
 from tsproto import certificates, transport
 from tsproto.errors import TsfarmError
 from tsproto.messages import (
+    HeldDenyLists,
     LicenseRow,
     Licenses,
     LicenseServers,
     PoolRow,
     Pools,
+    QueryDenyLists,
     QueryLicenses,
     QueryLicenseServers,
     QueryPools,
@@ -32,10 +34,10 @@ from tsproto.messages import (
 
 
 class Daemon(msgspec.Struct, frozen=True):
-    """A daemon to query. Its certificate must carry `role`, and `host.name` unless that is
+    """A daemon to query. Its certificate must carry `role`, and `host.name`, unless None and
     empty."""
 
-    role: Role
+    role: Role | None
     host: Host
 
 
@@ -59,7 +61,7 @@ class Administrator:
         if own.role is not Role.ADMINISTRATOR:
             raise TsfarmError(
                 f"{certificate} is no administrator's certificate: make one with"
-                " `tsfarm pki issue administrator NAME`"
+                " `tsfarm pki issue administrator NAME --role ROLE`"
             )
         return cls(own.name, tls)
 
@@ -106,6 +108,10 @@ class Administrator:
     async def pools(self, daemon: Daemon) -> list[PoolRow]:
         async with self.asking(daemon) as ask:
             return (await ask(QueryPools(), Pools)).pools
+
+    async def deny_lists(self, daemon: Daemon) -> HeldDenyLists:
+        async with self.asking(daemon) as ask:
+            return await ask(QueryDenyLists(), HeldDenyLists)
 
     async def license_servers(self, daemon: Daemon) -> LicenseServers:
         """The license servers that a terminal server or license server knows."""

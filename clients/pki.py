@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from clients.examples import example
+from clients.revocation import pki_revoke
 from tsproto import certificates, identity
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
@@ -66,6 +67,9 @@ def pki_issue(role: str, name: str, folder: Path, administrator_role: str | None
     )
     write_new({folder / f"{name}.key": key, folder / f"{name}.crt": certificate})
     click.echo(f"{folder / name}.crt, {folder / name}.key")
+
+
+pki.add_command(pki_revoke)
 
 
 def write_new(files: dict[Path, bytes]) -> None:

@@ -92,17 +92,23 @@ class DenyLists:
     """The newest deny lists that one process has, and what they deny.
 
     `authorities` are those of the farm, DER, any of which may sign; without one every list is
-    refused. `held` are lists verified before, signed.
+    refused. `held` are lists verified before, signed; `others` are those of other farms, whose
+    certificates are denied too.
     """
 
     def __init__(
-        self, farm: str = "", authorities: Sequence[bytes] = (), held: Iterable[bytes] = ()
+        self,
+        farm: str = "",
+        authorities: Sequence[bytes] = (),
+        held: Iterable[bytes] = (),
+        others: Iterable[bytes] = (),
     ) -> None:
         self._farm = farm
         self._authorities = authorities
         self._signed = dict.fromkeys(DenyKind, b"")
         self._numbers = dict.fromkeys(DenyKind, 0)
         self._denied = dict.fromkeys(DenyKind, frozenset[bytes]())
+        self._denied_elsewhere = frozenset(entry for each in others for entry in read(each).entries)
         for signed in held:
             self._hold(read(signed), signed)
 
@@ -116,7 +122,7 @@ class DenyLists:
         return self._signed[kind]
 
     def denies_certificate(self, digest: bytes) -> bool:
-        return digest in self._denied[DenyKind.CERTIFICATES]
+        return digest in self._denied[DenyKind.CERTIFICATES] or digest in self._denied_elsewhere
 
     def denies_device(self, device_id: bytes) -> bool:
         return device_id in self._denied[DenyKind.DEVICES]

@@ -110,8 +110,8 @@ class Opening(msgspec.Struct, frozen=True):
 def revoked(whose: str, certificate: bytes) -> str:
     """Why nobody talks to the peer any more, for the Goodbye."""
     return (
-        f"the certificate of {whose} is on the farm's deny list (SHA-256 {certificate.hex()}):"
-        " if it is still to serve, issue a new one with `tsfarm pki issue`"
+        f"{whose} shows a revoked certificate (SHA-256 {certificate.hex()}): if it is still to"
+        " serve, issue a new one with `tsfarm pki issue`"
     )
 
 

@@ -90,6 +90,11 @@ class Trust:
         der = certificates.certificate_der(files.certificate.read_bytes())
         return Issuer(name, der, files.key.read_bytes())
 
+    def authority(self) -> Issuer:
+        """Raises Unavailable when its key is not known."""
+        der = certificates.certificate_der(self.authority_pem)
+        return Issuer(self.farm, der, self._key_of_authority())
+
     def unidentified(self) -> Files:
         """A certificate of the authority that carries no role and name."""
         authority = x509.load_pem_x509_certificate(self.authority_pem)

@@ -34,6 +34,7 @@ from tests.simulation.node import Node
 from tests.simulation.pipeliner import Pipeliner
 from tests.simulation.swarm import ROUNDS_MAX, Swarm
 from tests.simulation.world import START, Violation, World
+from tsproto.deny_list import DenyLists
 from tsproto.identity import Identity
 from tsproto.limits import DISCOVERY_RETRY_SECONDS
 from tsproto.messages import LicenseKind, Message, Role
@@ -138,6 +139,7 @@ class Farm:
 
     def _node(self, name: str, number: int, kind: Kind) -> Node:
         node = Node(self.world, self.network, FARM, name, f"10.0.0.{number}", kind)
+        node.authorities = (self.authority.der,)
         node.on_disk_error = partial(faults.crash_and_return, self, node)
         self.nodes.append(node)
         return node
@@ -146,6 +148,7 @@ class Farm:
         address = f"10.{1 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
         device = Device(self.world, self.network, f"device{number}", address, hosts)
         device.passwords = self.passwords
+        device.deny_lists = DenyLists(FARM, [self.authority.der])
         device.habits = self.swarm.work
         device.loot = loot
         device.exit_session = self._exit

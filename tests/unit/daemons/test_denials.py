@@ -194,8 +194,8 @@ def test_links_of_a_revoked_certificate_close_at_once_and_others_stay() -> None:
     ((code, detail),) = closes(bad)  # before the commit
     assert code is ErrorCode.CERTIFICATE_REVOKED
     assert detail == (
-        "the certificate of a terminal server 'root' is on the farm's deny list (SHA-256"
-        f" {STOLEN.hex()}): if it is still to serve, issue a new one with `tsfarm pki issue`"
+        f"a terminal server 'root' shows a revoked certificate (SHA-256 {STOLEN.hex()}): if it is"
+        " still to serve, issue a new one with `tsfarm pki issue`"
     )
     assert daemon.core.told == [("lost", 1)]
     assert daemon.done[0] == events.CertificateRevoked(

@@ -191,6 +191,11 @@ class LicenseOutdated(LicenseExpired):
     not count any more, and the license server may have one that does."""
 
 
+class LicenseRevoked(LicenseExpired):
+    """The certificate of the token's issuer is on the deny list. Like an expired token it does not
+    count any more, and a license server may give another."""
+
+
 class LicenseForeign(LicenseError):
     code = ErrorCode.LICENSE_FOREIGN
 

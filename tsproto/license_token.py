@@ -19,11 +19,13 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from tsproto import limits
+from tsproto.deny_list import DenyLists
 from tsproto.errors import (
     LicenseExpired,
     LicenseForeign,
     LicenseNotYours,
     LicenseOutdated,
+    LicenseRevoked,
     LicenseTampered,
 )
 from tsproto.identity import IdentityError
@@ -117,11 +119,19 @@ class Verifier:
     passed are kept by their hash, and the least recently used is forgotten first.
     """
 
-    def __init__(self, authority_der: bytes, farm: str, remembered: int = 65_536) -> None:
+    def __init__(
+        self,
+        authority_der: bytes,
+        farm: str,
+        remembered: int = 65_536,
+        *,
+        deny_lists: DenyLists | None = None,
+    ) -> None:
         from tsproto.certificates import parse_certificate
 
         self._authority = parse_certificate(authority_der)
         self._farm = farm
+        self._deny_lists = deny_lists or DenyLists()
         self._issuers: _Remembered[_Issuer] = _Remembered(ISSUERS_REMEMBERED)
         self._claims: _Remembered[Claims] = _Remembered(remembered)
 
@@ -142,12 +152,12 @@ class Verifier:
         not valid now; LicenseTampered when the signature is not of that certificate's key;
         LicenseForeign when the claims name another farm, issuer or product; LicenseNotYours;
         LicenseOutdated when they name an older version of the product (a newer license serves an
-        older server, never the reverse: "RDS CAL version compatibility"); LicenseExpired.
+        older server, never the reverse: "RDS CAL version compatibility"); LicenseRevoked when the
+        issuer's certificate is on the deny list; LicenseExpired.
         """
         encoded, signature = _parts(token)
-        issuer = self._issuers.get(
-            hashlib.sha256(issuer_certificate).digest(), lambda: self._issuer(issuer_certificate)
-        )
+        fingerprint = hashlib.sha256(issuer_certificate).digest()
+        issuer = self._issuers.get(fingerprint, lambda: self._issuer(issuer_certificate))
         if not issuer.valid_from <= now < issuer.valid_until:
             raise LicenseForeign(f"the certificate of license server {issuer.name} has expired")
         claims = self._claims.get(
@@ -166,6 +176,8 @@ class Verifier:
                 f"the license token is for version {claims.product_version} of {product}, this"
                 f" server is version {product_version}"
             )
+        if self._deny_lists.denies_certificate(fingerprint):
+            raise LicenseRevoked(f"the certificate of license server {issuer.name} was revoked")
         if claims.expires_at <= now:
             raise LicenseExpired("the license token has expired")
         return claims

@@ -212,7 +212,7 @@ class TerminalServerUnderTest(TerminalServerKind):
             settings,
             name=node.name,
             port=PORT,
-            verifier=Verifier(authority, FARM),
+            verifier=Verifier(authority, FARM, deny_lists=node.deny_lists),
             rng=node.rng,
             incarnation=node.rng.randbytes(16),
             records=node.disk.load(TERMINAL_RECORDS),

@@ -71,10 +71,10 @@ class Node:
         self.clock.start()
         self.lines: dict[int, SimulatedLine] = {}
         self.world.trace(f"{self.name} starts")
-        self.core = self.kind.make_core(self)
-        self.witness = Witness(self.core, self.world, self.name)
         held = [row.signed for row in records_of(DenyListRecord, self.disk.load([DenyListRecord]))]
         self.deny_lists = DenyLists(self.farm, self.authorities, held)
+        self.core = self.kind.make_core(self)
+        self.witness = Witness(self.core, self.world, self.name)
         self.switchboard = self.make_switchboard(self.witness, self, self.deny_lists)
         self._deadline = Alarm(self.later, self._on_deadline)
         self._timeout = Alarm(self.later, partial(self.turn, self.switchboard.turn))

@@ -5,6 +5,8 @@ A case extends the list that the target has, and denies only what it has invente
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import msgspec
 
 from clients.conformance.acting import NAMES, CaseContext, hello
@@ -30,6 +32,7 @@ from clients.conformance.target import Setup
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
+    AcquireLicense,
     Done,
     HeldDenyLists,
     Hello,
@@ -37,6 +40,7 @@ from tsproto.messages import (
     NewDenyList,
     PublishDenyList,
     QueryDenyLists,
+    Refused,
     RenewLicense,
     Role,
 )
@@ -248,7 +252,36 @@ def a_denied_device_does_not_come_in(context: CaseContext) -> None:
     lists, device = Lists(context), context.device()
     lists.publish(lists.devices(device.id))
     context.show(device).expect_goodbye(ErrorCode.DEVICE_REVOKED)
+    issuer = context.issuer()
+    context.holds(device, context.claims(device, issuer), issuer)  # nobody need be asked for it
+    context.show(device).expect_goodbye(ErrorCode.DEVICE_REVOKED)
     context.licensed()
+
+
+@chapter.case("DENY-08", TERMINAL_SERVER, setup=Setup.PLAYED)
+def a_device_that_a_license_server_denies(context: CaseContext) -> None:
+    license_server = context.accept(LICENSE_SERVER)
+    device, issuer = context.device(), context.issuer()
+    context.holds(device, context.claims(device, issuer, kind=1, key_pack=""), issuer)
+    client = context.show(device)  # with a temporary token that is good for a month
+    request = license_server.hear(AcquireLicense)
+    license_server.answer(request, Refused(code=ErrorCode.DEVICE_REVOKED))
+    client.expect_goodbye(ErrorCode.DEVICE_REVOKED)
+
+
+@chapter.case("TOKEN-15", TERMINAL_SERVER, setup=Setup.PLAYED)
+def a_token_of_a_denied_license_server(context: CaseContext) -> None:
+    license_server, lists = context.accept(LICENSE_SERVER), Lists(context)
+    device, issuer = context.device(), context.issuer(context.fresh_name("ls"))
+    context.holds(device, context.claims(device, issuer), issuer)
+    context.licensed(device)
+    lists.publish(lists.certificates(sha256(issuer.certificate).digest()))
+    client = context.show(device)
+    request = license_server.hear(AcquireLicense)
+    good = context.issuer()
+    fresh = context.claims(device, good)
+    license_server.answer(request, context.issued(fresh, good))
+    context.take_license(client, device)
 
 
 @chapter.case("DENY-08", TERMINAL_SERVER)

@@ -54,22 +54,19 @@ class Denials:
     def __init__(self, lists: DenyLists, links: Mapping[int, OpenLink[Any]]) -> None:
         self._lists = lists
         self._links = links
-        self._handlers: dict[type[Message], Handler] = {
+        self.handlers: dict[type[Message], Handler] = {
             NewDenyList: self._on_new,
             PublishDenyList: self._on_published,
             QueryDenyLists: self._on_query,
             LicenseInfo: self._on_device_shown,
             **dict.fromkeys(NAMES_DEVICE, self._on_device_named),
         }
+        """By the messages that concern deny lists: what decides, or leaves it to the core with
+        None."""
 
     def on_opened(self, link: OpenLink[Any]) -> list[Effect]:
         """The lists that this peer does not have yet."""
         return [effect for kind in DenyKind for effect in self._news(link, kind)]
-
-    def on_message(self, link: OpenLink[Any], message: Message, now: float) -> list[Effect] | None:
-        """The decision about a message that concerns deny lists; None leaves it to the core."""
-        handle = self._handlers.get(type(message))
-        return None if handle is None else handle(link, message, now)
 
     # --- lists ------------------------------------------------------------------------------------
 

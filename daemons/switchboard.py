@@ -250,9 +250,9 @@ class Switchboard(Generic[L]):
                 return []
         if type(message) is WarpClock:
             return [Warp(caller)]
-        denial = self._denials.on_message(link, message, now)
-        if denial is not None:
-            return denial
+        handle = self._denials.handlers.get(type(message))
+        if handle is not None and (decided := handle(link, message, now)) is not None:
+            return decided
         return self._core.on_message(caller, message, now)
 
     def _tell_opened(self, link: OpenLink[L], now: float) -> list[Effect]:

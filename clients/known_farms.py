@@ -17,7 +17,7 @@ from pathlib import Path
 from clients import files
 from clients.files import DeviceStoreError
 from daemons.files import durable
-from tsproto import deny_list, identity
+from tsproto import identity
 from tsproto.errors import DenyListError
 
 KNOWN_FARMS_BYTES_MAX = 4 * 1024 * 1024  # some 50,000 hosts
@@ -47,6 +47,8 @@ class KnownFarms:
         file = self._deny_list_file(authority)
         signed = files.read(file)
         if signed:
+            from tsproto import deny_list
+
             try:
                 deny_list.read(signed)
             except DenyListError:

@@ -11,6 +11,7 @@ import base64
 import functools
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,9 +19,11 @@ from clients.ask import asking_through
 from clients.known_farms import KnownFarms
 from clients.logon.steps import Host
 from tsproto import identity, limits, transport
-from tsproto.deny_list import DenyKind, DenyLists
 from tsproto.errors import DenyListError, ErrorCode, TsfarmError
 from tsproto.messages import Authority, QueryAuthority, Role
+
+if TYPE_CHECKING:
+    from tsproto.deny_list import DenyLists
 
 
 class UntrustedFarm(TsfarmError):
@@ -81,6 +84,8 @@ class FarmDialler:
     def take_deny_list(self, link: transport.Link, signed: bytes, now: float) -> bool:
         """Keeps the list that the host at the other end of `link` has sent, if it counts; says
         whether it denies the certificate of this host. Raises DeviceStoreError."""
+        from tsproto.deny_list import DenyKind, DenyLists  # needed for new lists only
+
         farm = "" if link.peer_identity is None else link.peer_identity.farm
         for authority in self._trusted:
             der = ssl.PEM_cert_to_DER_cert(authority.decode("ascii", "ignore"))
@@ -93,9 +98,13 @@ class FarmDialler:
                 continue
         return False
 
-    def _deny_lists(self) -> DenyLists:
+    def _deny_lists(self) -> DenyLists | None:
         """The numbers of several farms cannot be compared: with them none is told to the host."""
         held = [signed for authority in self._trusted for signed in self._held_by(authority)]
+        if not held:
+            return None
+        from tsproto.deny_list import DenyLists
+
         return DenyLists(held=held) if len(self._trusted) == 1 else DenyLists(others=held)
 
     def _held_by(self, authority: bytes) -> list[bytes]:
@@ -224,7 +233,6 @@ class Dialler(FarmDialler):
     async def _look_at(self, host: Host) -> Stranger:
         """The authority that the host shows. Raises UntrustedFarm unless it has issued the host's
         certificate."""
-        from tsproto import certificates
 
         self._trusted = []
 
@@ -234,6 +242,8 @@ class Dialler(FarmDialler):
         async with asking_through(dial, host) as ask:
             answer = await ask(QueryAuthority(), Authority, limits.LICENSING_SECONDS)
             certificate = ask.link.peer_certificate_der
+        from tsproto import certificates
+
         authority = answer.certificate
         own = certificates.identity_of(certificate)
         try:

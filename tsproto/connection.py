@@ -15,7 +15,6 @@ import msgspec
 
 from tsproto import limits
 from tsproto.codec import SESSION_KIND, FrameReader, decode_message, encode, session_header
-from tsproto.deny_list import DenyLists
 from tsproto.errors import ErrorCode, MalformedMessage, OutOfOrder, ProtocolError
 from tsproto.lawful import lawful, unlawful
 from tsproto.messages import (
@@ -33,6 +32,7 @@ from tsproto.opening import Opening
 from tsproto.requests import Requests
 
 if TYPE_CHECKING:
+    from tsproto.deny_list import DenyLists
     from tsproto.identity import Identity
 
 # How long a phase may last. The end that listens enforces it; the end that dialled enforces OPENING
@@ -127,7 +127,7 @@ class Connection:
             trusted,
             expect_role,
             expect_name,
-            deny_lists or DenyLists(),
+            deny_lists,
             certificate,
         )
         self._requests = Requests()

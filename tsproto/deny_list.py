@@ -5,24 +5,29 @@ fingerprint, so that a new certificate of the same name is good. Devices are den
 administrator with the role admin, whose certificate comes with the list. A list replaces the one
 with a lower number; numbers are the signer's time in microseconds.
 
-A signed list is the msgpack array `[list, signature, signer]` of three byte strings.
+A signed list is the msgpack array `[list, signature, signer]` of three byte strings. As in
+`tsproto.identity`, functions import the cryptography themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from msgspec import Meta
 
 from tsproto import limits
 from tsproto.errors import DenyListAhead, DenyListForged, DenyListMalformed, DenyListOld
 from tsproto.identity import DIGEST_BYTES, IdentityError, fingerprint
 from tsproto.messages import AdministratorRole, DenyNumber, Name
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
 
 DENY_LIST_DOMAIN = b"tsfarm deny list 1\0"
 MICROSECONDS = 1_000_000
@@ -214,6 +219,9 @@ def _parts(signed: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def _key_of(certificate: bytes) -> Ed25519PublicKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     from tsproto.certificates import parse_certificate
 
     try:
@@ -226,6 +234,8 @@ def _key_of(certificate: bytes) -> Ed25519PublicKey:
 
 
 def _is_signature(key: Ed25519PublicKey, signature: bytes, signed: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+
     try:
         key.verify(signature, signed)
     except InvalidSignature:

@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Generic, Literal, NewType, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, NewType, Protocol, TypeVar
 
 import msgspec
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from tsproto import limits
-from tsproto.deny_list import DenyLists
 from tsproto.errors import (
     LicenseExpired,
     LicenseForeign,
@@ -41,6 +38,11 @@ from tsproto.messages import (
     Seconds,
     UserName,
 )
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from tsproto.deny_list import DenyLists
 
 TOKEN_DOMAIN = b"tsfarm license token 1\0"
 # A user name of 104 four-byte characters would carry a token beyond TOKEN_BYTES.
@@ -131,7 +133,7 @@ class Verifier:
 
         self._authority = parse_certificate(authority_der)
         self._farm = farm
-        self._deny_lists = deny_lists or DenyLists()
+        self._deny_lists = deny_lists
         self._issuers: _Remembered[_Issuer] = _Remembered(ISSUERS_REMEMBERED)
         self._claims: _Remembered[Claims] = _Remembered(remembered)
 
@@ -176,13 +178,16 @@ class Verifier:
                 f"the license token is for version {claims.product_version} of {product}, this"
                 f" server is version {product_version}"
             )
-        if self._deny_lists.denies_certificate(fingerprint):
+        if self._deny_lists and self._deny_lists.denies_certificate(fingerprint):
             raise LicenseRevoked(f"the certificate of license server {issuer.name} was revoked")
         if claims.expires_at <= now:
             raise LicenseExpired("the license token has expired")
         return claims
 
     def _issuer(self, certificate_der: bytes) -> _Issuer:
+        from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
         from tsproto.certificates import identity_in, parse_certificate
 
         try:
@@ -209,6 +214,9 @@ class Verifier:
         )
 
     def _signed(self, encoded: bytes, signature: bytes, issuer: _Issuer) -> Claims:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
         key = Ed25519PublicKey.from_public_bytes(issuer.key_bytes)
         try:
             key.verify(signature, TOKEN_DOMAIN + encoded)

@@ -73,7 +73,7 @@ class Device:
         self.name = name
         self.host = host
         self.rng = random.Random(f"{world.seed}/{name}")
-        self.key = DeviceKey.from_seed(self.rng.randbytes(32))
+        self.key = DeviceKey(self.rng.randbytes(32))
         self.token = b""
         self.claims: Claims | None = None  # the token's
         self.issuer_certificate = b""
@@ -371,14 +371,14 @@ class Device:
                 return
             self.world.messages += 1
             match event:
-                case Opened():
-                    self._take(logon.on_opened(self.world.now))
-                case Received(message):
+                case Received(message):  # first, as the most frequent
                     if self.loot:
                         self.loot.overheard(self, message)
                     if isinstance(message, LogonAccepted):
                         self.on_attached(self, message)
                     self._take(logon.on_message(message, self.world.now))
+                case Opened():
+                    self._take(logon.on_opened(self.world.now))
                 case Closed(code, detail):
                     self._on_lost(number, code, detail)
                 case _:

@@ -14,16 +14,18 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tsproto import limits
-from tsproto.deny_list import DenyLists
 from tsproto.errors import ErrorCode, PeerError, TsfarmError
 from tsproto.messages import LinkState, Role
 from tsproto.transport.error_text import refuses_our_certificate, words_of
 from tsproto.transport.handshakes import Handshakes
 from tsproto.transport.link import Link, LinkOwner, LocalIdentity, Observer
 from tsproto.transport.tls import client_tls, client_tls_unverified, daemon_tls, server_tls
+
+if TYPE_CHECKING:
+    from tsproto.deny_list import DenyLists
 
 __all__ = [
     "DialFailed",
@@ -205,21 +207,19 @@ async def dial(
     """A link after its TCP and TLS handshakes, to a peer whose certificate has the expected role
     and name.
 
-    `server_hostname` is the TLS server name, on which balancers route; empty means `host`. `source`
-    is the local address to dial from; the system chooses one when it is empty. Each source has
-    ports of its own, some 28,000 on Linux. `deny_lists` refuse certificates. The first event comes
-    after the caller has the link. Raises DialFailed.
+    `server_hostname` is the TLS server name, on which balancers route; empty means `host`, or none
+    for an IP address (RFC 6066, 3). `source` is the local address to dial from; the system chooses
+    one when it is empty. Each source has ports of its own, some 28,000 on Linux. `deny_lists` may
+    refuse its certificate. The first event comes after the caller has the link. Raises DialFailed.
     """
     where = f"{host}:{port} from {source}" if source else f"{host}:{port}"
     if tls is None and not plain_anywhere and not is_loopback(host):
         raise DialFailed(ErrorCode.NOT_PERMITTED, f"{where} is no loopback address: TLS is needed")
-    local = LocalIdentity(
-        role=role, name=name, farm=farm, dial_tls=tls, deny_lists=deny_lists or DenyLists()
-    )
+    local = LocalIdentity(role=role, name=name, farm=farm, dial_tls=tls, deny_lists=deny_lists)
     link = Link(owner, local, observer=observer, expect_role=expect_role, expect_name=expect_name)
     options = {**_tls_options(tls, timeout_seconds), **_source_options(source)}
     if tls is not None:
-        options["server_hostname"] = server_hostname or host
+        options["server_hostname"] = server_hostname or ("" if _is_ip(host) else host)
     try:
         async with asyncio.timeout(timeout_seconds):
             await asyncio.get_running_loop().create_connection(lambda: link, host, port, **options)
@@ -258,11 +258,17 @@ def _tls_options(tls: ssl.SSLContext | None, handshake_seconds: float) -> dict[s
 def _source_options(source: str) -> dict[str, Any]:
     if not source:
         return {}
-    try:
-        ipaddress.ip_address(source)
-    except ValueError:
-        raise DialFailed(ErrorCode.NOT_PERMITTED, f"{source!r} is no IP address") from None
+    if not _is_ip(source):
+        raise DialFailed(ErrorCode.NOT_PERMITTED, f"{source!r} is no IP address")
     return {"local_addr": (source, 0)}
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool:

@@ -18,13 +18,13 @@ import msgspec
 
 from tsproto import identity, limits
 from tsproto.connection import Connection, Event
-from tsproto.deny_list import DenyLists
 from tsproto.errors import ErrorCode
 from tsproto.messages import LinkState, Message, Role
 from tsproto.transport.error_text import refuses_our_certificate, words_of
 from tsproto.transport.tls import PLAIN_FINGERPRINT, FarmContext
 
 if TYPE_CHECKING:
+    from tsproto.deny_list import DenyLists
     from tsproto.transport import Listener
 
 _link_ids = itertools.count(1)
@@ -60,7 +60,7 @@ class LocalIdentity(msgspec.Struct, frozen=True, kw_only=True):
     listen_tls: ssl.SSLContext | None = None
     dial_tls: ssl.SSLContext | None = None
     plain_anywhere: bool = False
-    deny_lists: DenyLists = msgspec.field(default_factory=DenyLists)
+    deny_lists: DenyLists | None = None
 
 
 class Link(asyncio.Protocol):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from daemons.denials import Denials
 from daemons.effects import Ask, Close, Core, Effect, EffectQueue, Endpoint, Failed, Persist
 from daemons.routes import Routes
 from daemons.switchboard import Hands, OpenLink
@@ -131,6 +132,19 @@ class HearsAPeerThatItHungUpOn(Board):
         return super()._on_message(link, message, now)
 
 
+class _SilentDenials(Denials):
+    def on_opened(self, link: OpenLink[Any]) -> list[Effect]:
+        return []
+
+
+class TellsPeersThatLagNothing(Board):
+    """What it takes while a link stands is handed on all the same."""
+
+    def __init__(self, core: Core, hands: Hands, deny_lists: DenyLists) -> None:
+        super().__init__(core, hands, deny_lists)
+        self._denials = _SilentDenials(deny_lists, self._links)
+
+
 def _planted(switchboard: type[Board]) -> Callable[[Farm], None]:
     """On every node, with the work that brings such bugs out: slow disks, and a client that says
     more behind what gets it hung up on."""
@@ -157,5 +171,6 @@ SWITCHBOARDS: dict[str, Callable[[Farm], None]] = {
         "tells a loss after a Close": TellsALossAfterAClose,
         "tells a loss before its Close": TellsALossBeforeItsClose,
         "hears a peer that it hung up on": HearsAPeerThatItHungUpOn,
+        "tells peers that lag nothing": TellsPeersThatLagNothing,
     }.items()
 }

@@ -10,6 +10,7 @@ import click
 
 from clients.examples import example
 from clients.revocation import pki_revoke
+from clients.say import show
 from tsproto import certificates, identity
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
@@ -29,7 +30,7 @@ def pki_init(farm: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_new({folder / "authority.key": key, folder / "authority.crt": certificate})
     shown = identity.fingerprint(certificates.certificate_der(certificate))
-    click.echo(f"{folder / 'authority.crt'}: {identity.show_fingerprint(shown)}")
+    show(f"{folder / 'authority.crt'}: {identity.show_fingerprint(shown)}")
 
 
 @pki.command("issue", epilog=example("tsfarm pki issue terminal-server ts1 --dir pki"))
@@ -66,7 +67,7 @@ def pki_issue(role: str, name: str, folder: Path, administrator_role: str | None
         administrator_role=identity.ADMINISTRATOR_ROLES[administrator_role or "viewer"],
     )
     write_new({folder / f"{name}.key": key, folder / f"{name}.crt": certificate})
-    click.echo(f"{folder / name}.crt, {folder / name}.key")
+    show(f"{folder / name}.crt, {folder / name}.key")
 
 
 pki.add_command(pki_revoke)

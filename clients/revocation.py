@@ -23,6 +23,7 @@ from clients.ask import AskFailed
 from clients.examples import example
 from clients.exit_codes import exit_code_of
 from clients.query import Target, asking
+from clients.say import complain, show
 from clients.tables import print_rows
 from daemons.files import durable
 from tsproto import certificates, deny_list, identity
@@ -58,7 +59,7 @@ def pki_revoke(target: Target, names: tuple[str, ...], folder: Path, as_json: bo
     signed = _signed(farm, DenyKind.CERTIFICATES, held, lambda entries: entries | denied, key)
     durable.replace(file, signed)
     if administrator is None:
-        click.echo(f"{file}: hand it to one daemon, with --server or --lab")
+        show(f"{file}: hand it to one daemon, with --server or --lab")
         return
     _publish(administrator, daemons, signed, as_json)
 
@@ -180,7 +181,7 @@ def _publish(
                 # Another daemon was quicker to hand it on.
                 if failed.code is not ErrorCode.DENY_LIST_OLD or not await _has(daemon):
                     failures.append(failed)
-                    click.echo(f"tsfarm: {failed}", err=True)
+                    complain(str(failed))
 
     async def _has(daemon: Daemon) -> bool:
         held = await administrator.deny_lists(daemon)

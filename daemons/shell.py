@@ -26,6 +26,7 @@ from tsproto import limits
 from tsproto.deny_list import DenyLists
 from tsproto.errors import ErrorCode
 from tsproto.messages import Refused, Role
+from tsproto.printable import detail_of
 from tsproto.transport import Link, LocalIdentity
 
 HANGS_UP = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # nohup ignores SIGHUP for us
@@ -168,7 +169,7 @@ class Shell:
         try:
             self._clock.reload()
         except ClockFileError as error:
-            refused = Refused(code=ErrorCode.NOT_PERMITTED, detail=str(error))
+            refused = Refused(code=ErrorCode.NOT_PERMITTED, detail=detail_of(str(error)))
             self._switchboard.add(lambda now: [Answer(effect.caller, refused)])
         else:
             self._loop.call_soon(self._warped, effect.caller)

@@ -37,6 +37,7 @@ class Farm:
             )
             certificate.write_bytes(pem)
             key.write_bytes(key_pem)
+            key.chmod(0o600)
         return certificate, key, self.folder / f"{self.name}.crt"
 
     def server(self, role: Role, name: str) -> FarmContext:

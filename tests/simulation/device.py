@@ -124,13 +124,15 @@ class Device:
 
         self.world.after(self.rng.random() * (WORK_SECONDS + PAUSE_SECONDS), again)
 
-    def begin(self, user: str, in_a_hurry: bool = False) -> Visit:
-        """In a hurry means the right password, typed as fast as on every other device."""
+    def begin(self, user: str, in_a_hurry: bool = False, first: str = "") -> Visit:
+        """In a hurry means the right password, typed as fast as on every other device. The host at
+        the address `first` is tried first, else a random one."""
         self._abandon()
         visit = Visit(self.world.now, user, in_a_hurry)
         self.visits.append(visit)
         hosts = list(self.hosts)
         self.rng.shuffle(hosts)
+        hosts.sort(key=lambda host: host.address != first)
         what = self.rng.random()
         if "commands" in self.habits and what < 0.1 and not in_a_hurry:
             visit.command = "true"

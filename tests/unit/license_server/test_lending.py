@@ -230,6 +230,16 @@ def test_after_a_day_of_doubt_others_are_asked() -> None:
     assert one_ask(server.hears(acquire())).endpoint.name == "c"
 
 
+def test_a_silent_lender_is_waited_for_by_requests_of_every_version() -> None:
+    server = asker("b", "c")
+    server.answers(one_ask(server.hears(acquire())).question_id, UNANSWERED)
+    server.told(server.linked("c"), 1, version=2)
+    effects = server.hears(acquire(version=2))
+    assert found(effects, Ask) == []
+    (answer,) = found(effects, Answer)
+    assert isinstance(answer.message, LicenseIssued) and answer.message.kind is TEMPORARY
+
+
 def test_a_device_that_would_be_refused_does_not_wait_for_the_lender_in_doubt() -> None:
     server = asker("b", "c")
     server.now = START + 90 * DAY

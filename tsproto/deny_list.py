@@ -112,8 +112,10 @@ class DenyLists:
         self._authorities = authorities
         self._signed = dict.fromkeys(DenyKind, b"")
         self._numbers = dict.fromkeys(DenyKind, 0)
-        self._denied = dict.fromkeys(DenyKind, frozenset[bytes]())
-        self._denied_elsewhere = frozenset(entry for each in others for entry in read(each).entries)
+        self._certificates = self._devices = frozenset[bytes]()
+        self._certificates_elsewhere = frozenset(
+            entry for each in others for entry in read(each).entries
+        )
         for signed in held:
             self._hold(read(signed), signed)
 
@@ -127,10 +129,10 @@ class DenyLists:
         return self._signed[kind]
 
     def denies_certificate(self, digest: bytes) -> bool:
-        return digest in self._denied[DenyKind.CERTIFICATES] or digest in self._denied_elsewhere
+        return digest in self._certificates or digest in self._certificates_elsewhere
 
     def denies_device(self, device_id: bytes) -> bool:
-        return device_id in self._denied[DenyKind.DEVICES]
+        return device_id in self._devices
 
     def take(self, signed: bytes, now: float) -> DenyList:
         """Replace the list of this kind.
@@ -156,7 +158,10 @@ class DenyLists:
     def _hold(self, found: DenyList, signed: bytes) -> None:
         self._signed[found.kind] = signed
         self._numbers[found.kind] = found.number
-        self._denied[found.kind] = frozenset(found.entries)
+        if found.kind is DenyKind.CERTIFICATES:
+            self._certificates = frozenset(found.entries)
+        else:
+            self._devices = frozenset(found.entries)
 
     def _verify(self, found: DenyList, signed: bytes) -> None:
         if found.farm != self._farm:

@@ -22,14 +22,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from daemons import descriptors, events, logs
 from daemons.clock import Clock, ClockFileError
 from daemons.config import ConfigError, read_settings
+from daemons.denials import DenyListRecord
 from daemons.effects import Record, Records
 from daemons.files import core_dumps, private
 from daemons.settings import DaemonSettings, IdentityFiles, Listen, Log, TerminalServerSettings
 from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS, Resources
 from daemons.store import Store, StoreError
-from daemons.store.memory import MemoryStore
 from daemons.store.sqlite import SqliteStore
 from tsproto import certificates, identity, limits, transport
+from tsproto.deny_list import DenyLists
 from tsproto.errors import TsfarmError
 from tsproto.identity import ROLE_WORDS, IdentityError
 from tsproto.messages import Role
@@ -148,18 +149,19 @@ async def _run(
     records: Sequence[type[Record]],
     serve: Serve[S],
 ) -> int:
-    # The session directory has no records: it needs no file.
-    store: Store = SqliteStore(Path(settings.state, LEDGER_FILE)) if records else MemoryStore()
+    store: Store = SqliteStore(Path(settings.state, LEDGER_FILE))
     _cancel_by_signal()
     try:
         _check_state(Path(settings.state))
         credentials = load_credentials(settings.identity, settings.farm, role)
         clock = _clock(settings)
-        await store.open(records)
+        await store.open([*records, DenyListRecord])
         loaded: dict[type[Record], Sequence[Record]] = {}
         for record in records:
             loaded[record] = await store.load(record)
-        local = _local_identity(settings, credentials, role)
+        held = [row.signed for row in await store.load(DenyListRecord)]
+        deny_lists = DenyLists(settings.farm, [credentials.authority], held)
+        local = _local_identity(settings, credentials, role, deny_lists)
         with bound(settings.listen, local) as listening:
             start = Start(
                 settings=settings,
@@ -272,7 +274,7 @@ def _check_signed(
 
 
 def _local_identity(
-    settings: DaemonSettings, credentials: Credentials, role: Role
+    settings: DaemonSettings, credentials: Credentials, role: Role, deny_lists: DenyLists
 ) -> LocalIdentity:
     listen, files = settings.listen, settings.identity
     paths = Path(files.certificate), Path(files.key), Path(files.authority)
@@ -283,6 +285,7 @@ def _local_identity(
         listen_tls=transport.server_tls(*paths) if listen.tls else None,
         dial_tls=transport.daemon_tls(*paths) if listen.tls else None,
         plain_anywhere=listen.plain_anywhere,
+        deny_lists=deny_lists,
     )
 
 

@@ -52,6 +52,7 @@ PURE = (
     "daemons/session_directory/*",
     "daemons/terminal_server/*",
     "daemons/copied.py",
+    "daemons/denials.py",
     "daemons/discovery.py",
     "daemons/effects.py",
     "daemons/events.py",

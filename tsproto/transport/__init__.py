@@ -13,7 +13,6 @@ import ipaddress
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 

@@ -5,16 +5,21 @@ An error is one line on standard error and an exit status; a traceback is a bug 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
 
 from clients import exit_codes
 from clients.examples import example
-from clients.say import printable
+from clients.say import complain
 from tsproto.errors import TsfarmError
 
 # Each command: where it is declared, and its line in the help of `tsfarm`.
@@ -25,6 +30,7 @@ COMMANDS = {
     ),
     "connect": ("clients.connect:connect", "Connect to a farm."),
     "decode": ("clients.decode:decode", "Show the frames in a file."),
+    "device": ("clients.revocation:device", "Take devices back, or allow them again."),
     "lab": ("clients.lab:lab", "Run a whole farm on this machine."),
     "license": ("clients.license_show:license_group", "Look at the licenses of this device."),
     "load": ("clients.load.command:load", "Load a farm, and measure it."),
@@ -70,22 +76,39 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, shorts[name]) for name in self.list_commands(ctx)])
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with ending_with_its_reader():  # `--help` and `--version` are printed here
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
+            with ending_with_its_reader():
+                return super().invoke(ctx)
         except TsfarmError as error:
             text, status = str(error), exit_codes.exit_code_of(error)
         except KeyboardInterrupt:
             raise click.exceptions.Exit(exit_codes.ExitCode.CANCELLED) from None
-        except BrokenPipeError:
-            raise  # the reader has closed the pipe: click exits silently
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             text = f"{where}{error.strerror or error}"
             status = exit_codes.ExitCode.FAILED
-        lines = "\n".join(printable(line) for line in text.splitlines())
-        click.echo(f"tsfarm: {lines}", err=True)
+        complain(text)
         raise click.exceptions.Exit(status)
+
+
+@contextlib.contextmanager
+def ending_with_its_reader() -> Iterator[None]:
+    """Turns a closed pipe on standard output into an exit status: that of a program which SIGPIPE
+    ends, as the shell counts it."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(exit_codes.ExitCode.READER_GONE) from None
 
 
 @click.group(

@@ -7,7 +7,6 @@ import contextlib
 import getpass
 import os
 import re
-import secrets
 import ssl
 import time
 from contextlib import AbstractContextManager
@@ -24,9 +23,10 @@ from clients.exit_codes import ExitCode
 from clients.logon.steps import Finished, Host, Outcome, Plan
 from clients.options import hosts_at, text_of
 from clients.prompts import Prompts
-from clients.say import printable, say
+from clients.say import complain, say
 from clients.trust import Dialler
 from clients.user_keys import UserKeys
+from daemons.files import core_dumps
 from tsproto import limits, transport
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.transport import Observer
@@ -105,6 +105,7 @@ def connect(
     The hosts are tried in their order; whichever answers leads to the user's session, wherever in
     the farm it is. The words of COMMAND are joined by spaces, and a shell there reads them.
     """
+    core_dumps.forbid()
     line = _command_line(command, app)
     if trace_secrets and trace is None:
         raise click.UsageError("--trace-secrets needs --trace FILE")
@@ -137,14 +138,23 @@ def connect(
             plain=plain,
             observer=observer,
         )
-        client = Client(plan, device, dialler, surface, secrets.SystemRandom(), UserKeys())
+        client = Client(plan, device, dialler, surface, _SystemRandomness(), UserKeys())
         finished, signal = asyncio.run(surface.run(client))
     report(finished, is_interactive=not command)
     if finished.code in WORTHLESS_LICENSE:
         say(f"to begin anew as another device, delete {device.folder / 'licenses'}")
-    if surface.output_error:
-        raise TsfarmError(f"standard output: {surface.output_error}")
+    if surface.output_error is not None:
+        raise surface.output_error
     raise click.exceptions.Exit(exit_status(finished, signal))
+
+
+class _SystemRandomness:
+    """The system's random numbers. Only a wait draws one, and imports their library."""
+
+    def random(self) -> float:
+        from random import SystemRandom
+
+        return SystemRandom().random()
 
 
 _OUTCOMES = {
@@ -210,7 +220,7 @@ def report(finished: Finished, is_interactive: bool) -> None:
         if is_interactive:
             say("the session has ended")
     elif finished.outcome is not Outcome.CANCELLED:
-        click.echo(f"tsfarm: {printable(_why(code, detail))}", err=True)
+        complain(_why(code, detail))
 
 
 def _why(code: ErrorCode, detail: str) -> str:

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import socket
-import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -25,13 +23,14 @@ from clients import files
 from clients.files import DeviceStoreError
 from clients.known_farms import KnownFarms
 from clients.licensed_device import License, LicensedDevice
-from daemons.files import durable
+from daemons.files import durable, private
 from tsproto import identity, limits
 from tsproto.errors import LicenseError
 from tsproto.license_token import read_claims
+from tsproto.printable import UNPRINTABLE
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNPRINTABLE = re.compile(f"[{UNPRINTABLE}]")
 
 
 class _LicenseFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -58,6 +57,8 @@ class Device(LicensedDevice):
         """
         with files.explained(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if intrusion := private.intrusion(folder):
+                raise DeviceStoreError(intrusion)
             with durable.locked(folder / "lock"):
                 key = _load_key(folder) or _keep_key(folder, new_key)
                 return cls(folder, key, _name_of_device(folder, name))
@@ -115,14 +116,10 @@ def _load_key(folder: Path) -> identity.DeviceKey | None:
                 f" key back, or delete {folder / 'licenses'} to begin anew as another device"
             )
         return None
-    mode = stat.S_IMODE(file.stat().st_mode)
-    if mode & 0o077:
-        raise DeviceStoreError(
-            f"{file} is open to others (mode {mode:04o}), who could pass for this device: run"
-            f" `chmod 600 {file}`"
-        )
+    if exposed := private.exposure(file, "device"):
+        raise DeviceStoreError(exposed)
     try:
-        return identity.DeviceKey(identity.load_key(pem))
+        return identity.DeviceKey.from_pem(pem)
     except identity.IdentityError as error:
         raise DeviceStoreError(
             f"{file} is damaged ({error}): put a copy back, or delete {folder} to begin anew as"
@@ -131,7 +128,7 @@ def _load_key(folder: Path) -> identity.DeviceKey | None:
 
 
 def _keep_key(folder: Path, given: identity.DeviceKey | None) -> identity.DeviceKey:
-    key = given or identity.DeviceKey.from_seed(secrets.token_bytes(32))
+    key = given or identity.DeviceKey(os.urandom(32))
     durable.replace(folder / "key", key.to_pem())
     return key
 
@@ -146,7 +143,7 @@ def _name_of_device(folder: Path, wanted: str) -> str:
 
 
 def _cleaned(name: str) -> str:
-    return _CONTROL.sub("", name).strip()[: limits.DEVICE_NAME_CHARACTERS]
+    return _UNPRINTABLE.sub("", name).strip()[: limits.DEVICE_NAME_CHARACTERS]
 
 
 def _read_license(file: Path) -> License | None:

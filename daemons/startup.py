@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import secrets
 import signal
 import socket
-import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -24,12 +22,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from daemons import descriptors, events, logs
 from daemons.clock import Clock, ClockFileError
 from daemons.config import ConfigError, read_settings
+from daemons.denials import DenyListRecord
 from daemons.effects import Record, Records
-from daemons.settings import DaemonSettings, IdentityFiles, Listen, TerminalServerSettings
+from daemons.files import core_dumps, private
+from daemons.settings import DaemonSettings, IdentityFiles, Listen, Log, TerminalServerSettings
 from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS, Resources
 from daemons.store import Store, StoreError
 from daemons.store.sqlite import SqliteStore
 from tsproto import certificates, identity, limits, transport
+from tsproto.deny_list import DenyLists
 from tsproto.errors import TsfarmError
 from tsproto.identity import ROLE_WORDS, IdentityError
 from tsproto.messages import Role
@@ -85,16 +86,21 @@ def run(
     0 clean, 1 the store failed, 2 something must be configured otherwise, 70 a fault of our own.
     """
     try:
+        core_dumps.forbid()
         _stop_by_signal()
         settings = read_settings(config, kind)
-        with _naming(config):
-            credentials = load_credentials(settings.identity, settings.farm, role)
-            clock = _clock(settings)
         with logs.configured(settings.log), asyncio.Runner(loop_factory=_loop(settings)) as runner:
-            return runner.run(_run(config, settings, credentials, role, records, clock, serve))
-    except TsfarmError as error:  # there is no log yet
-        print(f"tsfarm: {error}", file=sys.stderr)
+            return runner.run(_run(config, settings, role, records, serve))
+    except ConfigError as error:  # before there is the log that the settings ask for
+        with logs.configured(Log()):
+            logs.log(events.DaemonMisconfigured(error=str(error)))
         return EXIT_USAGE
+
+
+def _check_state(folder: Path) -> None:
+    """Raises ConfigError when others could change what the daemon remembers."""
+    if folder.exists() and (intrusion := private.intrusion(folder)):
+        raise ConfigError(f"state: {intrusion}")
 
 
 def _stop_by_signal() -> None:
@@ -120,14 +126,6 @@ def _cancel_by_signal() -> None:
         asyncio.get_running_loop().add_signal_handler(number, cancel)
 
 
-@contextlib.contextmanager
-def _naming(config: Path) -> Iterator[None]:
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(f"{config}: {error}") from None
-
-
 def _clock(settings: DaemonSettings) -> Clock:
     if not settings.clock_file:
         return Clock()
@@ -148,20 +146,23 @@ def _loop(settings: DaemonSettings) -> Callable[[], asyncio.AbstractEventLoop]:
 async def _run(
     config: Path,
     settings: S,
-    credentials: Credentials,
     role: Role,
     records: Sequence[type[Record]],
-    clock: Clock,
     serve: Serve[S],
 ) -> int:
     store: Store = SqliteStore(Path(settings.state, LEDGER_FILE))
     _cancel_by_signal()
     try:
-        await store.open(records)
+        _check_state(Path(settings.state))
+        credentials = load_credentials(settings.identity, settings.farm, role)
+        clock = _clock(settings)
+        await store.open([*records, DenyListRecord])
         loaded: dict[type[Record], Sequence[Record]] = {}
         for record in records:
             loaded[record] = await store.load(record)
-        local = _local_identity(settings, credentials, role)
+        held = [row.signed for row in await store.load(DenyListRecord)]
+        deny_lists = DenyLists(settings.farm, [credentials.authority], held)
+        local = _local_identity(settings, credentials, role, deny_lists)
         with bound(settings.listen, local) as listening:
             start = Start(
                 config=config,
@@ -215,11 +216,14 @@ def config_argument(program: str, arguments: Sequence[str] | None = None) -> Pat
 
 
 def load_credentials(files: IdentityFiles, farm: str, role: Role) -> Credentials:
-    """Raises ConfigError when a file is unusable, or not of this farm, role, key or authority."""
+    """Raises ConfigError when a file is unusable, or not of this farm, role, key or authority, or
+    when others could read the key."""
     shown = f"identity.certificate: {files.certificate}"
     certificate = _read("identity.certificate", files.certificate, certificates.certificate_der)
     authority = _read("identity.authority", files.authority, certificates.certificate_der)
     key = _read("identity.key", files.key, identity.load_key)
+    if exposed := private.exposure(Path(files.key), "daemon"):
+        raise ConfigError(f"identity.key: {exposed}")
     try:
         found = certificates.identity_of(certificate)
     except IdentityError as error:
@@ -272,7 +276,7 @@ def _check_signed(
 
 
 def _local_identity(
-    settings: DaemonSettings, credentials: Credentials, role: Role
+    settings: DaemonSettings, credentials: Credentials, role: Role, deny_lists: DenyLists
 ) -> LocalIdentity:
     listen, files = settings.listen, settings.identity
     paths = Path(files.certificate), Path(files.key), Path(files.authority)
@@ -283,6 +287,7 @@ def _local_identity(
         listen_tls=transport.server_tls(*paths) if listen.tls else None,
         dial_tls=transport.daemon_tls(*paths) if listen.tls else None,
         plain_anywhere=listen.plain_anywhere,
+        deny_lists=deny_lists,
     )
 
 

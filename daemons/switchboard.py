@@ -15,7 +15,9 @@ from functools import partial
 from typing import Any, Generic, Protocol
 
 from daemons import events
+from daemons.denials import Denials
 from daemons.effects import (
+    NO_CERTIFICATE,
     Answer,
     Ask,
     Caller,
@@ -26,6 +28,7 @@ from daemons.effects import (
     EffectQueue,
     Endpoint,
     Failed,
+    HangUp,
     Outcome,
     Peer,
     Persist,
@@ -34,6 +37,7 @@ from daemons.effects import (
 )
 from daemons.routes import L, Routes
 from tsproto.connection import Answered, Closed, Event, Opened, Received
+from tsproto.deny_list import DenyKind, DenyLists
 from tsproto.errors import ErrorCode
 from tsproto.messages import Done, Message, Refused, Role, WarpClock
 
@@ -59,18 +63,21 @@ class Hands(Protocol):
 class OpenLink(Generic[L]):
     """An open link, until its core has been told of its loss or has had it closed."""
 
-    __slots__ = ("is_closing", "line", "peer")
+    __slots__ = ("denied", "device", "is_closing", "line", "peer")
 
-    def __init__(self, line: L, peer: Peer) -> None:
+    def __init__(self, line: L, peer: Peer, denied: tuple[int, int]) -> None:
         self.line: L | None = line  # None once it is lost
         self.peer = peer
+        # numbers of the deny lists that the peer has, or has been sent
+        self.denied = dict(zip(DenyKind, denied, strict=True))
+        self.device = b""  # id of the device that a client has shown
         self.is_closing = False  # its Close was decided: the core hears nothing more of it
 
 
 class Switchboard(Generic[L]):
     """The links, the questions and the undurable effects of one process."""
 
-    def __init__(self, core: Core, hands: Hands) -> None:
+    def __init__(self, core: Core, hands: Hands, deny_lists: DenyLists) -> None:
         self.queue = EffectQueue()
         self.is_turning = False
         self.is_halted = False
@@ -78,7 +85,8 @@ class Switchboard(Generic[L]):
         self._hands = hands
         self._links: dict[int, OpenLink[L]] = {}
         self._routes: Routes[L] = Routes(hands.dial, self.answer)
-        self._steps: deque[Step] = deque()
+        self._denials = Denials(deny_lists, self._links)
+        self.steps: deque[Step] = deque()  # for the next turn
         self._unflushed: dict[int, L] = {}
         self._decides = True
         self._now = self._ticks = 0.0
@@ -87,24 +95,25 @@ class Switchboard(Generic[L]):
             Ask: self._ask,
             Close: self._close,
             Dial: self._dial,
+            HangUp: self._hang_up,
             Tell: self._tell,
         }
 
     # --- what happens: the next turn tells the core -----------------------------------------------
 
     def add(self, step: Step) -> None:
-        self._steps.append(step)
+        self.steps.append(step)
 
     def answer(self, question_id: int, outcome: Outcome) -> None:
-        self._steps.append(partial(self._core.on_answer, question_id, outcome))
+        self.steps.append(partial(self._core.on_answer, question_id, outcome))
 
     def run_deadline(self) -> None:
         """The core's next deadline may be over."""
-        self._steps.append(self._run_deadline)
+        self.steps.append(self._run_deadline)
 
     def warped(self, caller: Caller) -> None:
         """The clock was moved on: what is due by now happens, and this caller is answered."""
-        self._steps.append(partial(self._catch_up, caller))
+        self.steps.append(partial(self._catch_up, caller))
 
     def dialled(self, endpoint: Endpoint, line: L) -> None:
         """A line to this endpoint stands; its Opened or Closed follows."""
@@ -118,7 +127,7 @@ class Switchboard(Generic[L]):
         # In the order of how often they come; class patterns would cost a third more.
         if type(event) is Received:
             if link := self._links.get(line.id):
-                self._steps.append(partial(self._on_message, link, event.message))
+                self.steps.append(partial(self._on_message, link, event.message))
         elif type(event) is Answered:
             self._routes.answered(line, event.message)
         elif type(event) is Opened:
@@ -136,38 +145,14 @@ class Switchboard(Generic[L]):
         link = self._links.get(line.id)
         return None if link is None or link.line is None else link.peer
 
-    @property
-    def has_steps(self) -> bool:
-        return bool(self._steps)
-
     def dialled_lines(self) -> Iterator[L]:
         return self._routes.lines()
 
     # --- a turn -----------------------------------------------------------------------------------
 
-    def turn(self, now: float, ticks: float) -> None:
-        """Run the steps that wait, and those that they lead to; nothing while a turn runs."""
-        self._turn(now, ticks, ())
-
-    def committed(self, now: float, ticks: float) -> None:
-        """The batch is durable: perform what waited for it, then run a turn."""
-        self._turn(now, ticks, self.queue.committed())
-
-    def next_timeout(self) -> float | None:
-        """When the next turn is due at the latest, in ticks; None for never."""
-        return self._routes.next_timeout
-
-    def stop_deciding(self) -> None:
-        """No step runs any more; what was decided is still committed, and then performed."""
-        self._decides = False
-
-    def halt(self) -> None:
-        """Nothing is decided, committed or performed any more, also in the turn that runs."""
-        self.is_halted = True
-        self._steps.clear()
-        self._unflushed.clear()
-
-    def _turn(self, now: float, ticks: float, ready: Sequence[Effect]) -> None:
+    def turn(self, now: float, ticks: float, ready: Sequence[Effect] = ()) -> None:
+        """Perform what is ready, run the steps that wait and those that they lead to; nothing while
+        a turn runs."""
         if self.is_turning or self.is_halted:
             return
         self.is_turning = True
@@ -181,7 +166,7 @@ class Switchboard(Generic[L]):
             if self._decides:
                 self._run_steps()
             else:
-                self._steps.clear()
+                self.steps.clear()
             for line in self._unflushed.values():
                 line.flush()
             self._unflushed.clear()
@@ -190,8 +175,27 @@ class Switchboard(Generic[L]):
         finally:
             self.is_turning = False
 
+    def committed(self, now: float, ticks: float) -> None:
+        """The batch is durable: perform what waited for it, then run a turn."""
+        self.turn(now, ticks, self.queue.committed())
+
+    @property
+    def next_timeout(self) -> float | None:
+        """When the next turn is due at the latest, in ticks; None for never."""
+        return self._routes.next_timeout
+
+    def stop_deciding(self) -> None:
+        """No step runs any more; what was decided is still committed, and then performed."""
+        self._decides = False
+
+    def halt(self) -> None:
+        """Nothing is decided, committed or performed any more, also in the turn that runs."""
+        self.is_halted = True
+        self.steps.clear()
+        self._unflushed.clear()
+
     def _run_steps(self) -> None:
-        steps, queue, now = self._steps, self.queue, self._now
+        steps, queue, now = self.steps, self.queue, self._now
         while steps:
             effects = steps.popleft()(now)
             if not effects:
@@ -206,11 +210,11 @@ class Switchboard(Generic[L]):
             self._perform(queue.add(effects))
 
     def _perform(self, effects: Sequence[Effect]) -> None:
+        performers, otherwise = self._performers, self._hands.perform
         for effect in effects:
             if self.is_halted:
                 return
-            perform = self._performers.get(type(effect), self._hands.perform)
-            perform(effect)
+            performers.get(type(effect), otherwise)(effect)
 
     # --- steps ------------------------------------------------------------------------------------
 
@@ -232,18 +236,23 @@ class Switchboard(Generic[L]):
         if link.is_closing or link.line is None:
             return []
         caller = Caller(link.peer, message.request_id)
-        if len(self.queue) > EFFECTS_WAITING_MAX:
+        if not self.queue.is_idle and len(self.queue) > EFFECTS_WAITING_MAX:
             if caller.request_id:
                 self._answer(Answer(caller, _busy()))
                 return []
             if link.peer.role is Role.CLIENT:
-                self._close(
-                    Close(link.peer, ErrorCode.BUSY, retry_after_seconds=BUSY_RETRY_SECONDS)
-                )
-                return self._core.on_peer_lost(link.peer, now)
+                busy = HangUp(link.peer, ErrorCode.BUSY, retry_after_seconds=BUSY_RETRY_SECONDS)
+                self._hang_up(busy)
+                return []
         if type(message) is WarpClock:
             return [Warp(caller)]
+        handle = self._denials.handlers.get(type(message))
+        if handle is not None and (decided := handle(link, message, now)) is not None:
+            return decided
         return self._core.on_message(caller, message, now)
+
+    def _tell_opened(self, link: OpenLink[L], now: float) -> list[Effect]:
+        return [*self._denials.on_opened(link), *self._core.on_peer_opened(link.peer, now)]
 
     def _on_lost(self, link: OpenLink[L], now: float) -> list[Effect]:
         self._links.pop(link.peer.link, None)
@@ -280,6 +289,13 @@ class Switchboard(Generic[L]):
         self._unflushed.pop(effect.peer.link, None)
         link.line.close(effect.code, effect.detail, effect.trace_id, effect.retry_after_seconds)
 
+    def _hang_up(self, effect: HangUp) -> None:
+        link = self._links.get(effect.peer.link)
+        if link is not None and (line := link.line) is not None and not link.is_closing:
+            self._unflushed.pop(effect.peer.link, None)
+            line.close(effect.code, effect.detail, "", effect.retry_after_seconds)
+            self._on_closed(line, Closed(effect.code, effect.detail, by_peer=False))
+
     # --- events of lines --------------------------------------------------------------------------
 
     def _on_opened(self, line: L, opened: Opened) -> None:
@@ -291,18 +307,18 @@ class Switchboard(Generic[L]):
             port=line.port,
             dialled=self._routes.opened(line),
             certificate=line.own_certificate,
-            peer_certificate=line.peer_certificate,
+            peer_certificate=line.peer_certificate or NO_CERTIFICATE,
         )
-        self._links[line.id] = OpenLink(line, peer)
+        link = self._links[line.id] = OpenLink(line, peer, opened.denied)
         self._unflushed[line.id] = line
-        self._steps.append(partial(self._core.on_peer_opened, peer))
+        self.steps.append(partial(self._tell_opened, link))
 
     def _on_closed(self, line: L, closed: Closed) -> None:
         self._routes.ended(line.id, Failed(closed.code, closed.detail))
         link = self._links.get(line.id)
         if link is not None and link.line is not None:
             link.line = None
-            self._steps.append(partial(self._on_lost, link))
+            self.steps.append(partial(self._on_lost, link))
 
 
 def _busy() -> Refused:

@@ -52,6 +52,7 @@ PURE = (
     "daemons/session_directory/*",
     "daemons/terminal_server/*",
     "daemons/copied.py",
+    "daemons/denials.py",
     "daemons/discovery.py",
     "daemons/effects.py",
     "daemons/events.py",
@@ -84,9 +85,16 @@ EXEMPT_FROM_TESTS = {
     "tsproto/limits.py": "numbers; each is asserted on both sides where it counts",
     "daemons/store/memory.py": "test_store.py runs the contract's tests on every store",
     "daemons/settings.py": "keys and bounds, read and refused in test_config.py",
-    "tsproto/transport/handshakes.py": "test_transport.py fills its places with real connections",
     "clients/conformance/*": "tests/conformance plays it on right and on planted wrong targets",
     "daemons/lab/*.py": "tests/integration/test_lab.py drives a whole lab",
+}
+# Everything else in clients and daemons prints through `clients.say`, or logs.
+PRINT_BY_THEMSELVES = {
+    "clients/say.py": "it is the place",
+    "clients/conformance/progress.py": "it draws a status line, and makes other lines printable",
+    "clients/load/report/*.py": "`rich` draws what they have made printable",
+    "clients/load/command.py": "it prints a coloured summary, and a scenario as it is written",
+    "daemons/accounts.py": "`tsfarm user` reads its own user's words alone",
 }
 WAIT_IN_REAL_TIME = {
     "tests/demo/*": "no test: it watches a farm from outside, as a person does, until a deadline",
@@ -98,7 +106,7 @@ EXEMPT_FROM_LENGTH = {
 EMPTY_NAMES = ("base", "common", "helper", "manager", "misc", "util")
 
 
-class Import(msgspec.Struct, frozen=True):
+class Import(msgspec.Struct, frozen=True, gc=False):
     """`target` is the module, or the name in it: both begin with what a rule forbids."""
 
     target: str
@@ -128,30 +136,30 @@ class File(msgspec.Struct, frozen=True):
         return _imports_of(self)
 
 
-@cache
-def _parsed(source: str) -> ast.Module:
-    return ast.parse(source)
-
-
+# Trees are not kept: the garbage collector visits every kept node again and again, which takes
+# longer than to parse the few files that a second rule looks into.
 @cache
 def _imports_of(file: File) -> list[Import]:
-    return list(_imports(_parsed(file.source), file, False))
+    return list(_imports(ast.parse(file.source), file, False))
 
 
 def _imports(node: ast.AST, file: File, inside: bool) -> Iterator[Import]:
-    for child in ast.iter_child_nodes(node):
+    for child in _statements(node):
         match child:
             case ast.Import(names=names, lineno=line):
                 yield from (Import(alias.name, line, inside) for alias in names)
             case ast.ImportFrom(names=names, lineno=line):
                 origin = _origin(child, file)
                 yield from (Import(f"{origin}.{alias.name}", line, inside) for alias in names)
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                yield from _imports(child, file, True)
-            case ast.expr():
-                continue
             case _:
-                yield from _imports(child, file, inside)
+                is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+                yield from _imports(child, file, inside or is_function)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements of a block, and the `except` and `case` parts that hold more of them."""
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        yield from getattr(node, block, ())
 
 
 def _origin(node: ast.ImportFrom, file: File) -> str:
@@ -303,6 +311,24 @@ def no_test_sleeps(file: File) -> list[str]:
     return _uses(file, ("time.sleep",), "wait for the event, or move a made-up `now`")
 
 
+def text_is_printed_in_one_place(file: File) -> list[str]:
+    """Text of a peer may stand in any line, and must command no terminal."""
+    if not file.path.startswith(("clients/", "daemons/")) or _matches(
+        file.path, PRINT_BY_THEMSELVES
+    ):
+        return []
+    why = "`clients.say` makes text printable: use its functions"
+    writers = ("click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write")
+    prints = [
+        f"{file.path}:{node.lineno} uses print: {why}"
+        for node in ast.walk(ast.parse(file.source if "print(" in file.source else ""))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+    ]
+    return _uses(file, writers, why) + prints
+
+
 def no_terminal_is_inherited(file: File) -> list[str]:
     why = "it leaves the terminal's master open in other users' sessions: use os.openpty"
     return _uses(file, ("pty.fork", "os.forkpty"), why)
@@ -347,7 +373,7 @@ class _Declared:
         self.attributes: dict[tuple[str, str], str] = {}  # their classes, by class and name
 
     def add(self, file: File) -> None:
-        for node in ast.walk(_parsed(file.source)):
+        for node in ast.walk(ast.parse(file.source)):
             match node:
                 case ast.FunctionDef() | ast.AsyncFunctionDef():
                     self.results.setdefault(node.name, set()).add(_result(node))
@@ -429,7 +455,7 @@ def _calls_in(file: File) -> list[_Call]:
         for child in ast.iter_child_nodes(node):
             visit(child, owner)
 
-    visit(_parsed(file.source), "")
+    visit(ast.parse(file.source), "")
     return calls
 
 
@@ -440,7 +466,7 @@ def _uses(file: File, forbidden: tuple[str, ...], why: str) -> list[str]:
     imported = [(found.target, found.line) for found in file.imports()]
     attributes = [
         (ast.unparse(node), node.lineno)
-        for node in ast.walk(_parsed(file.source))
+        for node in ast.walk(ast.parse(file.source))
         if isinstance(node, ast.Attribute)
     ]
     uses = sorted({(line, name) for name, line in imported + attributes if name in forbidden})

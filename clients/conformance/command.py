@@ -21,7 +21,8 @@ With the key of the farm's authority (--ca-key) the suite makes its own certific
 key most cases need certificates given with --identity, and some cases are skipped.
 
 Exit status: 0 when every case passed, 1 when one failed, 2 when the run could not be made, 130 when
-it was interrupted (Ctrl-C, SIGTERM); the results until then are reported.
+it was interrupted (Ctrl-C, SIGTERM), the results until then being reported, 141 when the reader of
+standard output has closed the pipe.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import os
 import signal
 import sys
 import textwrap
@@ -51,6 +51,7 @@ from clients.conformance.picking import picked
 from clients.conformance.progress import Progress
 from clients.conformance.runner import Result, Source, Verdict, play
 from clients.conformance.target import Unavailable, User, word_of
+from clients.say import show
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
 from tsproto.transport.error_text import words_of
@@ -79,12 +80,11 @@ def main(arguments: Sequence[str] | None = None, source_of: SourceOf | None = No
     options = parser().parse_args(arguments)
     try:
         return run(options, source_of or named_source)
-    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CUT
+    except BrokenPipeError:
+        raise  # it has one exit status for all commands
     except (TsfarmError, OSError, ValueError, Unavailable) as error:
         file = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-        print(f"the suite cannot be run: {file}{words_of(error)}", file=sys.stderr)
+        show(f"the suite cannot be run: {file}{words_of(error)}", err=True)
         return UNUSABLE
     except KeyboardInterrupt:  # before the first case, or while reports are written
         return CUT
@@ -96,14 +96,14 @@ def run(options: argparse.Namespace, source_of: SourceOf) -> int:
     role = ROLES[options.role]
     cases = picked(role, options.strict, options.only, options.exclude)
     if options.dry_run:
-        print(*plan.listed(role, cases, options.timeout), sep="\n")
+        show("\n".join(plan.listed(role, cases, options.timeout)))
         return PASSED
     for option in ("junit", "html"):
         report.check_can_be_written(f"--{option}", getattr(options, option))
     progress = Progress(len(cases), sys.stdout, sys.stderr)
     results = play_on(source_of(options, role, progress.tell), cases, progress)
     made = report.Run(options.target, role, results, len(cases))
-    print(report.summary(made))
+    show(report.summary(made))
     if options.junit:
         report.write_junit(options.junit, made)
     if options.html:

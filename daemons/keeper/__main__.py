@@ -17,12 +17,12 @@ import socket
 import sys
 from pathlib import Path
 
+from daemons.files import core_dumps
 from daemons.keeper.address import unix_address
 from daemons.keeper.keeper import Keeper
 from daemons.keeper.launch import load_name_services
 from daemons.keeper.own_files import OwnFiles
 from daemons.keeper.record import Record
-from daemons.keeper.supervisor import set_not_dumpable
 from tsproto.errors import TsfarmError
 
 IDLE_SECONDS = 60.0  # without a client and without a session; a restart takes less
@@ -31,6 +31,7 @@ IDLE_SECONDS = 60.0  # without a client and without a session; a restart takes l
 def main(arguments: list[str] | None = None) -> None:
     parser = _parser()
     options = parser.parse_args(arguments)
+    core_dumps.forbid()
     folders = {options.socket.parent, options.pid_file.parent}
     if options.allow_user is not None and not all(map(_is_private, folders)):
         parser.error("--allow-user: the keeper's folders must be writable by its user alone")
@@ -48,8 +49,6 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             _write_pid(lock, os.getpid())
         os.chdir("/")
-        if os.geteuid() == 0:
-            set_not_dumpable()
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a session takes four
         load_name_services()

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from daemons.config import ConfigError
+from daemons.files import core_dumps
 from daemons.files.trusted import check_root_owns
 from daemons.keeper.starting import PID_FILE, KeeperError, start_keeper
 
@@ -29,7 +30,7 @@ USER_NAME = "tsfarm"  # of a state folder that is made here
 AGAIN_SECONDS = 1.0  # between two starts of a keeper
 FAULT = 70  # exit status
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def keeper_folder(state: Path) -> Path:
@@ -127,18 +128,7 @@ def _become(user: pwd.struct_passwd, parent: int) -> None:
     os.initgroups(user.pw_name, user.pw_gid)
     os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
     os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
-    set_not_dumpable()
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    core_dumps.forbid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(FAULT)
-
-
-def set_not_dumpable() -> None:
-    """No core dump of this process, and no other of its user reads its memory."""
-    _prctl(_PR_SET_DUMPABLE, 0)
-
-
-def _prctl(option: int, value: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, value, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl")

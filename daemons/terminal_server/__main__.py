@@ -80,7 +80,9 @@ async def serve(
             settings,
             name=credentials.name,
             port=start.port,
-            verifier=Verifier(credentials.authority, settings.farm),
+            verifier=Verifier(
+                credentials.authority, settings.farm, deny_lists=start.identity.deny_lists
+            ),
             rng=start.rng,
             incarnation=start.rng.randbytes(16),
             records=start.take_records(),

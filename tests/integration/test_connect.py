@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import resource
 import signal
 import sys
 import termios
@@ -173,6 +174,18 @@ async def test_a_new_farm_is_accepted_by_hand_and_remembered(
     assert farm.fingerprint in (starter.folder / "device" / "known_farms").read_text()
 
 
+async def test_a_client_that_asks_for_a_password_dumps_no_core(
+    screen: Screen, server: ScriptedServer, starter: Starter
+) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    process = await on_screen(screen, server, starter, "--ca", starter.authority)
+    await screen.until("password")
+    assert resource.prlimit(process.pid, resource.RLIMIT_CORE) == (0, hard)
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 130
+
+
 async def test_a_new_farm_that_is_not_accepted_is_status_6(
     screen: Screen, server: ScriptedServer, starter: Starter
 ) -> None:
@@ -298,6 +311,25 @@ async def test_a_command_prints_its_output_exactly_and_ends_with_its_status(
     assert (status, printed) == (9, output)
     assert errors == b"[tsfarm] 90 days to go\n"
     assert server.logons[0].command == "make test"
+
+
+async def test_a_command_whose_output_nobody_reads_is_status_141(
+    server: ScriptedServer, starter: Starter, password_file: Path
+) -> None:
+    printing(server, b"unread\n", 0)
+    reader, writer = os.pipe()
+    os.close(reader)
+    options = ("--ca", starter.authority, "--password-file", password_file, "--", "make")
+    process = await starter.start(
+        server,
+        *options,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=writer,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(writer)
+    _, errors = await process.communicate()
+    assert (process.returncode, errors) == (141, b"[tsfarm] 90 days to go\n")
 
 
 async def test_a_new_farm_is_accepted_by_its_fingerprint_only(

@@ -51,6 +51,12 @@ def test_a_key_that_others_can_use_is_refused_with_the_remedy(device: Device, mo
         Device.open(device.folder)
 
 
+def test_a_folder_that_others_can_write_is_refused_with_the_remedy(device: Device) -> None:
+    device.folder.chmod(0o770)
+    with pytest.raises(DeviceStoreError, match=f"run `chmod go-w {device.folder}`"):
+        Device.open(device.folder)
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"-----BEGIN PRIVATE KEY-----\nAAAA\n"])
 def test_a_damaged_key_is_named(device: Device, content: bytes) -> None:
     (device.folder / "key").write_bytes(content)
@@ -90,9 +96,9 @@ def test_a_stored_license_is_there_when_the_store_is_opened_again(device: Device
 
 
 def test_a_new_store_may_be_given_its_key(tmp_path: Path) -> None:
-    key = DeviceKey.from_seed(b"s" * 32)
+    key = DeviceKey(b"s" * 32)
     assert Device.open(tmp_path, new_key=key).key.device_id == key.device_id
-    other = DeviceKey.from_seed(b"t" * 32)
+    other = DeviceKey(b"t" * 32)
     assert Device.open(tmp_path, new_key=other).key.device_id == key.device_id
 
 

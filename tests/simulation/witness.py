@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NoReturn, TypeAlias, get_args
 
+from daemons.denials import DenyListRecord
 from daemons.effects import (
     Answer,
     Ask,
@@ -109,15 +110,17 @@ class Witness:
     # --- what the core decides --------------------------------------------------------------------
 
     def decided(self, effects: list[Effect]) -> list[Effect]:
+        decided, durable = self._decided, self._durable
         for effect in effects:
             kind = type(effect)
             if kind is Persist:
-                self._decided += 1
+                decided += 1
                 continue
-            if self._durable < self._decided:
-                self._behind[_target(effect)].append((self._decided, effect))
+            if durable < decided:
+                self._behind[_target(effect)].append((decided, effect))
             if kind in FOLLOWED:
                 self._follow(effect)
+        self._decided = decided
         if self._world.now - SLACK_SECONDS >= self._next_due:
             self.check_questions()
         return effects
@@ -191,7 +194,7 @@ class Witness:
             self._perform((None, id(effect)))
 
     def committed(self, batch: list[Persist]) -> None:
-        self._durable += len(batch)
+        self._durable += sum(not _is_switchboards(change) for change in batch)
         if self._durable == self._decided:
             self._behind.clear()
 
@@ -203,6 +206,11 @@ class Witness:
 
     def _broken(self, text: str) -> NoReturn:
         raise Violation(f"{self._name}: {text}")
+
+
+def _is_switchboards(change: Persist) -> bool:
+    """Deny lists are no matter of a core."""
+    return any(isinstance(record, DenyListRecord) for record in change.put)
 
 
 def _target(effect: Effect) -> Target:

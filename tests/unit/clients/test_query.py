@@ -10,12 +10,13 @@ from clients import query
 from clients.administrator import Daemon
 from clients.known_lab import KnownLab
 from clients.logon.steps import Host
-from clients.query import Target, by_user
-from clients.tables import plain_row
+from clients.query import Target, by_user, found_by, with_laggards
+from clients.tables import Row, plain_row, print_rows
 from tsproto.errors import TsfarmError
 from tsproto.messages import (
     LicenseRow,
     LicenseServerRow,
+    LicenseServers,
     PoolRow,
     Role,
     ServerRow,
@@ -49,6 +50,16 @@ def test_sessions_are_summed_up_by_user() -> None:
         {"user_name": "user1", "sessions": 3, "active": 2, "hosts": "ts1, ts2", "since_at": 30},
         {"user_name": "user2", "sessions": 1, "active": 1, "hosts": "ts1", "since_at": 50},
     ]
+
+
+def test_a_terminal_server_that_found_no_license_server_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    daemon = Daemon(Role.TERMINAL_SERVER, Host("10.0.0.1", 5600))
+    rows = found_by(daemon, LicenseServers(servers=[], grace_ends_at=0))
+    assert [(row["of"], row["name"]) for row in rows] == [("10.0.0.1:5600", None)]
+    print_rows(rows, query.LICENSE_SERVER_COLUMNS, as_json=False)
+    assert capsys.readouterr().out.splitlines()[1].split() == ["10.0.0.1:5600", *"-------"]
 
 
 @pytest.mark.parametrize(
@@ -95,3 +106,13 @@ def test_a_query_needs_somebody_to_ask_and_somebody_to_be() -> None:
         Target(None, None, None, ()).daemons(Role.TERMINAL_SERVER)
     with pytest.raises(click.UsageError, match="--identity"):
         Target(None, None, None, ()).administrator()
+
+
+def test_a_daemon_without_the_newest_list_of_either_kind_lags() -> None:
+    numbers = {"ts1": (5, 7), "ts2": (4, 7), "ts3": (5, 6), "ls1": (5, 7)}
+    rows: list[Row] = [
+        {"server": name, "certificates_number": certificates, "devices_number": devices}
+        for name, (certificates, devices) in numbers.items()
+    ]
+    lagging = [row["server"] for row in with_laggards(rows) if row["lags"]]
+    assert lagging == ["ts2", "ts3"]

@@ -35,7 +35,7 @@ COMMANDS = {
     "load": ("clients.load.command:load", "Load a farm, and measure it."),
     "pki": ("clients.pki:pki", "Make the certificates of a farm."),
     "query": ("clients.query:query", "Ask the daemons of a farm what they know."),
-    "user": ("clients.user:user", "Keep the password file of a terminal server."),
+    "user": ("clients.user:user", "Keep the accounts of a farm's users."),
 }
 DAEMONS = {
     "license-server": "Run a license server.",

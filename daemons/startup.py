@@ -51,8 +51,8 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Start(Resources, Generic[S], frozen=True, kw_only=True):
-    """What a daemon is started with: `config` is its configuration file. `records` is what the store held, by kind, until a core has
-    taken it."""
+    """What a daemon is started with: `config` is its configuration file. `records` is what the
+    store held, by kind, until a core has taken it."""
 
     config: Path
     settings: S

@@ -5,18 +5,16 @@ Every host that has the account judges proofs by it alone; a host never learns a
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from tsproto import ssh_keys
-from tsproto.messages import Name, Salt, UserName
+from tsproto.messages import Generation, Name, PublicKey, Salt, UserName
 from tsproto.user_proof import ED25519, Cost, Method, Statement, is_signed
 
 SSH_KEYS_MAX = 64
-GENERATION_MAX = 2**53  # microseconds since 1970, until 2255
-Generation: TypeAlias = Annotated[int, Meta(ge=0, le=GENERATION_MAX)]
 
 
 class PasswordKey(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -26,7 +24,7 @@ class PasswordKey(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defa
     user's last change since, 0 for none: of two keys the one with the higher pair counts.
     """
 
-    public_key: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    public_key: PublicKey
     salt: Salt
     memory_kib: int
     passes: int

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -24,7 +24,8 @@ from daemons.files.reread import Reread
 from tsproto import limits, ssh_keys
 from tsproto.account import Account
 from tsproto.errors import TsfarmError
-from tsproto.messages import Name
+from tsproto.messages import AccountStatement, Name, PasswordStatement
+from tsproto.statements import Standing, merged, stated_account, with_password
 from tsproto.transport.error_text import words_of
 from tsproto.user_proof import normal
 
@@ -61,6 +62,7 @@ class Accounts:
     Raises AccountsError."""
 
     def __init__(self, path: Path, farm: str, on_fault: Callable[[str], None]) -> None:
+        self._path = path
         self._farm = farm
         self._file = Reread(path, self._read, on_fault)
 
@@ -71,6 +73,34 @@ class Accounts:
     def find(self, user_name: str) -> Account | None:
         account = self._file.content().accounts.get(user_name)
         return None if account is None or account.removed else account
+
+    def take(
+        self,
+        statement: AccountStatement | PasswordStatement,
+        authorities: Sequence[bytes],
+        now: float,
+    ) -> Standing:
+        """Store what the statement changes, durably. Raises StatementRefused and AccountsError."""
+        stated: Account | None = None
+        if isinstance(statement, AccountStatement):
+            stated = stated_account(self._farm, statement, authorities, now)
+
+        def changed(accounts: Mapping[str, Account]) -> Account | None:
+            if isinstance(statement, PasswordStatement):
+                known = accounts.get(normal(statement.user_name))
+                return with_password(self._farm, known, statement, now)
+            assert stated is not None
+            return merged(accounts.get(stated.name), stated)
+
+        accounts = self._file.content().accounts
+        found = changed(accounts)
+        if found is None:
+            return Standing.OVERTAKEN
+        if accounts.get(found.name) == found:
+            return Standing.KNOWN
+        # Another process may have changed the file: decide again, under the lock.
+        change(self._path, self._farm, lambda now_there: filter(None, [changed(now_there)]))
+        return Standing.NEW
 
     def _read(self, path: Path) -> File:
         file = read(path)

@@ -12,6 +12,8 @@ from typing import TypeAlias
 import msgspec
 
 from tsproto.errors import ErrorCode
+from tsproto.messages import AccountStatement, PasswordStatement
+from tsproto.statements import Standing
 from tsproto.user_proof import Asked
 
 PACKET_BYTES = 256 * 1024  # a command of 32,768 characters takes at most 128 KiB
@@ -87,6 +89,14 @@ class StartProved(Packet, frozen=True, gc=False, tag=9):
     lang: str
     tz: str
     colorterm: str
+
+
+class Take(Packet, frozen=True, gc=False, tag=10):
+    """Stores what a statement changes of an account, once the keeper has verified it; answered by
+    Taken or NotTaken."""
+
+    request_id: int
+    statement: AccountStatement | PasswordStatement
 
 
 class FetchSession(Packet, frozen=True, gc=False, tag=3):
@@ -174,11 +184,39 @@ class NotProved(Packet, frozen=True, gc=False, tag=18):
     retry_after_seconds: int
 
 
+class Taken(Packet, frozen=True, gc=False, tag=19):
+    request_id: int
+    standing: Standing
+
+
+class NotTaken(Packet, frozen=True, gc=False, tag=20):
+    request_id: int
+    code: ErrorCode
+    detail: str
+
+
 Request: TypeAlias = (
-    ListSessions | FetchSession | HangUp | Forget | Challenge | Prove | PamAnswer | StartProved
+    ListSessions
+    | FetchSession
+    | HangUp
+    | Forget
+    | Challenge
+    | Prove
+    | PamAnswer
+    | StartProved
+    | Take
 )
 Reply: TypeAlias = (
-    SessionList | Descriptors | CannotStart | Ended | Challenged | Prompted | Proved | NotProved
+    SessionList
+    | Descriptors
+    | CannotStart
+    | Ended
+    | Challenged
+    | Prompted
+    | Proved
+    | NotProved
+    | Taken
+    | NotTaken
 )
 
 encode = msgspec.msgpack.Encoder().encode

@@ -15,14 +15,17 @@ from daemons.effects import (
     Challenged,
     Close,
     NotProved,
+    NotTaken,
     PamAnswer,
     Prompted,
     Prove,
     Proved,
+    Taken,
     Tell,
 )
 from daemons.procedures import Procedure, Procedures, challenge, prove
 from daemons.refusal import Refusal
+from daemons.statements import Statements
 from daemons.terminal_server.client import Client, User
 from daemons.terminal_server.destinations import Destinations
 from daemons.terminal_server.lifecycle import Lifecycle
@@ -31,6 +34,7 @@ from daemons.terminal_server.validation import Validations
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
+    ChangePassword,
     LogonChallenge,
     LogonProof,
     LogonRefused,
@@ -38,14 +42,18 @@ from tsproto.messages import (
     PamAnswers,
     PamPrompt,
     PamQuestion,
+    PasswordChanged,
+    PasswordStatement,
     Redirect,
     UserProof,
 )
+from tsproto.statements import Standing
 from tsproto.user_proof import Asked, Method, normal
 
 # Logons on one connection, of any method: a client tries its keys, then passwords; a busy server
 # makes it repeat some.
 LOGONS_MAX = 16
+WRONG_PASSWORD = "user name or password is wrong"
 
 
 class NotProvedRefusal(Refusal):
@@ -63,6 +71,7 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
     lifecycle: Lifecycle
     destinations: Destinations
     validations: Validations
+    statements: Statements
 
     def log_on(self, client: Client) -> Procedure[None]:
         """Take logons until the client shows a session, was redirected, or was sent away."""
@@ -71,6 +80,8 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
             start = yield from client.inbox.hear(LogonStart)
             try:
                 user = yield from self._prove(client, start)
+                if user is None:
+                    return  # the password was changed
                 found = self._resumed(user) or (yield from self.destinations.find(client, user))
                 if isinstance(found, Redirect):
                     self._redirect(client, found)
@@ -97,8 +108,9 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
 
     # --- the proof --------------------------------------------------------------------------------
 
-    def _prove(self, client: Client, start: LogonStart) -> Procedure[User]:
-        """Challenge the client, and have the keeper judge its proof. Raises Refusal."""
+    def _prove(self, client: Client, start: LogonStart) -> Procedure[User | None]:
+        """Challenge the client, and have the keeper judge its proof; None when it has changed the
+        password instead. Raises Refusal."""
         challenged = yield from challenge(
             lambda question_id: Challenge(
                 start.user_name,
@@ -111,7 +123,10 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
         if isinstance(challenged, NotProved):
             raise _refusal(client, challenged)
         self.procedures.do(Tell(client.peer, copied(LogonChallenge, challenged)))
-        proof = yield from client.inbox.hear(LogonProof)
+        proof = yield from client.inbox.hear_either(LogonProof, ChangePassword)
+        if isinstance(proof, ChangePassword):
+            yield from self._change_password(client, start, proof)
+            return None
         client.columns, client.rows = proof.columns, proof.rows
         asked = Asked(start.application, proof.command, start.session_id, start.attachment)
         outcome = yield from prove(
@@ -129,6 +144,19 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
         if isinstance(outcome, NotProved):
             raise _refusal(client, outcome)
         return _user(client, start, challenged, proof, asked, outcome)
+
+    def _change_password(
+        self, client: Client, start: LogonStart, change: ChangePassword
+    ) -> Procedure[None]:
+        """Raises Refusal; a wrong signature uses up an attempt, as a wrong proof does."""
+        statement = copied(PasswordStatement, change, request_id=0, user_name=start.user_name)
+        taken = yield from self.statements.change(statement)
+        match taken:
+            case NotTaken():
+                raise _refusal(client, NotProved(taken.code, taken.detail))
+            case Taken(Standing.OVERTAKEN):  # alike whether the user is known
+                raise _refusal(client, NotProved(ErrorCode.LOGON_FAILED, WRONG_PASSWORD))
+        self.procedures.do(Tell(client.peer, PasswordChanged()))
 
     def _ask_user(
         self, client: Client, challenged: Challenged, prompted: Prompted

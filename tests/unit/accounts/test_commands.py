@@ -66,7 +66,7 @@ def test_a_known_user_is_added_only_to_replace(path: Path) -> None:
 
 
 def test_replacing_changes_only_what_is_given(path: Path) -> None:
-    full = {"system_user": ME, "ssh_keys": (KEY,), "pam": True, "servers": ("ts1",)}
+    full: dict[str, Any] = {"system_user": ME, "ssh_keys": (KEY,), "pam": True, "servers": ("ts1",)}
     add(path, password=b"secret", applications=("", "editor"), **full)
     before = account(path)
     add(path, at=2, password=b"other", change_known=True)
@@ -77,7 +77,7 @@ def test_replacing_changes_only_what_is_given(path: Path) -> None:
         generation=2,
         password=changed.password,
         applications=("", "editor"),
-        **full,  # type: ignore[arg-type]
+        **full,
     )
     add(path, at=3, servers=("ts2",), pam=False, change_known=True)
     after = account(path)

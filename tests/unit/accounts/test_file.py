@@ -38,7 +38,8 @@ def put(path: Path, *accounts: Account, farm: str = FARM) -> None:
 
 
 def opened(path: Path, faults: list[str] | None = None) -> Accounts:
-    return Accounts(path, FARM, [].append if faults is None else faults.append)
+    noted: list[str] = [] if faults is None else faults
+    return Accounts(path, FARM, noted.append)
 
 
 def test_an_account_is_found_as_it_was_put(path: Path) -> None:

@@ -42,11 +42,26 @@ def on_accounts(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+class _UserGroup(click.Group):
+    """Imports `push`, which needs the network, only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "push"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "push":
+            return super().get_command(ctx, cmd_name)
+        from clients.user_push import push
+
+        return push
+
+
 @click.group(
+    cls=_UserGroup,
     epilog=example(
         "tsfarm user add user1 --accounts accounts --farm lab1 --system-user alice",
         "tsfarm user list --accounts accounts",
-    )
+    ),
 )
 def user() -> None:
     """Keep the accounts of a farm's users.

@@ -54,8 +54,10 @@ class StatementRefused(TsfarmError):
 def account_statement(
     farm: str, account: Account, certificate: bytes, key: Ed25519PrivateKey
 ) -> AccountStatement:
-    """`certificate` is the administrator's, DER, and `key` its key."""
-    encoded = msgspec.json.encode(account)
+    """`certificate` is the administrator's, DER, and `key` its key. The generation stated is that
+    of the administrators' part."""
+    stated = replace(account, generation=account.stated or account.generation, stated=0)
+    encoded = msgspec.json.encode(stated)
     signature = key.sign(_account_bytes(farm, encoded))
     return AccountStatement(account=encoded, signer=certificate, signature=signature)
 
@@ -74,22 +76,22 @@ def stated_account(
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         detail = f"the account cannot be read: {error}"
         raise StatementRefused(ErrorCode.NOT_PERMITTED, detail) from None
-    _check_ahead(account.generation, now)
-    return account
+    _check_ahead(max(account.generation, *_age(account)), now)
+    return replace(account, stated=0)
 
 
 def merged(known: Account | None, stated: Account) -> Account | None:
     """The account with what an administrator stated, which may be known already; None when a later
     statement is known."""
     if known is None:
-        return stated
+        return _dated(stated, stated.generation)
     last = known.stated or known.generation
-    if stated.generation <= last:
-        return known if stated.generation == last else None
-    password = stated.password
-    if password is not None and known.password is not None:
-        password = max(known.password, password, key=lambda key: key.age)
-    return _dated(replace(stated, password=password), stated.generation)
+    base = stated if stated.generation > last else known
+    if base.password is not None:
+        passwords = [each.password for each in (known, stated) if each.password is not None]
+        base = replace(base, password=max(passwords, key=lambda password: password.age))
+    found = _dated(base, max(stated.generation, last))
+    return None if found == known and stated.generation < last else found
 
 
 # --- of a user ------------------------------------------------------------------------------------
@@ -150,8 +152,12 @@ def with_password(
 
 def _dated(account: Account, stated: int) -> Account:
     """The account with its generation: that of its newer part."""
-    newest = max(stated, account.password.changed if account.password is not None else 0)
+    newest = max(stated, _age(account)[1])
     return replace(account, generation=newest, stated=stated if stated < newest else 0)
+
+
+def _age(account: Account) -> tuple[int, int]:
+    return (0, 0) if account.password is None else account.password.age
 
 
 # --- signatures -----------------------------------------------------------------------------------

@@ -147,14 +147,32 @@ def test_a_generation_may_be_a_day_ahead_and_no_more() -> None:
     assert found.value.code is ErrorCode.NOT_PERMITTED
 
 
+def test_a_password_of_the_future_is_refused_too() -> None:
+    ahead = GENERATION + DAY * MICROSECONDS + 1
+    for later in (password(1, given=ahead), password(1, changed=ahead)):
+        statement = account_statement(FARM, replace(USER, password=later), *certified())
+        with pytest.raises(StatementRefused, match="more than a day ahead"):
+            stated_account(FARM, statement, (DER,), NOW)
+
+
 def test_an_account_that_is_not_known_is_taken_as_stated() -> None:
     assert merged(None, USER) == USER
+
+
+def test_of_a_hosts_own_account_an_administrator_states_the_administrators_part() -> None:
+    changed = with_password(FARM, USER, changes(2, 200, by=1), NOW)
+    assert changed is not None
+    stated = stated_account(FARM, account_statement(FARM, changed, *certified()), (DER,), NOW)
+    assert (stated.generation, stated.stated) == (100, 0)
+    assert merged(None, stated) == changed
+    assert merged(USER, stated) == changed  # a host that has missed the user's statement
 
 
 def test_a_later_statement_counts_and_an_earlier_one_does_not() -> None:
     later = replace(USER, generation=101, disabled=True)
     assert merged(USER, later) == later
     assert merged(later, USER) is None
+    assert merged(replace(later, password=None), USER) is None
     assert merged(later, later) == later
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from daemons.accounts.file import (
     Accounts,
@@ -15,8 +16,11 @@ from daemons.accounts.file import (
     change,
     read,
 )
+from tests.unit.tsproto.test_statements import DER, NOW, USER, certified, changes, password
 from tsproto import limits
 from tsproto.account import Account, PasswordKey
+from tsproto.errors import ErrorCode
+from tsproto.statements import Standing, StatementRefused, account_statement
 
 FARM = "lab"
 HEADER = {"accounts_of_farm": FARM, "version": 2, "secret": base64.b64encode(bytes(32)).decode()}
@@ -214,3 +218,67 @@ def test_a_missing_folder_is_named_and_nothing_is_made(tmp_path: Path) -> None:
 def test_an_error_of_the_system_has_no_number(tmp_path: Path) -> None:
     with pytest.raises(AccountsError, match=": Is a directory$"):
         read(tmp_path)
+
+
+# --- statements -----------------------------------------------------------------------------------
+
+
+def test_a_users_change_is_stored_durably_and_counts_at_once(path: Path) -> None:
+    put(path, USER)
+    known = opened(path)
+    assert known.take(changes(2, 200, by=1), (), NOW) is Standing.NEW
+    after = known.find("user1")
+    assert after is not None
+    assert after.password == password(2, given=100, changed=200)
+    assert read(path).accounts["user1"] == after
+
+
+def test_a_statement_that_is_known_or_overtaken_leaves_the_file_alone(path: Path) -> None:
+    put(path, USER)
+    known = opened(path)
+    first, second = changes(2, 200, by=1), changes(3, 300, by=2)
+    known.take(first, (), NOW)
+    known.take(second, (), NOW)
+    before = path.stat()
+    assert known.take(second, (), NOW) is Standing.KNOWN
+    assert known.take(first, (), NOW) is Standing.OVERTAKEN
+    assert path.stat() == before
+
+
+def test_a_forged_change_leaves_the_file_alone(path: Path) -> None:
+    put(path, USER)
+    before = path.stat()
+    with pytest.raises(StatementRefused) as refused:
+        opened(path).take(changes(2, 200, by=9), (), NOW)
+    assert refused.value.code is ErrorCode.LOGON_FAILED
+    assert path.stat() == before
+
+
+def test_an_administrators_statement_is_stored_for_the_farms_authority_alone(path: Path) -> None:
+    put(path, USER1)
+    known = opened(path)
+    statement = account_statement(FARM, USER, *certified())
+    with pytest.raises(StatementRefused):
+        known.take(statement, (), NOW)
+    assert known.take(statement, (DER,), NOW) is Standing.NEW
+    assert known.find("user1") == USER
+
+
+def test_a_statement_is_judged_by_the_file_as_it_is_now(path: Path) -> None:
+    """Another process has changed it since it was read."""
+    put(path, USER)
+    known = opened(path)
+    put(path, replace(USER, generation=150, disabled=True))
+    known.take(changes(2, 200, by=1), (), NOW)
+    after = known.find("user1")
+    assert after is not None
+    assert (after.disabled, after.stated, after.generation) == (True, 150, 200)
+
+
+def test_a_stated_account_that_cannot_be_is_refused_and_not_stored(path: Path) -> None:
+    put(path, USER)
+    before = path.stat()
+    wrong = account_statement(FARM, Account(name=" a", generation=1), *certified())
+    with pytest.raises(AccountsError, match="is no user name"):
+        opened(path).take(wrong, (DER,), NOW)
+    assert path.stat() == before

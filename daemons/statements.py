@@ -99,7 +99,7 @@ class Statements:
         taken = yield from take(lambda question_id: Take(statement, question_id))
         if isinstance(taken, NotTaken):
             refused = Refused(code=taken.code, detail=taken.detail)
-            event = events.StatementRefused(
+            event = events.AccountRefused(
                 peer=caller.peer.name, code=taken.code, detail=taken.detail
             )
             self._procedures.do(Answer(caller, refused), event)
@@ -124,7 +124,7 @@ class Statements:
         finally:
             self._open -= 1
         if isinstance(taken, NotTaken):
-            event = events.PasswordNotTaken(
+            event = events.PasswordRefused(
                 user_name=statement.user_name, code=taken.code, detail=taken.detail
             )
             self._procedures.do(event)

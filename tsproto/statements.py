@@ -19,7 +19,7 @@ from tsproto import certificates, limits
 from tsproto.account import Account, PasswordKey
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.identity import IdentityError
-from tsproto.messages import AccountStatement, PasswordStatement, Role
+from tsproto.messages import AccountStatement, AdministratorRole, PasswordStatement, Role
 from tsproto.user_proof import CostRefused, normal, prefixed
 
 ACCOUNT_DOMAIN = b"tsfarm account statement 1\0"
@@ -194,6 +194,8 @@ def _administrators_key(
     fault = ""
     if found.farm != farm or found.role is not Role.ADMINISTRATOR:
         fault = f"is {found.role.words} of farm {found.farm}, not an administrator of {farm}"
+    elif found.administrator_role is not AdministratorRole.ADMIN:
+        fault = "has not the role admin, which stating accounts wants"
     elif not any(certificates.is_issued_by(signer, authority) for authority in authorities):
         fault = f"is not certified by the authority of farm {farm}"
     elif not starts.timestamp() <= now < ends.timestamp():

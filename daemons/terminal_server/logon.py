@@ -20,7 +20,6 @@ from daemons.effects import (
     Prompted,
     Prove,
     Proved,
-    Taken,
     Tell,
 )
 from daemons.procedures import Procedure, Procedures, challenge, prove
@@ -29,6 +28,7 @@ from daemons.statements import Statements
 from daemons.terminal_server.client import Client, User
 from daemons.terminal_server.destinations import Destinations
 from daemons.terminal_server.lifecycle import Lifecycle
+from daemons.terminal_server.penalties import Attempt, Penalties
 from daemons.terminal_server.sessions import Session
 from daemons.terminal_server.validation import Validations
 from tsproto import limits
@@ -72,6 +72,7 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
     destinations: Destinations
     validations: Validations
     statements: Statements
+    penalties: Penalties
 
     def log_on(self, client: Client) -> Procedure[None]:
         """Take logons until the client shows a session, was redirected, or was sent away."""
@@ -124,8 +125,12 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
             raise _refusal(client, challenged)
         self.procedures.do(Tell(client.peer, copied(LogonChallenge, challenged)))
         proof = yield from client.inbox.hear_either(LogonProof, ChangePassword)
+        attempt = Attempt(normal(start.user_name), client.peer.host, client.device_id)
+        if seconds := self.penalties.delay(attempt, self.procedures.now):
+            detail = f"too many logons failed; wait {seconds} s; trace {client.trace_id}"
+            raise Refusal(ErrorCode.LOGON_BUSY, detail, retry_after_seconds=seconds)
         if isinstance(proof, ChangePassword):
-            yield from self._change_password(client, start, proof)
+            yield from self._change_password(client, start, proof, attempt)
             return None
         client.columns, client.rows = proof.columns, proof.rows
         asked = Asked(start.application, proof.command, start.session_id, start.attachment)
@@ -141,21 +146,27 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
         )
         while isinstance(outcome, Prompted):
             outcome = yield from self._ask_user(client, challenged, outcome)
+        self.procedures.do(*self.penalties.settle(attempt, _accepted(outcome), self.procedures.now))
         if isinstance(outcome, NotProved):
             raise _refusal(client, outcome)
         return _user(client, start, challenged, proof, asked, outcome)
 
     def _change_password(
-        self, client: Client, start: LogonStart, change: ChangePassword
+        self, client: Client, start: LogonStart, change: ChangePassword, attempt: Attempt
     ) -> Procedure[None]:
-        """Raises Refusal; a wrong signature uses up an attempt, as a wrong proof does."""
-        statement = copied(PasswordStatement, change, request_id=0, user_name=start.user_name)
+        """Raises Refusal; a wrong signature counts as a wrong proof does."""
+        user_name = normal(start.user_name)
+        statement = copied(PasswordStatement, change, request_id=0, user_name=user_name)
         taken = yield from self.statements.change(statement)
-        match taken:
-            case NotTaken():
-                raise _refusal(client, NotProved(taken.code, taken.detail))
-            case Taken(Standing.OVERTAKEN):  # alike whether the user is known
-                raise _refusal(client, NotProved(ErrorCode.LOGON_FAILED, WRONG_PASSWORD))
+        refused: NotProved | None = None
+        if isinstance(taken, NotTaken):
+            refused = NotProved(taken.code, taken.detail)
+        elif taken.standing is Standing.OVERTAKEN:  # as if the user was not known
+            refused = NotProved(ErrorCode.LOGON_FAILED, WRONG_PASSWORD)
+        now = self.procedures.now
+        self.procedures.do(*self.penalties.settle(attempt, _accepted(refused), now))
+        if refused is not None:
+            raise _refusal(client, refused)
         self.procedures.do(Tell(client.peer, PasswordChanged()))
 
     def _ask_user(
@@ -214,6 +225,13 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
             detail=refusal.detail,
         )
         self.procedures.do(Tell(client.peer, refused), event)
+
+
+def _accepted(outcome: Proved | NotProved | None) -> bool | None:
+    """None where the proof was not judged, or was good and helps nothing."""
+    if not isinstance(outcome, NotProved):
+        return True
+    return False if outcome.code is ErrorCode.LOGON_FAILED else None
 
 
 def _refusal(client: Client, outcome: NotProved) -> Refusal:

@@ -13,6 +13,7 @@ from typing import Any
 
 from tsproto.messages.accounts import *
 from tsproto.messages.administration import *
+from tsproto.messages.deny_lists import *
 from tsproto.messages.directory import *
 from tsproto.messages.fields import *
 from tsproto.messages.licenses import *

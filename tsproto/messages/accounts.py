@@ -61,7 +61,9 @@ class AccountStatement(Message, tag=64, kw_only=True):
     """An account as an administrator has changed it. One that is known, or older than the host's,
     changes nothing and is answered by Done."""
 
-    entry = Entry.request(ADMINISTRATOR, TERMINAL_SERVER | SESSION_DIRECTORY, "Done")
+    entry = Entry.request(
+        ADMINISTRATOR, TERMINAL_SERVER | SESSION_DIRECTORY, "Done", wants=AdministratorRole.ADMIN
+    )
 
     # the account in JSON
     account: Annotated[bytes, Meta(min_length=2, max_length=limits.ACCOUNT_BYTES)]

@@ -17,7 +17,15 @@ from clients.user_push import signed, tell
 from tsproto import certificates
 from tsproto.account import Account, PasswordKey
 from tsproto.errors import ErrorCode, TsfarmError
-from tsproto.messages import AccountStatement, Done, Message, Role, ServerRow, ServerState
+from tsproto.messages import (
+    AccountStatement,
+    AdministratorRole,
+    Done,
+    Message,
+    Role,
+    ServerRow,
+    ServerState,
+)
 from tsproto.statements import stated_account
 
 NOW = 1_800_000_000.0
@@ -96,7 +104,12 @@ def test_a_directory_that_is_away_is_a_failure_too() -> None:
 def test_accounts_are_signed_with_the_administrators_key(tmp_path: Path) -> None:
     authority, authority_key = certificates.create_authority("lab", NOW)
     pem, key = certificates.issue_certificate(
-        authority, authority_key, Role.ADMINISTRATOR, "me", NOW
+        authority,
+        authority_key,
+        Role.ADMINISTRATOR,
+        "me",
+        NOW,
+        administrator_role=AdministratorRole.ADMIN,
     )
     (tmp_path / "me.crt").write_bytes(pem)
     (tmp_path / "me.key").write_bytes(key)

@@ -107,7 +107,7 @@ def test_a_refused_account_names_the_cause_to_administrator_and_operator() -> No
     refused = NotTaken(ErrorCode.NOT_PERMITTED, "forged")
     assert core.answer(asked, refused) == [
         Answer(ADMINISTRATOR, Refused(code=ErrorCode.NOT_PERMITTED, detail="forged")),
-        events.StatementRefused(peer="me", code=ErrorCode.NOT_PERMITTED, detail="forged"),
+        events.AccountRefused(peer="me", code=ErrorCode.NOT_PERMITTED, detail="forged"),
     ]
 
 
@@ -179,7 +179,7 @@ def test_a_change_that_does_not_fit_the_account_is_an_event() -> None:
     core = Core()
     asked = core.statements.on_password(change(), NOW)
     assert core.answer(asked, REFUSED) == [
-        events.PasswordNotTaken(user_name="user1", code=REFUSED.code, detail=REFUSED.detail)
+        events.PasswordRefused(user_name="user1", code=REFUSED.code, detail=REFUSED.detail)
     ]
     overtaken = core.statements.on_password(change(), NOW)
     assert core.answer(overtaken, Taken(Standing.OVERTAKEN)) == []

@@ -6,6 +6,7 @@ import pytest
 
 from daemons.effects import Answer, NotTaken, Prove, Take, Taken
 from daemons.statements import PasswordRecord
+from daemons.terminal_server.penalties import FREE_OF_USER
 from tests.unit.terminal_server.scenario import (
     DIRECTORY,
     Client,
@@ -71,7 +72,7 @@ def test_a_wrong_password_uses_up_an_attempt_as_a_wrong_proof_does() -> None:
     scene = Scene().up()
     client = changing(scene)
     decided = scene.answer(Take, WRONG)
-    assert names(decided) == ["logon.refused"]
+    assert names(decided) == ["proofs.wrong", "logon.refused"]
     refused = client.last(LogonRefused)
     assert (refused.code, refused.attempts_left) == (ErrorCode.LOGON_FAILED, 2)
     client.ask_for()
@@ -179,3 +180,15 @@ def test_a_forged_statement_is_refused() -> None:
 def test_the_challenge_before_a_change_is_the_one_of_a_logon() -> None:
     client = changing(Scene().up())
     assert client.last(LogonChallenge).nonce == b"n" * 32
+
+
+def test_wrong_passwords_make_the_next_ones_wait_as_wrong_proofs_do() -> None:
+    scene = Scene().up()
+    for _ in range(FREE_OF_USER + 1):
+        changing(scene)
+        scene.answer(Take, WRONG)
+    client = changing(scene)
+    assert scene.opened(Take) == []
+    refused = client.last(LogonRefused)
+    assert (refused.code, refused.attempts_left) == (ErrorCode.LOGON_BUSY, 3)
+    assert refused.retry_after_seconds == 1

@@ -12,7 +12,7 @@ from tsproto import certificates, limits
 from tsproto.account import Account, PasswordKey
 from tsproto.errors import ErrorCode
 from tsproto.identity import load_key
-from tsproto.messages import PasswordStatement, Role
+from tsproto.messages import AdministratorRole, PasswordStatement, Role
 from tsproto.statements import (
     StatementRefused,
     account_statement,
@@ -54,8 +54,11 @@ def certified(
     role: Role = Role.ADMINISTRATOR,
     authority: tuple[bytes, bytes] = AUTHORITY,
     now: float = NOW,
+    administrator_role: AdministratorRole = AdministratorRole.ADMIN,
 ) -> tuple[bytes, Ed25519PrivateKey]:
-    certificate, pem = certificates.issue_certificate(*authority, role, "me", now)
+    certificate, pem = certificates.issue_certificate(
+        *authority, role, "me", now, administrator_role=administrator_role
+    )
     return certificates.certificate_der(certificate), load_key(pem)
 
 
@@ -82,6 +85,8 @@ def test_any_of_several_authorities_may_have_certified_the_administrator() -> No
             certified(authority=certificates.create_authority(FARM, NOW)),
             "is not certified by the authority of farm lab",
         ),
+        (certified(administrator_role=AdministratorRole.VIEWER), "has not the role admin"),
+        (certified(administrator_role=AdministratorRole.OPERATOR), "has not the role admin"),
         (certified(now=NOW + 3 * DAY), "has a certificate that is good from"),
         ((b"x", key(1)), "the bytes are no X.509 certificate"),
         ((DER, load_key(AUTHORITY[1])), "carries no tsfarm://FARM/ROLE/NAME"),

@@ -91,7 +91,7 @@ class StartProved(Packet, frozen=True, gc=False, tag=9):
     colorterm: str
 
 
-class Take(Packet, frozen=True, gc=False, tag=10):
+class Take(Packet, frozen=True, gc=False, tag=24):
     """Stores what a statement changes of an account, once the keeper has verified it; answered by
     Taken or NotTaken."""
 
@@ -184,12 +184,12 @@ class NotProved(Packet, frozen=True, gc=False, tag=18):
     retry_after_seconds: int
 
 
-class Taken(Packet, frozen=True, gc=False, tag=19):
+class Taken(Packet, frozen=True, gc=False, tag=25):
     request_id: int
     standing: Standing
 
 
-class NotTaken(Packet, frozen=True, gc=False, tag=20):
+class NotTaken(Packet, frozen=True, gc=False, tag=26):
     request_id: int
     code: ErrorCode
     detail: str

@@ -155,10 +155,11 @@ def lines_of(path: Path) -> list[str]:
 
 def _parsed(line: str, kind: type[T], where: str) -> T:
     try:
-        raw = msgspec.json.decode(line)
+        return msgspec.json.decode(line, type=kind)
+    except msgspec.ValidationError:
+        return checked(msgspec.json.decode(line), kind, where, AccountsError)
     except msgspec.DecodeError as error:
         raise AccountsError(f"{where}: expected an account in JSON: {error}") from None
-    return checked(raw, kind, where, AccountsError)
 
 
 def fault_of(account: Account) -> str:
@@ -175,11 +176,7 @@ def fault_of(account: Account) -> str:
         keys = {ssh_keys.read(line).fingerprint for line in account.ssh_keys}
     except TsfarmError as error:
         return f"{name}: {error}"
-    if len(keys) < len(account.ssh_keys):
-        return f"{name}: an SSH key stands there twice"
-    if (size := len(msgspec.json.encode(account))) > limits.ACCOUNT_BYTES:
-        return f"{name}: the account takes {size} bytes, at most {limits.ACCOUNT_BYTES} are allowed"
-    return ""
+    return f"{name}: an SSH key stands there twice" if len(keys) < len(account.ssh_keys) else ""
 
 
 def write(path: Path, file: File) -> None:
@@ -204,12 +201,22 @@ def change(
             check_farm(path, file.header, farm)
             accounts = {account.name: account for account in changed(file.accounts)}
             for account in accounts.values():
-                checked(msgspec.to_builtins(account), Account, account.name, AccountsError)
-                if fault := fault_of(account):
-                    raise AccountsError(fault)
+                _check(account)
             write(path, File(file.header, {**file.accounts, **accounts}))
     except OSError as error:
         raise AccountsError(f"{path}: {words_of(error)}") from None
+
+
+def _check(account: Account) -> None:
+    """Raises AccountsError."""
+    checked(msgspec.to_builtins(account), Account, account.name, AccountsError)
+    if fault := fault_of(account):
+        raise AccountsError(fault)
+    if (size := len(msgspec.json.encode(account))) > limits.ACCOUNT_BYTES:
+        raise AccountsError(
+            f"{account.name}: the account takes {size} bytes, at most {limits.ACCOUNT_BYTES} are"
+            " allowed"
+        )
 
 
 def check_farm(path: Path, header: Header, farm: str) -> None:

@@ -22,10 +22,10 @@ from clients.conformance.cases import (
     licensing,
     logon,
     opening,
+    proofs,
     requests,
     session,
     synchronisation,
-    tickets,
     token,
 )
 from tsproto.messages import Role
@@ -45,7 +45,7 @@ WRITTEN = (
     license_server,
     lending,
     directory,
-    tickets,
+    proofs,
     synchronisation,
     administration,
 )

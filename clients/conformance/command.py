@@ -50,7 +50,8 @@ from clients.conformance.over_sockets import Address, Settings
 from clients.conformance.picking import picked
 from clients.conformance.progress import Progress
 from clients.conformance.runner import Result, Source, Verdict, play
-from clients.conformance.target import Unavailable, User, word_of
+from clients.conformance.target import Unavailable, word_of
+from clients.conformance.user import User
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
 from tsproto.transport.error_text import words_of

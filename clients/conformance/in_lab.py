@@ -28,8 +28,9 @@ from clients.conformance.over_sockets import Address, OverSockets, Settings
 from clients.conformance.own_configuration import BROKEN, SCOPES, STARTED, Configuration
 from clients.conformance.playing import Playing
 from clients.conformance.reach import fully_licensed
-from clients.conformance.target import DIALS_THE_SUITE, Setup, Target, User, word_of
+from clients.conformance.target import DIALS_THE_SUITE, Setup, Target, word_of
 from clients.conformance.trust import Trust
+from clients.conformance.user import User
 from clients.known_lab import warp
 from tsproto import limits
 from tsproto.messages import Role

@@ -26,6 +26,22 @@ class ClientUnderTest(Device):
         self._store = device.Device.open(Path(self._folder.name), "client")
         self._retry_after_seconds = 0
 
+    def begin(self, user: str, in_a_hurry: bool = False) -> Visit:
+        """With the user's first SSH key in its agent."""
+        self._abandon()
+        visit = Visit(self.world.now, user, in_a_hurry)
+        self.visits.append(visit)
+        plan = Plan(
+            hosts=tuple(self._hosts),
+            user_name=user,
+            key_fingerprints=tuple(key.fingerprint for key in self.users[user].ssh_keys[:1]),
+            connect_seconds=PATIENCE_SECONDS,
+            reconnect_seconds=PATIENCE_SECONDS,
+        )
+        self._logon = Logon(plan, self.rng)
+        self._take(self._logon.start(self.world.now))
+        return visit
+
     def leave(self) -> None:
         """Not by itself, as simulated people do."""
 

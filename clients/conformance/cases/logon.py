@@ -1,52 +1,75 @@
-"""The logon phase of a terminal server: passwords, cookies, applications, commands."""
+"""The logon phase of a terminal server: challenges, proofs, applications, commands, resuming."""
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Iterator
 
-from clients.conformance.acting import CaseContext, logon_request
+from msgspec.structs import replace
+
+from clients.conformance.acting import CaseContext
+from clients.conformance.attempt import STRANGERS_KEY, Attempt
 from clients.conformance.case import TERMINAL_SERVER, Case, Chapter
-from clients.conformance.device import Device
 from clients.conformance.peer import Peer
 from clients.conformance.reach import fully_licensed, joined_directory
-from clients.conformance.target import Setup, Unmet, User
+from clients.conformance.target import Setup, Unavailable, Unmet
+from clients.conformance.user import (
+    PAM,
+    PAM_OFFERED,
+    SSH_KEY_OFFERED,
+    UNTOUCHED,
+    SshKey,
+    User,
+)
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
-    Credential,
     DisconnectSession,
     Goodbye,
     LogoffSession,
     LogonAccepted,
+    LogonChallenge,
+    LogonProof,
     LogonRefused,
-    LogonRequest,
+    LogonStart,
     Message,
+    PamAnswers,
+    PamPrompt,
     PlaceSession,
+    SessionPlaced,
 )
 
 chapter = Chapter()
 
-REQUESTS_MAX = 16
-COOKIE_BYTES = 32
+STARTS_MAX = 16
+NONCE_BYTES = 32
 
 
-def refused(client: Peer, request: LogonRequest, code: ErrorCode) -> LogonRefused:
-    """The target refuses the request with this code."""
-    client.say(request)
+def expect_refused(client: Peer, proof: LogonProof | LogonStart, code: ErrorCode) -> LogonRefused:
+    """The target refuses this with this code."""
+    client.say(proof)
     answer = client.hear(LogonRefused)
     if answer.code is not code:
         raise Unmet(f"expected LogonRefused with {code.name}, came {answer.code.name}")
     return answer
 
 
-def wrong(user: User) -> LogonRequest:
-    return logon_request(user, credential=b"certainly wrong")
-
-
 def log_off(client: Peer) -> None:
     """Ends the session, so that the next case finds none."""
     client.say(LogoffSession())
     client.hear_past(Goodbye)
+
+
+def leave(client: Peer) -> None:
+    """Leaves the session running."""
+    client.say(DisconnectSession())
+    client.expect_goodbye(ErrorCode.DISCONNECTED_BY_USER)
+
+
+def nobody(context: CaseContext) -> User:
+    return User(context.fresh_name("nobody"), b"")
+
+
+# --- proofs ---------------------------------------------------------------------------------------
 
 
 @chapter.case("LOGON-01", TERMINAL_SERVER)
@@ -57,12 +80,41 @@ def the_right_password(context: CaseContext) -> None:
     log_off(client)
 
 
+@chapter.case("LOGON-01", TERMINAL_SERVER, setup=Setup.PLAYED)
+def the_right_ssh_key(context: CaseContext) -> None:
+    for key in _ssh_keys(context):
+        for algorithm in key.algorithms:
+            client, attempt = _offering(context, key)
+            client.say(attempt.by_ssh_key(key, algorithm))
+            client.hear(LogonAccepted)
+            log_off(client)
+
+
+def _ssh_keys(context: CaseContext) -> tuple[SshKey, ...]:
+    if not context.user().ssh_keys:
+        raise Unavailable("needs an account with SSH keys that the suite has (--lab)")
+    return context.user().ssh_keys
+
+
+def _offering(context: CaseContext, *keys: SshKey) -> tuple[Peer, Attempt]:
+    """A client that was challenged to sign with the last of these keys, the only one of the
+    account's."""
+    client = fully_licensed(context)
+    fingerprints = [key.fingerprint for key in keys]
+    attempt = context.challenged(client, context.user(), key_fingerprints=fingerprints)
+    said = attempt.challenge
+    context.check(bool(said.methods & SSH_KEY_OFFERED), "SSH keys among the methods")
+    context.expect_fields(said, "the account's key", key_fingerprint=keys[-1].fingerprint)
+    return client, attempt
+
+
 @chapter.case("LOGON-02", TERMINAL_SERVER)
-def a_wrong_password_and_an_unknown_user_are_alike(context: CaseContext) -> None:
+def a_wrong_proof_and_an_unknown_user_are_alike(context: CaseContext) -> None:
     seen = []
-    for user in (context.user(), User(context.fresh_name("nobody"), b"")):
+    for user in (context.user(), nobody(context)):
         client = context.licensed()
-        answer = refused(client, wrong(user), ErrorCode.LOGON_FAILED)
+        attempt = context.challenged(client, user)
+        answer = expect_refused(client, attempt.wrong(), ErrorCode.LOGON_FAILED)
         seen.append(answer.detail.replace(answer.trace_id, "").replace(user.name, ""))
         context.log_on(client, context.user())
         log_off(client)
@@ -70,48 +122,292 @@ def a_wrong_password_and_an_unknown_user_are_alike(context: CaseContext) -> None
 
 
 @chapter.case("LOGON-03", TERMINAL_SERVER)
-def three_wrong_passwords(context: CaseContext) -> None:
+def three_wrong_proofs(context: CaseContext) -> None:
     client = context.licensed()
     for left in range(limits.LOGON_ATTEMPTS - 1, -1, -1):
-        answer = refused(client, wrong(context.user()), ErrorCode.LOGON_FAILED)
+        attempt = context.challenged(client, context.user())
+        answer = expect_refused(client, attempt.wrong(), ErrorCode.LOGON_FAILED)
         client.expect_same(left, answer.attempts_left)
     client.expect_goodbye(ErrorCode.TOO_MANY_ATTEMPTS)
 
 
 @chapter.case("LOGON-04", TERMINAL_SERVER, setup=Setup.PLAYED)
-def a_second_request_while_the_first_waits(context: CaseContext) -> None:
+def a_second_logon_while_the_first_waits(context: CaseContext) -> None:
     directory = joined_directory(context)
     client = fully_licensed(context)
-    client.say(logon_request(context.user()))
+    context.prove(client, context.user())
     directory.hear(PlaceSession)
-    client.say(logon_request(context.user()))
+    client.say(LogonStart(user_name=context.user().name))
     client.expect_goodbye(ErrorCode.OUT_OF_ORDER)
 
 
-@chapter.case("LOGON-05", TERMINAL_SERVER)
-def sixteen_requests_and_one_more(context: CaseContext) -> None:
+@chapter.case("LOGON-04", TERMINAL_SERVER)
+def a_second_start_before_the_proof(context: CaseContext) -> None:
     client = context.licensed()
-    request = logon_request(context.user(), Credential.TICKET, b"no ticket")
-    for _ in range(REQUESTS_MAX):
-        refused(client, request, ErrorCode.TICKET_INVALID)
-    client.say(request)
+    context.challenged(client, context.user())
+    client.say(LogonStart(user_name=context.user().name))
+    client.expect_goodbye(ErrorCode.OUT_OF_ORDER)
+
+
+@chapter.case("LOGON-04", TERMINAL_SERVER)
+def a_proof_of_no_challenge(context: CaseContext) -> None:
+    spent = context.licensed()
+    proof = context.challenged(spent, context.user()).wrong()
+    expect_refused(spent, proof, ErrorCode.LOGON_FAILED)
+    for client in (context.licensed(), spent):
+        client.say(proof)
+        client.expect_goodbye(ErrorCode.OUT_OF_ORDER)
+
+
+@chapter.case("LOGON-05", TERMINAL_SERVER)
+def sixteen_starts_and_one_more(context: CaseContext) -> None:
+    client = context.licensed()
+    for _ in range(STARTS_MAX):
+        attempt = context.challenged(client, context.user(), application="no-such-thing")
+        expect_refused(client, attempt.proof(), ErrorCode.UNKNOWN_APPLICATION)
+    client.say(attempt.start)
     client.expect_goodbye(ErrorCode.TOO_MANY_ATTEMPTS)
 
 
 @chapter.case("LOGON-06", TERMINAL_SERVER, setup=Setup.BUSY)
-def busy_with_passwords(context: CaseContext) -> None:
+def busy_with_proofs(context: CaseContext) -> None:
     client = context.licensed()
+    start = LogonStart(user_name=context.user().name)
     for _ in range(limits.LOGON_ATTEMPTS + 1):
-        answer = refused(client, logon_request(context.user()), ErrorCode.LOGON_BUSY)
+        answer = expect_refused(client, start, ErrorCode.LOGON_BUSY)
         context.check(answer.retry_after_seconds > 0, "retry_after_seconds")
         client.expect_same(limits.LOGON_ATTEMPTS, answer.attempts_left)
+
+
+@chapter.case("LOGON-20", TERMINAL_SERVER)
+def every_challenge_is_another(context: CaseContext) -> None:
+    nonces = set()
+    for _ in range(3):
+        client = context.licensed()
+        for user in (context.user(), nobody(context)):
+            attempt = context.challenged(client, user)
+            nonces.add(attempt.challenge.nonce)
+            expect_refused(client, attempt.wrong(), ErrorCode.LOGON_FAILED)
+    context.check(len(nonces) == 6 and bytes(NONCE_BYTES) not in nonces, "six nonces")
+
+
+@chapter.case("LOGON-20", TERMINAL_SERVER)
+def the_time_of_a_challenge(context: CaseContext) -> None:
+    said = context.challenged(context.licensed(), context.user()).challenge
+    context.check(abs(said.time - context.now) <= 5, f"the time, came {said.time}")
+
+
+@chapter.case("LOGON-21", TERMINAL_SERVER)
+def signatures_over_something_else(context: CaseContext) -> None:
+    """One wrong value at a time; a connection takes three wrong proofs."""
+    client = context.licensed()
+    other = context.rng.randbytes(32)
+    for changes in (
+        {"farm": "elsewhere"},
+        {"server": "another-ts"},
+        {"certificate": other},
+        {"nonce": other},
+        {"device_id": other},
+        {"user_name": context.fresh_name("user")},
+        {"method": 2},
+        {"methods": 15},
+        {"salt": other[:16]},
+        {"memory_kib": 1},
+        {"passes": 1},
+        {"lanes": 9},
+        {"time": 1},
+        {"application": "another"},
+        {"command": "another"},
+        {"session_id": 77},
+        {"attachment": 77},
+    ):
+        attempt = context.challenged(client, context.user())
+        proof = attempt.signed(attempt.statement(**changes))
+        client = _expect_failed(context, client, proof, f"another {', '.join(changes)}")
+
+
+def _expect_failed(context: CaseContext, client: Peer, proof: LogonProof, what: str) -> Peer:
+    """The target refuses the proof with LOGON_FAILED. Returns a client that may try again: this
+    one, or a new one."""
+    client.say(proof)
+    answer = client.next()
+    if not isinstance(answer, LogonRefused) or answer.code is not ErrorCode.LOGON_FAILED:
+        raise Unmet(f"expected LogonRefused with LOGON_FAILED for {what}, came {answer}")
+    return client if answer.attempts_left else context.licensed()
+
+
+@chapter.case("LOGON-21", TERMINAL_SERVER)
+def signatures_that_are_none(context: CaseContext) -> None:
+    client = context.licensed()
+    for what, change in _spoilt(context.challenged(context.licensed(), context.user()).proof()):
+        attempt = context.challenged(client, context.user())
+        right = attempt.proof()
+        wrong = replace(right, **{name: change[name] for name in change})
+        client = _expect_failed(context, client, wrong, what)
+    attempt = context.challenged(client, context.user())
+    wrong = attempt.signed(attempt.statement(), STRANGERS_KEY)
+    client = _expect_failed(context, client, wrong, "somebody else's key")
+    attempt = context.challenged(client, context.user())
+    wrong = attempt.signed(attempt.statement(), domain=b"")
+    client = _expect_failed(context, client, wrong, "no domain")
+    attempt = context.challenged(client, context.user(1))
+    wrong = replace(attempt, user=context.user()).proof()
+    _expect_failed(context, client, wrong, "another user's key")
+
+
+def _spoilt(proof: LogonProof) -> Iterator[tuple[str, dict[str, object]]]:
+    yield "an earlier proof", {"signature": proof.signature}
+    yield "no signature", {"signature": b""}
+    yield "zeros", {"signature": bytes(64)}
+    yield "another algorithm", {"algorithm": "ssh-ed25519"}
+    yield "the algorithm left out", {"algorithm": ""}
+    yield "another command", {"command": "ls"}
+    yield "an SSH key that was not named", {"method": 2}
+
+
+@chapter.case("LOGON-21", TERMINAL_SERVER, setup=Setup.PLAYED)
+def ssh_signatures_that_are_none(context: CaseContext) -> None:
+    keys = _ssh_keys(context)
+    stranger = keys[0].another()
+    for key in keys:
+        wrong = {
+            "another namespace": {"namespace": b"file"},
+            "the domain of another signature": {"namespace": b""},
+        }
+        if key.kind.startswith("sk-"):
+            wrong["nobody's touch"] = {"trailer": UNTOUCHED}
+        for what, signing in wrong.items():
+            client, attempt = _offering(context, stranger, key)
+            proof = attempt.by_ssh_key(key, **signing)
+            _expect_failed(context, client, proof, f"{key.kind} with {what}")
+        client, attempt = _offering(context, key)
+        proof = attempt.by_ssh_key(key.another(), key.algorithms[0])
+        _expect_failed(context, client, proof, f"another key of the kind {key.kind}")
+
+
+@chapter.case("LOGON-21", TERMINAL_SERVER, setup=Setup.PLAYED)
+def an_rsa_signature_with_sha_1(context: CaseContext) -> None:
+    key = next((key for key in _ssh_keys(context) if key.kind == "ssh-rsa"), None)
+    if key is None:
+        raise Unavailable("needs an account with an RSA key")
+    client, attempt = _offering(context, key)
+    _expect_failed(context, client, attempt.by_ssh_key(key, "ssh-rsa"), "SHA-1")
+
+
+@chapter.case("LOGON-22", TERMINAL_SERVER)
+def a_proof_of_another_connection(context: CaseContext) -> None:
+    device = context.device()
+    first, second = context.licensed(device), context.licensed(device)
+    good = context.challenged(first, context.user()).proof()
+    context.challenged(second, context.user())
+    _expect_failed(context, second, good, "the proof of another connection's challenge")
+    first.say(good)
+    first.hear(LogonAccepted)
+    log_off(first)
+
+
+@chapter.case("LOGON-22", TERMINAL_SERVER)
+def a_proof_of_an_earlier_challenge(context: CaseContext) -> None:
+    client = context.licensed()
+    earlier = context.challenged(client, context.user())
+    expect_refused(client, earlier.wrong(), ErrorCode.LOGON_FAILED)
+    context.challenged(client, context.user())
+    _expect_failed(context, client, earlier.proof(), "the proof of an earlier challenge")
+
+
+@chapter.case("LOGON-23", TERMINAL_SERVER)
+def unknown_names_are_challenged_alike(context: CaseContext) -> None:
+    stranger = nobody(context)
+    known, unknown, again = (
+        _challenge(context, user) for user in (context.user(), stranger, stranger)
+    )
+    other = _challenge(context, nobody(context))
+    names = ("methods", "resume_seconds")
+    wanted = {name: getattr(known, name) for name in names}
+    context.expect_fields(unknown, "as for a known user", **wanted, key_fingerprint=b"")
+    wanted = {name: getattr(unknown, name) for name in ("salt", "memory_kib", "passes", "lanes")}
+    context.expect_fields(again, "the same at each try", **wanted)
+    context.check(other.salt != unknown.salt, "another salt for another name")
+    salts = {known.salt, unknown.salt, other.salt}
+    context.check(len(salts) == 3 and bytes(16) not in salts, "salts that tell nothing")
+
+
+def _challenge(context: CaseContext, user: User) -> LogonChallenge:
+    return context.challenged(context.licensed(), user).challenge
+
+
+@chapter.case("LOGON-31", TERMINAL_SERVER, setup=Setup.PLAYED)
+def the_key_that_the_account_has(context: CaseContext) -> None:
+    first, second = _ssh_keys(context)[:2]
+    stranger = first.another()
+    _offering(context, stranger, first)
+    for user, keys in (
+        (context.user(), [stranger.fingerprint]),
+        (context.user(1), [first.fingerprint, second.fingerprint]),
+        (nobody(context), [first.fingerprint]),
+    ):
+        client = fully_licensed(context)
+        said = context.challenged(client, user, key_fingerprints=keys).challenge
+        context.expect_fields(said, "no key", key_fingerprint=b"")
+
+
+# --- PAM ------------------------------------------------------------------------------------------
+
+
+def prompted(context: CaseContext) -> tuple[Peer, PamPrompt]:
+    """A client that the target's PAM has asked something."""
+    client = context.licensed()
+    attempt = context.challenged(client, context.user())
+    context.check(bool(attempt.challenge.methods & PAM_OFFERED), "PAM among the methods")
+    client.say(LogonProof(method=PAM))
+    return client, client.hear(PamPrompt)
+
+
+@chapter.case("LOGON-32", TERMINAL_SERVER, setup=Setup.PAM)
+def what_pam_asks(context: CaseContext) -> None:
+    client, prompt = prompted(context)
+    context.check(prompt.round == 1 and len(prompt.prompts) > 0, "a prompt of round 1")
+    client.say(PamAnswers(round=1, answers=[context.user().password]))
+    client.hear(LogonAccepted)
+    log_off(client)
+
+
+@chapter.case("LOGON-32", TERMINAL_SERVER, setup=Setup.PAM)
+def a_wrong_answer_to_pam(context: CaseContext) -> None:
+    client, prompt = prompted(context)
+    client.say(PamAnswers(round=prompt.round, answers=[b"certainly wrong"]))
+    answer = client.hear(LogonRefused)
+    context.expect_fields(answer, code=ErrorCode.LOGON_FAILED)
+
+
+@chapter.case("LOGON-04", TERMINAL_SERVER)
+def answers_that_nobody_asked_for(context: CaseContext) -> None:
+    started = context.licensed()
+    context.challenged(started, context.user())
+    for client in (context.licensed(), started):
+        client.say(PamAnswers(round=1, answers=[b"secret"]))
+        client.expect_goodbye(ErrorCode.OUT_OF_ORDER)
+
+
+@chapter.case("LOGON-33", TERMINAL_SERVER)
+def a_method_that_was_not_offered(context: CaseContext) -> None:
+    client = context.licensed()
+    attempt = context.challenged(client, context.user())
+    if attempt.challenge.methods & PAM_OFFERED:
+        raise Unavailable("the target offers PAM")
+    expect_refused(client, LogonProof(method=PAM), ErrorCode.LOGON_FAILED)
+    context.log_on(client, context.user())
+    log_off(client)
+
+
+# --- what is asked for ----------------------------------------------------------------------------
 
 
 @chapter.case("LOGON-07", TERMINAL_SERVER)
 def an_application_that_is_not_there(context: CaseContext) -> None:
     client = context.licensed()
-    request = msgspec.structs.replace(logon_request(context.user()), application="no-such-thing")
-    refused(client, request, ErrorCode.UNKNOWN_APPLICATION)
+    attempt = context.challenged(client, context.user(), application="no-such-thing")
+    expect_refused(client, attempt.proof(), ErrorCode.UNKNOWN_APPLICATION)
     context.log_on(client, context.user())
     log_off(client)
 
@@ -119,15 +415,17 @@ def an_application_that_is_not_there(context: CaseContext) -> None:
 @chapter.case("LOGON-08", TERMINAL_SERVER, setup=Setup.ONE_SESSION)
 def as_many_sessions_as_it_may(context: CaseContext) -> None:
     context.logged_on(user=context.user(0))
-    refused(context.licensed(), logon_request(context.user(1)), ErrorCode.TOO_MANY_SESSIONS)
+    client = context.licensed()
+    attempt = context.challenged(client, context.user(1))
+    expect_refused(client, attempt.proof(), ErrorCode.TOO_MANY_SESSIONS)
 
 
 @chapter.case("LOGON-09", TERMINAL_SERVER, setup=Setup.PLAYED)
 def a_program_that_does_not_start(context: CaseContext) -> None:
     client = fully_licensed(context)
     application = context.target.broken_application()
-    request = msgspec.structs.replace(logon_request(context.user()), application=application)
-    refused(client, request, ErrorCode.PROGRAM_FAILED)
+    attempt = context.challenged(client, context.user(), application=application)
+    expect_refused(client, attempt.proof(), ErrorCode.PROGRAM_FAILED)
     context.log_on(client, context.user())
 
 
@@ -153,74 +451,14 @@ def one_session_that_the_last_client_shows(context: CaseContext) -> None:
     log_off(second)
 
 
-@chapter.case("LOGON-12", TERMINAL_SERVER)
-def a_cookie_instead_of_a_password(context: CaseContext) -> None:
-    device = context.device()
-    accepted = _left_session(context, device)
-    context.check(len(accepted.cookie) == COOKIE_BYTES, f"a cookie of {COOKIE_BYTES} bytes")
-    client = context.licensed(device)
-    client.say(_with_cookie(context.user(), accepted))
-    again = client.hear(LogonAccepted)
-    context.check(again.session_id == accepted.session_id, "the session of the cookie")
-    context.check(again.cookie not in (b"", accepted.cookie), "a new cookie")
-    log_off(client)
-
-
-@chapter.case("LOGON-13", TERMINAL_SERVER)
-def cookies_that_do_not_count(context: CaseContext) -> None:
-    device, stranger = context.device(), context.device()
-    accepted = _left_session(context, device)
-    good = _with_cookie(context.user(), accepted)
-    changed = bytes([accepted.cookie[0] ^ 1]) + accepted.cookie[1:]
-    context.log_on(_each_refused(context, stranger, [good]), context.user(1))
-    client = _each_refused(
-        context,
-        device,
-        [
-            msgspec.structs.replace(good, credential=changed),
-            msgspec.structs.replace(good, credential=b""),
-            msgspec.structs.replace(good, user_name=context.user(1).name),
-            msgspec.structs.replace(good, session_id=accepted.session_id + 1_000),
-        ],
-    )
-    context.log_on(client, context.user())
-    client.say(DisconnectSession())
-    client.expect_goodbye(ErrorCode.DISCONNECTED_BY_USER)
-    context.log_on(_each_refused(context, device, [good]), context.user())
-
-
-def _each_refused(context: CaseContext, device: Device, requests: list[LogonRequest]) -> Peer:
-    """A client that stays in LOGON: the target refuses each of its requests."""
-    client = context.licensed(device)
-    for request in requests:
-        refused(client, request, ErrorCode.TICKET_INVALID)
-    return client
-
-
-def _left_session(context: CaseContext, device: Device) -> LogonAccepted:
-    """LogonAccepted of a session that was then disconnected."""
-    client = context.licensed(device)
-    accepted = context.log_on(client, context.user())
-    client.say(DisconnectSession())
-    client.expect_goodbye(ErrorCode.DISCONNECTED_BY_USER)
-    return accepted
-
-
-def _with_cookie(user: User, accepted: LogonAccepted) -> LogonRequest:
-    request = logon_request(user, Credential.RECONNECT, accepted.cookie)
-    return msgspec.structs.replace(request, session_id=accepted.session_id)
-
-
 @chapter.case("LOGON-15", TERMINAL_SERVER)
 def a_command_is_apart(context: CaseContext) -> None:
     first = context.licensed()
     shell = context.log_on(first, context.user())
     second = context.licensed()
-    request = msgspec.structs.replace(logon_request(context.user()), command="sleep 60")
-    second.say(request)
-    command = second.hear(LogonAccepted)
+    command = context.log_on(second, context.user(), command="sleep 60")
     context.check(command.session_id != shell.session_id, "another session for the command")
-    context.check(command.cookie == b"", "no cookie for a command")
+    context.expect_fields(command, "no attachment for a command", attachment=0)
     first.expect_silence(0.5)
     log_off(second)
     log_off(first)
@@ -228,9 +466,9 @@ def a_command_is_apart(context: CaseContext) -> None:
 
 @chapter.case("LOGON-16", TERMINAL_SERVER)
 def no_logon_before_the_license(context: CaseContext) -> None:
-    for request in (logon_request(context.user()), wrong(context.user())):
+    for early in (LogonStart(user_name=context.user().name), LogonProof(method=1)):
         client, _ = context.licensing()
-        client.say(request)
+        client.say(early)
         client.expect_goodbye(ErrorCode.OUT_OF_ORDER)
 
 
@@ -239,7 +477,7 @@ def no_logon_while_a_token_is_stored(context: CaseContext) -> None:
     client = context.show(context.device())
     message: Message | None = client.next()
     context.check(message is not None, "NewLicense")
-    client.say(logon_request(context.user()))
+    client.say(LogonStart(user_name=context.user().name))
     client.expect_goodbye(ErrorCode.OUT_OF_ORDER)
 
 
@@ -247,12 +485,109 @@ def no_logon_while_a_token_is_stored(context: CaseContext) -> None:
 def size_and_term_reach_the_program(context: CaseContext) -> None:
     context.needs_sockets("no programs run in process")
     client = context.licensed()
-    request = logon_request(context.user())
-    request.command = "stty size; echo $TERM"
-    request.columns, request.rows, request.terminal = 93, 31, "vt100"
-    client.say(request)
+    shown = {"columns": 93, "rows": 31, "terminal": "vt100"}
+    context.prove(client, context.user(), command="stty size; echo $TERM", **shown)
     client.hear_session_bytes(b"31 93")
     client.hear_session_bytes(b"vt100")
+
+
+# --- resuming -------------------------------------------------------------------------------------
+
+
+@chapter.case("LOGON-27", TERMINAL_SERVER, setup=Setup.PLAYED)
+def a_session_that_is_resumed(context: CaseContext) -> None:
+    directory = joined_directory(context)
+    first = _placed_anew(context, directory)
+    client = fully_licensed(context)
+    again = context.log_on(client, context.user(), **_resuming(first))
+    context.expect_fields(again, session_id=first.session_id, reattached=True)
+    log_off(client)
+    asked = directory.next(0.2)
+    while asked is not None:
+        context.check(not isinstance(asked, PlaceSession), "no PlaceSession for it")
+        asked = directory.next(0.2)
+
+
+def _placed_anew(context: CaseContext, directory: Peer) -> LogonAccepted:
+    """LogonAccepted of a session that the played directory has placed here; then its client was
+    lost."""
+    client = fully_licensed(context)
+    context.prove(client, context.user())
+    here = SessionPlaced(placement=77, host=context.target_name, address="10.0.0.1", port=5600)
+    directory.answer(directory.hear(PlaceSession), here)
+    accepted = client.hear(LogonAccepted)
+    client.hang_up()
+    return accepted
+
+
+def _resuming(accepted: LogonAccepted) -> dict[str, int]:
+    return {"session_id": accepted.session_id, "attachment": accepted.attachment}
+
+
+@chapter.case("LOGON-27", TERMINAL_SERVER)
+def a_session_that_another_client_was_shown(context: CaseContext) -> None:
+    office, phone = context.licensed(), context.licensed()
+    shown = context.log_on(office, context.user())
+    context.log_on(phone, context.user())
+    office.expect_goodbye(ErrorCode.DISCONNECTED_BY_OTHER)
+    leave(phone)
+    office = context.licensed()
+    context.prove(office, context.user(), **_resuming(shown))
+    office.expect_goodbye(ErrorCode.DISCONNECTED_BY_OTHER)
+    client = context.licensed()
+    context.log_on(client, context.user())
+    log_off(client)
+
+
+@chapter.case("LOGON-27", TERMINAL_SERVER)
+def a_session_that_has_ended(context: CaseContext) -> None:
+    client = context.licensed()
+    ended = context.log_on(client, context.user())
+    log_off(client)
+    client = context.licensed()
+    accepted = context.log_on(client, context.user(), **_resuming(ended))
+    context.check(not accepted.reattached, "a new session")
+    log_off(client)
+
+
+@chapter.case("LOGON-28", TERMINAL_SERVER)
+def attachments_rise(context: CaseContext) -> None:
+    seen = [0]
+    for _ in range(3):
+        client = context.licensed()
+        seen.append(context.log_on(client, context.user()).attachment)
+        leave(client)
+    context.check(seen == sorted(set(seen)), f"each attachment above the last, came {seen[1:]}")
+    client = context.licensed()
+    context.log_on(client, context.user())
+    log_off(client)
+
+
+@chapter.case("LOGON-30", TERMINAL_SERVER)
+def nobody_else_is_shown_a_session(context: CaseContext) -> None:
+    owner, other = context.licensed(), context.licensed()
+    shown = context.log_on(owner, context.user(0))
+    own = context.log_on(other, context.user(1), **_resuming(shown))
+    context.check(own.session_id != shown.session_id, "a session of their own")
+    owner.expect_silence(0.2)
+    for client in (owner, other):
+        log_off(client)
+
+
+# --- what the directory is told -------------------------------------------------------------------
+
+
+@chapter.case("DIR-29", TERMINAL_SERVER, setup=Setup.PLAYED)
+def the_proof_is_passed_on_as_it_was_given(context: CaseContext) -> None:
+    directory = joined_directory(context)
+    client = fully_licensed(context)
+    attempt = context.challenged(client, context.user(), application="app1")
+    given = attempt.proof()
+    client.say(given)
+    asked = directory.hear(PlaceSession)
+    context.expect_fields(asked, user_name=context.user().name, application="app1")
+    wanted = attempt.for_directory(signature=given.signature)
+    directory.expect_same([wanted], list(asked.proof))
 
 
 def cases() -> list[Case]:

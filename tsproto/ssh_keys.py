@@ -68,7 +68,8 @@ class SshKey(msgspec.Struct, frozen=True):
 
     def _verify(self, data: bytes, algorithm: str, signature: bytes) -> None:
         """Raises InvalidSignature."""
-        if algorithm != self.kind and not (self.kind == "ssh-rsa" and algorithm in RSA_HASHES):
+        # "ssh-rsa" is a kind of keys, and as an algorithm SHA-1, which is not taken.
+        if algorithm not in (RSA_HASHES if self.kind == "ssh-rsa" else (self.kind,)):
             raise InvalidSignature
         if self.application:
             signature, trailer = signature[:-SK_TRAILER_BYTES], signature[-SK_TRAILER_BYTES:]

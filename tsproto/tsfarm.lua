@@ -357,7 +357,7 @@ messages[16].places = {
   request_id,
   enumeration("logon_refused.code", "code", enum.ErrorCode),
   text("logon_refused.detail", "detail", "cause and next step, for a person to read"),
-  integer("logon_refused.attempts_left", "attempts left", "wrong passwords left; at 0 Goodbye follows"),
+  integer("logon_refused.attempts_left", "attempts left", "wrong proofs left; at 0 Goodbye follows"),
   integer("logon_refused.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
   text("logon_refused.trace_id", "trace id", "id that every log line about this carries; empty for none"),
 }

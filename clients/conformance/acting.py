@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -249,18 +250,18 @@ class CaseContext:
         self.log_on(client, user or self.user())
         return client
 
-    def challenged(self, client: Peer, user: User, **start: object) -> Attempt:
+    def challenged(self, client: Peer, user: User, **start: Any) -> Attempt:
         """The target's challenge to a LogonStart."""
         return challenged(client, user, self.target.farm, self.target_name, **start)
 
-    def prove(self, client: Peer, user: User, **asked: object) -> None:
+    def prove(self, client: Peer, user: User, **asked: Any) -> None:
         """Sends a LogonStart and a good proof; `asked` are fields of both. The answer is not
         read."""
         start = {name: asked.pop(name) for name in LogonStart.__struct_fields__ if name in asked}
         attempt = self.challenged(client, user, **start)
         client.say(attempt.proof(**asked))
 
-    def log_on(self, client: Peer, user: User, **asked: object) -> LogonAccepted:
+    def log_on(self, client: Peer, user: User, **asked: Any) -> LogonAccepted:
         self.prove(client, user, **asked)
         return client.hear(LogonAccepted)
 
@@ -312,7 +313,7 @@ class CaseContext:
         client.hear(messages.Redirect)
         return client
 
-    def given_to(self, server: Peer, user: User, **start: object) -> Attempt:
+    def given_to(self, server: Peer, user: User, **start: Any) -> Attempt:
         """What the user would sign at this terminal server, which the suite plays."""
         challenge = challenge_to(user, self.rng.randbytes(32), self.now)
         seen = {
@@ -332,7 +333,7 @@ class CaseContext:
         server.say(LicenseAccepted(kind=LicenseKind.FULL))
         return server.hear(LogonStart)
 
-    def challenge(self, server: Peer, start: LogonStart, **changes: object) -> Attempt:
+    def challenge(self, server: Peer, start: LogonStart, **changes: Any) -> Attempt:
         """Sends the client a challenge, good but for `changes`."""
         user = next((user for user in self.target.users if user.name == start.user_name), None)
         user = user or User(start.user_name, b"")

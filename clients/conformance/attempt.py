@@ -73,9 +73,7 @@ class Attempt(msgspec.Struct, frozen=True):
     ) -> LogonProof:
         """A proof with a signature over `statement`."""
         signature = (key or self.key).sign(statement.signed_bytes(domain))
-        return LogonProof(
-            **{"method": PASSWORD, "algorithm": ED25519, "signature": signature} | proof
-        )
+        return LogonProof(method=PASSWORD, algorithm=ED25519, signature=signature, **proof)
 
     def wrong(self) -> LogonProof:
         """A proof by somebody else's key."""

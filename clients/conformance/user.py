@@ -77,7 +77,13 @@ def _part(value: Part) -> bytes:
 
 @lru_cache(256)
 def password_key(
-    farm: str, user_name: str, password: bytes, salt: bytes, memory_kib: int, passes: int, lanes: int
+    farm: str,
+    user_name: str,
+    password: bytes,
+    salt: bytes,
+    memory_kib: int,
+    passes: int,
+    lanes: int,
 ) -> Ed25519PrivateKey:
     tag = hash_secret_raw(password, salt, passes, memory_kib, lanes, 32, Type.ID, version=0x13)
     return Ed25519PrivateKey.from_private_bytes(
@@ -115,7 +121,9 @@ class SshKey:
         self.kind = kind
         self._private = private
         self._application = b"ssh:" if kind.startswith("sk-") else b""
-        blob = _parts([kind, *self._public_parts(), *([self._application] * kind.startswith("sk-"))])
+        blob = _parts(
+            [kind, *self._public_parts(), *([self._application] * kind.startswith("sk-"))]
+        )
         self.line = f"{kind} {base64.b64encode(blob).decode()} conformance"
         self.fingerprint = hashlib.sha256(blob).digest()
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from clients.conformance.own_configuration import BROKEN, SCOPES, STARTED
-from clients.conformance.target import Issuer, Line, Setup, Unavailable, Unmet, User
+from clients.conformance.own_configuration import BROKEN, SCOPES, STARTED, USERS
+from clients.conformance.target import Issuer, Line, Setup, Unavailable, Unmet
+from clients.conformance.user import User
 from clients.logon.steps import Host
 from tests.conformance.in_process_client import ClientUnderTest
 from tests.conformance.in_process_kinds import (
@@ -31,7 +32,7 @@ from tsproto import limits
 from tsproto.identity import Identity
 from tsproto.messages import Role
 
-USERS = (User("user1", b"secret1"), User("user2", b"secret2"))
+BY_NAME = {user.name: user for user in USERS}
 NAMES = {Role.TERMINAL_SERVER: "ts1", Role.LICENSE_SERVER: "ls1", Role.SESSION_DIRECTORY: "sd1"}
 PLAYED = {
     Role.TERMINAL_SERVER: ("10.9.0.2", "conformance-ts"),
@@ -39,7 +40,9 @@ PLAYED = {
     Role.SESSION_DIRECTORY: ("10.9.0.4", "conformance-sd"),
 }
 SECOND = ("conformance-ls2", "10.9.0.5")
-WITH_RIGHT_DAEMONS = (Setup.RIGHT, Setup.OUTSIDE_A_LAB, Setup.BUSY, Setup.ONE_SESSION)
+WITH_RIGHT_DAEMONS = (
+    *(Setup.RIGHT, Setup.OUTSIDE_A_LAB, Setup.BUSY, Setup.PAM, Setup.ONE_SESSION),
+)
 NO_TLS = "there is no TLS in process"
 PATIENCE_SECONDS = 4.0  # virtual ones; less than any time-out of the protocol
 SETTLING_SECONDS = 3.0
@@ -76,6 +79,7 @@ class DirectLine:
     """The suite's end of a link in process."""
 
     certificate = bytes(32)
+    own_certificate = bytes(32)
 
     def __init__(self, target: InProcess, name: str) -> None:
         self.name = name
@@ -183,7 +187,7 @@ class InProcess:
         return LicenseServerUnderTest(peers, is_choosy=self._setup is Setup.CHOOSY, wrap=wrap)
 
     def _directory(self, wrap: Wrap) -> SessionDirectoryUnderTest:
-        return SessionDirectoryUnderTest(is_choosy=self._setup is Setup.CHOOSY, wrap=wrap)
+        return SessionDirectoryUnderTest(BY_NAME, is_choosy=self._setup is Setup.CHOOSY, wrap=wrap)
 
     def _terminal_server(self, wrap: Wrap) -> TerminalServerUnderTest:
         addresses = dict(PLAYED)
@@ -195,9 +199,8 @@ class InProcess:
         if self._setup in (Setup.SEARCHED, Setup.GRACE):
             license_servers = []
         directory = None if self._setup is Setup.GRACE else addresses[Role.SESSION_DIRECTORY]
-        passwords = {user.name: user.password for user in self.users}
         return TerminalServerUnderTest(
-            license_servers, directory, passwords, setup=self._setup, wrap=wrap
+            license_servers, directory, BY_NAME, setup=self._setup, wrap=wrap
         )
 
     def _start(self, role: Role, number: int, kind: Kind) -> None:
@@ -207,9 +210,7 @@ class InProcess:
 
     def _make_client(self) -> ClientUnderTest:
         host, name = PLAYED[Role.TERMINAL_SERVER]
-        client = ClientUnderTest(self._world, self._network, Host(host, PORT, name))
-        client.passwords = {user.name: user.password for user in self.users}
-        return client
+        return ClientUnderTest(self._world, self._network, Host(host, PORT, name), BY_NAME)
 
     # --- what cases ask of it -----------------------------------------------------------------
 

@@ -190,7 +190,9 @@ def _make_lost(farm: Farm, host: int) -> None:
     """Makes the host LOST, with its link open, by a part of a list that is refused."""
     server = farm.servers[host]
     server.ask_for(messages.Joined, join_farm())
-    elsewhere = messages.SyncSessions(sessions=[session_row("elsewhere", farm.user.name)], last=True)
+    elsewhere = messages.SyncSessions(
+        sessions=[session_row("elsewhere", farm.user.name)], last=True
+    )
     server.expect_refused(elsewhere, ErrorCode.NOT_PERMITTED)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -270,7 +271,7 @@ def ssh_signatures_that_are_none(context: CaseContext) -> None:
     keys = _ssh_keys(context)
     stranger = keys[0].another()
     for key in keys:
-        wrong = {
+        wrong: dict[str, dict[str, Any]] = {
             "another namespace": {"namespace": b"file"},
             "the domain of another signature": {"namespace": b""},
         }

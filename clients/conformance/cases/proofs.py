@@ -148,9 +148,7 @@ def receipts_that_were_given_for_something_else(context: CaseContext) -> None:
         farm.report(1, 7, placement=5, receipt=receipt)
         placed = farm.place(0)
         farm.expect_at(placed, 0, 0, f"nobody led to a row with a receipt {what}")
-        given_up = RemoveSession(
-            session_id=0, placement=placed.placement, user_name=farm.user.name
-        )
+        given_up = RemoveSession(session_id=0, placement=placed.placement, user_name=farm.user.name)
         farm.tell(0, given_up)
 
 

@@ -336,9 +336,46 @@ def a_place_that_came_to_nothing(context: CaseContext) -> None:
     directory.expect_same((0, 77), said)
 
 
-def _here(context: CaseContext, session_id: int) -> SessionPlaced:
+@chapter.case("DIR-28", TERMINAL_SERVER, setup=Setup.PLAYED)
+def the_receipt_goes_into_the_row(context: CaseContext) -> None:
+    directory = joined_directory(context)
+    session_id = 0
+    for receipt, placement in ((b"\x01" * 32, 77), (b"\x02" * 32, 78)):
+        client = fully_licensed(context)
+        context.prove(client, context.user())
+        placed = _here(context, session_id, placement=placement, receipt=receipt)
+        directory.answer(directory.hear(PlaceSession), placed)
+        session_id = client.hear(LogonAccepted).session_id
+        row = directory.hear(UpdateSession).session
+        context.expect_fields(row, "as placed", receipt=receipt, placement=placement)
+        client.say(DisconnectSession())
+        row = directory.hear(UpdateSession).session
+        context.expect_fields(row, "as placed, still", receipt=receipt, placement=placement)
+
+
+@chapter.case("DIR-30", TERMINAL_SERVER, setup=Setup.PLAYED)
+def a_session_that_began_without_the_directory(context: CaseContext) -> None:
+    client = fully_licensed(context)
+    attempt = context.challenged(client, context.user())
+    given = attempt.proof()
+    client.say(given)
+    session_id = client.hear(LogonAccepted).session_id
+    directory = joined_directory(context)
+    asked = directory.hear(PlaceSession)
+    context.expect_fields(asked, "for a receipt", session_id=session_id, redirected=False)
+    directory.expect_same([attempt.for_directory(signature=given.signature)], list(asked.proof))
+    receipt = b"\x03" * 32
+    directory.answer(asked, _here(context, session_id, placement=0, receipt=receipt))
+    row = directory.hear(UpdateSession).session
+    context.expect_fields(row, session_id=session_id, placement=0, receipt=receipt)
+
+
+def _here(
+    context: CaseContext, session_id: int, *, placement: int = 77, receipt: bytes = b""
+) -> SessionPlaced:
     return SessionPlaced(
-        placement=77,
+        placement=placement,
+        receipt=receipt,
         host=context.target_name,
         address="10.0.0.1",
         port=5600,

@@ -10,6 +10,7 @@ from unittest.mock import patch
 import msgspec
 
 from tests.conformance.wrong.fault import Fault, Plant, limit, replaced, together
+from tests.simulation.line import SimulatedLine
 from tsproto import codec, connection, limits, opening, requests
 from tsproto.codec import HEADER, MESSAGE_KIND, SESSION_KIND, FrameReader, encode
 from tsproto.connection import Connection
@@ -31,6 +32,7 @@ _take_request = Requests.take_request
 _take_answer = Requests.take_answer
 _receive_data = Connection.receive_data
 _enter = Connection._enter
+_on_data = SimulatedLine._on_data
 _welcome = Opening.welcome
 _header = FrameReader._header
 _feed = FrameReader.feed
@@ -152,6 +154,12 @@ def _answers_heartbeats(self: Connection, message: Message) -> Any:
     if isinstance(message, Heartbeat):
         self._queue(encode(Heartbeat()))
     return _on_message(self, message)
+
+
+def _sends_at_once(self: SimulatedLine, data: bytes) -> None:
+    """What a message that is no event has made the connection say, too."""
+    _on_data(self, data)
+    self.flush()
 
 
 def _answers_goodbye(self: Connection, goodbye: Any) -> Any:
@@ -287,7 +295,10 @@ FAULTS = (
     _license_server(
         "answers heartbeats",
         "BEAT-04.heartbeats-are-not-answered",
-        replaced(Connection, "_on_message", _answers_heartbeats),
+        together(
+            replaced(Connection, "_on_message", _answers_heartbeats),
+            replaced(SimulatedLine, "_on_data", _sends_at_once),
+        ),
     ),
     _license_server(
         "answers Goodbye",

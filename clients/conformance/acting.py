@@ -4,7 +4,6 @@ client. Cases are written in these words."""
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,18 +12,15 @@ import msgspec
 from clients.conformance import wire
 from clients.conformance.attempt import Attempt, challenge_to, challenged
 from clients.conformance.device import DAY, Device, TokenClaims, sign_token
+from clients.conformance.linking import NAMES, Links
 from clients.conformance.peer import Peer
 from clients.conformance.target import (
     Issuer,
-    Line,
-    Setup,
-    Target,
-    Transcript,
     Unavailable,
     Unmet,
 )
 from clients.conformance.user import User
-from tsproto import limits, messages
+from tsproto import messages
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     Goodbye,
@@ -41,33 +37,13 @@ from tsproto.messages import (
     NewLicense,
     Role,
     SessionRow,
-    Welcome,
 )
 
-NAMES = {
-    Role.CLIENT: "device",
-    Role.TERMINAL_SERVER: "conformance-ts",
-    Role.LICENSE_SERVER: "conformance-ls",
-    Role.SESSION_DIRECTORY: "conformance-sd",
-    Role.ADMINISTRATOR: "admin",
-}
 GAVE_UP = "the client gave up, as it may"
 
 
-class CaseContext:
-    """One run of one case: its target, and the peers that the suite plays."""
-
-    def __init__(self, target: Target, setup: Setup, rng: random.Random) -> None:
-        self.target = target
-        self.setup = setup
-        self.rng = rng
-        self.transcript = Transcript()
-        self.target_name = ""  # as its latest Welcome says
-        self._peers: list[Peer] = []
-
-    @property
-    def now(self) -> float:
-        return self.target.now()
+class CaseContext(Links):
+    """What a case can do and say."""
 
     @property
     def product(self) -> str:
@@ -93,29 +69,6 @@ class CaseContext:
 
     # --- links ------------------------------------------------------------------------------------
 
-    def dial(self, role: Role = Role.CLIENT, *, name: str = "", to: Role | None = None) -> Peer:
-        """A new link on which neither end has sent anything yet."""
-        to = to or self.target.role
-        name = name or NAMES[role]
-        return self._peer(role, self.target.dial(role, name, to))
-
-    def open(self, role: Role = Role.CLIENT, *, name: str = "", to: Role | None = None) -> Peer:
-        """A link after Hello and Welcome."""
-        peer = self.dial(role, name=name, to=to)
-        peer.say(hello(role, peer.name))
-        welcome = peer.hear(Welcome)
-        if welcome.role is self.target.role:
-            self.target_name = welcome.name
-        return peer
-
-    def accept(self, role: Role, *, seconds: float | None = None) -> Peer:
-        """The link that the target dials to this role, after Hello and Welcome."""
-        return self._welcomed(self.accept_unwelcomed(role, seconds=seconds))
-
-    def accept_unwelcomed(self, role: Role, *, seconds: float | None = None) -> Peer:
-        line = self.target.accept(role, self.target.seconds if seconds is None else seconds)
-        return self._peer(role, line)
-
     def open_any(self) -> Peer:
         """A link after Hello and Welcome, in a role that this target accepts."""
         match self.target.role:
@@ -136,17 +89,6 @@ class CaseContext:
             case Role.TERMINAL_SERVER:
                 return self.dial()
         return self.dial(Role.ADMINISTRATOR)
-
-    def dial_with_no_identity(self) -> Peer:
-        return self._peer(Role.ADMINISTRATOR, self.target.dial_with_no_identity())
-
-    def accept_as_a_stranger(self) -> Peer:
-        line = self.target.accept_as_a_stranger(self.target.seconds)
-        return self._peer(Role.TERMINAL_SERVER, line)
-
-    def begin_again(self) -> None:
-        """A client under test is started again; a daemon is left running."""
-        self.target.begin()
 
     def check(self, holds: bool, expected: str) -> None:
         if not holds:
@@ -182,32 +124,6 @@ class CaseContext:
         if not isinstance(message, LogonStart):
             raise Unmet(f"expected LogonStart, or Goodbye with NORMAL, {came(message)}")
         return message
-
-    def welcome(self, role: Role, name: str = "") -> Welcome:
-        version = limits.PROTOCOL_VERSION_MAX
-        return Welcome(version=version, role=role, name=name or NAMES[role], farm=self.target.farm)
-
-    def leave(self) -> None:
-        for peer in self._peers:
-            peer.hang_up()
-
-    def _welcomed(self, peer: Peer) -> Peer:
-        self.target_name = peer.hear(Hello).name
-        peer.say(self.welcome(peer.role, peer.name))
-        return peer
-
-    def _peer(self, role: Role, line: Line) -> Peer:
-        label = f"{role.name.lower()} {len(self._peers) + 1}"
-        peer = Peer(
-            label,
-            role,
-            line,
-            seconds=self.target.seconds,
-            now=self.target.now,
-            said=self.transcript,
-        )
-        self._peers.append(peer)
-        return peer
 
     # --- a client's way ----------------------------------------------------------------------
 
@@ -416,16 +332,6 @@ class CaseContext:
             token=sign_token(claims, issuer.key),
             issuer_certificate=issuer.certificate,
         )
-
-
-def hello(
-    role: Role = Role.CLIENT,
-    name: str = "",
-    lowest: int = limits.PROTOCOL_VERSION_MIN,
-    highest: int = limits.PROTOCOL_VERSION_MAX,
-) -> Hello:
-    name = name or NAMES[role]
-    return Hello(version_min=lowest, version_max=highest, role=role, name=name)
 
 
 def came(message: Message | None) -> str:

@@ -27,6 +27,7 @@ from clients.conformance.cases import (
     session,
     synchronisation,
     token,
+    user_proofs,
 )
 from tsproto.messages import Role
 
@@ -39,6 +40,7 @@ WRITTEN = (
     discovery,
     token,
     licensing,
+    user_proofs,
     logon,
     session,
     client,

@@ -40,11 +40,11 @@ from typing import TypeAlias
 import click
 
 from clients.conformance import plan, report
-from clients.conformance.acting import NAMES
 from clients.conformance.at_address import add_options, settings_at_address, source_at_address
 from clients.conformance.case import EVERYBODY, Case
 from clients.conformance.client_process import PLACEHOLDERS
 from clients.conformance.in_lab import DaemonOfALab, InLab, settings_in_lab
+from clients.conformance.linking import NAMES
 from clients.conformance.listening import Listening, OneClient
 from clients.conformance.over_sockets import Address, Settings
 from clients.conformance.picking import picked

@@ -21,7 +21,7 @@ import msgspec
 import tomli_w
 from msgspec.structs import replace
 
-from clients.conformance.acting import NAMES
+from clients.conformance.linking import NAMES
 from clients.conformance.listeners import Listener
 from clients.conformance.over_sockets import Address, OverSockets, Settings
 from clients.conformance.own_configuration import BROKEN, SCOPES, STARTED, USERS, Configuration
@@ -162,29 +162,26 @@ def _make(own: Settings, of_lab: Path, configuration: Configuration) -> None:
 
 
 def _make_accounts(path: Path, farm: str, users: Iterable[User]) -> None:
-    from daemons import accounts
-
     system_user = "root" if os.geteuid() == 0 else ""
-    made = [
-        Account(
+    made: list[object] = [{"accounts_of_farm": farm, "version": 2, "secret": bytes(32)}]
+    for user in users:
+        public_key = user.key(farm).public_key().public_bytes_raw()
+        account = Account(
             name=user.name,
             generation=1,
             system_user=system_user,
-            password=PasswordKey(
-                public_key=user.key(farm).public_key().public_bytes_raw(), **user.salted
-            ),
+            password=PasswordKey(public_key=public_key, **user.salted),
             ssh_keys=tuple(key.line for key in user.ssh_keys),
         )
-        for user in users
-    ]
-    accounts.change(path, farm, lambda _: made)
+        made.append(account)
+    path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in made))
+    path.chmod(0o600)
 
 
 def _users_of(folder: Path, names: Iterable[str]) -> tuple[User, ...]:
     """A lab's users, with salt and cost of their accounts."""
-    from daemons import accounts
-
-    known = accounts.read(folder / "accounts").accounts
+    _, *lines = (folder / "accounts").read_bytes().splitlines()
+    known = {account.name: account for account in map(_account_in, lines)}
     users = []
     for name in names:
         user = User(name, (folder / "users" / name).read_bytes().strip())
@@ -192,6 +189,10 @@ def _users_of(folder: Path, names: Iterable[str]) -> tuple[User, ...]:
         salted = {} if key is None else {field: getattr(key, field) for field in user.salted}
         users.append(replace(user, **salted))
     return tuple(users)
+
+
+def _account_in(line: bytes) -> Account:
+    return msgspec.json.decode(line, type=Account)
 
 
 def _free_port(kind: socket.SocketKind) -> int:

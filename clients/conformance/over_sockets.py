@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from clients.conformance import wire
-from clients.conformance.acting import hello
+from clients.conformance.linking import hello
 from clients.conformance.target import Issuer, Line, Unavailable, word_of
 from clients.conformance.trust import Files, Trust, fingerprint_of
 from clients.conformance.user import User

@@ -7,8 +7,9 @@ from typing import Any
 import msgpack
 
 from clients.conformance import wire
-from clients.conformance.acting import CaseContext, hello
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import CLIENT, DAEMONS, EVERYBODY, TERMINAL_SERVER, Case, Chapter
+from clients.conformance.linking import hello
 from clients.conformance.peer import Peer
 from clients.conformance.reach import Spot, open_spots, reach
 from clients.conformance.samples import sample_values

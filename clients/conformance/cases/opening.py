@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from clients.conformance.acting import CaseContext, hello
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import (
     CLIENT,
     DAEMONS,
@@ -15,6 +15,7 @@ from clients.conformance.case import (
     Chapter,
 )
 from clients.conformance.cases.frames import first_words
+from clients.conformance.linking import hello
 from clients.conformance.peer import Peer
 from clients.conformance.reach import diallers
 from clients.conformance.target import Setup, Unmet

@@ -168,8 +168,10 @@ def raw_signature(blob: bytes) -> tuple[str, bytes]:
     size = int.from_bytes(rest[:4], "big")
     signature, trailer = rest[4 : 4 + size], rest[4 + size :]
     if algorithm.startswith(("ecdsa-", "sk-ecdsa-")):
-        curve = algorithm.removeprefix("sk-").removeprefix("ecdsa-sha2-").partition("@")[0]
-        width = -(-CURVES[curve][0].key_size // 8)
-        r, s = (int.from_bytes(number, "big") for number in _fields(signature))
-        signature = r.to_bytes(width, "big") + s.to_bytes(width, "big")
+        name = algorithm.removeprefix("sk-").removeprefix("ecdsa-sha2-").partition("@")[0]
+        if name not in CURVES:
+            raise ValueError(f"no signature is made with the curve {name!r}")
+        size = -(-CURVES[name][0].key_size // 8)
+        r, s = (number.lstrip(b"\0").rjust(size, b"\0") for number in _fields(signature))
+        signature = r + s
     return algorithm, signature + trailer

@@ -170,7 +170,9 @@ class SshKey:
             case Ed25519PrivateKey() as key:
                 return key.sign(data)
             case ec.EllipticCurvePrivateKey() as key:
-                r, s = decode_dss_signature(key.sign(data, ec.ECDSA(CURVES[_curve(self.kind)][1])))
+                hash_ = CURVES[_curve(self.kind)][1]
+                signature = key.sign(data, ec.ECDSA(hash_, deterministic_signing=True))
+                r, s = decode_dss_signature(signature)
                 return r.to_bytes(_size(key), "big") + s.to_bytes(_size(key), "big")
             case rsa.RSAPrivateKey() as key:
                 return key.sign(data, padding.PKCS1v15(), RSA_HASHES[algorithm])

@@ -153,7 +153,8 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
         """The session that this device showed last, unless it is not here any more: the directory
         is not asked. Raises Overtaken."""
         session = self.lifecycle.table.get(user.asked.session_id)
-        if not user.asked.attachment or session is None or not session.is_open_to(user):
+        is_wanted = user.asked.attachment and not user.asked.command
+        if not is_wanted or session is None or not session.is_open_to(user):
             return None
         if session.attachment != user.asked.attachment:
             raise Overtaken("your session was shown by another client since")

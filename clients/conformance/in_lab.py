@@ -172,6 +172,7 @@ def _make_accounts(path: Path, farm: str, users: Iterable[User]) -> None:
             system_user=system_user,
             password=PasswordKey(public_key=public_key, **user.salted),
             ssh_keys=tuple(key.line for key in user.ssh_keys),
+            applications=user.applications or None,
         )
         made.append(account)
     path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in made))

@@ -23,6 +23,7 @@ from tsproto.messages import Role
 USERS = (
     User("user1", b"secret1", own_ssh_keys()),
     User("user2", b"secret2", salt=b"of the other one"),
+    User("user3", b"secret3", applications=("app1",)),
 )
 TOKENS = 2
 SERVED = "served"

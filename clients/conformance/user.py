@@ -213,12 +213,16 @@ def _made() -> tuple[SshKey, ...]:
 
 
 class User(msgspec.Struct, frozen=True):
-    """A user with an account at the target; `ssh_keys` may log on too. Salt and cost are those of
-    the account, as a session directory has it; a terminal server tells its own."""
+    """A user with an account at the target, which may use `applications`, empty for all.
+
+    Salt and cost are those of the account, as a session directory has it; a terminal server tells
+    its own.
+    """
 
     name: str
     password: bytes
     ssh_keys: tuple[SshKey, ...] = ()
+    applications: tuple[str, ...] = ()
     salt: bytes = b"salt of a case  "
     memory_kib: int = MEMORY_KIB
     passes: int = PASSES

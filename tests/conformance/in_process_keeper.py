@@ -43,6 +43,7 @@ def account_of(user: User, farm: str) -> Account:
         generation=GENERATION,
         password=PasswordKey(public_key=public_key, **user.salted),
         ssh_keys=tuple(key.line for key in user.ssh_keys),
+        applications=user.applications or None,
     )
 
 

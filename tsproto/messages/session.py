@@ -158,7 +158,7 @@ class LogonProof(Message, tag=25, kw_only=True):
     example = {
         "method": 1,
         "algorithm": "ed25519",
-        "signature": examples.SIGNATURE,
+        "signature": examples.USER_SIGNATURE,
     }
 
 

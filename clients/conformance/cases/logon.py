@@ -6,7 +6,8 @@ from clients.conformance.acting import CaseContext
 from clients.conformance.case import TERMINAL_SERVER, Case, Chapter
 from clients.conformance.peer import Peer
 from clients.conformance.reach import fully_licensed, joined_directory
-from clients.conformance.target import Setup, Unmet
+from clients.conformance.target import Setup, Unavailable, Unmet
+from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     DisconnectSession,
@@ -57,6 +58,19 @@ def an_application_that_is_not_there(context: CaseContext) -> None:
     attempt = context.challenged(client, context.user(), application="no-such-thing")
     expect_refused(client, attempt.proof(), ErrorCode.UNKNOWN_APPLICATION)
     context.log_on(client, context.user())
+    log_off(client)
+
+
+@chapter.case("LOGON-36", TERMINAL_SERVER, setup=Setup.PLAYED)
+def an_application_that_the_account_may_not_use(context: CaseContext) -> None:
+    user = context.user(2)
+    if not user.applications:
+        raise Unavailable("needs an account that may use certain applications only (--lab)")
+    client = fully_licensed(context)
+    attempt = context.challenged(client, user)
+    answer = expect_refused(client, attempt.proof(), ErrorCode.NOT_PERMITTED)
+    context.expect_fields(answer, "no wrong proof", attempts_left=limits.LOGON_ATTEMPTS)
+    context.log_on(client, user, application=user.applications[0])
     log_off(client)
 
 

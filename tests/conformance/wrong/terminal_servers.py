@@ -412,6 +412,11 @@ FAULTS = (
         plant=replaced(proving, "NONCE_BYTES", 0),
     ),
     _fault(
+        "lets an account use everything",
+        "LOGON-36.an-application-that-the-account-may-not-use",
+        plant=replaced(Account, "may_use", lambda self, *_: True),
+    ),
+    _fault(
         "names any SSH key",
         "LOGON-31.the-key-that-the-account-has",
         plant=replaced(Account, "key_among", _names_any_key),

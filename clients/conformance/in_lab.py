@@ -8,6 +8,7 @@ certificate of the lab's authority; the lab itself is left as it is.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,6 +22,7 @@ import msgspec
 import tomli_w
 from msgspec.structs import replace
 
+from clients.conformance.acting import CaseContext
 from clients.conformance.linking import NAMES
 from clients.conformance.listeners import Listener
 from clients.conformance.over_sockets import Address, OverSockets, Settings
@@ -103,7 +105,10 @@ class OwnDaemon(DaemonOfALab, Playing):
         shutil.rmtree(self._folder)
 
     def _take_its_keeper(self) -> None:
-        """Ends the keeper; without accounts none can be started."""
+        """Ends the keeper, once the target serves clients; without accounts none can be started."""
+        context = CaseContext(self, self._setup, random.Random(1))
+        context.licensing()
+        context.leave()
         (self._folder / "accounts").unlink()
         pid = (self._folder / NAME / "state" / "keeper.pid").read_text()
         os.kill(int(pid), signal.SIGKILL)

@@ -102,8 +102,8 @@ class Operator:
         for name, content in {**contents, "my.key": own_key}.items():
             (folder / name).write_bytes(content)
             (folder / name).chmod(0o600)
-        key = accounts.password_key("own", "user1", b"secret")
-        account = Account(name="user1", generation=1, password=key)
+        password = accounts.password_key("own", "user1", b"secret")
+        account = Account(name="user1", generation=1, password=password)
         accounts.change(folder / "accounts", "own", lambda _: [account])
         (folder / "config.toml").write_text(self._configuration())
 

@@ -10,6 +10,7 @@ from clients.conformance.cases import (
     administration,
     client,
     closing,
+    deny_lists,
     directory,
     discovery,
     frames,
@@ -50,6 +51,7 @@ WRITTEN = (
     proofs,
     synchronisation,
     administration,
+    deny_lists,
 )
 
 

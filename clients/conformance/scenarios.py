@@ -139,8 +139,8 @@ SCENARIOS = {
             "LOGON-21.signatures-over-something-else",
             "LOGON-22.a-proof-of-another-connection",
             "LOGON-25.a-proof-for-each-host-of-a-visit",
-            "DIR-23.proofs-that-were-not-given-for-this",
-            "DIR-24.a-row-without-a-receipt-leads-nobody",
+            "DIR-29.proofs-that-were-not-given-for-this",
+            "DIR-30.a-row-without-a-receipt-leads-nobody",
         ),
     ),
     "office-and-phone": Scenario(

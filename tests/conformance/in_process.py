@@ -29,8 +29,9 @@ from tests.simulation.network import Host as NetworkHost
 from tests.simulation.node import Node
 from tests.simulation.world import World
 from tsproto import limits
-from tsproto.identity import Identity
-from tsproto.messages import Role
+from tsproto.deny_list import DenyLists
+from tsproto.identity import ADMINISTRATOR_ROLES, Identity
+from tsproto.messages import AdministratorRole, Role
 
 BY_NAME = {user.name: user for user in USERS}
 NAMES = {Role.TERMINAL_SERVER: "ts1", Role.LICENSE_SERVER: "ls1", Role.SESSION_DIRECTORY: "sd1"}
@@ -78,11 +79,12 @@ class DirectNetwork(Network):
 class DirectLine:
     """The suite's end of a link in process."""
 
-    certificate = bytes(32)
-    own_certificate = bytes(32)
-
-    def __init__(self, target: InProcess, name: str) -> None:
+    def __init__(
+        self, target: InProcess, name: str, certificate: bytes, own_certificate: bytes
+    ) -> None:
         self.name = name
+        self.certificate = certificate
+        self.own_certificate = own_certificate
         self._target = target
         self.end: End | None = None
         self._came: list[bytes] = []
@@ -116,7 +118,8 @@ class Listener:
         self._target = target
 
     def on_connection(self, end: End) -> bool:
-        line = DirectLine(self._target, self.name)
+        own = self._target.certificate_of(self.name)
+        line = DirectLine(self._target, self.name, own, own)
         line.take(end)
         self.lines.append(line)
         return True
@@ -146,6 +149,7 @@ class InProcess:
         self.role = role
         self.all_points = all_points
         self.users: Sequence[User] = USERS
+        self._lines = 0
         self.applications: Sequence[str] = STARTED
         self.scopes = dict(enumerate(SCOPES.values(), start=1))
         self._setup = setup
@@ -205,12 +209,15 @@ class InProcess:
 
     def _start(self, role: Role, number: int, kind: Kind) -> None:
         node = Node(self._world, self._network, FARM, NAMES[role], f"10.0.0.{number}", kind)
+        node.authorities = (Authority.of(FARM).der,)
         self._nodes[role] = node
         node.start()
 
     def _make_client(self) -> ClientUnderTest:
         host, name = PLAYED[Role.TERMINAL_SERVER]
-        return ClientUnderTest(self._world, self._network, Host(host, PORT, name), BY_NAME)
+        client = ClientUnderTest(self._world, self._network, Host(host, PORT, name), BY_NAME)
+        client.deny_lists = DenyLists(FARM, [Authority.of(FARM).der])
+        return client
 
     # --- what cases ask of it -----------------------------------------------------------------
 
@@ -227,11 +234,17 @@ class InProcess:
         node = self._nodes.get(to)
         if node is None:
             raise Unavailable(f"there is no right {to.name.lower()} beside the target here")
-        line = DirectLine(self, name)
         owner = f"{role.name}/{name}"
         if role is not Role.CLIENT:
-            self._network.played[owner] = Identity(FARM, role, name)
-        self._network.dial(owner, "10.9.9.9", node.host, line.take, lambda: None, 1.0)
+            permits = None
+            if role is Role.ADMINISTRATOR:
+                permits = ADMINISTRATOR_ROLES.get(name, AdministratorRole.ADMIN)
+            self._network.played[owner] = Identity(FARM, role, name, permits)
+        # A terminal server slows down a network that guesses: each line comes from another one.
+        self._lines += 1
+        source = f"172.{self._lines >> 8 & 255}.{self._lines & 255}.9"
+        line = DirectLine(self, name, *map(self.certificate_of, (node.name, owner)))
+        self._network.dial(owner, source, node.host, line.take, lambda: None, 1.0)
         self.wait(1.0, lambda: line.end is not None)
         return line
 
@@ -244,6 +257,15 @@ class InProcess:
 
     def issuer(self, role: Role, name: str, farm: str, expired: bool) -> Issuer:
         return Authority.of(farm).issuer(role, name, expired)
+
+    def authority(self) -> Issuer:
+        return Authority.of(FARM).itself
+
+    def fingerprint(self, role: Role, name: str) -> bytes:
+        """One for those whom the target dials, and one for those who dial it."""
+        is_dialled = (role, name) in [(each, played) for each, (_, played) in PLAYED.items()]
+        owner = name if is_dialled else f"{role.name}/{name}"
+        return self._network.certificate_of(owner)
 
     def broken_application(self) -> str:
         return BROKEN
@@ -295,6 +317,10 @@ class InProcess:
         node.crash()
         node.start()
         self.let_pass(SETTLING_SECONDS)
+
+    def certificate_of(self, owner: str) -> bytes:
+        """Stands for the SHA-256 of a certificate; zeros for a device, which has none."""
+        return self._network.certificate_of(owner) or bytes(32)
 
     def wait(self, seconds: float, is_there: Callable[[], bool]) -> None:
         """Let time pass, at most so much, until something is there."""

@@ -44,7 +44,7 @@ class ClientUnderTest(Device):
         visit = Visit(self.world.now, user, in_a_hurry)
         self.visits.append(visit)
         plan = Plan(
-            hosts=tuple(self._hosts),
+            hosts=tuple(self.hosts),
             user_name=user,
             key_fingerprints=tuple(key.fingerprint for key in self._users[user].ssh_keys[:1]),
             connect_seconds=PATIENCE_SECONDS,
@@ -96,7 +96,9 @@ class ClientUnderTest(Device):
         return user.key(statement.farm)
 
     def _license_info(self, request: LicenseRequest) -> LicenseInfo:
-        return self._store.license_info(FARM, request, bytes(32), self.visit.user_name)
+        return self._store.license_info(
+            FARM, request, self._seen().certificate, self.visit.user_name
+        )
 
     def _stored(self, token: bytes, certificate: bytes, now: float) -> list[steps.Step]:
         """What the store refuses ends the procedure."""

@@ -51,13 +51,19 @@ class KeeperUnderTest:
     """Answers the terminal server's effects at once."""
 
     def __init__(
-        self, farm: str, server: str, users: Mapping[str, User], rng: Randomness, setup: Setup
+        self,
+        farm: str,
+        server: str,
+        certificate: bytes,
+        users: Mapping[str, User],
+        rng: Randomness,
+        setup: Setup,
     ) -> None:
         methods = Methods.PASSWORD | Methods.SSH_KEY
         host = Host(
             farm=farm,
             server=server,
-            certificates=(bytes(32),),
+            certificates=(certificate,),
             secret=bytes(32),
             methods=methods | Methods.PAM if setup is Setup.PAM else methods,
         )

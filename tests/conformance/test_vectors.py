@@ -13,8 +13,9 @@ import pytest
 from clients.user_keys import argon2id
 from tests.conformance.vectors import files
 from tsproto import codec, discovery, identity, limits, ssh_keys
+from tsproto.deny_list import DenyLists
 from tsproto.discovery import Scope
-from tsproto.errors import ErrorCode, LicenseError, ProtocolError
+from tsproto.errors import DenyListError, ErrorCode, LicenseError, ProtocolError
 from tsproto.license_token import Verifier
 from tsproto.messages import TABLE, Message
 from tsproto.ssh_keys import SshKeyError
@@ -27,6 +28,7 @@ TOKENS = WRITTEN["tokens.json"]
 PROOFS = WRITTEN["device-proofs.json"]
 USER_PROOFS = WRITTEN["user-proofs.json"]
 SSH = WRITTEN["ssh-signatures.json"]
+DENY_LISTS = WRITTEN["deny-lists.json"]
 DISCOVERY = WRITTEN["discovery.json"]
 
 each_message = pytest.mark.parametrize("written", MESSAGES.values(), ids=MESSAGES.keys())
@@ -131,8 +133,7 @@ def test_the_product_refuses_every_invalid_message(written: Any) -> None:
 @each_message
 def test_a_valid_message_fits_where_it_is_lawful(written: Any) -> None:
     states = TABLE[written["number"]].entry.states
-    roomy = {state.value for state in states} & {"service", "session"}
-    most = limits.FRAME_BYTES if roomy else limits.FRAME_BYTES_BEFORE_LOGON
+    most = max(FRAMES["frame_bytes"].get(state.value, 0) for state in states)
     for vector in written["valid"]:
         assert len(bytes_of(vector["frame"])) <= most, vector["id"]
 
@@ -218,6 +219,19 @@ def test_the_product_takes_the_ssh_keys_that_it_should(vector: Any) -> None:
         return
     with pytest.raises(SshKeyError):
         ssh_keys.read(vector["line"])
+
+
+@pytest.mark.parametrize("vector", DENY_LISTS["vectors"], ids=lambda vector: vector["id"])
+def test_the_product_judges_every_deny_list(vector: Any) -> None:
+    authority = bytes_of(DENY_LISTS["signers"]["authority"]["certificate"])
+    held = [bytes_of(DENY_LISTS[name]) for name in ("held_certificates", "held_devices")]
+    lists = DenyLists(DENY_LISTS["farm"], [authority], held)
+    code = ErrorCode.NORMAL
+    try:
+        lists.take(bytes_of(vector["signed"]), DENY_LISTS["now"])
+    except DenyListError as error:
+        code = error.code
+    assert code.name == vector["code"]
 
 
 def test_the_product_answers_the_queries_that_it_should() -> None:

@@ -39,7 +39,7 @@ BESIDE_A_LAB = (
         (
             *("ADMIN-10", "DISC-12", "LIC-18", "LIC-23", "LOGON-06", "LOGON-08", "LOGON-09"),
             *("LOGON-01.the-right-ssh-key", "LOGON-21.ssh-signatures-that-are-none", "LOGON-36"),
-            *("DIR-28", "DIR-29", "DIR-30", "REDIR-13"),
+            *("DIR-28", "DIR-31", "DIR-32", "REDIR-13"),
             *("VALUE-01.Joined.generation.nil", "VALUE-06.Refused.detail.defaulted"),
         ),
     ),

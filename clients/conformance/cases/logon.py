@@ -239,7 +239,7 @@ def nobody_else_is_shown_a_session(context: CaseContext) -> None:
 # --- what the directory is told -------------------------------------------------------------------
 
 
-@chapter.case("DIR-29", TERMINAL_SERVER, setup=Setup.PLAYED)
+@chapter.case("DIR-31", TERMINAL_SERVER, setup=Setup.PLAYED)
 def the_proof_is_passed_on_as_it_was_given(context: CaseContext) -> None:
     directory = joined_directory(context)
     client = fully_licensed(context)

@@ -29,14 +29,14 @@ AGE_SECONDS_MAX = limits.CHALLENGE_SECONDS + limits.PROOF_CLOCK_SECONDS
 SLACK_SECONDS = 10
 
 
-@chapter.case("DIR-23", SESSION_DIRECTORY)
+@chapter.case("DIR-29", SESSION_DIRECTORY)
 def a_host_without_a_proof(context: CaseContext) -> None:
     farm = Farm(context)
     farm.servers[0].expect_refused(farm.question(0, proof=[]), ErrorCode.NOT_PERMITTED)
     farm.expect_at(farm.place(1), 1, 0, "nothing reserved for the host that was refused")
 
 
-@chapter.case("DIR-23", SESSION_DIRECTORY)
+@chapter.case("DIR-29", SESSION_DIRECTORY)
 def proofs_that_were_not_given_for_this(context: CaseContext) -> None:
     farm = Farm(context)
     for what, proof in _wrong_proofs(farm):
@@ -74,7 +74,7 @@ def _wrong_proofs(farm: Farm) -> Iterator[tuple[str, UserProof]]:
     yield "no signature", replace(good, signature=b"")
 
 
-@chapter.case("DIR-23", SESSION_DIRECTORY)
+@chapter.case("DIR-29", SESSION_DIRECTORY)
 def nobody_has_no_proof(context: CaseContext) -> None:
     farm = Farm(context)
     nobody = User(context.fresh_name("nobody"), b"password")
@@ -82,7 +82,7 @@ def nobody_has_no_proof(context: CaseContext) -> None:
     farm.servers[0].expect_refused(unknown, ErrorCode.NOT_PERMITTED)
 
 
-@chapter.case("DIR-23", SESSION_DIRECTORY)
+@chapter.case("DIR-29", SESSION_DIRECTORY)
 def how_old_a_proof_may_be(context: CaseContext) -> None:
     farm = Farm(context)
     early, late = limits.PROOF_CLOCK_SECONDS, -AGE_SECONDS_MAX
@@ -106,7 +106,7 @@ def _of_time(farm: Farm, offset: int) -> UserProof:
     return given.for_directory(given.statement(time=time))
 
 
-@chapter.case("DIR-23", SESSION_DIRECTORY)
+@chapter.case("DIR-29", SESSION_DIRECTORY)
 def the_same_proof_of_the_same_host(context: CaseContext) -> None:
     farm = Farm(context)
     question = farm.question(0)
@@ -118,7 +118,7 @@ def the_same_proof_of_the_same_host(context: CaseContext) -> None:
 # --- receipts -------------------------------------------------------------------------------------
 
 
-@chapter.case("DIR-24", SESSION_DIRECTORY)
+@chapter.case("DIR-30", SESSION_DIRECTORY)
 def a_row_without_a_receipt_leads_nobody(context: CaseContext) -> None:
     farm = Farm(context)
     farm.report(1, 7, state=SessionState.ACTIVE, placement=2**40)
@@ -128,7 +128,7 @@ def a_row_without_a_receipt_leads_nobody(context: CaseContext) -> None:
     context.check((farm.names[1], 7) in others, "the session without a receipt in `others`")
 
 
-@chapter.case("DIR-24", SESSION_DIRECTORY)
+@chapter.case("DIR-30", SESSION_DIRECTORY)
 def receipts_that_were_given_for_something_else(context: CaseContext) -> None:
     farm = Farm(context)
     right = farm.own(1, 7, placement=5)
@@ -200,7 +200,7 @@ def no_receipt_for_other_sessions(context: CaseContext) -> None:
     farm.servers[0].expect_refused(farm.question(0, session_id=10), ErrorCode.NOT_PERMITTED)
 
 
-@chapter.case("DIR-26", SESSION_DIRECTORY, also=("DIR-23",))
+@chapter.case("DIR-26", SESSION_DIRECTORY, also=("DIR-29",))
 def an_older_proof_for_a_receipt_alone(context: CaseContext) -> None:
     farm = Farm(context)
     farm.report(0, 7)

@@ -353,7 +353,7 @@ def the_receipt_goes_into_the_row(context: CaseContext) -> None:
         context.expect_fields(row, "as placed, still", receipt=receipt, placement=placement)
 
 
-@chapter.case("DIR-30", TERMINAL_SERVER, setup=Setup.PLAYED)
+@chapter.case("DIR-32", TERMINAL_SERVER, setup=Setup.PLAYED)
 def a_session_that_began_without_the_directory(context: CaseContext) -> None:
     client = fully_licensed(context)
     attempt = context.challenged(client, context.user())

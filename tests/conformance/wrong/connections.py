@@ -10,7 +10,6 @@ from unittest.mock import patch
 import msgspec
 
 from tests.conformance.wrong.fault import Fault, Plant, limit, replaced, together
-from tests.simulation.line import SimulatedLine
 from tsproto import codec, connection, limits, opening, requests
 from tsproto.codec import HEADER, MESSAGE_KIND, SESSION_KIND, FrameReader, encode
 from tsproto.connection import Connection
@@ -32,7 +31,6 @@ _take_request = Requests.take_request
 _take_answer = Requests.take_answer
 _receive_data = Connection.receive_data
 _enter = Connection._enter
-_on_data = SimulatedLine._on_data
 _welcome = Opening.welcome
 _header = FrameReader._header
 _feed = FrameReader.feed
@@ -45,6 +43,10 @@ def _forgiving(body: bytes) -> Message:
     except msgspec.ValidationError:
         return _decode(body)
     return message
+
+
+def _blind_to_directions(body: bytes) -> Message:
+    return _decode(body.replace("\u202e".encode(), b"..."))
 
 
 def _deaf_to(error: type[Exception]) -> Any:
@@ -156,12 +158,6 @@ def _answers_heartbeats(self: Connection, message: Message) -> Any:
     return _on_message(self, message)
 
 
-def _sends_at_once(self: SimulatedLine, data: bytes) -> None:
-    """What a message that is no event has made the connection say, too."""
-    _on_data(self, data)
-    self.flush()
-
-
 def _answers_goodbye(self: Connection, goodbye: Any) -> Any:
     self.close(goodbye.code)
     return connection.Closed(goodbye.code)
@@ -207,7 +203,7 @@ FAULTS = (
     _license_server(
         "accepts over-long frames before logon",
         "FRAME-04.one-byte-more-while-opening",
-        limit(connection, FRAME_BYTES_BEFORE_LOGON=2**20),
+        limit(connection, FRAME_BYTES_OPENING=2**20),
     ),
     _license_server(
         "accepts only short frames in service",
@@ -231,6 +227,11 @@ FAULTS = (
         "takes text for numbers",
         "VALUE-01.AddKeyPack.tokens.wrong-type",
         replaced(connection, "decode_message", _forgiving),
+    ),
+    _license_server(
+        "takes text that runs backwards",
+        "VALUE-14.text-that-is-not-printable",
+        replaced(connection, "decode_message", _blind_to_directions),
     ),
     _license_server(
         "ignores messages with a value out of bounds",
@@ -295,10 +296,7 @@ FAULTS = (
     _license_server(
         "answers heartbeats",
         "BEAT-04.heartbeats-are-not-answered",
-        together(
-            replaced(Connection, "_on_message", _answers_heartbeats),
-            replaced(SimulatedLine, "_on_data", _sends_at_once),
-        ),
+        replaced(Connection, "_on_message", _answers_heartbeats),
     ),
     _license_server(
         "answers Goodbye",
@@ -377,6 +375,11 @@ FAULTS = (
         "believes Hello more than the certificate",
         "ROLE-01.another-role-than-the-certificates",
         replaced(Opening, "_check_identity", lambda self, role, name: None),
+    ),
+    _license_server(
+        "permits everything to every administrator",
+        "ADMIN-11.a-viewer-buys-nothing",
+        replaced(Opening, "unpermitted", lambda self, wanted: ""),
     ),
     _license_server(
         "welcomes a role that has nothing to ask",

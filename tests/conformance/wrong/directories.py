@@ -8,7 +8,7 @@ from unittest.mock import patch
 from msgspec.structs import replace
 
 from daemons.effects import Answer, Caller, Core, Effect, Peer
-from daemons.session_directory import core, farm, proofs, records, session_index
+from daemons.session_directory import core, farm, proofs, session_index
 from daemons.session_directory.farm import Farm
 from daemons.session_directory.placement import Placer
 from daemons.session_directory.proofs import Proofs
@@ -92,11 +92,11 @@ def _gives_up_by_host_alone(self: Reservations, server: str, placement: int) -> 
     return True
 
 
-def _shows_news_at_once(self: Farm, peer: Peer, row: SessionRow) -> list[Effect]:
+def _shows_news_at_once(self: Farm, peer: Peer, row: SessionRow, now: float) -> list[Effect]:
     server = self.joined_over(peer)
     if server is not None and server.state is ServerState.SYNCHRONIZING:
         self.sessions.put(row)
-    return _update(self, peer, row)
+    return _update(self, peer, row, now)
 
 
 def _believes_the_list(
@@ -117,18 +117,18 @@ def _fences_news_with_the_list(self: Farm, server: Server, session_id: int, plac
     return known is not None and placement < known.placement
 
 
-def _listens_to_strangers(self: Farm, peer: Peer, row: SessionRow) -> list[Effect]:
+def _listens_to_strangers(self: Farm, peer: Peer, row: SessionRow, now: float) -> list[Effect]:
     if self.joined_over(peer) is None:
         self.sessions.put(row)
-    return _update(self, peer, row)
+    return _update(self, peer, row, now)
 
 
 def _may_report_no_session(server: Server, row: SessionRow) -> bool:
-    return row.host == server.name and row.placement <= records.PLACEMENT_MAX
+    return row.host == server.name
 
 
-def _may_report_any_placement(server: Server, row: SessionRow) -> bool:
-    return row.host == server.name and row.session_id != 0
+def _counts_every_placement(self: Reservations, placement: int, now: float) -> None:
+    self._last = max(self._last, placement)
 
 
 def _knows_no_creation(row: SessionRow) -> tuple[int, int, str, int]:
@@ -178,15 +178,15 @@ def _wants_each_proof_once(self: Proofs, peer: Peer, request: PlaceSession, now:
 
 
 def _takes_proofs_for_any_host() -> Plant:
-    """Tries the name of every host that has joined."""
-    names: list[str] = []
+    """Tries the name and certificate of every host that has joined."""
+    hosts: list[dict[str, Any]] = []
 
     def join(self: Farm, caller: Caller, request: JoinFarm, now: float) -> list[Effect]:
-        names.append(caller.peer.name)
+        hosts.append({"server": caller.peer.name, "certificate": caller.peer.peer_certificate})
         return _join(self, caller, request, now)
 
     return together(
-        replaced(Farm, "join", join), replaced(Account, "is_proved_by", accepting(server=names))
+        replaced(Farm, "join", join), replaced(Account, "is_proved_by", accepting(hosts))
     )
 
 
@@ -236,58 +236,58 @@ def _fault(name: str, found_by: str, **how: Any) -> Fault:
 FAULTS = (
     _fault(
         "places a user without a proof",
-        "DIR-23.a-host-without-a-proof",
+        "DIR-29.a-host-without-a-proof",
         plant=replaced(Proofs, "fault_of", _believes_without_a_proof),
     ),
     _fault(
         "reserves a place before it looks at the proof",
-        "DIR-23.a-host-without-a-proof",
+        "DIR-29.a-host-without-a-proof",
         wrap=deciding(_reserves_all_the_same),
     ),
     _fault(
         "takes proofs for any host",
-        "DIR-23.proofs-that-were-not-given-for-this",
+        "DIR-29.proofs-that-were-not-given-for-this",
         plant=_takes_proofs_for_any_host(),
     ),
     _fault(
         "takes any signature for a proof",
-        "DIR-23.proofs-that-were-not-given-for-this",
+        "DIR-29.proofs-that-were-not-given-for-this",
         plant=replaced(Account, "is_proved_by", lambda self, *_: True),
     ),
     _fault(
         "takes proofs for another farm",
-        "DIR-23.proofs-that-were-not-given-for-this",
-        plant=replaced(Account, "is_proved_by", accepting(farm=["elsewhere"])),
+        "DIR-29.proofs-that-were-not-given-for-this",
+        plant=replaced(Account, "is_proved_by", accepting([{"farm": "elsewhere"}])),
     ),
     _fault(
         "takes old proofs",
-        "DIR-23.how-old-a-proof-may-be",
+        "DIR-29.how-old-a-proof-may-be",
         plant=replaced(proofs, "AGE_SECONDS_MAX", 86_400),
     ),
     _fault(
         "takes proofs of times to come",
-        "DIR-23.how-old-a-proof-may-be",
+        "DIR-29.how-old-a-proof-may-be",
         plant=limit(proofs, PROOF_CLOCK_SECONDS=86_400),
     ),
     _fault(
         "takes a proof once",
-        "DIR-23.the-same-proof-of-the-same-host",
+        "DIR-29.the-same-proof-of-the-same-host",
         plant=replaced(Proofs, "fault_of", _wants_each_proof_once),
     ),
     _fault(
         "leads users to rows without a receipt",
-        "DIR-24.a-row-without-a-receipt-leads-nobody",
+        "DIR-30.a-row-without-a-receipt-leads-nobody",
         plant=replaced(Receipts, "judged", lambda self, row: SEEN),
     ),
     _fault(
         "takes any receipt",
-        "DIR-24.receipts-that-were-given-for-something-else",
+        "DIR-30.receipts-that-were-given-for-something-else",
         plant=replaced(Receipts, "judged", lambda self, row: SEEN if row.receipt else b""),
     ),
     *(
         _fault(
             f"gives receipts that do not name the {name}",
-            "DIR-24.receipts-that-were-given-for-something-else",
+            "DIR-30.receipts-that-were-given-for-something-else",
             plant=replaced(Receipts, "give", _gives_receipts_without(name)),
         )
         for name in ("server", "user_name", "application", "placement")
@@ -404,14 +404,9 @@ FAULTS = (
         plant=replaced(farm, "_may_report", _may_report_no_session),
     ),
     _fault(
-        "takes placements that no directory gives",
-        "DIR-21.placements-that-no-directory-gives",
-        plant=replaced(farm, "_may_report", _may_report_any_placement),
-    ),
-    _fault(
-        "gives placements that may not be reported",
-        "DIR-05.no-placement-that-may-not-be-reported",
-        plant=replaced(Reservations, "has_no_number", lambda self: False),
+        "goes on above placements that no directory gave",
+        "DIR-23.placements-that-no-directory-gave",
+        plant=replaced(Reservations, "reported", _counts_every_placement),
     ),
     _fault(
         "takes a session that was not left for one never used",

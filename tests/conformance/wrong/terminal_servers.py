@@ -339,32 +339,34 @@ FAULTS = (
     _fault(
         "accepts a proof for another host",
         "LOGON-21.signatures-over-something-else",
-        plant=replaced(Account, "is_proved_by", accepting(server=["another-ts"])),
+        plant=replaced(Account, "is_proved_by", accepting([{"server": "another-ts"}])),
     ),
     _fault(
         "accepts a proof for another farm",
         "LOGON-21.signatures-over-something-else",
-        plant=replaced(Account, "is_proved_by", accepting(farm=["elsewhere"])),
+        plant=replaced(Account, "is_proved_by", accepting([{"farm": "elsewhere"}])),
     ),
     _fault(
         "accepts a proof for another session",
         "LOGON-21.signatures-over-something-else",
-        plant=replaced(Account, "is_proved_by", accepting(asked=[Asked(session_id=77)])),
+        plant=replaced(Account, "is_proved_by", accepting([{"asked": Asked(session_id=77)}])),
     ),
     _fault(
         "accepts a proof for another application",
         "LOGON-21.signatures-over-something-else",
-        plant=replaced(Account, "is_proved_by", accepting(asked=[Asked(application="another")])),
+        plant=replaced(
+            Account, "is_proved_by", accepting([{"asked": Asked(application="another")}])
+        ),
     ),
     _fault(
         "accepts a proof for another command",
         "LOGON-21.signatures-that-are-none",
-        plant=replaced(Account, "is_proved_by", accepting(asked=[Asked()])),
+        plant=replaced(Account, "is_proved_by", accepting([{"asked": Asked()}])),
     ),
     _fault(
         "accepts a proof with other methods than it offered",
         "LOGON-21.signatures-over-something-else",
-        plant=replaced(Account, "is_proved_by", accepting(methods=[Methods(15)])),
+        plant=replaced(Account, "is_proved_by", accepting([{"methods": Methods(15)}])),
     ),
     _fault(
         "accepts any signature",
@@ -443,7 +445,7 @@ FAULTS = (
     ),
     _fault(
         "keeps users' proofs to itself",
-        "DIR-29.the-proof-is-passed-on-as-it-was-given",
+        "DIR-31.the-proof-is-passed-on-as-it-was-given",
         wrap=_places(proof=[]),
     ),
     _fault(
@@ -453,7 +455,7 @@ FAULTS = (
     ),
     _fault(
         "asks for no receipts",
-        "DIR-30.a-session-that-began-without-the-directory",
+        "DIR-32.a-session-that-began-without-the-directory",
         plant=replaced(DirectoryLink, "_get_receipts", _asks_for_no_receipts),
     ),
     _fault(

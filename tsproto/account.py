@@ -15,6 +15,7 @@ from tsproto.messages import Generation, Name, PublicKey, Salt, UserName
 from tsproto.user_proof import ED25519, Cost, Method, Statement, is_signed
 
 SSH_KEYS_MAX = 64
+GENERATION_MAX = 2**53  # the bound of Generation: until 2255
 
 
 class PasswordKey(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

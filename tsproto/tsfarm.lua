@@ -182,7 +182,7 @@ row.ServerRow = {
   text("server_row.address", "address", "where clients reach it"),
   integer("server_row.port", "port", "TCP port there"),
   enumeration("server_row.state", "state", enum.ServerState),
-  integer("server_row.weight", "weight", "share of new sessions; informative in version 1"),
+  integer("server_row.weight", "weight", "share of new sessions, which no directory heeds yet"),
   integer("server_row.sessions", "sessions", "how many of its sessions the directory knows"),
   integer("server_row.pending", "pending", "how many sessions are reserved on it"),
   moment("server_row.joined_at", "joined at", "when it joined"),
@@ -367,7 +367,7 @@ messages[16].places = {
   request_id,
   enumeration("logon_refused.code", "code", enum.ErrorCode),
   text("logon_refused.detail", "detail", "cause and next step, for a person to read; printable"),
-  integer("logon_refused.attempts_left", "attempts left", "wrong passwords left; at 0 Goodbye follows"),
+  integer("logon_refused.attempts_left", "attempts left", "wrong proofs left; at 0 Goodbye follows"),
   integer("logon_refused.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
   text("logon_refused.trace_id", "trace id", "id that every log line about this carries; empty for none"),
 }
@@ -603,7 +603,7 @@ messages[50].places = {
   text("join_farm.address", "address", "where clients reach the terminal server"),
   integer("join_farm.port", "port", "TCP port there"),
   bytes("join_farm.incarnation", "incarnation", "random, new with each start of the terminal server: tells a restart from a broken link, for people to read; nothing is decided by it"),
-  integer("join_farm.weight", "weight", "share of new sessions; informative in version 1"),
+  integer("join_farm.weight", "weight", "share of new sessions, which no directory heeds yet"),
   integer("join_farm.sessions_max", "sessions max", "how many sessions it may have; with 0 none is placed on it"),
 }
 message_names[51] = "Joined"

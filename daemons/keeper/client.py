@@ -218,7 +218,7 @@ class KeeperClient:
         """Block until the keeper listens. It gets a kernel session of its own, so that it gets no
         signal to this process's group, and goes on when this process ends."""
         command = [sys.executable, "-m", "daemons.keeper", "--detach"]
-        command += ["--config", str(self._config), "--socket", str(self._socket_path)]
+        command += ["--config", str(self._config.absolute()), "--socket", str(self._socket_path)]
         command += ["--pid-file", str(self._folder / "keeper.pid")]
         if self._idle_seconds is not None:
             command += ["--idle-seconds", str(self._idle_seconds)]

@@ -4,10 +4,12 @@ the accounts. Each is read again when it has changed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from daemons.accounts import Accounts
+from daemons.clock import offset_in
 from daemons.config import ConfigError, read_settings
 from daemons.files.reread import Reread
 from daemons.keeper.proving import Host
@@ -28,11 +30,17 @@ class OwnFiles:
         settings = self.settings
         self._certificate = Reread(Path(settings.identity.certificate), _certificate, on_fault)
         self.accounts = Accounts(Path(settings.accounts), settings.farm, on_fault)
+        clock = Path(settings.clock_file)
+        self._clock = Reread(clock, offset_in, on_fault) if settings.clock_file else None
         self._shown: tuple[bytes, ...] = ()
 
     @property
     def settings(self) -> TerminalServerSettings:
         return self._settings.content()
+
+    def now(self) -> float:
+        """The terminal server's time: in a lab its clock is warped."""
+        return time.time() + (self._clock.content() if self._clock else 0.0)
 
     def authorities(self) -> tuple[bytes, ...]:
         """Of the farm, DER. Raises ConfigError."""

@@ -62,7 +62,7 @@ Seconds: TypeAlias = Annotated[
 ]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**40, description="a number of things")]
 Weight: TypeAlias = Annotated[
-    int, Meta(ge=1, le=10_000, description="share of new sessions; informative in version 1")
+    int, Meta(ge=1, le=10_000, description="share of new sessions, which no directory heeds yet")
 ]
 SessionId: TypeAlias = Annotated[
     int, Meta(ge=0, le=2**31 - 1, description="number of a session on its host; 0 means none yet")

@@ -18,13 +18,19 @@ from tsproto.messages import PamQuestion
 
 
 class Prompts:
-    """Asks on standard input when it is a terminal. `password` comes from a file; `fingerprint` is
-    of the one new farm to accept."""
+    """Asks on standard input when it is a terminal. `password` and `new_password` come from files;
+    `fingerprint` is of the one new farm to accept."""
 
     def __init__(
-        self, password: bytes | None = None, fingerprint: str = "", descriptor: int = 0
+        self,
+        password: bytes | None = None,
+        fingerprint: str = "",
+        descriptor: int = 0,
+        *,
+        new_password: bytes | None = None,
     ) -> None:
         self._password = password
+        self._new_password = new_password
         self._fingerprint = fingerprint
         self._descriptor = descriptor
         self._is_asking = False
@@ -44,8 +50,28 @@ class Prompts:
             )
         if again:
             say("wrong; try again")
+        return await self._silent(f"{user_name}'s password at {host}: ")
+
+    async def new_password(self) -> bytes | None:
+        """Asked for twice; None when the user gives none. Raises TsfarmError when standard input is
+        no terminal."""
+        if self._new_password is not None:
+            return self._new_password
+        if not os.isatty(self._descriptor):
+            raise TsfarmError(
+                "standard input is no terminal to ask for a new password on: give"
+                " --new-password-file FILE"
+            )
+        while True:
+            first = await self._silent("New password: ")
+            if first is None or first == await self._silent("New password again: "):
+                return first or None
+            say("they differ; try again")
+
+    async def _silent(self, question: str) -> bytes | None:
+        """A password that is typed without echo; None at the end of input."""
         with tty.silent(self._descriptor):
-            prompt(f"{user_name}'s password at {host}: ")
+            prompt(question)
             self._is_asking = True
             try:
                 line = await tty.read_line(self._descriptor)

@@ -5,10 +5,12 @@ the accounts. Each is read again when it has changed.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from daemons.accounts import Accounts
+from daemons.clock import offset_in
 from daemons.config import ConfigError, read_settings
 from daemons.files.reread import Reread
 from daemons.files.trusted import check_root_owns
@@ -37,6 +39,8 @@ class OwnFiles:
             check_root_owns(Path(settings.accounts))
         self._certificate = Reread(Path(settings.identity.certificate), _certificate, on_fault)
         self.accounts = Accounts(Path(settings.accounts), settings.farm, on_fault)
+        clock = Path(settings.clock_file)
+        self._clock = Reread(clock, offset_in, on_fault) if settings.clock_file else None
         self._shown: tuple[bytes, ...] = ()
         if not is_root and not settings.sessions.shared_user:
             self._check_users()
@@ -55,6 +59,20 @@ class OwnFiles:
     @property
     def settings(self) -> TerminalServerSettings:
         return self._settings.content()
+
+    def now(self) -> float:
+        """The terminal server's time: in a lab its clock is warped."""
+        return time.time() + (self._clock.content() if self._clock else 0.0)
+
+    def authorities(self) -> tuple[bytes, ...]:
+        """Of the farm, DER. Raises ConfigError."""
+        path = Path(self.settings.identity.authority)
+        try:
+            return (certificates.certificate_der(path.read_bytes()),)
+        except OSError as error:
+            raise ConfigError(f"{path}: {words_of(error)}") from None
+        except IdentityError as error:
+            raise ConfigError(f"{path}: {error}") from None
 
     def host(self) -> Host:
         settings, (name, own) = self.settings, self._certificate.content()

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from clients.licensed_device import LicensedDevice
@@ -33,8 +34,11 @@ class Surface(Protocol):
         """The password; None makes the client give up."""
 
     async def answer(self, prompts: Sequence[PamQuestion]) -> list[bytes] | None:
-        """Asks the user each question of the host's PAM; None
-        makes the client give up."""
+        """Asks the user each question of the host's PAM; None makes the client give up."""
+
+    async def ask_passphrase(self, key: Path, again: bool) -> bytes | None:
+        """The passphrase of an SSH key's file; None leaves the key. Raises KeyRefused when nobody
+        can be asked."""
 
     def say(self, text: str) -> None:
         """Prints a line for a person, apart from the session's output."""
@@ -150,11 +154,13 @@ class Client:
 
     def _seen(self, link: transport.Link, opened: Opened) -> steps.Seen:
         certified = link.peer_identity
+        farm = opened.farm if certified is None else certified.farm
         return steps.Seen(
-            farm=opened.farm if certified is None else certified.farm,
+            farm=farm,
             server=opened.name if certified is None else certified.name,
             certificate=link.peer_certificate,
             device_id=self._device.key.device_id,
+            hashing=self._keys.known_hashing(farm, self._plan.user_name),
         )
 
     def _on_closed(self, closed: Closed) -> None:
@@ -204,6 +210,8 @@ class Client:
                 self._start(self._sign_with_ssh_key(statement, fingerprint))
             case steps.AnswerPam(prompt):
                 self._start(self._answer_pam(prompt))
+            case steps.RememberHashing(hashing):
+                self._keys.remember_hashing(self._farm, self._plan.user_name, hashing)
             case steps.Told(text):
                 self._surface.say(text)
             case steps.Send(message):

@@ -117,7 +117,7 @@ def recording(file: Path, clock: Callable[[], float], with_secrets: bool) -> Ite
         yield trace
     finally:
         trace.close()
-        held = f"{'with' if with_secrets else 'without'} passwords and input"
+        held = f"{'with' if with_secrets else 'without'} proofs and input"
         say(f"trace in {file}, {f'not whole: {trace.error}' if trace.error else held}")
 
 

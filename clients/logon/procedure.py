@@ -14,7 +14,18 @@ import msgspec
 
 from clients.logon import steps
 from clients.logon.route import GONE, Randomness, Route
-from clients.logon.steps import Attached, Finished, HangUp, Host, Outcome, Plan, Send, Step, Waiting
+from clients.logon.steps import (
+    Attached,
+    Finished,
+    HangUp,
+    Hashing,
+    Host,
+    Outcome,
+    Plan,
+    Send,
+    Step,
+    Waiting,
+)
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
@@ -84,7 +95,8 @@ class Logon:
         self._challenge: LogonChallenge | None = None  # the one that is to be signed
         self._method = Method.PASSWORD
         self._keys = plan.key_fingerprints
-        self._derived: set[tuple[bytes, Cost]] = set()  # salts and costs of keys in memory
+        self._hashing: Hashing | None = None  # of the challenge that was answered last
+        self._derived: set[Hashing] = set()  # of keys in memory
         self._password: bytes | None = None
         self._passwords_asked = 0
         self._wake_at: float | None = None
@@ -252,14 +264,30 @@ class Logon:
             cost.check()
         except CostRefused as error:
             return self._give_up(f"{self._host}: {error}")
-        if self._password is not None or (challenge.salt, cost) in self._derived:
+        hashing = Hashing(challenge.salt, cost)
+        told = self._told_of_change(hashing)
+        self._hashing = hashing
+        if self._password is not None or hashing in self._derived:
             self.phase = Phase.LOGON
-            self._derived.add((challenge.salt, cost))
+            self._derived.add(hashing)
             statement = self._statement(challenge, Method.PASSWORD)
-            return [steps.SignWithPassword(statement, self._password)]
+            return [*told, steps.SignWithPassword(statement, self._password)]
         self.phase = Phase.PROMPTING
         self._passwords_asked += 1
-        return [steps.AskPassword(again=self._passwords_asked > 1)]
+        return [*told, steps.AskPassword(again=self._passwords_asked > 1)]
+
+    def _told_of_change(self, hashing: Hashing) -> list[Step]:
+        """A salt that a host chose anew may help it to guess the password, so it is not changed
+        behind the user's back; told once."""
+        assert self._seen is not None
+        if self._seen.hashing in (None, hashing) or hashing == self._hashing:
+            return []
+        return [
+            steps.Told(
+                f"the farm {self._seen.farm} hashes {self._start.user_name}'s password otherwise"
+                " than before: if it was not changed, tell the farm's administrator"
+            )
+        ]
 
     def _statement(self, challenge: LogonChallenge, method: Method) -> Statement:
         assert self._seen is not None
@@ -379,11 +407,20 @@ class Logon:
         self.phase = Phase.SESSION
         self._shown = _Shown(self._host, accepted.host, accepted.session_id, accepted.attachment)
         self._password = None  # its key is in memory
+        self._passwords_asked = 0
         self._redirected_by = self._redirect = None
         self._unreachable_host = ""
         return [
-            Attached(accepted.host, accepted.session_id, accepted.user_name, accepted.reattached)
+            *self._remembered(),
+            Attached(accepted.host, accepted.session_id, accepted.user_name, accepted.reattached),
         ]
+
+    def _remembered(self) -> list[Step]:
+        assert self._seen is not None
+        if self._method is not Method.PASSWORD or self._hashing in (None, self._seen.hashing):
+            return []
+        assert self._hashing is not None
+        return [steps.RememberHashing(self._hashing)]
 
     def resize(self, columns: int, rows: int) -> list[Step]:
         """The terminal has a new size, which is clipped to the protocol's bounds."""

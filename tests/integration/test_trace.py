@@ -94,7 +94,7 @@ async def test_no_secret_is_in_a_trace_and_the_user_is_told(
 ) -> None:
     told = await connected(server, tmp_path)
     trace = tmp_path / "trace"
-    assert f"trace in {trace}, without passwords and input" in told
+    assert f"trace in {trace}, without proofs and input" in told
     assert server.logons[0].credential == PASSWORD
     for secret in (PASSWORD, COOKIE):
         assert secret.hex() not in trace.read_text()
@@ -105,6 +105,6 @@ async def test_secrets_are_recorded_where_they_are_asked_for(
     server: ScriptedServer, tmp_path: Path
 ) -> None:
     told = await connected(server, tmp_path, "--trace-secrets")
-    assert "with passwords and input" in told
+    assert "with proofs and input" in told
     [logon] = [each for each in decoded(tmp_path) if each.get("message") == "LogonRequest"]
     assert bytes.fromhex(logon["fields"]["credential"]) == PASSWORD

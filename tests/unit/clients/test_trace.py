@@ -230,5 +230,5 @@ def test_the_user_is_told_what_a_trace_holds(
     for with_secrets, word in ((False, "without"), (True, "with")):
         with recording(file, lambda: NOW, with_secrets):
             pass
-        told = f"[tsfarm] trace in {file}, {word} passwords and input\n"
+        told = f"[tsfarm] trace in {file}, {word} proofs and input\n"
         assert capsys.readouterr().err == told

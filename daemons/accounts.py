@@ -29,7 +29,7 @@ from tsproto.account import Account, PasswordKey
 from tsproto.errors import TsfarmError
 from tsproto.messages import Name, UserName
 from tsproto.transport.error_text import words_of
-from tsproto.user_proof import Cost, key_of_tag, normal
+from tsproto.user_proof import Cost, key_of_tag, normal, salt_of_nobody
 
 SECRET_BYTES = 32
 
@@ -235,7 +235,7 @@ def synthetic(
             name=name,
             generation=generation,
             system_user=system_user,
-            password=_public(key_of_tag(farm, name, secret), salt, cost),
+            password=_public(key_of_tag(farm, name, secret), salt_of_nobody(secret, name), cost),
         )
         for name in names
     ]

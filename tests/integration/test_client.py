@@ -15,17 +15,19 @@ import pytest
 from clients.client import Client
 from clients.device import Device, held_licenses
 from clients.files import DeviceStoreError
+from clients.known_hashings import KnownHashings
 from clients.logon.steps import Attached, Finished, Host, Outcome, Plan
 from clients.trust import Dialler, FarmDialler, Stranger, UntrustedFarm
-from tests.integration.scripted_server import COOKIE, Farm, ScriptedServer
+from clients.user_keys import UserKeys
+from tests.integration.scripted_server import Farm, ScriptedServer
 from tests.unit.clients.licenses import token
 from tsproto import certificates, identity, transport
 from tsproto.connection import Event
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
-    Credential,
     LogoffSession,
     NewLicense,
+    PamQuestion,
     Redirect,
     ResizeSession,
     Role,
@@ -41,6 +43,8 @@ class Person:
         self.says_yes = says_yes
         self.asked: list[Stranger] = []
         self.passwords_asked = 0
+        self.questions: list[str] = []
+        self.answers: list[bytes] | None = []
         self.said: list[str] = []
         self.output = b""
         self.takes_output = True
@@ -54,6 +58,13 @@ class Person:
     async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
         self.passwords_asked += 1
         return self.password
+
+    async def answer(self, prompts: Sequence[PamQuestion]) -> list[bytes] | None:
+        self.questions += [question.words for question in prompts]
+        return self.answers
+
+    async def ask_passphrase(self, key: Path, again: bool) -> bytes | None:
+        return None
 
     def say(self, text: str) -> None:
         self.said.append(text)
@@ -112,7 +123,8 @@ def client(
         device.known_farms, device.name, person.confirm, authority=authority, plain=plain
     )
     wanted = Plan(hosts=hosts, user_name="user1", **plan)
-    return Client(wanted, device, dialler, person, random.Random(1))
+    keys = UserKeys(memory=KnownHashings(device.folder))
+    return Client(wanted, device, dialler, person, random.Random(1), keys)
 
 
 async def disconnected(client: Client, person: Person) -> Finished:
@@ -363,7 +375,8 @@ async def test_a_redirect_leads_to_the_named_host_with_one_password(
         person = Person()
         await disconnected(client(device, person, server), person)
         [logon] = target.logons
-        assert (logon.credential_kind, logon.credential) == (Credential.TICKET, b"t" * 16)
+        assert logon.is_proved_with(b"secret") and logon.proof.redirected
+        assert (logon.start.session_id, logon.start.attachment) == (7, 0)
         assert person.passwords_asked == 1
         assert "redirected to ts2" in person.said
 
@@ -380,7 +393,7 @@ async def test_a_redirect_out_of_the_farm_is_refused(
         assert target.infos == []
 
 
-async def test_a_lost_session_is_shown_again_with_its_cookie(
+async def test_a_lost_session_is_resumed_without_another_question(
     farm: Farm, server: ScriptedServer, device: Device
 ) -> None:
     person = Person()
@@ -390,8 +403,9 @@ async def test_a_lost_session_is_shown_again_with_its_cookie(
     person.attached.clear()
     server.links[-1].abort()
     await person.attached.wait()
-    assert server.logons[-1].credential_kind is Credential.RECONNECT
-    assert server.logons[-1].credential == COOKIE
+    logon = server.logons[-1]
+    assert (logon.start.session_id, logon.start.attachment) == (7, 1)
+    assert logon.is_proved_with(b"secret") and person.passwords_asked == 1
     assert any("reconnecting in" in said for said in person.said)
     connecting.disconnect()
     assert (await running).outcome is Outcome.DISCONNECTED
@@ -435,7 +449,6 @@ def _redirect(server: ScriptedServer, target: ScriptedServer) -> None:
         host=target.name,
         address="127.0.0.1",
         port=target.port,
-        ticket=b"t" * 16,
         session_id=7,
     )
     server.on_logon = lambda link, request: link.send(redirect)

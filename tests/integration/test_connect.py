@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.scripted_server import Farm, ScriptedServer
+from tests.integration.scripted_server import Farm, Logon, ScriptedServer
 from tsproto.errors import ErrorCode
-from tsproto.messages import Credential, LogonRefused, LogonRequest, SessionEnded
+from tsproto.messages import LogonRefused, SessionEnded
 
 # The process has its own loop; what is varied here is ours, and of no interest.
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
@@ -152,7 +152,7 @@ async def test_a_person_logs_on_works_and_disconnects(
     process = await logged_on(screen, server, starter)
     assert not screen.is_as_before
     assert "secret" not in screen.shown
-    assert server.logons[0].credential == b"secret"
+    assert server.logons[0].is_proved_with(b"secret")
     screen.type(b"\x1dd")
     assert await process.wait() == 0
     await screen.until("the session goes on")
@@ -206,7 +206,7 @@ async def test_a_signal_leaves_the_terminal_as_it_was(
 async def test_a_wrong_password_is_asked_for_again(
     screen: Screen, server: ScriptedServer, starter: Starter
 ) -> None:
-    def refuse_once(link: Any, request: LogonRequest) -> None:
+    def refuse_once(link: Any, request: Logon) -> None:
         link.send(LogonRefused(code=ErrorCode.LOGON_FAILED, attempts_left=2))
         server.on_logon = server.accept
 
@@ -217,7 +217,8 @@ async def test_a_wrong_password_is_asked_for_again(
     await screen.until("wrong; try again(.|\n)*password")
     screen.type(b"secret\n")
     await server.session_shown.wait()
-    assert [logon.credential for logon in server.logons] == [b"wrong", b"secret"]
+    wrong, right = server.logons
+    assert wrong.is_proved_with(b"wrong") and right.is_proved_with(b"secret")
     server.end_session(0)
     assert await process.wait() == 0
 
@@ -240,7 +241,7 @@ async def test_a_lost_link_comes_back_by_itself(
     server.session_shown.clear()
     server.links[-1].abort()
     await server.session_shown.wait()
-    assert server.logons[-1].credential_kind is Credential.RECONNECT
+    assert (server.starts[-1].session_id, server.starts[-1].attachment) == (7, 1)
     screen.type(b"again")
     await screen.until("again")
     server.end_session(0)
@@ -264,7 +265,7 @@ async def test_a_full_screen_program_that_is_left_gives_the_screen_back(
 def printing(server: ScriptedServer, output: bytes, exit_status: int) -> None:
     """Let the server answer a command with this output."""
 
-    def run(link: Any, request: LogonRequest) -> None:
+    def run(link: Any, request: Logon) -> None:
         server.accept(link, request)
         link.send_session_bytes(output)
         link.send(SessionEnded(exit_status=exit_status))
@@ -297,7 +298,7 @@ async def test_a_command_prints_its_output_exactly_and_ends_with_its_status(
     status, printed, errors = await in_script(server, starter, *options)
     assert (status, printed) == (9, output)
     assert errors == b"[tsfarm] 90 days to go\n"
-    assert server.logons[0].command == "make test"
+    assert server.logons[0].proof.command == "make test"
 
 
 async def test_a_new_farm_is_accepted_by_its_fingerprint_only(

@@ -54,7 +54,7 @@ def test_sessions_are_summed_up_by_user() -> None:
 @pytest.mark.parametrize(
     ("columns", "row", "added", "only_json"),
     [
-        (query.SESSION_COLUMNS, SessionRow, "", "placement columns rows"),
+        (query.SESSION_COLUMNS, SessionRow, "", "placement columns rows receipt"),
         (query.SERVER_COLUMNS, ServerRow, "", ""),
         (
             query.LICENSE_COLUMNS,

@@ -16,6 +16,7 @@ from tsproto import codec
 from tsproto.errors import TsfarmError
 from tsproto.messages import (
     TABLE,
+    LicenseInfo,
     LogonProof,
     Message,
     PamAnswers,
@@ -191,6 +192,8 @@ def test_every_secret_of_a_clients_messages_is_known() -> None:
         entry = message.entry
         ends = entry.senders | entry.receivers
         if Role.CLIENT in ends and len(ends) == 2:
+            if message is LicenseInfo:
+                continue  # a device's signature: no secret can be guessed from it
             secrets = secret_names.intersection(message.__struct_fields__)
             assert secrets == SECRETS.get(message, {}).keys(), message.__name__
 

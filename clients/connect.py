@@ -7,7 +7,6 @@ import contextlib
 import getpass
 import os
 import re
-import secrets
 import ssl
 import time
 from contextlib import AbstractContextManager
@@ -159,7 +158,7 @@ def connect(
                 device,
                 dialler,
                 surface,
-                secrets.SystemRandom(),
+                _SystemRandomness(),
                 UserKeys(ssh, memory=KnownHashings(device.folder)),
             )
             return await surface.run(client)
@@ -168,9 +167,18 @@ def connect(
     report(finished, is_interactive=not command)
     if finished.code in WORTHLESS_LICENSE:
         say(f"to begin anew as another device, delete {device.folder / 'licenses'}")
-    if surface.output_error:
-        raise TsfarmError(f"standard output: {surface.output_error}")
+    if surface.output_error is not None:
+        raise surface.output_error
     raise click.exceptions.Exit(exit_status(finished, signal))
+
+
+class _SystemRandomness:
+    """The system's random numbers. Only a wait draws one, and imports their library."""
+
+    def random(self) -> float:
+        from random import SystemRandom
+
+        return SystemRandom().random()
 
 
 _OUTCOMES = {

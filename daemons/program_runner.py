@@ -1,8 +1,8 @@
 """Performs the terminal server's own effects: has users proved, runs programs on PTYs, and shows
 them to clients.
 
-The core and the keeper decide; here are only the programs that run, the pumps of their bytes, and the connection
-to the keeper that holds them.
+The core and the keeper decide; here are only the programs that run, the pumps of their bytes, and
+the connection to the keeper that holds them.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class ProgramRunner:
     for the keeper's files.
 
     `link_of` finds a client's link, None once it is gone. `on_outcome` is called once for every
-    question of an effect; `on_ended` once for every program that was started or adopted, after all its
-    output was sent or kept, with the exit status as a shell reports it.
+    question of an effect; `on_ended` once for every program that was started or adopted, after all
+    its output was sent or kept, with the exit status as a shell reports it.
     """
 
     def __init__(

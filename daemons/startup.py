@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import secrets
 import signal
 import socket
-import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -25,7 +23,8 @@ from daemons import descriptors, events, logs
 from daemons.clock import Clock, ClockFileError
 from daemons.config import ConfigError, read_settings
 from daemons.effects import Record, Records
-from daemons.settings import DaemonSettings, IdentityFiles, Listen, TerminalServerSettings
+from daemons.files import private
+from daemons.settings import DaemonSettings, IdentityFiles, Listen, Log, TerminalServerSettings
 from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS, Resources
 from daemons.store import Store, StoreError
 from daemons.store.sqlite import SqliteStore
@@ -52,8 +51,8 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Start(Resources, Generic[S], frozen=True, kw_only=True):
-    """What a daemon is started with: `config` is its configuration file. `records` is what the store held, by kind, until a core has
-    taken it."""
+    """What a daemon is started with: `config` is its configuration file. `records` is what the
+    store held, by kind, until a core has taken it."""
 
     config: Path
     settings: S
@@ -87,13 +86,11 @@ def run(
     try:
         _stop_by_signal()
         settings = read_settings(config, kind)
-        with _naming(config):
-            credentials = load_credentials(settings.identity, settings.farm, role)
-            clock = _clock(settings)
         with logs.configured(settings.log), asyncio.Runner(loop_factory=_loop(settings)) as runner:
-            return runner.run(_run(config, settings, credentials, role, records, clock, serve))
-    except TsfarmError as error:  # there is no log yet
-        print(f"tsfarm: {error}", file=sys.stderr)
+            return runner.run(_run(config, settings, role, records, serve))
+    except ConfigError as error:  # before there is the log that the settings ask for
+        with logs.configured(Log()):
+            logs.log(events.DaemonMisconfigured(error=str(error)))
         return EXIT_USAGE
 
 
@@ -120,14 +117,6 @@ def _cancel_by_signal() -> None:
         asyncio.get_running_loop().add_signal_handler(number, cancel)
 
 
-@contextlib.contextmanager
-def _naming(config: Path) -> Iterator[None]:
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(f"{config}: {error}") from None
-
-
 def _clock(settings: DaemonSettings) -> Clock:
     if not settings.clock_file:
         return Clock()
@@ -148,15 +137,15 @@ def _loop(settings: DaemonSettings) -> Callable[[], asyncio.AbstractEventLoop]:
 async def _run(
     config: Path,
     settings: S,
-    credentials: Credentials,
     role: Role,
     records: Sequence[type[Record]],
-    clock: Clock,
     serve: Serve[S],
 ) -> int:
     store: Store = SqliteStore(Path(settings.state, LEDGER_FILE))
     _cancel_by_signal()
     try:
+        credentials = load_credentials(settings.identity, settings.farm, role)
+        clock = _clock(settings)
         await store.open(records)
         loaded: dict[type[Record], Sequence[Record]] = {}
         for record in records:
@@ -215,11 +204,14 @@ def config_argument(program: str, arguments: Sequence[str] | None = None) -> Pat
 
 
 def load_credentials(files: IdentityFiles, farm: str, role: Role) -> Credentials:
-    """Raises ConfigError when a file is unusable, or not of this farm, role, key or authority."""
+    """Raises ConfigError when a file is unusable, or not of this farm, role, key or authority, or
+    when others could read the key."""
     shown = f"identity.certificate: {files.certificate}"
     certificate = _read("identity.certificate", files.certificate, certificates.certificate_der)
     authority = _read("identity.authority", files.authority, certificates.certificate_der)
     key = _read("identity.key", files.key, identity.load_key)
+    if exposed := private.exposure(Path(files.key), "daemon"):
+        raise ConfigError(f"identity.key: {exposed}")
     try:
         found = certificates.identity_of(certificate)
     except IdentityError as error:

@@ -148,6 +148,7 @@ class Trust:
         path = Path(_folder.name) / f"{self._prefix}-{name}"
         files = Files(path.with_suffix(".crt"), path.with_suffix(".key"))
         files.certificate.write_bytes(certificate)
+        files.key.touch(mode=0o600)  # a daemon refuses a key that others could read
         files.key.write_bytes(key)
         return files
 

@@ -66,7 +66,8 @@ class HeldProgram(msgspec.Struct, frozen=True):
 
 class KeeperClient:
     """`config` is the terminal server's configuration, which the keeper reads too. `folder` is the
-    terminal server's own and holds the keeper's socket, pid file and log. A socket that is a symbolic link belongs to a keeper that this process does not start.
+    terminal server's own and holds the keeper's socket, pid file and log. A socket that is a
+    symbolic link belongs to a keeper that this process does not start.
 
     `on_ended` is called with a session id and the exit status of its program, `on_lost` when the
     connection broke; `connect` may then be called again.

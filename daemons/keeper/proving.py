@@ -34,7 +34,7 @@ DENIED = "user name or proof is wrong"
 NOBODYS_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw()
 
 K = TypeVar("K")
-O = TypeVar("O", bound="_Open")
+Entry = TypeVar("Entry", bound="_Open")
 
 
 class NotStarted(TsfarmError):
@@ -117,7 +117,7 @@ class Monitor:
         return challenge
 
     def prove(self, request: km.Prove, now: float) -> km.Proved | km.NotProved:
-        """Spends the nonce. An unknown user, a wrong signature and a late one are answered alike."""
+        """Spends the nonce. An unknown user, a wrong and a late signature are answered alike."""
         challenge = self._challenges.pop(request.nonce, None)
         denied = km.NotProved(request.request_id, ErrorCode.LOGON_FAILED, DENIED, 0)
         if challenge is None or challenge.expires_at <= now:
@@ -196,12 +196,12 @@ def _nobody(said: km.Challenged) -> Account:
     return Account(name="", generation=0, password=key)
 
 
-def _give_way(open_: dict[K, O], most: int) -> None:
+def _give_way(open_: dict[K, Entry], most: int) -> None:
     """The oldest gives way."""
     if len(open_) > most:
         del open_[next(iter(open_))]
 
 
-def _expire(open_: dict[K, O], now: float) -> None:
+def _expire(open_: dict[K, Entry], now: float) -> None:
     for key in [key for key, each in open_.items() if each.expires_at <= now]:
         del open_[key]

@@ -1,5 +1,5 @@
-"""The logon phase of one client's link: have the keeper prove the user, find their session, and show
-it here or send the client there.
+"""The logon phase of one client's link: have the keeper prove the user, find their session, and
+show it here or send the client there.
 
 The link has one thing under way at a time, and the client may try again after a refusal.
 """

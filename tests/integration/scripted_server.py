@@ -29,11 +29,13 @@ from tsproto.messages import (
     LogonStart,
     Message,
     NewLicense,
+    PamAnswers,
     QueryAuthority,
     ResizeSession,
     Role,
     SessionEnded,
 )
+from tsproto.ssh_keys import SshKey
 from tsproto.user_proof import Asked, Cost, Method, Methods, Statement, is_signed, key_of_tag
 
 NOW = 1_700_000_000.0
@@ -85,11 +87,15 @@ class Logon(msgspec.Struct, frozen=True):
         key = key_of_tag(self.statement.farm, self.user_name, tag).public_key()
         return is_signed(key.public_bytes_raw(), self.statement, self.proof.signature)
 
+    def is_proved_by(self, key: SshKey) -> bool:
+        signed = self.statement.signed_bytes()
+        return key.is_signed(signed, self.proof.algorithm, self.proof.signature)
+
 
 class ScriptedServer:
     """Licenses every device, accepts every logon, and echoes what is typed; `on_logon` and
     `push` change that. What it was told stands in `starts`, `logons`, `infos` and `typed`.
-    `ssh_keys` are fingerprints that it knows, `salt` that of every user."""
+    `ssh_keys` are fingerprints that it knows, `salt` and `methods` what it says to every user."""
 
     def __init__(self, farm: Farm, name: str = "ts1") -> None:
         self.farm = farm
@@ -103,8 +109,11 @@ class ScriptedServer:
         self.typed = b""
         self.push: Callable[[LicenseInfo], NewLicense] | None = None
         self.on_logon: Callable[[transport.Link, Logon], None] = self.accept
+        self.answers: list[PamAnswers] = []
+        self.on_answers: Callable[[transport.Link, PamAnswers], None] = lambda link, answers: None
         self.ssh_keys: list[bytes] = []
         self.salt = SALT
+        self.methods = Methods.PASSWORD | Methods.SSH_KEY
         self.shown_authority = certificates.certificate_der(farm.authority)
         self.certificate = bytes(32)
         self.session_shown = asyncio.Event()
@@ -175,6 +184,9 @@ class ScriptedServer:
                 case Received(LogonProof() as proof):
                     self.logons.append(self._logon(self.starts[-1], proof))
                     self.on_logon(link, self.logons[-1])
+                case Received(PamAnswers() as answers):
+                    self.answers.append(answers)
+                    self.on_answers(link, answers)
                 case Received(DisconnectSession()):
                     link.close(ErrorCode.DISCONNECTED_BY_USER)
                 case Received(message):
@@ -196,7 +208,7 @@ class ScriptedServer:
         return LogonChallenge(
             nonce=NONCE,
             time=int(NOW),
-            methods=Methods.PASSWORD | Methods.SSH_KEY,
+            methods=self.methods,
             salt=self.salt,
             memory_kib=CHEAP.memory_kib,
             passes=CHEAP.passes,
@@ -215,7 +227,7 @@ class ScriptedServer:
             device_id=hashlib.sha256(self.infos[-1].public_key).digest(),
             user_name=start.user_name,
             method=Method(proof.method),
-            methods=Methods.PASSWORD | Methods.SSH_KEY,
+            methods=self.methods,
             salt=self.salt,
             cost=CHEAP,
             asked=asked,

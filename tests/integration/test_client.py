@@ -19,7 +19,7 @@ from clients.known_hashings import KnownHashings
 from clients.logon.steps import Attached, Finished, Host, Outcome, Plan
 from clients.trust import Dialler, FarmDialler, Stranger, UntrustedFarm
 from clients.user_keys import UserKeys
-from tests.integration.scripted_server import Farm, ScriptedServer
+from tests.integration.scripted_server import Farm, Logon, ScriptedServer
 from tests.unit.clients.licenses import token
 from tsproto import certificates, identity, transport
 from tsproto.connection import Event
@@ -27,12 +27,15 @@ from tsproto.errors import ErrorCode
 from tsproto.messages import (
     LogoffSession,
     NewLicense,
+    PamAnswers,
+    PamPrompt,
     PamQuestion,
     Redirect,
     ResizeSession,
     Role,
     SessionEnded,
 )
+from tsproto.user_proof import Methods
 
 
 class Person:
@@ -442,6 +445,55 @@ async def test_a_program_that_ends_at_once_has_its_status_too(
     person = Person()
     finished = await client(device, person, server, authority=farm.authority).run()
     assert (finished.exit_status, person.output) == (9, b"gone")
+
+
+async def test_a_farm_that_hashes_a_password_otherwise_than_before_is_told_of(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    first, second, third = Person(), Person(), Person()
+    await disconnected(client(device, first, server, authority=farm.authority), first)
+    server.salt = b"t" * 16
+    await disconnected(client(device, second, server, authority=farm.authority), second)
+    await disconnected(client(device, third, server, authority=farm.authority), third)
+    told = [[text for text in each.said if "otherwise" in text] for each in (first, second, third)]
+    changed = (
+        "the farm lab hashes user1's password otherwise than before: if it was not changed, tell"
+        " the farm's administrator"
+    )
+    assert told == [[], [changed], []]
+
+
+async def test_a_hosts_pam_asks_the_user_and_its_notices_are_said(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    def ask(link: transport.Link, logon: Logon) -> None:
+        questions = [
+            PamQuestion(words="Password: ", is_shown=False),
+            PamQuestion(words="Code: ", is_shown=True),
+        ]
+        link.send(PamPrompt(round=1, prompts=questions, notices=["your password ends tomorrow"]))
+        server.on_answers = lambda link, answers: server.accept(link, logon)
+
+    server.methods, server.on_logon = Methods.PAM, ask
+    person = Person()
+    person.answers = [b"secret", b"123456"]
+    finished = await disconnected(client(device, person, server, authority=farm.authority), person)
+    assert finished.outcome is Outcome.DISCONNECTED
+    assert person.questions == ["Password: ", "Code: "]
+    assert "your password ends tomorrow" in person.said
+    assert server.answers == [PamAnswers(round=1, answers=[b"secret", b"123456"])]
+    assert (person.passwords_asked, server.logons[0].proof.signature) == (0, b"")
+
+
+async def test_a_user_who_does_not_answer_pam_gives_up(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    question = PamPrompt(round=1, prompts=[PamQuestion(words="Code: ", is_shown=True)])
+    server.methods, server.on_logon = Methods.PAM, lambda link, logon: link.send(question)
+    person = Person()
+    person.answers = None
+    finished = await client(device, person, server, authority=farm.authority).run()
+    assert (finished.outcome, server.answers) == (Outcome.CANCELLED, [])
 
 
 def _redirect(server: ScriptedServer, target: ScriptedServer) -> None:

@@ -155,7 +155,7 @@ def _lab(
             "a lab's directory believes nobody without a proof, and there are no users to prove:"
             " make the lab with `tsfarm lab up --load-users N`"
         )
-    return farm, target.people_in(given.users_file) if given.users_file else people
+    return farm, target.people_in(given.users_file, people) if given.users_file else people
 
 
 def _check_shares(scenario: Scenario, people: int, workers: int) -> None:

@@ -107,18 +107,23 @@ def named(farm: Farm) -> Farm:
         return msgspec.structs.replace(farm, name=certificates.farm_of(der))
 
 
-def people_in(file: Path) -> tuple[Person, ...]:
-    """Reads lines `name password`; skips blank ones, and those with `#`. Raises BadInput."""
+def people_in(file: Path, synthetic: Sequence[Person] = ()) -> tuple[Person, ...]:
+    """Reads lines `name password`, or `name` of a synthetic user; skips blank ones, and those with
+    `#`. Raises BadInput."""
+    known = {person.name: person for person in synthetic}
     people: dict[str, Person] = {}
     for number, line in enumerate(_content(file).decode("utf-8", "replace").splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         name, _, password = line.strip().partition(" ")
-        if not password.strip():
-            raise BadInput(f"{file}:{number}: a line is `name password`")
+        if not password.strip() and name not in known:
+            raise BadInput(
+                f"{file}:{number}: a line is `name password`, or the name of a lab's synthetic user"
+            )
         if name in people:
             raise BadInput(f"{file}:{number}: {name} stands there twice")
-        people[name] = Person(name, password.strip().encode())
+        given = password.strip().encode()
+        people[name] = Person(name, given) if given else known[name]
     if not people:
         raise BadInput(f"{file} names no users: its lines are `name password`")
     return tuple(people.values())

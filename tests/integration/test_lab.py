@@ -107,7 +107,14 @@ class Stranger:
 
 
 def hello(role: Role = Role.CLIENT, name: str = "stranger") -> bytes:
-    return encode(Hello(version_min=1, version_max=1, role=role, name=name))
+    return encode(
+        Hello(
+            version_min=limits.PROTOCOL_VERSION_MIN,
+            version_max=limits.PROTOCOL_VERSION_MAX,
+            role=role,
+            name=name,
+        )
+    )
 
 
 BAD_BYTES = {

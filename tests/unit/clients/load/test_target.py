@@ -161,6 +161,13 @@ def test_a_users_file_has_a_name_and_a_password_in_each_line(tmp_path: Path) -> 
     assert people_in(file) == (Person("user1", b"secret"), Person("user2", b"two words"))
 
 
+def test_a_name_alone_is_a_synthetic_users(tmp_path: Path) -> None:
+    file = tmp_path / "users"
+    file.write_text("load00002\nuser1 secret\n")
+    known = [Person(f"load0000{number}", b"x" * 32, is_synthetic=True) for number in (1, 2)]
+    assert people_in(file, known) == (known[1], Person("user1", b"secret"))
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -228,8 +228,9 @@ def synthetic(
     farm: str, names: Sequence[UserName], secret: bytes, system_user: str, generation: int
 ) -> list[Account]:
     """Accounts for a load generator, whose keys come from one secret of 32 bytes instead of a
-    password each: `key_of_tag` takes it for the tag."""
-    salt, cost = os.urandom(limits.SALT_BYTES), Cost()
+    password each: `key_of_tag` takes it for the tag. Their salts come from it too, since the
+    generator must know them."""
+    cost = Cost()
     return [
         Account(
             name=name,

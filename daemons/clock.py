@@ -69,7 +69,7 @@ class Clock:
         if self.file is None:
             detail = "only a lab's clock can be warped: the configuration names no clock_file"
             raise ClockFileError(detail)
-        offset = _read_offset(self.file)
+        offset = read_offset(self.file)
         if offset < self._offset:
             raise ClockFileError(
                 f"{self.file}: expected an offset of at least {self._offset:g} seconds, found"
@@ -83,7 +83,8 @@ def _report_jump(seconds: float) -> None:
     log(events.ClockJumped(seconds=round(seconds), next_step=next_step))
 
 
-def _read_offset(file: Path) -> float:
+def read_offset(file: Path) -> float:
+    """Of a clock file, in seconds; 0 for a missing one. Raises ClockFileError."""
     try:
         text = file.read_text("utf-8").strip()
         offset = float(text)

@@ -165,9 +165,9 @@ class Keeper:
                 self._list(request)
             case km.Challenge() as request:
                 self._monitor.host = self._files.host()
-                self._send(self._monitor.challenge(request, time.time()))
+                self._send(self._monitor.challenge(request, self._files.now()))
             case km.Prove() as request:
-                self._send(self._monitor.prove(request, time.time()))
+                self._send(self._monitor.prove(request, self._files.now()))
             case km.PamAnswer() as request:
                 detail = "this host asks no questions"
                 self._send(km.NotProved(request.request_id, ErrorCode.NOT_PERMITTED, detail, 0))
@@ -237,7 +237,7 @@ class Keeper:
 
     def _program(self, request: km.StartProved) -> Program:
         """The program that this proof may start. Raises NotStarted."""
-        account = self._monitor.spend(request, time.time())
+        account = self._monitor.spend(request, self._files.now())
         sessions, asked = self._files.settings.sessions, request.asked
         application = sessions.applications.get(asked.application)
         if asked.application and application is None:

@@ -4,10 +4,12 @@ the accounts. Each is read again when it has changed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from daemons.accounts import Accounts
+from daemons.clock import read_offset
 from daemons.config import ConfigError, read_settings
 from daemons.files.reread import Reread
 from daemons.keeper.proving import Host
@@ -29,6 +31,12 @@ class OwnFiles:
         self._certificate = Reread(Path(settings.identity.certificate), _certificate, on_fault)
         self.accounts = Accounts(Path(settings.accounts), settings.farm, on_fault)
         self._shown: tuple[bytes, ...] = ()
+        file = settings.clock_file
+        self._clock = Reread(Path(file), read_offset, on_fault) if file else None
+
+    def now(self) -> float:
+        """Unix seconds; in a lab with the offset of its clock, as all its daemons count."""
+        return time.time() + (0.0 if self._clock is None else self._clock.content())
 
     @property
     def settings(self) -> TerminalServerSettings:

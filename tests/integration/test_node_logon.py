@@ -1,4 +1,4 @@
-"""A client in another language logs on to a lab: node with a library for argon2id and its crypto."""
+"""A client in another language logs on to a lab: node, its crypto, and a library for argon2id."""
 
 from __future__ import annotations
 

@@ -15,9 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-import argon2
 import msgspec
-from argon2.low_level import Type, hash_secret_raw
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Meta
 
@@ -26,9 +24,9 @@ from daemons.files.explained import checked
 from daemons.files.reread import Reread
 from tsproto import limits, ssh_keys
 from tsproto.account import Account, PasswordKey
+from tsproto.error_text import words_of
 from tsproto.errors import TsfarmError
 from tsproto.messages import Name, UserName
-from tsproto.transport.error_text import words_of
 from tsproto.user_proof import Cost, key_of_tag, normal, salt_of_nobody
 
 SECRET_BYTES = 32
@@ -189,6 +187,8 @@ def password_key(farm: str, user_name: str, password: bytes) -> PasswordKey:
     """The public key of a new password, with a new salt. Raises AccountsError."""
     if not 1 <= len(password) <= limits.PASSWORD_BYTES:
         raise AccountsError(f"a password must have 1 to {limits.PASSWORD_BYTES} bytes")
+    from argon2.low_level import Type, hash_secret_raw  # the daemons hash nothing
+
     cost, salt = Cost(), os.urandom(limits.SALT_BYTES)
     tag = hash_secret_raw(
         password, salt, cost.passes, cost.memory_kib, cost.lanes, 32, Type.ID, version=0x13
@@ -199,6 +199,8 @@ def password_key(farm: str, user_name: str, password: bytes) -> PasswordKey:
 def converted(farm: str, user_name: str, password_hash: str) -> PasswordKey:
     """The public key of a password of which only its argon2id hash is known: the hash is the tag.
     Raises ValueError."""
+    import argon2
+
     try:
         parameters = argon2.extract_parameters(password_hash)
     except argon2.exceptions.InvalidHashError as error:

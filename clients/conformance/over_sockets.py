@@ -16,9 +16,9 @@ from clients.conformance import wire
 from clients.conformance.acting import hello
 from clients.conformance.target import Issuer, Line, Unavailable, User, word_of
 from clients.conformance.trust import Files, Trust, fingerprint_of
+from tsproto.addresses import is_loopback
+from tsproto.error_text import words_of
 from tsproto.messages import Role
-from tsproto.transport import is_loopback
-from tsproto.transport.error_text import words_of
 
 READ_BYTES = 256 * 1024
 WRITE_SECONDS = 10.0

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from clients.ssh.fields import Reader
+from tsproto.error_text import words_of
 from tsproto.errors import TsfarmError
-from tsproto.transport.error_text import words_of
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa

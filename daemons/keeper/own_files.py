@@ -9,14 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from daemons.accounts import Accounts
-from daemons.clock import read_offset
 from daemons.config import ConfigError, read_settings
+from daemons.files.clock_file import read_offset
 from daemons.files.reread import Reread
 from daemons.keeper.proving import Host
 from daemons.settings import TerminalServerSettings
 from tsproto import certificates, identity
+from tsproto.error_text import words_of
 from tsproto.identity import IdentityError
-from tsproto.transport.error_text import words_of
 
 EARLIER_CERTIFICATES = 2  # that links opened before a renewal still show
 PLAIN = bytes(32)  # stands for the certificate of a link without TLS

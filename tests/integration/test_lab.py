@@ -32,7 +32,7 @@ from tsproto.messages import (
     Hello,
     LicenseInfo,
     LicenseStored,
-    LogonRequest,
+    LogonStart,
     Message,
     QueryPools,
     Role,
@@ -170,8 +170,7 @@ def test_a_terminal_server_is_no_administrator(farm: Path) -> None:
 
 
 def test_steps_in_the_wrong_order_are_refused(farm: Path) -> None:
-    logon = LogonRequest(user_name="user1", credential_kind=1, credential=b"")  # type: ignore[arg-type]
-    for step in (LicenseStored(license_id=bytes(16)), logon):
+    for step in (LicenseStored(license_id=bytes(16)), LogonStart(user_name="user1")):
         with Stranger(farm, "ts1") as stranger:
             stranger.say(hello())
             stranger.say(encode(step))

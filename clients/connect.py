@@ -25,10 +25,11 @@ from clients.known_hashings import KnownHashings
 from clients.logon.steps import Finished, Host, Outcome, Plan
 from clients.options import hosts_at, text_of
 from clients.prompts import Prompts
-from clients.say import printable, say
+from clients.say import complain, say
 from clients.ssh import keys as ssh_keys
 from clients.trust import Dialler
 from clients.user_keys import UserKeys
+from daemons.files import core_dumps
 from tsproto import limits, transport
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.transport import Observer
@@ -116,6 +117,7 @@ def connect(
     the farm it is. SSH keys are tried before the password: those of the agent, those given, and
     those of ssh. The words of COMMAND are joined by spaces, and a shell there reads them.
     """
+    core_dumps.forbid()
     line = _command_line(command, app)
     if trace_secrets and trace is None:
         raise click.UsageError("--trace-secrets needs --trace FILE")
@@ -244,7 +246,7 @@ def report(finished: Finished, is_interactive: bool) -> None:
         if is_interactive:
             say("the session has ended")
     elif finished.outcome is not Outcome.CANCELLED:
-        click.echo(f"tsfarm: {printable(_why(code, detail))}", err=True)
+        complain(_why(code, detail))
 
 
 def _why(code: ErrorCode, detail: str) -> str:

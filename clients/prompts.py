@@ -6,12 +6,11 @@ A script answers them in advance, with a password file and a fingerprint.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from clients import tty
-from clients.say import printable, say
+from clients.say import prompt, say
 from clients.trust import Stranger, UntrustedFarm
 from clients.user_keys import KeyRefused
 from tsproto import limits
@@ -69,12 +68,11 @@ class Prompts:
             raise TsfarmError("standard input is no terminal to answer the host's questions on")
         answers = []
         for question in prompts:
-            words = printable(question.words)
             if question.is_shown:
-                _ask(words)
+                prompt(question.words)
                 line = await tty.read_line(self._descriptor)
             else:
-                line = await self._in_silence(words)
+                line = await self._in_silence(question.words)
             if line is None:
                 return None
             answers.append(line.encode()[: limits.PAM_ANSWER_BYTES])
@@ -82,13 +80,13 @@ class Prompts:
 
     async def _in_silence(self, question: str) -> str | None:
         with tty.silent(self._descriptor):
-            _ask(question)
+            prompt(question)
             self._is_asking = True
             try:
                 line = await tty.read_line(self._descriptor)
             finally:
                 self._is_asking = False
-            _ask("\n")
+            prompt("\n")
         return line
 
     async def confirm(self, stranger: Stranger) -> bool:
@@ -106,19 +104,14 @@ class Prompts:
                 f" the fingerprint {stranger.fingerprint}: give its certificate with --ca FILE, or"
                 " accept it with --accept-new FINGERPRINT"
             )
-        _ask(
+        prompt(
             f"The farm {stranger.farm!r} at {stranger.host} is not known yet.\n"
             f"Its authority has the fingerprint {stranger.fingerprint}\n"
         )
         while True:
-            _ask("Is that the right one (yes/no)? ")
+            prompt("Is that the right one (yes/no)? ")
             line = await tty.read_line(self._descriptor)
             if line is None or line.strip().lower() == "no":
                 return False
             if line.strip().lower() == "yes" or line.strip() == stranger.fingerprint:
                 return True
-
-
-def _ask(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()

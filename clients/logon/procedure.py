@@ -41,6 +41,7 @@ from tsproto.messages import (
     LogonRefused,
     LogonStart,
     Message,
+    NewDenyList,
     NewLicense,
     PamAnswers,
     PamPrompt,
@@ -188,6 +189,8 @@ class Logon:
     def on_message(self, message: Message, now: float) -> list[Step]:
         """A message of the present link; one that is wrong in this phase ends the logon."""
         match self.phase, message:
+            case _, NewDenyList():
+                return [steps.StoreDenyList(message.signed)]
             case Phase.LICENSING, LicenseRequest():
                 return [steps.ShowLicense(message)]
             case Phase.LICENSING, NewLicense():

@@ -120,3 +120,10 @@ def test_a_session_of_an_earlier_system_user_is_not_shown() -> None:
     record = scene.session(client.last(LogonAccepted).session_id)
     assert record is not None
     assert record.system_user == "other"
+
+
+def test_a_command_resumes_nothing() -> None:
+    scene = Scene().up()
+    session_id = started(scene)
+    scene.let_in().log_on(session_id=session_id, attachment=1, command="uptime")
+    assert scene.open_effect(StartProgram).asked.command == "uptime"

@@ -79,6 +79,7 @@ class Client:
         self._host: Host | None = None
         self._link: transport.Link | None = None
         self._farm = ""
+        self._to_sign: Statement | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -210,8 +211,10 @@ class Client:
             case steps.AskPassword(again):
                 self._start(self._ask_password(again))
             case steps.SignWithPassword(statement, password):
+                self._to_sign = statement
                 self._start(self._sign_with_password(statement, password))
             case steps.SignWithSshKey(statement, fingerprint):
+                self._to_sign = statement
                 self._start(self._sign_with_ssh_key(statement, fingerprint))
             case steps.AnswerPam(prompt):
                 self._start(self._answer_pam(prompt))
@@ -288,7 +291,7 @@ class Client:
 
     async def _sign_with_password(self, statement: Statement, password: bytes | None) -> None:
         signature = await self._keys.sign_with_password(statement, password)
-        self._tell(lambda now: self._logon.on_signed(ED25519, signature, now))
+        self._on_signed(statement, ED25519, signature)
 
     async def _sign_with_ssh_key(self, statement: Statement, fingerprint: bytes) -> None:
         try:
@@ -297,6 +300,11 @@ class Client:
             detail = str(refused)
             self._tell(lambda now: self._logon.on_not_signed(fingerprint, detail, now))
         else:
+            self._on_signed(statement, algorithm, signature)
+
+    def _on_signed(self, statement: Statement, algorithm: str, signature: bytes) -> None:
+        """A key that was touched late has signed for a challenge that another has followed."""
+        if statement is self._to_sign:
             self._tell(lambda now: self._logon.on_signed(algorithm, signature, now))
 
     async def _answer_pam(self, prompt: PamPrompt) -> None:

@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from clients.logon import steps
+from clients.logon import proofs, steps
 from clients.logon.route import GONE, Randomness, Route
 from clients.logon.steps import (
     Attached,
@@ -37,7 +37,6 @@ from tsproto.messages import (
     LogoffSession,
     LogonAccepted,
     LogonChallenge,
-    LogonProof,
     LogonRefused,
     LogonStart,
     Message,
@@ -49,7 +48,7 @@ from tsproto.messages import (
     ResizeSession,
     SessionEnded,
 )
-from tsproto.user_proof import Asked, Cost, CostRefused, Method, Methods, Statement, normal
+from tsproto.user_proof import Cost, CostRefused, Method, Methods, Statement, normal
 
 
 class Phase(Enum):
@@ -268,7 +267,10 @@ class Logon:
         except CostRefused as error:
             return self._give_up(f"{self._host}: {error}")
         hashing = Hashing(challenge.salt, cost)
-        told = self._told_of_change(hashing)
+        told: list[Step] = []
+        if hashing != self._hashing:  # told once
+            assert self._seen is not None
+            told = proofs.told_of_change(self._seen, self._start.user_name, hashing)
         self._hashing = hashing
         if self._password is not None or hashing in self._derived:
             self.phase = Phase.LOGON
@@ -279,41 +281,10 @@ class Logon:
         self._passwords_asked += 1
         return [*told, steps.AskPassword(again=self._passwords_asked > 1)]
 
-    def _told_of_change(self, hashing: Hashing) -> list[Step]:
-        """A salt that a host chose anew may help it to guess the password, so it is not changed
-        behind the user's back; told once."""
-        assert self._seen is not None
-        if self._seen.hashing in (None, hashing) or hashing == self._hashing:
-            return []
-        return [
-            steps.Told(
-                f"the farm {self._seen.farm} hashes {self._start.user_name}'s password otherwise"
-                " than before: if it was not changed, tell the farm's administrator"
-            )
-        ]
-
     def _statement(self, challenge: LogonChallenge, method: Method) -> Statement:
         assert self._seen is not None
         self._method = method
-        return Statement(
-            farm=self._seen.farm,
-            server=self._seen.server,
-            certificate=self._seen.certificate,
-            nonce=challenge.nonce,
-            time=challenge.time,
-            device_id=self._seen.device_id,
-            user_name=self._start.user_name,
-            method=method,
-            methods=Methods(challenge.methods),
-            salt=challenge.salt,
-            cost=Cost(challenge.memory_kib, challenge.passes, challenge.lanes),
-            asked=Asked(
-                self._plan.application,
-                self._plan.command,
-                self._start.session_id,
-                self._start.attachment,
-            ),
-        )
+        return proofs.statement(self._seen, self._start, challenge, self._plan.command, method)
 
     def on_password(self, password: bytes, now: float) -> list[Step]:
         """The password that the user typed; kept until the user is proved with it, then only its
@@ -341,22 +312,9 @@ class Logon:
         self, challenge: LogonChallenge, method: Method, algorithm: str, signature: bytes
     ) -> list[Step]:
         self._method, self._challenge = method, None
-        plan = self._plan
-        proof = LogonProof(
-            method=method,
-            algorithm=algorithm,
-            signature=signature,
-            command=plan.command,
-            columns=plan.columns,
-            rows=plan.rows,
-            terminal=plan.terminal,
-            lang=plan.lang,
-            tz=plan.tz,
-            colorterm=plan.colorterm,
-            avoid=self._unreachable_host,
-            redirected=self._redirect is not None,
-        )
-        return [Send(proof)]
+        proof = proofs.proof(self._plan, method, algorithm, signature)
+        avoid, redirected = self._unreachable_host, self._redirect is not None
+        return [Send(msgspec.structs.replace(proof, avoid=avoid, redirected=redirected))]
 
     def on_pam_answers(self, round: int, answers: list[bytes], now: float) -> list[Step]:
         self._route.extend(now, self._plan.connect_seconds)

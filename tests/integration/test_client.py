@@ -119,6 +119,7 @@ def client(
     *servers: ScriptedServer,
     authority: bytes | None = None,
     plain: bool = False,
+    keys: UserKeys | None = None,
     **plan: Any,
 ) -> Client:
     hosts = tuple(Host("127.0.0.1", server.port) for server in servers)
@@ -126,7 +127,7 @@ def client(
         device.known_farms, device.name, person.confirm, authority=authority, plain=plain
     )
     wanted = Plan(hosts=hosts, user_name="user1", **plan)
-    keys = UserKeys(memory=KnownHashings(device.folder))
+    keys = keys or UserKeys(memory=KnownHashings(device.folder))
     return Client(wanted, device, dialler, person, random.Random(1), keys)
 
 
@@ -461,6 +462,42 @@ async def test_a_farm_that_hashes_a_password_otherwise_than_before_is_told_of(
         " the farm's administrator"
     )
     assert told == [[], [changed], []]
+
+
+class SlowSigner:
+    """Signs when it is told to, in any order."""
+
+    def __init__(self) -> None:
+        self.asked: asyncio.Queue[asyncio.Future[bytes]] = asyncio.Queue()
+
+    async def sign(self, fingerprint: bytes, message: bytes) -> tuple[str, bytes]:
+        touched: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.asked.put_nowait(touched)
+        return "ssh-ed25519", await touched
+
+
+async def test_a_key_that_signs_too_late_does_not_sign_for_the_next_challenge(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    person, signer, key = Person(), SlowSigner(), b"k" * 32
+    async with ScriptedServer(farm, "ts2") as other:
+        server.ssh_keys = other.ssh_keys = [key]
+        keys, authority = UserKeys(signer), farm.authority
+        connecting = client(
+            device, person, server, other, authority=authority, keys=keys, key_fingerprints=(key,)
+        )
+        running = asyncio.create_task(connecting.run())
+        late = await signer.asked.get()
+        server.links[-1].close(ErrorCode.TIMED_OUT)
+        in_time = await signer.asked.get()
+        late.set_result(b"1" * 64)
+        await asyncio.sleep(0)
+        in_time.set_result(b"2" * 64)
+        await person.attached.wait()
+        signatures = [logon.proof.signature for logon in server.logons + other.logons]
+        assert signatures == [b"2" * 64]
+        connecting.disconnect()
+        assert (await running).outcome is Outcome.DISCONNECTED
 
 
 async def test_a_hosts_pam_asks_the_user_and_its_notices_are_said(

@@ -30,7 +30,7 @@ USER_NAME = "tsfarm"  # of a state folder that is made here
 AGAIN_SECONDS = 1.0  # between two starts of a keeper
 FAULT = 70  # exit status
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-(_PR_SET_PDEATHSIG,)
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def keeper_folder(state: Path) -> Path:
@@ -129,12 +129,6 @@ def _become(user: pwd.struct_passwd, parent: int) -> None:
     os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
     os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
     core_dumps.forbid()
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(FAULT)
-
-
-def _prctl(option: int, value: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, value, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl")

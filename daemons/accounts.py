@@ -70,6 +70,9 @@ class Accounts:
     def find(self, user_name: str) -> Account | None:
         return self._file.content().accounts.get(user_name)
 
+    def all(self) -> Iterable[Account]:
+        return self._file.content().accounts.values()
+
     def _read(self, path: Path) -> File:
         file = read(path)
         if file.header.accounts_of_farm != self._farm:

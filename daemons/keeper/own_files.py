@@ -4,6 +4,7 @@ the accounts. Each is read again when it has changed.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ from daemons.accounts import Accounts
 from daemons.clock import offset_in
 from daemons.config import ConfigError, read_settings
 from daemons.files.reread import Reread
+from daemons.files.trusted import check_root_owns
+from daemons.keeper.launch import account_for
 from daemons.keeper.proving import Host
 from daemons.settings import TerminalServerSettings
 from tsproto import certificates, identity
@@ -26,13 +29,32 @@ class OwnFiles:
     """Raises TsfarmError when one of them cannot be used; `on_fault` is told of later faults."""
 
     def __init__(self, config: Path, on_fault: Callable[[str], None]) -> None:
+        is_root = os.geteuid() == 0
+        if is_root:
+            check_root_owns(config)
         self._settings = Reread(config, _settings, on_fault)
         settings = self.settings
+        if is_root:
+            check_root_owns(Path(settings.identity.certificate))
+            check_root_owns(Path(settings.accounts))
         self._certificate = Reread(Path(settings.identity.certificate), _certificate, on_fault)
         self.accounts = Accounts(Path(settings.accounts), settings.farm, on_fault)
         clock = Path(settings.clock_file)
         self._clock = Reread(clock, offset_in, on_fault) if settings.clock_file else None
         self._shown: tuple[bytes, ...] = ()
+        if not is_root and not settings.sessions.shared_user:
+            self._check_users()
+
+    def _check_users(self) -> None:
+        """Without root all sessions run as this process's user. Raises ConfigError."""
+        own = account_for("", allow_root=False, own_uid=os.geteuid()).name
+        others = {each.system_user for each in self.accounts.all()} - {"", own}
+        if others:
+            raise ConfigError(
+                f"accounts name other system users than {own}, {min(others)} for one: start the"
+                " terminal server as root, or set sessions.shared_user = true, and the sessions of"
+                f" all accounts run as {own}"
+            )
 
     @property
     def settings(self) -> TerminalServerSettings:

@@ -12,11 +12,11 @@ from daemons.keeper.launch import (
     ROOT_PATH,
     Account,
     AccountUnusable,
+    Program,
     account_for,
     argv_of,
     environment_of,
 )
-from daemons.keeper.messages import Program
 from daemons.keeper.system_account import Shadow
 
 ADA = Account(name="ada", uid=1000, gid=1000, home="/home/ada", shell="/bin/zsh")

@@ -41,7 +41,7 @@ from tsproto.messages import (
     PasswordChanged,
 )
 from tsproto.statements import password_statement
-from tsproto.user_proof import Cost, key_of_tag, normal
+from tsproto.user_proof import Cost, normal
 
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -181,9 +181,9 @@ class Visit:
         fresh = await prompts.new_password()
         if present is None or fresh is None:
             raise KeyboardInterrupt
-        key = key_of_tag(farm, self._user_name, await _tag(present, challenge.salt, cost))
+        key = key_ofargon2id(farm, self._user_name, await argon2id(present, challenge.salt, cost))
         salt, usual = os.urandom(limits.SALT_BYTES), Cost()
-        new_key = key_of_tag(farm, self._user_name, await _tag(fresh, salt, usual))
+        new_key = key_ofargon2id(farm, self._user_name, await argon2id(fresh, salt, usual))
         password = PasswordKey(
             public_key=new_key.public_key().public_bytes_raw(),
             salt=salt,
@@ -223,10 +223,6 @@ class Visit:
 
     def on_writable(self, link: transport.Link) -> None:
         """No session bytes are sent."""
-
-
-async def _tag(password: bytes, salt: bytes, cost: Cost) -> bytes:
-    return await asyncio.to_thread(argon2id, password, salt, cost)
 
 
 def _lost(host: Host, closed: Closed) -> PeerError:

@@ -181,9 +181,9 @@ class Visit:
         fresh = await prompts.new_password()
         if present is None or fresh is None:
             raise KeyboardInterrupt
-        key = key_ofargon2id(farm, self._user_name, await argon2id(present, challenge.salt, cost))
+        key = key_of_tag(farm, self._user_name, await argon2id(present, challenge.salt, cost))
         salt, usual = os.urandom(limits.SALT_BYTES), Cost()
-        new_key = key_ofargon2id(farm, self._user_name, await argon2id(fresh, salt, usual))
+        new_key = key_of_tag(farm, self._user_name, await argon2id(fresh, salt, usual))
         password = PasswordKey(
             public_key=new_key.public_key().public_bytes_raw(),
             salt=salt,

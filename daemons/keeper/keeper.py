@@ -36,7 +36,8 @@ from daemons.keeper.launch import LaunchFailure, Program
 from daemons.keeper.own_files import OwnFiles
 from daemons.keeper.proving import Monitor, NotStarted
 from daemons.keeper.record import Record, Started
-from tsproto.errors import ErrorCode
+from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.statements import StatementRefused
 
 KILL_AFTER_SECONDS = 5.0  # from SIGHUP to SIGKILL: an editor saves its recovery file
 LOOK_AGAIN_SECONDS = 0.1
@@ -169,14 +170,16 @@ class Keeper:
                 self._list(request)
             case km.Challenge() as request:
                 self._monitor.host = self._files.host()
-                self._send(self._monitor.challenge(request, time.time()))
+                self._send(self._monitor.challenge(request, self._files.now()))
             case km.Prove() as request:
-                self._send(self._monitor.prove(request, time.time()))
+                self._send(self._monitor.prove(request, self._files.now()))
             case km.PamAnswer() as request:
                 detail = "this host asks no questions"
                 self._send(km.NotProved(request.request_id, ErrorCode.NOT_PERMITTED, detail, 0))
             case km.StartProved() as request:
                 self._start(request)
+            case km.Take() as request:
+                self._take(request)
             case km.FetchSession() as request:
                 self._fetch(request)
             case km.HangUp(session_id):
@@ -214,6 +217,16 @@ class Keeper:
         rows = tuple(self._sessions[id_].as_kept() for id_ in page)
         self._send(km.SessionList(request.request_id, rows, len(wanted) > len(page)))
 
+    def _take(self, request: km.Take) -> None:
+        try:
+            authorities = self._files.authorities()
+            standing = self._files.accounts.take(request.statement, authorities, self._files.now())
+        except TsfarmError as error:
+            code = error.code if isinstance(error, StatementRefused) else ErrorCode.BUSY
+            self._send(km.NotTaken(request.request_id, code, str(error)))
+        else:
+            self._send(km.Taken(request.request_id, standing))
+
     def _start(self, request: km.StartProved) -> None:
         if self._is_stopping or request.session_id in self._sessions:
             detail = "the keeper is stopping, or has this session already"
@@ -243,7 +256,7 @@ class Keeper:
 
     def _program(self, request: km.StartProved) -> Program:
         """The program that this proof may start. Raises NotStarted."""
-        account = self._monitor.spend(request, time.time())
+        account = self._monitor.spend(request, self._files.now())
         sessions, asked = self._files.settings.sessions, request.asked
         application = sessions.applications.get(asked.application)
         if asked.application and application is None:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from clients.conformance.acting import CaseContext, join
 from clients.conformance.attempt import STRANGERS_KEY
-from clients.conformance.case import SESSION_DIRECTORY, TERMINAL_SERVER, Chapter
+from clients.conformance.case import SESSION_DIRECTORY, TERMINAL_SERVER, Case, Chapter
 from clients.conformance.cases.logon import log_off
 from clients.conformance.peer import Peer
 from clients.conformance.reach import fully_licensed, joined_directory
@@ -201,10 +201,13 @@ def whose_signature_changes_nothing(context: CaseContext) -> None:
 def an_older_change_tells_nothing_of_its_user(context: CaseContext) -> None:
     """With generation 0 and a wrong key: known and unknown users are alike."""
     user, nobody = new_user(context), User(context.fresh_name("nobody"), b"first")
+    details = set()
     for who in (user, nobody):
         client = context.licensed()
         change(context, client, who, key=STRANGERS_KEY, generation=0)
-        expect_refused(client, ErrorCode.LOGON_FAILED)
+        answer = expect_refused(client, ErrorCode.LOGON_FAILED)
+        details.add(answer.detail.replace(answer.trace_id, ""))
+    context.check(len(details) == 1, f"one text for both, came {details}")
 
 
 @chapter.case("ACC-02", TERMINAL_SERVER)

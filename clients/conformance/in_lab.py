@@ -162,7 +162,7 @@ def _make(own: Settings, of_lab: Path, configuration: Configuration) -> None:
     _make_accounts(folder / "accounts", lab_of_one.farm, own.users)
     (folder / BROKEN).write_text("#!/no/such/interpreter\n")
     (folder / BROKEN).chmod(0o755)
-    (folder / own.name).mkdir()
+    (folder / own.name / "state").mkdir(parents=True)  # ours: as root too it runs as we do
     (folder / own.name / "config.toml").write_text(tomli_w.dumps(configuration.keys()))
 
 

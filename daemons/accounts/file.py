@@ -23,10 +23,10 @@ from daemons.files.explained import checked
 from daemons.files.reread import Reread
 from tsproto import limits, ssh_keys
 from tsproto.account import Account
+from tsproto.error_text import words_of
 from tsproto.errors import TsfarmError
 from tsproto.messages import AccountStatement, Name, PasswordStatement
 from tsproto.statements import Standing, merged, stated_account, with_password
-from tsproto.transport.error_text import words_of
 from tsproto.user_proof import normal
 
 SECRET_BYTES = 32
@@ -101,6 +101,9 @@ class Accounts:
         # Another process may have changed the file: decide again, under the lock.
         change(self._path, self._farm, lambda now_there: filter(None, [changed(now_there)]))
         return Standing.NEW
+
+    def all(self) -> Iterable[Account]:
+        return self._file.content().accounts.values()
 
     def _read(self, path: Path) -> File:
         file = read(path)

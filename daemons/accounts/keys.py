@@ -14,7 +14,7 @@ from daemons.accounts.file import AccountsError
 from tsproto import limits
 from tsproto.account import Account, PasswordKey
 from tsproto.messages import UserName
-from tsproto.user_proof import Cost, key_of_tag
+from tsproto.user_proof import Cost, key_of_tag, salt_of_nobody
 
 TAG_BYTES = 32
 
@@ -73,14 +73,15 @@ def synthetic(
     farm: str, names: Sequence[UserName], secret: bytes, system_user: str, generation: int
 ) -> list[Account]:
     """Accounts for a load generator, whose keys come from one secret of 32 bytes instead of a
-    password each: `key_of_tag` takes it for the tag."""
-    salt, cost = os.urandom(limits.SALT_BYTES), Cost()
+    password each: `key_of_tag` takes it for the tag. Their salts come from it too, since the
+    generator must know them."""
+    cost = Cost()
     return [
         Account(
             name=name,
             generation=generation,
             system_user=system_user,
-            password=_public(key_of_tag(farm, name, secret), salt, cost),
+            password=_public(key_of_tag(farm, name, secret), salt_of_nobody(secret, name), cost),
         )
         for name in names
     ]

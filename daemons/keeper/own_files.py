@@ -4,19 +4,22 @@ the accounts. Each is read again when it has changed.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from daemons.accounts import Accounts
-from daemons.clock import offset_in
 from daemons.config import ConfigError, read_settings
+from daemons.files.clock_file import read_offset
 from daemons.files.reread import Reread
+from daemons.files.trusted import check_root_owns
+from daemons.keeper.launch import account_for
 from daemons.keeper.proving import Host
 from daemons.settings import TerminalServerSettings
 from tsproto import certificates, identity
+from tsproto.error_text import words_of
 from tsproto.identity import IdentityError
-from tsproto.transport.error_text import words_of
 
 EARLIER_CERTIFICATES = 2  # that links opened before a renewal still show
 PLAIN = bytes(32)  # stands for the certificate of a link without TLS
@@ -26,21 +29,42 @@ class OwnFiles:
     """Raises TsfarmError when one of them cannot be used; `on_fault` is told of later faults."""
 
     def __init__(self, config: Path, on_fault: Callable[[str], None]) -> None:
+        is_root = os.geteuid() == 0
+        if is_root:
+            check_root_owns(config)
         self._settings = Reread(config, _settings, on_fault)
         settings = self.settings
+        if is_root:
+            check_root_owns(Path(settings.identity.certificate))
+            check_root_owns(Path(settings.accounts))
         self._certificate = Reread(Path(settings.identity.certificate), _certificate, on_fault)
         self.accounts = Accounts(Path(settings.accounts), settings.farm, on_fault)
-        clock = Path(settings.clock_file)
-        self._clock = Reread(clock, offset_in, on_fault) if settings.clock_file else None
         self._shown: tuple[bytes, ...] = ()
+        file = Path(settings.clock_file) if settings.clock_file else None
+        if is_root and file is not None:
+            check_root_owns(file)
+        self._clock = None if file is None else Reread(file, read_offset, on_fault)
+        if not is_root and not settings.sessions.shared_user:
+            self._check_users()
+
+    def _check_users(self) -> None:
+        """Without root all sessions run as this process's user. Raises ConfigError."""
+        own = account_for("", allow_root=False, own_uid=os.geteuid()).name
+        others = {each.system_user for each in self.accounts.all()} - {"", own}
+        if others:
+            raise ConfigError(
+                f"accounts name other system users than {own}, {min(others)} for one: start the"
+                " terminal server as root, or set sessions.shared_user = true, and the sessions of"
+                f" all accounts run as {own}"
+            )
+
+    def now(self) -> float:
+        """Unix seconds; in a lab with the offset of its clock, as all its daemons count."""
+        return time.time() + (0.0 if self._clock is None else self._clock.content())
 
     @property
     def settings(self) -> TerminalServerSettings:
         return self._settings.content()
-
-    def now(self) -> float:
-        """The terminal server's time: in a lab its clock is warped."""
-        return time.time() + (self._clock.content() if self._clock else 0.0)
 
     def authorities(self) -> tuple[bytes, ...]:
         """Of the farm, DER. Raises ConfigError."""

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from functools import partial
 from pathlib import Path
 
 from daemons import startup
+from daemons.config import ConfigError, read_settings
 from daemons.effects import Outcome
 from daemons.keeper.programs import check_programs
+from daemons.keeper.supervisor import USER_NAME, keeper_folder, supervise, user_of
 from daemons.program_runner import ProgramRunner
 from daemons.settings import TerminalServerSettings
 from daemons.shell import Shell
 from daemons.switchboard import Step
 from daemons.terminal_server.core import TerminalServerCore
 from daemons.terminal_server.records import RECORDS
+from tsproto.errors import TsfarmError
 from tsproto.license_token import Verifier
 from tsproto.messages import Role
 
@@ -23,12 +27,33 @@ from tsproto.messages import Role
 def main(config: Path) -> int:
     """Run until a signal or a failure; gives the exit status, see `startup.run`.
 
-    Sessions go on in the keeper, and the next start takes them up.
+    Sessions go on in the keeper, and the next start takes them up. Root becomes the user of the
+    state folder first; that is root only where sessions may run as root.
     """
-    return startup.run(config, TerminalServerSettings, Role.TERMINAL_SERVER, RECORDS, serve)
+    run = partial(startup.run, config, TerminalServerSettings, Role.TERMINAL_SERVER, RECORDS)
+    if os.geteuid() != 0:
+        return run(partial(serve, is_supervised=False))
+    try:
+        settings = read_settings(config, TerminalServerSettings)
+        state = Path(settings.state)
+        user = user_of(state)
+        if user.pw_uid != 0:
+            return supervise(config, state, user, lambda: run(partial(serve, is_supervised=True)))
+        if not settings.sessions.allow_root:
+            raise ConfigError(
+                f"{config}: state: {state} is root's, and a terminal server must not run as root:"
+                f" `chown {USER_NAME} {state}`, or set sessions.allow_root = true where sessions"
+                " run as root anyway"
+            )
+    except TsfarmError as error:  # there is no log yet
+        print(f"tsfarm: {error}", file=sys.stderr)
+        return startup.EXIT_USAGE
+    return run(partial(serve, is_supervised=False))
 
 
-async def serve(start: startup.Start[TerminalServerSettings]) -> int:
+async def serve(
+    start: startup.Start[TerminalServerSettings], *, is_supervised: bool = False
+) -> int:
     settings, credentials = start.settings, start.credentials
     reports: asyncio.Queue[Step] = asyncio.Queue()
 
@@ -39,13 +64,15 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
         reports.put_nowait(lambda now: core.on_program_ended(session_id, exit_status, now))
 
     check_programs(settings.sessions)
+    state = Path(settings.state)
     sessions = ProgramRunner(
         start.config,
         settings.sessions,
-        Path(settings.state),
+        keeper_folder(state) if is_supervised else state,
         link_of=lambda peer: shell.link_of(peer),
         on_outcome=on_outcome,
         on_ended=on_program_ended,
+        starts_keeper=not is_supervised,
     )
     try:
         running = await sessions.adopt()

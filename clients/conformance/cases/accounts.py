@@ -180,14 +180,15 @@ def whose_signature_changes_nothing(context: CaseContext) -> None:
     user = new_user(context)
     nobody = User(context.fresh_name("nobody"), b"first")
     details = set()
-    for who, wrong in [
+    attempts: list[tuple[User, dict[str, Any]]] = [
         (nobody, {}),
         (user, {"key": STRANGERS_KEY}),
         (user, {"farm": "elsewhere"}),
         (user, {"user_name": nobody.name}),
         (user, {"domain": b""}),
         (user, {"key": with_new_password(user).key(context.target.farm)}),
-    ]:
+    ]
+    for who, wrong in attempts:
         client = context.licensed()
         change(context, client, who, **wrong)
         answer = expect_refused(client, ErrorCode.LOGON_FAILED, f"for {[*wrong]}")

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 
 import pytest
 
 from clients.logon.steps import Host
 from clients.prompts import Prompts
 from clients.trust import Stranger, UntrustedFarm
+from clients.user_keys import KeyRefused
 from tsproto.errors import TsfarmError
 
 STRANGER = Stranger(Host("ts1", 5600), "lab", "SHA256:abc", b"pem")
@@ -96,5 +98,27 @@ async def test_a_script_is_told_how_to_give_a_new_password() -> None:
     reader, writer = os.pipe()
     with pytest.raises(TsfarmError, match="give --new-password-file FILE"):
         await Prompts(descriptor=reader).new_password()
+
+
+async def test_a_passphrase_is_typed_in_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    person, program = os.openpty()
+    asking = asyncio.create_task(Prompts(descriptor=program).passphrase(Path("/key"), again=True))
+    await asyncio.sleep(0)
+    os.set_blocking(person, False)
+    os.write(person, b"open sesame\n")
+    try:
+        assert await asking == b"open sesame"
+        with pytest.raises(BlockingIOError):  # nothing is echoed
+            os.read(person, 100)
+    finally:
+        os.close(person)
+        os.close(program)
+    assert capsys.readouterr().err == "[tsfarm] wrong; try again\npassphrase of /key: \n"
+
+
+async def test_a_script_is_told_how_an_encrypted_key_is_used() -> None:
+    reader, writer = os.pipe()
+    with pytest.raises(KeyRefused, match="/key is encrypted.*ssh-add /key"):
+        await Prompts(descriptor=reader).passphrase(Path("/key"), again=False)
     os.close(reader)
     os.close(writer)

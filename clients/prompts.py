@@ -19,13 +19,19 @@ from tsproto.messages import PamQuestion
 
 
 class Prompts:
-    """Asks on standard input when it is a terminal. `password` comes from a file; `fingerprint` is
-    of the one new farm to accept."""
+    """Asks on standard input when it is a terminal. `password` and `new_password` come from files;
+    `fingerprint` is of the one new farm to accept."""
 
     def __init__(
-        self, password: bytes | None = None, fingerprint: str = "", descriptor: int = 0
+        self,
+        password: bytes | None = None,
+        fingerprint: str = "",
+        descriptor: int = 0,
+        *,
+        new_password: bytes | None = None,
     ) -> None:
         self._password = password
+        self._new_password = new_password
         self._fingerprint = fingerprint
         self._descriptor = descriptor
         self._is_asking = False
@@ -48,6 +54,24 @@ class Prompts:
             say("wrong; try again")
         line = await self._in_silence(f"{user_name}'s password at {host}: ")
         return None if line is None else line.encode()[: limits.PASSWORD_BYTES]
+
+    async def new_password(self) -> bytes | None:
+        """Asked for twice; None when the user gives none. Raises TsfarmError when standard input is
+        no terminal."""
+        if self._new_password is not None:
+            return self._new_password
+        if not os.isatty(self._descriptor):
+            raise TsfarmError(
+                "standard input is no terminal to ask for a new password on: give"
+                " --new-password-file FILE"
+            )
+        while True:
+            first = await self._in_silence("New password: ")
+            if not first:
+                return None
+            if first == await self._in_silence("New password again: "):
+                return first.encode()[: limits.PASSWORD_BYTES]
+            say("they differ; try again")
 
     async def passphrase(self, key: Path, again: bool) -> bytes | None:
         """None when the user gives none. Raises KeyRefused when standard input is no terminal."""

@@ -60,6 +60,7 @@ PURE = (
     "daemons/refusal.py",
     "daemons/routes.py",
     "daemons/settings.py",
+    "daemons/statements.py",
     "daemons/switchboard.py",
     "clients/load/pacing/*",
     "clients/load/measuring/*",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from clients.conformance.acting import NAMES
+from clients.conformance.linking import NAMES
 from clients.conformance.listeners import Listener
 from clients.conformance.over_sockets import Address, OverSockets, Settings
 from clients.conformance.playing import Playing

@@ -40,17 +40,18 @@ from typing import TypeAlias
 import click
 
 from clients.conformance import plan, report
-from clients.conformance.acting import NAMES
 from clients.conformance.at_address import add_options, settings_at_address, source_at_address
 from clients.conformance.case import EVERYBODY, Case
 from clients.conformance.client_process import PLACEHOLDERS
 from clients.conformance.in_lab import DaemonOfALab, InLab, settings_in_lab
+from clients.conformance.linking import NAMES
 from clients.conformance.listening import Listening, OneClient
 from clients.conformance.over_sockets import Address, Settings
 from clients.conformance.picking import picked
 from clients.conformance.progress import Progress
 from clients.conformance.runner import Result, Source, Verdict, play
-from clients.conformance.target import Unavailable, User, word_of
+from clients.conformance.target import Unavailable, word_of
+from clients.conformance.user import User
 from clients.say import show
 from tsproto.error_text import words_of
 from tsproto.errors import TsfarmError

@@ -60,7 +60,8 @@ class Listener:
         context, fingerprint = self._context(trust)
         try:
             link.settimeout(HANDSHAKE_SECONDS)
-            return SocketLine(self.name, context.wrap_socket(link, server_side=True), fingerprint)
+            secured = context.wrap_socket(link, server_side=True)
+            return SocketLine(self.name, secured, fingerprint, fingerprint)
         except OSError:
             return None
 

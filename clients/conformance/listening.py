@@ -9,8 +9,8 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from clients.conformance.acting import NAMES
 from clients.conformance.client_process import ClientProcess, Command
+from clients.conformance.linking import NAMES
 from clients.conformance.listeners import Listener
 from clients.conformance.over_sockets import STRANGER, OverSockets, Settings, SocketLine
 from clients.conformance.target import Line, Setup, Target, Unavailable, Unmet

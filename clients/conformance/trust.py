@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from clients.conformance.acting import NAMES
+from clients.conformance.linking import NAMES
 from clients.conformance.target import Issuer, Unavailable, word_of
 from tsproto import certificates
 from tsproto.errors import TsfarmError

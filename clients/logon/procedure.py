@@ -92,6 +92,7 @@ class Logon:
         self._redirects = 0
         self._seen: steps.Seen | None = None
         self._start = LogonStart(user_name=normal(plan.user_name))
+        self._awaits_challenge = False
         self._challenge: LogonChallenge | None = None  # the one that is to be signed
         self._method = Method.PASSWORD
         self._keys = plan.key_fingerprints
@@ -197,7 +198,7 @@ class Logon:
             case Phase.LICENSING, LicenseAccepted():
                 licensed = steps.Licensed(message.kind, message.expires_at, message.notice)
                 return [licensed, *self._log_on()]
-            case Phase.LOGON, LogonChallenge():
+            case Phase.LOGON, LogonChallenge() if self._awaits_challenge:
                 return self._on_challenge(message)
             case Phase.LOGON, PamPrompt():
                 return [steps.AnswerPam(message)]
@@ -244,12 +245,13 @@ class Logon:
             attachment=attachment,
             key_fingerprints=list(self._keys),
         )
+        self._awaits_challenge = True
         return [Send(self._start)]
 
     def _on_challenge(self, challenge: LogonChallenge) -> list[Step]:
         """Signs with an SSH key that the host knows, else with the password's key, else lets PAM
         ask."""
-        self._challenge = challenge
+        self._awaits_challenge, self._challenge = False, challenge
         methods = Methods(challenge.methods)
         if challenge.key_fingerprint in self._keys and Methods.SSH_KEY in methods:
             statement = self._statement(challenge, Method.SSH_KEY)

@@ -66,6 +66,16 @@ class OwnFiles:
     def settings(self) -> TerminalServerSettings:
         return self._settings.content()
 
+    def authorities(self) -> tuple[bytes, ...]:
+        """Of the farm, DER. Raises ConfigError."""
+        path = Path(self.settings.identity.authority)
+        try:
+            return (certificates.certificate_der(path.read_bytes()),)
+        except OSError as error:
+            raise ConfigError(f"{path}: {words_of(error)}") from None
+        except IdentityError as error:
+            raise ConfigError(f"{path}: {error}") from None
+
     def host(self) -> Host:
         settings, (name, own) = self.settings, self._certificate.content()
         shown = own if settings.listen.tls else PLAIN

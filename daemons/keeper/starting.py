@@ -26,7 +26,8 @@ def start_keeper(
     It gets a kernel session of its own, so that it gets no signal to this process's group, and goes
     on when this process ends.
     """
-    command = [sys.executable, "-m", "daemons.keeper", "--detach", "--config", str(config)]
+    command = [sys.executable, "-m", "daemons.keeper", "--detach"]
+    command += ["--config", str(config.absolute())]
     command += ["--socket", str(folder / SOCKET), "--pid-file", str(folder / PID_FILE)]
     if idle_seconds is not None:
         command += ["--idle-seconds", str(idle_seconds)]

@@ -10,6 +10,7 @@ import contextlib
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,7 +18,6 @@ from clients.logon import steps
 from clients.logon.procedure import Logon, Phase
 from clients.logon.steps import Host, Outcome, Plan
 from tests.simulation.kinds import APPLICATIONS
-from tests.simulation.misuse import Loot
 from tests.simulation.network import End, LinkTimer, Network
 from tests.simulation.world import Timer, World
 from tsproto import license_token, limits
@@ -27,14 +27,15 @@ from tsproto.errors import DenyListError, ErrorCode
 from tsproto.identity import DeviceKey
 from tsproto.license_token import Claims
 from tsproto.messages import (
-    Credential,
     LicenseInfo,
     LicenseRequest,
     LogonAccepted,
-    LogonRequest,
     Message,
     Role,
 )
+
+if TYPE_CHECKING:
+    from tests.simulation.misuse import Loot
 
 STORE_SECONDS = 0.01
 TYPING_SECONDS = 2.0
@@ -254,23 +255,11 @@ class Device:
 
     def _send(self, message: Message) -> None:
         """Also what a careless or dishonest client sends in its place, or behind it."""
-        if isinstance(message, LogonRequest) and self.loot:
-            chance = 0.6 if message.credential_kind is Credential.TICKET else 0.25
-            if self._is_inclined("misuse", chance):
-                self.visit.misuses = True
-                message = self._dishonest(message, self.loot)
         self._connection.send(message)
         if self._is_inclined("pipelining", 0.1):
             self.visit.misuses = True
             self._connection.send(msgspec.structs.replace(message))
             self.world.saw(f"pipelined: {type(message).__name__}")
-
-    def _dishonest(self, request: LogonRequest, loot: Loot) -> LogonRequest:
-        if self.rng.random() < 0.5:
-            return loot.stolen(request, self.rng)
-        if request.credential_kind is Credential.PASSWORD and self._end is not None:
-            request = loot.own(request, self.device_id, self._end.other.owner)
-        return loot.twisted(request, self.rng)
 
     def _is_inclined(self, habit: str, chance: float) -> bool:
         return habit in self.habits and self.rng.random() < chance
@@ -289,7 +278,7 @@ class Device:
             token, certificate = self.loot.token(self.device_id, self.rng)
         return LicenseInfo(
             public_key=self.key.public_key,
-            signature=self.key.prove(request.nonce, bytes(32)),
+            signature=self.key.prove(request.nonce, self._seen().certificate),
             device_name=self.name,
             user_name=self.visit.user_name,
             token=token,
@@ -380,13 +369,19 @@ class Device:
                         self.on_attached(self, message)
                     self._take(logon.on_message(message, self.world.now))
                 case Opened():
-                    self._take(logon.on_opened(self.world.now))
+                    self._take(logon.on_opened(self._seen(), self.world.now))
                 case Closed(code, detail):
                     self._on_lost(number, code, detail)
                 case _:
                     pass
         if self._number == number:
             self._flush()
+
+    def _seen(self) -> steps.Seen:
+        assert self._end is not None
+        own = self.network.identity_of(self._end.other.owner)
+        assert own is not None
+        return steps.Seen(own.farm, own.name, self._certificate_of(self._end), self.device_id)
 
     def _on_lost(self, number: int, code: ErrorCode, detail: str = "") -> None:
         if self._number == number and self._logon is not None:

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from daemons import effects
-from daemons.effects import Core, Effect, ProgramStarted, Verified
+from daemons.effects import Core, Effect, ProgramStarted
 from daemons.license_server.core import LicenseServerCore
 from daemons.license_server.records import RECORDS as LICENSE_RECORDS
 from daemons.session_directory.core import SessionDirectoryCore
@@ -218,13 +218,6 @@ class TerminalServerKind:
 
     def perform(self, node: Node, effect: Effect) -> None:
         match effect:
-            case effects.Verify(user_name, password, question_id):
-                good = self._passwords.get(user_name) == password
-                verified = Verified(good, user_name if good else "")
-                node.later(CHECK_SECONDS, lambda: node.answer(question_id, verified))
-            case effects.LookUp(user_name, question_id):
-                known = Verified(user_name in self._passwords, user_name)
-                node.later(0.0, lambda: node.answer(question_id, known))
             case effects.StartProgram():
                 self._start(node, effect)
             case effects.Attach(peer, session_id):
@@ -241,7 +234,7 @@ class TerminalServerKind:
 
     def _start(self, node: Node, start: effects.StartProgram) -> None:
         life = node.life
-        program = Program(start.user_name, start.application, start.command)
+        program = Program("", start.asked.application, start.asked.command)
 
         def started() -> None:
             if node.life != life:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 class SimulatedLine:
     port = 5600
-    own_certificate = bytes(32)
     peer_certificate = bytes(32)
 
     def __init__(self, node: Node, number: int, end: End, dialled: Endpoint | None) -> None:
         self.id = number
+        self.own_certificate = node.network.certificate_of(node.name)
         self.peer_certificate = node.network.certificate_of(end.other.owner)
         self.host = end.other.address
         self.end = end

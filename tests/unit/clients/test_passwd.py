@@ -103,7 +103,7 @@ class Prompts:
         return self.fresh
 
 
-def tag(password: bytes, salt: bytes, cost: Cost) -> bytes:
+async def tag(password: bytes, salt: bytes, cost: Cost) -> bytes:
     return (password + salt).ljust(32, b"\0")[:32]
 
 
@@ -126,7 +126,7 @@ def test_the_host_gets_a_key_of_the_new_password_signed_with_that_of_the_old() -
     assert isinstance(info, LicenseInfo)
     assert start == LogonStart(user_name="ann")
     assert isinstance(said, ChangePassword)
-    old_key = key_of_tag("lab", "ann", tag(b"old", CHALLENGE.salt, Cost()))
+    old_key = key_of_tag("lab", "ann", asyncio.run(tag(b"old", CHALLENGE.salt, Cost())))
     known = Account(
         name="ann",
         generation=1,
@@ -142,7 +142,7 @@ def test_the_host_gets_a_key_of_the_new_password_signed_with_that_of_the_old() -
     changed = with_password("lab", known, PasswordStatement(user_name="ann", **fields), NOW)
     assert changed is not None
     assert changed.password is not None
-    new_key = key_of_tag("lab", "ann", tag(b"new", said.salt, Cost()))
+    new_key = key_of_tag("lab", "ann", asyncio.run(tag(b"new", said.salt, Cost())))
     assert changed.password.public_key == new_key.public_key().public_bytes_raw()
     assert changed.password.cost == Cost()
     assert said.salt != CHALLENGE.salt
@@ -194,7 +194,7 @@ def test_what_else_a_host_says_ends_it_with_its_code(says: Any, code: ErrorCode)
 
 
 def test_no_password_is_hashed_at_a_cost_out_of_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> bytes:
+    async def refuse(*_: object) -> bytes:
         raise AssertionError
 
     monkeypatch.setattr(passwd, "argon2id", refuse)

@@ -187,7 +187,7 @@ def test_what_was_asked_for_is_recorded_as_it_is(file: Kept) -> None:
 
 
 def test_every_secret_of_a_clients_messages_is_known() -> None:
-    secret_names = {"answers", "credential", "password", "signature"}
+    secret_names = {"answers", "credential", "password", "public_key", "signature"}
     for message in TABLE.values():
         entry = message.entry
         ends = entry.senders | entry.receivers

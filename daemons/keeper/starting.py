@@ -27,7 +27,8 @@ def start_keeper(
     on when this process ends.
     """
     command = [sys.executable, "-m", "daemons.keeper", "--detach"]
-    command += ["--config", str(config.absolute()), "--socket", str(folder / SOCKET), "--pid-file", str(folder / PID_FILE)]
+    command += ["--config", str(config.absolute())]
+    command += ["--socket", str(folder / SOCKET), "--pid-file", str(folder / PID_FILE)]
     if idle_seconds is not None:
         command += ["--idle-seconds", str(idle_seconds)]
     if user_name:

@@ -517,6 +517,35 @@ class KeeperUnreachable(Event, tag="keeper.unreachable", level=Level.ERROR):
     detail: Detail
 
 
+class AccountStated(Event, tag="account.stated"):
+    """An administrator's statement has changed an account of this host."""
+
+    administrator: str  # name in the administrator's certificate
+
+
+class AccountRefused(Event, tag="account.refused", level=Level.WARNING):
+    """A statement about an account counts for nothing: its signature, signer or time is wrong."""
+
+    peer: str  # who sent it
+    code: Code
+    detail: Detail
+
+
+class PasswordChanged(Event, tag="password.changed"):
+    """A user has changed their password, here or at another host that told it."""
+
+    user_name: UserName
+
+
+class PasswordRefused(Event, tag="password.refused", level=Level.WARNING):
+    """Another daemon told a change of a password that does not fit this host's account: the host
+    may have missed one before it. `tsfarm user push` brings the account up to date."""
+
+    user_name: UserName
+    code: Code
+    detail: Detail
+
+
 class AccountsUnreadable(Event, tag="accounts.unreadable", level=Level.ERROR):
     """The changed accounts file cannot be used; the accounts read before stay valid."""
 

@@ -25,6 +25,7 @@ from daemons.effects import (
     Effect,
     EndProgram,
     NotProved,
+    NotTaken,
     Outcome,
     PamAnswer,
     Peer,
@@ -33,6 +34,7 @@ from daemons.effects import (
     Prove,
     Resize,
     StartProgram,
+    Take,
 )
 from daemons.keeper import messages as km
 from daemons.keeper.client import (
@@ -138,6 +140,7 @@ class ProgramRunner:
             Challenge: self.challenge,
             Prove: self.prove,
             PamAnswer: self.prove,
+            Take: self.take,
             StartProgram: self.start_program,
             Attach: self.attach,
             Detach: self.detach,
@@ -173,6 +176,18 @@ class ProgramRunner:
 
     def prove(self, effect: Prove | PamAnswer) -> None:
         self._spawn(self._judge(effect.question_id, lambda: self._keeper.prove(effect)))
+
+    def take(self, effect: Take) -> None:
+        self._spawn(self._take(effect))
+
+    async def _take(self, effect: Take) -> None:
+        outcome: Outcome
+        try:
+            await self._keeper.connect()
+            outcome = await self._keeper.take(effect)
+        except KeeperError as error:
+            outcome = NotTaken(ErrorCode.BUSY, str(error))
+        self._on_outcome(effect.question_id, outcome)
 
     async def _judge(self, question_id: int, judge: Callable[[], Awaitable[Outcome]]) -> None:
         try:

@@ -14,9 +14,10 @@ import msgspec
 
 from daemons import events
 from daemons.alarm import Alarm
-from daemons.clock import Clock, ClockFileError
+from daemons.clock import Clock
 from daemons.datagrams import Datagrams
 from daemons.effects import Answer, Caller, Core, Effect, Endpoint, Peer, Performers, Persist, Warp
+from daemons.files.clock_file import ClockFileError
 from daemons.links import Links, SessionTraffic
 from daemons.logs import log, report_fault
 from daemons.settings import Discovery

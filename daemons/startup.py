@@ -20,22 +20,23 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from daemons import descriptors, events, logs
-from daemons.clock import Clock, ClockFileError
+from daemons.clock import Clock
 from daemons.config import ConfigError, read_settings
 from daemons.denials import DenyListRecord
 from daemons.effects import Record, Records
 from daemons.files import core_dumps, private
+from daemons.files.clock_file import ClockFileError
 from daemons.settings import DaemonSettings, IdentityFiles, Listen, Log, TerminalServerSettings
 from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS, Resources
 from daemons.store import Store, StoreError
 from daemons.store.sqlite import SqliteStore
 from tsproto import certificates, identity, limits, transport
 from tsproto.deny_list import DenyLists
+from tsproto.error_text import words_of
 from tsproto.errors import TsfarmError
 from tsproto.identity import ROLE_WORDS, IdentityError
 from tsproto.messages import Role
 from tsproto.transport import LocalIdentity, bind
-from tsproto.transport.error_text import words_of
 
 S = TypeVar("S", bound=DaemonSettings)
 

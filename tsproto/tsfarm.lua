@@ -470,6 +470,23 @@ messages[27].places = {
   integer("pam_answers.round", "round", "of the PamPrompt that this answers"),
   list_of("pam_answers.answers", "answers", bytes("pam_answers.answers.item", "item")),
 }
+message_names[28] = "ChangePassword"
+messages[28] = { name = message_names[28] }
+messages[28].places = {
+  request_id,
+  integer("change_password.generation", "generation", "when an account was changed, in microseconds since 1970; 0 means never"),
+  bytes("change_password.public_key", "public key", "of the key that the new password gives"),
+  bytes("change_password.salt", "salt", "for the new password"),
+  integer("change_password.memory_kib", "memory kib", "memory of argon2id in KiB"),
+  integer("change_password.passes", "passes", "passes of argon2id"),
+  integer("change_password.lanes", "lanes", "lanes of argon2id"),
+  bytes("change_password.signature", "signature", "of the present password's key, over the password statement"),
+}
+message_names[29] = "PasswordChanged"
+messages[29] = { name = message_names[29] }
+messages[29].places = {
+  request_id,
+}
 message_names[30] = "AcquireLicense"
 messages[30] = { name = message_names[30] }
 messages[30].places = {
@@ -640,6 +657,19 @@ messages[56].places = {
   integer("remove_session.placement", "placement", "as in its row, or the placement that came to nothing"),
   text("remove_session.user_name", "user name", "whose session it was, for people to read; it is not compared"),
 }
+message_names[59] = "PasswordStatement"
+messages[59] = { name = message_names[59] }
+messages[59].places = {
+  request_id,
+  text("password_statement.user_name", "user name", "whose password, in NFC"),
+  integer("password_statement.generation", "generation", "when an account was changed, in microseconds since 1970; 0 means never"),
+  bytes("password_statement.public_key", "public key", "of the key that the new password gives"),
+  bytes("password_statement.salt", "salt", "for the new password"),
+  integer("password_statement.memory_kib", "memory kib", "memory of argon2id in KiB"),
+  integer("password_statement.passes", "passes", "passes of argon2id"),
+  integer("password_statement.lanes", "lanes", "lanes of argon2id"),
+  bytes("password_statement.signature", "signature", "of the password's key before, over the password statement"),
+}
 message_names[60] = "QuerySessions"
 messages[60] = { name = message_names[60] }
 messages[60].places = {
@@ -665,6 +695,14 @@ messages[63] = { name = message_names[63] }
 messages[63].places = {
   request_id,
   list_of("servers.servers", "servers", row_of("servers.servers.item", "item", row.ServerRow)),
+}
+message_names[64] = "AccountStatement"
+messages[64] = { name = message_names[64] }
+messages[64].places = {
+  request_id,
+  bytes("account_statement.account", "account", "the account in JSON"),
+  bytes("account_statement.signer", "signer", "the administrator's certificate, DER"),
+  bytes("account_statement.signature", "signature", "of the certificate's key, over the account statement"),
 }
 message_names[80] = "WarpClock"
 messages[80] = { name = message_names[80] }

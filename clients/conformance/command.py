@@ -53,9 +53,9 @@ from clients.conformance.runner import Result, Source, Verdict, play
 from clients.conformance.target import Unavailable, word_of
 from clients.conformance.user import SshKey, User
 from clients.say import show
+from tsproto.error_text import words_of
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
-from tsproto.transport.error_text import words_of
 
 ROLES = {word_of(role): role for role in EVERYBODY}
 PASSED, FAILED, UNUSABLE, CUT = 0, 1, 2, 130

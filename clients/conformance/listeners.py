@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from clients.conformance.over_sockets import Address, SocketLine
 from clients.conformance.trust import Trust
 from tsproto import identity
+from tsproto.error_text import words_of
 from tsproto.messages import Role
-from tsproto.transport.error_text import words_of
 
 HANDSHAKE_SECONDS = 5.0
 

@@ -15,8 +15,8 @@ from clients.conformance.listeners import Listener
 from clients.conformance.over_sockets import STRANGER, OverSockets, Settings, SocketLine
 from clients.conformance.target import Line, Setup, Target, Unavailable, Unmet
 from clients.conformance.trust import Trust
+from tsproto.error_text import words_of
 from tsproto.messages import Role
-from tsproto.transport.error_text import words_of
 
 LOOK_SECONDS = 0.1  # between two checks that the client still runs
 

@@ -21,9 +21,9 @@ from clients.conformance.target import Issuer, Line, Unavailable, word_of
 from clients.conformance.trust import Files, Trust, fingerprint_of
 from clients.conformance.user import User
 from tsproto import identity
+from tsproto.addresses import is_loopback
+from tsproto.error_text import words_of
 from tsproto.messages import Role
-from tsproto.transport import is_loopback
-from tsproto.transport.error_text import words_of
 
 READ_BYTES = 256 * 1024
 WRITE_SECONDS = 10.0

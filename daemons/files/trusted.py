@@ -6,8 +6,8 @@ import os
 import stat
 from pathlib import Path
 
+from tsproto.error_text import words_of
 from tsproto.errors import TsfarmError
-from tsproto.transport.error_text import words_of
 
 
 class NotTrusted(TsfarmError):

@@ -22,12 +22,15 @@ from daemons.effects import (
     Challenge,
     Challenged,
     NotProved,
+    NotTaken,
     PamAnswer,
     ProgramFailed,
     Prompted,
     Prove,
     Proved,
     StartProgram,
+    Take,
+    Taken,
 )
 from daemons.keeper import messages as km
 from daemons.keeper.address import unix_address
@@ -147,6 +150,14 @@ class KeeperClient:
             case km.Prompted():
                 return copied(Prompted, reply)
         return _not_proved(reply)
+
+    async def take(self, effect: Take) -> Taken | NotTaken:
+        """Raises KeeperError."""
+        reply, _ = await self._ask(lambda id_: km.Take(id_, effect.statement))
+        if isinstance(reply, km.Taken):
+            return Taken(reply.standing)
+        assert isinstance(reply, km.NotTaken), reply
+        return NotTaken(reply.code, reply.detail)
 
     async def start(self, effect: StartProgram) -> HeldProgram | ProgramFailed:
         """Run a program on a new PTY. After a failure nothing of it is left. Raises KeeperLost."""

@@ -36,7 +36,8 @@ from daemons.keeper.launch import LaunchFailure, Program
 from daemons.keeper.own_files import OwnFiles
 from daemons.keeper.proving import Monitor, NotStarted
 from daemons.keeper.record import Record, Started
-from tsproto.errors import ErrorCode
+from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.statements import StatementRefused
 
 KILL_AFTER_SECONDS = 5.0  # from SIGHUP to SIGKILL: an editor saves its recovery file
 LOOK_AGAIN_SECONDS = 0.1
@@ -177,6 +178,8 @@ class Keeper:
                 self._send(km.NotProved(request.request_id, ErrorCode.NOT_PERMITTED, detail, 0))
             case km.StartProved() as request:
                 self._start(request)
+            case km.Take() as request:
+                self._take(request)
             case km.FetchSession() as request:
                 self._fetch(request)
             case km.HangUp(session_id):
@@ -213,6 +216,16 @@ class Keeper:
         page = wanted[: km.SESSIONS_PER_PACKET]
         rows = tuple(self._sessions[id_].as_kept() for id_ in page)
         self._send(km.SessionList(request.request_id, rows, len(wanted) > len(page)))
+
+    def _take(self, request: km.Take) -> None:
+        try:
+            authorities = self._files.authorities()
+            standing = self._files.accounts.take(request.statement, authorities, self._files.now())
+        except TsfarmError as error:
+            code = error.code if isinstance(error, StatementRefused) else ErrorCode.BUSY
+            self._send(km.NotTaken(request.request_id, code, str(error)))
+        else:
+            self._send(km.Taken(request.request_id, standing))
 
     def _start(self, request: km.StartProved) -> None:
         if self._is_stopping or request.session_id in self._sessions:

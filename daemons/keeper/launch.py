@@ -74,8 +74,8 @@ def account_for(
     """The account that a session runs as.
 
     A keeper without root runs every session as its own user, for accounts that name another one
-    only with `shared_user`. A keeper with root runs it as `system_user`, which must exist and be let
-    in by this host (`system_account`); empty means root. Root needs `allow_root`. Raises
+    only with `shared_user`. A keeper with root runs it as `system_user`, which must exist and be
+    let in by this host (`system_account`); empty means root. Root needs `allow_root`. Raises
     AccountUnusable.
     """
     if own_uid != 0:

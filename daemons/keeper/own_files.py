@@ -10,16 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from daemons.accounts import Accounts
-from daemons.clock import offset_in
 from daemons.config import ConfigError, read_settings
+from daemons.files.clock_file import read_offset
 from daemons.files.reread import Reread
 from daemons.files.trusted import check_root_owns
 from daemons.keeper.launch import account_for
 from daemons.keeper.proving import Host
 from daemons.settings import TerminalServerSettings
 from tsproto import certificates, identity
+from tsproto.error_text import words_of
 from tsproto.identity import IdentityError
-from tsproto.transport.error_text import words_of
 
 EARLIER_CERTIFICATES = 2  # that links opened before a renewal still show
 PLAIN = bytes(32)  # stands for the certificate of a link without TLS
@@ -39,9 +39,11 @@ class OwnFiles:
             check_root_owns(Path(settings.accounts))
         self._certificate = Reread(Path(settings.identity.certificate), _certificate, on_fault)
         self.accounts = Accounts(Path(settings.accounts), settings.farm, on_fault)
-        clock = Path(settings.clock_file)
-        self._clock = Reread(clock, offset_in, on_fault) if settings.clock_file else None
         self._shown: tuple[bytes, ...] = ()
+        file = Path(settings.clock_file) if settings.clock_file else None
+        if is_root and file is not None:
+            check_root_owns(file)
+        self._clock = None if file is None else Reread(file, read_offset, on_fault)
         if not is_root and not settings.sessions.shared_user:
             self._check_users()
 
@@ -56,13 +58,23 @@ class OwnFiles:
                 f" all accounts run as {own}"
             )
 
+    def now(self) -> float:
+        """Unix seconds; in a lab with the offset of its clock, as all its daemons count."""
+        return time.time() + (0.0 if self._clock is None else self._clock.content())
+
     @property
     def settings(self) -> TerminalServerSettings:
         return self._settings.content()
 
-    def now(self) -> float:
-        """The terminal server's time: in a lab its clock is warped."""
-        return time.time() + (self._clock.content() if self._clock else 0.0)
+    def authorities(self) -> tuple[bytes, ...]:
+        """Of the farm, DER. Raises ConfigError."""
+        path = Path(self.settings.identity.authority)
+        try:
+            return (certificates.certificate_der(path.read_bytes()),)
+        except OSError as error:
+            raise ConfigError(f"{path}: {words_of(error)}") from None
+        except IdentityError as error:
+            raise ConfigError(f"{path}: {error}") from None
 
     def host(self) -> Host:
         settings, (name, own) = self.settings, self._certificate.content()

@@ -91,7 +91,7 @@ def _make_users(folder: Path, farm: str, users: tuple[str, ...], load_users: int
     made = []
     for user in users:
         password = secrets.token_urlsafe(9).encode()
-        key = accounts.password_key(farm, user, password)
+        key = accounts.password_key(farm, user, password, generation)
         made.append(
             Account(name=user, generation=generation, system_user=system_user, password=key)
         )

@@ -14,7 +14,7 @@ import pytest
 from tests.conformance.vectors import files
 
 HERE = Path(__file__).with_name("node")
-PROGRAM = ("check.mjs", "package.json", "package-lock.json", ".npmrc")
+PROGRAM = ("check.mjs", "logon.mjs", "package.json", "package-lock.json", ".npmrc")
 NPM_SECONDS = 60
 UNTESTED = (
     "not tested: that node decodes every valid frame and datagram to its values and encodes them"

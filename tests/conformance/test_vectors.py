@@ -8,17 +8,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgpack
+import msgspec
 import pytest
 
 from clients.user_keys import argon2id
 from tests.conformance.vectors import files
 from tsproto import codec, discovery, identity, limits, ssh_keys
+from tsproto.account import Account
 from tsproto.deny_list import DenyLists
 from tsproto.discovery import Scope
 from tsproto.errors import DenyListError, ErrorCode, LicenseError, ProtocolError
 from tsproto.license_token import Verifier
-from tsproto.messages import TABLE, Message
+from tsproto.messages import TABLE, AccountStatement, Message, PasswordStatement
 from tsproto.ssh_keys import SshKeyError
+from tsproto.statements import StatementRefused, stated_account, with_password
 from tsproto.user_proof import Asked, Cost, Statement, is_signed, key_of_tag
 
 WRITTEN = {name: json.loads(text) for name, text in files.read().items()}
@@ -29,6 +32,7 @@ PROOFS = WRITTEN["device-proofs.json"]
 USER_PROOFS = WRITTEN["user-proofs.json"]
 SSH = WRITTEN["ssh-signatures.json"]
 DENY_LISTS = WRITTEN["deny-lists.json"]
+STATEMENTS = WRITTEN["statements.json"]
 DISCOVERY = WRITTEN["discovery.json"]
 
 each_message = pytest.mark.parametrize("written", MESSAGES.values(), ids=MESSAGES.keys())
@@ -305,3 +309,41 @@ def test_plain_msgpack_reads_tokens_and_datagrams() -> None:
         datagram = bytes_of(vector["datagram"])
         assert msgpack.unpackb(datagram) == flat(vector["values"]), vector["id"]
         assert msgpack.packb(flat(vector["values"])) == datagram, vector["id"]
+
+
+@pytest.mark.parametrize("vector", STATEMENTS["accounts"], ids=lambda each: each["id"])
+def test_the_product_judges_every_account_statement(vector: Any) -> None:
+    statement = AccountStatement(
+        account=vector["account"].encode(),
+        signer=bytes_of(vector["signer"]),
+        signature=bytes_of(vector["signature"]),
+    )
+    authority = bytes_of(STATEMENTS["signers"]["authority"]["certificate"])
+    farm, now = STATEMENTS["farm"], STATEMENTS["now"]
+    try:
+        stated = stated_account(farm, statement, (authority,), now)
+    except StatementRefused as refused:
+        assert refused.code.name == vector["code"]
+    else:
+        assert vector["code"] == "NORMAL"
+        assert stated == msgspec.json.decode(vector["account"], type=Account)
+
+
+@pytest.mark.parametrize("vector", STATEMENTS["passwords"], ids=lambda each: each["id"])
+def test_the_product_judges_every_password_statement(vector: Any) -> None:
+    given = {name: vector[name] for name in PasswordStatement.__struct_fields__ if name in vector}
+    for name in ("public_key", "salt", "signature"):
+        given[name] = bytes_of(given[name])
+    known = msgspec.json.decode(STATEMENTS["known"], type=Account)
+    account = known if vector["user_name"] == known.name else None
+    try:
+        changed = with_password(
+            STATEMENTS["farm"], account, PasswordStatement(**given), STATEMENTS["now"]
+        )
+    except StatementRefused as refused:
+        assert refused.code.name == vector["code"]
+    else:
+        assert vector["code"] == "NORMAL"
+        assert changed is not None
+        assert changed.password is not None
+        assert changed.password.public_key == given["public_key"]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+from argon2.low_level import Type, hash_secret_raw
+
 from tests.integration.listener import listen
-from tsproto import certificates, identity, transport
+from tsproto import certificates, identity, limits, transport
 from tsproto.connection import Event, Opened, Received, SessionBytes
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
@@ -20,17 +24,23 @@ from tsproto.messages import (
     LicenseStored,
     LogoffSession,
     LogonAccepted,
-    LogonRequest,
+    LogonChallenge,
+    LogonProof,
+    LogonStart,
     Message,
     NewLicense,
+    PamAnswers,
     QueryAuthority,
     ResizeSession,
     Role,
     SessionEnded,
 )
+from tsproto.ssh_keys import SshKey
+from tsproto.user_proof import Asked, Cost, Method, Methods, Statement, is_signed, key_of_tag
 
 NOW = 1_700_000_000.0
-COOKIE = b"c" * 16
+NONCE, SALT = b"N" * 32, b"s" * 16
+CHEAP = Cost(memory_kib=limits.ARGON2_MEMORY_KIB_MIN, passes=limits.ARGON2_PASSES_MIN)
 
 
 class Farm:
@@ -60,21 +70,51 @@ class Farm:
         return *paths, self._folder / "authority.crt"
 
 
+class Logon(msgspec.Struct, frozen=True):
+    """What a client asked for and proved, and the statement that it should have signed."""
+
+    start: LogonStart
+    proof: LogonProof
+    statement: Statement
+
+    @property
+    def user_name(self) -> str:
+        return self.start.user_name
+
+    def is_proved_with(self, password: bytes) -> bool:
+        """Whether the key of this password signed."""
+        cost = CHEAP
+        tag = hash_secret_raw(password, SALT, cost.passes, cost.memory_kib, cost.lanes, 32, Type.ID)
+        key = key_of_tag(self.statement.farm, self.user_name, tag).public_key()
+        return is_signed(key.public_bytes_raw(), self.statement, self.proof.signature)
+
+    def is_proved_by(self, key: SshKey) -> bool:
+        signed = self.statement.signed_bytes()
+        return key.is_signed(signed, self.proof.algorithm, self.proof.signature)
+
+
 class ScriptedServer:
     """Licenses every device, accepts every logon, and echoes what is typed; `on_logon` and
-    `push` change that. What it was told stands in `logons`, `infos` and `typed`."""
+    `push` change that. What it was told stands in `starts`, `logons`, `infos` and `typed`.
+    `ssh_keys` are fingerprints that it knows, `salt` and `methods` what it says to every user."""
 
     def __init__(self, farm: Farm, name: str = "ts1") -> None:
         self.farm = farm
         self.name = name
         self.port = 0
         self.links: list[transport.Link] = []
-        self.logons: list[LogonRequest] = []
+        self.starts: list[LogonStart] = []
+        self.logons: list[Logon] = []
         self.infos: list[LicenseInfo] = []
         self.received: list[Message] = []
         self.typed = b""
         self.push: Callable[[LicenseInfo], NewLicense] | None = None
-        self.on_logon: Callable[[transport.Link, LogonRequest], None] = self.accept
+        self.on_logon: Callable[[transport.Link, Logon], None] = self.accept
+        self.answers: list[PamAnswers] = []
+        self.on_answers: Callable[[transport.Link, PamAnswers], None] = lambda link, answers: None
+        self.ssh_keys: list[bytes] = []
+        self.salt = SALT
+        self.methods = Methods.PASSWORD | Methods.SSH_KEY
         self.shown_authority = certificates.certificate_der(farm.authority)
         self.certificate = bytes(32)
         self.session_shown = asyncio.Event()
@@ -108,7 +148,7 @@ class ScriptedServer:
     async def close(self) -> None:
         await self._listener.close()
 
-    def accept(self, link: transport.Link, request: LogonRequest) -> None:
+    def accept(self, link: transport.Link, request: Logon) -> None:
         link.send(
             LogonAccepted(
                 host=self.name,
@@ -116,7 +156,7 @@ class ScriptedServer:
                 user_name=request.user_name,
                 reattached=False,
                 created_at=1,
-                cookie=COOKIE,
+                attachment=len(self.logons),
             )
         )
         self.session_shown.set()
@@ -139,9 +179,15 @@ class ScriptedServer:
                     link.send(Authority(certificate=self.shown_authority), query.request_id)
                 case Received(LicenseInfo() as info):
                     self._on_info(link, info)
-                case Received(LogonRequest() as request):
-                    self.logons.append(request)
-                    self.on_logon(link, request)
+                case Received(LogonStart() as start):
+                    self.starts.append(start)
+                    link.send(self.challenge())
+                case Received(LogonProof() as proof):
+                    self.logons.append(self._logon(self.starts[-1], proof))
+                    self.on_logon(link, self.logons[-1])
+                case Received(PamAnswers() as answers):
+                    self.answers.append(answers)
+                    self.on_answers(link, answers)
                 case Received(DisconnectSession()):
                     link.close(ErrorCode.DISCONNECTED_BY_USER)
                 case Received(message):
@@ -157,6 +203,37 @@ class ScriptedServer:
                     link.send_session_bytes(data)
                 case _:
                     pass
+
+    def challenge(self) -> LogonChallenge:
+        offered = self.starts[-1].key_fingerprints
+        return LogonChallenge(
+            nonce=NONCE,
+            time=int(NOW),
+            methods=self.methods,
+            salt=self.salt,
+            memory_kib=CHEAP.memory_kib,
+            passes=CHEAP.passes,
+            lanes=CHEAP.lanes,
+            key_fingerprint=next((each for each in offered if each in self.ssh_keys), b""),
+        )
+
+    def _logon(self, start: LogonStart, proof: LogonProof) -> Logon:
+        asked = Asked(start.application, proof.command, start.session_id, start.attachment)
+        statement = Statement(
+            farm=self.farm.name,
+            server=self.name,
+            certificate=self.certificate,
+            nonce=NONCE,
+            time=int(NOW),
+            device_id=hashlib.sha256(self.infos[-1].public_key).digest(),
+            user_name=start.user_name,
+            method=Method(proof.method),
+            methods=self.methods,
+            salt=self.salt,
+            cost=CHEAP,
+            asked=asked,
+        )
+        return Logon(start, proof, statement)
 
     def _on_info(self, link: transport.Link, info: LicenseInfo) -> None:
         self.infos.append(info)

@@ -15,22 +15,27 @@ import pytest
 from clients.client import Client
 from clients.device import Device, held_licenses
 from clients.files import DeviceStoreError
+from clients.known_hashings import KnownHashings
 from clients.logon.steps import Attached, Finished, Host, Outcome, Plan
 from clients.trust import Dialler, FarmDialler, Stranger, UntrustedFarm
-from tests.integration.scripted_server import COOKIE, Farm, ScriptedServer
+from clients.user_keys import UserKeys
+from tests.integration.scripted_server import Farm, Logon, ScriptedServer
 from tests.unit.clients.licenses import token
 from tsproto import certificates, identity, transport
 from tsproto.connection import Event
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
-    Credential,
     LogoffSession,
     NewLicense,
+    PamAnswers,
+    PamPrompt,
+    PamQuestion,
     Redirect,
     ResizeSession,
     Role,
     SessionEnded,
 )
+from tsproto.user_proof import Methods
 
 
 class Person:
@@ -41,6 +46,8 @@ class Person:
         self.says_yes = says_yes
         self.asked: list[Stranger] = []
         self.passwords_asked = 0
+        self.questions: list[str] = []
+        self.answers: list[bytes] | None = []
         self.said: list[str] = []
         self.output = b""
         self.takes_output = True
@@ -54,6 +61,13 @@ class Person:
     async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
         self.passwords_asked += 1
         return self.password
+
+    async def answer(self, prompts: Sequence[PamQuestion]) -> list[bytes] | None:
+        self.questions += [question.words for question in prompts]
+        return self.answers
+
+    async def ask_passphrase(self, key: Path, again: bool) -> bytes | None:
+        return None
 
     def say(self, text: str) -> None:
         self.said.append(text)
@@ -105,6 +119,7 @@ def client(
     *servers: ScriptedServer,
     authority: bytes | None = None,
     plain: bool = False,
+    keys: UserKeys | None = None,
     **plan: Any,
 ) -> Client:
     hosts = tuple(Host("127.0.0.1", server.port) for server in servers)
@@ -112,7 +127,8 @@ def client(
         device.known_farms, device.name, person.confirm, authority=authority, plain=plain
     )
     wanted = Plan(hosts=hosts, user_name="user1", **plan)
-    return Client(wanted, device, dialler, person, random.Random(1))
+    keys = keys or UserKeys(memory=KnownHashings(device.folder))
+    return Client(wanted, device, dialler, person, random.Random(1), keys)
 
 
 async def disconnected(client: Client, person: Person) -> Finished:
@@ -363,7 +379,8 @@ async def test_a_redirect_leads_to_the_named_host_with_one_password(
         person = Person()
         await disconnected(client(device, person, server), person)
         [logon] = target.logons
-        assert (logon.credential_kind, logon.credential) == (Credential.TICKET, b"t" * 16)
+        assert logon.is_proved_with(b"secret") and logon.proof.redirected
+        assert (logon.start.session_id, logon.start.attachment) == (7, 0)
         assert person.passwords_asked == 1
         assert "redirected to ts2" in person.said
 
@@ -380,7 +397,7 @@ async def test_a_redirect_out_of_the_farm_is_refused(
         assert target.infos == []
 
 
-async def test_a_lost_session_is_shown_again_with_its_cookie(
+async def test_a_lost_session_is_resumed_without_another_question(
     farm: Farm, server: ScriptedServer, device: Device
 ) -> None:
     person = Person()
@@ -390,8 +407,9 @@ async def test_a_lost_session_is_shown_again_with_its_cookie(
     person.attached.clear()
     server.links[-1].abort()
     await person.attached.wait()
-    assert server.logons[-1].credential_kind is Credential.RECONNECT
-    assert server.logons[-1].credential == COOKIE
+    logon = server.logons[-1]
+    assert (logon.start.session_id, logon.start.attachment) == (7, 1)
+    assert logon.is_proved_with(b"secret") and person.passwords_asked == 1
     assert any("reconnecting in" in said for said in person.said)
     connecting.disconnect()
     assert (await running).outcome is Outcome.DISCONNECTED
@@ -430,12 +448,96 @@ async def test_a_program_that_ends_at_once_has_its_status_too(
     assert (finished.exit_status, person.output) == (9, b"gone")
 
 
+async def test_a_farm_that_hashes_a_password_otherwise_than_before_is_told_of(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    first, second, third = Person(), Person(), Person()
+    await disconnected(client(device, first, server, authority=farm.authority), first)
+    server.salt = b"t" * 16
+    await disconnected(client(device, second, server, authority=farm.authority), second)
+    await disconnected(client(device, third, server, authority=farm.authority), third)
+    told = [[text for text in each.said if "otherwise" in text] for each in (first, second, third)]
+    changed = (
+        "the farm lab hashes user1's password otherwise than before: if it was not changed, tell"
+        " the farm's administrator"
+    )
+    assert told == [[], [changed], []]
+
+
+class SlowSigner:
+    """Signs when it is told to, in any order."""
+
+    def __init__(self) -> None:
+        self.asked: asyncio.Queue[asyncio.Future[bytes]] = asyncio.Queue()
+
+    async def sign(self, fingerprint: bytes, message: bytes) -> tuple[str, bytes]:
+        touched: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.asked.put_nowait(touched)
+        return "ssh-ed25519", await touched
+
+
+async def test_a_key_that_signs_too_late_does_not_sign_for_the_next_challenge(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    person, signer, key = Person(), SlowSigner(), b"k" * 32
+    async with ScriptedServer(farm, "ts2") as other:
+        server.ssh_keys = other.ssh_keys = [key]
+        keys, authority = UserKeys(signer), farm.authority
+        connecting = client(
+            device, person, server, other, authority=authority, keys=keys, key_fingerprints=(key,)
+        )
+        running = asyncio.create_task(connecting.run())
+        late = await signer.asked.get()
+        server.links[-1].close(ErrorCode.TIMED_OUT)
+        in_time = await signer.asked.get()
+        late.set_result(b"1" * 64)
+        await asyncio.sleep(0)
+        in_time.set_result(b"2" * 64)
+        await person.attached.wait()
+        signatures = [logon.proof.signature for logon in server.logons + other.logons]
+        assert signatures == [b"2" * 64]
+        connecting.disconnect()
+        assert (await running).outcome is Outcome.DISCONNECTED
+
+
+async def test_a_hosts_pam_asks_the_user_and_its_notices_are_said(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    def ask(link: transport.Link, logon: Logon) -> None:
+        questions = [
+            PamQuestion(words="Password: ", is_shown=False),
+            PamQuestion(words="Code: ", is_shown=True),
+        ]
+        link.send(PamPrompt(round=1, prompts=questions, notices=["your password ends tomorrow"]))
+        server.on_answers = lambda link, answers: server.accept(link, logon)
+
+    server.methods, server.on_logon = Methods.PAM, ask
+    person = Person()
+    person.answers = [b"secret", b"123456"]
+    finished = await disconnected(client(device, person, server, authority=farm.authority), person)
+    assert finished.outcome is Outcome.DISCONNECTED
+    assert person.questions == ["Password: ", "Code: "]
+    assert "your password ends tomorrow" in person.said
+    assert server.answers == [PamAnswers(round=1, answers=[b"secret", b"123456"])]
+    assert (person.passwords_asked, server.logons[0].proof.signature) == (0, b"")
+
+
+async def test_a_user_who_does_not_answer_pam_gives_up(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    question = PamPrompt(round=1, prompts=[PamQuestion(words="Code: ", is_shown=True)])
+    server.methods, server.on_logon = Methods.PAM, lambda link, logon: link.send(question)
+    person = Person()
+    person.answers = None
+    finished = await client(device, person, server, authority=farm.authority).run()
+    assert (finished.outcome, server.answers) == (Outcome.CANCELLED, [])
+
+
 def _redirect(server: ScriptedServer, target: ScriptedServer) -> None:
     redirect = Redirect(
         host=target.name,
         address="127.0.0.1",
         port=target.port,
-        ticket=b"t" * 16,
         session_id=7,
     )
     server.on_logon = lambda link, request: link.send(redirect)

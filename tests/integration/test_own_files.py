@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,33 @@ def test_accounts_are_found_as_they_are_now(host: Host) -> None:
     ada = host.files.accounts.find("ada")
     assert ada is not None
     assert ada.system_user == "ada"
+
+
+NOBODY = next(entry for entry in pwd.getpwall() if entry.pw_uid)
+
+
+def test_without_root_accounts_of_other_users_are_refused_unless_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: NOBODY.pw_uid)
+    for system_user in ("", NOBODY.pw_name):
+        OwnFiles(write_host(tmp_path, system_user=system_user), lambda fault: None)
+    others = write_host(tmp_path, system_user="root")
+    with pytest.raises(TsfarmError) as caught:
+        OwnFiles(others, lambda fault: None)
+    assert str(caught.value) == (
+        f"accounts name other system users than {NOBODY.pw_name}, root for one: start the terminal"
+        " server as root, or set sessions.shared_user = true, and the sessions of all accounts run"
+        f" as {NOBODY.pw_name}"
+    )
+    shared = write_host(tmp_path, system_user="root", sessions={"shared_user": True})
+    OwnFiles(shared, lambda fault: None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root believes root's files alone")
+@pytest.mark.parametrize("name", ["ts1.crt", "accounts", "config.toml"])
+def test_root_believes_only_its_own_files(tmp_path: Path, name: str) -> None:
+    config = write_host(tmp_path)
+    os.chown(tmp_path / name, NOBODY.pw_uid, -1)
+    with pytest.raises(TsfarmError, match=f"user {NOBODY.pw_uid} owns {tmp_path / name}"):
+        OwnFiles(config, lambda fault: None)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from daemons.config import ConfigError
 from daemons.keeper.supervisor import keeper_folder, user_of
 from tests.integration.keepers import (
     end_process,
@@ -62,14 +63,11 @@ class Host:
         os.chown(self.state, NOBODY.pw_uid, NOBODY.pw_gid)
 
     def start(self) -> subprocess.Popen[bytes]:
-        with tempfile.TemporaryDirectory() as room:
-            command = [sys.executable, "-m", "daemons.terminal_server"]
-            command += ["--config", str(self.config)]
-            with open(self.log, "wb") as log:
-                process = subprocess.Popen(
-                    command_that_all_can_run(command, Path(room)), stderr=log
-                )
-            self._wait_for_port(process)
+        command = [sys.executable, "-m", "daemons.terminal_server", "--config", str(self.config)]
+        room = Path(tempfile.mkdtemp(dir=self.folder))
+        with open(self.log, "wb") as log:
+            process = subprocess.Popen(command_that_all_can_run(command, room), stderr=log)
+        self._wait_for_port(process)
         return process
 
     def _wait_for_port(self, process: subprocess.Popen[bytes]) -> None:
@@ -141,7 +139,7 @@ def test_a_keeper_that_dies_is_started_again(host: Host) -> None:
         end_process(first, signal.SIGKILL)
         deadline = time.monotonic() + 20
         while host.keeper in (first, None):
-            assert time.monotonic() < deadline
+            assert time.monotonic() < deadline, host.log.read_text()
             time.sleep(0.01)
         assert host.keeper is not None
         assert uids(host.keeper) == {0}
@@ -198,7 +196,23 @@ def test_a_folder_that_others_can_write_is_refused(host: Host) -> None:
     assert f"others may write {host.folder} (mode 0777)" in refusal(host)
 
 
-def test_without_a_state_folder_it_is_made_for_the_products_user(tmp_path: Path) -> None:
-    with contextlib.suppress(KeyError):
-        found = user_of(tmp_path / "state")
-        assert found.pw_name == "tsfarm"
+def test_without_a_state_folder_it_is_made_for_the_products_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemons.keeper.supervisor.USER_NAME", "nobody")
+    assert user_of(tmp_path / "state") == NOBODY
+    found = (tmp_path / "state").stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (
+        NOBODY.pw_uid,
+        NOBODY.pw_gid,
+        0o700,
+    )
+
+
+def test_without_the_products_user_the_next_step_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemons.keeper.supervisor.USER_NAME", "no-such-user")
+    with pytest.raises(ConfigError, match="make the user with `useradd --system no-such-user`"):
+        user_of(tmp_path / "state")
+    assert not (tmp_path / "state").exists()

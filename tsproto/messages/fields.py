@@ -124,6 +124,20 @@ Algorithm: TypeAlias = Annotated[
 Signature: TypeAlias = Annotated[
     bytes, Meta(max_length=limits.SIGNATURE_BYTES, description="signature, or empty")
 ]
+PublicKey: TypeAlias = Annotated[
+    bytes, Meta(min_length=32, max_length=32, description="Ed25519 public key")
+]
+Ed25519Signature: TypeAlias = Annotated[
+    bytes, Meta(min_length=64, max_length=64, description="Ed25519 signature")
+]
+Generation: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=2**53,
+        description="when an account was changed, in microseconds since 1970; 0 means never",
+    ),
+]
 EnvironmentValue: TypeAlias = Annotated[
     str,
     Meta(

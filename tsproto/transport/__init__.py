@@ -17,10 +17,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tsproto import limits
+from tsproto.addresses import is_loopback
+from tsproto.error_text import refuses_our_certificate, words_of
 from tsproto.errors import ErrorCode, PeerError, TsfarmError
 from tsproto.fairness import Shares, Turns, source_of
 from tsproto.messages import LinkState, Role
-from tsproto.transport.error_text import refuses_our_certificate, words_of
 from tsproto.transport.link import Link, LinkOwner, LocalIdentity, Observer
 from tsproto.transport.tls import client_tls, client_tls_unverified, daemon_tls, server_tls
 
@@ -40,7 +41,6 @@ __all__ = [
     "client_tls_unverified",
     "daemon_tls",
     "dial",
-    "is_loopback",
     "server_tls",
 ]
 
@@ -339,11 +339,3 @@ def _is_ip(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this address or name reaches this machine alone, so that plain TCP is allowed."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

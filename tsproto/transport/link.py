@@ -18,9 +18,9 @@ import msgspec
 
 from tsproto import identity, limits
 from tsproto.connection import Closed, Connection, Event
+from tsproto.error_text import refuses_our_certificate, words_of
 from tsproto.errors import ErrorCode
 from tsproto.messages import LinkState, Message, Role
-from tsproto.transport.error_text import refuses_our_certificate, words_of
 from tsproto.transport.tls import PLAIN_FINGERPRINT, FarmContext
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tsproto import identity
-from tsproto.transport.error_text import words_of
+from tsproto.error_text import words_of
 
 PLAIN_FINGERPRINT = bytes(identity.DIGEST_BYTES)
 

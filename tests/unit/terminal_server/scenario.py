@@ -27,6 +27,7 @@ from daemons.effects import (
     Proved,
     Record,
     StartProgram,
+    Take,
     Tell,
 )
 from daemons.events import Event
@@ -65,6 +66,7 @@ NOW = 1_800_000_000
 DAY = 86_400
 CERTIFICATE = bytes(range(32))
 GENERATION = b"g" * 16
+ASKING = (Ask, Dial, Challenge, Prove, PamAnswer, StartProgram, Take)
 
 CHALLENGED = Challenged(
     nonce=b"n" * 32, time=NOW, methods=3, salt=b"s" * 16, memory_kib=65_536, passes=3, lanes=1
@@ -284,7 +286,7 @@ class Scene:
         for effect in effects:
             if isinstance(effect, Persist):
                 self._store(effect)
-            elif isinstance(effect, Ask | Dial | Challenge | Prove | PamAnswer | StartProgram):
+            elif isinstance(effect, ASKING):
                 self._open.append(effect)
         known = {settled(row) for row in self.core.durable().rows}
         assert known == {settled(row) for row in self.stored.values()}

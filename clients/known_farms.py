@@ -20,7 +20,7 @@ from tsproto import identity
 
 KNOWN_FARMS_BYTES_MAX = 4 * 1024 * 1024  # some 50,000 hosts
 
-_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
+_FINGERPRINT = re.compile(r"([0-9A-F]{2}:){31}[0-9A-F]{2}")
 
 
 class KnownFarms:
@@ -73,7 +73,7 @@ class KnownFarms:
             words = line.split()
             if len(words) != 2 or not _FINGERPRINT.fullmatch(words[1]):
                 raise DeviceStoreError(
-                    f"{self.file}, line {number}: expected HOST:PORT SHA256:…; correct or delete it"
+                    f"{self.file}, line {number}: expected HOST:PORT AA:BB:…; correct or delete it"
                 )
             hosts[words[0]] = words[1]
         return hosts

@@ -7,7 +7,6 @@ the host is dialled again, with its certificate verified.
 
 from __future__ import annotations
 
-import base64
 import functools
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -93,7 +92,7 @@ class FarmDialler:
                 source=self._source,
             )
         except transport.WrongPeer as wrong:
-            if host.name:
+            if host.name or isinstance(wrong, transport.WrongAddress):
                 raise
             hint = f"terminal servers listen on port {limits.TERMINAL_PORT} by default"
             raise transport.WrongPeer(wrong.code, f"{wrong.detail}; {hint}") from None
@@ -149,8 +148,7 @@ class Dialler(FarmDialler):
         before."""
         if shown is None:
             return self._known_farms.authorities()
-        padded = shown.removeprefix("SHA256:") + "="
-        pem = self._known_farms.authority(base64.b64decode(padded))
+        pem = self._known_farms.authority(bytes.fromhex(shown.replace(":", "")))
         return [] if pem is None else [pem]
 
     def _remember(self, host: Host, link: transport.Link, trusted: Sequence[bytes]) -> None:

@@ -27,10 +27,11 @@ from clients.conformance.acting import NAMES
 from clients.conformance.target import Issuer, Unavailable, word_of
 from tsproto import certificates
 from tsproto.errors import TsfarmError
-from tsproto.messages import Role
+from tsproto.messages import DAEMONS, Role
 
 NEEDS_KEY = "needs the key of the farm's authority (--ca-key, --lab)"
 YEAR_SECONDS = 365 * 86_400
+LOOPBACK = ("127.0.0.1", "::1", "localhost")  # where the suite listens
 
 
 class Files:
@@ -135,7 +136,12 @@ class Trust:
             raise Unavailable(_missing(role, name))
         now = time.time() - (2 * YEAR_SECONDS if expired else 0)
         certificate, key = certificates.issue_certificate(
-            self.authority_pem, self._key_of_authority(), role, name, now, 1 if expired else 20
+            self.authority_pem,
+            self._key_of_authority(),
+            role,
+            name,
+            now,
+            addresses=LOOPBACK if role in DAEMONS else (),
         )
         return self._write(f"{role.name}-{name}-{expired}", certificate, key)
 

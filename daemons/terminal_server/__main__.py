@@ -57,7 +57,7 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
             settings,
             name=credentials.name,
             port=start.port,
-            verifier=Verifier(credentials.authority, settings.farm),
+            verifier=Verifier([credentials.authority], settings.farm),
             rng=start.rng,
             incarnation=start.rng.randbytes(16),
             records=start.take_records(),

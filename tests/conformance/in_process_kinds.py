@@ -78,7 +78,7 @@ class Authority:
         if (role, name) not in self._issued:
             began = START - 3 * YEAR_SECONDS if expired else START
             certificate, key = certificates.issue_certificate(
-                self._certificate, self._key, role, name, began, years=1 if expired else 20
+                self._certificate, self._key, role, name, began, days=365 if expired else 20 * 365
             )
             der = certificates.certificate_der(certificate)
             self._issued[role, name] = Issuer(name, der, key)
@@ -204,7 +204,7 @@ class TerminalServerUnderTest(TerminalServerKind):
             settings,
             name=node.name,
             port=PORT,
-            verifier=Verifier(authority, FARM),
+            verifier=Verifier([authority], FARM),
             rng=node.rng,
             incarnation=node.rng.randbytes(16),
             records=node.disk.load(TERMINAL_RECORDS),

@@ -139,7 +139,7 @@ def test_the_product_refuses_every_broken_frame(vector: Any) -> None:
 
 @pytest.mark.parametrize("vector", TOKENS["vectors"], ids=lambda vector: vector["id"])
 def test_the_product_judges_every_token(vector: Any) -> None:
-    verifier = Verifier(bytes_of(TOKENS["authority"]["certificate"]), TOKENS["farm"])
+    verifier = Verifier([bytes_of(TOKENS["authority"]["certificate"])], TOKENS["farm"])
     issuer = TOKENS["issuers"][vector["issuer"]]
     code, claims = ErrorCode.NORMAL, None
     try:

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.integration.farm import ADDRESSES, DAYS, NOW
 from tests.integration.listener import listen
 from tsproto import certificates, identity, transport
 from tsproto.connection import Event, Opened, Received, SessionBytes
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
+    DAEMONS,
     Authority,
     DisconnectSession,
     LicenseAccepted,
@@ -29,7 +31,6 @@ from tsproto.messages import (
     SessionEnded,
 )
 
-NOW = 1_700_000_000.0
 COOKIE = b"c" * 16
 
 
@@ -50,8 +51,9 @@ class Farm:
 
     def files(self, role: Role, name: str) -> tuple[Path, Path, Path]:
         """Certificate, key and authority of a daemon or administrator."""
+        at = ADDRESSES if role in DAEMONS else ()
         certificate, key = certificates.issue_certificate(
-            self.authority, self._key, role, name, NOW
+            self.authority, self._key, role, name, NOW, days=DAYS, addresses=at
         )
         paths = self._folder / f"{name}.crt", self._folder / f"{name}.key"
         for path, content in zip(paths, (certificate, key), strict=True):

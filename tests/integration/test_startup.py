@@ -20,6 +20,7 @@ from daemons import descriptors
 from tests.integration.far_end import dialled
 from tsproto.certificates import create_authority, issue_certificate
 from tsproto.messages import (
+    DAEMONS,
     Message,
     Pools,
     QueryPools,
@@ -69,7 +70,10 @@ class Farm:
             return await who.answer()
 
     def _issue(self, role: Role, name: str) -> None:
-        certificate, key = issue_certificate(*self._authority, role, name, time.time())
+        at = ("127.0.0.1",) if role in DAEMONS else ()
+        certificate, key = issue_certificate(
+            *self._authority, role, name, time.time(), addresses=at
+        )
         (self.folder / f"{name}.crt").write_bytes(certificate)
         (self.folder / f"{name}.key").write_bytes(key)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from tsproto import limits
 from tsproto.errors import ErrorCode, PeerError, TsfarmError
+from tsproto.identity import Identity
 from tsproto.messages import LinkState, Role
 from tsproto.transport.error_text import refuses_our_certificate, words_of
 from tsproto.transport.handshakes import Handshakes
@@ -31,6 +32,7 @@ __all__ = [
     "Listener",
     "LocalIdentity",
     "Observer",
+    "WrongAddress",
     "WrongPeer",
     "bind",
     "client_tls",
@@ -44,6 +46,7 @@ __all__ = [
 ACCEPT_PAUSE_SECONDS = 0.5  # after running out of descriptors, until one may be free
 BACKLOG = 4096  # clients that wait to be accepted; somaxconn on Linux
 REFUSAL_RETRY_SECONDS = 5  # in the Goodbye of a full daemon
+DIAL_ADDRESSES = (Role.CLIENT, Role.ADMINISTRATOR)  # a person typed them
 
 
 class DialFailed(PeerError):
@@ -54,6 +57,10 @@ class DialFailed(PeerError):
 
 class WrongPeer(DialFailed):
     """The peer's certificate has another role or name than expected."""
+
+
+class WrongAddress(WrongPeer):
+    """Role and name are right, but the certificate does not carry the address that was dialled."""
 
 
 class Listener:
@@ -201,7 +208,7 @@ async def dial(
     source: str = "",
 ) -> Link:
     """A link after its TCP and TLS handshakes, to a peer whose certificate has the expected role
-    and name.
+    and name; where a client or an administrator expects no name, it must carry `host`.
 
     `server_hostname` is the TLS server name, on which balancers route; empty means `host`. `source`
     is the local address to dial from; the system chooses one when it is empty. Each source has
@@ -212,7 +219,14 @@ async def dial(
     if tls is None and not plain_anywhere and not is_loopback(host):
         raise DialFailed(ErrorCode.NOT_PERMITTED, f"{where} is no loopback address: TLS is needed")
     local = LocalIdentity(role=role, name=name, farm=farm, dial_tls=tls)
-    link = Link(owner, local, observer=observer, expect_role=expect_role, expect_name=expect_name)
+    link = Link(
+        owner,
+        local,
+        observer=observer,
+        expect_role=expect_role,
+        expect_name=expect_name,
+        expect_address=host if role in DIAL_ADDRESSES and not expect_name else "",
+    )
     options = {**_tls_options(tls, timeout_seconds), **_source_options(source)}
     if tls is not None:
         options["server_hostname"] = server_hostname or host
@@ -235,10 +249,19 @@ async def dial(
         raise DialFailed(ErrorCode.UNREACHABLE, f"{where} hung up at once")
     if link.certificate_fault:
         link.abort()
-        failure = WrongPeer if link.peer_identity else DialFailed
+        failure = _failure(link.peer_identity, expect_role, expect_name)
         raise failure(ErrorCode.WRONG_ROLE, f"{where}: {link.certificate_fault}")
     link.begin()
     return link
+
+
+def _failure(
+    found: Identity | None, expect_role: Role | None, expect_name: str
+) -> type[DialFailed]:
+    if found is None:
+        return DialFailed
+    is_right = expect_role in (None, found.role) and expect_name in ("", found.name)
+    return WrongAddress if is_right else WrongPeer
 
 
 def _tls_options(tls: ssl.SSLContext | None, handshake_seconds: float) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def test_a_farm_is_remembered_with_the_hosts_that_showed_it(tmp_path: Path) -> N
     assert known.fingerprint_of("ts1", 5600) == known.fingerprint_of("::1", 5600)
     assert known.fingerprint_of("ts1", 5600) == shown(AUTHORITY)
     assert known.fingerprint_of("ts1", 5601) is None
-    assert (tmp_path / "known_farms").read_text().splitlines()[1].startswith("[::1]:5600 SHA256:")
+    assert (tmp_path / "known_farms").read_text().splitlines()[1].startswith("[::1]:5600 ")
 
 
 def test_a_known_host_keeps_the_authority_it_was_met_with(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_an_authority_is_found_by_its_fingerprint(tmp_path: Path) -> None:
     assert known.authority(bytes(32)) is None
 
 
-@pytest.mark.parametrize("line", ["ts1:5600", "ts1:5600 MD5:abc", "ts1:5600 SHA256:short", "a b c"])
+@pytest.mark.parametrize("line", ["ts1:5600", "ts1:5600 MD5:abc", "ts1:5600 AB:CD", "a b c"])
 def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
     known = KnownFarms(tmp_path)
     known.remember("ts1", 5600, AUTHORITY)

@@ -87,9 +87,7 @@ def test_another_authority_of_the_same_farm_name(tmp_path: Path) -> None:
 def test_a_certificate_that_has_expired(tmp_path: Path) -> None:
     issued_at = 1_000_000_000  # 2001-09-09
     authority, authority_key = create_authority("north", issued_at)
-    old, key = issue_certificate(
-        authority, authority_key, Role.LICENSE_SERVER, "ls1", issued_at, years=1
-    )
+    old, key = issue_certificate(authority, authority_key, Role.LICENSE_SERVER, "ls1", issued_at)
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, certificate=old, key=key, authority=authority)
     assert str(caught.value) == (

@@ -51,6 +51,12 @@ class Links:
             connections_per_address_max=per_address,
         )
 
+    def take(self, identity: LocalIdentity) -> None:
+        """Show this identity on links that are made from now on."""
+        self._identity = identity
+        if self._listener is not None:
+            self._listener.local = identity
+
     async def close(self) -> None:
         """Say Goodbye to every peer and wait until all are gone; nothing more is reported."""
         for task in self._dials:

@@ -11,6 +11,7 @@ from daemons import startup
 from daemons.account_checks import AccountChecks
 from daemons.accounts import Accounts, AccountsError
 from daemons.config import ConfigError
+from daemons.credentials import Credentials
 from daemons.effects import Outcome
 from daemons.keeper.programs import check_programs
 from daemons.program_runner import ProgramRunner
@@ -57,12 +58,13 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
             settings,
             name=credentials.name,
             port=start.port,
-            verifier=Verifier([credentials.authority], settings.farm),
+            verifier=_verifier(credentials),
             rng=start.rng,
             incarnation=start.rng.randbytes(16),
             records=start.take_records(),
             running=running,
             authority=credentials.authority,
+            endorsement=credentials.endorsement,
         )
         shell = Shell(
             core,
@@ -71,12 +73,17 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
             performers={**sessions.performers, **checks.performers},
             traffic=sessions,
             reports=reports,
+            renew=lambda new: core.renew(_verifier(new), new.authority, new.endorsement),
         )
         return await shell.run()
     finally:
         checks.close()
         await sessions.close()
         accounts.close()
+
+
+def _verifier(credentials: Credentials) -> Verifier:
+    return Verifier(credentials.trusted.certificates, credentials.trusted.farm)
 
 
 def _accounts(path: Path) -> Accounts:

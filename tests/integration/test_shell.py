@@ -179,7 +179,7 @@ async def test_after_a_warp_the_next_deadline_is_nearer(tmp_path: Path) -> None:
 # --- the end --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_lets_what_was_decided_be_committed_and_said(number: signal.Signals) -> None:
     async with daemon(DIRECTORY, servers(PERSIST)) as running, administrator(running) as who:
         who.request(QueryServers())

@@ -65,7 +65,7 @@ class WrongAddress(WrongPeer):
 
 class Listener:
     """A listening socket and the links that it accepted. `port` is the real one when 0 was asked
-    for.
+    for; `local` is shown on the links that are accepted next.
 
     At most `handshakes_max` handshakes run at a time, `handshakes_per_address_max` of them from one
     address; further clients wait, at most for as long as two silent ones take. A link above one of
@@ -88,7 +88,7 @@ class Listener:
         self.links: dict[int, Link] = {}
         self._listening = listening
         self._owner = owner
-        self._local = local
+        self.local = local
         self._connections_max = connections_max
         self._connections_per_address_max = connections_per_address_max
         self._handshakes = Handshakes(handshakes_max, handshakes_per_address_max)
@@ -152,7 +152,7 @@ class Listener:
         return unfinished.total() < room and unfinished[host] < self._connections_per_address_max
 
     async def _shake_hands(self, accepted: socket.socket, host: str) -> None:
-        seconds = limits.TLS_HANDSHAKE_SECONDS
+        local, seconds = self.local, limits.TLS_HANDSHAKE_SECONDS
         with contextlib.ExitStack() as unused:
             unused.callback(accepted.close)
             # A failed handshake made no link, so no owner is told.
@@ -160,9 +160,9 @@ class Listener:
                 async with self._handshakes.turn(host, patience_seconds=2 * seconds):
                     unused.pop_all()
                     await asyncio.get_running_loop().connect_accepted_socket(
-                        lambda: Link(self._owner, self._local, self),
+                        lambda: Link(self._owner, local, self),
                         accepted,
-                        **_tls_options(self._local.listen_tls, seconds),
+                        **_tls_options(local.listen_tls, seconds),
                     )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:

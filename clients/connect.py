@@ -128,6 +128,7 @@ def connect(
             device.known_farms,
             device.name,
             prompts.confirm,
+            surface.say,
             authority=authority,
             plain=plain,
             observer=observer,

@@ -1,15 +1,17 @@
 """Dials hosts of farms that the user trusts, and asks the user about a new farm.
 
 As with ssh, a person compares the fingerprint of a farm that is met for the first time; from then
-on its authority vouches for every host of the farm. Nothing is believed before that: after a yes
-the host is dialled again, with its certificate verified.
+on its authority vouches for every host of the farm, and for the farm's next authority. Nothing is
+believed before that: after a yes the host is dialled again, with its certificate verified.
 """
 
 from __future__ import annotations
 
 import functools
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import date
 
 import msgspec
 
@@ -32,7 +34,8 @@ class Stranger(msgspec.Struct, frozen=True):
     farm: str
     fingerprint: str
     authority: bytes
-    """PEM, of no worth before the person said yes."""
+    """PEM, of no worth before the person said yes, or an authority that is trusted endorsed it."""
+    endorsement: bytes = b""
 
 
 Confirm = Callable[[Stranger], Awaitable[bool]]
@@ -100,13 +103,15 @@ class FarmDialler:
 
 class Dialler(FarmDialler):
     """Opens links to any farm that its user trusts: the one whose `authority` is given, else those
-    that are known, and new ones that the user confirms. `plain` is TCP without TLS."""
+    that are known, and new ones that the user confirms. `plain` is TCP without TLS. `say` tells the
+    user of a farm's new authority."""
 
     def __init__(
         self,
         known_farms: KnownFarms,
         device_name: str,
         confirm: Confirm,
+        say: Callable[[str], None],
         *,
         authority: bytes | None = None,
         plain: bool = False,
@@ -115,6 +120,7 @@ class Dialler(FarmDialler):
         super().__init__(device_name, None if plain else authority, observer=observer)
         self._known_farms = known_farms
         self._confirm = confirm
+        self._say = say
         self._is_given = plain or authority is not None
 
     async def dial(
@@ -123,11 +129,15 @@ class Dialler(FarmDialler):
         if self._is_given:
             return await super().dial(host, owner, redirected)
         shown = self._known_farms.fingerprint_of(host.address, host.port)
-        trusted = self._trusted(shown)
+        trusted = self._trusted(host, shown)
+        if not trusted and redirected:
+            raise _untrusted(host)
         refusal: transport.DialFailed | None = None
         if trusted:
             try:
                 link = await self._dial(host, owner, _tls(*trusted))
+            except transport.WrongPeer:
+                raise
             except transport.DialFailed as failed:
                 if failed.code is not ErrorCode.WRONG_ROLE:
                     raise
@@ -136,20 +146,59 @@ class Dialler(FarmDialler):
                 if shown is None and not redirected:
                     self._remember(host, link, trusted)
                 return link
-        if redirected:
-            raise UntrustedFarm(
-                f"{host} is not of a farm that you trust, though a trusted host sent you there:"
-                " tell the farm's administrator"
-            )
-        return await self._meet(host, owner, shown, refusal)
+        stranger = await self._look_at(host)
+        if refusal is not None and stranger.authority in trusted:
+            raise refusal
+        await self._accept(stranger, trusted, shown, redirected)
+        return await self._dial(host, owner, _tls(stranger.authority))
 
-    def _trusted(self, shown: str | None) -> list[bytes]:
-        """The authorities to verify a host with: all, or the one that a known host has `shown`
-        before."""
+    async def _accept(
+        self, stranger: Stranger, trusted: Sequence[bytes], shown: str | None, redirected: bool
+    ) -> None:
+        """Keep an authority that the user, or one that is trusted, vouches for. A host that is
+        known must have it from the newest that it has `shown`. Raises UntrustedFarm."""
+        host, authority = stranger.host, stranger.authority
+        if self._is_endorsed(stranger, trusted if shown is None else trusted[:1]):
+            self._say(
+                f"the farm {stranger.farm} has a new authority, which the one that you trust"
+                f" endorses: {stranger.fingerprint}"
+            )
+            self._known_farms.succeed(host.address, host.port, authority, date.today())
+        elif redirected:
+            raise _untrusted(host)
+        else:
+            await self._confirm_first(stranger, shown)
+        if not redirected:
+            self._known_farms.remember(host.address, host.port, authority)
+
+    def _trusted(self, host: Host, shown: str | None) -> list[bytes]:
+        """The authorities to verify a host with: all, or those of a host that is known."""
         if shown is None:
-            return self._known_farms.authorities()
-        pem = self._known_farms.authority(bytes.fromhex(shown.replace(":", "")))
-        return [] if pem is None else [pem]
+            return self._known_farms.authorities(date.today())
+        return self._known_farms.authorities_of(host.address, host.port, date.today())
+
+    def _is_endorsed(self, stranger: Stranger, trusted: Sequence[bytes]) -> bool:
+        """Whether one of these authorities (PEM) endorses the stranger's."""
+        if not stranger.endorsement:
+            return False
+        from tsproto.authorities import is_endorsed  # slow to import, and seldom needed
+
+        new = ssl.PEM_cert_to_DER_cert(stranger.authority.decode("ascii"))
+        older = (ssl.PEM_cert_to_DER_cert(pem.decode("ascii")) for pem in trusted)
+        return any(is_endorsed(new, stranger.endorsement, by, time.time()) for by in older)
+
+    async def _confirm_first(self, stranger: Stranger, known: str | None) -> None:
+        """Raises UntrustedFarm unless the user accepts this authority."""
+        if known is not None and known != stranger.fingerprint:
+            raise UntrustedFarm(
+                f"{stranger.host} shows another authority than before ({stranger.fingerprint}, was"
+                f" {known}): somebody may be in between, or the farm was set up anew. If you know"
+                f" that it was, delete the line of {stranger.host} in {self._known_farms.file}"
+            )
+        if not await self._confirm(stranger):
+            raise UntrustedFarm(
+                f"the authority of {stranger.host} was not accepted: {stranger.fingerprint}"
+            )
 
     def _remember(self, host: Host, link: transport.Link, trusted: Sequence[bytes]) -> None:
         from tsproto import certificates  # slow to import, and needed for new hosts only
@@ -159,27 +208,6 @@ class Dialler(FarmDialler):
             if certificates.is_issued_by(certificate, certificates.certificate_der(pem)):
                 self._known_farms.remember(host.address, host.port, pem)
                 return
-
-    async def _meet(
-        self,
-        host: Host,
-        owner: transport.LinkOwner,
-        known: str | None,
-        refusal: transport.DialFailed | None,
-    ) -> transport.Link:
-        stranger = await self._look_at(host)
-        if known is not None and stranger.fingerprint != known:
-            raise UntrustedFarm(
-                f"{host} shows another authority than before ({stranger.fingerprint}, was"
-                f" {known}): somebody may be in between, or the farm was set up anew. If you know"
-                f" that it was, delete the line of {host} in {self._known_farms.file}"
-            )
-        if refusal is not None and stranger.authority in self._known_farms.authorities():
-            raise refusal
-        if not await self._confirm(stranger):
-            raise UntrustedFarm(f"the authority of {host} was not accepted: {stranger.fingerprint}")
-        self._known_farms.remember(host.address, host.port, stranger.authority)
-        return await self._dial(host, owner, _tls(stranger.authority))
 
     async def _look_at(self, host: Host) -> Stranger:
         """The authority that the host shows. Raises UntrustedFarm unless it has issued the host's
@@ -202,7 +230,14 @@ class Dialler(FarmDialler):
             raise UntrustedFarm(f"{host} shows an authority that has not issued its certificate")
         fingerprint = identity.show_fingerprint(identity.fingerprint(authority))
         pem = ssl.DER_cert_to_PEM_cert(authority).encode("ascii")
-        return Stranger(host, farm, fingerprint, pem)
+        return Stranger(host, farm, fingerprint, pem, answer.endorsement)
+
+
+def _untrusted(host: Host) -> UntrustedFarm:
+    return UntrustedFarm(
+        f"{host} is not of a farm that you trust, though a trusted host sent you there: tell the"
+        " farm's administrator"
+    )
 
 
 @functools.lru_cache(maxsize=16)  # making one takes as long as half a handshake

@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.integration.farm import ADDRESSES, DAYS, NOW
 from tests.integration.listener import listen
 from tsproto import certificates, identity, transport
+from tsproto.authorities import endorse
 from tsproto.connection import Event, Opened, Received, SessionBytes
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
@@ -35,11 +36,24 @@ COOKIE = b"c" * 16
 
 
 class Farm:
-    """A farm's authority, and certificates for its daemons, in one folder."""
+    """A farm's authority, and certificates for its daemons, in one folder. With `older` it is the
+    next authority of that farm, which endorses it."""
 
-    def __init__(self, folder: Path, name: str = "lab") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str = "lab",
+        *,
+        addresses: tuple[str, ...] = ADDRESSES,
+        older: Farm | None = None,
+    ) -> None:
         self.name = name
         self.authority, self._key = certificates.create_authority(name, NOW)
+        self._addresses = addresses
+        self.endorsement = b""
+        if older is not None:
+            key = identity.load_key(older._key)
+            self.endorsement = endorse(certificates.certificate_der(self.authority), key)
         self._folder = folder
         self._folder.mkdir()
         (folder / "authority.crt").write_bytes(self.authority)
@@ -51,7 +65,7 @@ class Farm:
 
     def files(self, role: Role, name: str) -> tuple[Path, Path, Path]:
         """Certificate, key and authority of a daemon or administrator."""
-        at = ADDRESSES if role in DAEMONS else ()
+        at = self._addresses if role in DAEMONS else ()
         certificate, key = certificates.issue_certificate(
             self.authority, self._key, role, name, NOW, days=DAYS, addresses=at
         )
@@ -137,7 +151,10 @@ class ScriptedServer:
                         )
                     )
                 case Received(QueryAuthority() as query):
-                    link.send(Authority(certificate=self.shown_authority), query.request_id)
+                    shown = Authority(
+                        certificate=self.shown_authority, endorsement=self.farm.endorsement
+                    )
+                    link.send(shown, query.request_id)
                 case Received(LicenseInfo() as info):
                     self._on_info(link, info)
                 case Received(LogonRequest() as request):

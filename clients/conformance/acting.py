@@ -141,6 +141,10 @@ class CaseContext:
         line = self.target.accept_as_a_stranger(self.target.seconds)
         return self._peer(Role.TERMINAL_SERVER, line)
 
+    def accept_without_address(self) -> Peer:
+        line = self.target.accept_without_address(self.target.seconds)
+        return self._peer(Role.TERMINAL_SERVER, line)
+
     def begin_again(self) -> None:
         """A client under test is started again; a daemon is left running."""
         self.target.begin()

@@ -43,11 +43,18 @@ class Files:
 
 
 class Trust:
-    """A farm's authority, its key if known, and the certificates that were given."""
+    """A farm's authority, its key if known, and the certificates that were given. The daemons'
+    certificates that are made carry `addresses`."""
 
     def __init__(
-        self, authority: Path, authority_key: Path | None = None, given: Sequence[Files] = ()
+        self,
+        authority: Path,
+        authority_key: Path | None = None,
+        given: Sequence[Files] = (),
+        *,
+        addresses: Sequence[str] = LOOPBACK,
     ) -> None:
+        self._addresses = addresses
         self._authority = authority
         self._authority_key = authority_key
         self._prefix = f"{next(_numbers)}-{authority.stem}"
@@ -73,6 +80,15 @@ class Trust:
                 file.write_bytes(content)
             _invented[farm, which] = cls(*files)
         return _invented[farm, which]
+
+    def without_addresses(self) -> Trust:
+        """The same authority; the certificates that it makes carry no address."""
+        return Trust(self._authority, self._authority_key, addresses=())
+
+    @property
+    def authority(self) -> bytes:
+        """The authority's certificate, DER."""
+        return certificates.certificate_der(self.authority_pem)
 
     @property
     def authority_file(self) -> Path:
@@ -141,7 +157,7 @@ class Trust:
             role,
             name,
             now,
-            addresses=LOOPBACK if role in DAEMONS else (),
+            addresses=self._addresses if role in DAEMONS else (),
         )
         return self._write(f"{role.name}-{name}-{expired}", certificate, key)
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.conformance.vectors import files
 from tsproto import codec, discovery, identity, limits
+from tsproto.authorities import is_endorsed
 from tsproto.discovery import Scope
 from tsproto.errors import ErrorCode, LicenseError, ProtocolError
 from tsproto.license_token import Verifier
@@ -22,6 +23,7 @@ MESSAGES = {name: found for name, found in WRITTEN.items() if name.startswith("m
 FRAMES = WRITTEN["frames.json"]
 TOKENS = WRITTEN["tokens.json"]
 PROOFS = WRITTEN["device-proofs.json"]
+ENDORSEMENTS = WRITTEN["endorsements.json"]
 DISCOVERY = WRITTEN["discovery.json"]
 
 each_message = pytest.mark.parametrize("written", MESSAGES.values(), ids=MESSAGES.keys())
@@ -158,6 +160,13 @@ def test_the_product_judges_every_token(vector: Any) -> None:
         assert list(claims.__struct_fields__) == list(vector["claims"])
         values = [getattr(claims, name) for name in claims.__struct_fields__]
         assert values == flat(vector["claims"])
+
+
+@pytest.mark.parametrize("vector", ENDORSEMENTS["vectors"], ids=lambda vector: vector["id"])
+def test_the_product_judges_every_endorsement(vector: Any) -> None:
+    authority, now = bytes_of(ENDORSEMENTS["authority"]), ENDORSEMENTS["now"]
+    endorsement, by = bytes_of(vector["endorsement"]), bytes_of(vector["by"])
+    assert is_endorsed(authority, endorsement, by, now) == vector["counts"]
 
 
 @pytest.mark.parametrize("vector", PROOFS["vectors"], ids=lambda vector: vector["id"])

@@ -132,10 +132,11 @@ class AtAddress:
 
 def _trust(options: argparse.Namespace, host: str) -> Trust | None:
     """`host` is where the suite listens for a client, which demands it of the certificate."""
+    addresses = (*LOOPBACK, host)
     if options.ca is not None:
         given = [Files(*pair) for pair in options.identity]
-        return Trust(options.ca, options.ca_key, given, addresses=(*LOOPBACK, host))
-    return None if options.plain else Trust.invented(options.farm)
+        return Trust(options.ca, options.ca_key, given, addresses=addresses)
+    return None if options.plain else Trust.invented(options.farm, addresses=addresses)
 
 
 def _setup_of(places: Sequence[tuple[Role, Address]]) -> Setup:

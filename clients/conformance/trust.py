@@ -69,16 +69,16 @@ class Trust:
             self._made[own.role, own.name, False] = files
 
     @classmethod
-    def invented(cls, farm: str, which: str = "own") -> Trust:
+    def invented(cls, farm: str, which: str = "own", addresses: Sequence[str] = LOOPBACK) -> Trust:
         """The authority of an invented farm of this name, the same one within this process; `which`
-        tells several of one name apart."""
+        tells several of one name apart. The addresses are those of the first call."""
         if (farm, which) not in _invented:
             folder = Path(_folder.name)
             certificate, key = certificates.create_authority(farm, time.time() - 3 * YEAR_SECONDS)
             files = folder / f"{which}-{farm}.crt", folder / f"{which}-{farm}.key"
             for file, content in zip(files, (certificate, key), strict=True):
                 file.write_bytes(content)
-            _invented[farm, which] = cls(*files)
+            _invented[farm, which] = cls(*files, addresses=addresses)
         return _invented[farm, which]
 
     def without_addresses(self) -> Trust:

@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 60.0
 
 def device_in_memory(name: str = "bench") -> LicensedDevice:
     """A new device in memory, so that no disk is measured."""
-    return LicensedDevice(DeviceKey.from_seed(secrets.token_bytes(32)), name, LicensesInMemory())
+    return LicensedDevice(DeviceKey(secrets.token_bytes(32)), name, LicensesInMemory())
 
 
 class Mark:

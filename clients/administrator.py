@@ -10,6 +10,7 @@ import msgspec
 
 from clients.ask import Asker, asking
 from clients.logon.steps import Host
+from daemons.files import private
 from tsproto import certificates, transport
 from tsproto.errors import TsfarmError
 from tsproto.messages import (
@@ -56,6 +57,8 @@ class Administrator:
         except (OSError, ssl.SSLError) as error:
             files = f"{certificate}, {key} and {authority}"
             raise TsfarmError(f"cannot use {files}: {error.strerror or error}") from None
+        if exposed := private.exposure(key, "administrator"):
+            raise TsfarmError(exposed)
         if own.role is not Role.ADMINISTRATOR:
             raise TsfarmError(
                 f"{certificate} is no administrator's certificate: make one with"

@@ -5,10 +5,15 @@ An error is one line on standard error and an exit status; a traceback is a bug 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
 
@@ -70,15 +75,18 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, shorts[name]) for name in self.list_commands(ctx)])
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with ending_with_its_reader():  # `--help` and `--version` are printed here
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
+            with ending_with_its_reader():
+                return super().invoke(ctx)
         except TsfarmError as error:
             text, status = str(error), exit_codes.exit_code_of(error)
         except KeyboardInterrupt:
             raise click.exceptions.Exit(exit_codes.ExitCode.CANCELLED) from None
-        except BrokenPipeError:
-            raise  # the reader has closed the pipe: click exits silently
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             text = f"{where}{error.strerror or error}"
@@ -86,6 +94,21 @@ class LazyGroup(click.Group):
         lines = "\n".join(printable(line) for line in text.splitlines())
         click.echo(f"tsfarm: {lines}", err=True)
         raise click.exceptions.Exit(status)
+
+
+@contextlib.contextmanager
+def ending_with_its_reader() -> Iterator[None]:
+    """Turns a closed pipe on standard output into an exit status: that of a program which SIGPIPE
+    ends, as the shell counts it."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(exit_codes.ExitCode.READER_GONE) from None
 
 
 @click.group(

@@ -7,7 +7,6 @@ import contextlib
 import getpass
 import os
 import re
-import secrets
 import ssl
 import time
 from contextlib import AbstractContextManager
@@ -133,14 +132,23 @@ def connect(
             plain=plain,
             observer=observer,
         )
-        client = Client(plan, device, dialler, surface, secrets.SystemRandom())
+        client = Client(plan, device, dialler, surface, _SystemRandomness())
         finished, signal = asyncio.run(surface.run(client))
     report(finished, is_interactive=not command)
     if finished.code in WORTHLESS_LICENSE:
         say(f"to begin anew as another device, delete {device.folder / 'licenses'}")
-    if surface.output_error:
-        raise TsfarmError(f"standard output: {surface.output_error}")
+    if surface.output_error is not None:
+        raise surface.output_error
     raise click.exceptions.Exit(exit_status(finished, signal))
+
+
+class _SystemRandomness:
+    """The system's random numbers. Only a wait draws one, and imports their library."""
+
+    def random(self) -> float:
+        from random import SystemRandom
+
+        return SystemRandom().random()
 
 
 _OUTCOMES = {

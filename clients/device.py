@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import socket
-import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +23,7 @@ from clients import files
 from clients.files import DeviceStoreError
 from clients.known_farms import KnownFarms
 from clients.licensed_device import License, LicensedDevice
-from daemons.files import durable
+from daemons.files import durable, private
 from tsproto import identity, limits
 from tsproto.errors import LicenseError
 from tsproto.license_token import read_claims
@@ -115,14 +113,10 @@ def _load_key(folder: Path) -> identity.DeviceKey | None:
                 f" key back, or delete {folder / 'licenses'} to begin anew as another device"
             )
         return None
-    mode = stat.S_IMODE(file.stat().st_mode)
-    if mode & 0o077:
-        raise DeviceStoreError(
-            f"{file} is open to others (mode {mode:04o}), who could pass for this device: run"
-            f" `chmod 600 {file}`"
-        )
+    if exposed := private.exposure(file, "device"):
+        raise DeviceStoreError(exposed)
     try:
-        return identity.DeviceKey(identity.load_key(pem))
+        return identity.DeviceKey.from_pem(pem)
     except identity.IdentityError as error:
         raise DeviceStoreError(
             f"{file} is damaged ({error}): put a copy back, or delete {folder} to begin anew as"
@@ -131,7 +125,7 @@ def _load_key(folder: Path) -> identity.DeviceKey | None:
 
 
 def _keep_key(folder: Path, given: identity.DeviceKey | None) -> identity.DeviceKey:
-    key = given or identity.DeviceKey.from_seed(secrets.token_bytes(32))
+    key = given or identity.DeviceKey(os.urandom(32))
     durable.replace(folder / "key", key.to_pem())
     return key
 

@@ -25,6 +25,7 @@ class ExitCode(IntEnum):
     UNTRUSTED = 6, "the farm is not known, or not the one it was"
     THRESHOLD = 7, "a load run missed a threshold, or saw a rule of the farm broken"
     CANCELLED = 130, "given up with Ctrl-C; 128 + n after signal n"
+    READER_GONE = 141, "the reader of standard output has closed the pipe, as `head` does"
 
 
 def exit_code_of(error: TsfarmError) -> ExitCode:

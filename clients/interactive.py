@@ -50,7 +50,7 @@ class Terminal:
                 await self._restore()
 
     @property
-    def output_error(self) -> str:
+    def output_error(self) -> OSError | None:
         return self._output.error
 
     # --- what the client tells --------------------------------------------------------------------

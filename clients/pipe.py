@@ -83,7 +83,7 @@ class Pipe:
                 self._output.close()
 
     @property
-    def output_error(self) -> str:
+    def output_error(self) -> OSError | None:
         return self._output.error
 
     async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:

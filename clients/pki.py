@@ -12,7 +12,7 @@ import click
 from clients.examples import example
 from clients.options import printed_json
 from clients.tables import Row, print_rows
-from daemons.files import durable
+from daemons.files import durable, private
 from tsproto import authorities, certificates, identity, limits
 from tsproto.authorities import Authorities
 from tsproto.errors import TsfarmError
@@ -222,8 +222,11 @@ def _row(file: Path, der: bytes, name: str, role: str, now: float) -> Row:
 
 def _authority(folder: Path) -> tuple[bytes, bytes]:
     """The farm's authority and its key, in PEM form."""
-    hint = "make the authority with `tsfarm pki init`"
-    return _content(folder / "authority.crt", hint), _content(folder / "authority.key", hint)
+    hint, key = "make the authority with `tsfarm pki init`", folder / "authority.key"
+    files = _content(folder / "authority.crt", hint), _content(key, hint)
+    if exposed := private.exposure(key, "farm"):
+        raise TsfarmError(exposed)
+    return files
 
 
 def _content(file: Path, hint: str = "") -> bytes:

@@ -21,7 +21,7 @@ from clients.options import hosts_at, printed_json, text_of
 from clients.tables import Row, plain_row, print_rows
 from tsproto import identity, limits
 from tsproto.errors import TsfarmError
-from tsproto.messages import Role
+from tsproto.messages import LicenseServerRow, LicenseServers, Role
 
 PORTS = {
     Role.TERMINAL_SERVER: limits.TERMINAL_PORT,
@@ -222,18 +222,27 @@ def query_pool(target: Target, as_json: bool) -> None:
 @click.option("--of", "names", multiple=True, help="Ask this one only; may be given again.")
 @asking
 def query_license_server(target: Target, names: tuple[str, ...], as_json: bool) -> None:
-    """License servers that terminal servers have found, and which one they use."""
+    """License servers that terminal servers have found, and which one they use.
+
+    A terminal server that has found none stands in a row of its own.
+    """
     daemons = target.daemons(Role.TERMINAL_SERVER)
     asked = [daemon for daemon in daemons if not names or str(daemon.host) in names]
     if not asked:
         raise TsfarmError(f"no terminal server is called {' or '.join(names)}")
 
     async def rows_of(administrator: Administrator, daemon: Daemon) -> list[Row]:
-        known = await administrator.license_servers(daemon)
-        head = {"of": str(daemon.host), "grace_ends_at": known.grace_ends_at}
-        return [plain_row(row, **head) for row in known.servers]
+        return found_by(daemon, await administrator.license_servers(daemon))
 
     show(target, asked, rows_of, LICENSE_SERVER_COLUMNS, as_json)
+
+
+def found_by(terminal_server: Daemon, known: LicenseServers) -> list[Row]:
+    """A row for each license server that a terminal server knows; without any, one row with nothing
+    but the terminal server."""
+    head = {"of": str(terminal_server.host), "grace_ends_at": known.grace_ends_at}
+    nothing = dict.fromkeys(LicenseServerRow.__struct_fields__)
+    return [plain_row(row, **head) for row in known.servers] or [{**head, **nothing}]
 
 
 def _sessions_of(user_name: str) -> RowsOf:

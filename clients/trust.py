@@ -212,7 +212,6 @@ class Dialler(FarmDialler):
     async def _look_at(self, host: Host) -> Stranger:
         """The authority that the host shows. Raises UntrustedFarm unless it has issued the host's
         certificate."""
-        from tsproto import certificates
 
         async def dial(owner: transport.LinkOwner) -> transport.Link:
             return await self._dial(host, owner, transport.client_tls_unverified())
@@ -220,6 +219,8 @@ class Dialler(FarmDialler):
         async with asking_through(dial, host) as ask:
             answer = await ask(QueryAuthority(), Authority, limits.LICENSING_SECONDS)
             certificate = ask.link.peer_certificate_der
+        from tsproto import certificates
+
         authority = answer.certificate
         own = certificates.identity_of(certificate)
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 import stat
 import termios
@@ -104,7 +103,7 @@ class Output:
         self._bytes = 0
         self._is_full = False
         self._is_gone = False
-        self.error = ""
+        self.error: OSError | None = None
         self._drained = asyncio.Event()
         self._drained.set()
 
@@ -148,8 +147,7 @@ class Output:
             loop.add_writer(self._descriptor, self._write_some)
             return
         except OSError as error:
-            if error.errno != errno.EPIPE:  # a reader that closed the pipe is no fault
-                self.error = error.strerror or str(error)
+            self.error = OSError(error.errno, error.strerror, "standard output")
             self._be_gone()
         loop.remove_writer(self._descriptor)
         self._drained.set()

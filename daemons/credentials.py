@@ -12,6 +12,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from daemons.config import ConfigError
+from daemons.files import private
 from daemons.settings import DaemonSettings, IdentityFiles
 from tsproto import authorities, certificates, identity, transport
 from tsproto.authorities import Authorities
@@ -38,11 +39,14 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 def load_credentials(files: IdentityFiles, farm: str, role: Role) -> Credentials:
-    """Raises ConfigError when a file is unusable, or not of this farm, role, key or authority."""
+    """Raises ConfigError when a file is unusable, or not of this farm, role, key or authority, or
+    when others could read the key."""
     shown = f"identity.certificate: {files.certificate}"
     certificate = _read("identity.certificate", files.certificate, certificates.certificate_der)
     trusted = _read("identity.authority", files.authority, authorities.read_authorities)
     key = _read("identity.key", files.key, identity.load_key)
+    if exposed := private.exposure(Path(files.key), "daemon"):
+        raise ConfigError(f"identity.key: {exposed}")
     try:
         found = certificates.identity_of(certificate)
     except IdentityError as error:

@@ -137,7 +137,7 @@ class Shell:
 
     def _wake(self) -> None:
         """Run the steps that wait, unless that is being done."""
-        if self._switchboard.has_steps and not self._switchboard.is_turning:
+        if self._switchboard.steps and not self._switchboard.is_turning:
             self._turn(self._switchboard.turn)
 
     def _turn(self, turn: Callable[[float, float], None]) -> None:
@@ -145,7 +145,7 @@ class Shell:
             now, ticks = self._clock.now(), self._loop.time()
             turn(now, ticks)
             self._deadline.set(self._core.next_deadline(), now)
-            self._timeout.set(self._switchboard.next_timeout(), ticks)
+            self._timeout.set(self._switchboard.next_timeout, ticks)
         except Exception as error:
             self._fail(error)
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import secrets
 import signal
 import socket
-import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Generic, TypeVar
@@ -21,7 +19,7 @@ from daemons.clock import Clock, ClockFileError
 from daemons.config import ConfigError, read_settings
 from daemons.credentials import Credentials, load_credentials, local_identity
 from daemons.effects import Record, Records
-from daemons.settings import DaemonSettings, Listen, TerminalServerSettings
+from daemons.settings import DaemonSettings, Listen, Log, TerminalServerSettings
 from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS, Resources
 from daemons.store import Store, StoreError
 from daemons.store.memory import MemoryStore
@@ -72,13 +70,11 @@ def run(
     try:
         _stop_by_signal()
         settings = read_settings(config, kind)
-        with _naming(config):
-            credentials = load_credentials(settings.identity, settings.farm, role)
-            clock = _clock(settings)
         with logs.configured(settings.log), asyncio.Runner(loop_factory=_loop(settings)) as runner:
-            return runner.run(_run(config, settings, credentials, role, records, clock, serve))
-    except TsfarmError as error:  # there is no log yet
-        print(f"tsfarm: {error}", file=sys.stderr)
+            return runner.run(_run(config, settings, role, records, serve))
+    except ConfigError as error:  # before there is the log that the settings ask for
+        with logs.configured(Log()):
+            logs.log(events.DaemonMisconfigured(error=str(error)))
         return EXIT_USAGE
 
 
@@ -107,14 +103,6 @@ def _cancel_by_signal() -> None:
         asyncio.get_running_loop().add_signal_handler(number, cancel)
 
 
-@contextlib.contextmanager
-def _naming(config: Path) -> Iterator[None]:
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(f"{config}: {error}") from None
-
-
 def _clock(settings: DaemonSettings) -> Clock:
     if not settings.clock_file:
         return Clock()
@@ -135,16 +123,16 @@ def _loop(settings: DaemonSettings) -> Callable[[], asyncio.AbstractEventLoop]:
 async def _run(
     config: Path,
     settings: S,
-    credentials: Credentials,
     role: Role,
     records: Sequence[type[Record]],
-    clock: Clock,
     serve: Serve[S],
 ) -> int:
     # The session directory has no records: it needs no file.
     store: Store = SqliteStore(Path(settings.state, LEDGER_FILE)) if records else MemoryStore()
     _cancel_by_signal()
     try:
+        credentials = load_credentials(settings.identity, settings.farm, role)
+        clock = _clock(settings)
         await store.open(records)
         loaded: dict[type[Record], Sequence[Record]] = {}
         for record in records:

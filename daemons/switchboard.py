@@ -78,7 +78,7 @@ class Switchboard(Generic[L]):
         self._hands = hands
         self._links: dict[int, OpenLink[L]] = {}
         self._routes: Routes[L] = Routes(hands.dial, self.answer)
-        self._steps: deque[Step] = deque()
+        self.steps: deque[Step] = deque()  # for the next turn
         self._unflushed: dict[int, L] = {}
         self._decides = True
         self._now = self._ticks = 0.0
@@ -93,18 +93,18 @@ class Switchboard(Generic[L]):
     # --- what happens: the next turn tells the core -----------------------------------------------
 
     def add(self, step: Step) -> None:
-        self._steps.append(step)
+        self.steps.append(step)
 
     def answer(self, question_id: int, outcome: Outcome) -> None:
-        self._steps.append(partial(self._core.on_answer, question_id, outcome))
+        self.steps.append(partial(self._core.on_answer, question_id, outcome))
 
     def run_deadline(self) -> None:
         """The core's next deadline may be over."""
-        self._steps.append(self._run_deadline)
+        self.steps.append(self._run_deadline)
 
     def warped(self, caller: Caller) -> None:
         """The clock was moved on: what is due by now happens, and this caller is answered."""
-        self._steps.append(partial(self._catch_up, caller))
+        self.steps.append(partial(self._catch_up, caller))
 
     def dialled(self, endpoint: Endpoint, line: L) -> None:
         """A line to this endpoint stands; its Opened or Closed follows."""
@@ -118,7 +118,7 @@ class Switchboard(Generic[L]):
         # In the order of how often they come; class patterns would cost a third more.
         if type(event) is Received:
             if link := self._links.get(line.id):
-                self._steps.append(partial(self._on_message, link, event.message))
+                self.steps.append(partial(self._on_message, link, event.message))
         elif type(event) is Answered:
             self._routes.answered(line, event.message)
         elif type(event) is Opened:
@@ -136,38 +136,14 @@ class Switchboard(Generic[L]):
         link = self._links.get(line.id)
         return None if link is None or link.line is None else link.peer
 
-    @property
-    def has_steps(self) -> bool:
-        return bool(self._steps)
-
     def dialled_lines(self) -> Iterator[L]:
         return self._routes.lines()
 
     # --- a turn -----------------------------------------------------------------------------------
 
-    def turn(self, now: float, ticks: float) -> None:
-        """Run the steps that wait, and those that they lead to; nothing while a turn runs."""
-        self._turn(now, ticks, ())
-
-    def committed(self, now: float, ticks: float) -> None:
-        """The batch is durable: perform what waited for it, then run a turn."""
-        self._turn(now, ticks, self.queue.committed())
-
-    def next_timeout(self) -> float | None:
-        """When the next turn is due at the latest, in ticks; None for never."""
-        return self._routes.next_timeout
-
-    def stop_deciding(self) -> None:
-        """No step runs any more; what was decided is still committed, and then performed."""
-        self._decides = False
-
-    def halt(self) -> None:
-        """Nothing is decided, committed or performed any more, also in the turn that runs."""
-        self.is_halted = True
-        self._steps.clear()
-        self._unflushed.clear()
-
-    def _turn(self, now: float, ticks: float, ready: Sequence[Effect]) -> None:
+    def turn(self, now: float, ticks: float, ready: Sequence[Effect] = ()) -> None:
+        """Perform what is ready, run the steps that wait and those that they lead to; nothing while
+        a turn runs."""
         if self.is_turning or self.is_halted:
             return
         self.is_turning = True
@@ -181,7 +157,7 @@ class Switchboard(Generic[L]):
             if self._decides:
                 self._run_steps()
             else:
-                self._steps.clear()
+                self.steps.clear()
             for line in self._unflushed.values():
                 line.flush()
             self._unflushed.clear()
@@ -190,8 +166,27 @@ class Switchboard(Generic[L]):
         finally:
             self.is_turning = False
 
+    def committed(self, now: float, ticks: float) -> None:
+        """The batch is durable: perform what waited for it, then run a turn."""
+        self.turn(now, ticks, self.queue.committed())
+
+    @property
+    def next_timeout(self) -> float | None:
+        """When the next turn is due at the latest, in ticks; None for never."""
+        return self._routes.next_timeout
+
+    def stop_deciding(self) -> None:
+        """No step runs any more; what was decided is still committed, and then performed."""
+        self._decides = False
+
+    def halt(self) -> None:
+        """Nothing is decided, committed or performed any more, also in the turn that runs."""
+        self.is_halted = True
+        self.steps.clear()
+        self._unflushed.clear()
+
     def _run_steps(self) -> None:
-        steps, queue, now = self._steps, self.queue, self._now
+        steps, queue, now = self.steps, self.queue, self._now
         while steps:
             effects = steps.popleft()(now)
             if not effects:
@@ -206,11 +201,11 @@ class Switchboard(Generic[L]):
             self._perform(queue.add(effects))
 
     def _perform(self, effects: Sequence[Effect]) -> None:
+        performers, otherwise = self._performers, self._hands.perform
         for effect in effects:
             if self.is_halted:
                 return
-            perform = self._performers.get(type(effect), self._hands.perform)
-            perform(effect)
+            performers.get(type(effect), otherwise)(effect)
 
     # --- steps ------------------------------------------------------------------------------------
 
@@ -232,7 +227,7 @@ class Switchboard(Generic[L]):
         if link.is_closing or link.line is None:
             return []
         caller = Caller(link.peer, message.request_id)
-        if len(self.queue) > EFFECTS_WAITING_MAX:
+        if not self.queue.is_idle and len(self.queue) > EFFECTS_WAITING_MAX:
             if caller.request_id:
                 self._answer(Answer(caller, _busy()))
                 return []
@@ -294,14 +289,14 @@ class Switchboard(Generic[L]):
         )
         self._links[line.id] = OpenLink(line, peer)
         self._unflushed[line.id] = line
-        self._steps.append(partial(self._core.on_peer_opened, peer))
+        self.steps.append(partial(self._core.on_peer_opened, peer))
 
     def _on_closed(self, line: L, closed: Closed) -> None:
         self._routes.ended(line.id, Failed(closed.code, closed.detail))
         link = self._links.get(line.id)
         if link is not None and link.line is not None:
             link.line = None
-            self._steps.append(partial(self._on_lost, link))
+            self.steps.append(partial(self._on_lost, link))
 
 
 def _busy() -> Refused:

@@ -1,14 +1,15 @@
 """Every asynchronous test runs on both loops, within a time, and fails when a loop's exception
 handler was called.
 
-The time-out of pytest-timeout cannot interrupt uvloop and ends the whole run; it stays behind this
-one as the last resort.
+pytest-timeout is the last resort behind that. It interrupts a synchronous test by a signal. It
+cannot interrupt uvloop so: there its thread ends the whole run.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -19,6 +20,14 @@ import uvloop
 TEST_SECONDS = 30
 
 Test = Callable[..., Awaitable[None]]
+
+gc.disable()  # while modules are imported, which all stay
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector visit only what the tests make."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_asyncio_loop_factories(
@@ -32,6 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         test = getattr(item, "obj", None)
         if inspect.iscoroutinefunction(test):
             item.obj = _watched(test)  # type: ignore[attr-defined]
+            item.add_marker(pytest.mark.timeout(method="thread"))
 
 
 def _watched(test: Test) -> Test:

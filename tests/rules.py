@@ -99,7 +99,7 @@ EXEMPT_FROM_LENGTH = {
 EMPTY_NAMES = ("base", "common", "helper", "manager", "misc", "util")
 
 
-class Import(msgspec.Struct, frozen=True):
+class Import(msgspec.Struct, frozen=True, gc=False):
     """`target` is the module, or the name in it: both begin with what a rule forbids."""
 
     target: str
@@ -129,30 +129,30 @@ class File(msgspec.Struct, frozen=True):
         return _imports_of(self)
 
 
-@cache
-def _parsed(source: str) -> ast.Module:
-    return ast.parse(source)
-
-
+# Trees are not kept: the garbage collector visits every kept node again and again, which takes
+# longer than to parse the few files that a second rule looks into.
 @cache
 def _imports_of(file: File) -> list[Import]:
-    return list(_imports(_parsed(file.source), file, False))
+    return list(_imports(ast.parse(file.source), file, False))
 
 
 def _imports(node: ast.AST, file: File, inside: bool) -> Iterator[Import]:
-    for child in ast.iter_child_nodes(node):
+    for child in _statements(node):
         match child:
             case ast.Import(names=names, lineno=line):
                 yield from (Import(alias.name, line, inside) for alias in names)
             case ast.ImportFrom(names=names, lineno=line):
                 origin = _origin(child, file)
                 yield from (Import(f"{origin}.{alias.name}", line, inside) for alias in names)
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                yield from _imports(child, file, True)
-            case ast.expr():
-                continue
             case _:
-                yield from _imports(child, file, inside)
+                is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+                yield from _imports(child, file, inside or is_function)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements of a block, and the `except` and `case` parts that hold more of them."""
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        yield from getattr(node, block, ())
 
 
 def _origin(node: ast.ImportFrom, file: File) -> str:
@@ -348,7 +348,7 @@ class _Declared:
         self.attributes: dict[tuple[str, str], str] = {}  # their classes, by class and name
 
     def add(self, file: File) -> None:
-        for node in ast.walk(_parsed(file.source)):
+        for node in ast.walk(ast.parse(file.source)):
             match node:
                 case ast.FunctionDef() | ast.AsyncFunctionDef():
                     self.results.setdefault(node.name, set()).add(_result(node))
@@ -430,7 +430,7 @@ def _calls_in(file: File) -> list[_Call]:
         for child in ast.iter_child_nodes(node):
             visit(child, owner)
 
-    visit(_parsed(file.source), "")
+    visit(ast.parse(file.source), "")
     return calls
 
 
@@ -441,7 +441,7 @@ def _uses(file: File, forbidden: tuple[str, ...], why: str) -> list[str]:
     imported = [(found.target, found.line) for found in file.imports()]
     attributes = [
         (ast.unparse(node), node.lineno)
-        for node in ast.walk(_parsed(file.source))
+        for node in ast.walk(ast.parse(file.source))
         if isinstance(node, ast.Attribute)
     ]
     uses = sorted({(line, name) for name, line in imported + attributes if name in forbidden})

@@ -9,7 +9,7 @@ valid, and nobody checks its shape again.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -20,24 +20,24 @@ from tsproto.errors import (
     UnknownFrameKind,
     UnknownMessage,
 )
-from tsproto.messages import TABLE, AnyMessage, Message
+from tsproto.messages import TABLE, Message
 
 MESSAGE_KIND = 0
 SESSION_KIND = 1
 HEADER = struct.Struct(">BIb")
 EXT32 = 0xC9
 
-_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(AnyMessage)
+# By number, each made when its first message comes: to make all takes longer than a client's logon.
+_decoders: dict[int, Callable[[bytes], Message]] = {}
 _encoder = msgspec.msgpack.Encoder()
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def encode(message: Message, request_id: int = 0) -> bytes:
     """One frame that holds the message; stamps the message with `request_id`."""
     message.request_id = request_id
-    frame = bytearray(HEADER.size)
-    _encoder.encode_into(message, frame, HEADER.size)
-    HEADER.pack_into(frame, 0, EXT32, len(frame) - HEADER.size, MESSAGE_KIND)
-    return bytes(frame)
+    body = _encoder.encode(message)
+    return HEADER.pack(EXT32, len(body), MESSAGE_KIND) + body
 
 
 def session_header(length: int) -> bytes:
@@ -48,20 +48,27 @@ def session_header(length: int) -> bytes:
 def decode_message(body: bytes) -> Message:
     """The message in a frame of kind 0; raises UnknownMessage or MalformedMessage."""
     try:
-        return _decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _refusal(body, error) from None
+        # The number follows the array's first byte, but in an array of more than 15 fields.
+        return _decoders[body[1]](body)
+    except (LookupError, *_UNREADABLE):
+        return _decode_any(body)
 
 
-def _refusal(body: bytes, error: Exception) -> MalformedMessage | UnknownMessage:
+def _decode_any(body: bytes) -> Message:
     try:
-        number = msgspec.msgpack.decode(body, type=list[msgspec.Raw])[0]
-        known = msgspec.msgpack.decode(number, type=int)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError):
-        return MalformedMessage("the body is no msgpack array that begins with a message number")
-    if known not in TABLE:
-        return UnknownMessage(f"no message has the number {known}")
-    return MalformedMessage(f"{TABLE[known].__name__}: {error}")
+        first = msgspec.msgpack.decode(body, type=list[msgspec.Raw])[0]
+        number = msgspec.msgpack.decode(first, type=int)
+    except (IndexError, *_UNREADABLE):
+        detail = "the body is no msgpack array that begins with a message number"
+        raise MalformedMessage(detail) from None
+    if number not in TABLE:
+        raise UnknownMessage(f"no message has the number {number}")
+    if number not in _decoders:
+        _decoders[number] = msgspec.msgpack.Decoder(TABLE[number]).decode
+    try:
+        return _decoders[number](body)
+    except _UNREADABLE as error:
+        raise MalformedMessage(f"{TABLE[number].__name__}: {error}") from None
 
 
 class FrameReader:

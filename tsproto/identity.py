@@ -3,22 +3,27 @@
 A daemon's role and name stand in its certificate, as the URI subject alternative name
 `tsfarm://FARM/ROLE/NAME`. The id of a device is the hash of its public key, so that no device can
 claim another's. All keys are Ed25519.
+
+Functions import the cryptography themselves: a client needs it only once a host has answered.
 """
 
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import ipaddress
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from tsproto.errors import DeviceProofInvalid, TsfarmError
 from tsproto.messages import Role
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 DEVICE_PROOF_DOMAIN = b"tsfarm device proof 1\0"
 DIGEST_BYTES = 32
@@ -67,6 +72,8 @@ def identity_among(uris: Iterable[str]) -> Identity:
 
 def load_key(pem: bytes) -> Ed25519PrivateKey:
     """A key file's key, unencrypted PKCS #8 in PEM form; IdentityError when it is anything else."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     seed = _seed_in(pem)
     if seed is not None:
         return Ed25519PrivateKey.from_private_bytes(seed)
@@ -119,18 +126,31 @@ def shown_address(address: str) -> str:
 class DeviceKey:
     """The secret key of one device, which never leaves it: without it a copied token is useless."""
 
-    def __init__(self, key: Ed25519PrivateKey) -> None:
-        self._key = key
-        self.public_key = key.public_key().public_bytes_raw()
-        self.device_id = hashlib.sha256(self.public_key).digest()
+    def __init__(self, seed: bytes) -> None:
+        """`seed` is the key's 32 secret random bytes."""
+        self._seed = seed
 
     @classmethod
-    def from_seed(cls, seed: bytes) -> DeviceKey:
-        """The key made of 32 secret random bytes."""
-        return cls(Ed25519PrivateKey.from_private_bytes(seed))
+    def from_pem(cls, pem: bytes) -> DeviceKey:
+        """As `load_key`."""
+        return cls(_seed_in(pem) or load_key(pem).private_bytes_raw())
+
+    @functools.cached_property
+    def public_key(self) -> bytes:
+        return self._key.public_key().public_bytes_raw()
+
+    @functools.cached_property
+    def device_id(self) -> bytes:
+        return hashlib.sha256(self.public_key).digest()
+
+    @functools.cached_property
+    def _key(self) -> Ed25519PrivateKey:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        return Ed25519PrivateKey.from_private_bytes(self._seed)
 
     def to_pem(self) -> bytes:
-        return key_pem(self._key)
+        return _pem_of(self._seed)
 
     def prove(self, nonce: bytes, server_certificate: bytes) -> bytes:
         """Sign a terminal server's nonce for this server alone; both arguments are 32 bytes,
@@ -152,6 +172,9 @@ def verify_device_proof(
     signed = device_proof(nonce, server_certificate)
     if int.from_bytes(public_key, "little") & _Y_BITS in _LOW_ORDER_Y:
         raise DeviceProofInvalid("the device's public key is of low order and proves nothing")
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, signed)
     except (InvalidSignature, ValueError):
@@ -163,5 +186,9 @@ def verify_device_proof(
 
 def key_pem(key: Ed25519PrivateKey) -> bytes:
     """Unencrypted PKCS #8 in PEM form."""
-    encoded = base64.b64encode(_PKCS8_ED25519 + key.private_bytes_raw())
+    return _pem_of(key.private_bytes_raw())
+
+
+def _pem_of(seed: bytes) -> bytes:
+    encoded = base64.b64encode(_PKCS8_ED25519 + seed)
     return b"\n".join([b" ".join(_PEM_BEGIN), encoded, b" ".join(_PEM_END), b""])

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Generic, Literal, NewType, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, NewType, Protocol, TypeVar
 
 import msgspec
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from tsproto import limits
 from tsproto.errors import (
@@ -39,6 +37,9 @@ from tsproto.messages import (
     Seconds,
     UserName,
 )
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 TOKEN_DOMAIN = b"tsfarm license token 1\0"
 # A user name of 104 four-byte characters would carry a token beyond TOKEN_BYTES.
@@ -173,6 +174,9 @@ class Verifier:
         return claims
 
     def _issuer(self, certificate_der: bytes) -> _Issuer:
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
         from tsproto.certificates import identity_in, is_issued_by, parse_certificate
 
         try:
@@ -200,6 +204,9 @@ class Verifier:
         )
 
     def _signed(self, encoded: bytes, signature: bytes, issuer: _Issuer) -> Claims:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
         key = Ed25519PublicKey.from_public_bytes(issuer.key_bytes)
         try:
             key.verify(signature, TOKEN_DOMAIN + encoded)

@@ -21,7 +21,8 @@ With the key of the farm's authority (--ca-key) the suite makes its own certific
 key most cases need certificates given with --identity, and some cases are skipped.
 
 Exit status: 0 when every case passed, 1 when one failed, 2 when the run could not be made, 130 when
-it was interrupted (Ctrl-C, SIGTERM); the results until then are reported.
+it was interrupted (Ctrl-C, SIGTERM), the results until then being reported, 141 when the reader of
+standard output has closed the pipe.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import os
 import signal
 import sys
 import textwrap
@@ -79,9 +79,8 @@ def main(arguments: Sequence[str] | None = None, source_of: SourceOf | None = No
     options = parser().parse_args(arguments)
     try:
         return run(options, source_of or named_source)
-    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CUT
+    except BrokenPipeError:
+        raise  # it has one exit status for all commands
     except (TsfarmError, OSError, ValueError, Unavailable) as error:
         file = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
         print(f"the suite cannot be run: {file}{words_of(error)}", file=sys.stderr)

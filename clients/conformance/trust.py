@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from clients.conformance.acting import NAMES
 from clients.conformance.target import Issuer, Unavailable, word_of
-from tsproto import certificates
+from tsproto import certificates, limits
 from tsproto.errors import TsfarmError
 from tsproto.messages import DAEMONS, Role
 
@@ -157,6 +157,8 @@ class Trust:
             role,
             name,
             now,
+            # The lab whose daemons look at this one may have been warped by years.
+            days=limits.CERTIFICATE_DAYS if expired else limits.AUTHORITY_DAYS,
             addresses=self._addresses if role in DAEMONS else (),
         )
         return self._write(f"{role.name}-{name}-{expired}", certificate, key)
@@ -170,6 +172,7 @@ class Trust:
         path = Path(_folder.name) / f"{self._prefix}-{name}"
         files = Files(path.with_suffix(".crt"), path.with_suffix(".key"))
         files.certificate.write_bytes(certificate)
+        files.key.touch(mode=0o600)  # a daemon refuses a key that others could read
         files.key.write_bytes(key)
         return files
 

@@ -206,9 +206,10 @@ class Peers:
     # --- time ---------------------------------------------------------------------------------
 
     def next_deadline(self) -> float | None:
+        search = self._search.next_deadline()
         return earliest(
             *[known.dial_at for known in self._known.values()],
-            self._search.next_deadline() if self._search.searching else self._search_at,
+            self._search_at if search is None else search,
             self._announce_at() if self._links else None,
         )
 

@@ -129,7 +129,8 @@ class KnownLicenseServers:
         return self._dial_first(answered[0], now) if answered and may_be_first else []
 
     def next_deadline(self) -> float | None:
-        return self._search.next_deadline() if self._search.searching else self._due_at
+        deadline = self._search.next_deadline()
+        return self._due_at if deadline is None else deadline
 
     def on_deadline(self, now: float) -> list[Effect]:
         deadline = self.next_deadline()

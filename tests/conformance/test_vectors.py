@@ -171,7 +171,7 @@ def test_the_product_judges_every_endorsement(vector: Any) -> None:
 
 @pytest.mark.parametrize("vector", PROOFS["vectors"], ids=lambda vector: vector["id"])
 def test_the_product_judges_every_device_proof(vector: Any) -> None:
-    key = identity.DeviceKey.from_seed(bytes_of(PROOFS["seed"]))
+    key = identity.DeviceKey(bytes_of(PROOFS["seed"]))
     shown = [bytes_of(vector[name]) for name in ("signature", "nonce", "server_certificate")]
     code = ErrorCode.NORMAL
     try:

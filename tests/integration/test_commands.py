@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,33 @@ def test_a_query_that_nobody_answers_prints_no_rows(tmp_path: Path, shape: tuple
     done = tsfarm("query", "pool", "--server", "127.0.0.1:1", *who, *shape, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (5, b"")
     assert done.stderr == b"tsfarm: 127.0.0.1:1: Connection refused\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        ("--version",),
+        ("connect", "--help"),
+        ("license", "show", "--store", "."),
+        ("decode", "frames"),
+        ("lab", "status", "--dir", "."),
+        ("conformance", "10.0.0.1:5600", "--role", "client", "--only", "LIC-02", "--dry-run"),
+    ],
+    ids=" ".join,
+)
+def test_a_pipe_that_its_reader_has_closed_is_status_141(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    make(tmp_path, Plan())
+    (tmp_path / "frames").write_bytes(bytes.fromhex("c900000003 00 920300"))
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [TSFARM, *words], cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, timeout=SECONDS
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_each_lab_is_a_farm_of_its_own(tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ class Operator:
         contents = {"ca.crt": certificate, "ca.key": key, "my.crt": own_certificate}
         for name, content in {**contents, "my.key": own_key}.items():
             (folder / name).write_bytes(content)
+            (folder / name).chmod(0o600)
         accounts.add(folder / "accounts", "user1", "secret", "")
         (folder / "config.toml").write_text(self._configuration())
 

@@ -300,6 +300,25 @@ async def test_a_command_prints_its_output_exactly_and_ends_with_its_status(
     assert server.logons[0].command == "make test"
 
 
+async def test_a_command_whose_output_nobody_reads_is_status_141(
+    server: ScriptedServer, starter: Starter, password_file: Path
+) -> None:
+    printing(server, b"unread\n", 0)
+    reader, writer = os.pipe()
+    os.close(reader)
+    options = ("--ca", starter.authority, "--password-file", password_file, "--", "make")
+    process = await starter.start(
+        server,
+        *options,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=writer,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(writer)
+    _, errors = await process.communicate()
+    assert (process.returncode, errors) == (141, b"[tsfarm] 90 days to go\n")
+
+
 async def test_a_new_farm_is_accepted_by_its_fingerprint_only(
     farm: Farm, server: ScriptedServer, starter: Starter, password_file: Path
 ) -> None:

@@ -18,6 +18,7 @@ from tests.integration.keepers import (
     Keeping,
     end_process,
     folder_with_keeper,
+    is_readable,
     keeper_pid,
     keeping,
     program,
@@ -81,6 +82,7 @@ async def test_hanging_up_ends_a_program_and_what_it_left_behind(folder: Path) -
         job = os.pidfd_open(int(terminal.until(b".")))
         kept.client.hang_up(1)
         assert await kept.ended.get() == (1, 128 + signal.SIGHUP)
+        assert await asyncio.to_thread(is_readable, job, 20)
         os.close(job)
 
 
@@ -131,8 +133,9 @@ async def test_many_requests_at_once_get_their_own_answers(folder: Path) -> None
     async with keeping(folder) as kept:
         terminals = await asyncio.gather(*(kept.start(n, columns=10 + n) for n in range(1, 30)))
         for number, terminal in enumerate(terminals, 1):
-            terminal.type(b"stty size\n")
-            terminal.until(b"24 %d\r\n" % (10 + number))
+            terminal.type(b"echo size''=$(stty size)\n")
+            terminal.until(b"size=")
+            assert terminal.until(b"\r\n") == b"24 %d" % (10 + number)
 
 
 @pytest.mark.parametrize("room", [0, 1])
@@ -150,10 +153,10 @@ async def test_a_session_whose_descriptors_find_no_room_is_there_all_the_same(
     folder: Path,
 ) -> None:
     async with keeping(folder) as kept:
-        await kept.start()
+        started = await kept.start()
         with room_for_descriptors(1), pytest.raises(OutOfDescriptors):
             await kept.client.fetch(1)
-        await kept.fetch(1)
+        assert (await kept.fetch(1)).pid == started.pid
 
 
 async def test_connecting_again_is_one_connection(folder: Path) -> None:

@@ -174,7 +174,7 @@ def test_steps_in_the_wrong_order_are_refused(farm: Path) -> None:
 def test_a_device_that_cannot_prove_its_key_is_refused(farm: Path) -> None:
     with Stranger(farm, "ts1") as stranger:
         stranger.say(hello())
-        key = DeviceKey.from_seed(bytes(32))
+        key = DeviceKey(bytes(32))
         info = LicenseInfo(
             public_key=key.public_key,
             signature=key.prove(bytes(32), bytes(32)),  # over a nonce that nobody gave

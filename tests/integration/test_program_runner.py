@@ -20,6 +20,7 @@ from daemons.program_runner import STATUS_UNKNOWN
 from tests.integration.keepers import (
     end_process,
     folder_with_keeper,
+    is_readable,
     keeper_pid,
     room_for_descriptors,
 )
@@ -51,25 +52,32 @@ def picture(*received: bytes) -> list[str]:
     return rows
 
 
-async def shell_with_client(server: Server, session_id: int = 1) -> Client:
-    assert isinstance(await server.start(session_id), ProgramStarted)
-    client = server.client()
+async def new_session(
+    server: Server, session_id: int = 1, *, command: str = "", takes: float = float("inf")
+) -> Client:
+    """The client of a new session: of this command, or of a shell."""
+    assert isinstance(await server.start(session_id, command=command), ProgramStarted)
+    client = server.client(takes)
     server.attach(client, session_id, fresh=True)
     return client
 
 
+async def until_ended(pidfd: int) -> None:
+    assert await asyncio.to_thread(is_readable, pidfd, 20)
+    os.close(pidfd)
+
+
 async def test_bytes_go_both_ways(folder: Path) -> None:
     async with terminal_server(folder) as server:
-        client = await shell_with_client(server)
-        server.type(client, b"echo one$((1+1)).\n")
-        await client.until(b"one2.\r\n")
+        client = await new_session(server)
+        server.type(client, b"echo sum''=$((1+1)).\n")
+        await client.until(b"sum=")
+        assert await client.until(b"\r\n") == b"2."
 
 
 async def test_a_command_gives_all_its_bytes_in_order_then_its_status(folder: Path) -> None:
     async with terminal_server(folder) as server:
-        await server.start(command="seq 20000; exit 5")
-        client = server.client()
-        server.attach(client, fresh=True)
+        client = await new_session(server, command="seq 20000; exit 5")
         assert await server.ended.get() == (1, 5)
         assert client.received == b"".join(b"%d\n" % number for number in range(1, 20001))
 
@@ -78,12 +86,7 @@ async def test_a_command_that_ends_before_it_is_shown_loses_nothing(folder: Path
     async with terminal_server(folder) as server:
         outcome = await server.start(command="echo quick; exit 1")
         assert isinstance(outcome, ProgramStarted)
-        pidfd = os.pidfd_open(outcome.pid)
-        ended = asyncio.Event()
-        asyncio.get_running_loop().add_reader(pidfd, ended.set)
-        await ended.wait()
-        asyncio.get_running_loop().remove_reader(pidfd)
-        os.close(pidfd)
+        await until_ended(os.pidfd_open(outcome.pid))
         client = server.client()
         server.attach(client, fresh=True)
         assert await server.ended.get() == (1, 1)
@@ -114,9 +117,7 @@ async def test_a_program_that_finds_no_room_here_is_refused_and_ended(folder: Pa
 
 async def test_a_background_job_does_not_hold_up_the_end(folder: Path) -> None:
     async with terminal_server(folder) as server:
-        await server.start(command="sleep 1000 & echo done.")
-        client = server.client()
-        server.attach(client, fresh=True)
+        client = await new_session(server, command="sleep 1000 & echo done.")
         assert await server.ended.get() == (1, 0)
         assert client.received == b"done.\n"
 
@@ -141,7 +142,7 @@ async def test_an_unknown_application_is_refused(folder: Path) -> None:
 
 async def test_a_new_client_takes_the_session_over(folder: Path) -> None:
     async with terminal_server(folder) as server:
-        first = await shell_with_client(server)
+        first = await new_session(server)
         second = server.client()
         server.attach(second)
         server.type(first, b"echo from-first.\n")
@@ -152,17 +153,18 @@ async def test_a_new_client_takes_the_session_over(folder: Path) -> None:
 
 async def test_resizing_reaches_the_program(folder: Path) -> None:
     async with terminal_server(folder) as server:
-        client = await shell_with_client(server)
-        server.type(client, b"trap 'stty size' WINCH; echo rea''dy.\n")
+        client = await new_session(server)
+        server.type(client, b"trap 'echo size\"\"=$(stty size)' WINCH; echo rea''dy.\n")
         await client.until(b"ready.")
         server.resize(33, 7)
         server.type(client, b"\n")
-        await client.until(b"7 33\r\n")
+        await client.until(b"size=")
+        assert await client.until(b"\r\n") == b"7 33"
 
 
 async def test_ending_a_session_hangs_up(folder: Path) -> None:
     async with terminal_server(folder) as server:
-        await shell_with_client(server)
+        await new_session(server)
         server.end()
         assert await server.ended.get() == (1, 128 + signal.SIGHUP)
 
@@ -187,21 +189,22 @@ async def test_effects_for_what_is_gone_do_nothing(folder: Path) -> None:
 
 async def test_the_program_goes_on_while_nobody_looks(folder: Path) -> None:
     async with terminal_server(folder) as server:
-        client = await shell_with_client(server)
+        client = await new_session(server)
         server.type(client, b"kept=this; echo rea''dy.\n")
         await client.until(b"ready.")
         server.detach()
         again = server.client()
         server.attach(again)
-        server.type(again, b"echo $kept one.\n")
-        await again.until(b"this one.")
+        server.type(again, b"echo it is''=$kept.\n")
+        await again.until(b"it is=")
+        assert await again.until(b"\r\n") == b"this."
 
 
 async def test_the_screen_comes_back(folder: Path) -> None:
     async with terminal_server(folder) as server:
-        await server.start(command="printf 'one\\r\\n\\033[31mtwo\\033[m\\033[7;9Hthree'; read key")
-        client = server.client()
-        server.attach(client, fresh=True)
+        client = await new_session(
+            server, command="printf 'one\\r\\n\\033[31mtwo\\033[m\\033[7;9Hthree'; read key"
+        )
         await client.until(b"three")
         server.detach()
         again = server.client()
@@ -211,9 +214,7 @@ async def test_the_screen_comes_back(folder: Path) -> None:
 
 async def test_a_full_screen_program_comes_back_and_what_it_hides_too(folder: Path) -> None:
     async with terminal_server(folder) as server:
-        await server.start(command=FULL_SCREEN)
-        client = server.client()
-        server.attach(client, fresh=True)
+        client = await new_session(server, command=FULL_SCREEN)
         await client.until(b"\x1b[10;1H:")
         server.detach()
         again = server.client()
@@ -234,9 +235,7 @@ async def test_the_next_terminal_server_shows_the_same(
     folder: Path, given: settings.Sessions
 ) -> None:
     async with terminal_server(folder, given) as server:
-        await server.start(command=FULL_SCREEN)
-        client = server.client()
-        server.attach(client, fresh=True)
+        client = await new_session(server, command=FULL_SCREEN)
         await client.until(b"\x1b[10;1H:")
     async with terminal_server(folder, given) as server:
         again = server.client()
@@ -252,15 +251,13 @@ async def test_where_the_picture_may_be_wrong_the_program_draws_anew(
 ) -> None:
     command = "trap 'stty size; echo drawn.' WINCH; echo ready.; while :; do read key; done"
     async with terminal_server(folder, given) as server:
-        await server.start(command=command)
-        client = server.client()
-        server.attach(client, fresh=True)
+        client = await new_session(server, command=command)
         await client.until(b"ready.")
     async with terminal_server(folder, given) as server:
         again = server.client()
         server.attach(again)
         server.type(again, b"\n")
-        await again.until(b"%d %d\ndrawn." % (ROWS, COLUMNS))
+        assert b"ready." in await again.until(b"%d %d\ndrawn." % (ROWS, COLUMNS))
 
 
 async def test_the_next_terminal_server_learns_what_ended_meanwhile(folder: Path) -> None:
@@ -316,7 +313,7 @@ async def test_logons_in_the_moment_of_the_keepers_death_succeed(
 
 async def test_a_killed_keeper_costs_no_session(folder: Path) -> None:
     async with terminal_server(folder) as server:
-        client = await shell_with_client(server)
+        client = await new_session(server)
         keeper = keeper_pid(folder)
         assert keeper is not None
         await asyncio.to_thread(end_process, keeper, signal.SIGKILL)
@@ -338,11 +335,7 @@ async def test_a_session_whose_keeper_is_gone_can_be_ended(folder: Path) -> None
         program = os.pidfd_open(started.pid)
         server.end()
         assert await server.ended.get() == (1, STATUS_UNKNOWN)
-        gone = asyncio.Event()
-        asyncio.get_running_loop().add_reader(program, gone.set)
-        await gone.wait()
-        asyncio.get_running_loop().remove_reader(program)
-        os.close(program)
+        await until_ended(program)
 
 
 # --- who does not read --------------------------------------------------------------------------
@@ -350,11 +343,9 @@ async def test_a_session_whose_keeper_is_gone_can_be_ended(folder: Path) -> None
 
 async def test_a_client_that_does_not_read_stops_its_program(folder: Path) -> None:
     async with terminal_server(folder) as server:
-        await server.start(command="seq 200000; echo end.")
-        client = server.client(takes=1000)
-        server.attach(client, fresh=True)
+        client = await new_session(server, command="seq 200000; echo end.", takes=1000)
         await client.change()
-        other = await shell_with_client(server, 2)
+        other = await new_session(server, 2)
         server.type(other, b"echo others go o''n.\n")
         await other.until(b"others go on.")
         assert len(client.received) < 1000 + 64 * 1024
@@ -367,9 +358,7 @@ async def test_a_client_that_does_not_read_stops_its_program(folder: Path) -> No
 
 async def test_a_client_that_reads_slowly_gets_the_last_words_too(folder: Path) -> None:
     async with terminal_server(folder) as server:
-        await server.start(command="seq 30000")
-        client = server.client(takes=1)
-        server.attach(client, fresh=True)
+        client = await new_session(server, command="seq 30000", takes=1)
         while server.ended.empty():
             if client.takes <= 0:
                 server.take(client, 1)
@@ -379,9 +368,7 @@ async def test_a_client_that_reads_slowly_gets_the_last_words_too(folder: Path) 
 
 async def test_leaving_lets_a_stopped_program_go_on(folder: Path) -> None:
     async with terminal_server(folder) as server:
-        await server.start(command="seq 200000")
-        client = server.client(takes=1)
-        server.attach(client, fresh=True)
+        client = await new_session(server, command="seq 200000", takes=1)
         await client.change()
         server.detach()
         assert await server.ended.get() == (1, 0)
@@ -389,9 +376,9 @@ async def test_leaving_lets_a_stopped_program_go_on(folder: Path) -> None:
 
 async def test_a_program_that_does_not_read_stops_its_client(folder: Path) -> None:
     async with terminal_server(folder) as server:
-        await server.start(command="stty raw; echo ready.; read go; head -c 300000 | cksum")
-        client = server.client()
-        server.attach(client, fresh=True)
+        client = await new_session(
+            server, command="stty raw; echo ready.; read go; head -c 300000 | cksum"
+        )
         await client.until(b"ready.")
         for _ in range(30):
             server.type(client, b"x" * 10_000)
@@ -404,9 +391,7 @@ async def test_a_program_that_does_not_read_stops_its_client(folder: Path) -> No
 
 async def test_input_without_end_is_refused(folder: Path) -> None:
     async with terminal_server(folder) as server:
-        await server.start(command="stty raw; echo ready.; read go")
-        client = server.client()
-        server.attach(client, fresh=True)
+        client = await new_session(server, command="stty raw; echo ready.; read go")
         await client.until(b"ready.")
         for _ in range(6):
             server.type(client, b"x" * 1024 * 1024)

@@ -87,6 +87,7 @@ class Farm:
             *self._authority, role, name, time.time(), addresses=at
         )
         (self.folder / f"{name}.crt").write_bytes(certificate)
+        (self.folder / f"{name}.key").touch(mode=0o600)
         (self.folder / f"{name}.key").write_bytes(key)
 
 
@@ -245,8 +246,11 @@ def test_a_configuration_that_is_missing_ends_the_daemon_with_status_2(
     farm: Farm, role: Role
 ) -> None:
     with daemon(role, farm.folder / "none.toml") as process:
-        said = f"tsfarm: {farm.folder}/none.toml: cannot be read: No such file or directory\n"
-        assert ended(process) == (2, said)
+        said = line_with(process, "daemon.misconfigured")
+        assert (
+            said["error"] == f"{farm.folder}/none.toml: cannot be read: No such file or directory"
+        )
+        assert ended(process) == (2, "")
 
 
 @pytest.mark.parametrize("role", [Role.LICENSE_SERVER, Role.SESSION_DIRECTORY])
@@ -320,8 +324,30 @@ def test_a_key_that_is_missing_is_told_with_file_and_key_of_the_configuration(fa
     (farm.folder / "one.key").unlink()
     with daemon(Role.LICENSE_SERVER, config) as process:
         place = f"{config}: identity.key: {farm.folder}/one.key"
-        said = f"tsfarm: {place}: cannot be read: No such file or directory\n"
-        assert ended(process) == (2, said)
+        said = line_with(process, "daemon.misconfigured")
+        assert said["error"] == f"{place}: cannot be read: No such file or directory"
+        assert ended(process) == (2, "")
+
+
+@EVERY_ROLE
+def test_a_key_that_others_could_read_ends_the_daemon_with_status_2(farm: Farm, role: Role) -> None:
+    config = farm.configuration(role, ACCOUNTS if role is Role.TERMINAL_SERVER else "")
+    key = farm.folder / "one.key"
+    key.chmod(0o644)
+    with daemon(role, config) as process:
+        said = line_with(process, "daemon.misconfigured")
+        assert said["error"] == (
+            f"{config}: identity.key: {key} is open to others (mode 0644), who could pass for this"
+            f" daemon: run `chmod 600 {key}`"
+        )
+        assert ended(process) == (2, "")
+
+
+def test_a_log_that_cannot_be_written_is_told_on_standard_error(farm: Farm) -> None:
+    config = farm.configuration(Role.LICENSE_SERVER, 'log = { file = "ca.crt/log" }')
+    with daemon(Role.LICENSE_SERVER, config) as process:
+        assert f"{farm.folder}/ca.crt" in line_with(process, "daemon.misconfigured")["error"]
+        assert ended(process) == (2, "")
 
 
 @pytest.mark.parametrize("content", [None, "soon"], ids=["missing", "no-number"])
@@ -332,9 +358,10 @@ def test_a_clock_file_that_is_none_ends_the_daemon_with_status_2(
     if content is not None:
         (farm.folder / "clock").write_text(content)
     with daemon(Role.LICENSE_SERVER, config) as process:
-        status, said = ended(process)
-        assert status == 2
-        assert said.startswith(f"tsfarm: {config}: clock_file: {farm.folder}/clock: expected a ")
+        said = line_with(process, "daemon.misconfigured")
+        place = f"{config}: clock_file: {farm.folder}/clock"
+        assert said["error"].startswith(f"{place}: expected a ")
+        assert ended(process) == (2, "")
 
 
 def test_a_shell_that_is_none_ends_the_daemon_with_status_2(farm: Farm) -> None:

@@ -8,6 +8,8 @@ examples:
   python -m tests.simulation --seed 21 --faults 'cut,crash' --rounds 1 --devices 2
   python -m tests.simulation --planted 'a wrong host' --seeds 60
                                                    how often a planted bug is found
+  python -m tests.simulation --planted 'a wrong host' --seeds 60 --starts 30
+                                                   how soon, from 30 starting points
   python -m tests.simulation --list                faults, work, planted bugs, laws that are off
 """
 
@@ -35,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _list()
     if options.seed is not None:
         return _show(options)
+    if options.planted and options.starts:
+        return _count_until_found(options)
     if options.planted:
         return _count_found(options)
     return _run(options)
@@ -53,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--processes", type=int, default=1, help="that share the seeds (1)")
     parser.add_argument("--seed", type=int, help="run this one alone, and print its trace")
     parser.add_argument("--planted", choices=sorted(PLANTED), help="with this bug in it")
+    parser.add_argument("--starts", type=int, metavar="N", help="look for it from N first seeds")
     parser.add_argument("--json", action="store_true", help="print results as JSON")
     parser.add_argument("--list", action="store_true", help="say what there is, and end")
     one = parser.add_argument_group("with --seed, in place of what the seed draws")
@@ -165,6 +170,29 @@ def _count_found(options: argparse.Namespace) -> int:
         print(f"{by_law.total()} of {options.seeds} seeds find: {options.planted}")
         print("\n".join(f"{count:6} {law}" for law, count in by_law.most_common()))
     return 0 if by_law else 1
+
+
+def _count_until_found(options: argparse.Namespace) -> int:
+    """How many seeds find the planted bug from each start, `--seeds` apart and at most as many."""
+    needed: list[int] = []
+    for start in range(options.starts):
+        first = options.first + start * options.seeds
+        for number in range(1, options.seeds + 1):
+            if simulate(first + number - 1, PLANTED[options.planted]).violation:
+                needed.append(number)
+                break
+        _progress(f"{len(needed)} of {start + 1} starts")
+    _progress("")
+    worst = max(needed, default=0)
+    figures = {"starts": options.starts, "found": len(needed), "seeds_at_worst": worst}
+    if options.json:
+        print(json.dumps(figures))
+    else:
+        found = f"{len(needed)} of {options.starts} starts find: {options.planted}"
+        print(
+            f"{found}; {worst} seeds at worst, {sum(needed) / max(len(needed), 1):.1f} on average"
+        )
+    return 0 if len(needed) == options.starts else 1
 
 
 def _list() -> int:

@@ -45,6 +45,9 @@ class Answers:
     def asked(self, node: Node, message: Message) -> None:
         if isinstance(message, AcquireLicense):
             self._requests[node.name, message.trace_id] += 1
+            ledger, version = self._farm.license_rows.ledgers[node.name], message.product_version
+            if ledger.is_in_doubt(message.device_id, message.product, other_than=version):
+                self._farm.world.saw("a doubt of another version")
 
     def heard(self, node: Node, ask: Ask, outcome: Outcome) -> None:
         if isinstance(outcome, Failed) and self._farm.is_well:

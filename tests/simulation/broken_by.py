@@ -49,6 +49,10 @@ OFF: dict[str, dict[str, str]] = {
         "clock steps": _STEPPED,
         "restored ledger": _RESTORED,
     },
+    "a license server answers a device as if nobody else asked": {
+        "clock steps": _STEPPED,
+        "restored ledger": _RESTORED,
+    },
     "a device comes in by a token of its own": {"restored ledger": _RESTORED},
     "a token is renewed in its last days": {
         "clock steps": _STEPPED,

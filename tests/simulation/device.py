@@ -71,7 +71,7 @@ class Device:
         self.name = name
         self.host = host
         self.rng = random.Random(f"{world.seed}/{name}")
-        self.key = DeviceKey.from_seed(self.rng.randbytes(32))
+        self.key = DeviceKey(self.rng.randbytes(32))
         self.token = b""
         self.claims: Claims | None = None  # the token's
         self.issuer_certificate = b""
@@ -121,13 +121,15 @@ class Device:
 
         self.world.after(self.rng.random() * (WORK_SECONDS + PAUSE_SECONDS), again)
 
-    def begin(self, user: str, in_a_hurry: bool = False) -> Visit:
-        """In a hurry means the right password, typed as fast as on every other device."""
+    def begin(self, user: str, in_a_hurry: bool = False, first: str = "") -> Visit:
+        """In a hurry means the right password, typed as fast as on every other device. The host at
+        the address `first` is tried first, else a random one."""
         self._abandon()
         visit = Visit(self.world.now, user, in_a_hurry)
         self.visits.append(visit)
         hosts = list(self._hosts)
         self.rng.shuffle(hosts)
+        hosts.sort(key=lambda host: host.address != first)
         what = self.rng.random()
         if "commands" in self.habits and what < 0.1 and not in_a_hurry:
             visit.command = "true"
@@ -354,14 +356,14 @@ class Device:
                 return
             self.world.messages += 1
             match event:
-                case Opened():
-                    self._take(logon.on_opened(self.world.now))
-                case Received(message):
+                case Received(message):  # first, as the most frequent
                     if self.loot:
                         self.loot.overheard(self, message)
                     if isinstance(message, LogonAccepted):
                         self.on_attached(self, message)
                     self._take(logon.on_message(message, self.world.now))
+                case Opened():
+                    self._take(logon.on_opened(self.world.now))
                 case Closed(code, detail):
                     self._on_lost(number, code, detail)
                 case _:

@@ -15,7 +15,7 @@ from daemons.effects import Peer
 from daemons.settings import ServerAddress
 from tests.simulation import broken_by, faults, laws, swarm, versions
 from tests.simulation.device import Device, Visit
-from tests.simulation.ghost import Ghost, lies, renewal
+from tests.simulation.ghost import STRANGER, Ghost, lies, renewal, strange_news
 from tests.simulation.kinds import (
     FARM,
     PORT,
@@ -249,8 +249,12 @@ class Farm:
         clone = Identity(FARM, Role.TERMINAL_SERVER, "ts1")
         stranger = Identity(FARM, Role.LICENSE_SERVER, "c")
         self.network.add_identity(stranger)
+        newcomer = Identity(FARM, Role.TERMINAL_SERVER, STRANGER)
+        self.network.add_identity(newcomer)
+        user = self.users[0]
         visitors = [
-            (clone, "10.9.9.1", self.directory, lambda rng: lies("ts1", self.users[0], world)),
+            (clone, "10.9.9.1", self.directory, lambda rng: lies("ts1", user, world)),
+            (newcomer, "10.9.9.5", self.directory, lambda rng: strange_news("ts1", user, world)),
             (clone, "10.9.9.2", self.license_servers[0], self._wrong_renewals),
             (clone, "10.9.9.3", self.license_servers[1], self._wrong_renewals),
             (stranger, "10.9.9.4", self.license_servers[0], self._renewals),
@@ -343,6 +347,7 @@ class Farm:
             world.run_until(world.now + DISCOVERY_RETRY_SECONDS)
         self.is_well = True
         self._come_to_rest()
+        self.lookout.histories.users.all_is_well()
         laws.directory_is_true(self)
         for _ in range(2):
             for device in self.devices:
@@ -356,6 +361,7 @@ class Farm:
         self._come_to_rest()
         for law in (*laws.OFTEN, *laws.QUIET):
             law(self)
+        self.lookout.histories.check()
 
     def _come_to_rest(self) -> None:
         """Until nothing that was decided is still to be written, or on its way."""

@@ -14,6 +14,7 @@ from tests.simulation.node import Board, Node
 from tests.simulation.store import Tables
 from tests.simulation.swarm import FAULTS
 from tsproto.limits import DAY_SECONDS, LENDING_SECONDS
+from tsproto.messages import LendLicense, RenewLicense
 
 if TYPE_CHECKING:
     from tests.simulation.farm import Farm
@@ -26,6 +27,7 @@ SLOW_COMMIT_SECONDS = (0.1, 0.8)  # less than a restart takes
 FULL_SECONDS = 12.0
 CRASHY_SECONDS = 20.0
 UNHEARD_SECONDS = 6.0
+BACK_SECONDS = 5.0
 CRASHY_CHANCE = 0.3
 RESTART_SECONDS = 1.0
 STILL_SECONDS = (0.5, 4.0, 20.0, 50.0)
@@ -74,8 +76,11 @@ def lender_unheard(farm: Farm, rng: random.Random) -> None:
     farm.unheard = rng
 
 
-def lose_the_answer(farm: Farm, answerer: Node, asker: str, rng: random.Random) -> None:
-    """The question has just come. Sometimes its asker dies before it asks again."""
+def lose_the_answer(
+    farm: Farm, answerer: Node, asker: str, question: LendLicense | RenewLicense, rng: random.Random
+) -> None:
+    """The question has just come. Sometimes its asker dies before it asks again; sometimes the
+    device that it is about comes to a host of another version when the answerer is heard again."""
     farm.unheard = None
     if rng.random() < 0.4:
         given_up = LENDING_SECONDS + rng.random()
@@ -83,6 +88,12 @@ def lose_the_answer(farm: Farm, answerer: Node, asker: str, rng: random.Random) 
     farm.network.cut(answerer.name, asker, one_way=True)
     farm.world.trace(f"{answerer.name} is not heard by {asker}")
     farm.world.after(UNHEARD_SECONDS, partial(farm.network.heal, answerer.name, asker))
+    version, comes_back = question.product_version, rng.random() < 0.8
+    others = [node for node, kind in farm.terminal_servers if kind.product_version != version]
+    for device in farm.devices if others and comes_back else ():
+        if device.device_id == question.device_id:
+            begin = partial(device.begin, rng.choice(farm.users), first=rng.choice(others).host)
+            farm.world.after(UNHEARD_SECONDS + BACK_SECONDS * rng.random(), begin)
 
 
 def crash_after_an_answer(farm: Farm, rng: random.Random) -> None:

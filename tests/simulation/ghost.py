@@ -3,7 +3,8 @@
 One has the certificate of a terminal server that has joined already: a clone of its machine, or one
 that was thought dead. It tells the directory of a session that is nowhere, and of the end of
 sessions that run, and has not joined; it asks license servers to renew what is somebody else's. One
-is a license server that wants to renew what it did not lend.
+is a license server that wants to renew what it did not lend. One is a terminal server that joins,
+and reports a session of another host, and older news of its own session after newer ones.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import random
 from collections.abc import Callable
 from functools import partial
 
+from msgspec.structs import replace
+
 from tests.simulation.network import End, Network
 from tests.simulation.world import World
 from tsproto import limits
@@ -19,11 +22,13 @@ from tsproto.connection import Connection, Opened
 from tsproto.identity import Identity
 from tsproto.license_token import Claims
 from tsproto.messages import (
+    JoinFarm,
     Message,
     RemoveSession,
     RenewLicense,
     SessionRow,
     SessionState,
+    SyncSessions,
     UpdateSession,
 )
 
@@ -32,6 +37,8 @@ STAYS_SECONDS = 3.0
 SESSION_ID = 777_777
 SESSIONS_ENDED = 8
 LATEST = 2**51  # a placement later than any other
+STRANGER = "ts9"
+STRANGERS_USER = "stranger"  # who logs on nowhere
 
 
 class Ghost:
@@ -88,20 +95,40 @@ class Ghost:
 
 def lies(host: str, user: str, world: World) -> list[Message]:
     """What a directory must not believe."""
-    row = SessionRow(
-        host=host,
-        session_id=SESSION_ID,
-        user_name=user,
-        application="",
-        state=SessionState.ACTIVE,
-        created_at=int(world.now),
-        placement=LATEST,
-    )
     ended: list[Message] = [
         RemoveSession(session_id=session_id, placement=LATEST, user_name=user)
         for session_id in range(1, SESSIONS_ENDED + 1)
     ]
-    return [UpdateSession(session=row), *ended]
+    return [_news(host, SESSION_ID, user, LATEST, world), *ended]
+
+
+def strange_news(host: str, user: str, world: World) -> list[Message]:
+    """A session of `host`, which is not the stranger's; one of its own; and older news of that."""
+    placement = int(world.now * 1_000_000)
+    newer = _news(STRANGER, 1, STRANGERS_USER, placement, world)
+    left, before = SessionState.DISCONNECTED, placement - 1
+    older = UpdateSession(session=replace(newer.session, state=left, placement=before))
+    return [
+        JoinFarm(address="10.9.9.5", port=5600, incarnation=bytes(16), sessions_max=0),
+        SyncSessions(sessions=[], last=True),
+        _news(host, SESSION_ID, user, placement, world),
+        newer,
+        older,
+        RemoveSession(session_id=1, placement=before, user_name=STRANGERS_USER),
+    ]
+
+
+def _news(host: str, session_id: int, user: str, placement: int, world: World) -> UpdateSession:
+    row = SessionRow(
+        host=host,
+        session_id=session_id,
+        user_name=user,
+        application="",
+        state=SessionState.ACTIVE,
+        created_at=int(world.now),
+        placement=placement,
+    )
+    return UpdateSession(session=row)
 
 
 def renewal(claims: Claims, device_id: bytes) -> RenewLicense:

@@ -18,6 +18,7 @@ from daemons.terminal_server.records import SessionRecord
 from tests.simulation import ghost
 from tests.simulation.histories import may_fail
 from tests.simulation.node import Node
+from tsproto.license_token import Claims
 from tsproto.limits import DAY_SECONDS, RENEWAL_DAYS
 from tsproto.messages import (
     LicenseKind,
@@ -27,8 +28,10 @@ from tsproto.messages import (
     Pools,
     QueryLicenseServers,
     QueryPools,
+    QueryServers,
     QuerySessions,
     Role,
+    Servers,
     SessionRow,
     Sessions,
     SessionState,
@@ -195,9 +198,17 @@ def tokens_are_renewed(farm: Farm) -> None:
         if farm.quiet_visits[device.name] < 2:
             continue
         left = claims.expires_at - visit.began_at
-        if SLACK_SECONDS < left <= RENEWAL_SECONDS - SLACK_SECONDS:
+        is_near_end = SLACK_SECONDS < left <= RENEWAL_SECONDS - SLACK_SECONDS
+        if is_near_end and _may_be_renewed(farm, claims, visit.attached_to):
             text = f"{device.name} came {left / DAY_SECONDS:.1f} days before the end of {claims}"
             farm.broken("a token is renewed in its last days", text)
+
+
+def _may_be_renewed(farm: Farm, claims: Claims, host: str) -> bool:
+    """Whether this host has found a license server that knows the token: it searches for no other
+    while that one answers."""
+    found = [row.name for row in _servers(farm, farm.node(host))]
+    return any(claims.license_id in farm.license_rows.ledgers[name].licenses for name in found)
 
 
 def license_servers_are_linked(farm: Farm) -> bool:
@@ -246,6 +257,17 @@ def one_session_a_user(farm: Farm) -> None:
             farm.broken("a user has one session", text)
 
 
+def reservations_end(farm: Farm) -> None:
+    """No room is kept on a host for longer than a reservation lasts."""
+    if not farm.is_settled(farm.directory):
+        return
+    for row in _answer(farm, farm.directory, QueryServers(), Servers).servers:
+        live = farm.lookout.placements.live(row.name, farm.time_of(farm.directory))
+        if row.pending > live:
+            text = f"{farm.directory.name} keeps {row.pending} places on {row.name}, for {live}"
+            farm.broken("a reservation ends", text)
+
+
 def no_ghost_is_believed(farm: Farm) -> None:
     """A process that has not joined says nothing that counts, whatever its certificate."""
     if "ghost host" in farm.swarm.work and farm.is_settled(farm.directory):
@@ -253,12 +275,19 @@ def no_ghost_is_believed(farm: Farm) -> None:
         if any(row.session_id == ghost.SESSION_ID for row in rows):
             text = f"{farm.directory.name} has a row from a process that has not joined"
             farm.broken("only who has joined is believed", text)
+        for row in rows:
+            if row.host == ghost.STRANGER and row.state is not SessionState.ACTIVE:
+                farm.broken("older news count no more", f"{farm.directory.name} has {row}")
 
 
 def directory_is_true(farm: Farm) -> None:
     """The directory's rows are the union of the hosts' tables, field by field, and those are the
     programs that run."""
-    rows = {_said(row) for row in _answer(farm, farm.directory, QuerySessions(), Sessions).sessions}
+    rows = {
+        _said(row)
+        for row in _answer(farm, farm.directory, QuerySessions(), Sessions).sessions
+        if row.host != ghost.STRANGER
+    }
     tables, running = set(), set()
     for node, kind in farm.terminal_servers:
         for row in _answer(farm, node, QuerySessions(), Sessions).sessions:
@@ -331,6 +360,7 @@ OFTEN = (
     no_row_outlives_its_session,
     one_session_a_user,
     no_ghost_is_believed,
+    reservations_end,
 )
 QUIET = (
     directory_is_true,

@@ -62,12 +62,14 @@ class Ledger:
         held = self.by_device.get((device_id, product), {}).values()
         return any(row.kind is LicenseKind.FULL or row.validated for row in held)
 
-    def is_in_doubt(self, device_id: bytes, product: str) -> bool:
-        """Whether a lender was silent about the device within the last day, and may have lent."""
+    def is_in_doubt(self, device_id: bytes, product: str, *, other_than: int = 0) -> bool:
+        """Whether a lender was silent about the device within the last day, and may have lent; only
+        about versions `other_than` this."""
         now = self.node.clock.now()
         return any(
             (loan.device_id, loan.product) == (device_id, product)
             and now < loan.asked_at + DAY_SECONDS
+            and loan.product_version != other_than
             for loan in self.loans.values()
         )
 

@@ -114,14 +114,14 @@ class LicenseRows:
             text = f"was never earned: no validated license on {asker.node.name}"
             self._broken_row(ledger, new, text)
         if lender := self._in_doubt(asker, new):
-            self._broken_row(ledger, new, f"is a second one: {lender} has lent one already")
+            self._broken_row(ledger, new, f"may be a second one: {lender} was silent")
         pack = ledger.packs.get(new.key_pack)
         if pack is None or ledger.used[new.key_pack] >= pack.tokens:
             self._broken_row(ledger, new, f"is one more than were bought as {new.key_pack}")
 
-    def _in_doubt(self, asker: Ledger, new: LicenseRecord) -> str:
-        """The other license server whose token, lent and not heard of, the device is to wait for
-        while its temporary one is good."""
+    def _in_doubt(self, asker: Ledger, new: LicenseRecord | LoanRequestRecord) -> str:
+        """The other license server that was silent and may have lent a token: the device is to wait
+        for it while its temporary one is good."""
         now = self._farm.time_of(asker.node)
         held = asker.by_device.get((new.device_id, new.product), {}).values()
         can_wait = any(
@@ -129,11 +129,9 @@ class LicenseRows:
             for row in held
         )
         for loan in asker.loans.values() if can_wait else ():
-            lender = self.ledgers.get(loan.lender)
             is_other = loan.device_id == new.device_id and loan.loan_id != new.loan_id
-            if lender is not None and is_other and loan.asked_at + DAY_SECONDS > now:
-                if any(row.loan_id == loan.loan_id for row in self._lent(lender)):
-                    return loan.lender
+            if is_other and loan.asked_at + DAY_SECONDS > now + DECIDED_SECONDS:
+                return loan.lender
         return ""
 
     def _full(self, ledger: Ledger, old: LicenseRecord, new: LicenseRecord) -> None:
@@ -189,6 +187,8 @@ class LicenseRows:
             same = other.device_id, other.product, other.product_version, other.lender
             if same == key and other.loan_id != loan.loan_id:
                 self._broken(f"{ledger.node.name} opens {loan} beside {other}")
+        if loan.loan_id not in ledger.loans and (lender := self._in_doubt(ledger, loan)):
+            self._broken(f"{ledger.node.name} opens {loan}, and {lender} was silent")
 
     def _loan_closed(self, ledger: Ledger, loan: LoanRequestRecord) -> None:
         lender = self.ledgers.get(loan.lender)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -39,10 +38,10 @@ class SimulatedLine:
             trusted=False,
         )
         self.give_up = connection.give_up
-        notice = partial(node.notice, node.switchboard, self._hear)
-        self._timer = LinkTimer(self._world, connection, partial(notice, connection.on_deadline))
-        end.receive = partial(notice, connection.receive_data)
-        end.lost = partial(notice, connection.receive_eof)
+        notice = partial(node.notice, node.switchboard)
+        self._timer = LinkTimer(self._world, connection, partial(notice, self._on_deadline))
+        end.receive = partial(notice, self._on_data)
+        end.lost = partial(notice, self._on_lost)
         end.tell_what_was_kept()
 
     # --- for the switchboard ----------------------------------------------------------------------
@@ -60,9 +59,10 @@ class SimulatedLine:
         return self._connection.request(message)
 
     def flush(self) -> None:
-        if data := self._connection.data_to_send():
+        connection = self._connection
+        if data := connection.data_to_send():
             self.end.write(data)
-        if self._connection.state is LinkState.CLOSED:
+        if connection.state is LinkState.CLOSED:
             self.end.close()
             self._timer.cancel()
         else:
@@ -82,10 +82,23 @@ class SimulatedLine:
         self._timer.cancel()
         (self.end.vanish if silently else self.end.close)()
 
-    def _hear(self, hear: Callable[..., list[Event]], *heard: bytes) -> None:
+    def _on_data(self, data: bytes) -> None:
+        if events := self._connection.receive_data(data, self._world.now):
+            self._on_events(events)
+
+    def _on_lost(self) -> None:
+        self._on_events(self._connection.receive_eof(self._world.now))
+
+    def _on_deadline(self) -> None:
+        if events := self._connection.on_deadline(self._world.now):
+            self._on_events(events)
+        else:
+            self.flush()  # a heartbeat is no event
+
+    def _on_events(self, events: list[Event]) -> None:
         node, switchboard, world = self._node, self._switchboard, self._world
-        for event in hear(*heard, world.now):
-            world.messages += 1
+        world.messages += len(events)
+        for event in events:
             if type(event) is Received:
                 peer = switchboard.peer_of(self)
                 sender = peer.name if peer else "?"

@@ -47,8 +47,8 @@ class Lookout:
         self.logons = Logons(farm)
         self._admissions = Admissions(farm)
         self._answers = Answers(farm)
-        self._placements = Placements(farm)
-        self._histories = Histories(farm)
+        self.placements = Placements(farm)
+        self.histories = Histories(farm)
         self._marks = Marks(farm.world.seen)
         self._requests: dict[tuple[str, int, int, int], Message] = {}
 
@@ -69,15 +69,18 @@ class Lookout:
             self._admissions.asked(node, peer, message)
             self.logons.asked(node, peer, message)
             self.session_rows.asked(node, peer, message)
+            self.histories.users.asked(node, peer, message)
         elif node is self._farm.directory and self._farm.is_node(peer):
             if isinstance(message, JoinFarm):
-                self._placements.joins(node, peer.name)
-            self._placements.told(message)
+                self.placements.joins(node, peer.name)
+            self.placements.told(message)
         elif node.kind.role is Role.LICENSE_SERVER and self._farm.is_node(peer):
             self._answers.asked(node, message)
+        elif node.kind.role is Role.LICENSE_SERVER:
+            self.histories.licenses.stranger_asks(node, peer, message)
         if self._farm.unheard and isinstance(message, LendLicense | RenewLicense):
             if peer.role is Role.LICENSE_SERVER and self._farm.is_node(peer):
-                faults.lose_the_answer(self._farm, node, peer.name, self._farm.unheard)
+                faults.lose_the_answer(self._farm, node, peer.name, message, self._farm.unheard)
         if caller.request_id:
             self._requests[node.name, node.life, peer.link, caller.request_id] = message
 
@@ -88,11 +91,11 @@ class Lookout:
             self._answers.not_given(node, request, answer)
         match request, answer:
             case PlaceSession(), _:
-                self._placements.placed(node, caller, request, answer, now)
+                self.placements.placed(node, caller, request, answer, now)
                 self.logons.placed(request, answer, now)
             case RedeemTicket(), TicketRedeemed():
                 self.logons.redeemed(caller, request, answer, now)
-                self._placements.redeemed(caller, answer, now)
+                self.placements.redeemed(caller, answer, now)
             case ((AcquireLicense() | RenewLicense() | LendLicense()), LicenseIssued()):
                 self._answers.issued(node, caller, request, answer)
 
@@ -100,12 +103,17 @@ class Lookout:
         if self._farm.is_device(peer):
             self._admissions.told(node, peer, message, now)
             self.logons.told(node, peer, message)
+            self.histories.users.told(node, peer, message)
 
     def hung_up(self, node: Node, close: Close, now: float) -> None:
         self._admissions.hung_up(node, close, now)
         self.logons.lost(node, close.peer)
 
+    def asks(self, node: Node, ask: Ask) -> None:
+        self.histories.licenses.asks(node, ask)
+
     def heard(self, node: Node, ask: Ask, outcome: Outcome, now: float) -> None:
+        self.histories.licenses.heard(node, ask, outcome)
         self._answers.heard(node, ask, outcome)
         self._marks.heard(node, ask, outcome)
 
@@ -113,7 +121,7 @@ class Lookout:
         self._admissions.lost(node, peer)
         self.logons.lost(node, peer)
         if node is self._farm.directory and self._farm.is_node(peer):
-            self._placements.lost(node, peer.name)
+            self.placements.lost(node, peer.name)
 
     def noted(self, node: Node, effect: Effect) -> None:
         self._marks.noted(node, effect)
@@ -126,7 +134,7 @@ class Lookout:
         self.session_rows.program_ended(node)
         owner = self.session_rows.started.get((node.name, session_id))
         if owner is not None:
-            self._histories.user(*owner).ended(node.name, session_id)
+            self.histories.users.ended((node.name, session_id), owner)
 
     # --- disks and devices ----------------------------------------------------------------------
 
@@ -139,16 +147,10 @@ class Lookout:
 
     def _stored(self, device: Device, claims: Claims) -> None:
         self._farm.world.saw(f"{claims.kind.name.lower()} token")
-        self._histories.device(device.name).stored(claims)
+        self.histories.device(device.name).stored(claims)
 
     def _attached(self, device: Device, accepted: LogonAccepted) -> None:
         if device.visit.command or not accepted.cookie:
             return  # a command belongs to its connection
         owner = self.session_rows.started.get((accepted.host, accepted.session_id))
-        self._histories.user(*(owner or (accepted.user_name, ""))).shown(
-            device.visit.began_at,
-            accepted.host,
-            accepted.session_id,
-            accepted.created_at,
-            accepted.reattached,
-        )
+        self.histories.users.shown(device, accepted, owner or (accepted.user_name, ""))

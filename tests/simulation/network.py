@@ -16,7 +16,7 @@ from tsproto.connection import Connection
 from tsproto.identity import Identity
 from tsproto.messages import LinkState
 
-DELAY_SECONDS = (0.0002, 0.004)
+LEAST_SECONDS, SPREAD_SECONDS = 0.0002, 0.0038  # of the delay on a link
 DATAGRAM_LOSS = 0.1
 SPLIT_CHANCE = 0.3
 
@@ -54,9 +54,10 @@ class End:
 
     def write(self, data: bytes) -> None:
         if self.open and data:
-            if translate := self.network.spoken.get(self.owner):
+            network = self.network
+            if network.spoken and (translate := network.spoken.get(self.owner)):
                 data = translate(data)
-            for piece in self.network.pieces(data):
+            for piece in network.pieces(data):
                 self._deliver(piece)
 
     def close(self) -> None:
@@ -76,11 +77,11 @@ class End:
 
     def _deliver(self, data: bytes | None) -> None:
         """Bytes, or None for the end."""
-        world = self.network.world
-        when = world.now + self.network.delay()
+        network = self.network
+        when = network.world.now + network.delay()
         if when > self._not_before:
             self._not_before = when
-        world.happen_at(self._not_before, partial(self._arrive, data))
+        network.world.happen_at(self._not_before, partial(self._arrive, data))
 
     def _arrive(self, data: bytes | None) -> None:
         network, other = self.network, self.other
@@ -108,11 +109,12 @@ class LinkTimer:
     def set(self) -> None:
         """After whatever was said or heard."""
         connection = self._connection
+        state = connection.state
         if self._timer is not None:
-            if connection.state is self._state:
+            if state is self._state:
                 return
             self._timer.cancel()
-        self._state = connection.state
+        self._state = state
         when = connection.next_deadline()
         self._timer = None if when is None else self._world.at(when, self._wake)
 
@@ -132,6 +134,7 @@ class LinkTimer:
 class Network:
     def __init__(self, world: World) -> None:
         self.world = world
+        self._chance = world.rng.random
         self.spoken: dict[str, Callable[[bytes], bytes]] = {}
         """By owner: makes another version of the protocol of what it sends."""
         self._hosts: dict[str, Host] = {}
@@ -155,12 +158,11 @@ class Network:
         return self._identities.get(name)
 
     def delay(self) -> float:
-        low, high = DELAY_SECONDS
-        return low + (high - low) * self.world.rng.random()
+        return LEAST_SECONDS + SPREAD_SECONDS * self._chance()
 
     def pieces(self, data: bytes) -> list[bytes]:
-        if len(data) > 1 and self.world.rng.random() < SPLIT_CHANCE:
-            cut = 1 + int(self.world.rng.random() * (len(data) - 1))
+        if len(data) > 1 and self._chance() < SPLIT_CHANCE:
+            cut = 1 + int(self._chance() * (len(data) - 1))
             return [data[:cut], data[cut:]]
         return [data]
 

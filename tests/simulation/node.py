@@ -119,16 +119,15 @@ class Node:
         self.wake()
 
     def wake(self) -> None:
-        if self.switchboard.has_steps:
-            self.turn(self.switchboard.turn)
+        if (switchboard := self.switchboard).steps:
+            self.turn(switchboard.turn)
 
     def turn(self, turn: Callable[[float, float], None]) -> None:
         now, ticks = self.clock.now(), self.world.now
         turn(now, ticks)
         if self.alive:
             self._deadline.set(self.core.next_deadline(), now)
-            if (timeout := self.switchboard.next_timeout()) is not None:
-                self._timeout.set(timeout, ticks)
+            self._timeout.set(self.switchboard.next_timeout, ticks)
 
     def _on_deadline(self) -> None:
         self.switchboard.run_deadline()

@@ -129,6 +129,8 @@ class Placements:
             self._farm.world.saw("a reservation renewed")
             if msgspec.structs.replace(known, until=0.0) != given:
                 self._broken(f"{user} is given placement {answer.placement} of {known}")
+            if known.until <= now:
+                self._broken(f"{user} is given {known}, which has expired")
         else:
             if answer.placement <= self._last:
                 text = f"{user} is given {answer.placement} after {self._last}"
@@ -149,6 +151,10 @@ class Placements:
                 is_reachable = reserved.host not in self.away and reserved.host != request.avoid
                 return reserved if is_reachable and now < reserved.until else None
         return None
+
+    def live(self, host: str, now: float) -> int:
+        """How many reservations on this host have not ended."""
+        return sum(r.host == host and now < r.until for r in self._reserved.values())
 
     def _keep(self, given: Reservation, placement: int, now: float) -> None:
         """One at a time for a user and application."""

@@ -7,21 +7,23 @@ of switchboards are in `planted_switchboard`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import msgspec
 from msgspec.structs import replace
 
 from daemons import effects
-from daemons.effects import Answer, Caller, Close, Core, Effect, Outcome, Persist, Record, Tell
+from daemons.effects import Answer, Caller, Close, Core, Effect, Persist, Record, Tell
 from daemons.license_server.records import LicenseRecord, LoanRequestRecord
 from daemons.terminal_server.records import ServerRecord, SessionRecord
 from tests.simulation.farm import Farm
-from tests.simulation.kinds import Kind
 from tests.simulation.node import Node
+from tests.simulation.planted_answers import ANSWERS
+from tests.simulation.planted_reports import REPORTS
 from tests.simulation.planted_switchboard import SWITCHBOARDS
 from tests.simulation.store import Disk
 from tests.simulation.world import World
+from tests.simulation.wrong import Wrong, hosts, license_servers, plant
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     AcquireLicense,
@@ -41,62 +43,6 @@ from tsproto.messages import (
 
 Plant = Callable[[Farm], None]
 Change = Callable[[list[Effect]], list[Effect]]
-
-
-class Wrong:
-    """A core that a subclass makes wrong: in what it hears, or in what it decides."""
-
-    def __init__(self, core: Core) -> None:
-        self.core = core
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.core, name)
-
-    def on_start(self, now: float) -> list[Effect]:
-        return self.decided(self.core.on_start(now))
-
-    def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
-        return self.decided(self.core.on_message(caller, message, now))
-
-    def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
-        return self.decided(self.core.on_answer(question_id, outcome, now))
-
-    def on_peer_lost(self, peer: effects.Peer, now: float) -> list[Effect]:
-        return self.decided(self.core.on_peer_lost(peer, now))
-
-    def on_program_ended(self, session_id: int, status: int, now: float) -> list[Effect]:
-        return self.decided(self.__getattr__("on_program_ended")(session_id, status, now))
-
-    def on_deadline(self, now: float) -> list[Effect]:
-        return self.decided(self.core.on_deadline(now))
-
-    def decided(self, decided: list[Effect]) -> list[Effect]:
-        return decided
-
-
-class _WrongKind:
-    def __init__(self, kind: Kind, wrong: Callable[[Core], Wrong]) -> None:
-        self.role = kind.role
-        self._kind = kind
-        self._wrong = wrong
-
-    def make_core(self, node: Node) -> Core:
-        return self._wrong(self._kind.make_core(node))
-
-    def perform(self, node: Node, effect: Effect) -> None:
-        self._kind.perform(node, effect)
-
-    def on_crash(self, node: Node) -> None:
-        self._kind.on_crash(node)
-
-
-def _plant(nodes: list[Node], wrong: Callable[[Core], Wrong]) -> None:
-    for node in nodes:
-        node.kind = _WrongKind(node.kind, wrong)
-
-
-def _hosts(farm: Farm) -> list[Node]:
-    return [node for node, _ in farm.terminal_servers]
 
 
 # --- what never reaches the disk --------------------------------------------------------------
@@ -136,14 +82,10 @@ class Unforgotten(Wrong):
 
 
 def _in_memory_alone(*, of: Callable[[Farm], list[Node]], row: Callable[[Record], bool]) -> Plant:
-    def plant(farm: Farm) -> None:
-        _plant(of(farm), lambda core: Unwritten(core, row))
+    def planted(farm: Farm) -> None:
+        plant(of(farm), lambda core: Unwritten(core, row))
 
-    return plant
-
-
-def _license_servers(farm: Farm) -> list[Node]:
-    return farm.license_servers
+    return planted
 
 
 def _is_lent_renewal(row: Record) -> bool:
@@ -374,47 +316,49 @@ class ForgetsTheToken(Wrong):
 
 
 PLANTED: dict[str, Plant] = {
+    **ANSWERS,
+    **REPORTS,
     **SWITCHBOARDS,
-    "a disconnect in memory alone": _in_memory_alone(of=_hosts, row=_is_left),
+    "a disconnect in memory alone": _in_memory_alone(of=hosts, row=_is_left),
     "a loan in memory alone": _in_memory_alone(
-        of=_license_servers, row=lambda row: isinstance(row, LoanRequestRecord)
+        of=license_servers, row=lambda row: isinstance(row, LoanRequestRecord)
     ),
     "a loan in doubt forgotten at a restart": _forgotten_at_a_restart(
         lambda row: not isinstance(row, LoanRequestRecord)
     ),
     "a raised temporary token in memory alone": _in_memory_alone(
-        of=_license_servers, row=_is_raised
+        of=license_servers, row=_is_raised
     ),
-    "a session's end not told": lambda farm: _plant(_hosts(farm), TellsNoRemoval),
+    "a session's end not told": lambda farm: plant(hosts(farm), TellsNoRemoval),
     "a validation in memory alone": _in_memory_alone(
-        of=_license_servers, row=_is_validated_temporary
+        of=license_servers, row=_is_validated_temporary
     ),
-    "an answer missing": lambda farm: _plant(farm.license_servers, SkipsEveryTenthAnswer),
-    "an ended license kept": lambda farm: _plant(
+    "an answer missing": lambda farm: plant(farm.license_servers, SkipsEveryTenthAnswer),
+    "an ended license kept": lambda farm: plant(
         farm.license_servers, lambda core: Unforgotten(core, LicenseRecord)
     ),
     "lent licenses forgotten at a restart": _forgotten_at_a_restart(
         lambda row: not (isinstance(row, LicenseRecord) and row.through)
     ),
-    "never a row removed": lambda farm: _plant(
+    "never a row removed": lambda farm: plant(
         [farm.directory], lambda core: DoesNotHear(core, RemoveSession)
     ),
-    "rows kept after their sessions": lambda farm: _plant(
-        _hosts(farm), lambda core: Unforgotten(core, SessionRecord)
+    "rows kept after their sessions": lambda farm: plant(
+        hosts(farm), lambda core: Unforgotten(core, SessionRecord)
     ),
     "the renewal of a lent token in memory alone": _in_memory_alone(
-        of=_license_servers, row=_is_lent_renewal
+        of=license_servers, row=_is_lent_renewal
     ),
     "reserved ids in memory alone": _in_memory_alone(
-        of=_hosts, row=lambda row: isinstance(row, ServerRecord)
+        of=hosts, row=lambda row: isinstance(row, ServerRecord)
     ),
-    "placed without a reservation": lambda farm: _plant([farm.directory], ReservesNothing),
-    "a wrong host": lambda farm: _plant([farm.directory], LeadsElsewhere),
-    "a ticket used twice": lambda farm: _plant([farm.directory], RedeemsTwice),
-    "an older link counts": lambda farm: _plant([farm.directory], HearsOlderLinks),
-    "a disconnect not told": lambda farm: _plant(_hosts(farm), TellsNoDisconnect),
-    "two clients of one session": lambda farm: _plant(_hosts(farm), LeavesOlderClients),
-    "a session of another user": lambda farm: _plant(_hosts(farm), BelievesTheDevice),
-    "a token not looked at": lambda farm: _plant(_hosts(farm), ForgetsTheToken),
-    "validated without a logon": lambda farm: _plant(farm.license_servers, ValidatesAtOnce),
+    "placed without a reservation": lambda farm: plant([farm.directory], ReservesNothing),
+    "a wrong host": lambda farm: plant([farm.directory], LeadsElsewhere),
+    "a ticket used twice": lambda farm: plant([farm.directory], RedeemsTwice),
+    "an older link counts": lambda farm: plant([farm.directory], HearsOlderLinks),
+    "a disconnect not told": lambda farm: plant(hosts(farm), TellsNoDisconnect),
+    "two clients of one session": lambda farm: plant(hosts(farm), LeavesOlderClients),
+    "a session of another user": lambda farm: plant(hosts(farm), BelievesTheDevice),
+    "a token not looked at": lambda farm: plant(hosts(farm), ForgetsTheToken),
+    "validated without a logon": lambda farm: plant(farm.license_servers, ValidatesAtOnce),
 }

@@ -109,15 +109,17 @@ class Witness:
     # --- what the core decides --------------------------------------------------------------------
 
     def decided(self, effects: list[Effect]) -> list[Effect]:
+        decided, durable = self._decided, self._durable
         for effect in effects:
             kind = type(effect)
             if kind is Persist:
-                self._decided += 1
+                decided += 1
                 continue
-            if self._durable < self._decided:
-                self._behind[_target(effect)].append((self._decided, effect))
+            if durable < decided:
+                self._behind[_target(effect)].append((decided, effect))
             if kind in FOLLOWED:
                 self._follow(effect)
+        self._decided = decided
         if self._world.now - SLACK_SECONDS >= self._next_due:
             self.check_questions()
         return effects

@@ -7,10 +7,11 @@ seed decides everything.
 from __future__ import annotations
 
 import hashlib
-import heapq
 import random
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import final
 
 import msgspec
 
@@ -26,6 +27,7 @@ class Violation(Exception):
         self.law = law
 
 
+@final
 class Timer:
     """Something scheduled; `cancel` makes it never happen."""
 
@@ -48,11 +50,11 @@ class World:
         self.events = 0
         self.messages = 0  # heard by daemons and devices, heartbeats left out
         self.seen: Counter[str] = Counter()
-        self._tail: deque[tuple[float, str]] = deque(maxlen=TRACE_LINES_KEPT)
         self.on_event: Callable[[], None] | None = None
         self._heap: list[tuple[float, int, Timer | Callable[[], object]]] = []
         self._scheduled = 0
         self._digest = hashlib.sha256()
+        self._digested: list[tuple[float, str]] = []  # the latest lines
         self._undigested: list[tuple[float, str]] = []
 
     def stream(self, name: str) -> random.Random:
@@ -65,31 +67,31 @@ class World:
             when = self.now
         timer = Timer(when, action)
         self._scheduled += 1
-        heapq.heappush(self._heap, (when, self._scheduled, timer))
+        heappush(self._heap, (when, self._scheduled, timer))
         return timer
 
     def happen_at(self, when: float, action: Callable[[], object]) -> None:
         """As `at`, for what lies ahead and is never cancelled: most of what happens."""
         self._scheduled += 1
-        heapq.heappush(self._heap, (when, self._scheduled, action))
+        heappush(self._heap, (when, self._scheduled, action))
 
     def after(self, seconds: float, action: Callable[[], object]) -> Timer:
         return self.at(self.now + seconds, action)
 
     def run_until(self, end: float) -> None:
         """Let everything happen that is due until `end`, then stand there."""
-        heap = self._heap
+        heap, on_event = self._heap, self.on_event
         while heap and heap[0][0] <= end:
-            when, _, due = heapq.heappop(heap)
-            action = due.action if isinstance(due, Timer) else due
+            when, _, due = heappop(heap)
+            action = due.action if type(due) is Timer else due
             if action is None:
                 continue
             if when > self.now:
                 self.now = when
             self.events += 1
             action()
-            if self.on_event is not None:
-                self.on_event()
+            if on_event is not None:
+                on_event()
         self.now = max(self.now, end)
 
     def jump(self, seconds: float) -> None:
@@ -101,15 +103,14 @@ class World:
 
     def trace(self, line: str) -> None:
         """Note what happened: it goes into the digest that tells two runs apart."""
-        traced = self.now, line
-        self._tail.append(traced)
-        self._undigested.append(traced)
+        self._undigested.append((self.now, line))
         if len(self._undigested) == TRACE_LINES_KEPT:
             self._take_in()
 
     def tail(self) -> list[str]:
         """The lines that were traced last, each with its seconds since the start."""
-        return [f"{when - START:14.6f} {line}" for when, line in self._tail]
+        lines = [*self._digested, *self._undigested][-TRACE_LINES_KEPT:]
+        return [f"{when - START:14.6f} {line}" for when, line in lines]
 
     def saw(self, what: str) -> None:
         """Count a case that must sometimes happen, or the simulation tests less than it says."""
@@ -121,4 +122,5 @@ class World:
 
     def _take_in(self) -> None:
         self._digest.update(msgspec.msgpack.encode(self._undigested))
+        self._digested = [*self._digested, *self._undigested][-TRACE_LINES_KEPT:]
         self._undigested.clear()

@@ -66,13 +66,15 @@ class Months:
 
     def _begin(self) -> None:
         """Daemons whose steps are not watched, as those of the seeds are: the laws of the year look
-        at disks and devices."""
+        at disks and devices. No clock is ever wrong."""
+        world = self.farm.world
         for ledger in self.farm.license_rows.ledgers.values():
             ledger.node.disk.before = ledger.apply
         for device in self.farm.devices:
             device.on_token = self._stored
         for node in self.farm.nodes:
             node.start()
+            node.clock.now = lambda: world.now
 
     def _stored(self, device: Device, claims: Claims) -> None:
         self.farm.world.saw(f"{claims.kind.name.lower()} token")

@@ -43,6 +43,8 @@ class LinkState(Enum):
     LEAVING = "leaving"
     CLOSED = "closed"
 
+    __hash__ = object.__hash__  # in C: each transition looks its state up
+
 
 class Kind(Enum):
     """REQUEST wants an answer to its request id; ANSWER carries that id; NOTIFICATION has id 0."""

@@ -21,7 +21,7 @@ from tsproto.reference.markdown import annotated
 
 ISSUER_SEED = hashlib.sha256(b"issuer").digest()
 DEVICE_SEED = hashlib.sha256(b"device").digest()
-DEVICE = DeviceKey.from_seed(DEVICE_SEED)
+DEVICE = DeviceKey(DEVICE_SEED)
 SERVER_CERTIFICATE = hashlib.sha256(b"certificate").digest()
 BEGINNING = 16  # bytes of a long value that are shown
 CLAIMS = Claims(

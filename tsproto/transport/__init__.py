@@ -210,10 +210,10 @@ async def dial(
     """A link after its TCP and TLS handshakes, to a peer whose certificate has the expected role
     and name; where a client or an administrator expects no name, it must carry `host`.
 
-    `server_hostname` is the TLS server name, on which balancers route; empty means `host`. `source`
-    is the local address to dial from; the system chooses one when it is empty. Each source has
-    ports of its own, some 28,000 on Linux. The first event comes after the caller has the link.
-    Raises DialFailed.
+    `server_hostname` is the TLS server name, on which balancers route; empty means `host`, or none
+    for an IP address (RFC 6066, 3). `source` is the local address to dial from; the system chooses
+    one when it is empty. Each source has ports of its own, some 28,000 on Linux. The first event
+    comes after the caller has the link. Raises DialFailed.
     """
     where = f"{host}:{port} from {source}" if source else f"{host}:{port}"
     if tls is None and not plain_anywhere and not is_loopback(host):
@@ -229,7 +229,7 @@ async def dial(
     )
     options = {**_tls_options(tls, timeout_seconds), **_source_options(source)}
     if tls is not None:
-        options["server_hostname"] = server_hostname or host
+        options["server_hostname"] = server_hostname or ("" if _is_ip(host) else host)
     try:
         async with asyncio.timeout(timeout_seconds):
             await asyncio.get_running_loop().create_connection(lambda: link, host, port, **options)
@@ -277,11 +277,17 @@ def _tls_options(tls: ssl.SSLContext | None, handshake_seconds: float) -> dict[s
 def _source_options(source: str) -> dict[str, Any]:
     if not source:
         return {}
-    try:
-        ipaddress.ip_address(source)
-    except ValueError:
-        raise DialFailed(ErrorCode.NOT_PERMITTED, f"{source!r} is no IP address") from None
+    if not _is_ip(source):
+        raise DialFailed(ErrorCode.NOT_PERMITTED, f"{source!r} is no IP address")
     return {"local_addr": (source, 0)}
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool:

@@ -71,4 +71,4 @@ class Devices:
     def _key(self, owner: str, ordinal: int) -> DeviceKey:
         """Derived from the owner's name, so that workers share no device."""
         made_from = f"tsfarm load device {self._seed} {ordinal} {owner}"
-        return DeviceKey.from_seed(hashlib.sha256(made_from.encode()).digest())
+        return DeviceKey(hashlib.sha256(made_from.encode()).digest())

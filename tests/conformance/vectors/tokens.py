@@ -30,7 +30,7 @@ CERTIFIED = {
     "foreign": Certified(f"tsfarm://{FARM}/license-server/foreign", FOREIGN_AUTHORITY),
 }
 DEVICE_SEED = hashlib.sha256(b"tsfarm test vector: device").digest()
-DEVICE = identity.DeviceKey.from_seed(DEVICE_SEED)
+DEVICE = identity.DeviceKey(DEVICE_SEED)
 CLAIMS = Claims(
     farm=FARM,
     issuer="ls1",

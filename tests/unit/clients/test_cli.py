@@ -68,42 +68,72 @@ def test_the_version_is_the_packages() -> None:
 
 # What a command does not need, it must not wait for: an import of these takes as long as the rest.
 EVERYTHING = {"tsproto.messages", "msgspec", "asyncio", "cryptography", "ssl", "rich", "argon2"}
+# Each of these takes longer to import than a logon takes on the client, or brings others that do.
 NOT_FOR_CONNECT = {
-    "argon2",
     "apsw",
-    "clients.pki",
-    "clients.user",
+    "argon2",
+    "clients.conformance",
     "clients.decode",
+    "clients.interactive",
     "clients.lab",
     "clients.load",
+    "clients.pki",
     "clients.query",
+    "clients.trace",
+    "clients.user",
+    "cryptography",
     "daemons.config",
     "daemons.lab",
-    "hdrh",
-    "rich",
+    "encodings.idna",
+    "hmac",
+    "json",
+    "msgpack",
+    "random",
+    "secrets",
     "structlog",
+    "tomllib",
+    "tsproto.certificates",
     "uvloop",
 }
 
 
-@pytest.mark.parametrize(
-    ("arguments", "unneeded"),
-    [
-        (["--version"], EVERYTHING),
-        (["--help"], EVERYTHING),
-        (["connect", "--help"], NOT_FOR_CONNECT),
-    ],
-)
-def test_a_command_imports_what_it_needs(arguments: list[str], unneeded: set[str]) -> None:
+def imported_by(*arguments: str | Path) -> set[str]:
+    """The modules in memory when `tsfarm` with these arguments ends."""
     script = (
-        "import sys; from clients.cli import main; main(sys.argv[1:], standalone_mode=False);"
-        "print(*sys.modules, file=sys.stderr)"
+        "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.__stderr__));"
+        "from clients.entry import main; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=20
     )
-    assert done.returncode == 0, done.stderr
-    assert unneeded.isdisjoint(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_an_answer_about_tsfarm_itself_imports_hardly_anything(option: str) -> None:
+    assert not imported_by(option) & EVERYTHING
+
+
+@pytest.mark.parametrize("farm", ["plain", "of an unknown farm"])
+def test_connect_imports_up_to_its_dial_only_what_dialling_takes(tmp_path: Path, farm: str) -> None:
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+    password.chmod(0o600)
+    options = ["--plain"] if farm == "plain" else []
+    imported = imported_by(
+        "connect",
+        "127.0.0.1:1",
+        *options,
+        "--store",
+        tmp_path / "store",
+        "--password-file",
+        password,
+        "--",
+        "true",
+    )
+    assert "tsproto.transport" in imported
+    assert not imported & NOT_FOR_CONNECT
 
 
 # --- errors -------------------------------------------------------------------------------------

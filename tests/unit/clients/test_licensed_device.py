@@ -21,7 +21,7 @@ REQUEST = LicenseRequest(nonce=b"n" * 32, product=PRODUCT, product_version=1)
 def device(request: pytest.FixtureRequest, tmp_path: Path) -> LicensedDevice:
     if request.param == "in files":
         return Device.open(tmp_path / "store", "laptop1")
-    return LicensedDevice(DeviceKey.from_seed(b"s" * 32), "laptop1", LicensesInMemory())
+    return LicensedDevice(DeviceKey(b"s" * 32), "laptop1", LicensesInMemory())
 
 
 def test_a_device_without_a_license_proves_itself_all_the_same(device: LicensedDevice) -> None:

@@ -200,6 +200,14 @@ def test_without_an_authority_nothing_is_issued(tmp_path: Path) -> None:
     assert "make the authority with `tsfarm pki init`" in done.stderr
 
 
+def test_an_authoritys_key_that_others_could_read_signs_nothing(pki: Path) -> None:
+    (pki / "authority.key").chmod(0o640)
+    for arguments in (("issue", "terminal-server", "ts2"), ("renew", "ts1"), ("rotate",)):
+        done = run("pki", *arguments, "--dir", pki)
+        assert done.exit_code == ExitCode.FAILED
+        assert f"{pki / 'authority.key'} is open to others (mode 0640)" in done.stderr
+
+
 def test_a_name_that_cannot_stand_in_a_certificate_is_refused(tmp_path: Path) -> None:
     run("pki", "init", "--farm", "lab", "--dir", tmp_path)
     done = run("pki", "issue", "terminal-server", "../ts1", "--dir", tmp_path)

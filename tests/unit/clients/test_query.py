@@ -10,12 +10,13 @@ from clients import query
 from clients.administrator import Daemon
 from clients.known_lab import KnownLab
 from clients.logon.steps import Host
-from clients.query import Target, by_user
-from clients.tables import plain_row
+from clients.query import Target, by_user, found_by
+from clients.tables import plain_row, print_rows
 from tsproto.errors import TsfarmError
 from tsproto.messages import (
     LicenseRow,
     LicenseServerRow,
+    LicenseServers,
     PoolRow,
     Role,
     ServerRow,
@@ -49,6 +50,16 @@ def test_sessions_are_summed_up_by_user() -> None:
         {"user_name": "user1", "sessions": 3, "active": 2, "hosts": "ts1, ts2", "since_at": 30},
         {"user_name": "user2", "sessions": 1, "active": 1, "hosts": "ts1", "since_at": 50},
     ]
+
+
+def test_a_terminal_server_that_found_no_license_server_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    daemon = Daemon(Role.TERMINAL_SERVER, Host("10.0.0.1", 5600))
+    rows = found_by(daemon, LicenseServers(servers=[], grace_ends_at=0))
+    assert [(row["of"], row["name"]) for row in rows] == [("10.0.0.1:5600", None)]
+    print_rows(rows, query.LICENSE_SERVER_COLUMNS, as_json=False)
+    assert capsys.readouterr().out.splitlines()[1].split() == ["10.0.0.1:5600", *"-------"]
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,7 @@ async def test_a_reader_that_is_gone_is_told_of_once() -> None:
     assert output.write(b"x")
     await gone.wait()
     assert output.write(b"x" * 1_000_000)
+    assert str(output.error) == "[Errno 32] Broken pipe: 'standard output'"
     output.close()
     os.close(writer)
 

@@ -32,6 +32,7 @@ def load(
 ) -> Credentials:
     for name, content in (("crt", certificate), ("key", key), ("ca", authority)):
         (folder / name).write_bytes(content)
+    (folder / "key").chmod(0o600)
     files = IdentityFiles(
         certificate=f"{folder}/crt", key=f"{folder}/key", authority=f"{folder}/ca"
     )

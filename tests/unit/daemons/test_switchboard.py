@@ -319,14 +319,14 @@ def test_a_question_times_out_by_the_ticks_and_not_by_the_cores_time() -> None:
     board.dialled()
     board.switchboard.add(lambda now: [ask(5, seconds=5.0)])
     board.turn(now=1_000.0, ticks=10.0)
-    assert board.switchboard.next_timeout() == 15.0
+    assert board.switchboard.next_timeout == 15.0
     board.turn(now=9_999.0, ticks=14.9)
     assert board.core.told == []
     board.turn(now=1_000.0, ticks=15.0)
     assert board.core.told == [
         ("answer", 5, Failed(ErrorCode.UNANSWERED, "no answer came in time"))
     ]
-    assert board.switchboard.next_timeout() is None
+    assert board.switchboard.next_timeout is None
 
 
 # --- commits --------------------------------------------------------------------------------------

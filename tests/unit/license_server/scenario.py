@@ -17,6 +17,7 @@ from daemons.effects import (
     Dial,
     Effect,
     Endpoint,
+    Failed,
     Outcome,
     Peer,
     Persist,
@@ -62,6 +63,7 @@ DAY = 86_400
 PRODUCT = "terminal-server"
 LAPTOP, PHONE, TABLET = (name.encode().ljust(32, b".") for name in ("laptop", "phone", "tablet"))
 TEMPORARY, FULL = LicenseKind.TEMPORARY, LicenseKind.FULL
+UNREACHABLE, UNANSWERED = Failed(ErrorCode.UNREACHABLE), Failed(ErrorCode.UNANSWERED)
 
 M = TypeVar("M", bound=Message)
 E = TypeVar("E", bound=Effect)
@@ -314,8 +316,13 @@ def asker(*lenders: str, seed: int = 1) -> Server:
 def borrowed(server: Server, lender: Server) -> LicenseIssued:
     """LAPTOP's full token, lent by the real core of `lender`."""
     ask = one_ask(server.hears(acquire()))
-    (answer,) = found(server.answers(ask.question_id, lender_answers(lender, ask)), Answer)
-    assert isinstance(answer.message, LicenseIssued)
+    return given(server.answers(ask.question_id, lender_answers(lender, ask)))
+
+
+def given(effects: Sequence[Effect]) -> LicenseIssued:
+    """The token in the one answer."""
+    (answer,) = found(effects, Answer)
+    assert isinstance(answer.message, LicenseIssued), answer.message
     return answer.message
 
 

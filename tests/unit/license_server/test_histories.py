@@ -95,8 +95,6 @@ class History:
             self.held[device] = answer
 
     def check(self) -> None:
-        self.a.pool()
-        self.b.pool()
         held: Counter[bytes] = Counter()
         for server in (self.a, self.b):
             out = [r for r in server.table(LicenseRecord) if r.kind is FULL and not r.ended]

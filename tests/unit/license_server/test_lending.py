@@ -15,12 +15,15 @@ from tests.unit.license_server.scenario import (
     PRODUCT,
     START,
     TEMPORARY,
+    UNANSWERED,
+    UNREACHABLE,
     Server,
     acquire,
     asker,
     borrowed,
     claims,
     found,
+    given,
     lend,
     lender_answers,
     one_ask,
@@ -32,10 +35,6 @@ from tests.unit.license_server.scenario import (
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import AddKeyPack, LendLicense, LicenseIssued, Refused, Role
-
-UNREACHABLE = Failed(ErrorCode.UNREACHABLE)
-UNANSWERED = Failed(ErrorCode.UNANSWERED)
-
 
 # --- asking -------------------------------------------------------------------------------------
 
@@ -131,8 +130,7 @@ def test_when_no_peer_gives_one_the_temporary_token_goes_on() -> None:
     server = asker("b")
     ask = one_ask(server.hears(acquire()))
     effects = server.answers(ask.question_id, UNREACHABLE)
-    (answer,) = found(effects, Answer)
-    assert isinstance(answer.message, LicenseIssued) and answer.message.kind is TEMPORARY
+    assert given(effects).kind is TEMPORARY
     (failed,) = found(effects, events.LoanFailed)
     assert (failed.peer, failed.reason) == ("b", "UNREACHABLE")
     assert server.table(LoanRequestRecord) == []
@@ -172,8 +170,7 @@ def test_an_answer_that_is_no_token_for_the_device_counts_as_none() -> None:
     server, lender = asker("b"), Server("b", pack(1))
     ask = one_ask(server.hears(acquire()))
     others = lender.full(PHONE)
-    (answer,) = found(server.answers(ask.question_id, others), Answer)
-    assert isinstance(answer.message, LicenseIssued) and answer.message.kind is TEMPORARY
+    assert given(server.answers(ask.question_id, others)).kind is TEMPORARY
 
 
 def test_a_device_that_got_a_token_while_a_peer_was_asked_gets_no_second_one() -> None:
@@ -187,9 +184,8 @@ def test_a_device_that_got_a_token_while_a_peer_was_asked_gets_no_second_one() -
     key_pack = AddKeyPack(key_pack="p", product=PRODUCT, product_version=2, tokens=1)
     server.asked(key_pack, server.administrator)
     effects = server.answers(older.question_id, Refused(code=ErrorCode.NO_LICENSE))
-    (answer,) = found(effects, Answer)
-    assert isinstance(answer.message, LicenseIssued)
-    assert (answer.message.kind, answer.message.lender) == (FULL, "b")
+    answer = given(effects)
+    assert (answer.kind, answer.lender) == (FULL, "b")
     assert server.pool(2).available == 1
 
 
@@ -202,13 +198,14 @@ def test_an_unanswered_lender_is_asked_again_with_the_same_loan_and_nobody_else_
     issued = lender_answers(lender, ask)  # and the answer is lost
     effects = server.answers(ask.question_id, UNANSWERED)
     assert found(effects, Ask) == []
-    (answer,) = found(effects, Answer)
-    assert isinstance(answer.message, LicenseIssued) and answer.message.kind is TEMPORARY
+    assert given(effects).kind is TEMPORARY
     again = one_ask(server.hears(acquire()))
     assert (again.endpoint, again.message) == (ask.endpoint, ask.message)
-    (answer,) = found(server.answers(again.question_id, lender_answers(lender, again)), Answer)
-    assert isinstance(answer.message, LicenseIssued) and isinstance(issued, LicenseIssued)
-    assert answer.message.token == issued.token
+    assert isinstance(issued, LicenseIssued)
+    assert (
+        given(server.answers(again.question_id, lender_answers(lender, again))).token
+        == issued.token
+    )
     assert lender.pool().lent == 1
 
 
@@ -231,6 +228,16 @@ def test_after_a_day_of_doubt_others_are_asked() -> None:
     assert found(server.hears(acquire()), Ask) == []
     server.now = START + DAY
     assert one_ask(server.hears(acquire())).endpoint.name == "c"
+
+
+def test_a_silent_lender_is_waited_for_by_requests_of_every_version() -> None:
+    server = asker("b", "c")
+    server.answers(one_ask(server.hears(acquire())).question_id, UNANSWERED)
+    server.told(server.linked("c"), 1, version=2)
+    effects = server.hears(acquire(version=2))
+    assert found(effects, Ask) == []
+    (answer,) = found(effects, Answer)
+    assert isinstance(answer.message, LicenseIssued) and answer.message.kind is TEMPORARY
 
 
 def test_a_device_that_would_be_refused_does_not_wait_for_the_lender_in_doubt() -> None:

@@ -14,11 +14,14 @@ from tests.unit.license_server.scenario import (
     PHONE,
     PRODUCT,
     START,
+    UNANSWERED,
+    UNREACHABLE,
     Server,
     acquire,
     asker,
     borrowed,
     found,
+    given,
     lender_answers,
     one_ask,
     pack,
@@ -28,10 +31,6 @@ from tests.unit.license_server.scenario import (
 )
 from tsproto.errors import ErrorCode
 from tsproto.messages import AddKeyPack, LicenseIssued, Message, Refused, RenewLicense, Role
-
-UNREACHABLE = Failed(ErrorCode.UNREACHABLE)
-UNANSWERED = Failed(ErrorCode.UNANSWERED)
-
 
 # --- a token of ours -----------------------------------------------------------------------------
 
@@ -98,14 +97,13 @@ def test_a_borrowed_token_is_renewed_by_its_lender() -> None:
     effects = server.hears(renew(token.license_id))
     ask = one_ask(effects)
     assert isinstance(ask.message, RenewLicense) and ask.endpoint.name == "b"
-    (answer,) = found(server.answers(ask.question_id, lender_answers(lender, ask)), Answer)
-    assert isinstance(answer.message, LicenseIssued)
-    assert (answer.message.license_id, answer.message.lender) == (token.license_id, "b")
-    assert answer.message.expires_at > token.expires_at
+    answer = given(server.answers(ask.question_id, lender_answers(lender, ask)))
+    assert (answer.license_id, answer.lender) == (token.license_id, "b")
+    assert answer.expires_at > token.expires_at
     (row,) = (row for row in server.licenses() if row.kind is FULL)
-    assert (row.issued_at, row.expires_at) == (int(START), answer.message.expires_at)
+    assert (row.issued_at, row.expires_at) == (int(START), answer.expires_at)
     server.restart()
-    assert server.issued(acquire()) == answer.message
+    assert server.issued(acquire()) == answer
     assert lender.pool().lent == 1
 
 
@@ -183,11 +181,11 @@ def test_a_renewal_that_comes_after_the_token_ended_is_taken_as_lent_anew() -> N
     server = asker("b")
     ask, late = renewed_too_late(server)
     assert len(found(server.deadline(server.now), events.LicenseExpired)) == 1
-    (answer,) = found(server.answers(ask.question_id, late), Answer)
-    assert isinstance(late, LicenseIssued) and isinstance(answer.message, LicenseIssued)
-    assert answer.message.token == late.token
+    answer = given(server.answers(ask.question_id, late))
+    assert isinstance(late, LicenseIssued)
+    assert answer.token == late.token
     server.restart()
-    assert server.issued(acquire()) == answer.message
+    assert server.issued(acquire()) == answer
 
 
 def test_a_peers_renewal_is_never_passed_on() -> None:

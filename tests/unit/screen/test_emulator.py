@@ -45,11 +45,11 @@ def state(found: Terminal) -> dict[str, object]:
 def style(found: Terminal, x: int, y: int) -> dict[str, object]:
     """As it looks: a cell that was erased to a colour is like a space of that colour."""
     shown: dict[str, object] = found.style(x, y)
-    cell = ffi.new("GhosttyCell*")
+    cell, tag = ffi.new("GhosttyCell*"), ffi.new("GhosttyCellContentTag*")
     check(lib.ghostty_grid_ref_cell(found.ref(x, y), cell), "cell")
-    tag, palette = ffi.new("GhosttyCellContentTag*"), ffi.new("GhosttyColorPaletteIndex*")
     check(lib.ghostty_cell_get(cell[0], lib.GHOSTTY_CELL_DATA_CONTENT_TAG, tag), "tag")
     if tag[0] == lib.GHOSTTY_CELL_CONTENT_BG_COLOR_PALETTE:
+        palette = ffi.new("GhosttyColorPaletteIndex*")
         check(lib.ghostty_cell_get(cell[0], lib.GHOSTTY_CELL_DATA_COLOR_PALETTE, palette), "colour")
         shown["bg"] = ("palette", palette[0])
     return shown

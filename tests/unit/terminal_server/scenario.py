@@ -91,8 +91,8 @@ LS_B = Issuer("ls-b")
 STRANGER = Issuer("ls-a", *certificates.create_authority("elsewhere", NOW - DAY))
 DIRECTORY = Endpoint(Role.SESSION_DIRECTORY, "sd.lab", 5602, "sd")
 
-LAPTOP = identity.DeviceKey.from_seed(b"l" * 32)
-PHONE = identity.DeviceKey.from_seed(b"p" * 32)
+LAPTOP = identity.DeviceKey(b"l" * 32)
+PHONE = identity.DeviceKey(b"p" * 32)
 
 
 def token(

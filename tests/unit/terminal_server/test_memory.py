@@ -34,7 +34,7 @@ class Client:
     def __init__(self, scene: Scene, number: int, *, is_licensed: bool) -> None:
         self.scene = scene
         self.number = number
-        self.device = DeviceKey.from_seed(number.to_bytes(32, "big"))
+        self.device = DeviceKey(number.to_bytes(32, "big"))
         self.token = token(device=self.device) if is_licensed else b""
 
     def wait_for_a_license_server(self) -> None:

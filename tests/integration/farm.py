@@ -37,6 +37,7 @@ class Farm:
                 self.authority, self._key, role, name, NOW, days=DAYS, addresses=at
             )
             certificate.write_bytes(pem)
+            key.touch(mode=0o600)
             key.write_bytes(key_pem)
         return certificate, key, self.folder / f"{self.name}.crt"
 

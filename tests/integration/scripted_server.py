@@ -71,6 +71,7 @@ class Farm:
         )
         paths = self._folder / f"{name}.crt", self._folder / f"{name}.key"
         for path, content in zip(paths, (certificate, key), strict=True):
+            path.touch(mode=0o600)
             path.write_bytes(content)
         return *paths, self._folder / "authority.crt"
 

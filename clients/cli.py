@@ -19,7 +19,7 @@ import click
 
 from clients import exit_codes
 from clients.examples import example
-from clients.say import printable
+from clients.say import complain
 from tsproto.errors import TsfarmError
 
 # Each command: where it is declared, and its line in the help of `tsfarm`.
@@ -91,8 +91,7 @@ class LazyGroup(click.Group):
             where = f"{error.filename}: " if error.filename else ""
             text = f"{where}{error.strerror or error}"
             status = exit_codes.ExitCode.FAILED
-        lines = "\n".join(printable(line) for line in text.splitlines())
-        click.echo(f"tsfarm: {lines}", err=True)
+        complain(text)
         raise click.exceptions.Exit(status)
 
 

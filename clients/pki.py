@@ -11,6 +11,7 @@ import click
 
 from clients.examples import example
 from clients.options import printed_json
+from clients.say import show
 from clients.tables import Row, print_rows
 from daemons.files import durable, private
 from tsproto import authorities, certificates, identity, limits
@@ -56,7 +57,7 @@ def pki_init(farm: str, folder: Path) -> None:
     certificate, key = certificates.create_authority(farm, time.time())
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_new({folder / "authority.key": key, folder / "authority.crt": certificate})
-    click.echo(f"{folder / 'authority.crt'}: {_fingerprint(certificate)}")
+    show(f"{folder / 'authority.crt'}: {_fingerprint(certificate)}")
 
 
 @pki.command(
@@ -83,7 +84,7 @@ def pki_issue(role: str, name: str, addresses: tuple[str, ...], days: int, folde
         *_authority(folder), chosen, name, time.time(), days=days, addresses=addresses
     )
     write_new({folder / f"{name}.key": key, folder / f"{name}.crt": certificate})
-    click.echo(f"{folder / name}.crt, {folder / name}.key: {_until(certificate)}")
+    show(f"{folder / name}.crt, {folder / name}.key: {_until(certificate)}")
 
 
 @pki.command("renew", epilog=example("tsfarm pki renew ts1 --address farm.example"))
@@ -113,7 +114,7 @@ def pki_renew(name: str, addresses: tuple[str, ...], days: int, folder: Path) ->
         + list(addresses),
     )
     _replace({folder / f"{name}.key": key, file: certificate})
-    click.echo(f"{file}, {folder / name}.key: {_until(certificate)}; {SERVE_IT}")
+    show(f"{file}, {folder / name}.key: {_until(certificate)}; {SERVE_IT}")
 
 
 @pki.command("show", epilog=example("tsfarm pki show --dir /etc/tsfarm"))
@@ -153,7 +154,7 @@ def pki_rotate(finish: bool, folder: Path) -> None:
     old = folder / "authority-old.crt", folder / "authority-old.key"
     write_new(dict(zip(old, (old_certificate, old_key), strict=True)))
     _replace({folder / "authority.key": key, folder / "authority.crt": both.to_pem()})
-    click.echo(
+    show(
         f"{folder / 'authority.crt'}: {_fingerprint(certificate)}\n"
         "1. copy it to every host, and send every daemon SIGHUP\n"
         "2. `tsfarm pki renew` each certificate, copy it, and send its daemon SIGHUP\n"
@@ -189,7 +190,7 @@ def _finish_rotation(folder: Path, trusted: Authorities) -> None:
     _replace({folder / "authority.crt": Authorities((newest,), trusted.endorsement).to_pem()})
     for file in (folder / "authority-old.key", folder / "authority-old.crt"):
         file.unlink(missing_ok=True)
-    click.echo(
+    show(
         f"{folder / 'authority.crt'}: {len(older)} old authority removed, its key deleted; copy the"
         " file to every host, and send every daemon SIGHUP"
     )

@@ -6,10 +6,9 @@ A script answers them in advance, with a password file and a fingerprint.
 from __future__ import annotations
 
 import os
-import sys
 
 from clients import tty
-from clients.say import say
+from clients.say import prompt, say
 from clients.trust import Stranger, UntrustedFarm
 from tsproto import limits
 from tsproto.errors import TsfarmError
@@ -43,13 +42,13 @@ class Prompts:
         if again:
             say("wrong; try again")
         with tty.silent(self._descriptor):
-            _ask(f"{user_name}'s password at {host}: ")
+            prompt(f"{user_name}'s password at {host}: ")
             self._is_asking = True
             try:
                 line = await tty.read_line(self._descriptor)
             finally:
                 self._is_asking = False
-            _ask("\n")
+            prompt("\n")
         return None if line is None else line.encode()[: limits.PASSWORD_BYTES]
 
     async def confirm(self, stranger: Stranger) -> bool:
@@ -67,12 +66,12 @@ class Prompts:
                 f" the fingerprint {stranger.fingerprint}: give its certificate with --ca FILE, or"
                 " accept it with --accept-new FINGERPRINT"
             )
-        _ask(
+        prompt(
             f"The farm {stranger.farm!r} at {stranger.host} is not known yet.\n"
             f"Its authority has the fingerprint {stranger.fingerprint}\n"
         )
         while True:
-            _ask("Is that the right one (yes/no)? ")
+            prompt("Is that the right one (yes/no)? ")
             line = await tty.read_line(self._descriptor)
             if line is None or line.strip().lower() == "no":
                 return False
@@ -82,8 +81,3 @@ class Prompts:
 
 def _is_same(typed: str, shown: str) -> bool:
     return typed.replace(":", "").upper() == shown.replace(":", "").upper()
-
-
-def _ask(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()

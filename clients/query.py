@@ -18,6 +18,7 @@ from clients.exit_codes import exit_code_of
 from clients.known_lab import KnownLab, lab_in
 from clients.logon.steps import Host
 from clients.options import hosts_at, printed_json, text_of
+from clients.say import complain
 from clients.tables import Row, plain_row, print_rows
 from tsproto import identity, limits
 from tsproto.errors import TsfarmError
@@ -140,7 +141,7 @@ def show(
                 rows += await rows_of(administrator, daemon)
             except AskFailed as failed:
                 failures.append(failed)
-                click.echo(f"tsfarm: {failed}", err=True)
+                complain(str(failed))
         return rows
 
     rows = asyncio.run(ask_all())

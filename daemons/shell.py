@@ -27,6 +27,7 @@ from daemons.switchboard import Step, Switchboard
 from tsproto import limits
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import Refused, Role
+from tsproto.printable import detail_of
 from tsproto.transport import Link, LocalIdentity
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -197,7 +198,7 @@ class Shell:
         try:
             self._clock.reload()
         except ClockFileError as error:
-            refused = Refused(code=ErrorCode.NOT_PERMITTED, detail=str(error))
+            refused = Refused(code=ErrorCode.NOT_PERMITTED, detail=detail_of(str(error)))
             self._switchboard.add(lambda now: [Answer(effect.caller, refused)])
         else:
             self._loop.call_soon(self._warped, effect.caller)

@@ -19,6 +19,7 @@ from daemons.clock import Clock, ClockFileError
 from daemons.config import ConfigError, read_settings
 from daemons.credentials import Credentials, load_credentials, local_identity
 from daemons.effects import Record, Records
+from daemons.files import core_dumps, private
 from daemons.settings import DaemonSettings, Listen, Log, TerminalServerSettings
 from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS, Resources
 from daemons.store import Store, StoreError
@@ -68,6 +69,7 @@ def run(
     0 clean, 1 the store failed, 2 something must be configured otherwise, 70 a fault of our own.
     """
     try:
+        core_dumps.forbid()
         _stop_by_signal()
         settings = read_settings(config, kind)
         with logs.configured(settings.log), asyncio.Runner(loop_factory=_loop(settings)) as runner:
@@ -76,6 +78,12 @@ def run(
         with logs.configured(Log()):
             logs.log(events.DaemonMisconfigured(error=str(error)))
         return EXIT_USAGE
+
+
+def _check_state(folder: Path) -> None:
+    """Raises ConfigError when others could change what the daemon remembers."""
+    if folder.exists() and (intrusion := private.intrusion(folder)):
+        raise ConfigError(f"state: {intrusion}")
 
 
 def _stop_by_signal() -> None:
@@ -131,6 +139,7 @@ async def _run(
     store: Store = SqliteStore(Path(settings.state, LEDGER_FILE)) if records else MemoryStore()
     _cancel_by_signal()
     try:
+        _check_state(Path(settings.state))
         credentials = load_credentials(settings.identity, settings.farm, role)
         clock = _clock(settings)
         await store.open(records)

@@ -19,6 +19,7 @@ from tsproto.errors import ErrorCode, MalformedMessage, OutOfOrder, ProtocolErro
 from tsproto.lawful import lawful, unlawful
 from tsproto.messages import Goodbye, Heartbeat, Hello, Kind, LinkState, Message, Role, Welcome
 from tsproto.opening import Opening
+from tsproto.printable import detail_of
 from tsproto.requests import Requests
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ PHASE_SECONDS = {
     LinkState.LOGON: limits.LOGON_SECONDS,
     LinkState.LEAVING: limits.SILENT_SECONDS,
 }
-DETAIL_CHARACTERS = 1024  # the bound of Goodbye.detail
 NOBODY: frozenset[type[Message]] = frozenset()
 
 
@@ -262,7 +262,7 @@ class Connection:
         self._enter(LinkState.CLOSED)
         goodbye = Goodbye(
             code=code,
-            detail=detail[:DETAIL_CHARACTERS],
+            detail=detail_of(detail),
             retry_after_seconds=retry_after_seconds,
             trace_id=trace_id,
         )
@@ -372,7 +372,7 @@ class Connection:
     def _fail(self, code: ErrorCode, detail: str) -> Closed:
         """The one place where a connection ends for the peer's fault."""
         self.close(code, detail)
-        return Closed(code, detail[:DETAIL_CHARACTERS], by_peer=False)
+        return Closed(code, detail_of(detail), by_peer=False)
 
 
 def _name(message: Message) -> str:

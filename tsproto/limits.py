@@ -58,7 +58,9 @@ DISCOVERY_WINDOW_SECONDS = 0.5  # how long answers are collected before one is c
 DISCOVERY_RETRY_SECONDS = 15 * 60.0  # none found; as Windows 2000 did, JSI tip 8634
 DISCOVERY_VERIFY_SECONDS = 2 * 3600.0  # a chosen server is verified: Windows 2000, domain mode
 DISCOVERY_ANSWERS_MAX = 64  # answers kept of one search
+DISCOVERY_ANSWERS_PER_ADDRESS_MAX = 2  # of these; a machine seldom runs more license servers
 DISCOVERY_ANSWERS_PER_SECOND = 50  # that one license server sends
+DISCOVERY_ANSWERS_PER_SOURCE_PER_SECOND = 10  # of these, to one address; an asker needs two
 
 # --- licenses ---------------------------------------------------------------------------------
 DAY_SECONDS = 86_400
@@ -75,6 +77,7 @@ DEVICES_MAX = 1_000_000  # temporary tokens a license server keeps; then LEDGER_
 TEMPORARY_PER_SERVER_PER_MINUTE = 6_000  # new devices one terminal server may bring in a minute
 
 # --- logon ------------------------------------------------------------------------------------
+DETAIL_CHARACTERS = 1024  # a cause and a next step, on a few lines of a terminal
 USER_NAME_CHARACTERS = 104  # [IWTSSBPlugin]
 DEVICE_NAME_CHARACTERS = 64  # as a host's name
 PASSWORD_BYTES = 1024  # more than anybody types; bounds what is hashed
@@ -89,6 +92,7 @@ RECONNECT_SECONDS_MAX = 30.0  # back-off of an automatic reconnect ends here
 # --- sessions and directory ---------------------------------------------------------------------
 SESSIONS_PER_SERVER_MAX = 1_000
 SESSIONS_PER_MESSAGE = 25  # [IWTSSBPlugin]: a call reports at most so many changes
+CLOCK_ERROR_SECONDS = 120  # two machines of a farm are at most so far apart
 RESERVATION_SECONDS = 60  # a placement that never became a session is forgotten
 SERVER_LOST_SECONDS = 10  # after its link broke, a host's rows stay this long for it to come back
 # first pause before a terminal server joins again; doubled each time up to REJOIN_SECONDS_MAX

@@ -201,7 +201,7 @@ row.LicenseRow = {
   text("license_row.product", "product", "what the license is for"),
   integer("license_row.product_version", "product version", "version that the token is for"),
   bytes("license_row.device_id", "device id", "the device that holds it"),
-  text("license_row.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("license_row.device_name", "device name", "what the device calls itself, for people to read; printable"),
   text("license_row.user_name", "user name", "who used the device when the token was issued"),
   moment("license_row.issued_at", "issued at", "when it was first issued"),
   moment("license_row.expires_at", "expires at", "when it ends"),
@@ -267,7 +267,7 @@ messages[4] = { name = message_names[4] }
 messages[4].places = {
   request_id,
   enumeration("goodbye.code", "code", enum.ErrorCode),
-  text("goodbye.detail", "detail", "cause and next step, for a person to read"),
+  text("goodbye.detail", "detail", "cause and next step, for a person to read; printable"),
   integer("goodbye.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
   text("goodbye.trace_id", "trace id", "id that every log line about this carries; empty for none"),
 }
@@ -276,7 +276,7 @@ messages[5] = { name = message_names[5] }
 messages[5].places = {
   request_id,
   enumeration("refused.code", "code", enum.ErrorCode),
-  text("refused.detail", "detail", "cause and next step, for a person to read"),
+  text("refused.detail", "detail", "cause and next step, for a person to read; printable"),
   integer("refused.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
   text("refused.trace_id", "trace id", "the request's, where it had one"),
 }
@@ -311,7 +311,7 @@ messages[11].places = {
   request_id,
   bytes("license_info.public_key", "public key", "the device's Ed25519 public key"),
   bytes("license_info.signature", "signature", "the device's Ed25519 signature over the device proof"),
-  text("license_info.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("license_info.device_name", "device name", "what the device calls itself, for people to read; printable"),
   text("license_info.user_name", "user name", "who will log on, for people to read; nothing is decided by it"),
   bytes("license_info.token", "token", "token held for this farm and product; empty for none"),
   bytes("license_info.issuer_certificate", "issuer certificate", "certificate that came with the token, DER; empty for none"),
@@ -357,7 +357,7 @@ messages[16] = { name = message_names[16] }
 messages[16].places = {
   request_id,
   enumeration("logon_refused.code", "code", enum.ErrorCode),
-  text("logon_refused.detail", "detail", "cause and next step, for a person to read"),
+  text("logon_refused.detail", "detail", "cause and next step, for a person to read; printable"),
   integer("logon_refused.attempts_left", "attempts left", "wrong passwords left; at 0 Goodbye follows"),
   integer("logon_refused.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
   text("logon_refused.trace_id", "trace id", "id that every log line about this carries; empty for none"),
@@ -411,7 +411,7 @@ messages[30] = { name = message_names[30] }
 messages[30].places = {
   request_id,
   bytes("acquire_license.device_id", "device id", "SHA-256 of the device's public key"),
-  text("acquire_license.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("acquire_license.device_name", "device name", "what the device calls itself, for people to read; printable"),
   text("acquire_license.user_name", "user name", "who used the device last, for people to read"),
   text("acquire_license.product", "product", "what the license is for"),
   integer("acquire_license.product_version", "product version", "version of the product that the terminal server runs"),
@@ -423,7 +423,7 @@ messages[31].places = {
   request_id,
   bytes("renew_license.license_id", "license id", "the license to renew"),
   bytes("renew_license.device_id", "device id", "SHA-256 of the device's public key"),
-  text("renew_license.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("renew_license.device_name", "device name", "what the device calls itself, for people to read; printable"),
   text("renew_license.user_name", "user name", "who used the device last, for people to read"),
   text("renew_license.product", "product", "what the license is for"),
   integer("renew_license.product_version", "product version", "lowest version that will do"),
@@ -463,7 +463,7 @@ messages[35].places = {
   request_id,
   bytes("lend_license.loan_id", "loan id", "the asker's id of this loan, the same however often it asks"),
   bytes("lend_license.device_id", "device id", "the device that the token is for"),
-  text("lend_license.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("lend_license.device_name", "device name", "what the device calls itself, for people to read; printable"),
   text("lend_license.user_name", "user name", "who used the device last, for people to read"),
   text("lend_license.product", "product", "what the license is for"),
   integer("lend_license.product_version", "product version", "version of the product that the terminal server runs"),

@@ -177,8 +177,7 @@ class Placer:
                 detail=f"{asking.name} has {asking.sessions_max} sessions, and may have no more",
                 retry_after_seconds=records.FULL_RETRY_SECONDS,
             )
-        is_new = reserved is None
-        if self._reservations.has_no_number() or (is_new and self._reservations.is_full()):
+        if reserved is None and self._reservations.is_full_for(server.name):
             return _full("placements")
         number = self._reservations.reserve(user_name, application, server.name, now).placement
         return Place(server, 0, number)

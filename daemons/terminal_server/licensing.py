@@ -16,7 +16,7 @@ from daemons import events
 from daemons.copied import copied
 from daemons.effects import Close, Effect, Randomness, Tell
 from daemons.procedures import Procedure, Procedures
-from daemons.refusal import Refusal, clipped
+from daemons.refusal import Refusal
 from daemons.settings import TerminalServerSettings
 from daemons.terminal_server.client import AcceptedLicense, Client
 from daemons.terminal_server.inquiry import Verdict, inquire
@@ -37,6 +37,7 @@ from tsproto.messages import (
     NewLicense,
     RenewLicense,
 )
+from tsproto.printable import detail_of
 
 NONCE_BYTES = 32
 RENEWAL_SECONDS = limits.RENEWAL_DAYS * limits.DAY_SECONDS
@@ -268,7 +269,9 @@ class Licensing(msgspec.Struct, eq=False):
         self, client: Client, license: AcceptedLicense, expires_at: int, notice: str, event: Effect
     ) -> None:
         client.license = license
-        accepted = LicenseAccepted(kind=license.kind, expires_at=expires_at, notice=clipped(notice))
+        accepted = LicenseAccepted(
+            kind=license.kind, expires_at=expires_at, notice=detail_of(notice)
+        )
         begun = self.grace.on_connection_accepted(self.procedures.now)
         self.procedures.do(*begun, Tell(client.peer, accepted), event)
 

@@ -39,6 +39,7 @@ class Farm:
             certificate.write_bytes(pem)
             key.touch(mode=0o600)
             key.write_bytes(key_pem)
+            key.chmod(0o600)
         return certificate, key, self.folder / f"{self.name}.crt"
 
     def server(self, role: Role, name: str) -> FarmContext:

@@ -73,6 +73,7 @@ class Farm:
         for path, content in zip(paths, (certificate, key), strict=True):
             path.touch(mode=0o600)
             path.write_bytes(content)
+            path.chmod(0o600)
         return *paths, self._folder / "authority.crt"
 
 

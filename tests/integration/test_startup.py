@@ -343,6 +343,22 @@ def test_a_key_that_others_could_read_ends_the_daemon_with_status_2(farm: Farm, 
         assert ended(process) == (2, "")
 
 
+@EVERY_ROLE
+def test_a_state_that_others_could_change_ends_the_daemon_with_status_2(
+    farm: Farm, role: Role
+) -> None:
+    config = farm.configuration(role, ACCOUNTS if role is Role.TERMINAL_SERVER else "")
+    state = farm.folder / "state"
+    state.mkdir()
+    state.chmod(0o770)
+    with daemon(role, config) as process:
+        said = line_with(process, "daemon.misconfigured")
+        assert said["error"] == (
+            f"{config}: state: others can write in {state} (mode 0770): run `chmod go-w {state}`"
+        )
+        assert ended(process) == (2, "")
+
+
 def test_a_log_that_cannot_be_written_is_told_on_standard_error(farm: Farm) -> None:
     config = farm.configuration(Role.LICENSE_SERVER, 'log = { file = "ca.crt/log" }')
     with daemon(Role.LICENSE_SERVER, config) as process:

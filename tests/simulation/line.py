@@ -85,6 +85,8 @@ class SimulatedLine:
     def _on_data(self, data: bytes) -> None:
         if events := self._connection.receive_data(data, self._world.now):
             self._on_events(events)
+        else:
+            self.flush()  # as a real link does, though a connection says nothing without events
 
     def _on_lost(self) -> None:
         self._on_events(self._connection.receive_eof(self._world.now))

@@ -67,7 +67,8 @@ class LicenseServerRow(msgspec.Struct, array_like=True, kw_only=True, frozen=Tru
     name: OptionalName
     address: Host  # where it listens
     port: Port  # TCP port there
-    found: Annotated[str, Meta(max_length=16)]  # `list`, `workgroup`, `domain` or `site`
+    # `list`, `workgroup`, `domain` or `site`
+    found: Annotated[str, Meta(max_length=16, pattern=r"^[a-z]*\Z")]
     verified_at: Seconds  # when its certificate was last seen there; 0 for never
     chosen: bool = False  # whether the answering terminal server asks it first
     # what it claims to have; empty from a terminal server

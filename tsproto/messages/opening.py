@@ -1,9 +1,5 @@
 """What every connection begins, is kept alive and ends with; refusals; the farm's authority."""
 
-from typing import Annotated
-
-from msgspec import Meta
-
 from tsproto.errors import ErrorCode
 from tsproto.messages import examples
 from tsproto.messages.fields import *
@@ -19,7 +15,7 @@ class Hello(Message, tag=1, kw_only=True):
     version_max: Version  # highest version that the sender speaks
     role: Role  # what the sender is
     # name of the daemon or administrator as in its certificate, or of the device
-    name: Annotated[str, Meta(max_length=104)]
+    name: UserName
 
     example = {"version_min": 1, "version_max": 1, "role": Role.CLIENT, "name": "laptop"}
 

@@ -17,6 +17,7 @@ from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     DisconnectSession,
+    Goodbye,
     Heartbeat,
     Hello,
     LinkState,
@@ -46,6 +47,15 @@ NO_MESSAGES: dict[str, bytes] = {
     "half an array": msgpack.packb([3, 0])[:-1],
     "a byte too many": msgpack.packb([3, 0]) + b"\x00",
     "deep nesting": b"\x91" * 60_000,
+}
+UNPRINTABLE = {
+    "an escape": "\x1b",
+    "delete": "\x7f",
+    "a C1 control": "\x9b",
+    "a line separator": "\u2028",
+    "a right-to-left override": "\u202e",
+    "an isolate": "\u2066",
+    "a zero-width joiner": "\u200d",
 }
 SMALL = limits.FRAME_BYTES_BEFORE_LOGON
 GREAT = limits.FRAME_BYTES
@@ -237,6 +247,15 @@ def bodies_that_are_no_message(context: CaseContext) -> None:
     for body in NO_MESSAGES.values():
         peer = context.open_any()
         peer.say_bytes(wire.frame(body))
+        peer.expect_goodbye(ErrorCode.MALFORMED_MESSAGE)
+        context.begin_again()
+
+
+@chapter.case("VALUE-14", *EVERYBODY)
+def text_that_is_not_printable(context: CaseContext) -> None:
+    for character in UNPRINTABLE.values():
+        peer = context.open_any()
+        peer.say(Goodbye(code=ErrorCode.NORMAL, detail=f"to{character}you"))
         peer.expect_goodbye(ErrorCode.MALFORMED_MESSAGE)
         context.begin_again()
 

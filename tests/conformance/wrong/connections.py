@@ -45,6 +45,10 @@ def _forgiving(body: bytes) -> Message:
     return message
 
 
+def _blind_to_directions(body: bytes) -> Message:
+    return _decode(body.replace("\u202e".encode(), b"..."))
+
+
 def _deaf_to(error: type[Exception]) -> Any:
     def decode(body: bytes) -> Message:
         try:
@@ -223,6 +227,11 @@ FAULTS = (
         "takes text for numbers",
         "VALUE-01.AddKeyPack.tokens.wrong-type",
         replaced(connection, "decode_message", _forgiving),
+    ),
+    _license_server(
+        "takes text that runs backwards",
+        "VALUE-14.text-that-is-not-printable",
+        replaced(connection, "decode_message", _blind_to_directions),
     ),
     _license_server(
         "ignores messages with a value out of bounds",

@@ -425,10 +425,13 @@ def test_a_connection_that_breaks_is_lost_once() -> None:
     assert server.data_to_send() == b""
 
 
-def test_a_detail_is_cut_to_what_a_goodbye_may_carry() -> None:
+def test_a_detail_is_made_what_a_goodbye_may_carry() -> None:
     administrator, server = administered()
     server.close(ErrorCode.BUSY, "x" * 5_000)
-    assert talk(server, administrator) == [Closed(ErrorCode.BUSY, "x" * 1_024)]
+    assert talk(server, administrator) == [Closed(ErrorCode.BUSY, "x" * 1_023 + "…")]
+    administrator, server = administered()
+    server.close(ErrorCode.BUSY, "no room on \x1b[2J")
+    assert talk(server, administrator) == [Closed(ErrorCode.BUSY, "no room on \\u001b[2J")]
 
 
 @pytest.mark.parametrize("size", [1, 3, 1 << 20])

@@ -122,4 +122,4 @@ def test_what_a_farm_says_does_not_command_the_terminal() -> None:
     told = [CheckResult("one session", False, "user1\x1b[2J has two")]
     text = summary(result(checks=told, farm="lab\x1b[31m"), colour=False)
     assert "\x1b" not in text
-    assert "one session: user1?[2J has two" in text
+    assert "one session: user1\\u001b[2J has two" in text

@@ -22,6 +22,7 @@ from clients.trust import Dialler, FarmDialler, Stranger, UntrustedFarm
 from tests.integration.scripted_server import COOKIE, Farm, ScriptedServer
 from tests.unit.clients.licenses import token
 from tsproto import certificates, identity, transport
+from tsproto.authorities import Authorities
 from tsproto.connection import Event
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
@@ -218,6 +219,19 @@ async def test_a_new_authority_is_learned_from_the_one_that_is_known(
         person = Person()
         await disconnected(client(device, person, not_yet_renewed), person)
         assert (person.asked, len(not_yet_renewed.logons)) == ([], 1)
+
+
+async def test_in_a_rotation_the_file_that_is_given_trusts_both_authorities(
+    tmp_path: Path, farm: Farm, device: Device
+) -> None:
+    next_farm = Farm(tmp_path / "next", older=farm)
+    ders = [certificates.certificate_der(each.authority) for each in (next_farm, farm)]
+    both = Authorities(tuple(ders), next_farm.endorsement).to_pem()
+    for each in (farm, next_farm):
+        async with ScriptedServer(each) as server:
+            person = Person()
+            await disconnected(client(device, person, server, authority=both), person)
+            assert len(server.logons) == 1
 
 
 async def test_an_endorsement_of_anybody_else_counts_nothing(

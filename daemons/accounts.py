@@ -53,20 +53,16 @@ def matches(password_hash: str, password: bytes) -> bool:
 
 
 class Accounts:
-    """At most `at_once` passwords are checked at a time; at most `waiting_max` checks wait."""
+    """At most PASSWORD_CHECKS_AT_ONCE passwords are checked at a time."""
 
     def __init__(
         self,
         path: Path,
         *,
-        at_once: int = limits.PASSWORD_CHECKS_AT_ONCE,
-        waiting_max: int = limits.PASSWORD_CHECKS_WAITING,
         matches: Callable[[str, bytes], bool] = matches,
     ) -> None:
         self._path = path
-        self._checks_max = at_once + waiting_max
-        self._checks = 0
-        self._pool = ThreadPoolExecutor(at_once, "password-check")
+        self._pool = ThreadPoolExecutor(limits.PASSWORD_CHECKS_AT_ONCE, "password-check")
         self._matches = matches
         # An unknown user's password is checked against this, which takes as long as a known one's.
         self._nobodys_hash = argon2.PasswordHasher().hash(os.urandom(16))
@@ -79,18 +75,11 @@ class Accounts:
         self._accounts = read_accounts(self._path)
 
     async def verify(self, user_name: str, password: bytes) -> Verified:
-        """Check a password. `busy` when too many checks wait already."""
         account = self._current().get(user_name)
-        if self._checks >= self._checks_max:
-            return Verified(accepted=False, busy=True)
         password_hash = account.password_hash if account else self._nobodys_hash
-        self._checks += 1
-        try:
-            matches = await asyncio.get_running_loop().run_in_executor(
-                self._pool, self._matches, password_hash, password
-            )
-        finally:
-            self._checks -= 1
+        matches = await asyncio.get_running_loop().run_in_executor(
+            self._pool, self._matches, password_hash, password
+        )
         if account is None or not matches:
             return Verified(accepted=False)
         return Verified(accepted=True, system_user=account.system_user)

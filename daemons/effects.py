@@ -151,11 +151,13 @@ class Persist(Effect, frozen=True, gc=False):
 
 
 class Verify(Effect, frozen=True, gc=False):
-    """Check a user's password off the loop; `Verified` comes to `on_answer` with `question_id`."""
+    """Check a user's password off the loop; `Verified` comes to `on_answer` with `question_id`.
+    Where checks wait, the addresses that they come from (`host`) take turns."""
 
     user_name: str
     password: bytes
     question_id: int
+    host: str
 
 
 class LookUp(Effect, frozen=True, gc=False):

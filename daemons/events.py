@@ -378,6 +378,14 @@ class LogonRefused(Event, tag="logon.refused"):
     detail: str  # the cause; the user may be told less
 
 
+class ProofsWrong(Event, tag="proofs.wrong"):
+    """Wrong passwords came from an address: one line a source and minute, for fail2ban. A source is
+    an IPv4 address or an IPv6 /64."""
+
+    address: Address
+    wrong: Count  # since the last line about this source
+
+
 class LogonRedirected(Event, tag="logon.redirected"):
     """A user was sent to the terminal server that has the session."""
 

@@ -264,9 +264,9 @@ def ask(
     return outcome_of(question(endpoint, message, answer, seconds))
 
 
-def verify(user_name: str, password: bytes) -> Procedure[Verified]:
+def verify(user_name: str, password: bytes, host: str) -> Procedure[Verified]:
     return outcome_of(
-        Question(lambda question_id: Verify(user_name, password, question_id), _verified)
+        Question(lambda question_id: Verify(user_name, password, question_id, host), _verified)
     )
 
 

@@ -85,7 +85,6 @@ EXEMPT_FROM_TESTS = {
     "tsproto/limits.py": "numbers; each is asserted on both sides where it counts",
     "daemons/store/memory.py": "test_store.py runs the contract's tests on every store",
     "daemons/settings.py": "keys and bounds, read and refused in test_config.py",
-    "tsproto/transport/handshakes.py": "test_transport.py fills its places with real connections",
     "clients/conformance/*": "tests/conformance plays it on right and on planted wrong targets",
     "daemons/lab/*.py": "tests/integration/test_lab.py drives a whole lab",
 }

@@ -104,7 +104,7 @@ class Connection:
         self._dialling = dialling
         self._opening = Opening(role, name, farm, certified, trusted, expect_role, expect_name)
         self._requests = Requests()
-        self._reader = FrameReader(limits.FRAME_BYTES_BEFORE_LOGON)
+        self._reader = FrameReader(limits.FRAME_BYTES_OPENING)
         self._sendable = self._receivable = NOBODY
         self._sendable_late = self._receivable_late = NOBODY
         self._left_session = False
@@ -365,9 +365,14 @@ class Connection:
                 self._left_session = left is LinkState.SESSION
             self._sendable = lawful(self.role, self.peer_role, state)
             self._receivable = lawful(self.peer_role, self.role, state)
-            if state in (LinkState.SERVICE, LinkState.SESSION):
-                self._reader.frame_bytes = limits.FRAME_BYTES
-                self._outbox_bytes_max = limits.OUTBOX_BYTES
+            match state:
+                case LinkState.LICENSING:
+                    self._reader.frame_bytes = limits.FRAME_BYTES_LICENSING
+                case LinkState.LOGON:
+                    self._reader.frame_bytes = limits.FRAME_BYTES_LOGON
+                case LinkState.SERVICE | LinkState.SESSION:
+                    self._reader.frame_bytes = limits.FRAME_BYTES
+                    self._outbox_bytes_max = limits.OUTBOX_BYTES
 
     def _fail(self, code: ErrorCode, detail: str) -> Closed:
         """The one place where a connection ends for the peer's fault."""

@@ -57,7 +57,7 @@ class ErrorCode(IntEnum):
     TOO_MANY_DEVICES = 212, True, "this terminal server brings new devices too fast"
 
     LOGON_FAILED = 300, True, "user name or password is wrong"
-    LOGON_BUSY = 301, True, "too many passwords are being checked"
+    LOGON_BUSY = 301, True, "too many passwords are being checked, or were wrong"
     TOO_MANY_ATTEMPTS = 302, True, "too many wrong passwords on this connection"
     TICKET_INVALID = 303, True, "the ticket was used, is too old, or is for somebody else"
     UNKNOWN_APPLICATION = 304, False, "the terminal server knows no application of this name"

@@ -8,8 +8,10 @@ PROTOCOL_VERSION_MIN = 1
 PROTOCOL_VERSION_MAX = 1
 
 # --- frames -----------------------------------------------------------------------------------
-# A peer may make us hold this much before it has shown a certificate or a device key.
-FRAME_BYTES_BEFORE_LOGON = 64 * 1024
+# The longest frame in each state before the logon is through: a stranger may make us hold one.
+FRAME_BYTES_OPENING = 4 * 1024 + 256  # a Goodbye with a detail of 1,024 wide characters
+FRAME_BYTES_LICENSING = 8 * 1024  # a token of TOKEN_BYTES with a certificate of CERTIFICATE_BYTES
+FRAME_BYTES_LOGON = 64 * 1024  # a command line
 # A page of an administrator's query, or a burst of session bytes, fits many times over.
 FRAME_BYTES = 1024 * 1024
 # One read of a PTY gives at most 4 KiB on Linux; larger chunks only come from replays.
@@ -31,6 +33,7 @@ DIRECTORY_PORT = 5602
 
 # --- links ------------------------------------------------------------------------------------
 TLS_HANDSHAKE_SECONDS = 5.0  # a LAN handshake takes milliseconds; asyncio's default is 60
+TLS_HANDSHAKE_SECONDS_MIN = 1.0  # when all turns are taken: two round trips to the other continent
 OPENING_SECONDS = 5.0  # from the TCP connection to Hello or Welcome
 LICENSING_SECONDS = 30.0  # the whole licensing phase, with a lender asked and a device's fsync
 LOGON_SECONDS = 120.0  # a person types a password
@@ -42,8 +45,10 @@ LENDING_SECONDS = 3.0  # a lender's answer; less than REQUEST_SECONDS, the asker
 DIAL_SECONDS = 3.0  # TCP and TLS to a daemon of the farm
 CONNECTIONS_MAX = 16_384  # per daemon; descriptors usually end first
 CONNECTIONS_PER_ADDRESS_MAX = 4_096  # one address may be a gateway for many devices
-HANDSHAKES_MAX = 128  # TLS handshakes at once; a core does about 1,000 a second
-HANDSHAKES_PER_ADDRESS_MAX = 32  # of these, so that one silent address leaves room for others
+# Links whose peer has shown no certificate and whose user has not logged on: people who type.
+UNAUTHENTICATED_MAX = 2_048
+HANDSHAKES_MAX = 64  # TLS handshakes at once: a core does about 1,000 a second
+HANDSHAKES_WAITING_MAX = 2_048  # that core's work until the last client gives up, DIAL_SECONDS
 
 # --- certificates -----------------------------------------------------------------------------
 CERTIFICATE_DAYS = 365  # a stolen key is of no use after a year, and renewing stays practised

@@ -17,6 +17,7 @@ from daemons.terminal_server.client import Client
 from daemons.terminal_server.destinations import Destinations
 from daemons.terminal_server.directory import DirectoryLink
 from daemons.terminal_server.lifecycle import Lifecycle
+from daemons.terminal_server.penalties import Attempt, Penalties
 from daemons.terminal_server.sessions import Session
 from daemons.terminal_server.validation import Validations
 from tsproto import limits
@@ -58,6 +59,7 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
     lifecycle: Lifecycle
     destinations: Destinations
     validations: Validations
+    penalties: Penalties
 
     def log_on(self, client: Client) -> Procedure[None]:
         """Take LogonRequests until the client shows a session, was redirected, or was sent away."""
@@ -98,7 +100,13 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
     # --- three proofs -----------------------------------------------------------------------------
 
     def _by_password(self, client: Client, request: LogonRequest) -> Procedure[Redirect | Session]:
-        verified = yield from verify(request.user_name, request.credential)
+        attempt = Attempt(request.user_name, client.peer.host, client.device_id)
+        if seconds := self.penalties.delay(attempt, self.procedures.now):
+            detail = f"too many logons failed; wait {seconds} s; trace {client.trace_id}"
+            raise Refusal(ErrorCode.LOGON_BUSY, detail, retry_after_seconds=seconds)
+        verified = yield from verify(request.user_name, request.credential, attempt.host)
+        accepted = None if verified.busy else verified.accepted
+        self.procedures.do(*self.penalties.settle(attempt, accepted, self.procedures.now))
         if verified.busy:
             detail = "too many passwords are being checked; try again in a moment"
             raise Refusal(ErrorCode.LOGON_BUSY, detail, retry_after_seconds=BUSY_RETRY_SECONDS)

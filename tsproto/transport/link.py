@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import msgspec
 
 from tsproto import identity, limits
-from tsproto.connection import Connection, Event
+from tsproto.connection import Closed, Connection, Event
 from tsproto.errors import ErrorCode
 from tsproto.messages import LinkState, Message, Role
 from tsproto.transport.error_text import refuses_our_certificate, words_of
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     from tsproto.transport import Listener
 
 _link_ids = itertools.count(1)
+
+RETRY_SECONDS = 5  # in the Goodbye of a full daemon
+# For the Goodbye of a link that gives way: others may come quickly, and each holds a socket.
+LINGER_SECONDS = 0.2
+
+
+AUTHENTICATED = (LinkState.SESSION, LinkState.SERVICE)
 
 
 class LinkOwner(Protocol):
@@ -105,6 +112,8 @@ class Link(asyncio.Protocol):
         self._begun = False
         self._writing_paused = False
         self._hung_up = False
+        self._linger_seconds = limits.GOODBYE_SECONDS
+        self._is_authenticated = listener is None
         self._gone = asyncio.Event()
 
     # --- for the owner ----------------------------------------------------------------------------
@@ -123,6 +132,10 @@ class Link(asyncio.Protocol):
 
     def flush(self) -> None:
         """Writes everything queued, unless the peer does not read; after the end, hangs up."""
+        if not self._is_authenticated and self.connection.state in AUTHENTICATED:
+            self._is_authenticated = True
+            if self._listener is not None:
+                self._listener.on_authenticated(self)
         if self._transport.is_closing():
             return
         if self.connection.state is LinkState.CLOSED:
@@ -159,6 +172,14 @@ class Link(asyncio.Protocol):
         the process afterwards awaits `wait_closed`."""
         self.connection.close(code, detail, trace_id, retry_after_seconds)
         self.flush()
+
+    def turn_away(self, detail: str) -> None:
+        """Ends a link that finds no room with TOO_MANY_CONNECTIONS; `Closed` follows. The peer may
+        miss the Goodbye when it is slow."""
+        code = ErrorCode.TOO_MANY_CONNECTIONS
+        self._linger_seconds = LINGER_SECONDS
+        self.connection.close(code, detail, retry_after_seconds=RETRY_SECONDS)
+        self._report([Closed(code, detail, by_peer=False)])
 
     def abort(self) -> None:
         """Cuts the link without a Goodbye; `Closed(CONNECTION_LOST)` follows."""
@@ -332,7 +353,7 @@ class Link(asyncio.Protocol):
         self._hung_up = True
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(limits.GOODBYE_SECONDS, self._transport.abort)
+        self._timer = self._loop.call_later(self._linger_seconds, self._transport.abort)
         last_words = self.connection.data_to_send()
         if not last_words:
             self._transport.close()

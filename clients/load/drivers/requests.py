@@ -30,7 +30,7 @@ S = TypeVar("S")
 
 SWEEP_SECONDS = 1.0  # between searches for requests without an answer or a link
 RUN_BYTES = 3
-OPENING_AT_ONCE = limits.HANDSHAKES_PER_ADDRESS_MAX
+OPENING_AT_ONCE = limits.HANDSHAKES_MAX // 2
 
 
 class Requests(Generic[S]):

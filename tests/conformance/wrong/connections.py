@@ -203,7 +203,7 @@ FAULTS = (
     _license_server(
         "accepts over-long frames before logon",
         "FRAME-04.one-byte-more-while-opening",
-        limit(connection, FRAME_BYTES_BEFORE_LOGON=2**20),
+        limit(connection, FRAME_BYTES_OPENING=2**20),
     ),
     _license_server(
         "accepts only short frames in service",

@@ -241,12 +241,12 @@ def test_passwords_accounts_and_programs_are_asked_for_alike(procedures: Procedu
         return StartProgram(1, "ann", "sys-ann", "", "", 80, 24, "xterm", question_id)
 
     def procedure() -> Procedure[None]:
-        proved = yield from verify("ann", b"secret")
+        proved = yield from verify("ann", b"secret", "192.0.2.7")
         known = yield from look_up("ann")
         started = yield from start_program(start)
         procedures.do(Said(f"{proved.accepted} {known.system_user} {started}"))
 
-    assert procedures.start(OWNER, procedure(), 1.0) == [Verify("ann", b"secret", 1)]
+    assert procedures.start(OWNER, procedure(), 1.0) == [Verify("ann", b"secret", 1, "192.0.2.7")]
     assert procedures.on_answer(1, Verified(True), 1.0) == [LookUp("ann", 2)]
     assert procedures.on_answer(2, Verified(True, "sys-ann"), 1.0) == [start(3)]
     failed = ProgramFailed("no shell")

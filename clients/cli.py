@@ -30,6 +30,7 @@ COMMANDS = {
     ),
     "connect": ("clients.connect:connect", "Connect to a farm."),
     "decode": ("clients.decode:decode", "Show the frames in a file."),
+    "device": ("clients.revocation:device", "Take devices back, or allow them again."),
     "lab": ("clients.lab:lab", "Run a whole farm on this machine."),
     "license": ("clients.license_show:license_group", "Look at the licenses of this device."),
     "load": ("clients.load.command:load", "Load a farm, and measure it."),

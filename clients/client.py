@@ -7,6 +7,7 @@ person sees, types and confirms through a `Surface`.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -22,6 +23,7 @@ from tsproto import identity, transport
 from tsproto.connection import Closed, Event, Opened, Received, SessionBytes
 from tsproto.errors import ErrorCode, PeerError
 from tsproto.messages import LicenseRequest
+from tsproto.opening import revoked
 
 
 class Surface(Protocol):
@@ -179,6 +181,8 @@ class Client:
             case steps.StoreLicense(token, certificate):
                 stored = self._device.store_license(self._farm, token, certificate)
                 return self._logon.on_stored(stored, now)
+            case steps.StoreDenyList(signed):
+                return self._store_deny_list(signed, now)
             case steps.AskPassword(again):
                 self._start(self._ask_password(again))
             case steps.Send(message):
@@ -211,6 +215,14 @@ class Client:
         shown = identity.fingerprint(certificate) if certificate else bytes(identity.DIGEST_BYTES)
         info = self._device.license_info(self._farm, request, shown, self._plan.user_name)
         return self._logon.on_license_info(info, now)
+
+    def _store_deny_list(self, signed: bytes, now: float) -> list[Step]:
+        if self._link is None or not self._dialler.take_deny_list(self._link, signed, time.time()):
+            return []
+        code, certificate = ErrorCode.CERTIFICATE_REVOKED, self._link.peer_certificate
+        detail = revoked(str(self._host), certificate)
+        self._hang_up(code, detail)
+        return self._logon.on_closed(code, detail, 0, now)
 
     def _hang_up(self, code: ErrorCode, detail: str) -> None:
         if self._link is not None:

@@ -11,6 +11,7 @@ import click
 
 from clients.examples import example
 from clients.options import printed_json
+from clients.revocation import pki_revoke
 from clients.say import show
 from clients.tables import Row, print_rows
 from daemons.files import durable, private
@@ -18,7 +19,7 @@ from tsproto import authorities, certificates, identity, limits
 from tsproto.authorities import Authorities
 from tsproto.errors import TsfarmError
 from tsproto.identity import IdentityError
-from tsproto.messages import Role
+from tsproto.messages import AdministratorRole, Role
 
 COLUMNS = "name role addresses expires_at days_left fingerprint"
 SERVE_IT = "copy both to its host, and send the daemon SIGHUP: no link is dropped"
@@ -71,7 +72,21 @@ def pki_init(farm: str, folder: Path) -> None:
 @with_addresses("A host name or IP address at which people reach the daemon; may be repeated.")
 @with_days
 @in_folder
-def pki_issue(role: str, name: str, addresses: tuple[str, ...], days: int, folder: Path) -> None:
+@click.option(
+    "--role",
+    "administrator_role",
+    type=click.Choice(list(identity.ADMINISTRATOR_ROLES)),
+    help="Of an administrator: viewer only asks, operator also hands over deny lists, admin may do"
+    " everything.  [default: viewer]",
+)
+def pki_issue(
+    role: str,
+    name: str,
+    addresses: tuple[str, ...],
+    days: int,
+    folder: Path,
+    administrator_role: str | None,
+) -> None:
     """Make a certificate and key for one daemon or administrator, NAME.crt and NAME.key.
 
     Clients accept a terminal server under its NAME and the given addresses only. The name of a
@@ -80,8 +95,16 @@ def pki_issue(role: str, name: str, addresses: tuple[str, ...], days: int, folde
     if name in ("authority", "authority-old"):
         raise TsfarmError(f"{name!r} names files of the farm's own: choose another name")
     chosen = next(each for each, word in identity.ROLE_WORDS.items() if word == role)
+    if administrator_role and chosen is not Role.ADMINISTRATOR:
+        raise click.UsageError("--role is for an administrator's certificate")
     certificate, key = certificates.issue_certificate(
-        *_authority(folder), chosen, name, time.time(), days=days, addresses=addresses
+        *_authority(folder),
+        chosen,
+        name,
+        time.time(),
+        days=days,
+        addresses=addresses,
+        administrator_role=identity.ADMINISTRATOR_ROLES[administrator_role or "viewer"],
     )
     write_new({folder / f"{name}.key": key, folder / f"{name}.crt": certificate})
     show(f"{folder / name}.crt, {folder / name}.key: {_until(certificate)}")
@@ -93,7 +116,7 @@ def pki_issue(role: str, name: str, addresses: tuple[str, ...], days: int, folde
 @with_days
 @in_folder
 def pki_renew(name: str, addresses: tuple[str, ...], days: int, folder: Path) -> None:
-    """Replace NAME.crt and NAME.key: the same role, name and addresses, and a new key.
+    """Replace NAME.crt and NAME.key: the same roles, name and addresses, and a new key.
 
     The key is new so that a stolen one is of no use after its certificate has expired.
     """
@@ -112,6 +135,7 @@ def pki_renew(name: str, addresses: tuple[str, ...], days: int, folder: Path) ->
         days=days,
         addresses=[each for each in certificates.addresses_in(old) if each != own.name]
         + list(addresses),
+        administrator_role=own.administrator_role or AdministratorRole.VIEWER,
     )
     _replace({folder / f"{name}.key": key, file: certificate})
     show(f"{file}, {folder / name}.key: {_until(certificate)}; {SERVE_IT}")
@@ -252,6 +276,9 @@ def _fingerprint(pem: bytes) -> str:
 def _until(pem: bytes) -> str:
     certificate = certificates.parse_certificate(certificates.certificate_der(pem))
     return f"valid until {certificate.not_valid_after_utc:%Y-%m-%d}"
+
+
+pki.add_command(pki_revoke)
 
 
 def write_new(files: dict[Path, bytes]) -> None:

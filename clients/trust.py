@@ -12,6 +12,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,8 +20,11 @@ from clients.ask import asking_through
 from clients.known_farms import KnownFarms
 from clients.logon.steps import Host
 from tsproto import identity, limits, transport
-from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.errors import DenyListError, ErrorCode, TsfarmError
 from tsproto.messages import Authority, QueryAuthority, Role
+
+if TYPE_CHECKING:
+    from tsproto.deny_list import DenyLists
 
 
 class UntrustedFarm(TsfarmError):
@@ -43,8 +47,9 @@ Confirm = Callable[[Stranger], Awaitable[bool]]
 
 class FarmDialler:
     """Opens links to the terminal servers of one farm for one device. `authority` (PEM) is the only
-    one trusted; None is TCP without TLS, for loopback addresses. An `observer` sees the bytes of
-    every link. `source` is the local address to dial from, as `transport.dial` takes it."""
+    one trusted, or holds two while the farm changes it; None is TCP without TLS, for loopback
+    addresses. An `observer` sees the bytes of every link. `source` is the local address to dial
+    from, as `transport.dial` takes it."""
 
     def __init__(
         self,
@@ -58,6 +63,8 @@ class FarmDialler:
         self._authority = authority
         self._observer = observer
         self._source = source
+        self._trusted: list[bytes] = []  # the authorities (PEM), one by one, of the present link
+        self._denied: dict[bytes, bytes] = {}  # signed deny lists, by authority
 
     async def dial(
         self, host: Host, owner: transport.LinkOwner, redirected: bool = False
@@ -69,6 +76,8 @@ class FarmDialler:
         """
         try:
             tls = None if self._authority is None else _tls(self._authority)
+            ders = [] if tls is None else tls.get_ca_certs(binary_form=True)
+            self._trusted = [ssl.DER_cert_to_PEM_cert(der).encode("ascii") for der in ders]
             return await self._dial(host, owner, tls)
         except transport.DialFailed as failed:
             if failed.code is not ErrorCode.WRONG_ROLE or isinstance(failed, transport.WrongPeer):
@@ -76,6 +85,38 @@ class FarmDialler:
             raise UntrustedFarm(
                 f"{failed.detail}; give the authority of this host's farm with --ca"
             ) from None
+
+    def take_deny_list(self, link: transport.Link, signed: bytes, now: float) -> bool:
+        """Keeps the list that the host at the other end of `link` has sent, if it counts; says
+        whether it denies the certificate of this host. Raises DeviceStoreError."""
+        from tsproto.deny_list import DenyKind, DenyLists  # needed for new lists only
+
+        farm = "" if link.peer_identity is None else link.peer_identity.farm
+        for authority in self._trusted:
+            der = ssl.PEM_cert_to_DER_cert(authority.decode("ascii"))
+            lists = DenyLists(farm, [der], self._held_by(authority))
+            try:
+                if lists.take(signed, now).kind is DenyKind.CERTIFICATES:
+                    self._keep(authority, signed)
+                    return lists.denies_certificate(link.peer_certificate)
+            except DenyListError:
+                continue
+        return False
+
+    def _deny_lists(self) -> DenyLists | None:
+        """The numbers of several signers cannot be compared: with them none is told to the host."""
+        held = [signed for authority in self._trusted for signed in self._held_by(authority)]
+        if not held:
+            return None
+        from tsproto.deny_list import DenyLists
+
+        return DenyLists(held=held) if len(self._trusted) == 1 else DenyLists(others=held)
+
+    def _held_by(self, authority: bytes) -> list[bytes]:
+        return [self._denied[authority]] if authority in self._denied else []
+
+    def _keep(self, authority: bytes, signed: bytes) -> None:
+        self._denied[authority] = signed
 
     async def _dial(
         self, host: Host, owner: transport.LinkOwner, tls: ssl.SSLContext | None
@@ -93,6 +134,7 @@ class FarmDialler:
                 expect_name=host.name,
                 observer=self._observer,
                 source=self._source,
+                deny_lists=self._deny_lists(),
             )
         except transport.WrongPeer as wrong:
             if host.name or isinstance(wrong, transport.WrongAddress):
@@ -129,7 +171,7 @@ class Dialler(FarmDialler):
         if self._is_given:
             return await super().dial(host, owner, redirected)
         shown = self._known_farms.fingerprint_of(host.address, host.port)
-        trusted = self._trusted(host, shown)
+        self._trusted = trusted = self._authorities(host, shown)
         if not trusted and redirected:
             raise _untrusted(host)
         refusal: transport.DialFailed | None = None
@@ -150,6 +192,7 @@ class Dialler(FarmDialler):
         if refusal is not None and stranger.authority in trusted:
             raise refusal
         await self._accept(stranger, trusted, shown, redirected)
+        self._trusted = [stranger.authority]
         return await self._dial(host, owner, _tls(stranger.authority))
 
     async def _accept(
@@ -171,7 +214,14 @@ class Dialler(FarmDialler):
         if not redirected:
             self._known_farms.remember(host.address, host.port, authority)
 
-    def _trusted(self, host: Host, shown: str | None) -> list[bytes]:
+    def _held_by(self, authority: bytes) -> list[bytes]:
+        held = self._known_farms.deny_list(authority)
+        return [held] if held else []
+
+    def _keep(self, authority: bytes, signed: bytes) -> None:
+        self._known_farms.keep_deny_list(authority, signed)
+
+    def _authorities(self, host: Host, shown: str | None) -> list[bytes]:
         """The authorities to verify a host with: all, or those of a host that is known."""
         if shown is None:
             return self._known_farms.authorities(date.today())
@@ -212,6 +262,8 @@ class Dialler(FarmDialler):
     async def _look_at(self, host: Host) -> Stranger:
         """The authority that the host shows. Raises UntrustedFarm unless it has issued the host's
         certificate."""
+
+        self._trusted = []
 
         async def dial(owner: transport.LinkOwner) -> transport.Link:
             return await self._dial(host, owner, transport.client_tls_unverified())

@@ -16,6 +16,7 @@ from daemons.files import private
 from daemons.settings import DaemonSettings, IdentityFiles
 from tsproto import authorities, certificates, identity, transport
 from tsproto.authorities import Authorities
+from tsproto.deny_list import DenyLists
 from tsproto.identity import ROLE_WORDS, IdentityError
 from tsproto.messages import Role
 from tsproto.transport import LocalIdentity
@@ -76,7 +77,9 @@ def load_credentials(files: IdentityFiles, farm: str, role: Role) -> Credentials
     return Credentials(found.name, certificate, key, authority, trusted)
 
 
-def local_identity(settings: DaemonSettings, credentials: Credentials, role: Role) -> LocalIdentity:
+def local_identity(
+    settings: DaemonSettings, credentials: Credentials, role: Role, deny_lists: DenyLists
+) -> LocalIdentity:
     """The identity towards peers, with TLS contexts made anew from the files. Raises ConfigError
     when a file has changed since `credentials` were loaded."""
     listen, files = settings.listen, settings.identity
@@ -99,6 +102,7 @@ def local_identity(settings: DaemonSettings, credentials: Credentials, role: Rol
         listen_tls=listen_tls,
         dial_tls=dial_tls,
         plain_anywhere=listen.plain_anywhere,
+        deny_lists=deny_lists,
     )
 
 

@@ -179,6 +179,15 @@ class Close(Effect, frozen=True, gc=False):
     retry_after_seconds: int = 0
 
 
+class HangUp(Effect, frozen=True, gc=False):
+    """As Close, but decided by the switchboard: `on_peer_lost` follows for the core."""
+
+    peer: Peer
+    code: ErrorCode
+    detail: str = ""
+    retry_after_seconds: int = 0
+
+
 class Warp(Effect, frozen=True, gc=False):
     """Follow the lab's clock file, and answer WarpClock when everything due by then has happened.
     The switchboard decides it: no core is told of WarpClock."""

@@ -91,6 +91,7 @@ class Links:
                 expect_role=endpoint.role,
                 expect_name=endpoint.name,
                 plain_anywhere=identity.plain_anywhere,
+                deny_lists=identity.deny_lists,
             )
         except DialFailed as error:
             self._switchboard.dial_failed(endpoint, Failed(error.code, error.detail))

@@ -25,6 +25,7 @@ from daemons.settings import Discovery
 from daemons.store import Store, StoreError
 from daemons.switchboard import Step, Switchboard
 from tsproto import limits
+from tsproto.deny_list import DenyLists
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import Refused, Role
 from tsproto.printable import detail_of
@@ -80,7 +81,9 @@ class Shell:
         self._watch = _watch(resources.credentials)
         self._expiry = Alarm(self._loop.call_later, self._look_at_certificate)
         self._committer: asyncio.Task[None] | None = None
-        self._switchboard = Switchboard[Link](core, self)
+        self._switchboard = Switchboard[Link](
+            core, self, resources.identity.deny_lists or DenyLists()
+        )
         self._timeout = Alarm(self._loop.call_later, partial(self._turn, self._switchboard.turn))
         self._links = Links(resources.identity, self._switchboard, traffic, self._wake)
         self._datagrams = Datagrams(discovery, self._on_datagram) if discovery else None

@@ -18,14 +18,15 @@ from daemons import descriptors, events, logs
 from daemons.clock import Clock, ClockFileError
 from daemons.config import ConfigError, read_settings
 from daemons.credentials import Credentials, load_credentials, local_identity
+from daemons.denials import DenyListRecord
 from daemons.effects import Record, Records
 from daemons.files import core_dumps, private
 from daemons.settings import DaemonSettings, Listen, Log, TerminalServerSettings
 from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS, Resources
 from daemons.store import Store, StoreError
-from daemons.store.memory import MemoryStore
 from daemons.store.sqlite import SqliteStore
 from tsproto import limits
+from tsproto.deny_list import DenyLists
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
 from tsproto.transport import LocalIdentity, bind
@@ -135,24 +136,25 @@ async def _run(
     records: Sequence[type[Record]],
     serve: Serve[S],
 ) -> int:
-    # The session directory has no records: it needs no file.
-    store: Store = SqliteStore(Path(settings.state, LEDGER_FILE)) if records else MemoryStore()
+    store: Store = SqliteStore(Path(settings.state, LEDGER_FILE))
     _cancel_by_signal()
     try:
         _check_state(Path(settings.state))
         credentials = load_credentials(settings.identity, settings.farm, role)
         clock = _clock(settings)
-        await store.open(records)
+        await store.open([*records, DenyListRecord])
         loaded: dict[type[Record], Sequence[Record]] = {}
         for record in records:
             loaded[record] = await store.load(record)
-        local = local_identity(settings, credentials, role)
+        held = [row.signed for row in await store.load(DenyListRecord)]
+        deny_lists = DenyLists(settings.farm, credentials.trusted.certificates, held)
+        local = local_identity(settings, credentials, role, deny_lists)
         with bound(settings.listen, local) as listening:
             start = Start(
                 settings=settings,
                 credentials=credentials,
                 identity=local,
-                reload=lambda: _reloaded(settings, credentials, role),
+                reload=lambda: _reloaded(settings, credentials, role, deny_lists),
                 listening=listening,
                 connections_max=_connections_max(settings),
                 store=store,
@@ -200,7 +202,7 @@ def config_argument(program: str, arguments: Sequence[str] | None = None) -> Pat
 
 
 def _reloaded(
-    settings: DaemonSettings, former: Credentials, role: Role
+    settings: DaemonSettings, former: Credentials, role: Role, deny_lists: DenyLists
 ) -> tuple[LocalIdentity, Credentials]:
     """Raises ConfigError, also for a certificate of another name, under which nobody knows this
     daemon."""
@@ -210,7 +212,9 @@ def _reloaded(
             f"identity.certificate: {settings.identity.certificate}: expected a certificate of"
             f" {former.name}, found one of {found.name}: restart the daemon to rename it"
         )
-    return local_identity(settings, found, role), found
+    local = local_identity(settings, found, role, deny_lists)
+    deny_lists.trust(found.trusted.certificates)
+    return local, found
 
 
 def _connections_max(settings: DaemonSettings) -> int:

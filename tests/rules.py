@@ -53,6 +53,7 @@ PURE = (
     "daemons/terminal_server/*",
     "daemons/certificate_watch.py",
     "daemons/copied.py",
+    "daemons/denials.py",
     "daemons/discovery.py",
     "daemons/effects.py",
     "daemons/events.py",

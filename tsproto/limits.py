@@ -11,7 +11,7 @@ PROTOCOL_VERSION_MAX = 1
 # The longest frame in each state before the logon is through: a stranger may make us hold one.
 FRAME_BYTES_OPENING = 4 * 1024 + 256  # a Goodbye with a detail of 1,024 wide characters
 FRAME_BYTES_LICENSING = 8 * 1024  # a token of TOKEN_BYTES with a certificate of CERTIFICATE_BYTES
-FRAME_BYTES_LOGON = 64 * 1024  # a command line
+FRAME_BYTES_LOGON = 64 * 1024  # a command line; for a client a deny list
 # A page of an administrator's query, or a burst of session bytes, fits many times over.
 FRAME_BYTES = 1024 * 1024
 # One read of a PTY gives at most 4 KiB on Linux; larger chunks only come from replays.
@@ -80,6 +80,11 @@ CERTIFICATE_BYTES = 4096  # DER; an Ed25519 certificate is about 500, each addre
 KEY_PACK_TOKENS_MAX = 1_000_000
 DEVICES_MAX = 1_000_000  # temporary tokens a license server keeps; then LEDGER_FULL
 TEMPORARY_PER_SERVER_PER_MINUTE = 6_000  # new devices one terminal server may bring in a minute
+
+# --- deny lists -------------------------------------------------------------------------------
+DENY_LIST_ENTRIES_MAX = 1_000  # 34 bytes each: a list fits into a frame before the logon
+DENY_LIST_BYTES = 40_000  # signed: the most entries, and an administrator's certificate
+DENY_LIST_AHEAD_SECONDS = 86_400  # a number that much ahead of the clock would block later lists
 
 # --- logon ------------------------------------------------------------------------------------
 DETAIL_CHARACTERS = 1024  # a cause and a next step, on a few lines of a terminal

@@ -121,6 +121,7 @@ enum.ErrorCode = {
   [111] = "PEER_TOO_SLOW",
   [112] = "TOO_MANY_CONNECTIONS",
   [113] = "CONNECTION_LOST",
+  [114] = "CERTIFICATE_REVOKED",
   [200] = "NO_LICENSE",
   [201] = "NO_LICENSE_SERVER",
   [202] = "LICENSE_TAMPERED",
@@ -134,6 +135,7 @@ enum.ErrorCode = {
   [210] = "KEY_PACK_CONFLICT",
   [211] = "LEDGER_FULL",
   [212] = "TOO_MANY_DEVICES",
+  [213] = "DEVICE_REVOKED",
   [300] = "LOGON_FAILED",
   [301] = "LOGON_BUSY",
   [302] = "TOO_MANY_ATTEMPTS",
@@ -152,6 +154,10 @@ enum.ErrorCode = {
   [602] = "UNANSWERED",
   [603] = "SHUTTING_DOWN",
   [604] = "BUSY",
+  [700] = "DENY_LIST_MALFORMED",
+  [701] = "DENY_LIST_OLD",
+  [702] = "DENY_LIST_AHEAD",
+  [703] = "DENY_LIST_FORGED",
 }
 enum.Scope = {
   [1] = "WORKGROUP",
@@ -247,6 +253,8 @@ messages[1].places = {
   integer("hello.version_max", "version max", "highest version that the sender speaks"),
   enumeration("hello.role", "role", enum.Role),
   text("hello.name", "name", "name of the daemon or administrator as in its certificate, or of the device"),
+  integer("hello.denied_certificates", "denied certificates", "number of its deny list of certificates"),
+  integer("hello.denied_devices", "denied devices", "number of its deny list of devices; 0 from a client"),
 }
 message_names[2] = "Welcome"
 messages[2] = { name = message_names[2] }
@@ -256,6 +264,8 @@ messages[2].places = {
   enumeration("welcome.role", "role", enum.Role),
   text("welcome.name", "name", "name of the daemon, as in its certificate"),
   text("welcome.farm", "farm", "name of the farm; in TLS the certificate's counts, and this one is not compared"),
+  integer("welcome.denied_certificates", "denied certificates", "number of its deny list of certificates"),
+  integer("welcome.denied_devices", "denied devices", "number of its deny list of devices"),
 }
 message_names[3] = "Heartbeat"
 messages[3] = { name = message_names[3] }
@@ -621,6 +631,30 @@ message_names[80] = "WarpClock"
 messages[80] = { name = message_names[80] }
 messages[80].places = {
   request_id,
+}
+message_names[81] = "NewDenyList"
+messages[81] = { name = message_names[81] }
+messages[81].places = {
+  request_id,
+  bytes("new_deny_list.signed", "signed", "signed deny list, or empty"),
+}
+message_names[82] = "PublishDenyList"
+messages[82] = { name = message_names[82] }
+messages[82].places = {
+  request_id,
+  bytes("publish_deny_list.signed", "signed", "signed deny list, or empty"),
+}
+message_names[83] = "QueryDenyLists"
+messages[83] = { name = message_names[83] }
+messages[83].places = {
+  request_id,
+}
+message_names[84] = "HeldDenyLists"
+messages[84] = { name = message_names[84] }
+messages[84].places = {
+  request_id,
+  bytes("held_deny_lists.certificates", "certificates", "signed by the farm's authority"),
+  bytes("held_deny_lists.devices", "devices", "signed by an administrator"),
 }
 
 -- --- msgpack -------------------------------------------------------------------------------------

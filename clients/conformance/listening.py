@@ -87,7 +87,7 @@ class Listening(OverSockets):
         return self._accept(Role.TERMINAL_SERVER, seconds, stranger)
 
     def strangers_authority(self) -> bytes:
-        return Trust.invented(self.farm, STRANGER).authority
+        return Trust.invented(self.farm, STRANGER).authority().certificate
 
     def accept_without_address(self, seconds: float) -> Line:
         if self._trusted is None:

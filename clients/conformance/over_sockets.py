@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import os
 import socket
@@ -219,6 +220,12 @@ class OverSockets:
         if farm != trust.farm:
             trust = Trust.invented(farm)
         return trust.issuer(role, name, expired)
+
+    def authority(self) -> Issuer:
+        return self._trust().authority()
+
+    def fingerprint(self, role: Role, name: str) -> bytes:
+        return hashlib.sha256(self._trust().issuer(role, name, False).certificate).digest()
 
     def _trust_of_links(self) -> Trust:
         if not self._settings.tls:

@@ -27,7 +27,8 @@ from clients.conformance.acting import NAMES
 from clients.conformance.target import Issuer, Unavailable, word_of
 from tsproto import certificates, limits
 from tsproto.errors import TsfarmError
-from tsproto.messages import DAEMONS, Role
+from tsproto.identity import ADMINISTRATOR_ROLES
+from tsproto.messages import DAEMONS, AdministratorRole, Role
 
 NEEDS_KEY = "needs the key of the farm's authority (--ca-key, --lab)"
 YEAR_SECONDS = 365 * 86_400
@@ -86,17 +87,12 @@ class Trust:
         return Trust(self._authority, self._authority_key, addresses=())
 
     @property
-    def authority(self) -> bytes:
-        """The authority's certificate, DER."""
-        return certificates.certificate_der(self.authority_pem)
-
-    @property
     def authority_file(self) -> Path:
         return self._authority
 
     def files(self, role: Role, name: str, expired: bool = False) -> Files:
-        """A certificate of this role and name. Raises Unavailable when it is neither given nor can
-        be made."""
+        """A certificate of this role and name; an administrator called `viewer` or `operator` has
+        that role. Raises Unavailable when it is neither given nor can be made."""
         if (role, name, expired) not in self._made:
             self._made[role, name, expired] = self._make(role, name, expired)
         return self._made[role, name, expired]
@@ -105,6 +101,11 @@ class Trust:
         files = self.files(role, name, expired)
         der = certificates.certificate_der(files.certificate.read_bytes())
         return Issuer(name, der, files.key.read_bytes())
+
+    def authority(self) -> Issuer:
+        """Raises Unavailable when its key is not known."""
+        der = certificates.certificate_der(self.authority_pem)
+        return Issuer(self.farm, der, self._key_of_authority())
 
     def unidentified(self) -> Files:
         """A certificate of the authority that carries no role and name."""
@@ -160,6 +161,7 @@ class Trust:
             # The lab whose daemons look at this one may have been warped by years.
             days=limits.CERTIFICATE_DAYS if expired else limits.AUTHORITY_DAYS,
             addresses=self._addresses if role in DAEMONS else (),
+            administrator_role=ADMINISTRATOR_ROLES.get(name, AdministratorRole.ADMIN),
         )
         return self._write(f"{role.name}-{name}-{expired}", certificate, key)
 

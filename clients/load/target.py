@@ -84,6 +84,7 @@ def issued(pki: Path, folder: Path, role: Role, name: str) -> Credentials:
     )
     own = Credentials(folder / f"{name}.crt", folder / f"{name}.key")
     own.certificate.write_bytes(certificate)
+    own.key.touch(mode=0o600)
     own.key.write_bytes(key)
     return own
 

@@ -29,6 +29,7 @@ from tsproto.messages import (
     LogonRefused,
     LogonRequest,
     Message,
+    NewDenyList,
     NewLicense,
     Redirect,
     ResizeSession,
@@ -164,6 +165,8 @@ class Logon:
     def on_message(self, message: Message, now: float) -> list[Step]:
         """A message of the present link; one that is wrong in this phase ends the logon."""
         match self.phase, message:
+            case _, NewDenyList():
+                return [steps.StoreDenyList(message.signed)]
             case Phase.LICENSING, LicenseRequest():
                 return [steps.ShowLicense(message)]
             case Phase.LICENSING, NewLicense():

@@ -17,7 +17,7 @@ import tomli_w
 from daemons import accounts
 from daemons.lab.plan import Daemon, Lab, LabError, Plan, load_user
 from tsproto import certificates, limits
-from tsproto.messages import Role
+from tsproto.messages import AdministratorRole, Role
 
 BROADCAST = "127.255.255.255"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -77,7 +77,14 @@ def _make_certificates(folder: Path, lab: Lab, now: float) -> None:
     daemons = [(d.name, Role[d.role.upper()], (d.host, *LOOPBACK)) for d in lab.daemons]
     for name, role, addresses in [*daemons, ("admin", Role.ADMINISTRATOR, ())]:
         own_certificate, own_key = certificates.issue_certificate(
-            certificate, key, role, name, now, days=LAB_DAYS, addresses=addresses
+            certificate,
+            key,
+            role,
+            name,
+            now,
+            days=LAB_DAYS,
+            addresses=addresses,
+            administrator_role=AdministratorRole.ADMIN,
         )
         _write_private(folder / f"{name}.crt", own_certificate)
         _write_private(folder / f"{name}.key", own_key)

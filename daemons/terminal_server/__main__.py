@@ -42,6 +42,10 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
     def on_program_ended(session_id: int, exit_status: int) -> None:
         reports.put_nowait(lambda now: core.on_program_ended(session_id, exit_status, now))
 
+    def verifier_of(own: Credentials) -> Verifier:
+        trusted, deny_lists = own.trusted, start.identity.deny_lists
+        return Verifier(trusted.certificates, trusted.farm, deny_lists=deny_lists)
+
     check_programs(settings.sessions)
     accounts = _accounts(Path(settings.accounts))
     checks = AccountChecks(accounts, on_outcome)
@@ -58,7 +62,7 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
             settings,
             name=credentials.name,
             port=start.port,
-            verifier=_verifier(credentials),
+            verifier=verifier_of(credentials),
             rng=start.rng,
             incarnation=start.rng.randbytes(16),
             records=start.take_records(),
@@ -73,17 +77,13 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
             performers={**sessions.performers, **checks.performers},
             traffic=sessions,
             reports=reports,
-            renew=lambda new: core.renew(_verifier(new), new.authority, new.endorsement),
+            renew=lambda new: core.renew(verifier_of(new), new.authority, new.endorsement),
         )
         return await shell.run()
     finally:
         checks.close()
         await sessions.close()
         accounts.close()
-
-
-def _verifier(credentials: Credentials) -> Verifier:
-    return Verifier(credentials.trusted.certificates, credentials.trusted.farm)
 
 
 def _accounts(path: Path) -> Accounts:

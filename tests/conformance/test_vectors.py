@@ -13,8 +13,9 @@ import pytest
 from tests.conformance.vectors import files
 from tsproto import codec, discovery, identity, limits
 from tsproto.authorities import is_endorsed
+from tsproto.deny_list import DenyLists
 from tsproto.discovery import Scope
-from tsproto.errors import ErrorCode, LicenseError, ProtocolError
+from tsproto.errors import DenyListError, ErrorCode, LicenseError, ProtocolError
 from tsproto.license_token import Verifier
 from tsproto.messages import TABLE, Message
 
@@ -24,6 +25,7 @@ FRAMES = WRITTEN["frames.json"]
 TOKENS = WRITTEN["tokens.json"]
 PROOFS = WRITTEN["device-proofs.json"]
 ENDORSEMENTS = WRITTEN["endorsements.json"]
+DENY_LISTS = WRITTEN["deny-lists.json"]
 DISCOVERY = WRITTEN["discovery.json"]
 
 each_message = pytest.mark.parametrize("written", MESSAGES.values(), ids=MESSAGES.keys())
@@ -180,6 +182,19 @@ def test_the_product_judges_every_device_proof(vector: Any) -> None:
     else:
         assert device_id == bytes_of(PROOFS["device_id"])
         assert key.prove(*shown[1:]) == shown[0]
+    assert code.name == vector["code"]
+
+
+@pytest.mark.parametrize("vector", DENY_LISTS["vectors"], ids=lambda vector: vector["id"])
+def test_the_product_judges_every_deny_list(vector: Any) -> None:
+    authority = bytes_of(DENY_LISTS["signers"]["authority"]["certificate"])
+    held = [bytes_of(DENY_LISTS[name]) for name in ("held_certificates", "held_devices")]
+    lists = DenyLists(DENY_LISTS["farm"], [authority], held)
+    code = ErrorCode.NORMAL
+    try:
+        lists.take(bytes_of(vector["signed"]), DENY_LISTS["now"])
+    except DenyListError as error:
+        code = error.code
     assert code.name == vector["code"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tsproto import certificates
 from tsproto.connection import Closed, Event, Opened, Received
-from tsproto.messages import DAEMONS, Pools, QueryPools, Role
+from tsproto.messages import DAEMONS, AdministratorRole, Pools, QueryPools, Role
 from tsproto.transport.link import Link
 from tsproto.transport.tls import FarmContext, client_tls, daemon_tls, server_tls
 
@@ -34,7 +34,14 @@ class Farm:
         if not certificate.exists():
             at = self._addresses if role in DAEMONS else ()
             pem, key_pem = certificates.issue_certificate(
-                self.authority, self._key, role, name, NOW, days=DAYS, addresses=at
+                self.authority,
+                self._key,
+                role,
+                name,
+                NOW,
+                days=DAYS,
+                addresses=at,
+                administrator_role=AdministratorRole.ADMIN,
             )
             certificate.write_bytes(pem)
             key.touch(mode=0o600)

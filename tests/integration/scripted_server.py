@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tests.integration.farm import ADDRESSES, DAYS, NOW
 from tests.integration.listener import listen
-from tsproto import certificates, identity, transport
+from tsproto import certificates, deny_list, identity, transport
 from tsproto.authorities import endorse
 from tsproto.connection import Event, Opened, Received, SessionBytes
+from tsproto.deny_list import DenyKind, DenyList
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     DAEMONS,
@@ -25,6 +26,7 @@ from tsproto.messages import (
     LogonAccepted,
     LogonRequest,
     Message,
+    NewDenyList,
     NewLicense,
     QueryAuthority,
     ResizeSession,
@@ -63,6 +65,16 @@ class Farm:
         der = certificates.certificate_der(self.authority)
         return identity.show_fingerprint(identity.fingerprint(der))
 
+    def denying(self, *certificates: bytes) -> bytes:
+        """A deny list of these SHA-256, signed by the authority."""
+        content = DenyList(
+            farm=self.name,
+            kind=DenyKind.CERTIFICATES,
+            number=deny_list.next_number(0, NOW),
+            entries=[*certificates],
+        )
+        return deny_list.sign(content, identity.load_key(self._key))
+
     def files(self, role: Role, name: str) -> tuple[Path, Path, Path]:
         """Certificate, key and authority of a daemon or administrator."""
         at = self._addresses if role in DAEMONS else ()
@@ -94,6 +106,7 @@ class ScriptedServer:
         self.on_logon: Callable[[transport.Link, LogonRequest], None] = self.accept
         self.shown_authority = certificates.certificate_der(farm.authority)
         self.certificate = bytes(32)
+        self.deny_list = b""
         self.session_shown = asyncio.Event()
         self.resized = asyncio.Event()
 
@@ -147,6 +160,8 @@ class ScriptedServer:
             match event:
                 case Opened():
                     self.links.append(link)
+                    if self.deny_list:
+                        link.send(NewDenyList(signed=self.deny_list))
                     link.send(
                         LicenseRequest(
                             nonce=b"n" * 32, product="terminal-server", product_version=1

@@ -234,6 +234,37 @@ async def test_in_a_rotation_the_file_that_is_given_trusts_both_authorities(
             assert len(server.logons) == 1
 
 
+async def test_in_a_rotation_the_file_that_is_given_takes_a_deny_list_of_both_authorities(
+    tmp_path: Path, farm: Farm, device: Device
+) -> None:
+    next_farm = Farm(tmp_path / "next", older=farm)
+    ders = [certificates.certificate_der(each.authority) for each in (next_farm, farm)]
+    both = Authorities(tuple(ders), next_farm.endorsement).to_pem()
+    for signer in (farm, next_farm):
+        async with ScriptedServer(farm) as server:
+            server.deny_list = signer.denying(server.certificate)
+            finished = await client(device, Person(), server, authority=both).run()
+            assert finished.code is ErrorCode.CERTIFICATE_REVOKED
+            assert server.logons == []
+
+
+async def test_a_deny_list_of_an_authority_that_was_succeeded_still_counts(
+    tmp_path: Path, farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    async with ScriptedServer(farm) as revoked:
+        server.deny_list = farm.denying(revoked.certificate)
+        person = Person()
+        await disconnected(client(device, person, server), person)
+        await server.close()
+        async with instead_of(server, Farm(tmp_path / "next", older=farm)) as renewed:
+            person = Person()
+            await disconnected(client(device, person, renewed), person)
+            assert len(renewed.logons) == 1
+        finished = await client(device, Person(), revoked).run()
+        assert finished.code is ErrorCode.CERTIFICATE_REVOKED
+        assert (revoked.infos, revoked.logons) == ([], [])
+
+
 async def test_an_endorsement_of_anybody_else_counts_nothing(
     tmp_path: Path, farm: Farm, server: ScriptedServer, device: Device
 ) -> None:

@@ -20,7 +20,18 @@ from tests.integration.test_startup import ACCOUNTS, EVERY_ROLE, Farm, daemon, l
 from tsproto import certificates, identity
 from tsproto.errors import ErrorCode
 from tsproto.limits import DAY_SECONDS
-from tsproto.messages import Done, Message, QueryLicenseServers, QueryServers, Role, WarpClock
+from tsproto.messages import (
+    Done,
+    HeldDenyLists,
+    Message,
+    PublishDenyList,
+    QueryDenyLists,
+    QueryLicenseServers,
+    QueryServers,
+    Refused,
+    Role,
+    WarpClock,
+)
 from tsproto.transport import DialFailed, daemon_tls
 
 QUESTIONS: dict[Role, Message] = {
@@ -146,6 +157,34 @@ async def test_a_farm_changes_its_authority_without_an_outage(farm: Farm, role: 
                 async with dialled(one.port, tls=old_tls):
                     pass
             assert failed.value.code is ErrorCode.WRONG_ROLE
+
+
+@EVERY_ROLE
+async def test_a_new_authority_denies_certificates_and_what_the_old_one_denied_stays(
+    farm: Farm, role: Role
+) -> None:
+    farm.issue(Role.ADMINISTRATOR, "gone")
+    gone = [farm.folder / name for name in ("gone.crt", "gone.key", "ca.crt")]
+    gone_tls, tls = daemon_tls(*gone), administrator(farm)
+    denied = identity.fingerprint(certificates.certificate_der(gone[0].read_bytes()))
+    with running(farm, role) as one:
+        async with dialled(one.port, tls=tls) as end:
+            end.request(PublishDenyList(signed=farm.denying(denied)))
+            assert isinstance(await end.answer(), Done)
+            farm.rotate()
+            by_new = farm.denying(bytes(32), denied)
+            end.request(PublishDenyList(signed=by_new))
+            refused = await end.answer()
+            assert isinstance(refused, Refused) and refused.code is ErrorCode.DENY_LIST_FORGED
+            one.hang_up("certificate.loaded")
+            with pytest.raises(AssertionError, match="CERTIFICATE_REVOKED"):
+                async with dialled(one.port, tls=gone_tls):
+                    pass
+            end.request(PublishDenyList(signed=by_new))
+            assert isinstance(await end.answer(), Done)
+            end.request(QueryDenyLists())
+            held = await end.answer()
+            assert isinstance(held, HeldDenyLists) and held.certificates == by_new
 
 
 async def test_a_warning_comes_when_the_end_is_near(farm: Farm) -> None:

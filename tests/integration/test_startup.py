@@ -18,11 +18,14 @@ import pytest
 
 from daemons import descriptors
 from tests.integration.far_end import dialled
+from tsproto import deny_list
 from tsproto.authorities import Authorities, endorse
 from tsproto.certificates import certificate_der, create_authority, issue_certificate
+from tsproto.deny_list import DenyKind, DenyList
 from tsproto.identity import load_key
 from tsproto.messages import (
     DAEMONS,
+    AdministratorRole,
     Message,
     Pools,
     QueryPools,
@@ -80,11 +83,26 @@ class Farm:
         self._authority = new, new_key
         (self.folder / "ca.crt").write_bytes(both.to_pem())
 
+    def denying(self, *certificates: bytes) -> bytes:
+        """A deny list of these SHA-256, signed by the newest authority."""
+        content = DenyList(
+            farm="north",
+            kind=DenyKind.CERTIFICATES,
+            number=deny_list.next_number(0, time.time()),
+            entries=[*certificates],
+        )
+        return deny_list.sign(content, load_key(self._authority[1]))
+
     def issue(self, role: Role, name: str) -> None:
         """Makes or replaces the certificate and key in NAME.crt and NAME.key."""
         at = ("127.0.0.1",) if role in DAEMONS else ()
         certificate, key = issue_certificate(
-            *self._authority, role, name, time.time(), addresses=at
+            *self._authority,
+            role,
+            name,
+            time.time(),
+            addresses=at,
+            administrator_role=AdministratorRole.OPERATOR,
         )
         (self.folder / f"{name}.crt").write_bytes(certificate)
         (self.folder / f"{name}.key").touch(mode=0o600)

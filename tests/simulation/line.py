@@ -21,6 +21,7 @@ class SimulatedLine:
 
     def __init__(self, node: Node, number: int, end: End, dialled: Endpoint | None) -> None:
         self.id = number
+        self.peer_certificate = node.network.certificate_of(end.other.owner)
         self.host = end.other.address
         self.end = end
         self._dialled = dialled
@@ -36,6 +37,8 @@ class SimulatedLine:
             farm=node.farm,
             certified=node.network.identity_of(end.other.owner),
             trusted=False,
+            deny_lists=node.deny_lists,
+            certificate=self.peer_certificate,
         )
         self.give_up = connection.give_up
         notice = partial(node.notice, node.switchboard)

@@ -76,6 +76,12 @@ Placement: TypeAlias = Annotated[
         " session that came of it; 0 means placed without the directory",
     ),
 ]
+DenyNumber: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=0, le=2**53, description="number of a deny list: Unix time in microseconds, 0 for none"
+    ),
+]
 ProductVersion: TypeAlias = Annotated[int, Meta(ge=1, le=65_535, description="product version")]
 Token: TypeAlias = Annotated[
     bytes, Meta(max_length=limits.TOKEN_BYTES, description="signed license token, or empty")

@@ -16,6 +16,8 @@ class Hello(Message, tag=1, kw_only=True):
     role: Role  # what the sender is
     # name of the daemon or administrator as in its certificate, or of the device
     name: UserName
+    denied_certificates: DenyNumber = 0  # number of its deny list of certificates
+    denied_devices: DenyNumber = 0  # number of its deny list of devices; 0 from a client
 
     example = {"version_min": 1, "version_max": 1, "role": Role.CLIENT, "name": "laptop"}
 
@@ -31,6 +33,8 @@ class Welcome(Message, tag=2, kw_only=True):
     name: Name  # name of the daemon, as in its certificate
     # name of the farm; in TLS the certificate's counts, and this one is not compared
     farm: OptionalName = ""
+    denied_certificates: DenyNumber = 0  # number of its deny list of certificates
+    denied_devices: DenyNumber = 0  # number of its deny list of devices
 
     example = {"version": 1, "role": Role.TERMINAL_SERVER, "name": "ts1", "farm": "lab"}
 

@@ -14,7 +14,7 @@ import socket
 import ssl
 from collections import Counter
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tsproto import limits
 from tsproto.errors import ErrorCode, PeerError, TsfarmError
@@ -24,6 +24,9 @@ from tsproto.messages import LinkState, Role
 from tsproto.transport.error_text import refuses_our_certificate, words_of
 from tsproto.transport.link import Link, LinkOwner, LocalIdentity, Observer
 from tsproto.transport.tls import client_tls, client_tls_unverified, daemon_tls, server_tls
+
+if TYPE_CHECKING:
+    from tsproto.deny_list import DenyLists
 
 __all__ = [
     "DialFailed",
@@ -277,19 +280,20 @@ async def dial(
     plain_anywhere: bool = False,
     observer: Observer | None = None,
     source: str = "",
+    deny_lists: DenyLists | None = None,
 ) -> Link:
     """A link after its TCP and TLS handshakes, to a peer whose certificate has the expected role
     and name; where a client or an administrator expects no name, it must carry `host`.
 
     `server_hostname` is the TLS server name, on which balancers route; empty means `host`, or none
     for an IP address (RFC 6066, 3). `source` is the local address to dial from; the system chooses
-    one when it is empty. Each source has ports of its own, some 28,000 on Linux. The first event
-    comes after the caller has the link. Raises DialFailed.
+    one when it is empty. Each source has ports of its own, some 28,000 on Linux. `deny_lists` may
+    refuse its certificate. The first event comes after the caller has the link. Raises DialFailed.
     """
     where = f"{host}:{port} from {source}" if source else f"{host}:{port}"
     if tls is None and not plain_anywhere and not is_loopback(host):
         raise DialFailed(ErrorCode.NOT_PERMITTED, f"{where} is no loopback address: TLS is needed")
-    local = LocalIdentity(role=role, name=name, farm=farm, dial_tls=tls)
+    local = LocalIdentity(role=role, name=name, farm=farm, dial_tls=tls, deny_lists=deny_lists)
     link = Link(
         owner,
         local,

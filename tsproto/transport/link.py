@@ -24,6 +24,7 @@ from tsproto.transport.error_text import refuses_our_certificate, words_of
 from tsproto.transport.tls import PLAIN_FINGERPRINT, FarmContext
 
 if TYPE_CHECKING:
+    from tsproto.deny_list import DenyLists
     from tsproto.transport import Listener
 
 _link_ids = itertools.count(1)
@@ -66,13 +67,15 @@ class LocalIdentity(msgspec.Struct, frozen=True, kw_only=True):
     listen_tls: ssl.SSLContext | None = None
     dial_tls: ssl.SSLContext | None = None
     plain_anywhere: bool = False
+    deny_lists: DenyLists | None = None
 
 
 class Link(asyncio.Protocol):
     """One link.
 
     `id` is unique in this process. `own_certificate` is the SHA-256 of the certificate that the
-    peer saw, 32 zero bytes for none; `peer_certificate_der` is empty for none. `flush` writes
+    peer saw, 32 zero bytes for none; `peer_certificate_der` is the peer's, `peer_certificate` its
+    SHA-256, both empty for none. `flush` writes
     everything that was sent, in one write. A link flushes by itself after its owner has handled its
     events; an owner that sends at another time calls it.
     """
@@ -98,6 +101,7 @@ class Link(asyncio.Protocol):
             tls.fingerprint if isinstance(tls, FarmContext) else PLAIN_FINGERPRINT
         )
         self.peer_certificate_der = b""
+        self.peer_certificate = b""
         self.certificate_fault = ""
         self.peer_identity: identity.Identity | None = None
         self._owner = owner
@@ -208,6 +212,8 @@ class Link(asyncio.Protocol):
             trusted=self._tls is None,
             expect_role=self._expect_role,
             expect_name=self._expect_name,
+            deny_lists=self._local.deny_lists,
+            certificate=self.peer_certificate,
         )
         if self._listener is None:
             self._transport.pause_reading()  # until `dial` has given the link to its caller
@@ -265,6 +271,7 @@ class Link(asyncio.Protocol):
         self.peer_certificate_der = ssl_object.getpeercert(binary_form=True) or b""
         if not self.peer_certificate_der:
             return None
+        self.peer_certificate = identity.fingerprint(self.peer_certificate_der)
         try:
             found, addresses = _shown(ssl_object)
         except identity.IdentityError as error:

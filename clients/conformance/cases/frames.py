@@ -58,10 +58,7 @@ UNPRINTABLE = {
     "a zero-width joiner": "\u200d",
 }
 GREAT = limits.FRAME_BYTES
-BEFORE_SESSION = {
-    LinkState.LICENSING: limits.FRAME_BYTES_LICENSING,
-    LinkState.LOGON: limits.FRAME_BYTES_LOGON,
-}
+BEFORE_SESSION = (LinkState.LICENSING, LinkState.LOGON)
 
 
 def first_words(context: CaseContext) -> Hello | Welcome:
@@ -139,15 +136,20 @@ def one_byte_more_while_opening(context: CaseContext) -> None:
 @chapter.case("FRAME-04", TERMINAL_SERVER, CLIENT)
 def longest_frames_before_a_session(context: CaseContext) -> None:
     for spot in _spots(context, *BEFORE_SESSION):
-        _accepts(reach(context, spot)[0], BEFORE_SESSION[spot.state])
+        _accepts(reach(context, spot)[0], _bound(context, spot.state))
         context.begin_again()
 
 
 @chapter.case("FRAME-04", TERMINAL_SERVER, CLIENT)
 def one_byte_more_before_a_session(context: CaseContext) -> None:
     for spot in _spots(context, *BEFORE_SESSION):
-        _refuses(reach(context, spot)[0], BEFORE_SESSION[spot.state])
+        _refuses(reach(context, spot)[0], _bound(context, spot.state))
         context.begin_again()
+
+
+def _bound(context: CaseContext, state: LinkState) -> int:
+    is_short = state is LinkState.LICENSING and context.target.role is not CLIENT
+    return limits.FRAME_BYTES_LICENSING if is_short else limits.FRAME_BYTES_LOGON
 
 
 @chapter.case("FRAME-04", TERMINAL_SERVER)

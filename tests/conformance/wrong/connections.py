@@ -377,6 +377,11 @@ FAULTS = (
         replaced(Opening, "_check_identity", lambda self, role, name: None),
     ),
     _license_server(
+        "permits everything to every administrator",
+        "ADMIN-11.a-viewer-buys-nothing",
+        replaced(Opening, "unpermitted", lambda self, wanted: ""),
+    ),
+    _license_server(
         "welcomes a role that has nothing to ask",
         "ROLE-03.a-role-with-nothing-to-ask",
         replaced(opening, "have_business", lambda dialler, listener: True),

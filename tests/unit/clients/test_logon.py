@@ -21,6 +21,7 @@ from clients.logon.steps import (
     Send,
     ShowLicense,
     Step,
+    StoreDenyList,
     StoreLicense,
     Waiting,
 )
@@ -39,6 +40,7 @@ from tsproto.messages import (
     LogonRefused,
     LogonRequest,
     Message,
+    NewDenyList,
     NewLicense,
     Redirect,
     ResizeSession,
@@ -141,6 +143,44 @@ def test_a_new_license_is_acknowledged_only_when_it_is_stored() -> None:
     assert procedure.on_message(pushed, 0.0) == [StoreLicense(b"token", b"der")]
     stored = LicenseStored(license_id=b"i" * 16)
     assert procedure.on_stored(b"i" * 16, 0.0) == [Send(stored)]
+
+
+def test_a_deny_list_is_stored_in_every_phase_and_changes_none() -> None:
+    news, kept = NewDenyList(signed=b"list"), [StoreDenyList(b"list")]
+    procedure = logon()
+    procedure.start(0.0)
+    procedure.on_opened(0.0)
+    assert procedure.on_message(news, 0.0) == kept
+    assert procedure.phase is Phase.LICENSING
+    procedure = attached()
+    assert procedure.on_message(news, 0.0) == kept
+    assert procedure.phase is Phase.SESSION
+
+
+def test_another_host_serves_where_the_first_is_revoked() -> None:
+    procedure = logon(TS1, TS2)
+    procedure.start(0.0)
+    procedure.on_opened(0.0)
+    steps = procedure.on_closed(ErrorCode.CERTIFICATE_REVOKED, "revoked", 0, 0.0)
+    assert steps == [DialHost(TS2)]
+    procedure.on_opened(0.0)
+    (last,) = procedure.on_closed(ErrorCode.CERTIFICATE_REVOKED, "revoked", 0, 0.0)
+    assert last == Finished(Outcome.UNREACHABLE, ErrorCode.CERTIFICATE_REVOKED, "revoked")
+
+
+def test_a_user_who_was_led_to_a_revoked_host_goes_back() -> None:
+    procedure = asked(TS1)
+    procedure.on_message(REDIRECT, 0.0)
+    procedure.on_opened(0.0)
+    steps = procedure.on_closed(ErrorCode.CERTIFICATE_REVOKED, "revoked", 0, 0.0)
+    assert steps == [DialHost(TS1)]
+    assert request_in(through_licensing(procedure)).unreachable_host == "ts3"
+
+
+def test_a_revoked_device_tries_nowhere_else() -> None:
+    procedure = asked(TS1, TS2)
+    (last,) = procedure.on_closed(ErrorCode.DEVICE_REVOKED, "revoked", 0, 0.0)
+    assert last == Finished(Outcome.NO_LICENSE, ErrorCode.DEVICE_REVOKED, "revoked")
 
 
 def test_a_licensed_device_is_asked_for_its_users_password() -> None:

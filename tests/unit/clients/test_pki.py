@@ -13,7 +13,7 @@ from clients.cli import main
 from clients.exit_codes import ExitCode
 from tsproto import certificates, identity
 from tsproto.authorities import is_endorsed, read_authorities
-from tsproto.messages import Role
+from tsproto.messages import AdministratorRole, Role
 
 DAY = 86_400
 
@@ -180,6 +180,34 @@ def test_a_file_that_is_no_certificate_is_named(pki: Path) -> None:
 def test_the_farms_own_files_are_no_daemons(pki: Path, name: str) -> None:
     done = run("pki", "issue", "administrator", name, "--dir", pki)
     assert done.exit_code == ExitCode.FAILED and "files of the farm's own" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [([], AdministratorRole.VIEWER), (["--role", "admin"], AdministratorRole.ADMIN)],
+)
+def test_an_administrator_is_a_viewer_unless_its_role_is_named(
+    tmp_path: Path, arguments: list[str], said: AdministratorRole
+) -> None:
+    run("pki", "init", "--farm", "lab", "--dir", tmp_path)
+    done = run("pki", "issue", "administrator", "alice", "--dir", tmp_path, *arguments)
+    assert done.exit_code == 0
+    der = certificates.certificate_der((tmp_path / "alice.crt").read_bytes())
+    assert certificates.identity_of(der).administrator_role is said
+
+
+def test_a_renewed_administrator_keeps_its_role(pki: Path) -> None:
+    run("pki", "issue", "administrator", "alice", "--role", "operator", "--dir", pki)
+    assert run("pki", "renew", "alice", "--dir", pki).exit_code == 0
+    der = certificates.certificate_der((pki / "alice.crt").read_bytes())
+    assert certificates.identity_of(der).administrator_role is AdministratorRole.OPERATOR
+
+
+def test_a_daemons_certificate_takes_no_administrators_role(tmp_path: Path) -> None:
+    run("pki", "init", "--farm", "lab", "--dir", tmp_path)
+    done = run("pki", "issue", "terminal-server", "ts1", "--dir", tmp_path, "--role", "admin")
+    assert done.exit_code == ExitCode.USAGE
+    assert not (tmp_path / "ts1.crt").exists()
 
 
 def test_a_certificate_is_never_overwritten(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from daemons.credentials import Credentials, load_credentials, local_identity
 from daemons.settings import DaemonSettings, IdentityFiles, Listen
 from tsproto.authorities import Authorities, endorse
 from tsproto.certificates import certificate_der, create_authority, issue_certificate
+from tsproto.deny_list import DenyLists
 from tsproto.identity import fingerprint, load_key
 from tsproto.messages import Role
 from tsproto.transport.tls import FarmContext
@@ -82,16 +83,18 @@ def test_a_certificate_that_is_exchanged_while_it_is_read(tmp_path: Path) -> Non
         ),
         state="state",
     )
-    found = local_identity(settings, credentials, Role.LICENSE_SERVER)
+    deny_lists = DenyLists()
+    found = local_identity(settings, credentials, Role.LICENSE_SERVER, deny_lists)
+    assert found.deny_lists is deny_lists
     assert isinstance(found.listen_tls, FarmContext)
     assert found.listen_tls.fingerprint == fingerprint(credentials.certificate)
     load(tmp_path, certificate=ANOTHER[0], key=ANOTHER[1])
     with pytest.raises(ConfigError) as caught:
-        local_identity(settings, credentials, Role.LICENSE_SERVER)
+        local_identity(settings, credentials, Role.LICENSE_SERVER, deny_lists)
     assert str(caught.value) == (f"identity.certificate: {tmp_path}/crt: changed while it was read")
     (tmp_path / "key").write_bytes(KEY)
     with pytest.raises(ConfigError, match="the key does not belong to the certificate"):
-        local_identity(settings, credentials, Role.LICENSE_SERVER)
+        local_identity(settings, credentials, Role.LICENSE_SERVER, deny_lists)
 
 
 def test_a_certificate_of_another_role(tmp_path: Path) -> None:

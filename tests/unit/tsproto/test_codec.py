@@ -67,7 +67,7 @@ def refusal(body: bytes) -> ErrorCode:
 def test_a_message_is_one_ext32_object_that_plain_msgpack_reads() -> None:
     ext = msgpack.unpackb(encode(HELLO, 7))
     assert ext.code == MESSAGE_KIND
-    assert msgpack.unpackb(ext.data) == [1, 7, 1, 1, 1, "laptop1"]
+    assert msgpack.unpackb(ext.data) == [1, 7, 1, 1, 1, "laptop1", 0, 0]
 
 
 @pytest.mark.parametrize("message", [HELLO, Heartbeat(), SERVERS], ids=lambda m: type(m).__name__)

@@ -326,6 +326,7 @@ def test_a_peer_is_not_silent_while_we_do_not_read() -> None:
 BOUNDS: dict[str, tuple[int, Callable[[], Connection]]] = {
     "opening": (limits.FRAME_BYTES_OPENING, lambda: listener(TERMINAL_SERVER)),
     "licensing": (limits.FRAME_BYTES_LICENSING, lambda: opened(CLIENT, TERMINAL_SERVER)[1]),
+    "licensing, a client": (limits.FRAME_BYTES_LOGON, lambda: opened(CLIENT, TERMINAL_SERVER)[0]),
     "logon": (limits.FRAME_BYTES_LOGON, lambda: licensed()[1]),
     "session": (limits.FRAME_BYTES, lambda: logged_on()[1]),
     "service": (limits.FRAME_BYTES, lambda: administered()[1]),

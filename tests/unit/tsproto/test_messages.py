@@ -10,6 +10,7 @@ import pytest
 from msgspec import inspect
 
 from tsproto.messages import (
+    ADMINISTRATOR,
     EVERYBODY,
     OPENED,
     RETIRED,
@@ -83,6 +84,13 @@ def test_fields_are_positional_and_start_with_the_request_id(message: type[Messa
     config = message.__struct_config__
     assert config.array_like and config.tag in TABLE
     assert message.__struct_fields__[0] == "request_id"
+
+
+@each_message
+def test_a_request_of_administrators_alone_wants_a_role_of_them(message: type[Message]) -> None:
+    entry = message.entry
+    is_theirs = entry.kind is Kind.REQUEST and entry.senders == ADMINISTRATOR
+    assert (entry.wants is not None) == is_theirs
 
 
 def test_every_bound_of_the_table_can_be_written_as_a_schema() -> None:

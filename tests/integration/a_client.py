@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from clients.logon.steps import Attached, Finished, Host, Plan
 from clients.trust import Dialler, Stranger
 from clients.user_keys import UserKeys
 from tests.integration.scripted_server import ScriptedServer
-from tsproto import transport
+from tsproto import identity, transport
 from tsproto.connection import Event
 from tsproto.messages import (
     PamQuestion,

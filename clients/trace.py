@@ -38,6 +38,8 @@ SECRETS: dict[type[Message], dict[str, Any]] = {
     ChangePassword: {"public_key": bytes(32), "signature": bytes(64)},
     LogonProof: {"signature": b"redacted"},
     PamAnswers: {"answers": [b"redacted"]},
+    # Both let a reader guess a password: the present one, and the new one.
+    ChangePassword: {"signature": b"redacted".ljust(64), "public_key": b"redacted".ljust(32)},
 }
 SECRET_NUMBERS = {message.__struct_config__.tag for message in SECRETS}
 

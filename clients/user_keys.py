@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 TAG_BYTES = 32
+CLEAR_PASSWORD = 1  # ARGON2_FLAG_CLEAR_PASSWORD of <argon2.h>
 
 # Gives the tag of a password, salt and cost.
 Hash: TypeAlias = Callable[[bytes, bytes, Cost], Awaitable[bytes]]
@@ -44,20 +45,39 @@ class HashingMemory(Protocol):
 
 async def argon2id(password: bytes, salt: bytes, cost: Cost) -> bytes:
     """Hashes off the loop."""
-    from argon2.low_level import Type, hash_secret_raw  # slow to import, and not needed with keys
+    return await asyncio.to_thread(_tag, password, salt, cost)
 
-    tag: bytes = await asyncio.to_thread(
-        hash_secret_raw,
-        password,
-        salt,
-        cost.passes,
-        cost.memory_kib,
-        cost.lanes,
-        TAG_BYTES,
-        Type.ID,
-        version=0x13,
-    )
-    return tag
+
+def _tag(password: bytes, salt: bytes, cost: Cost) -> bytes:
+    """As `hash_secret_raw`, which leaves a copy of the password in freed memory: here libargon2
+    wipes the only one that it is given."""
+    from argon2.low_level import Type, core, error_to_str, ffi  # slow to import; keys need it not
+
+    given, salted = ffi.new("uint8_t[]", password), ffi.new("uint8_t[]", salt)
+    tag = ffi.new("uint8_t[]", TAG_BYTES)
+    context = {
+        "version": 0x13,
+        "out": tag,
+        "outlen": TAG_BYTES,
+        "pwd": given,
+        "pwdlen": len(password),
+        "salt": salted,
+        "saltlen": len(salt),
+        "secret": ffi.NULL,
+        "secretlen": 0,
+        "ad": ffi.NULL,
+        "adlen": 0,
+        "t_cost": cost.passes,
+        "m_cost": cost.memory_kib,
+        "lanes": cost.lanes,
+        "threads": cost.lanes,
+        "allocate_cbk": ffi.NULL,
+        "free_cbk": ffi.NULL,
+        "flags": CLEAR_PASSWORD,
+    }
+    if code := core(ffi.new("argon2_context *", context), Type.ID.value):
+        raise TsfarmError(f"the password cannot be hashed: {error_to_str(code)}")
+    return bytes(ffi.buffer(tag))
 
 
 class UserKeys:

@@ -15,6 +15,7 @@ from clients.conformance.over_sockets import Address, OverSockets, Settings
 from clients.conformance.playing import Playing
 from clients.conformance.target import DIALS_THE_SUITE, Setup, Target, Unavailable
 from clients.conformance.trust import Files, Trust
+from clients.conformance.user import User
 from tsproto.messages import Role
 
 PLACES = {"license-server": Role.LICENSE_SERVER, "session-directory": Role.SESSION_DIRECTORY}
@@ -45,8 +46,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--plain", action="store_true", help="TCP without TLS")
     add("--farm", default="farm", help="the farm's name, with --plain")
-    user = "an account of the target: some cases need two"
+    user = (
+        "an account of the target: some cases need two; a session directory's account has a key of"
+        " this password with {memory_kib} KiB, {passes} passes, {lanes} lane and the salt {salt}"
+    )
+    least = User("", b"").salted
+    user = user.format(**least | {"salt": least["salt"].hex()})
     add("--user", nargs=2, action="append", default=[], metavar=("NAME", "PASSWORD"), help=user)
+    keys = "an OpenSSH private key, without passphrase, that the first user may log on with"
+    add("--ssh-key", type=Path, action="append", default=[], metavar="FILE", help=keys)
     applications = "applications that users may start"
     add("--application", nargs="+", action="extend", default=[], metavar="NAME", help=applications)
     broken = "an application whose program does not start"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import secrets
 import socket
 import time
@@ -36,6 +37,7 @@ def make(folder: Path, plan: Plan) -> Lab:
     for daemon in lab.daemons:
         home = folder / daemon.name
         home.mkdir(mode=0o700, exist_ok=True)
+        (home / "state").mkdir(mode=0o700, exist_ok=True)  # a terminal server runs as its owner
         (home / "config.toml").write_text(tomli_w.dumps(_configuration(folder, daemon, lab, plan)))
     (folder / "lab.json").write_bytes(msgspec.json.format(msgspec.json.encode(lab)))
     return lab
@@ -134,7 +136,7 @@ def _configuration(folder: Path, daemon: Daemon, lab: Lab, plan: Plan) -> dict[s
             }
         case "terminal_server":
             directory = lab.daemon(plan.directory)
-            shell = plan.shell or (("/bin/sh",) if plan.load_users else ())
+            shell = plan.shell or (("/bin/sh",) if plan.load_users or not _has_shell() else ())
             return {
                 **common,
                 "accounts": str(folder / "accounts"),
@@ -147,6 +149,15 @@ def _configuration(folder: Path, daemon: Daemon, lab: Lab, plan: Plan) -> dict[s
                 "sessions": {"allow_root": os.geteuid() == 0, "shell": shell},
             }
     return {**common, "accounts": str(folder / "accounts")}
+
+
+def _has_shell() -> bool:
+    """Whether this user may have sessions with a shell: `nobody` may not."""
+    try:
+        shell = pwd.getpwuid(os.geteuid()).pw_shell
+    except KeyError:
+        return False
+    return Path(shell).name not in ("nologin", "false")
 
 
 def _discovery(daemon: Daemon, lab: Lab, **scopes: str) -> dict[str, Any]:

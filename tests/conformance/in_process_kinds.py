@@ -31,7 +31,7 @@ from daemons.settings import (
 )
 from daemons.terminal_server.core import TerminalServerCore
 from daemons.terminal_server.records import RECORDS as TERMINAL_RECORDS
-from tests.conformance.in_process_keeper import KeeperUnderTest, accounts_of
+from tests.conformance.in_process_keeper import KeeperUnderTest, accounts_of, taken
 from tests.simulation.kinds import HANGUP_STATUS, START_SECONDS, Program, TerminalServerKind
 from tests.simulation.node import Node
 from tests.simulation.world import START
@@ -49,7 +49,9 @@ YEAR_SECONDS = 365 * DAY_SECONDS
 NO_FILES = IdentityFiles(certificate="-", key="-", authority="-")
 
 Wrap: TypeAlias = Callable[[Core], Core]
-Asked: TypeAlias = effects.Challenge | effects.Prove | effects.PamAnswer | effects.StartProgram
+Asked: TypeAlias = (
+    effects.Challenge | effects.Prove | effects.PamAnswer | effects.StartProgram | effects.Take
+)
 Address: TypeAlias = tuple[str, str]
 """Host and name of a daemon."""
 
@@ -176,6 +178,11 @@ class SessionDirectoryUnderTest:
         return self._wrap(core)
 
     def perform(self, node: Node, effect: Effect) -> None:
+        if isinstance(effect, effects.Take):
+            authority, question_id = Authority.of(FARM).der, effect.question_id
+            outcome = taken(self._accounts, FARM, authority, effect, node.world.now)
+            node.later(0.0, lambda: node.answer(question_id, outcome))
+            return
         assert isinstance(effect, effects.Warp), effect
         refuse_to_warp(node, effect)
 
@@ -246,6 +253,10 @@ class TerminalServerUnderTest(TerminalServerKind):
                 self._tell(node, effect, self._keeper(node).prove(effect, node.world.now))
             case effects.PamAnswer():
                 self._tell(node, effect, self._keeper(node).answer(effect, node.world.now))
+            case effects.Take():
+                authority = Authority.of(FARM).der
+                stored = self._keeper(node).take(effect, authority, node.world.now)
+                self._tell(node, effect, stored)
             case effects.StartProgram():
                 outcome = self._keeper(node).start(effect, node.world.now)
                 if isinstance(outcome, ProgramStarted):

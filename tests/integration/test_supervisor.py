@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import shlex
 import signal
 import socket
 import subprocess
@@ -20,6 +19,7 @@ import pytest
 from daemons.config import ConfigError
 from daemons.keeper.supervisor import keeper_folder, user_of
 from tests.integration.keepers import (
+    command_that_all_can_run,
     end_process,
     keeper_pid,
     wait_until_gone,
@@ -29,20 +29,6 @@ from tests.integration.keepers import (
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has privilege to separate")
 NOBODY = pwd.getpwnam("nobody")
 USAGE = 2
-
-
-def command_that_all_can_run(arguments: list[str], room: Path) -> list[str]:
-    """The command with Python's folder in a place where every user can reach it: in a container it
-    is often below /root. The place is seen by this command alone."""
-    real = Path(sys.executable).resolve()
-    closed = [folder for folder in reversed(real.parents) if not folder.stat().st_mode & 0o001]
-    if not closed:
-        return arguments
-    inner = closed[0] / real.relative_to(closed[0]).parts[0]
-    room.chmod(0o755)
-    (room / inner.name).mkdir()
-    bind = f"mount --bind {inner} {room}/{inner.name} && mount --rbind {room} {closed[0]}"
-    return ["unshare", "-m", "sh", "-c", f"{bind} && exec {shlex.join(arguments)}"]
 
 
 class Host:

@@ -21,6 +21,7 @@ from tsproto.connection import Closed, Connection, Event
 from tsproto.error_text import refuses_our_certificate, words_of
 from tsproto.errors import ErrorCode
 from tsproto.messages import LinkState, Message, Role
+from tsproto.transport.local_peer import stranger
 from tsproto.transport.tls import PLAIN_FINGERPRINT, FarmContext
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Observer(Protocol):
 
 class LocalIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """The identity of this process towards its peers. Without a TLS context its links are plain
-    TCP: on loopback addresses only, unless `plain_anywhere`."""
+    TCP: on loopback addresses only, and for this process's user and root, unless
+    `plain_anywhere`."""
 
     role: Role
     name: str
@@ -218,8 +220,16 @@ class Link(asyncio.Protocol):
             return
         if self.certificate_fault:
             self.connection.close(ErrorCode.WRONG_ROLE, self.certificate_fault)
+        elif detail := self._is_strangers():
+            self.connection.close(ErrorCode.NOT_PERMITTED, detail)
         self._listener.admit(self)
         self.begin()
+
+    def _is_strangers(self) -> str:
+        """Says that another local user has connected without TLS; empty for all others."""
+        if self._tls is not None or self._local.plain_anywhere:
+            return ""
+        return stranger(self._transport.get_extra_info("socket"))
 
     def begin(self) -> None:
         """Sends the connection's first message, and reports events from now on."""

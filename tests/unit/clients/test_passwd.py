@@ -8,7 +8,7 @@ import pytest
 
 from clients import passwd
 from clients.licensed_device import License, LicensedDevice
-from clients.logon.steps import Host
+from clients.logon.steps import Hashing, Host
 from clients.passwd import Visit, WrongPassword, change
 from tsproto import limits
 from tsproto.account import Account, PasswordKey
@@ -112,11 +112,27 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwd, "argon2id", tag)
 
 
-def run(dialler: Dialler, prompts: Prompts | None = None, hosts: Sequence[Host] = (HOST,)) -> str:
+class Memory:
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, str, Hashing]] = []
+
+    def find(self, farm: str, user_name: str) -> Hashing | None:
+        return None
+
+    def keep(self, farm: str, user_name: str, hashing: Hashing) -> None:
+        self.kept.append((farm, user_name, hashing))
+
+
+def run(
+    dialler: Dialler,
+    prompts: Prompts | None = None,
+    hosts: Sequence[Host] = (HOST,),
+    memory: Memory | None = None,
+) -> str:
     device = LicensedDevice(DeviceKey(b"d" * 32), "laptop", NoLicenses())
     given: Any = dialler
     asked: Any = prompts or Prompts()
-    return asyncio.run(change(given, device, tuple(hosts), "ann", asked))
+    return asyncio.run(change(given, device, tuple(hosts), "ann", asked, memory or Memory()))
 
 
 def test_the_host_gets_a_key_of_the_new_password_signed_with_that_of_the_old() -> None:
@@ -147,6 +163,19 @@ def test_the_host_gets_a_key_of_the_new_password_signed_with_that_of_the_old() -
     assert changed.password.cost == Cost()
     assert said.salt != CHALLENGE.salt
     assert dialler.link.closed is ErrorCode.NORMAL
+
+
+def test_salt_and_cost_are_remembered_once_the_host_has_stored_the_password() -> None:
+    memory, dialler = Memory(), Dialler(*LICENSED, CHALLENGE, PasswordChanged())
+    run(dialler, memory=memory)
+    said = dialler.link.sent[-1]
+    assert isinstance(said, ChangePassword)
+    assert memory.kept == [("lab", "ann", Hashing(said.salt, Cost()))]
+    refused = LogonRefused(code=ErrorCode.LOGON_FAILED)
+    forgetful = Memory()
+    with pytest.raises(WrongPassword):
+        run(Dialler(*LICENSED, CHALLENGE, refused), memory=forgetful)
+    assert forgetful.kept == []
 
 
 def test_the_generation_is_of_the_hosts_clock() -> None:

@@ -193,7 +193,7 @@ def test_every_secret_of_a_clients_messages_is_known() -> None:
         ends = entry.senders | entry.receivers
         if Role.CLIENT in ends and len(ends) == 2:
             if message is LicenseInfo:
-                continue  # a device's signature: no secret can be guessed from it
+                continue  # a device's key and signature: no secret can be guessed from them
             secrets = secret_names.intersection(message.__struct_fields__)
             assert secrets == SECRETS.get(message, {}).keys(), message.__name__
 

@@ -95,7 +95,8 @@ PRINT_BY_THEMSELVES = {
     "clients/conformance/progress.py": "it draws a status line, and makes other lines printable",
     "clients/load/report/*.py": "`rich` draws what they have made printable",
     "clients/load/command.py": "it prints a coloured summary, and a scenario as it is written",
-    "daemons/accounts.py": "`tsfarm user` reads its own user's words alone",
+    "daemons/accounts/__main__.py": "`tsfarm user` reads its own user's words alone",
+    "daemons/keeper/own_log.py": "it is the place for a keeper, whose text is made printable",
 }
 WAIT_IN_REAL_TIME = {
     "tests/demo/*": "no test: it watches a farm from outside, as a person does, until a deadline",

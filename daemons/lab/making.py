@@ -37,6 +37,7 @@ def make(folder: Path, plan: Plan) -> Lab:
     for daemon in lab.daemons:
         home = folder / daemon.name
         home.mkdir(mode=0o700, exist_ok=True)
+        (home / "state").mkdir(mode=0o700, exist_ok=True)  # a terminal server runs as its owner
         (home / "config.toml").write_text(tomli_w.dumps(_configuration(folder, daemon, lab, plan)))
     (folder / "lab.json").write_bytes(msgspec.json.format(msgspec.json.encode(lab)))
     return lab

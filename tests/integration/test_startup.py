@@ -341,7 +341,7 @@ def test_a_state_that_others_could_change_ends_the_daemon_with_status_2(
 ) -> None:
     config = farm.configuration(role, ACCOUNTS if role is Role.TERMINAL_SERVER else "")
     state = farm.folder / "state"
-    state.mkdir()
+    state.mkdir(exist_ok=True)
     state.chmod(0o770)
     with daemon(role, config) as process:
         said = line_with(process, "daemon.misconfigured")

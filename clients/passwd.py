@@ -17,13 +17,14 @@ from clients.connect import read_authority, read_password
 from clients.device import Device, default_folder
 from clients.examples import example
 from clients.exit_codes import ExitCode
+from clients.known_hashings import KnownHashings
 from clients.licensed_device import LicensedDevice
-from clients.logon.steps import Host
+from clients.logon.steps import Hashing, Host
 from clients.options import hosts_at, text_of
 from clients.prompts import Prompts
-from clients.say import say
+from clients.say import complain, say
 from clients.trust import Dialler, FarmDialler
-from clients.user_keys import argon2id
+from clients.user_keys import HashingMemory, argon2id
 from tsproto import limits, transport
 from tsproto.account import PasswordKey
 from tsproto.connection import Closed, Event, Opened, Received
@@ -41,7 +42,7 @@ from tsproto.messages import (
     PasswordChanged,
 )
 from tsproto.statements import password_statement
-from tsproto.user_proof import Cost, normal
+from tsproto.user_proof import Cost, key_of_tag, normal
 
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -92,12 +93,13 @@ def passwd(
     device = Device.open(store or default_folder())
     authority = None if ca is None else read_authority(ca)
     dialler = Dialler(
-        device.known_farms, device.name, prompts.confirm, authority=authority, plain=plain
+        device.known_farms, device.name, prompts.confirm, say, authority=authority, plain=plain
     )
+    memory = KnownHashings(device.folder)
     try:
-        server = asyncio.run(change(dialler, device, hosts, normal(user), prompts))
+        server = asyncio.run(change(dialler, device, hosts, normal(user), prompts, memory))
     except WrongPassword as error:
-        click.echo(f"tsfarm: {error}", err=True)
+        complain(str(error))
         raise click.exceptions.Exit(ExitCode.LOGON_FAILED) from None
     say(f"the password is changed: {server} has stored it, and tells the other hosts")
 
@@ -108,12 +110,13 @@ async def change(
     hosts: tuple[Host, ...],
     user_name: str,
     prompts: Prompts,
+    memory: HashingMemory,
 ) -> str:
-    """The name of the host that has stored the new password. Raises WrongPassword and other
-    TsfarmErrors."""
+    """The name of the host that has stored the new password, whose salt and cost `memory` then
+    keeps. Raises WrongPassword and other TsfarmErrors."""
     failure: PeerError | None = None
     for host in hosts:
-        visit = Visit(device, user_name)
+        visit = Visit(device, user_name, memory)
         try:
             link = await dialler.dial(host, visit)
         except PeerError as failed:
@@ -131,9 +134,10 @@ async def change(
 class Visit:
     """The owner of one link to a host, from its Welcome to the changed password."""
 
-    def __init__(self, device: LicensedDevice, user_name: str) -> None:
+    def __init__(self, device: LicensedDevice, user_name: str, memory: HashingMemory) -> None:
         self._device = device
         self._user_name = user_name
+        self._memory = memory
         self._events: asyncio.Queue[Event] = asyncio.Queue()
 
     async def change(self, link: transport.Link, host: Host, prompts: Prompts) -> str:
@@ -150,11 +154,14 @@ class Visit:
         challenge = await self._hear(host)
         if not isinstance(challenge, LogonChallenge):
             raise _unexpected(host, challenge)
-        link.send(await self._changed(challenge, farm, host, prompts))
+        changed = await self._changed(challenge, farm, host, prompts)
+        link.send(changed)
         link.flush()
         answer = await self._hear(host)
         if not isinstance(answer, PasswordChanged):
             raise _unexpected(host, answer)
+        cost = Cost(changed.memory_kib, changed.passes, changed.lanes)
+        self._memory.keep(farm, self._user_name, Hashing(changed.salt, cost))
         return server
 
     async def _be_licensed(self, link: transport.Link, host: Host, farm: str) -> None:

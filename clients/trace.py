@@ -28,7 +28,7 @@ from clients.say import say
 from tsproto import codec, limits
 from tsproto.codec import HEADER, SESSION_KIND
 from tsproto.errors import ProtocolError, TsfarmError
-from tsproto.messages import LogonProof, Message, PamAnswers
+from tsproto.messages import ChangePassword, LogonProof, Message, PamAnswers
 from tsproto.transport.link import Link
 
 VERSION = 1
@@ -37,6 +37,8 @@ BROKEN_BYTES_MAX = 1024  # of bytes that are no frame: enough to recognise them
 SECRETS: dict[type[Message], dict[str, Any]] = {
     LogonProof: {"signature": b"redacted"},
     PamAnswers: {"answers": [b"redacted"]},
+    # Both let a reader guess a password: the present one, and the new one.
+    ChangePassword: {"signature": b"redacted".ljust(64), "public_key": b"redacted".ljust(32)},
 }
 SECRET_NUMBERS = {message.__struct_config__.tag for message in SECRETS}
 

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from clients.conformance.case import Case
 from clients.conformance.cases import (
+    accounts,
     administration,
     client,
     closing,
@@ -50,6 +51,7 @@ WRITTEN = (
     directory,
     proofs,
     synchronisation,
+    accounts,
     administration,
     deny_lists,
 )

@@ -51,7 +51,7 @@ from clients.conformance.picking import picked
 from clients.conformance.progress import Progress
 from clients.conformance.runner import Result, Source, Verdict, play
 from clients.conformance.target import Unavailable, word_of
-from clients.conformance.user import User
+from clients.conformance.user import SshKey, User
 from clients.say import show
 from tsproto.error_text import words_of
 from tsproto.errors import TsfarmError
@@ -237,7 +237,11 @@ def named_source(options: argparse.Namespace, role: Role, say: Callable[[str], N
 
 
 def settings_of(options: argparse.Namespace, role: Role) -> Settings:
-    users = tuple(User(name, password.encode()) for name, password in options.user)
+    keys = tuple(SshKey.read(path) for path in options.ssh_key)
+    users = tuple(
+        User(name, password.encode(), ssh_keys=keys if number == 0 else ())
+        for number, (name, password) in enumerate(options.user)
+    )
     common = Settings(
         role=role,
         address=Address("", 0),

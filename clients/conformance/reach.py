@@ -23,6 +23,7 @@ Asking: TypeAlias = Callable[[CaseContext], tuple[Peer, Message]]
 # Steps that the target takes after this one of its own alone.
 FOLLOWS = {
     (Role.TERMINAL_SERVER, "LogonProof"): "LogonChallenge",
+    (Role.TERMINAL_SERVER, "ChangePassword"): "LogonChallenge",
     (Role.TERMINAL_SERVER, "PamAnswers"): "PamPrompt",
 }
 OPEN_STATES = (LinkState.LICENSING, LinkState.LOGON, LinkState.SESSION)
@@ -52,7 +53,8 @@ def diallers(target: Role) -> tuple[Role, ...]:
 def _is_told(target: Role, role: Role, kind: type[Message]) -> bool:
     entry = kind.entry
     is_for_all = entry.senders >= messages.DAEMONS
-    is_own_word = entry.kind is not Kind.ANSWER and not is_for_all
+    is_mutual = len(entry.senders) > 1 and entry.senders == entry.receivers
+    is_own_word = entry.kind is not Kind.ANSWER and not is_for_all and not is_mutual
     return is_own_word and role in entry.senders and target in entry.receivers
 
 

@@ -10,15 +10,21 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
 from argon2.low_level import Type, hash_secret_raw
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_ssh_private_key,
+)
 
 PROOF_DOMAIN = b"tsfarm user proof 1\0"
 KEY_DOMAIN = b"tsfarm user key 1\0"
@@ -126,6 +132,18 @@ class SshKey:
         )
         self.line = f"{kind} {base64.b64encode(blob).decode()} conformance"
         self.fingerprint = hashlib.sha256(blob).digest()
+
+    @classmethod
+    def read(cls, path: Path) -> SshKey:
+        """From a file of ssh-keygen's. Raises ValueError, which names the file."""
+        try:
+            private = load_ssh_private_key(path.read_bytes(), None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise ValueError(f"{path}: expected an SSH key without passphrase: {error}") from None
+        if not isinstance(private, PrivateKey):
+            raise ValueError(f"{path}: SSH keys of this kind may not log on")
+        public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+        return cls(public.split(b" ")[0].decode(), private)
 
     def _public_parts(self) -> list[bytes]:
         match self._private:

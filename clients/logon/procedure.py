@@ -269,10 +269,8 @@ class Logon:
         except CostRefused as error:
             return self._give_up(f"{self._host}: {error}")
         hashing = Hashing(challenge.salt, cost)
-        told: list[Step] = []
-        if hashing != self._hashing:  # told once
-            assert self._seen is not None
-            told = proofs.told_of_change(self._seen, self._start.user_name, hashing)
+        assert self._seen is not None
+        told = proofs.told_of_change(self._seen, self._start.user_name, hashing, self._hashing)
         self._hashing = hashing
         if self._password is not None or hashing in self._derived:
             self.phase = Phase.LOGON

@@ -42,10 +42,12 @@ def proof(plan: Plan, method: Method, algorithm: str, signature: bytes) -> Logon
     )
 
 
-def told_of_change(seen: Seen, user_name: str, hashing: Hashing) -> list[Step]:
+def told_of_change(
+    seen: Seen, user_name: str, hashing: Hashing, said_before: Hashing | None
+) -> list[Step]:
     """A salt that a host chose anew may help it to guess the password, so it is not changed behind
-    the user's back."""
-    if seen.hashing in (None, hashing):
+    the user's back. Told once: `said_before` is that of the challenge before."""
+    if seen.hashing in (None, hashing) or hashing == said_before:
         return []
     return [
         Told(

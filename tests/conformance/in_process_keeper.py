@@ -13,6 +13,7 @@ from daemons.effects import (
     Challenge,
     Challenged,
     NotProved,
+    NotTaken,
     PamAnswer,
     ProgramFailed,
     ProgramStarted,
@@ -21,11 +22,15 @@ from daemons.effects import (
     Proved,
     Randomness,
     StartProgram,
+    Take,
+    Taken,
 )
 from daemons.keeper import messages as km
 from daemons.keeper.proving import Host, Monitor, NotStarted
 from tsproto.account import Account, PasswordKey
 from tsproto.errors import ErrorCode
+from tsproto.messages import PasswordStatement
+from tsproto.statements import Standing, StatementRefused, merged, stated_account, with_password
 from tsproto.user_proof import ED25519, Cost, Method, Methods, Statement
 
 GENERATION = 1
@@ -45,6 +50,26 @@ def account_of(user: User, farm: str) -> Account:
         ssh_keys=tuple(key.line for key in user.ssh_keys),
         applications=user.applications or None,
     )
+
+
+def taken(
+    accounts: dict[str, Account], farm: str, authority: bytes, effect: Take, now: float
+) -> Taken | NotTaken:
+    """What a statement changes in these accounts."""
+    statement = effect.statement
+    try:
+        if isinstance(statement, PasswordStatement):
+            found = with_password(farm, accounts.get(statement.user_name), statement, now)
+        else:
+            stated = stated_account(farm, statement, (authority,), now)
+            found = merged(accounts.get(stated.name), stated)
+    except StatementRefused as refused:
+        return NotTaken(refused.code, str(refused))
+    if found is None:
+        return Taken(Standing.OVERTAKEN)
+    was_known = accounts.get(found.name) == found
+    accounts[found.name] = found
+    return Taken(Standing.KNOWN if was_known else Standing.NEW)
 
 
 class KeeperUnderTest:
@@ -70,9 +95,17 @@ class KeeperUnderTest:
         self._users = users
         self._is_busy = setup is Setup.BUSY
         self._host = host
-        self._monitor = Monitor(host, accounts_of(users, farm).get, rng)
+        self._accounts = accounts_of(users, farm)
+        self._monitor = Monitor(host, self._find, rng)
         self._asked: dict[bytes, tuple[Challenge, Challenged, Prove]] = {}  # by PAM, by nonce
         self._challenges: dict[bytes, tuple[Challenge, Challenged]] = {}
+
+    def _find(self, user_name: str) -> Account | None:
+        account = self._accounts.get(user_name)
+        return None if account is None or account.removed else account
+
+    def take(self, effect: Take, authority: bytes, now: float) -> Taken | NotTaken:
+        return taken(self._accounts, self._host.farm, authority, effect, now)
 
     def challenge(self, effect: Challenge, now: float) -> Challenged | NotProved:
         if self._is_busy:

@@ -31,7 +31,7 @@ from daemons.settings import (
 )
 from daemons.terminal_server.core import TerminalServerCore
 from daemons.terminal_server.records import RECORDS as TERMINAL_RECORDS
-from tests.conformance.in_process_keeper import KeeperUnderTest, accounts_of
+from tests.conformance.in_process_keeper import KeeperUnderTest, accounts_of, taken
 from tests.simulation.kinds import HANGUP_STATUS, START_SECONDS, Program, TerminalServerKind
 from tests.simulation.node import Node
 from tests.simulation.world import START
@@ -49,7 +49,9 @@ YEAR_SECONDS = 365 * DAY_SECONDS
 NO_FILES = IdentityFiles(certificate="-", key="-", authority="-")
 
 Wrap: TypeAlias = Callable[[Core], Core]
-Asked: TypeAlias = effects.Challenge | effects.Prove | effects.PamAnswer | effects.StartProgram
+Asked: TypeAlias = (
+    effects.Challenge | effects.Prove | effects.PamAnswer | effects.StartProgram | effects.Take
+)
 Address: TypeAlias = tuple[str, str]
 """Host and name of a daemon."""
 
@@ -89,7 +91,7 @@ class Authority:
                 role,
                 name,
                 began,
-                years=1 if expired else 20,
+                days=365 if expired else 20 * 365,
                 administrator_role=ADMINISTRATOR_ROLES.get(name, AdministratorRole.ADMIN),
             )
             der = certificates.certificate_der(certificate)
@@ -176,6 +178,11 @@ class SessionDirectoryUnderTest:
         return self._wrap(core)
 
     def perform(self, node: Node, effect: Effect) -> None:
+        if isinstance(effect, effects.Take):
+            authority, question_id = Authority.of(FARM).der, effect.question_id
+            outcome = taken(self._accounts, FARM, authority, effect, node.world.now)
+            node.later(0.0, lambda: node.answer(question_id, outcome))
+            return
         assert isinstance(effect, effects.Warp), effect
         refuse_to_warp(node, effect)
 
@@ -227,7 +234,7 @@ class TerminalServerUnderTest(TerminalServerKind):
             settings,
             name=node.name,
             port=PORT,
-            verifier=Verifier(authority, FARM, deny_lists=node.deny_lists),
+            verifier=Verifier([authority], FARM, deny_lists=node.deny_lists),
             rng=node.rng,
             incarnation=node.rng.randbytes(16),
             records=node.disk.load(TERMINAL_RECORDS),
@@ -246,6 +253,10 @@ class TerminalServerUnderTest(TerminalServerKind):
                 self._tell(node, effect, self._keeper(node).prove(effect, node.world.now))
             case effects.PamAnswer():
                 self._tell(node, effect, self._keeper(node).answer(effect, node.world.now))
+            case effects.Take():
+                authority = Authority.of(FARM).der
+                stored = self._keeper(node).take(effect, authority, node.world.now)
+                self._tell(node, effect, stored)
             case effects.StartProgram():
                 outcome = self._keeper(node).start(effect, node.world.now)
                 if isinstance(outcome, ProgramStarted):

@@ -3,6 +3,7 @@ nothing of the product."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from clients.user_keys import argon2id
 from tests.conformance.vectors import files
 from tsproto import codec, discovery, identity, limits, ssh_keys
 from tsproto.account import Account
+from tsproto.authorities import is_endorsed
 from tsproto.deny_list import DenyLists
 from tsproto.discovery import Scope
 from tsproto.errors import DenyListError, ErrorCode, LicenseError, ProtocolError
@@ -31,6 +33,7 @@ TOKENS = WRITTEN["tokens.json"]
 PROOFS = WRITTEN["device-proofs.json"]
 USER_PROOFS = WRITTEN["user-proofs.json"]
 SSH = WRITTEN["ssh-signatures.json"]
+ENDORSEMENTS = WRITTEN["endorsements.json"]
 DENY_LISTS = WRITTEN["deny-lists.json"]
 STATEMENTS = WRITTEN["statements.json"]
 DISCOVERY = WRITTEN["discovery.json"]
@@ -149,7 +152,7 @@ def test_the_product_refuses_every_broken_frame(vector: Any) -> None:
 
 @pytest.mark.parametrize("vector", TOKENS["vectors"], ids=lambda vector: vector["id"])
 def test_the_product_judges_every_token(vector: Any) -> None:
-    verifier = Verifier(bytes_of(TOKENS["authority"]["certificate"]), TOKENS["farm"])
+    verifier = Verifier([bytes_of(TOKENS["authority"]["certificate"])], TOKENS["farm"])
     issuer = TOKENS["issuers"][vector["issuer"]]
     code, claims = ErrorCode.NORMAL, None
     try:
@@ -168,6 +171,13 @@ def test_the_product_judges_every_token(vector: Any) -> None:
         assert list(claims.__struct_fields__) == list(vector["claims"])
         values = [getattr(claims, name) for name in claims.__struct_fields__]
         assert values == flat(vector["claims"])
+
+
+@pytest.mark.parametrize("vector", ENDORSEMENTS["vectors"], ids=lambda vector: vector["id"])
+def test_the_product_judges_every_endorsement(vector: Any) -> None:
+    authority, now = bytes_of(ENDORSEMENTS["authority"]), ENDORSEMENTS["now"]
+    endorsement, by = bytes_of(vector["endorsement"]), bytes_of(vector["by"])
+    assert is_endorsed(authority, endorsement, by, now) == vector["counts"]
 
 
 @pytest.mark.parametrize("vector", PROOFS["vectors"], ids=lambda vector: vector["id"])
@@ -189,7 +199,7 @@ def test_the_product_judges_every_device_proof(vector: Any) -> None:
 def test_the_product_derives_every_key(vector: Any) -> None:
     salt, tag = bytes_of(vector["salt"]), bytes_of(vector["tag"])
     cost = Cost(vector["memory_kib"], vector["passes"], vector["lanes"])
-    assert argon2id(bytes_of(vector["password"]), salt, cost) == tag
+    assert asyncio.run(argon2id(bytes_of(vector["password"]), salt, cost)) == tag
     key = key_of_tag(vector["farm"], vector["user_name"], tag)
     assert key.private_bytes_raw() == bytes_of(vector["seed"])
     assert key.public_key().public_bytes_raw() == bytes_of(vector["public_key"])

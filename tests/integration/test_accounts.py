@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from pathlib import Path
@@ -74,7 +75,7 @@ def test_a_converted_file_lets_its_users_log_on_as_before(tmp_path: Path) -> Non
     found = Accounts(path, "lab", faults.append).find("user1")
     assert found is not None
     assert found.password is not None
-    derived = argon2id(b"secret", bytes(16), found.password.cost)
+    derived = asyncio.run(argon2id(b"secret", bytes(16), found.password.cost))
     key = key_of_tag("lab", "user1", derived)
     assert found.password.public_key == key.public_key().public_bytes_raw()
     assert faults == []

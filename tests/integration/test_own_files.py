@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,16 @@ def test_renewed_certificates_are_known_and_the_last_two_before(host: Host) -> N
         found = host.files.host().certificates
         assert found == tuple(shown[:3])
     assert first not in found
+
+
+def test_a_labs_clock_is_the_keepers(tmp_path: Path) -> None:
+    config = write_host(tmp_path)
+    (tmp_path / "clock").write_text("86400\n")
+    config.write_text(f'clock_file = "{tmp_path / "clock"}"\n' + config.read_text())
+    files = OwnFiles(config, lambda fault: None)
+    assert 86_399 < files.now() - time.time() <= 86_400
+    (tmp_path / "clock").write_text("172800\n")
+    assert 172_799 < files.now() - time.time() <= 172_800
 
 
 @pytest.mark.parametrize("name", ["ts1.crt", "accounts", "config.toml"])

@@ -65,7 +65,7 @@ def the_right_ssh_key(context: CaseContext) -> None:
 
 def _ssh_keys(context: CaseContext) -> tuple[SshKey, ...]:
     if not context.user().ssh_keys:
-        raise Unavailable("needs an account with SSH keys that the suite has (--lab)")
+        raise Unavailable("needs an account with an SSH key that the suite has (--ssh-key, --lab)")
     return context.user().ssh_keys
 
 
@@ -311,12 +311,12 @@ def _challenge(context: CaseContext, user: User) -> LogonChallenge:
 
 @chapter.case("LOGON-31", TERMINAL_SERVER, setup=Setup.PLAYED)
 def the_key_that_the_account_has(context: CaseContext) -> None:
-    first, second = _ssh_keys(context)[:2]
+    first = _ssh_keys(context)[0]
     stranger = first.another()
     _offering(context, stranger, first)
     for user, keys in (
         (context.user(), [stranger.fingerprint]),
-        (context.user(1), [first.fingerprint, second.fingerprint]),
+        (context.user(1), [stranger.fingerprint, first.fingerprint]),
         (nobody(context), [first.fingerprint]),
     ):
         client = fully_licensed(context)

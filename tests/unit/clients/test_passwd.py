@@ -8,7 +8,7 @@ import pytest
 
 from clients import passwd
 from clients.licensed_device import License, LicensedDevice
-from clients.logon.steps import Host
+from clients.logon.steps import Hashing, Host
 from clients.passwd import Visit, WrongPassword, change
 from tsproto import limits
 from tsproto.account import Account, PasswordKey
@@ -103,7 +103,7 @@ class Prompts:
         return self.fresh
 
 
-def tag(password: bytes, salt: bytes, cost: Cost) -> bytes:
+async def tag(password: bytes, salt: bytes, cost: Cost) -> bytes:
     return (password + salt).ljust(32, b"\0")[:32]
 
 
@@ -112,11 +112,27 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwd, "argon2id", tag)
 
 
-def run(dialler: Dialler, prompts: Prompts | None = None, hosts: Sequence[Host] = (HOST,)) -> str:
+class Memory:
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, str, Hashing]] = []
+
+    def find(self, farm: str, user_name: str) -> Hashing | None:
+        return None
+
+    def keep(self, farm: str, user_name: str, hashing: Hashing) -> None:
+        self.kept.append((farm, user_name, hashing))
+
+
+def run(
+    dialler: Dialler,
+    prompts: Prompts | None = None,
+    hosts: Sequence[Host] = (HOST,),
+    memory: Memory | None = None,
+) -> str:
     device = LicensedDevice(DeviceKey(b"d" * 32), "laptop", NoLicenses())
     given: Any = dialler
     asked: Any = prompts or Prompts()
-    return asyncio.run(change(given, device, tuple(hosts), "ann", asked))
+    return asyncio.run(change(given, device, tuple(hosts), "ann", asked, memory or Memory()))
 
 
 def test_the_host_gets_a_key_of_the_new_password_signed_with_that_of_the_old() -> None:
@@ -126,7 +142,7 @@ def test_the_host_gets_a_key_of_the_new_password_signed_with_that_of_the_old() -
     assert isinstance(info, LicenseInfo)
     assert start == LogonStart(user_name="ann")
     assert isinstance(said, ChangePassword)
-    old_key = key_of_tag("lab", "ann", tag(b"old", CHALLENGE.salt, Cost()))
+    old_key = key_of_tag("lab", "ann", asyncio.run(tag(b"old", CHALLENGE.salt, Cost())))
     known = Account(
         name="ann",
         generation=1,
@@ -142,11 +158,24 @@ def test_the_host_gets_a_key_of_the_new_password_signed_with_that_of_the_old() -
     changed = with_password("lab", known, PasswordStatement(user_name="ann", **fields), NOW)
     assert changed is not None
     assert changed.password is not None
-    new_key = key_of_tag("lab", "ann", tag(b"new", said.salt, Cost()))
+    new_key = key_of_tag("lab", "ann", asyncio.run(tag(b"new", said.salt, Cost())))
     assert changed.password.public_key == new_key.public_key().public_bytes_raw()
     assert changed.password.cost == Cost()
     assert said.salt != CHALLENGE.salt
     assert dialler.link.closed is ErrorCode.NORMAL
+
+
+def test_salt_and_cost_are_remembered_once_the_host_has_stored_the_password() -> None:
+    memory, dialler = Memory(), Dialler(*LICENSED, CHALLENGE, PasswordChanged())
+    run(dialler, memory=memory)
+    said = dialler.link.sent[-1]
+    assert isinstance(said, ChangePassword)
+    assert memory.kept == [("lab", "ann", Hashing(said.salt, Cost()))]
+    refused = LogonRefused(code=ErrorCode.LOGON_FAILED)
+    forgetful = Memory()
+    with pytest.raises(WrongPassword):
+        run(Dialler(*LICENSED, CHALLENGE, refused), memory=forgetful)
+    assert forgetful.kept == []
 
 
 def test_the_generation_is_of_the_hosts_clock() -> None:
@@ -194,7 +223,7 @@ def test_what_else_a_host_says_ends_it_with_its_code(says: Any, code: ErrorCode)
 
 
 def test_no_password_is_hashed_at_a_cost_out_of_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> bytes:
+    async def refuse(*_: object) -> bytes:
         raise AssertionError
 
     monkeypatch.setattr(passwd, "argon2id", refuse)

@@ -99,8 +99,7 @@ PRINT_BY_THEMSELVES = {
     "clients/load/report/*.py": "`rich` draws what they have made printable",
     "clients/load/command.py": "it prints a coloured summary, and a scenario as it is written",
     "daemons/accounts/__main__.py": "`tsfarm user` reads its own user's words alone",
-    "daemons/keeper/*.py": "its log on standard error: its own faults, and names of root's files",
-    "daemons/terminal_server/__main__.py": "before there is a log, as `startup` does",
+    "daemons/keeper/own_log.py": "it is the place for a keeper, whose text is made printable",
 }
 WAIT_IN_REAL_TIME = {
     "tests/demo/*": "no test: it watches a farm from outside, as a person does, until a deadline",

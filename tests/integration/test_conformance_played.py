@@ -105,6 +105,7 @@ class Operator:
         password = accounts.password_key("own", "user1", b"secret")
         account = Account(name="user1", generation=1, password=password)
         accounts.change(folder / "accounts", "own", lambda _: [account])
+        (folder / "state").mkdir()
         (folder / "config.toml").write_text(self._configuration())
 
     def _configuration(self) -> str:
@@ -120,6 +121,7 @@ class Operator:
         if is_terminal:
             lines += [
                 'accounts = "accounts"',
+                "sessions = {allow_root = true}",
                 "grace_days = 0",
                 f"sessions = {{allow_root = {'true' if os.geteuid() == 0 else 'false'}}}",
                 f'directory = {{host = "127.0.0.1", port = {directory}}}',

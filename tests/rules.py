@@ -54,6 +54,7 @@ PURE = (
     "daemons/copied.py",
     "daemons/denials.py",
     "daemons/discovery.py",
+    "daemons/effect_queue.py",
     "daemons/effects.py",
     "daemons/events.py",
     "daemons/procedures.py",
@@ -95,7 +96,7 @@ PRINT_BY_THEMSELVES = {
     "clients/conformance/progress.py": "it draws a status line, and makes other lines printable",
     "clients/load/report/*.py": "`rich` draws what they have made printable",
     "clients/load/command.py": "it prints a coloured summary, and a scenario as it is written",
-    "daemons/accounts.py": "`tsfarm user` reads its own user's words alone",
+    "daemons/accounts/__main__.py": "it makes its one line printable",
 }
 WAIT_IN_REAL_TIME = {
     "tests/demo/*": "no test: it watches a farm from outside, as a person does, until a deadline",

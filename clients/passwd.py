@@ -93,7 +93,7 @@ def passwd(
     device = Device.open(store or default_folder())
     authority = None if ca is None else read_authority(ca)
     dialler = Dialler(
-        device.known_farms, device.name, prompts.confirm, authority=authority, plain=plain
+        device.known_farms, device.name, prompts.confirm, say, authority=authority, plain=plain
     )
     memory = KnownHashings(device.folder)
     try:

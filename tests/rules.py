@@ -51,6 +51,7 @@ PURE = (
     "daemons/license_server/*",
     "daemons/session_directory/*",
     "daemons/terminal_server/*",
+    "daemons/certificate_watch.py",
     "daemons/copied.py",
     "daemons/denials.py",
     "daemons/discovery.py",

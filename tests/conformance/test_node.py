@@ -18,7 +18,7 @@ PROGRAM = ("check.mjs", "logon.mjs", "package.json", "package-lock.json", ".npmr
 NPM_SECONDS = 60
 UNTESTED = (
     "not tested: that node decodes every valid frame and datagram to its values and encodes them"
-    " back to the same bytes, and judges every signature of tokens and device proofs"
+    " back to the same bytes, and judges every signature of tokens, device proofs and endorsements"
 )
 
 

@@ -7,6 +7,8 @@ import hashlib
 import random
 import ssl
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from clients.user_keys import UserKeys
 from tests.integration.scripted_server import Farm, Logon, ScriptedServer
 from tests.unit.clients.licenses import token
 from tsproto import certificates, identity, transport
+from tsproto.authorities import Authorities
 from tsproto.connection import Event
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
@@ -124,7 +127,12 @@ def client(
 ) -> Client:
     hosts = tuple(Host("127.0.0.1", server.port) for server in servers)
     dialler = Dialler(
-        device.known_farms, device.name, person.confirm, authority=authority, plain=plain
+        device.known_farms,
+        device.name,
+        person.confirm,
+        person.say,
+        authority=authority,
+        plain=plain,
     )
     wanted = Plan(hosts=hosts, user_name="user1", **plan)
     keys = keys or UserKeys(memory=KnownHashings(device.folder))
@@ -173,7 +181,7 @@ async def test_a_no_leaves_nothing_behind(server: ScriptedServer, device: Device
     person = Person(says_yes=False)
     with pytest.raises(UntrustedFarm, match="was not accepted"):
         await client(device, person, server).run()
-    assert device.known_farms.authorities() == []
+    assert device.known_farms.authorities(date.today()) == []
     assert server.infos == [] and server.logons == []
 
 
@@ -192,6 +200,143 @@ async def test_a_known_host_with_another_authority_is_refused_by_the_files_name(
         assert impostor.logons == []
     finally:
         await impostor.close()
+
+
+@asynccontextmanager
+async def instead_of(server: ScriptedServer, farm: Farm) -> AsyncIterator[ScriptedServer]:
+    """A server of another authority at the address of a server that was closed."""
+    other = ScriptedServer(farm, server.name)
+    await other.listen(port=server.port)
+    try:
+        yield other
+    finally:
+        await other.close()
+
+
+async def test_a_new_authority_is_learned_from_the_one_that_is_known(
+    tmp_path: Path, farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    person = Person()
+    await disconnected(client(device, person, server), person)
+    await server.close()
+    next_farm = Farm(tmp_path / "next", older=farm)
+    told = (
+        "the farm lab has a new authority, which the one that you trust endorses:"
+        f" {next_farm.fingerprint}"
+    )
+    for attempt in range(2):
+        async with instead_of(server, next_farm) as renewed:
+            person = Person()
+            await disconnected(client(device, person, renewed), person)
+            assert (person.asked, told in person.said) == ([], attempt == 0)
+            assert len(renewed.logons) == 1
+    assert device.known_farms.fingerprint_of("127.0.0.1", server.port) == next_farm.fingerprint
+    async with instead_of(server, farm) as not_yet_renewed:  # behind the same balancer
+        person = Person()
+        await disconnected(client(device, person, not_yet_renewed), person)
+        assert (person.asked, len(not_yet_renewed.logons)) == ([], 1)
+
+
+async def test_in_a_rotation_the_file_that_is_given_trusts_both_authorities(
+    tmp_path: Path, farm: Farm, device: Device
+) -> None:
+    next_farm = Farm(tmp_path / "next", older=farm)
+    ders = [certificates.certificate_der(each.authority) for each in (next_farm, farm)]
+    both = Authorities(tuple(ders), next_farm.endorsement).to_pem()
+    for each in (farm, next_farm):
+        async with ScriptedServer(each) as server:
+            person = Person()
+            await disconnected(client(device, person, server, authority=both), person)
+            assert len(server.logons) == 1
+
+
+async def test_in_a_rotation_the_file_that_is_given_takes_a_deny_list_of_both_authorities(
+    tmp_path: Path, farm: Farm, device: Device
+) -> None:
+    next_farm = Farm(tmp_path / "next", older=farm)
+    ders = [certificates.certificate_der(each.authority) for each in (next_farm, farm)]
+    both = Authorities(tuple(ders), next_farm.endorsement).to_pem()
+    for signer in (farm, next_farm):
+        async with ScriptedServer(farm) as server:
+            server.deny_list = signer.denying(server.certificate)
+            finished = await client(device, Person(), server, authority=both).run()
+            assert finished.code is ErrorCode.CERTIFICATE_REVOKED
+            assert server.logons == []
+
+
+async def test_a_deny_list_of_an_authority_that_was_succeeded_still_counts(
+    tmp_path: Path, farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    async with ScriptedServer(farm) as revoked:
+        server.deny_list = farm.denying(revoked.certificate)
+        person = Person()
+        await disconnected(client(device, person, server), person)
+        await server.close()
+        async with instead_of(server, Farm(tmp_path / "next", older=farm)) as renewed:
+            person = Person()
+            await disconnected(client(device, person, renewed), person)
+            assert len(renewed.logons) == 1
+        finished = await client(device, Person(), revoked).run()
+        assert finished.code is ErrorCode.CERTIFICATE_REVOKED
+        assert (revoked.infos, revoked.logons) == ([], [])
+
+
+async def test_an_endorsement_of_anybody_else_counts_nothing(
+    tmp_path: Path, farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    person = Person()
+    await disconnected(client(device, person, server), person)
+    await server.close()
+    impostor = Farm(tmp_path / "impostor", older=Farm(tmp_path / "other"))
+    async with instead_of(server, impostor) as false:
+        with pytest.raises(UntrustedFarm, match="shows another authority than before"):
+            await client(device, person, false).run()
+        assert (false.infos, false.logons, len(person.asked)) == ([], [], 1)
+
+
+async def test_an_authority_that_was_succeeded_endorses_no_other(
+    tmp_path: Path, farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    person = Person()
+    await disconnected(client(device, person, server), person)
+    await server.close()
+    person = Person()
+    async with instead_of(server, Farm(tmp_path / "next", older=farm)) as renewed:
+        await disconnected(client(device, person, renewed), person)
+    async with instead_of(server, Farm(tmp_path / "stolen", older=farm)) as false:
+        with pytest.raises(UntrustedFarm, match="shows another authority than before"):
+            await client(device, person, false).run()
+        assert false.infos == []
+
+
+async def test_a_new_host_of_an_endorsed_authority_is_not_asked_about(
+    tmp_path: Path, farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    first, second = Person(), Person()
+    await disconnected(client(device, first, server), first)
+    next_farm = Farm(tmp_path / "next", older=farm)
+    async with ScriptedServer(next_farm, "ts2") as other:
+        await disconnected(client(device, second, other), second)
+        assert second.asked == []
+        known = device.known_farms.fingerprint_of("127.0.0.1", other.port)
+        assert known == next_farm.fingerprint
+
+
+async def test_a_host_without_the_typed_address_is_left_before_anything_is_shown(
+    tmp_path: Path, device: Device
+) -> None:
+    farm = Farm(tmp_path / "pki", addresses=("ts1.example",))
+    async with ScriptedServer(farm) as server:
+        for authority in (farm.authority, None):
+            person = Person()
+            finished = await client(device, person, server, authority=authority).run()
+            assert (finished.outcome, finished.code) == (Outcome.FAILED, ErrorCode.WRONG_ROLE)
+            assert finished.detail == (
+                f"127.0.0.1:{server.port}: its certificate, of a terminal server 'ts1', is not for"
+                " '127.0.0.1' but for ts1, ts1.example; if 127.0.0.1 is this host's, run `tsfarm"
+                " pki renew ts1 --address 127.0.0.1`"
+            )
+            assert (person.asked, server.infos) == ([], [])
 
 
 async def test_an_authority_that_did_not_issue_the_certificate_is_not_even_asked_about(
@@ -383,6 +528,20 @@ async def test_a_redirect_leads_to_the_named_host_with_one_password(
         assert (logon.start.session_id, logon.start.attachment) == (7, 0)
         assert person.passwords_asked == 1
         assert "redirected to ts2" in person.said
+
+
+async def test_a_redirect_demands_the_servers_name_and_no_address(
+    tmp_path: Path, farm: Farm, device: Device
+) -> None:
+    async with (
+        ScriptedServer(farm) as server,
+        ScriptedServer(Farm(tmp_path / "next", addresses=(), older=farm), "ts2") as target,
+    ):
+        _redirect(server, target)
+        person = Person()
+        await disconnected(client(device, person, server), person)
+        assert len(person.asked) == 1  # of the first host; its authority endorses the target's
+        assert len(target.logons) == 1
 
 
 async def test_a_redirect_out_of_the_farm_is_refused(

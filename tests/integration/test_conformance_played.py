@@ -96,7 +96,7 @@ class Operator:
         now = time.time()
         certificate, key = certificates.create_authority("own", now)
         own_certificate, own_key = certificates.issue_certificate(
-            certificate, key, role, "mine", now
+            certificate, key, role, "mine", now, addresses=["127.0.0.1"]
         )
         contents = {"ca.crt": certificate, "ca.key": key, "my.crt": own_certificate}
         for name, content in {**contents, "my.key": own_key}.items():

@@ -35,7 +35,6 @@ VERSION = 1
 HEADING = b'{"trace": "tsfarm", '
 BROKEN_BYTES_MAX = 1024  # of bytes that are no frame: enough to recognise them
 SECRETS: dict[type[Message], dict[str, Any]] = {
-    ChangePassword: {"public_key": bytes(32), "signature": bytes(64)},
     LogonProof: {"signature": b"redacted"},
     PamAnswers: {"answers": [b"redacted"]},
     # Both let a reader guess a password: the present one, and the new one.

@@ -146,6 +146,7 @@ def connect(
             device.known_farms,
             device.name,
             prompts.confirm,
+            surface.say,
             authority=authority,
             plain=plain,
             observer=observer,

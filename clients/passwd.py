@@ -22,7 +22,7 @@ from clients.licensed_device import LicensedDevice
 from clients.logon.steps import Hashing, Host
 from clients.options import hosts_at, text_of
 from clients.prompts import Prompts
-from clients.say import say
+from clients.say import complain, say
 from clients.trust import Dialler, FarmDialler
 from clients.user_keys import HashingMemory, argon2id
 from tsproto import limits, transport
@@ -93,13 +93,13 @@ def passwd(
     device = Device.open(store or default_folder())
     authority = None if ca is None else read_authority(ca)
     dialler = Dialler(
-        device.known_farms, device.name, prompts.confirm, authority=authority, plain=plain
+        device.known_farms, device.name, prompts.confirm, say, authority=authority, plain=plain
     )
     memory = KnownHashings(device.folder)
     try:
         server = asyncio.run(change(dialler, device, hosts, normal(user), prompts, memory))
     except WrongPassword as error:
-        click.echo(f"tsfarm: {error}", err=True)
+        complain(str(error))
         raise click.exceptions.Exit(ExitCode.LOGON_FAILED) from None
     say(f"the password is changed: {server} has stored it, and tells the other hosts")
 

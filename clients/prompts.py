@@ -116,7 +116,7 @@ class Prompts:
     async def confirm(self, stranger: Stranger) -> bool:
         """Whether the user accepts a farm that was met for the first time."""
         if self._fingerprint:
-            if stranger.fingerprint == self._fingerprint:
+            if _is_same(self._fingerprint, stranger.fingerprint):
                 return True
             raise UntrustedFarm(
                 f"the farm {stranger.farm} at {stranger.host} has the fingerprint"
@@ -137,5 +137,9 @@ class Prompts:
             line = await tty.read_line(self._descriptor)
             if line is None or line.strip().lower() == "no":
                 return False
-            if line.strip().lower() == "yes" or line.strip() == stranger.fingerprint:
+            if line.strip().lower() == "yes" or _is_same(line.strip(), stranger.fingerprint):
                 return True
+
+
+def _is_same(typed: str, shown: str) -> bool:
+    return typed.replace(":", "").upper() == shown.replace(":", "").upper()

@@ -54,6 +54,7 @@ Kind: TypeAlias = Annotated[LicenseKind, Meta(description="TEMPORARY, FULL or GR
 Product: TypeAlias = Annotated[str, Meta(description="the licensed product")]
 Expires: TypeAlias = Annotated[int, Meta(description="Unix time in whole seconds")]
 Found: TypeAlias = Annotated[str, Meta(description="how its address was found: list, scope, …")]
+DaysLeft: TypeAlias = Annotated[int, Meta(description="whole days until then")]
 Count: TypeAlias = Annotated[int, Meta(description="how many there are")]
 
 
@@ -141,6 +142,36 @@ class FaultTraced(Event, tag="fault.traced", level=Level.DEBUG):
     """The Python traceback of the `daemon.broken` before it."""
 
     exception: str  # several lines of text
+
+
+class CertificateLoaded(Event, tag="certificate.loaded"):
+    """The daemon has read its certificate, at its start or after a SIGHUP; new links use it."""
+
+    fingerprint: str  # SHA-256 of its DER form, as `openssl x509 -fingerprint -sha256` prints it
+    addresses: list[str]  # host names and IP addresses under which clients accept the daemon
+    expires_at: Expires
+    days_left: DaysLeft
+
+
+class CertificateNotLoaded(Event, tag="certificate.not_loaded", level=Level.ERROR):
+    """After a SIGHUP the files of the identity could not be used; nothing has changed."""
+
+    error: Detail
+
+
+class CertificateExpiring(Event, tag="certificate.expiring", level=Level.WARNING):
+    """The daemon's certificate ends within 30 days: written at the start, and once a day."""
+
+    expires_at: Expires
+    days_left: DaysLeft
+    next_step: NextStep
+
+
+class CertificateExpired(Event, tag="certificate.expired", level=Level.ERROR):
+    """The daemon's certificate has ended, and peers refuse new links: written once a day."""
+
+    expires_at: Expires
+    next_step: NextStep
 
 
 class StoreFailed(Event, tag="store.failed", level=Level.CRITICAL):

@@ -51,6 +51,12 @@ UNAUTHENTICATED_MAX = 2_048
 HANDSHAKES_MAX = 64  # TLS handshakes at once: a core does about 1,000 a second
 HANDSHAKES_WAITING_MAX = 2_048  # that core's work until the last client gives up, DIAL_SECONDS
 
+# --- certificates -----------------------------------------------------------------------------
+CERTIFICATE_DAYS = 365  # a stolen key is of no use after a year, and renewing stays practised
+CERTIFICATE_WARNING_DAYS = 30  # a warning a day from then on: time for a person to come back
+AUTHORITY_DAYS = 20 * 365  # its key lies offline; a rotation is work on every host
+AUTHORITIES_MAX = 4  # trusted at one time: a rotation needs two
+
 # --- discovery --------------------------------------------------------------------------------
 DISCOVERY_PORT = 5606
 DATAGRAM_BYTES = 512  # a query is padded to it, an answer never exceeds it: nothing is amplified
@@ -71,7 +77,7 @@ RENEWAL_DAYS = 7  # renewed when its expiry is this near; the same source
 GRACE_DAYS = 120  # [Win32 TerminalServiceSetting] LicensingGracePeriod, 2003 and later
 INVENTORY_SECONDS = 60.0  # an inventory is announced on change, and at least this often
 TOKEN_BYTES = 1024  # a token is about 250 bytes
-CERTIFICATE_BYTES = 4096  # DER; an Ed25519 certificate is about 500
+CERTIFICATE_BYTES = 4096  # DER; an Ed25519 certificate is about 500, each address adds to it
 KEY_PACK_TOKENS_MAX = 1_000_000
 DEVICES_MAX = 1_000_000  # temporary tokens a license server keeps; then LEDGER_FULL
 TEMPORARY_PER_SERVER_PER_MINUTE = 6_000  # new devices one terminal server may bring in a minute

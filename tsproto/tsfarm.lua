@@ -319,7 +319,8 @@ message_names[8] = "Authority"
 messages[8] = { name = message_names[8] }
 messages[8].places = {
   request_id,
-  bytes("authority.certificate", "certificate", "the farm's authority, DER; empty where the server was given none"),
+  bytes("authority.certificate", "certificate", "the authority that signed the server's certificate, DER; empty where the server was given none"),
+  bytes("authority.endorsement", "endorsement", "signature of the authority before it for this one, 64 bytes; empty where there was none"),
 }
 message_names[10] = "LicenseRequest"
 messages[10] = { name = message_names[10] }

@@ -90,6 +90,17 @@ class CaseContext(Links):
                 return self.dial()
         return self.dial(Role.ADMINISTRATOR)
 
+    def dial_with_no_identity(self) -> Peer:
+        return self._peer(Role.ADMINISTRATOR, self.target.dial_with_no_identity())
+
+    def accept_as_a_stranger(self) -> Peer:
+        line = self.target.accept_as_a_stranger(self.target.seconds)
+        return self._peer(Role.TERMINAL_SERVER, line)
+
+    def accept_without_address(self) -> Peer:
+        line = self.target.accept_without_address(self.target.seconds)
+        return self._peer(Role.TERMINAL_SERVER, line)
+
     def check(self, holds: bool, expected: str) -> None:
         if not holds:
             raise Unmet(f"expected {expected}")

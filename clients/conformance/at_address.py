@@ -14,7 +14,7 @@ from clients.conformance.listeners import Listener
 from clients.conformance.over_sockets import Address, OverSockets, Settings
 from clients.conformance.playing import Playing
 from clients.conformance.target import DIALS_THE_SUITE, Setup, Target, Unavailable
-from clients.conformance.trust import Files, Trust
+from clients.conformance.trust import LOOPBACK, Files, Trust
 from clients.conformance.user import User
 from tsproto.messages import Role
 
@@ -81,11 +81,12 @@ def settings_at_address(common: Settings, options: argparse.Namespace) -> Settin
     if options.ca is None and not options.plain and common.role is not Role.CLIENT:
         raise ValueError("name the farm's authority (--ca), a lab (--lab), or say --plain")
     scopes = {1: options.workgroup, 2: options.domain, 3: options.site}
+    address = _address("the target", options.target)
     return replace(
         common,
-        address=_address("the target", options.target),
+        address=address,
         tls=not options.plain,
-        trust=_trust(options),
+        trust=_trust(options, address.host),
         applications=tuple(options.application),
         broken_application=options.broken_application,
         beside=dict(_place("--beside", text) for text in options.beside),
@@ -137,11 +138,13 @@ class AtAddress:
         self._target.stop()
 
 
-def _trust(options: argparse.Namespace) -> Trust | None:
+def _trust(options: argparse.Namespace, host: str) -> Trust | None:
+    """`host` is where the suite listens for a client, which demands it of the certificate."""
+    addresses = (*LOOPBACK, host)
     if options.ca is not None:
         given = [Files(*pair) for pair in options.identity]
-        return Trust(options.ca, options.ca_key, given)
-    return None if options.plain else Trust.invented(options.farm)
+        return Trust(options.ca, options.ca_key, given, addresses=addresses)
+    return None if options.plain else Trust.invented(options.farm, addresses=addresses)
 
 
 def _setup_of(places: Sequence[tuple[Role, Address]]) -> Setup:

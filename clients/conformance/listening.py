@@ -86,6 +86,14 @@ class Listening(OverSockets):
         stranger = Trust.invented(self.farm, STRANGER)
         return self._accept(Role.TERMINAL_SERVER, seconds, stranger)
 
+    def strangers_authority(self) -> bytes:
+        return Trust.invented(self.farm, STRANGER).authority().certificate
+
+    def accept_without_address(self, seconds: float) -> Line:
+        if self._trusted is None:
+            raise Unavailable("the link is plain TCP")
+        return self._accept(Role.TERMINAL_SERVER, seconds, self._trusted.without_addresses())
+
     def _accept(self, role: Role, seconds: float, trust: Trust | None) -> Line:
         if role is not Role.TERMINAL_SERVER:
             raise Unavailable("a client dials terminal servers alone")

@@ -211,6 +211,12 @@ class OverSockets:
     def accept_as_a_stranger(self, seconds: float) -> Line:
         raise Unavailable(NOT_PLAYED)
 
+    def strangers_authority(self) -> bytes:
+        raise Unavailable(NOT_PLAYED)
+
+    def accept_without_address(self, seconds: float) -> Line:
+        raise Unavailable(NOT_PLAYED)
+
     def accepting_at(self) -> tuple[str, int]:
         raise Unavailable(NOT_PLAYED)
 

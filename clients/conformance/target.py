@@ -168,6 +168,13 @@ class Target(Protocol):
         """The next link that the target dials; the suite shows a certificate of another
         authority."""
 
+    def strangers_authority(self) -> bytes:
+        """That authority's certificate, DER."""
+
+    def accept_without_address(self, seconds: float) -> Line:
+        """The next link that the target dials; the suite's certificate carries its name, and not
+        the address."""
+
     def accepts_tls_1_2(self) -> bool: ...
 
     def accepts_a_foreign_certificate(self) -> bool: ...

@@ -82,10 +82,11 @@ def issued(pki: Path, folder: Path, role: Role, name: str) -> Credentials:
     """A new certificate of the authority in `pki`, written into `folder`. Raises BadInput."""
     authority, authority_key = _content(pki / "authority.crt"), _content(pki / "authority.key")
     certificate, key = certificates.issue_certificate(
-        authority, authority_key, role, name, time.time(), years=1
+        authority, authority_key, role, name, time.time()
     )
     own = Credentials(folder / f"{name}.crt", folder / f"{name}.key")
     own.certificate.write_bytes(certificate)
+    own.key.touch(mode=0o600)
     own.key.write_bytes(key)
     return own
 

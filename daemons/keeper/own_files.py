@@ -18,6 +18,7 @@ from daemons.keeper.launch import account_for
 from daemons.keeper.proving import Host
 from daemons.settings import TerminalServerSettings
 from tsproto import certificates, identity
+from tsproto.authorities import read_authorities
 from tsproto.error_text import words_of
 from tsproto.identity import IdentityError
 
@@ -67,10 +68,10 @@ class OwnFiles:
         return self._settings.content()
 
     def authorities(self) -> tuple[bytes, ...]:
-        """Of the farm, DER. Raises ConfigError."""
+        """That the farm trusts, DER. Raises ConfigError."""
         path = Path(self.settings.identity.authority)
         try:
-            return (certificates.certificate_der(path.read_bytes()),)
+            return read_authorities(path.read_bytes()).certificates
         except OSError as error:
             raise ConfigError(f"{path}: {words_of(error)}") from None
         except IdentityError as error:

@@ -22,6 +22,8 @@ from tsproto.account import Account
 from tsproto.messages import AdministratorRole, Role
 
 BROADCAST = "127.255.255.255"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LAB_DAYS = limits.AUTHORITY_DAYS  # a lab's clock may be warped by years
 DISCOVERY_PORT_FIRST = 20_000  # plus the lab's net: labs on one machine do not hear each other
 
 
@@ -75,10 +77,17 @@ def _make_certificates(folder: Path, lab: Lab, now: float) -> None:
     certificate, key = certificates.create_authority(lab.farm, now)
     _write_private(folder / "authority.crt", certificate)
     _write_private(folder / "authority.key", key)
-    names = [(d.name, Role[d.role.upper()]) for d in lab.daemons]
-    for name, role in [*names, ("admin", Role.ADMINISTRATOR)]:
+    daemons = [(d.name, Role[d.role.upper()], (d.host, *LOOPBACK)) for d in lab.daemons]
+    for name, role, addresses in [*daemons, ("admin", Role.ADMINISTRATOR, ())]:
         own_certificate, own_key = certificates.issue_certificate(
-            certificate, key, role, name, now, administrator_role=AdministratorRole.ADMIN
+            certificate,
+            key,
+            role,
+            name,
+            now,
+            days=LAB_DAYS,
+            addresses=addresses,
+            administrator_role=AdministratorRole.ADMIN,
         )
         _write_private(folder / f"{name}.crt", own_certificate)
         _write_private(folder / f"{name}.key", own_key)

@@ -49,7 +49,7 @@ def become_owner(folder: Path) -> None:
     os.initgroups(user.pw_name, user.pw_gid)
     os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
     os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
-    os.environ.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name)
+    os.environ |= {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
     for path in (folder, Path(sys.executable).resolve(), Path(__file__).parent):
         if not os.access(path, os.R_OK | os.X_OK):
             raise LabError(

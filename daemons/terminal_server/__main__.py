@@ -10,6 +10,7 @@ from pathlib import Path
 
 from daemons import startup
 from daemons.config import ConfigError, read_settings
+from daemons.credentials import Credentials
 from daemons.effects import Outcome
 from daemons.keeper.programs import check_programs
 from daemons.keeper.supervisor import USER_NAME, keeper_folder, supervise, user_of
@@ -63,6 +64,10 @@ async def serve(
     def on_program_ended(session_id: int, exit_status: int) -> None:
         reports.put_nowait(lambda now: core.on_program_ended(session_id, exit_status, now))
 
+    def verifier_of(own: Credentials) -> Verifier:
+        trusted, deny_lists = own.trusted, start.identity.deny_lists
+        return Verifier(trusted.certificates, trusted.farm, deny_lists=deny_lists)
+
     check_programs(settings.sessions)
     state = Path(settings.state)
     sessions = ProgramRunner(
@@ -80,14 +85,13 @@ async def serve(
             settings,
             name=credentials.name,
             port=start.port,
-            verifier=Verifier(
-                credentials.authority, settings.farm, deny_lists=start.identity.deny_lists
-            ),
+            verifier=verifier_of(credentials),
             rng=start.rng,
             incarnation=start.rng.randbytes(16),
             records=start.take_records(),
             running=running,
             authority=credentials.authority,
+            endorsement=credentials.endorsement,
         )
         shell = Shell(
             core,
@@ -96,6 +100,7 @@ async def serve(
             performers=sessions.performers,
             traffic=sessions,
             reports=reports,
+            renew=lambda new: core.renew(verifier_of(new), new.authority, new.endorsement),
         )
         return await shell.run()
     finally:

@@ -50,7 +50,8 @@ TRACE_ID_BYTES = 5  # ten characters that a person can read out
 
 class TerminalServerCore:
     """`port` is where it listens, `running` the sessions that the keeper still runs, `incarnation`
-    16 random bytes new with each start, `authority` the farm's certificate in DER form."""
+    16 random bytes new with each start, `authority` the certificate (DER) of the authority that
+    signed the server's, `endorsement` that of the authority before it."""
 
     def __init__(
         self,
@@ -64,10 +65,12 @@ class TerminalServerCore:
         records: Records,
         running: Collection[int],
         authority: bytes = b"",
+        endorsement: bytes = b"",
     ) -> None:
         self._name = name
         self._rng = rng
         self._authority = authority
+        self._endorsement = endorsement
         self._records = records_of(SessionRecord, records)
         self._running = frozenset(running)
         self._clients: dict[int, Client] = {}  # by link
@@ -118,6 +121,12 @@ class TerminalServerCore:
             validations=Validations(settings.product, self._servers, procedures),
             penalties=Penalties(),
         )
+
+    def renew(self, verifier: Verifier, authority: bytes, endorsement: bytes) -> None:
+        """The daemon has read its certificate and authorities again."""
+        self._licensing.verifier = verifier
+        self._authority = authority
+        self._endorsement = endorsement
 
     def on_start(self, now: float) -> list[Effect]:
         return [
@@ -193,7 +202,10 @@ class TerminalServerCore:
     def _on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         match message:
             case messages.QueryAuthority():
-                return [Answer(caller, messages.Authority(certificate=self._authority))]
+                shown = messages.Authority(
+                    certificate=self._authority, endorsement=self._endorsement
+                )
+                return [Answer(caller, shown)]
             case messages.QueryLicenseServers():
                 return [Answer(caller, self._license_servers())]
             case messages.QuerySessions():

@@ -306,6 +306,12 @@ class InProcess:
     def accept_as_a_stranger(self, seconds: float) -> Line:
         raise Unavailable(NO_TLS)
 
+    def strangers_authority(self) -> bytes:
+        raise Unavailable(NO_TLS)
+
+    def accept_without_address(self, seconds: float) -> Line:
+        raise Unavailable(NO_TLS)
+
     def accepts_tls_1_2(self) -> bool:
         raise Unavailable(NO_TLS)
 

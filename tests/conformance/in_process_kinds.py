@@ -91,7 +91,7 @@ class Authority:
                 role,
                 name,
                 began,
-                years=1 if expired else 20,
+                days=365 if expired else 20 * 365,
                 administrator_role=ADMINISTRATOR_ROLES.get(name, AdministratorRole.ADMIN),
             )
             der = certificates.certificate_der(certificate)
@@ -234,7 +234,7 @@ class TerminalServerUnderTest(TerminalServerKind):
             settings,
             name=node.name,
             port=PORT,
-            verifier=Verifier(authority, FARM, deny_lists=node.deny_lists),
+            verifier=Verifier([authority], FARM, deny_lists=node.deny_lists),
             rng=node.rng,
             incarnation=node.rng.randbytes(16),
             records=node.disk.load(TERMINAL_RECORDS),

@@ -18,7 +18,7 @@ PROGRAM = ("check.mjs", "logon.mjs", "package.json", "package-lock.json", ".npmr
 NPM_SECONDS = 60
 UNTESTED = (
     "not tested: that node decodes every valid frame and datagram to its values and encodes them"
-    " back to the same bytes, and judges every signature of tokens, devices and users"
+    " back to the same bytes, and judges every signature of tokens, devices, users and endorsements"
 )
 
 

@@ -16,6 +16,7 @@ from clients.user_keys import argon2id
 from tests.conformance.vectors import files
 from tsproto import codec, discovery, identity, limits, ssh_keys
 from tsproto.account import Account
+from tsproto.authorities import is_endorsed
 from tsproto.deny_list import DenyLists
 from tsproto.discovery import Scope
 from tsproto.errors import DenyListError, ErrorCode, LicenseError, ProtocolError
@@ -32,6 +33,7 @@ TOKENS = WRITTEN["tokens.json"]
 PROOFS = WRITTEN["device-proofs.json"]
 USER_PROOFS = WRITTEN["user-proofs.json"]
 SSH = WRITTEN["ssh-signatures.json"]
+ENDORSEMENTS = WRITTEN["endorsements.json"]
 DENY_LISTS = WRITTEN["deny-lists.json"]
 STATEMENTS = WRITTEN["statements.json"]
 DISCOVERY = WRITTEN["discovery.json"]
@@ -150,7 +152,7 @@ def test_the_product_refuses_every_broken_frame(vector: Any) -> None:
 
 @pytest.mark.parametrize("vector", TOKENS["vectors"], ids=lambda vector: vector["id"])
 def test_the_product_judges_every_token(vector: Any) -> None:
-    verifier = Verifier(bytes_of(TOKENS["authority"]["certificate"]), TOKENS["farm"])
+    verifier = Verifier([bytes_of(TOKENS["authority"]["certificate"])], TOKENS["farm"])
     issuer = TOKENS["issuers"][vector["issuer"]]
     code, claims = ErrorCode.NORMAL, None
     try:
@@ -169,6 +171,13 @@ def test_the_product_judges_every_token(vector: Any) -> None:
         assert list(claims.__struct_fields__) == list(vector["claims"])
         values = [getattr(claims, name) for name in claims.__struct_fields__]
         assert values == flat(vector["claims"])
+
+
+@pytest.mark.parametrize("vector", ENDORSEMENTS["vectors"], ids=lambda vector: vector["id"])
+def test_the_product_judges_every_endorsement(vector: Any) -> None:
+    authority, now = bytes_of(ENDORSEMENTS["authority"]), ENDORSEMENTS["now"]
+    endorsement, by = bytes_of(vector["endorsement"]), bytes_of(vector["by"])
+    assert is_endorsed(authority, endorsement, by, now) == vector["counts"]
 
 
 @pytest.mark.parametrize("vector", PROOFS["vectors"], ids=lambda vector: vector["id"])

@@ -10,11 +10,15 @@ from pathlib import Path
 import msgspec
 from argon2.low_level import Type, hash_secret_raw
 
+from tests.integration.farm import ADDRESSES, DAYS, NOW
 from tests.integration.listener import listen
-from tsproto import certificates, identity, limits, transport
+from tsproto import certificates, deny_list, identity, limits, transport
+from tsproto.authorities import endorse
 from tsproto.connection import Event, Opened, Received, SessionBytes
+from tsproto.deny_list import DenyKind, DenyList
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
+    DAEMONS,
     Authority,
     DisconnectSession,
     LicenseAccepted,
@@ -28,6 +32,7 @@ from tsproto.messages import (
     LogonProof,
     LogonStart,
     Message,
+    NewDenyList,
     NewLicense,
     PamAnswers,
     QueryAuthority,
@@ -38,17 +43,29 @@ from tsproto.messages import (
 from tsproto.ssh_keys import SshKey
 from tsproto.user_proof import Asked, Cost, Method, Methods, Statement, is_signed, key_of_tag
 
-NOW = 1_700_000_000.0
 NONCE, SALT = b"N" * 32, b"s" * 16
 CHEAP = Cost(memory_kib=limits.ARGON2_MEMORY_KIB_MIN, passes=limits.ARGON2_PASSES_MIN)
 
 
 class Farm:
-    """A farm's authority, and certificates for its daemons, in one folder."""
+    """A farm's authority, and certificates for its daemons, in one folder. With `older` it is the
+    next authority of that farm, which endorses it."""
 
-    def __init__(self, folder: Path, name: str = "lab") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str = "lab",
+        *,
+        addresses: tuple[str, ...] = ADDRESSES,
+        older: Farm | None = None,
+    ) -> None:
         self.name = name
         self.authority, self._key = certificates.create_authority(name, NOW)
+        self._addresses = addresses
+        self.endorsement = b""
+        if older is not None:
+            key = identity.load_key(older._key)
+            self.endorsement = endorse(certificates.certificate_der(self.authority), key)
         self._folder = folder
         self._folder.mkdir()
         (folder / "authority.crt").write_bytes(self.authority)
@@ -58,13 +75,25 @@ class Farm:
         der = certificates.certificate_der(self.authority)
         return identity.show_fingerprint(identity.fingerprint(der))
 
+    def denying(self, *certificates: bytes) -> bytes:
+        """A deny list of these SHA-256, signed by the authority."""
+        content = DenyList(
+            farm=self.name,
+            kind=DenyKind.CERTIFICATES,
+            number=deny_list.next_number(0, NOW),
+            entries=[*certificates],
+        )
+        return deny_list.sign(content, identity.load_key(self._key))
+
     def files(self, role: Role, name: str) -> tuple[Path, Path, Path]:
         """Certificate, key and authority of a daemon or administrator."""
+        at = self._addresses if role in DAEMONS else ()
         certificate, key = certificates.issue_certificate(
-            self.authority, self._key, role, name, NOW
+            self.authority, self._key, role, name, NOW, days=DAYS, addresses=at
         )
         paths = self._folder / f"{name}.crt", self._folder / f"{name}.key"
         for path, content in zip(paths, (certificate, key), strict=True):
+            path.touch(mode=0o600)
             path.write_bytes(content)
             path.chmod(0o600)
         return *paths, self._folder / "authority.crt"
@@ -117,6 +146,7 @@ class ScriptedServer:
         self.methods = Methods.PASSWORD | Methods.SSH_KEY
         self.shown_authority = certificates.certificate_der(farm.authority)
         self.certificate = bytes(32)
+        self.deny_list = b""
         self.session_shown = asyncio.Event()
         self.resized = asyncio.Event()
 
@@ -170,13 +200,18 @@ class ScriptedServer:
             match event:
                 case Opened():
                     self.links.append(link)
+                    if self.deny_list:
+                        link.send(NewDenyList(signed=self.deny_list))
                     link.send(
                         LicenseRequest(
                             nonce=b"n" * 32, product="terminal-server", product_version=1
                         )
                     )
                 case Received(QueryAuthority() as query):
-                    link.send(Authority(certificate=self.shown_authority), query.request_id)
+                    shown = Authority(
+                        certificate=self.shown_authority, endorsement=self.farm.endorsement
+                    )
+                    link.send(shown, query.request_id)
                 case Received(LicenseInfo() as info):
                     self._on_info(link, info)
                 case Received(LogonStart() as start):

@@ -96,7 +96,7 @@ class Operator:
         now = time.time()
         certificate, key = certificates.create_authority("own", now)
         own_certificate, own_key = certificates.issue_certificate(
-            certificate, key, role, "mine", now
+            certificate, key, role, "mine", now, addresses=["127.0.0.1"]
         )
         contents = {"ca.crt": certificate, "ca.key": key, "my.crt": own_certificate}
         for name, content in {**contents, "my.key": own_key}.items():
@@ -121,6 +121,7 @@ class Operator:
             lines += [
                 'accounts = "accounts"',
                 "grace_days = 0",
+                f"sessions = {{allow_root = {'true' if os.geteuid() == 0 else 'false'}}}",
                 f'directory = {{host = "127.0.0.1", port = {directory}}}',
             ]
         return "\n".join([*lines, ""])
@@ -132,6 +133,7 @@ class Operator:
             program = f"tests.conformance.wrong '{fault}'"
         fresh = (
             f"cd {self._folder}; cat pid state/keeper.pid 2>&- | xargs -r kill -9; rm -rf state;"
+            " mkdir -m 700 state;"
             f" PYTHONPATH={ROOT} {sys.executable} -m {program} --config config.toml 2>log &"
             " echo $! >pid"
         )

@@ -380,7 +380,7 @@ async def test_a_new_farm_is_accepted_by_its_fingerprint_only(
     status, _, errors = await in_script(server, starter, *with_password)
     assert status == 6
     assert farm.fingerprint.encode() in errors and b"--accept-new" in errors
-    wrong = ("--accept-new", "SHA256:" + "A" * 43)
+    wrong = ("--accept-new", ":".join(["AA"] * 32))
     assert (await in_script(server, starter, *with_password, *wrong))[0] == 6
     right = ("--accept-new", farm.fingerprint)
     assert (await in_script(server, starter, *with_password, *right))[0] == 0

@@ -150,7 +150,7 @@ async def live_through(server: ScriptedServer, device: Device, observer: Recorde
     """Log on, type, see much, resize, disconnect; all of it without TLS."""
     screen = Screen()
     dialler = Dialler(
-        device.known_farms, device.name, screen.confirm, plain=True, observer=observer
+        device.known_farms, device.name, screen.confirm, screen.say, plain=True, observer=observer
     )
     plan = Plan(hosts=(Host("127.0.0.1", server.port),), user_name="user1")
     client = Client(plan, device, dialler, screen, random.Random(1), UserKeys())

@@ -159,6 +159,9 @@ Token: TypeAlias = Annotated[
 Certificate: TypeAlias = Annotated[
     bytes, Meta(max_length=limits.CERTIFICATE_BYTES, description="X.509 certificate, DER, or empty")
 ]
+Endorsement: TypeAlias = Annotated[
+    bytes, Meta(max_length=64, description="Ed25519 signature of 64 bytes, or empty")
+]
 Columns: TypeAlias = Annotated[
     int, Meta(ge=1, le=limits.COLUMNS_MAX, description="width of the terminal in cells")
 ]

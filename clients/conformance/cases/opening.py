@@ -212,13 +212,39 @@ def another_name_than_the_one_wanted(context: CaseContext) -> None:
 
 @chapter.case("ROLE-09", CLIENT)
 def nothing_is_shown_to_a_stranger(context: CaseContext) -> None:
+    _expect_nothing_shown(context, context.accept_as_a_stranger())
+
+
+@chapter.case("ROLE-10", CLIENT)
+def nothing_is_shown_at_an_address_that_is_not_the_servers(context: CaseContext) -> None:
+    _expect_nothing_shown(context, context.accept_without_address())
+
+
+@chapter.case("ROLE-11", CLIENT)
+def a_forged_endorsement_changes_nothing(context: CaseContext) -> None:
+    forged = messages.Authority(
+        certificate=context.target.strangers_authority(), endorsement=context.rng.randbytes(64)
+    )
     peer = context.accept_as_a_stranger()
+    for _ in range(2):  # it may ask on a second link, and trust the answer on a third
+        _expect_nothing_shown(context, peer, forged)
+        try:
+            peer = context.accept_as_a_stranger()
+        except Unmet:
+            return
+    _expect_nothing_shown(context, peer, forged)
+
+
+def _expect_nothing_shown(
+    context: CaseContext, peer: Peer, authority: messages.Authority | None = None
+) -> None:
+    """The client hangs up without LicenseInfo. `authority` answers QueryAuthority."""
     peer.say(context.welcome(TERMINAL_SERVER))
     peer.say(messages.LicenseRequest(nonce=bytes(32), product=context.product, product_version=1))
-    message = peer.next()
-    while message is not None:
+    while (message := peer.next()) is not None:
         context.check(not isinstance(message, LicenseInfo), "no LicenseInfo")
-        message = peer.next()
+        if isinstance(message, messages.QueryAuthority) and authority is not None:
+            peer.answer(message, authority)
 
 
 def cases() -> list[Case]:

@@ -23,8 +23,8 @@ const U32_MAX = 2 ** 32 - 1;
 const folder = process.argv[2] ?? fileURLToPath(new URL("../vectors", import.meta.url));
 const faults = [];
 const done = {
-  frames: 0, "broken frames": 0, tokens: 0, "device proofs": 0, "users' keys": 0, "user proofs": 0,
-  datagrams: 0,
+  frames: 0, "broken frames": 0, tokens: 0, "device proofs": 0, endorsements: 0, "users' keys": 0,
+  "user proofs": 0, datagrams: 0,
 };
 
 function read(file) {
@@ -198,6 +198,21 @@ function checkDeviceProofs() {
   }
 }
 
+function checkEndorsements() {
+  const { authority, domain, vectors } = read("endorsements.json");
+  const farm = new X509Certificate(hex(authority)).subjectAltName;
+  for (const vector of vectors) {
+    check("endorsements", vector.id, () => {
+      const by = new X509Certificate(hex(vector.by));
+      const good = verify(null, signed(domain, hex(authority)), by.publicKey, hex(vector.endorsement));
+      return {
+        "its signature": good === vector.signature_is_good,
+        "it counts for another farm": !vector.counts || by.subjectAltName === farm,
+      };
+    });
+  }
+}
+
 // --- users ---------------------------------------------------------------------------------------
 
 function prefixed(...parts) {
@@ -276,6 +291,7 @@ messages.forEach(checkMessages);
 checkFrames();
 checkTokens();
 checkDeviceProofs();
+checkEndorsements();
 checkDatagrams();
 checkUserProofs();
 await checkDerivations();

@@ -12,7 +12,7 @@ from clients.trust import Stranger, UntrustedFarm
 from clients.user_keys import KeyRefused
 from tsproto.errors import TsfarmError
 
-STRANGER = Stranger(Host("ts1", 5600), "lab", "SHA256:abc", b"pem")
+STRANGER = Stranger(Host("ts1", 5600), "lab", "AB:CD", b"pem")
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
 
@@ -34,10 +34,10 @@ async def test_a_farm_is_accepted_by_a_whole_yes_or_its_fingerprint(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert await answered(b"yes\n")
-    assert await answered(b"SHA256:abc\n")
+    assert await answered(b"ab:cd\n")
     shown = capsys.readouterr().err
     assert "The farm 'lab' at ts1:5600 is not known yet." in shown
-    assert "fingerprint SHA256:abc" in shown
+    assert "fingerprint AB:CD" in shown
 
 
 @pytest.mark.parametrize("line", [b"no\n", b"\x04"])
@@ -46,14 +46,14 @@ async def test_a_no_and_an_end_of_input_refuse(line: bytes) -> None:
 
 
 async def test_a_fingerprint_given_beforehand_decides() -> None:
-    assert await Prompts(fingerprint="SHA256:abc").confirm(STRANGER)
-    with pytest.raises(UntrustedFarm, match="SHA256:abc, not SHA256:xyz"):
-        await Prompts(fingerprint="SHA256:xyz").confirm(STRANGER)
+    assert await Prompts(fingerprint="abcd").confirm(STRANGER)
+    with pytest.raises(UntrustedFarm, match="AB:CD, not AB:CE"):
+        await Prompts(fingerprint="AB:CE").confirm(STRANGER)
 
 
 async def test_a_script_is_told_what_to_give() -> None:
     reader, writer = os.pipe()
-    with pytest.raises(UntrustedFarm, match="SHA256:abc.*--ca FILE.*--accept-new"):
+    with pytest.raises(UntrustedFarm, match="AB:CD.*--ca FILE.*--accept-new"):
         await Prompts(descriptor=reader).confirm(STRANGER)
     os.close(reader)
     os.close(writer)

@@ -87,7 +87,7 @@ class Issuer:
         self, name: str, authority: bytes = _AUTHORITY, key: bytes = _AUTHORITY_KEY
     ) -> None:
         pem, key_pem = certificates.issue_certificate(
-            authority, key, Role.LICENSE_SERVER, name, NOW - DAY
+            authority, key, Role.LICENSE_SERVER, name, NOW - DAY, days=20 * 365
         )
         self.name = name
         self.certificate = certificates.certificate_der(pem)
@@ -269,7 +269,7 @@ class Scene:
             self.settings,
             name=NAME,
             port=5600,
-            verifier=license_token.Verifier(AUTHORITY, FARM),
+            verifier=license_token.Verifier([AUTHORITY], FARM),
             rng=random.Random(seed),
             incarnation=b"i" * 16,
             records=records or {},

@@ -70,6 +70,7 @@ def test_links_to_a_lab_have_certificates_of_their_own(tmp_path: Path) -> None:
     ]
     assert {each.role for each in shown} == {Role.TERMINAL_SERVER}
     assert len({each.name for each in shown}) == 4
+    assert {own.key.stat().st_mode & 0o777 for own in farm.as_terminal_servers} == {0o600}
 
 
 def test_a_lab_without_synthetic_users_has_none_and_leaves_its_people_alone(tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ class Story:
             ("the directory goes and comes back: its rows are true again", self.directory_away),
             ("two logons of user1 in the same instant: one session", self.at_once),
             ("user2 comes back through ts1 with an SSH key of an agent: no prompt", self.ssh_key),
+            ("phone2 is stolen and revoked: every host refuses it, laptop1 works", self.revoke),
         ]
 
     def end(self) -> None:
@@ -288,6 +289,21 @@ class Story:
             terminal.type("exit\r")
             terminal.wait_for_end()
         return f"the key is {where}; session {shown['session_id']} on ts3 is shown, without a word"
+
+    def revoke(self) -> str:
+        license = self._license_of("license-a", self._token("phone2"))
+        device = license["device_id"]
+        words = ["device", "revoke", device, "--lab", str(self.folder), "--json"]
+        done = subprocess.run(
+            [*_tsfarm(), *words], capture_output=True, text=True, timeout=PATIENCE_SECONDS
+        )
+        expect(done.returncode == 0, f"device revoke: {done.stderr}")
+        for host in self.plan.terminal_servers:
+            said = self._run(host, "user2", "phone2", "true", status=REFUSED_FOR_LICENSE)
+            expect("deny list" in said.stderr, f"phone2 reads at {host}: {said.stderr!r}")
+        inside = self._run("ts2", "user1", "laptop1", "echo inside")
+        expect(inside.stdout.strip() == "inside", f"laptop1's command printed {inside.stdout!r}")
+        return f"phone2 ({device[:8]}) reads: {said.stderr.strip().splitlines()[-1]}"
 
     # --- what a person does ---------------------------------------------------------------------
 

@@ -1,4 +1,5 @@
-"""A device and whoever sits at it: the real logon procedure, on a store that keeps what it stored.
+"""A device and its user: the real logon procedure, on a store that keeps what it stored, with the
+keys of the user who sits there.
 
 It visits the farm again and again: connects to some host, works a while, then leaves in one of the
 ways in which people leave.
@@ -11,10 +12,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
 
 from clients.logon import steps
 from clients.logon.procedure import Logon, Phase
 from clients.logon.steps import Host, Outcome, Plan
+from tests.simulation.accounts import Accounts, derived
 from tests.simulation.kinds import APPLICATIONS
 from tests.simulation.misuse import Loot
 from tests.simulation.network import End, LinkTimer, Network
@@ -25,17 +29,22 @@ from tsproto.errors import ErrorCode
 from tsproto.identity import DeviceKey
 from tsproto.license_token import Claims
 from tsproto.messages import (
-    Credential,
     LicenseInfo,
     LicenseRequest,
     LogonAccepted,
-    LogonRequest,
+    LogonProof,
+    LogonStart,
     Message,
     Role,
 )
+from tsproto.ssh_keys import signed_by_ssh
+from tsproto.user_proof import ED25519, Asked, Cost, Statement
 
 STORE_SECONDS = 0.01
+MEANWHILE_SECONDS = 0.02  # in which a proof is judged, and its session started
+SIGNING_SECONDS = 0.1  # argon2id, or an agent's dialogue
 TYPING_SECONDS = 2.0
+SLOW_TYPING_SECONDS = (10.0, 130.0)  # a host hangs up meanwhile, or a round ends
 HURRY_SECONDS = 1.0
 IMPATIENT_SECONDS = 1.0  # with a password that was typed
 WRONG_PASSWORD = b"wrong"
@@ -45,6 +54,9 @@ PATIENCE_SECONDS = 90.0
 LOG_OFF = "log off"
 LEAVING = ("disconnect", LOG_OFF, "network loss", "battery")
 BY_MESSAGE = "log off by message"
+
+
+OnSigned = Callable[["Device", Statement, bytes, bool], None]
 
 
 class Visit(msgspec.Struct, gc=False):
@@ -79,16 +91,21 @@ class Device:
         self.habits: frozenset[str] = frozenset()
         self.loot: Loot | None = None
         self.visits: list[Visit] = []
-        self.passwords: dict[str, bytes] = {}
+        self.accounts: Accounts
+        self._keys: dict[tuple[bytes, Cost], tuple[Ed25519PrivateKey, bytes]] = {}
+        """Of this visit, by salt and cost, each with its password."""
+        self._types_until = 0.0
         self.leaving: Sequence[str] = LEAVING
         self.exit_session: Callable[[Visit], None] = lambda visit: None
         self.on_token: Callable[[Device, Claims], None] = lambda device, claims: None
         self.on_attached: Callable[[Device, LogonAccepted], None] = lambda device, accepted: None
+        self.on_signed: OnSigned = lambda device, statement, signature, is_good: None
         self._hosts = hosts
         self._logon: Logon | None = None
         self._end: End | None = None
         self._connection: Connection
         self._link_timer: LinkTimer
+        self._said = LogonStart(user_name="-")
         self._number = 0
         self._timer: Timer | None = None
         network.add(self)
@@ -110,7 +127,10 @@ class Device:
     # --- visits ---------------------------------------------------------------------------------
 
     def live(self, users: Sequence[str]) -> None:
-        """Visit, pause, visit again."""
+        """Visit, pause, visit again; who types slowly is left to it."""
+        if self.world.now < self._types_until:
+            self.world.at(self._types_until, partial(self.live, users))
+            return
         self._abandon()
         self.begin(self.rng.choice(users))
         number = len(self.visits)
@@ -125,6 +145,10 @@ class Device:
         """In a hurry means the right password, typed as fast as on every other device. The host at
         the address `first` is tried first, else a random one."""
         self._abandon()
+        self._keys.clear()
+        if not in_a_hurry and self._is_inclined("changed accounts", 0.05):
+            self.accounts.change_password(user)
+            self.world.saw("a password changed")
         visit = Visit(self.world.now, user, in_a_hurry)
         self.visits.append(visit)
         hosts = list(self._hosts)
@@ -140,6 +164,7 @@ class Device:
             user_name=user,
             application=visit.application,
             command=visit.command,
+            key_fingerprints=self._fingerprints(user),
             connect_seconds=PATIENCE_SECONDS,
             reconnect_seconds=PATIENCE_SECONDS,
         )
@@ -147,6 +172,10 @@ class Device:
         self.world.trace(f"{self.name} begins as {user}")
         self._take(self._logon.start(self.world.now))
         return visit
+
+    def _fingerprints(self, user: str) -> tuple[bytes, ...]:
+        is_held = self._is_inclined("SSH keys", 0.5)
+        return (self.accounts.ssh_key(user).fingerprint,) if is_held else ()
 
     def leave(self) -> None:
         """In one of the ways in which people leave."""
@@ -180,6 +209,7 @@ class Device:
     def _abandon(self) -> None:
         """The battery is empty: the machine is gone without a word."""
         self._logon = None
+        self._types_until = 0.0
         self._drop_link()
         if self._timer:
             self._timer.cancel()
@@ -208,16 +238,11 @@ class Device:
             case steps.StoreLicense(token, certificate):
                 self._later(STORE_SECONDS, lambda now: self._stored(token, certificate, now))
             case steps.AskPassword(again):
-                password = self.passwords[self.visit.user_name]
-                seconds = TYPING_SECONDS * self.rng.random()
-                if self.visit.in_a_hurry:
-                    seconds = HURRY_SECONDS
-                elif not again and self._is_inclined("wrong passwords", 0.15):
-                    password = WRONG_PASSWORD
-                self._later(seconds, lambda now: logon.on_password(password, now), any_link=True)
-                if self._is_inclined("impatience", 0.2):
-                    seconds += IMPATIENT_SECONDS * self.rng.random()
-                    self._later(seconds, lambda now: self._give_up(), any_link=True)
+                self._type(logon, again)
+            case steps.SignWithPassword(statement, typed):
+                self._sign_with_password(logon, statement, typed)
+            case steps.SignWithSshKey(statement, fingerprint):
+                self._sign_with_ssh_key(logon, statement, fingerprint)
             case steps.Attached(host, session_id):
                 self._attached(host, session_id)
             case steps.Redirected():
@@ -227,6 +252,67 @@ class Device:
                 self.visit.outcome, self.visit.code = outcome, code
             case _:
                 pass
+
+    def _type(self, logon: Logon, again: bool) -> None:
+        """The user's password, or another one; some users are slow, some give up."""
+        seconds = TYPING_SECONDS * self.rng.random()
+        is_wrong = False
+        if self.visit.in_a_hurry:
+            seconds = HURRY_SECONDS
+        elif self._is_inclined("slow typing", 0.15):
+            seconds = self.rng.uniform(*SLOW_TYPING_SECONDS)
+            self._types_until = self.world.now + seconds + TYPING_SECONDS
+        elif not again:
+            is_wrong = self._is_inclined("wrong passwords", 0.15)
+
+        def typed(now: float) -> list[steps.Step]:
+            if logon.phase is Phase.TYPING:
+                self.world.saw("a password typed too slowly")
+            known = self.accounts.passwords[self.visit.user_name]
+            return logon.on_password(WRONG_PASSWORD if is_wrong else known, now)
+
+        self._later(seconds, typed, any_link=True)
+        if self._is_inclined("impatience", 0.2):
+            seconds += IMPATIENT_SECONDS * self.rng.random()
+            self._later(seconds, lambda now: self._give_up(), any_link=True)
+
+    def _sign_with_password(
+        self, logon: Logon, statement: Statement, password: bytes | None
+    ) -> None:
+        which = statement.salt, statement.cost
+        if password is not None:
+            user = statement.user_name
+            key = derived(statement.farm, user, password, statement.salt)
+            self._keys[which] = key, password
+        key, password = self._keys[which]
+        is_good = password == self.accounts.passwords[statement.user_name]
+        self._sign(logon, statement, ED25519, key.sign, is_good)
+
+    def _sign_with_ssh_key(self, logon: Logon, statement: Statement, fingerprint: bytes) -> None:
+        """An agent sometimes refuses."""
+        if self._is_inclined("impatience", 0.2):
+            self.world.saw("an agent refused")
+            refused = partial(logon.on_not_signed, fingerprint, "the agent refused")
+            self._later(SIGNING_SECONDS, refused)
+            return
+        key = self.accounts.ssh_key(statement.user_name).key
+        self._sign(logon, statement, "ssh-ed25519", lambda data: key.sign(signed_by_ssh(data)))
+
+    def _sign(
+        self,
+        logon: Logon,
+        statement: Statement,
+        algorithm: str,
+        sign: Callable[[bytes], bytes],
+        is_good: bool = True,
+    ) -> None:
+        """What was said in LogonStart, which a thief has changed."""
+        said = self._said
+        asked = Asked(said.application, statement.asked.command, said.session_id, said.attachment)
+        statement = replace(statement, asked=asked)
+        signature = sign(statement.signed_bytes())
+        self.on_signed(self, statement, signature, is_good)
+        self._later(SIGNING_SECONDS, lambda now: logon.on_signed(algorithm, signature, now))
 
     def _attached(self, host: str, session_id: int) -> None:
         self.world.trace(f"{self.name} is attached to {host}/{session_id}")
@@ -239,23 +325,30 @@ class Device:
 
     def _send(self, message: Message) -> None:
         """Also what a careless or dishonest client sends in its place, or behind it."""
-        if isinstance(message, LogonRequest) and self.loot:
-            chance = 0.6 if message.credential_kind is Credential.TICKET else 0.25
-            if self._is_inclined("misuse", chance):
-                self.visit.misuses = True
-                message = self._dishonest(message, self.loot)
+        if self.loot:
+            message = self._dishonest(message, self.loot)
+        if isinstance(message, LogonStart):
+            self._said = message
+        elif isinstance(message, LogonProof) and self._is_inclined("changed accounts", 0.1):
+            touch = partial(self.accounts.touch, self.visit.user_name)
+            self.world.after(MEANWHILE_SECONDS * self.rng.random(), touch)
         self._connection.send(message)
         if self._is_inclined("pipelining", 0.1):
             self.visit.misuses = True
-            self._connection.send(msgspec.structs.replace(message))
+            self._connection.send(replace(message))
             self.world.saw(f"pipelined: {type(message).__name__}")
 
-    def _dishonest(self, request: LogonRequest, loot: Loot) -> LogonRequest:
-        if self.rng.random() < 0.5:
-            return loot.stolen(request, self.rng)
-        if request.credential_kind is Credential.PASSWORD and self._end is not None:
-            request = loot.own(request, self.device_id, self._end.other.owner)
-        return loot.twisted(request, self.rng)
+    def _dishonest(self, message: Message, loot: Loot) -> Message:
+        """A thief's proof, or what a thief wants to be shown."""
+        if isinstance(message, LogonProof):
+            loot.keep_proof(message)
+            if self._is_inclined("misuse", 0.25):
+                self.visit.misuses = True
+                return loot.proof(message, self.rng)
+        elif isinstance(message, LogonStart) and self._is_inclined("misuse", 0.25):
+            self.visit.misuses = True
+            return loot.start(message, self.rng)
+        return message
 
     def _is_inclined(self, habit: str, chance: float) -> bool:
         return habit in self.habits and self.rng.random() < chance
@@ -274,7 +367,7 @@ class Device:
             token, certificate = self.loot.token(self.device_id, self.rng)
         return LicenseInfo(
             public_key=self.key.public_key,
-            signature=self.key.prove(request.nonce, bytes(32)),
+            signature=self.key.prove(request.nonce, self._seen().certificate),
             device_name=self.name,
             user_name=self.visit.user_name,
             token=token,
@@ -363,13 +456,21 @@ class Device:
                         self.on_attached(self, message)
                     self._take(logon.on_message(message, self.world.now))
                 case Opened():
-                    self._take(logon.on_opened(self.world.now))
+                    self._take(logon.on_opened(self._seen(), self.world.now))
                 case Closed(code, detail):
                     self._on_lost(number, code, detail)
                 case _:
                     pass
         if self._number == number:
             self._flush()
+
+    def _seen(self) -> steps.Seen:
+        assert self._end is not None
+        name = self._end.other.owner
+        identity = self.network.identity_of(name)
+        assert identity is not None
+        certificate = self.network.certificate_of(name)
+        return steps.Seen(identity.farm, name, certificate, self.device_id)
 
     def _on_lost(self, number: int, code: ErrorCode, detail: str = "") -> None:
         if self._number == number and self._logon is not None:

@@ -97,7 +97,7 @@ def _as_on_disk(record: Record) -> Record:
     """Without what reaches the disk with a session's next transition only."""
     if isinstance(record, SessionRecord):
         return msgspec.structs.replace(
-            record, columns=0, rows=0, placement=0, state=SessionState.ACTIVE
+            record, columns=0, rows=0, placement=0, receipt=b"", state=SessionState.ACTIVE
         )
     return record
 

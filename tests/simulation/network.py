@@ -19,6 +19,7 @@ from tsproto.messages import LinkState
 LEAST_SECONDS, SPREAD_SECONDS = 0.0002, 0.0038  # of the delay on a link
 DATAGRAM_LOSS = 0.1
 SPLIT_CHANCE = 0.3
+NO_CERTIFICATE = bytes(32)
 
 
 class Host(Protocol):
@@ -140,6 +141,7 @@ class Network:
         self._hosts: dict[str, Host] = {}
         self._hearing: list[str] = []  # where broadcasts are heard: at every daemon's
         self._identities: dict[str, Identity] = {}
+        self.certificates: dict[str, bytes] = {}  # SHA-256, by name
         self.cuts: set[tuple[str, str]] = set()  # from, to
         self._held: dict[frozenset[str], list[Callable[[], None]]] = {}
 
@@ -156,6 +158,10 @@ class Network:
     def identity_of(self, name: str) -> Identity | None:
         """What the certificate of the host of this name says; a device has none."""
         return self._identities.get(name)
+
+    def certificate_of(self, name: str) -> bytes:
+        """Its SHA-256; 32 zero bytes for none."""
+        return self.certificates.get(name, NO_CERTIFICATE)
 
     def delay(self) -> float:
         return LEAST_SECONDS + SPREAD_SECONDS * self._chance()

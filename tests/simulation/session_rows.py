@@ -66,8 +66,10 @@ class SessionRows:
             self._farm.broken(ROW, f"{where} was {old}, and is {new}")
         if new.placement < old.placement:
             self._farm.broken(ROW, f"{where} goes back to placement {new.placement}")
-        if old.device_id != new.device_id and old.cookie_hash == new.cookie_hash:
-            self._farm.broken(ROW, f"{where} is on another device with the same cookie")
+        if new.attachment < old.attachment:
+            self._farm.broken(ROW, f"{where} goes back to attachment {new.attachment}")
+        if old.device_id != new.device_id and old.attachment == new.attachment:
+            self._farm.broken(ROW, f"{where} is on another device, and was not shown anew")
 
     def _host(self, node: Node, old: ServerRecord | None, new: ServerRecord) -> None:
         if old is None:
@@ -91,10 +93,11 @@ class SessionRows:
     def performed(self, node: Node, effect: Effect) -> None:
         kind = self._farm.kind_of(node)
         match effect:
-            case effects.StartProgram(session_id):
+            case effects.StartProgram(session_id, proof_id, asked):
                 if (node.name, session_id) in self.started:
                     self._farm.broken(ONCE, f"{node.name} starts session {session_id} again")
-                self.started[node.name, session_id] = effect.user_name, effect.application
+                user = self._farm.proofs.user_of(node.name, proof_id)
+                self.started[node.name, session_id] = user, asked.application
                 if len(kind.programs) >= kind.sessions_max:
                     self._farm.broken(ROOM, f"{node.name} may have {kind.sessions_max}")
             case effects.Attach(_, session_id):

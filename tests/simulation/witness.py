@@ -14,19 +14,20 @@ from daemons.effects import (
     Answer,
     Ask,
     Caller,
+    Challenge,
     Close,
     Core,
     Dial,
     Effect,
     Endpoint,
     Failed,
-    LookUp,
     Outcome,
+    PamAnswer,
     Peer,
     Persist,
+    Prove,
     StartProgram,
     Tell,
-    Verify,
 )
 from tests.simulation.world import Violation, World
 from tsproto import limits
@@ -35,10 +36,10 @@ from tsproto.messages import Message
 
 SLACK_SECONDS = 1.0  # for turns and commits; after a jump of time or a stand-still, too
 DIAL_SECONDS = limits.DIAL_SECONDS + limits.OPENING_SECONDS
-MACHINE_SECONDS = 5.0  # a password check, or the start of a program
+MACHINE_SECONDS = 5.0  # a question to the keeper, or the start of a program
 
 INFINITY = float("inf")
-Ticketed: TypeAlias = Ask | Dial | Verify | LookUp | StartProgram
+Ticketed: TypeAlias = Ask | Dial | Challenge | Prove | PamAnswer | StartProgram
 FOLLOWED = {Close, *get_args(Ticketed)}
 
 # Names what is performed: the endpoint or link it goes to, and the identity of message or effect.

@@ -31,6 +31,11 @@ class Accounts:
             self._accounts[name] = self._made(name, generation=1)
         return self._accounts.get(name)
 
+    def salt_of(self, name: str) -> bytes:
+        """It changes with the password."""
+        account = self.of(name)
+        return account.password.salt if account and account.password else b""
+
     def ssh_key(self, name: str) -> SshKey:
         if name not in self._ssh_keys:
             self._ssh_keys[name] = SshKey(name)

@@ -19,6 +19,7 @@ from daemons.terminal_server.records import ServerRecord, SessionRecord
 from tests.simulation.farm import Farm
 from tests.simulation.node import Node
 from tests.simulation.planted_answers import ANSWERS
+from tests.simulation.planted_proofs import PROOFS
 from tests.simulation.planted_reports import REPORTS
 from tests.simulation.planted_switchboard import SWITCHBOARDS
 from tests.simulation.store import Disk
@@ -296,6 +297,7 @@ class ForgetsTheToken(Wrong):
 
 PLANTED: dict[str, Plant] = {
     **ANSWERS,
+    **PROOFS,
     **REPORTS,
     **SWITCHBOARDS,
     "a disconnect in memory alone": _in_memory_alone(of=hosts, row=_is_left),

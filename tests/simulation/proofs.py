@@ -116,26 +116,20 @@ class Proofs:
         if signed is None:
             return "that nobody gave"
         said, farm = signed.statement, self._farm
-        wanted = (
-            farm.accounts.farm,
-            host,
-            farm.network.certificate_of(host),
-            request.nonce,
-            challenge.user_name,
-            challenge.device_id,
-            request.asked,
-        )
-        given = (
-            said.farm,
-            said.server,
-            said.certificate,
-            said.nonce,
-            said.user_name,
-            said.device_id,
-            said.asked,
-        )
-        if given != wanted or signed.device_id != challenge.device_id:
-            return f"for {given}, and not for {wanted}"
+        wanted = {
+            "farm": farm.accounts.farm,
+            "server": host,
+            "certificate": farm.network.certificate_of(host),
+            "nonce": request.nonce,
+            "user_name": challenge.user_name,
+            "device_id": challenge.device_id,
+            "asked": request.asked,
+        }
+        for name, value in wanted.items():
+            if getattr(said, name) != value:
+                return f"for the {name} {getattr(said, name)!r}, and not for {value!r}"
+        if signed.device_id != challenge.device_id:
+            return "of another device"
         if not self._is_of_the_account(signed, request.algorithm):
             return "with a key that is not the user's"
         return ""
@@ -186,7 +180,6 @@ class Proofs:
 
     def _is_of_the_account(self, signed: Signed, algorithm: str) -> bool:
         """Now. An SSH key is never changed."""
-        account = self._farm.accounts.of(signed.statement.user_name)
-        if account is None or account.password is None or not signed.is_good:
-            return False
-        return algorithm == KIND or signed.statement.salt == account.password.salt
+        said = signed.statement
+        is_of_now = said.salt == self._farm.accounts.salt_of(said.user_name)
+        return signed.is_good and (algorithm == KIND or is_of_now)

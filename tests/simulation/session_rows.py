@@ -31,6 +31,8 @@ class SessionRows:
     def __init__(self, farm: Farm) -> None:
         self._farm = farm
         self.started: dict[tuple[str, int], tuple[str, str]] = {}
+        self._begun: dict[tuple[str, int], tuple[float, int, bytes]] = {}
+        """By session: when it began, in which life of its host, with which salt of a password."""
         self.ended_at: dict[str, float] = {}  # by host: when a program ended last
         self.changed_at = 0.0  # any of them
         self._logged_off: set[tuple[str, int]] = set()
@@ -98,6 +100,8 @@ class SessionRows:
                     self._farm.broken(ONCE, f"{node.name} starts session {session_id} again")
                 user = self._farm.proofs.user_of(node.name, proof_id)
                 self.started[node.name, session_id] = user, asked.application
+                salt = self._farm.accounts.salt_of(user)
+                self._begun[node.name, session_id] = self._farm.world.now, node.life, salt
                 if len(kind.programs) >= kind.sessions_max:
                     self._farm.broken(ROOM, f"{node.name} may have {kind.sessions_max}")
             case effects.Attach(_, session_id):
@@ -118,6 +122,14 @@ class SessionRows:
 
     def program_ended(self, node: Node) -> None:
         self.ended_at[node.name] = self._farm.world.now
+
+    def has_good_proof(self, node: Node, session_id: int) -> bool:
+        """Whether its terminal server still has a proof that the directory takes."""
+        farm, (user, _) = self._farm, self.started[node.name, session_id]
+        began_at, life, salt = self._begun[node.name, session_id]
+        is_remembered = life == node.life and farm.world.woke_at < began_at
+        is_of_now = farm.clocks_agree and "clock steps" not in farm.struck
+        return is_remembered and is_of_now and salt == farm.accounts.salt_of(user)
 
     # --- all of them --------------------------------------------------------------------------
 

@@ -121,7 +121,6 @@ class Lifecycle(msgspec.Struct, eq=False):
 
     def _start_program(self, session: Session, user: User) -> Procedure[None]:
         """Start the session's program, then go on with the clients that wait for it."""
-        was_ready = self.directory.is_ready
         started = yield from start_program(
             lambda question_id: copied(
                 StartProgram,
@@ -151,8 +150,8 @@ class Lifecycle(msgspec.Struct, eq=False):
                     self.procedures.do(*self._disconnect_unseen(session))
         now = self.procedures.now
         self.procedures.do(*self.procedures.settle(promise, outcome, now))
-        if isinstance(outcome, ProgramStarted) and session.is_shared and not was_ready:
-            # It may be back, and hears of the session from a client that waited, before this.
+        if isinstance(outcome, ProgramStarted) and session.is_shared:
+            # The directory hears of the session first, from a client that waited for it.
             receipt = self.directory.get_receipt(session)
             self.procedures.do(
                 *self.procedures.start(("receipt", session.session_id), receipt, now)

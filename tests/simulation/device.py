@@ -128,18 +128,18 @@ class Device:
 
     def live(self, users: Sequence[str]) -> None:
         """Visit, pause, visit again; who types slowly is left to it."""
-        if self.world.now < self._types_until:
-            self.world.at(self._types_until, partial(self.live, users))
-            return
-        self._abandon()
-        self.begin(self.rng.choice(users))
+        pause = self._types_until - self.world.now
+        if pause <= 0:
+            self._abandon()
+            self.begin(self.rng.choice(users))
+            pause = self.rng.random() * (WORK_SECONDS + PAUSE_SECONDS)
         number = len(self.visits)
 
         def again() -> None:
             if len(self.visits) == number:
                 self.live(users)
 
-        self.world.after(self.rng.random() * (WORK_SECONDS + PAUSE_SECONDS), again)
+        self.world.after(pause, again)
 
     def begin(self, user: str, in_a_hurry: bool = False, first: str = "") -> Visit:
         """In a hurry means the right password, typed as fast as on every other device. The host at

@@ -39,6 +39,7 @@ class Asked(msgspec.Struct):
     start: LogonStart
     nonce: bytes = b""
     proof: LogonProof | None = None
+    resumes: bool = False  # a session that had been shown when the proof came
 
 
 class Logons:
@@ -56,6 +57,8 @@ class Logons:
             self._asked[key] = Asked(message)
         elif isinstance(message, LogonProof) and known is not None and known.proof is None:
             known.proof = message
+            row = node.disk.row(SessionRecord, known.start.session_id)
+            known.resumes = bool(known.start.attachment) and row is not None
 
     def lost(self, node: Node, peer: Peer) -> None:
         self._asked.pop((node.name, node.life, peer.link), None)
@@ -97,11 +100,7 @@ class Logons:
         if accepted.user_name != start.user_name:
             self._broken(f"{what} of {accepted.user_name}, not of {start.user_name}")
         self._farm.license_rows.shown.add(device.device_id)
-        is_same = (
-            bool(start.attachment)
-            and start.session_id == accepted.session_id
-            and accepted.reattached
-        )
+        is_same = asked.resumes and start.session_id == accepted.session_id
         self._farm.world.saw(f"logon {_way(proof, is_same)}")
         if is_same and accepted.attachment != start.attachment + 1:
             text = f"{what} for the {accepted.attachment}th time, and it knows of the"

@@ -19,7 +19,7 @@ import click
 
 from clients import exit_codes
 from clients.examples import example
-from clients.say import printable
+from clients.say import complain
 from tsproto.errors import TsfarmError
 
 # Each command: where it is declared, and its line in the help of `tsfarm`.
@@ -30,6 +30,7 @@ COMMANDS = {
     ),
     "connect": ("clients.connect:connect", "Connect to a farm."),
     "decode": ("clients.decode:decode", "Show the frames in a file."),
+    "device": ("clients.revocation:device", "Take devices back, or allow them again."),
     "lab": ("clients.lab:lab", "Run a whole farm on this machine."),
     "license": ("clients.license_show:license_group", "Look at the licenses of this device."),
     "load": ("clients.load.command:load", "Load a farm, and measure it."),
@@ -91,8 +92,7 @@ class LazyGroup(click.Group):
             where = f"{error.filename}: " if error.filename else ""
             text = f"{where}{error.strerror or error}"
             status = exit_codes.ExitCode.FAILED
-        lines = "\n".join(printable(line) for line in text.splitlines())
-        click.echo(f"tsfarm: {lines}", err=True)
+        complain(text)
         raise click.exceptions.Exit(status)
 
 

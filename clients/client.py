@@ -7,6 +7,7 @@ person sees, types and confirms through a `Surface`.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
@@ -23,6 +24,8 @@ from tsproto import transport
 from tsproto.connection import Closed, Event, Opened, Received, SessionBytes
 from tsproto.errors import ErrorCode, PeerError
 from tsproto.messages import LicenseRequest, PamPrompt, PamQuestion
+from tsproto.opening import revoked
+from tsproto.transport.tls import PLAIN_FINGERPRINT
 from tsproto.user_proof import ED25519, Statement
 
 
@@ -153,7 +156,7 @@ class Client:
         return steps.Seen(
             farm=opened.farm if certified is None else certified.farm,
             server=opened.name if certified is None else certified.name,
-            certificate=link.peer_certificate,
+            certificate=link.peer_certificate or PLAIN_FINGERPRINT,
             device_id=self._device.key.device_id,
         )
 
@@ -196,6 +199,8 @@ class Client:
             case steps.StoreLicense(token, certificate):
                 stored = self._device.store_license(self._farm, token, certificate)
                 return self._logon.on_stored(stored, now)
+            case steps.StoreDenyList(signed):
+                return self._store_deny_list(signed, now)
             case steps.AskPassword(again):
                 self._start(self._ask_password(again))
             case steps.SignWithPassword(statement, password):
@@ -232,9 +237,17 @@ class Client:
 
     def _show_license(self, request: LicenseRequest, now: float) -> list[Step]:
         assert self._link is not None
-        shown = self._link.peer_certificate
+        shown = self._link.peer_certificate or PLAIN_FINGERPRINT
         info = self._device.license_info(self._farm, request, shown, self._plan.user_name)
         return self._logon.on_license_info(info, now)
+
+    def _store_deny_list(self, signed: bytes, now: float) -> list[Step]:
+        if self._link is None or not self._dialler.take_deny_list(self._link, signed, time.time()):
+            return []
+        code, certificate = ErrorCode.CERTIFICATE_REVOKED, self._link.peer_certificate
+        detail = revoked(str(self._host), certificate)
+        self._hang_up(code, detail)
+        return self._logon.on_closed(code, detail, 0, now)
 
     def _hang_up(self, code: ErrorCode, detail: str) -> None:
         if self._link is not None:

@@ -23,9 +23,10 @@ from clients.exit_codes import ExitCode
 from clients.logon.steps import Finished, Host, Outcome, Plan
 from clients.options import hosts_at, text_of
 from clients.prompts import Prompts
-from clients.say import printable, say
+from clients.say import complain, say
 from clients.trust import Dialler
 from clients.user_keys import UserKeys
+from daemons.files import core_dumps
 from tsproto import limits, transport
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.transport import Observer
@@ -104,6 +105,7 @@ def connect(
     The hosts are tried in their order; whichever answers leads to the user's session, wherever in
     the farm it is. The words of COMMAND are joined by spaces, and a shell there reads them.
     """
+    core_dumps.forbid()
     line = _command_line(command, app)
     if trace_secrets and trace is None:
         raise click.UsageError("--trace-secrets needs --trace FILE")
@@ -218,7 +220,7 @@ def report(finished: Finished, is_interactive: bool) -> None:
         if is_interactive:
             say("the session has ended")
     elif finished.outcome is not Outcome.CANCELLED:
-        click.echo(f"tsfarm: {printable(_why(code, detail))}", err=True)
+        complain(_why(code, detail))
 
 
 def _why(code: ErrorCode, detail: str) -> str:

@@ -5,6 +5,7 @@ A host that shows another one later is refused until the user deletes its line.
 
     known_farms            `HOST:PORT FINGERPRINT`, a line for every known host
     authorities/HEX.pem    the accepted authority of that fingerprint
+    authorities/HEX.deny   the newest deny list of certificates that it has signed
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from clients import files
 from clients.files import DeviceStoreError
 from daemons.files import durable
 from tsproto import identity
+from tsproto.errors import DenyListError
 
 KNOWN_FARMS_BYTES_MAX = 4 * 1024 * 1024  # some 50,000 hosts
 
@@ -39,6 +41,28 @@ class KnownFarms:
     def authority(self, fingerprint: bytes) -> bytes | None:
         """The accepted authority of this SHA-256, as PEM, or None."""
         return _authority(self._authority_file(fingerprint))
+
+    def deny_list(self, authority: bytes) -> bytes:
+        """The deny list kept for this authority (PEM), as it was signed; empty for none."""
+        file = self._deny_list_file(authority)
+        signed = files.read(file)
+        if signed:
+            from tsproto import deny_list
+
+            try:
+                deny_list.read(signed)
+            except DenyListError:
+                raise DeviceStoreError(
+                    f"{file} is damaged: delete it, and the farm's next server sends it again"
+                ) from None
+        return signed or b""
+
+    def keep_deny_list(self, authority: bytes, signed: bytes) -> None:
+        """Keeps a verified deny list, durably."""
+        file = self._deny_list_file(authority)
+        with files.explained(file), durable.locked(self._folder / "lock"):
+            durable.make_folder(file.parent)
+            durable.replace(file, signed)
 
     def fingerprint_of(self, host: str, port: int) -> str | None:
         """The fingerprint, as shown to users, of this host's authority; None for an unknown
@@ -65,6 +89,9 @@ class KnownFarms:
 
     def _authority_file(self, fingerprint: bytes) -> Path:
         return self._folder / "authorities" / f"{fingerprint.hex()}.pem"
+
+    def _deny_list_file(self, authority: bytes) -> Path:
+        return self._authority_file(_fingerprint(authority)).with_suffix(".deny")
 
     def _hosts(self) -> dict[str, str]:
         content = files.read(self.file, KNOWN_FARMS_BYTES_MAX) or b""

@@ -15,6 +15,7 @@ import click
 from clients.examples import example
 from clients.known_lab import warp
 from clients.options import duration, printed_json
+from clients.say import show
 from tsproto.limits import DAY_SECONDS
 
 FOLDER = Path(".lab")
@@ -56,11 +57,11 @@ def lab() -> None:
 @in_folder
 def lab_up(folder: Path, foreground: bool, plain: bool, load_users: int) -> None:
     """Make the lab unless it is there, and start what does not run."""
-    made = _lab().up(folder, _lab().Plan(tls=not plain, load_users=load_users), say=click.echo)
-    click.echo(f"\nthe lab is in {folder}; connect with\n  {_lab().connect_hint(folder, made)}")
+    made = _lab().up(folder, _lab().Plan(tls=not plain, load_users=load_users), say=show)
+    show(f"\nthe lab is in {folder}; connect with\n  {_lab().connect_hint(folder, made)}")
     if not foreground:
         return
-    click.echo("Ctrl-C stops it")
+    show("Ctrl-C stops it")
     ending = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     signal.sigwait(ending)
@@ -74,13 +75,13 @@ def lab_status(folder: Path, as_json: bool) -> None:
     """Which daemons run, and where."""
     status = _lab().status(folder)
     if as_json:
-        click.echo(json.dumps(status, indent=2))
+        show(json.dumps(status, indent=2))
         return
     days = status["clock_offset_seconds"] / DAY_SECONDS
-    click.echo(f"farm {status['farm']} in {status['folder']}, clock {days:g} days ahead")
+    show(f"farm {status['farm']} in {status['folder']}, clock {days:g} days ahead")
     for daemon in status["daemons"]:
         pid = daemon["pid"] or "-"
-        click.echo(f"{daemon['name']:<12} {daemon['role']:<18} {daemon['address']:<22} {pid}")
+        show(f"{daemon['name']:<12} {daemon['role']:<18} {daemon['address']:<22} {pid}")
 
 
 @lab.command("start", epilog=example("tsfarm lab start ts1"))
@@ -88,7 +89,7 @@ def lab_status(folder: Path, as_json: bool) -> None:
 @in_folder
 def lab_start(folder: Path, name: str) -> None:
     """Start one daemon."""
-    click.echo(f"{name} runs, process {_lab().start(folder, name)}")
+    show(f"{name} runs, process {_lab().start(folder, name)}")
 
 
 @lab.command("stop", epilog=example("tsfarm lab stop ts1"))
@@ -119,4 +120,4 @@ def lab_down(folder: Path) -> None:
 @in_folder
 def lab_warp(folder: Path, duration: float) -> None:
     """Move the clock of the lab's daemons forward, by 60d, 12h or 30s."""
-    click.echo(f"the lab's clock is {warp(folder, duration) / DAY_SECONDS:g} days ahead")
+    show(f"the lab's clock is {warp(folder, duration) / DAY_SECONDS:g} days ahead")

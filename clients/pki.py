@@ -9,8 +9,11 @@ from pathlib import Path
 import click
 
 from clients.examples import example
+from clients.revocation import pki_revoke
+from clients.say import show
 from tsproto import certificates, identity
 from tsproto.errors import TsfarmError
+from tsproto.messages import Role
 
 
 @click.group(epilog=example("tsfarm pki init --farm lab", "tsfarm pki issue terminal-server ts1"))
@@ -27,14 +30,21 @@ def pki_init(farm: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_new({folder / "authority.key": key, folder / "authority.crt": certificate})
     shown = identity.fingerprint(certificates.certificate_der(certificate))
-    click.echo(f"{folder / 'authority.crt'}: {identity.show_fingerprint(shown)}")
+    show(f"{folder / 'authority.crt'}: {identity.show_fingerprint(shown)}")
 
 
 @pki.command("issue", epilog=example("tsfarm pki issue terminal-server ts1 --dir pki"))
 @click.argument("role", type=click.Choice(list(identity.ROLE_WORDS.values())))
 @click.argument("name")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("pki"))
-def pki_issue(role: str, name: str, folder: Path) -> None:
+@click.option(
+    "--role",
+    "administrator_role",
+    type=click.Choice(list(identity.ADMINISTRATOR_ROLES)),
+    help="Of an administrator: viewer only asks, operator also hands over deny lists, admin may do"
+    " everything.  [default: viewer]",
+)
+def pki_issue(role: str, name: str, folder: Path, administrator_role: str | None) -> None:
     """Make a certificate and key for one daemon or administrator, NAME.crt and NAME.key."""
     if name == "authority":
         raise TsfarmError("'authority' names the farm's own files: choose another name")
@@ -46,11 +56,21 @@ def pki_issue(role: str, name: str, folder: Path) -> None:
             f"{error.filename}: {error.strerror}; make the authority with `tsfarm pki init`"
         ) from None
     chosen = next(each for each, word in identity.ROLE_WORDS.items() if word == role)
+    if administrator_role and chosen is not Role.ADMINISTRATOR:
+        raise click.UsageError("--role is for an administrator's certificate")
     certificate, key = certificates.issue_certificate(
-        authority, authority_key, chosen, name, time.time()
+        authority,
+        authority_key,
+        chosen,
+        name,
+        time.time(),
+        administrator_role=identity.ADMINISTRATOR_ROLES[administrator_role or "viewer"],
     )
     write_new({folder / f"{name}.key": key, folder / f"{name}.crt": certificate})
-    click.echo(f"{folder / name}.crt, {folder / name}.key")
+    show(f"{folder / name}.crt, {folder / name}.key")
+
+
+pki.add_command(pki_revoke)
 
 
 def write_new(files: dict[Path, bytes]) -> None:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Sequence
 
 from clients import tty
-from clients.say import say
+from clients.say import prompt, say
 from clients.trust import Stranger, UntrustedFarm
 from tsproto import limits
 from tsproto.errors import TsfarmError
@@ -46,13 +45,13 @@ class Prompts:
         if again:
             say("wrong; try again")
         with tty.silent(self._descriptor):
-            _ask(f"{user_name}'s password at {host}: ")
+            prompt(f"{user_name}'s password at {host}: ")
             self._is_asking = True
             try:
                 line = await tty.read_line(self._descriptor)
             finally:
                 self._is_asking = False
-            _ask("\n")
+            prompt("\n")
         return None if line is None else line.encode()[: limits.PASSWORD_BYTES]
 
     async def answer(self, prompts: Sequence[PamQuestion]) -> list[bytes] | None:
@@ -63,10 +62,10 @@ class Prompts:
         answers = []
         for question in prompts:
             with contextlib.nullcontext() if question.is_shown else tty.silent(self._descriptor):
-                _ask(question.words)
+                prompt(question.words)
                 line = await tty.read_line(self._descriptor)
                 if not question.is_shown:
-                    _ask("\n")
+                    prompt("\n")
             if line is None:
                 return None
             answers.append(line.encode()[: limits.PAM_ANSWER_BYTES])
@@ -87,19 +86,14 @@ class Prompts:
                 f" the fingerprint {stranger.fingerprint}: give its certificate with --ca FILE, or"
                 " accept it with --accept-new FINGERPRINT"
             )
-        _ask(
+        prompt(
             f"The farm {stranger.farm!r} at {stranger.host} is not known yet.\n"
             f"Its authority has the fingerprint {stranger.fingerprint}\n"
         )
         while True:
-            _ask("Is that the right one (yes/no)? ")
+            prompt("Is that the right one (yes/no)? ")
             line = await tty.read_line(self._descriptor)
             if line is None or line.strip().lower() == "no":
                 return False
             if line.strip().lower() == "yes" or line.strip() == stranger.fingerprint:
                 return True
-
-
-def _ask(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()

@@ -11,6 +11,7 @@ import base64
 import functools
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,8 +19,11 @@ from clients.ask import asking_through
 from clients.known_farms import KnownFarms
 from clients.logon.steps import Host
 from tsproto import identity, limits, transport
-from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.errors import DenyListError, ErrorCode, TsfarmError
 from tsproto.messages import Authority, QueryAuthority, Role
+
+if TYPE_CHECKING:
+    from tsproto.deny_list import DenyLists
 
 
 class UntrustedFarm(TsfarmError):
@@ -56,6 +60,8 @@ class FarmDialler:
         self._authority = authority
         self._observer = observer
         self._source = source
+        self._trusted = [] if authority is None else [authority]  # for the present link
+        self._denied: dict[bytes, bytes] = {}  # signed deny lists, by authority
 
     async def dial(
         self, host: Host, owner: transport.LinkOwner, redirected: bool = False
@@ -75,6 +81,38 @@ class FarmDialler:
                 f"{failed.detail}; give the authority of this host's farm with --ca"
             ) from None
 
+    def take_deny_list(self, link: transport.Link, signed: bytes, now: float) -> bool:
+        """Keeps the list that the host at the other end of `link` has sent, if it counts; says
+        whether it denies the certificate of this host. Raises DeviceStoreError."""
+        from tsproto.deny_list import DenyKind, DenyLists  # needed for new lists only
+
+        farm = "" if link.peer_identity is None else link.peer_identity.farm
+        for authority in self._trusted:
+            der = ssl.PEM_cert_to_DER_cert(authority.decode("ascii", "ignore"))
+            lists = DenyLists(farm, [der], self._held_by(authority))
+            try:
+                if lists.take(signed, now).kind is DenyKind.CERTIFICATES:
+                    self._keep(authority, signed)
+                    return lists.denies_certificate(link.peer_certificate)
+            except DenyListError:
+                continue
+        return False
+
+    def _deny_lists(self) -> DenyLists | None:
+        """The numbers of several farms cannot be compared: with them none is told to the host."""
+        held = [signed for authority in self._trusted for signed in self._held_by(authority)]
+        if not held:
+            return None
+        from tsproto.deny_list import DenyLists
+
+        return DenyLists(held=held) if len(self._trusted) == 1 else DenyLists(others=held)
+
+    def _held_by(self, authority: bytes) -> list[bytes]:
+        return [self._denied[authority]] if authority in self._denied else []
+
+    def _keep(self, authority: bytes, signed: bytes) -> None:
+        self._denied[authority] = signed
+
     async def _dial(
         self, host: Host, owner: transport.LinkOwner, tls: ssl.SSLContext | None
     ) -> transport.Link:
@@ -91,6 +129,7 @@ class FarmDialler:
                 expect_name=host.name,
                 observer=self._observer,
                 source=self._source,
+                deny_lists=self._deny_lists(),
             )
         except transport.WrongPeer as wrong:
             if host.name:
@@ -124,7 +163,7 @@ class Dialler(FarmDialler):
         if self._is_given:
             return await super().dial(host, owner, redirected)
         shown = self._known_farms.fingerprint_of(host.address, host.port)
-        trusted = self._trusted(shown)
+        self._trusted = trusted = self._authorities(shown)
         refusal: transport.DialFailed | None = None
         if trusted:
             try:
@@ -144,7 +183,14 @@ class Dialler(FarmDialler):
             )
         return await self._meet(host, owner, shown, refusal)
 
-    def _trusted(self, shown: str | None) -> list[bytes]:
+    def _held_by(self, authority: bytes) -> list[bytes]:
+        held = self._known_farms.deny_list(authority)
+        return [held] if held else []
+
+    def _keep(self, authority: bytes, signed: bytes) -> None:
+        self._known_farms.keep_deny_list(authority, signed)
+
+    def _authorities(self, shown: str | None) -> list[bytes]:
         """The authorities to verify a host with: all, or the one that a known host has `shown`
         before."""
         if shown is None:
@@ -181,11 +227,14 @@ class Dialler(FarmDialler):
         if not await self._confirm(stranger):
             raise UntrustedFarm(f"the authority of {host} was not accepted: {stranger.fingerprint}")
         self._known_farms.remember(host.address, host.port, stranger.authority)
+        self._trusted = [stranger.authority]
         return await self._dial(host, owner, _tls(stranger.authority))
 
     async def _look_at(self, host: Host) -> Stranger:
         """The authority that the host shows. Raises UntrustedFarm unless it has issued the host's
         certificate."""
+
+        self._trusted = []
 
         async def dial(owner: transport.LinkOwner) -> transport.Link:
             return await self._dial(host, owner, transport.client_tls_unverified())

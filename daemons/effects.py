@@ -30,6 +30,9 @@ class Randomness(Protocol):
     def random(self) -> float: ...
 
 
+NO_CERTIFICATE = bytes(32)  # in place of a certificate's SHA-256, on a plain connection
+
+
 class Endpoint(msgspec.Struct, frozen=True, gc=False, order=True):
     """Where a daemon listens. `name` is demanded of its certificate, unless it is empty."""
 
@@ -54,8 +57,8 @@ class Peer(msgspec.Struct, frozen=True, gc=False):
     host: str
     port: int
     dialled: Endpoint | None = None
-    certificate: bytes = bytes(32)
-    peer_certificate: bytes = bytes(32)
+    certificate: bytes = NO_CERTIFICATE
+    peer_certificate: bytes = NO_CERTIFICATE
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
@@ -160,6 +163,15 @@ class Close(Effect, frozen=True, gc=False):
     code: ErrorCode
     detail: str = ""
     trace_id: str = ""
+    retry_after_seconds: int = 0
+
+
+class HangUp(Effect, frozen=True, gc=False):
+    """As Close, but decided by the switchboard: `on_peer_lost` follows for the core."""
+
+    peer: Peer
+    code: ErrorCode
+    detail: str = ""
     retry_after_seconds: int = 0
 
 

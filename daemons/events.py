@@ -73,6 +73,8 @@ NEXT_STEPS = {
     ErrorCode.UNREACHABLE: "start the daemon there, or correct its address in the configuration",
     ErrorCode.WRONG_ROLE: "compare the authority, name and role of the certificates with the"
     " configuration on both sides",
+    ErrorCode.CERTIFICATE_REVOKED: "issue a new certificate for the daemon there, or remove it from"
+    " the configuration",
     ErrorCode.VERSION_UNSUPPORTED: "upgrade the older of the two daemons",
     ErrorCode.NOT_PERMITTED: "mend what `detail` names, in the configuration or the certificate of"
     " one of the two daemons",
@@ -178,6 +180,39 @@ class ClockWarped(Event, tag="clock.warped"):
     """A lab's clock was set forward."""
 
     now: float  # the daemon's time, Unix seconds
+
+
+class DenyListTaken(Event, tag="deny_list.taken"):
+    """A newer deny list counts from now on; it is handed to every peer that has an older one."""
+
+    list: str  # `certificates` or `devices`
+    list_number: int  # the signer's time, Unix microseconds
+    entries: Count
+    peer: str  # the daemon or administrator that sent it
+
+
+class DenyListRefused(Event, tag="deny_list.refused", level=Level.WARNING):
+    """A deny list that a peer sent does not count, and changes nothing."""
+
+    peer: str  # the daemon or administrator that sent it
+    code: Code
+    detail: Detail
+
+
+class CertificateRevoked(Event, tag="certificate.revoked", level=Level.WARNING):
+    """The link to a peer is closed: its certificate is now on the deny list."""
+
+    role: str  # of the peer
+    peer: str  # name in the certificate
+    fingerprint: bytes  # SHA-256 of the certificate
+
+
+class DeviceRevoked(Event, tag="device.revoked", level=Level.WARNING):
+    """A device on the deny list was refused, or its session is no longer shown."""
+
+    device_id: DeviceId
+    peer: str  # the device's address, or the daemon that asks for it
+    trace_id: TraceId = ""
 
 
 class DatagramUnsent(Event, tag="datagram.unsent", level=Level.DEBUG):
@@ -345,6 +380,14 @@ class LogonRefused(Event, tag="logon.refused"):
     user_name: UserName
     code: Code
     detail: str  # the cause; the user may be told less
+
+
+class ProofsWrong(Event, tag="proofs.wrong"):
+    """Wrong passwords came from an address: one line a source and minute, for fail2ban. A source is
+    an IPv4 address or an IPv6 /64."""
+
+    address: Address
+    wrong: Count  # since the last line about this source
 
 
 class LogonRedirected(Event, tag="logon.redirected"):

@@ -23,8 +23,10 @@ from daemons.settings import Discovery
 from daemons.store import Store, StoreError
 from daemons.switchboard import Step, Switchboard
 from tsproto import limits
+from tsproto.deny_list import DenyLists
 from tsproto.errors import ErrorCode
 from tsproto.messages import Refused, Role
+from tsproto.printable import detail_of
 from tsproto.transport import Link, LocalIdentity
 
 HANGS_UP = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # nohup ignores SIGHUP for us
@@ -71,7 +73,9 @@ class Shell:
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._deadline = Alarm(self._loop.call_later, self._on_deadline)
         self._committer: asyncio.Task[None] | None = None
-        self._switchboard = Switchboard[Link](core, self)
+        self._switchboard = Switchboard[Link](
+            core, self, resources.identity.deny_lists or DenyLists()
+        )
         self._timeout = Alarm(self._loop.call_later, partial(self._turn, self._switchboard.turn))
         self._links = Links(resources.identity, self._switchboard, traffic, self._wake)
         self._datagrams = Datagrams(discovery, self._on_datagram) if discovery else None
@@ -165,7 +169,7 @@ class Shell:
         try:
             self._clock.reload()
         except ClockFileError as error:
-            refused = Refused(code=ErrorCode.NOT_PERMITTED, detail=str(error))
+            refused = Refused(code=ErrorCode.NOT_PERMITTED, detail=detail_of(str(error)))
             self._switchboard.add(lambda now: [Answer(effect.caller, refused)])
         else:
             self._loop.call_soon(self._warped, effect.caller)

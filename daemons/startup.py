@@ -22,13 +22,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from daemons import descriptors, events, logs
 from daemons.clock import Clock, ClockFileError
 from daemons.config import ConfigError, read_settings
+from daemons.denials import DenyListRecord
 from daemons.effects import Record, Records
-from daemons.files import private
+from daemons.files import core_dumps, private
 from daemons.settings import DaemonSettings, IdentityFiles, Listen, Log, TerminalServerSettings
 from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS, Resources
 from daemons.store import Store, StoreError
 from daemons.store.sqlite import SqliteStore
 from tsproto import certificates, identity, limits, transport
+from tsproto.deny_list import DenyLists
 from tsproto.errors import TsfarmError
 from tsproto.identity import ROLE_WORDS, IdentityError
 from tsproto.messages import Role
@@ -84,6 +86,7 @@ def run(
     0 clean, 1 the store failed, 2 something must be configured otherwise, 70 a fault of our own.
     """
     try:
+        core_dumps.forbid()
         _stop_by_signal()
         settings = read_settings(config, kind)
         with logs.configured(settings.log), asyncio.Runner(loop_factory=_loop(settings)) as runner:
@@ -92,6 +95,12 @@ def run(
         with logs.configured(Log()):
             logs.log(events.DaemonMisconfigured(error=str(error)))
         return EXIT_USAGE
+
+
+def _check_state(folder: Path) -> None:
+    """Raises ConfigError when others could change what the daemon remembers."""
+    if folder.exists() and (intrusion := private.intrusion(folder)):
+        raise ConfigError(f"state: {intrusion}")
 
 
 def _stop_by_signal() -> None:
@@ -144,13 +153,16 @@ async def _run(
     store: Store = SqliteStore(Path(settings.state, LEDGER_FILE))
     _cancel_by_signal()
     try:
+        _check_state(Path(settings.state))
         credentials = load_credentials(settings.identity, settings.farm, role)
         clock = _clock(settings)
-        await store.open(records)
+        await store.open([*records, DenyListRecord])
         loaded: dict[type[Record], Sequence[Record]] = {}
         for record in records:
             loaded[record] = await store.load(record)
-        local = _local_identity(settings, credentials, role)
+        held = [row.signed for row in await store.load(DenyListRecord)]
+        deny_lists = DenyLists(settings.farm, [credentials.authority], held)
+        local = _local_identity(settings, credentials, role, deny_lists)
         with bound(settings.listen, local) as listening:
             start = Start(
                 config=config,
@@ -264,7 +276,7 @@ def _check_signed(
 
 
 def _local_identity(
-    settings: DaemonSettings, credentials: Credentials, role: Role
+    settings: DaemonSettings, credentials: Credentials, role: Role, deny_lists: DenyLists
 ) -> LocalIdentity:
     listen, files = settings.listen, settings.identity
     paths = Path(files.certificate), Path(files.key), Path(files.authority)
@@ -275,6 +287,7 @@ def _local_identity(
         listen_tls=transport.server_tls(*paths) if listen.tls else None,
         dial_tls=transport.daemon_tls(*paths) if listen.tls else None,
         plain_anywhere=listen.plain_anywhere,
+        deny_lists=deny_lists,
     )
 
 

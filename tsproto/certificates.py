@@ -24,7 +24,7 @@ from tsproto.identity import (
     key_pem,
     load_key,
 )
-from tsproto.messages import DAEMONS, Role
+from tsproto.messages import DAEMONS, AdministratorRole, Role
 
 # Clocks of a farm's hosts may differ: a new certificate is good at once on all of them.
 BACKDATED = timedelta(days=1)
@@ -56,12 +56,14 @@ def issue_certificate(
     now: float,
     years: int = 20,
     key: Ed25519PrivateKey | None = None,
+    *,
+    administrator_role: AdministratorRole = AdministratorRole.VIEWER,
 ) -> tuple[bytes, bytes]:
     """A certificate of the authority's farm, as (certificate PEM, key PEM), for `key` or a new one.
 
-    It never outlives the authority. An administrator's is good for dialling only. Raises
-    IdentityError when the authority's files do not belong together, or the role or name cannot
-    stand in a certificate.
+    It never outlives the authority. An administrator's is good for dialling only, and says
+    `administrator_role`. Raises IdentityError when the authority's files do not belong together, or
+    the role or name cannot stand in a certificate.
     """
     authority = parse_certificate(certificate_der(authority_pem))
     authority_key = load_key(authority_key_pem)
@@ -70,8 +72,10 @@ def issue_certificate(
     farm = _farm(authority)
     if role not in ROLE_WORDS:
         raise IdentityError("a client has no certificate: its device key proves it")
-    uri = f"tsfarm://{farm}/{ROLE_WORDS[role]}/{name}"
-    if not IDENTITY_URI.fullmatch(uri):
+    permits = None if role in DAEMONS else administrator_role
+    uri = Identity(farm, role, name, permits).uri
+    found = IDENTITY_URI.fullmatch(uri)
+    if found is None or found[3] != name:
         raise IdentityError(f"{name!r} is no name: letters, digits, '.', '_', '-', up to 64")
     key = key or Ed25519PrivateKey.generate()
     listens = role in DAEMONS

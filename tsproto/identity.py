@@ -1,8 +1,8 @@
 """Identities in a farm: its authority, the certificates of its daemons, the keys of its devices.
 
 A daemon's role and name stand in its certificate, as the URI subject alternative name
-`tsfarm://FARM/ROLE/NAME`. The id of a device is the hash of its public key, so that no device can
-claim another's. All keys are Ed25519.
+`tsfarm://FARM/ROLE/NAME`; an administrator's has the administrator's role after it. The id of a
+device is the hash of its public key, so that no device can claim another's. All keys are Ed25519.
 
 Functions import the cryptography themselves: a client needs it only once a host has answered.
 """
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tsproto.errors import DeviceProofInvalid, TsfarmError
-from tsproto.messages import Role
+from tsproto.messages import AdministratorRole, Role
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -43,9 +43,10 @@ ROLE_WORDS: dict[Role, str] = {
     role: role.noun.replace(" ", "-") for role in Role if role is not Role.CLIENT
 }
 _ROLES = {word: role for role, word in ROLE_WORDS.items()}
+ADMINISTRATOR_ROLES = {role.word: role for role in AdministratorRole}
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 AUTHORITY_URI = re.compile(rf"tsfarm://({_NAME})")
-IDENTITY_URI = re.compile(rf"tsfarm://({_NAME})/([a-z-]+)/({_NAME})")
+IDENTITY_URI = re.compile(rf"tsfarm://({_NAME})/([a-z-]+)/({_NAME})(?:/([a-z]+))?")
 
 
 class IdentityError(TsfarmError):
@@ -53,11 +54,18 @@ class IdentityError(TsfarmError):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Farm, role and name in a certificate, to be believed once its signature is verified."""
+    """Farm, role and name in a certificate, to be believed once its signature is verified.
+    `administrator_role` is None for a daemon."""
 
     farm: str
     role: Role
     name: str
+    administrator_role: AdministratorRole | None = None
+
+    @property
+    def uri(self) -> str:
+        suffix = f"/{self.administrator_role.word}" if self.administrator_role else ""
+        return f"tsfarm://{self.farm}/{ROLE_WORDS[self.role]}/{self.name}{suffix}"
 
 
 def identity_among(uris: Iterable[str]) -> Identity:
@@ -65,8 +73,15 @@ def identity_among(uris: Iterable[str]) -> Identity:
     found = [match for uri in uris if (match := IDENTITY_URI.fullmatch(uri))]
     if len(found) != 1 or found[0][2] not in _ROLES:
         raise IdentityError("the certificate carries no tsfarm://FARM/ROLE/NAME")
-    farm, word, name = found[0].groups()
-    return Identity(farm, _ROLES[word], name)
+    farm, word, name, administers = found[0].groups()
+    role, administrator_role = _ROLES[word], ADMINISTRATOR_ROLES.get(administers)
+    if (role is Role.ADMINISTRATOR) != (administrator_role is not None):
+        raise IdentityError(
+            f"the certificate of {role.words} {name!r} says {administers or 'no'} role, where an"
+            f" administrator's says {', '.join(ADMINISTRATOR_ROLES)} and a daemon's none: issue"
+            " a new one with `tsfarm pki issue`"
+        )
+    return Identity(farm, role, name, administrator_role)
 
 
 def load_key(pem: bytes) -> Ed25519PrivateKey:

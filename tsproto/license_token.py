@@ -22,6 +22,7 @@ from tsproto.errors import (
     LicenseForeign,
     LicenseNotYours,
     LicenseOutdated,
+    LicenseRevoked,
     LicenseTampered,
 )
 from tsproto.identity import IdentityError
@@ -40,6 +41,8 @@ from tsproto.messages import (
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from tsproto.deny_list import DenyLists
 
 TOKEN_DOMAIN = b"tsfarm license token 1\0"
 # A user name of 104 four-byte characters would carry a token beyond TOKEN_BYTES.
@@ -118,11 +121,19 @@ class Verifier:
     passed are kept by their hash, and the least recently used is forgotten first.
     """
 
-    def __init__(self, authority_der: bytes, farm: str, remembered: int = 65_536) -> None:
+    def __init__(
+        self,
+        authority_der: bytes,
+        farm: str,
+        remembered: int = 65_536,
+        *,
+        deny_lists: DenyLists | None = None,
+    ) -> None:
         from tsproto.certificates import parse_certificate
 
         self._authority = parse_certificate(authority_der)
         self._farm = farm
+        self._deny_lists = deny_lists
         self._issuers: _Remembered[_Issuer] = _Remembered(ISSUERS_REMEMBERED)
         self._claims: _Remembered[Claims] = _Remembered(remembered)
 
@@ -143,12 +154,12 @@ class Verifier:
         not valid now; LicenseTampered when the signature is not of that certificate's key;
         LicenseForeign when the claims name another farm, issuer or product; LicenseNotYours;
         LicenseOutdated when they name an older version of the product (a newer license serves an
-        older server, never the reverse: "RDS CAL version compatibility"); LicenseExpired.
+        older server, never the reverse: "RDS CAL version compatibility"); LicenseRevoked when the
+        issuer's certificate is on the deny list; LicenseExpired.
         """
         encoded, signature = _parts(token)
-        issuer = self._issuers.get(
-            hashlib.sha256(issuer_certificate).digest(), lambda: self._issuer(issuer_certificate)
-        )
+        fingerprint = hashlib.sha256(issuer_certificate).digest()
+        issuer = self._issuers.get(fingerprint, lambda: self._issuer(issuer_certificate))
         if not issuer.valid_from <= now < issuer.valid_until:
             raise LicenseForeign(f"the certificate of license server {issuer.name} has expired")
         claims = self._claims.get(
@@ -167,6 +178,8 @@ class Verifier:
                 f"the license token is for version {claims.product_version} of {product}, this"
                 f" server is version {product_version}"
             )
+        if self._deny_lists and self._deny_lists.denies_certificate(fingerprint):
+            raise LicenseRevoked(f"the certificate of license server {issuer.name} was revoked")
         if claims.expires_at <= now:
             raise LicenseExpired("the license token has expired")
         return claims

@@ -9,8 +9,10 @@ PROTOCOL_VERSION_MIN = 2
 PROTOCOL_VERSION_MAX = 2
 
 # --- frames -----------------------------------------------------------------------------------
-# A peer may make us hold this much before it has shown a certificate or a device key.
-FRAME_BYTES_BEFORE_LOGON = 64 * 1024
+# The longest frame in each state before the logon is through: a stranger may make us hold one.
+FRAME_BYTES_OPENING = 4 * 1024 + 256  # a Goodbye with a detail of 1,024 wide characters
+FRAME_BYTES_LICENSING = 8 * 1024  # a token of TOKEN_BYTES with a certificate of CERTIFICATE_BYTES
+FRAME_BYTES_LOGON = 64 * 1024  # a command line; for a client a deny list
 # A page of an administrator's query, or a burst of session bytes, fits many times over.
 FRAME_BYTES = 1024 * 1024
 # One read of a PTY gives at most 4 KiB on Linux; larger chunks only come from replays.
@@ -32,6 +34,7 @@ DIRECTORY_PORT = 5602
 
 # --- links ------------------------------------------------------------------------------------
 TLS_HANDSHAKE_SECONDS = 5.0  # a LAN handshake takes milliseconds; asyncio's default is 60
+TLS_HANDSHAKE_SECONDS_MIN = 1.0  # when all turns are taken: two round trips to the other continent
 OPENING_SECONDS = 5.0  # from the TCP connection to Hello or Welcome
 LICENSING_SECONDS = 30.0  # the whole licensing phase, with a lender asked and a device's fsync
 LOGON_SECONDS = 120.0  # a person types a password
@@ -43,8 +46,10 @@ LENDING_SECONDS = 3.0  # a lender's answer; less than REQUEST_SECONDS, the asker
 DIAL_SECONDS = 3.0  # TCP and TLS to a daemon of the farm
 CONNECTIONS_MAX = 16_384  # per daemon; descriptors usually end first
 CONNECTIONS_PER_ADDRESS_MAX = 4_096  # one address may be a gateway for many devices
-HANDSHAKES_MAX = 128  # TLS handshakes at once; a core does about 1,000 a second
-HANDSHAKES_PER_ADDRESS_MAX = 32  # of these, so that one silent address leaves room for others
+# Links whose peer has shown no certificate and whose user has not logged on: people who type.
+UNAUTHENTICATED_MAX = 2_048
+HANDSHAKES_MAX = 64  # TLS handshakes at once: a core does about 1,000 a second
+HANDSHAKES_WAITING_MAX = 2_048  # that core's work until the last client gives up, DIAL_SECONDS
 
 # --- discovery --------------------------------------------------------------------------------
 DISCOVERY_PORT = 5606
@@ -53,7 +58,9 @@ DISCOVERY_WINDOW_SECONDS = 0.5  # how long answers are collected before one is c
 DISCOVERY_RETRY_SECONDS = 15 * 60.0  # none found; as Windows 2000 did, JSI tip 8634
 DISCOVERY_VERIFY_SECONDS = 2 * 3600.0  # a chosen server is verified: Windows 2000, domain mode
 DISCOVERY_ANSWERS_MAX = 64  # answers kept of one search
+DISCOVERY_ANSWERS_PER_ADDRESS_MAX = 2  # of these; a machine seldom runs more license servers
 DISCOVERY_ANSWERS_PER_SECOND = 50  # that one license server sends
+DISCOVERY_ANSWERS_PER_SOURCE_PER_SECOND = 10  # of these, to one address; an asker needs two
 
 # --- licenses ---------------------------------------------------------------------------------
 DAY_SECONDS = 86_400
@@ -69,7 +76,13 @@ KEY_PACK_TOKENS_MAX = 1_000_000
 DEVICES_MAX = 1_000_000  # temporary tokens a license server keeps; then LEDGER_FULL
 TEMPORARY_PER_SERVER_PER_MINUTE = 6_000  # new devices one terminal server may bring in a minute
 
+# --- deny lists -------------------------------------------------------------------------------
+DENY_LIST_ENTRIES_MAX = 1_000  # 34 bytes each: a list fits into a frame before the logon
+DENY_LIST_BYTES = 40_000  # signed: the most entries, and an administrator's certificate
+DENY_LIST_AHEAD_SECONDS = 86_400  # a number that much ahead of the clock would block later lists
+
 # --- logon ------------------------------------------------------------------------------------
+DETAIL_CHARACTERS = 1024  # a cause and a next step, on a few lines of a terminal
 USER_NAME_CHARACTERS = 104  # [IWTSSBPlugin]
 DEVICE_NAME_CHARACTERS = 64  # as a host's name
 PASSWORD_BYTES = 1024  # more than anybody types; bounds what is hashed
@@ -99,6 +112,7 @@ RECONNECT_SECONDS_MAX = 30.0  # back-off of an automatic reconnect ends here
 # --- sessions and directory ---------------------------------------------------------------------
 SESSIONS_PER_SERVER_MAX = 1_000
 SESSIONS_PER_MESSAGE = 25  # [IWTSSBPlugin]: a call reports at most so many changes
+CLOCK_ERROR_SECONDS = 120  # two machines of a farm are at most so far apart
 RESERVATION_SECONDS = 60  # a placement that never became a session is forgotten
 SERVER_LOST_SECONDS = 10  # after its link broke, a host's rows stay this long for it to come back
 # first pause before a terminal server joins again; doubled each time up to REJOIN_SECONDS_MAX

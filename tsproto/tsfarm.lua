@@ -116,6 +116,7 @@ enum.ErrorCode = {
   [111] = "PEER_TOO_SLOW",
   [112] = "TOO_MANY_CONNECTIONS",
   [113] = "CONNECTION_LOST",
+  [114] = "CERTIFICATE_REVOKED",
   [200] = "NO_LICENSE",
   [201] = "NO_LICENSE_SERVER",
   [202] = "LICENSE_TAMPERED",
@@ -129,6 +130,7 @@ enum.ErrorCode = {
   [210] = "KEY_PACK_CONFLICT",
   [211] = "LEDGER_FULL",
   [212] = "TOO_MANY_DEVICES",
+  [213] = "DEVICE_REVOKED",
   [300] = "LOGON_FAILED",
   [301] = "LOGON_BUSY",
   [302] = "TOO_MANY_ATTEMPTS",
@@ -146,6 +148,10 @@ enum.ErrorCode = {
   [602] = "UNANSWERED",
   [603] = "SHUTTING_DOWN",
   [604] = "BUSY",
+  [700] = "DENY_LIST_MALFORMED",
+  [701] = "DENY_LIST_OLD",
+  [702] = "DENY_LIST_AHEAD",
+  [703] = "DENY_LIST_FORGED",
 }
 enum.Scope = {
   [1] = "WORKGROUP",
@@ -196,7 +202,7 @@ row.LicenseRow = {
   text("license_row.product", "product", "what the license is for"),
   integer("license_row.product_version", "product version", "version that the token is for"),
   bytes("license_row.device_id", "device id", "the device that holds it"),
-  text("license_row.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("license_row.device_name", "device name", "what the device calls itself, for people to read; printable"),
   text("license_row.user_name", "user name", "who used the device when the token was issued"),
   moment("license_row.issued_at", "issued at", "when it was first issued"),
   moment("license_row.expires_at", "expires at", "when it ends"),
@@ -262,6 +268,8 @@ messages[1].places = {
   integer("hello.version_max", "version max", "highest version that the sender speaks"),
   enumeration("hello.role", "role", enum.Role),
   text("hello.name", "name", "name of the daemon or administrator as in its certificate, or of the device"),
+  integer("hello.denied_certificates", "denied certificates", "number of its deny list of certificates"),
+  integer("hello.denied_devices", "denied devices", "number of its deny list of devices; 0 from a client"),
 }
 message_names[2] = "Welcome"
 messages[2] = { name = message_names[2] }
@@ -271,6 +279,8 @@ messages[2].places = {
   enumeration("welcome.role", "role", enum.Role),
   text("welcome.name", "name", "name of the daemon, as in its certificate"),
   text("welcome.farm", "farm", "name of the farm; in TLS the certificate's counts, and this one is not compared"),
+  integer("welcome.denied_certificates", "denied certificates", "number of its deny list of certificates"),
+  integer("welcome.denied_devices", "denied devices", "number of its deny list of devices"),
 }
 message_names[3] = "Heartbeat"
 messages[3] = { name = message_names[3] }
@@ -282,7 +292,7 @@ messages[4] = { name = message_names[4] }
 messages[4].places = {
   request_id,
   enumeration("goodbye.code", "code", enum.ErrorCode),
-  text("goodbye.detail", "detail", "cause and next step, for a person to read"),
+  text("goodbye.detail", "detail", "cause and next step, for a person to read; printable"),
   integer("goodbye.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
   text("goodbye.trace_id", "trace id", "id that every log line about this carries; empty for none"),
 }
@@ -291,7 +301,7 @@ messages[5] = { name = message_names[5] }
 messages[5].places = {
   request_id,
   enumeration("refused.code", "code", enum.ErrorCode),
-  text("refused.detail", "detail", "cause and next step, for a person to read"),
+  text("refused.detail", "detail", "cause and next step, for a person to read; printable"),
   integer("refused.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
   text("refused.trace_id", "trace id", "the request's, where it had one"),
 }
@@ -325,7 +335,7 @@ messages[11].places = {
   request_id,
   bytes("license_info.public_key", "public key", "the device's Ed25519 public key"),
   bytes("license_info.signature", "signature", "the device's Ed25519 signature over the device proof"),
-  text("license_info.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("license_info.device_name", "device name", "what the device calls itself, for people to read; printable"),
   text("license_info.user_name", "user name", "who will log on, for people to read; nothing is decided by it"),
   bytes("license_info.token", "token", "token held for this farm and product; empty for none"),
   bytes("license_info.issuer_certificate", "issuer certificate", "certificate that came with the token, DER; empty for none"),
@@ -356,7 +366,7 @@ messages[16] = { name = message_names[16] }
 messages[16].places = {
   request_id,
   enumeration("logon_refused.code", "code", enum.ErrorCode),
-  text("logon_refused.detail", "detail", "cause and next step, for a person to read"),
+  text("logon_refused.detail", "detail", "cause and next step, for a person to read; printable"),
   integer("logon_refused.attempts_left", "attempts left", "wrong passwords left; at 0 Goodbye follows"),
   integer("logon_refused.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
   text("logon_refused.trace_id", "trace id", "id that every log line about this carries; empty for none"),
@@ -465,7 +475,7 @@ messages[30] = { name = message_names[30] }
 messages[30].places = {
   request_id,
   bytes("acquire_license.device_id", "device id", "SHA-256 of the device's public key"),
-  text("acquire_license.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("acquire_license.device_name", "device name", "what the device calls itself, for people to read; printable"),
   text("acquire_license.user_name", "user name", "who used the device last, for people to read"),
   text("acquire_license.product", "product", "what the license is for"),
   integer("acquire_license.product_version", "product version", "version of the product that the terminal server runs"),
@@ -477,7 +487,7 @@ messages[31].places = {
   request_id,
   bytes("renew_license.license_id", "license id", "the license to renew"),
   bytes("renew_license.device_id", "device id", "SHA-256 of the device's public key"),
-  text("renew_license.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("renew_license.device_name", "device name", "what the device calls itself, for people to read; printable"),
   text("renew_license.user_name", "user name", "who used the device last, for people to read"),
   text("renew_license.product", "product", "what the license is for"),
   integer("renew_license.product_version", "product version", "lowest version that will do"),
@@ -517,7 +527,7 @@ messages[35].places = {
   request_id,
   bytes("lend_license.loan_id", "loan id", "the asker's id of this loan, the same however often it asks"),
   bytes("lend_license.device_id", "device id", "the device that the token is for"),
-  text("lend_license.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("lend_license.device_name", "device name", "what the device calls itself, for people to read; printable"),
   text("lend_license.user_name", "user name", "who used the device last, for people to read"),
   text("lend_license.product", "product", "what the license is for"),
   integer("lend_license.product_version", "product version", "version of the product that the terminal server runs"),
@@ -660,6 +670,30 @@ message_names[80] = "WarpClock"
 messages[80] = { name = message_names[80] }
 messages[80].places = {
   request_id,
+}
+message_names[81] = "NewDenyList"
+messages[81] = { name = message_names[81] }
+messages[81].places = {
+  request_id,
+  bytes("new_deny_list.signed", "signed", "signed deny list, or empty"),
+}
+message_names[82] = "PublishDenyList"
+messages[82] = { name = message_names[82] }
+messages[82].places = {
+  request_id,
+  bytes("publish_deny_list.signed", "signed", "signed deny list, or empty"),
+}
+message_names[83] = "QueryDenyLists"
+messages[83] = { name = message_names[83] }
+messages[83].places = {
+  request_id,
+}
+message_names[84] = "HeldDenyLists"
+messages[84] = { name = message_names[84] }
+messages[84].places = {
+  request_id,
+  bytes("held_deny_lists.certificates", "certificates", "signed by the farm's authority"),
+  bytes("held_deny_lists.devices", "devices", "signed by an administrator"),
 }
 
 -- --- msgpack -------------------------------------------------------------------------------------

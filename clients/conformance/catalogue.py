@@ -10,6 +10,7 @@ from clients.conformance.cases import (
     administration,
     client,
     closing,
+    deny_lists,
     directory,
     discovery,
     frames,
@@ -48,6 +49,7 @@ WRITTEN = (
     tickets,
     synchronisation,
     administration,
+    deny_lists,
 )
 
 

@@ -51,6 +51,7 @@ from clients.conformance.picking import picked
 from clients.conformance.progress import Progress
 from clients.conformance.runner import Result, Source, Verdict, play
 from clients.conformance.target import Unavailable, User, word_of
+from clients.say import show
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
 from tsproto.transport.error_text import words_of
@@ -83,7 +84,7 @@ def main(arguments: Sequence[str] | None = None, source_of: SourceOf | None = No
         raise  # it has one exit status for all commands
     except (TsfarmError, OSError, ValueError, Unavailable) as error:
         file = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-        print(f"the suite cannot be run: {file}{words_of(error)}", file=sys.stderr)
+        show(f"the suite cannot be run: {file}{words_of(error)}", err=True)
         return UNUSABLE
     except KeyboardInterrupt:  # before the first case, or while reports are written
         return CUT
@@ -95,14 +96,14 @@ def run(options: argparse.Namespace, source_of: SourceOf) -> int:
     role = ROLES[options.role]
     cases = picked(role, options.strict, options.only, options.exclude)
     if options.dry_run:
-        print(*plan.listed(role, cases, options.timeout), sep="\n")
+        show("\n".join(plan.listed(role, cases, options.timeout)))
         return PASSED
     for option in ("junit", "html"):
         report.check_can_be_written(f"--{option}", getattr(options, option))
     progress = Progress(len(cases), sys.stdout, sys.stderr)
     results = play_on(source_of(options, role, progress.tell), cases, progress)
     made = report.Run(options.target, role, results, len(cases))
-    print(report.summary(made))
+    show(report.summary(made))
     if options.junit:
         report.write_junit(options.junit, made)
     if options.html:

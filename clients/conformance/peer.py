@@ -10,12 +10,21 @@ from clients.conformance import wire
 from clients.conformance.target import Line, Transcript, Unmet
 from clients.conformance.wire import Splitter, Unreadable
 from tsproto.errors import ErrorCode
-from tsproto.messages import AnnounceInventory, Goodbye, Heartbeat, Kind, Message, Refused, Role
+from tsproto.messages import (
+    AnnounceInventory,
+    Goodbye,
+    Heartbeat,
+    Kind,
+    Message,
+    NewDenyList,
+    Refused,
+    Role,
+)
 
 M = TypeVar("M", bound=Message)
 
 # These may come at any time, and are no answers.
-AMBIENT = (Heartbeat, AnnounceInventory)
+AMBIENT = (Heartbeat, AnnounceInventory, NewDenyList)
 AT_ONCE_SECONDS = 0.005
 TAIL_BYTES = 64  # of a session, in a failure
 FAULTS_OF_FORM = range(100, 105)

@@ -43,7 +43,7 @@ def diallers(target: Role) -> tuple[Role, ...]:
 
 def _is_told(target: Role, role: Role, kind: type[Message]) -> bool:
     entry = kind.entry
-    is_for_all = len(entry.receivers) == len(Role) or LinkState.OPENING in entry.states
+    is_for_all = entry.senders >= messages.DAEMONS
     is_own_word = entry.kind is not Kind.ANSWER and not is_for_all
     return is_own_word and role in entry.senders and target in entry.receivers
 

@@ -130,6 +130,12 @@ class Target(Protocol):
         """A license server with a certificate of that farm: the target's own farm, or an invented
         one."""
 
+    def authority(self) -> Issuer:
+        """The authority of the target's farm."""
+
+    def fingerprint(self, role: Role, name: str) -> bytes:
+        """SHA-256 of the certificate with which the suite plays this peer."""
+
     def now(self) -> float: ...
 
     def let_pass(self, seconds: float) -> None:

@@ -27,7 +27,8 @@ from clients.conformance.acting import NAMES
 from clients.conformance.target import Issuer, Unavailable, word_of
 from tsproto import certificates
 from tsproto.errors import TsfarmError
-from tsproto.messages import Role
+from tsproto.identity import ADMINISTRATOR_ROLES
+from tsproto.messages import AdministratorRole, Role
 
 NEEDS_KEY = "needs the key of the farm's authority (--ca-key, --lab)"
 YEAR_SECONDS = 365 * 86_400
@@ -78,8 +79,8 @@ class Trust:
         return self._authority
 
     def files(self, role: Role, name: str, expired: bool = False) -> Files:
-        """A certificate of this role and name. Raises Unavailable when it is neither given nor can
-        be made."""
+        """A certificate of this role and name; an administrator called `viewer` or `operator` has
+        that role. Raises Unavailable when it is neither given nor can be made."""
         if (role, name, expired) not in self._made:
             self._made[role, name, expired] = self._make(role, name, expired)
         return self._made[role, name, expired]
@@ -88,6 +89,11 @@ class Trust:
         files = self.files(role, name, expired)
         der = certificates.certificate_der(files.certificate.read_bytes())
         return Issuer(name, der, files.key.read_bytes())
+
+    def authority(self) -> Issuer:
+        """Raises Unavailable when its key is not known."""
+        der = certificates.certificate_der(self.authority_pem)
+        return Issuer(self.farm, der, self._key_of_authority())
 
     def unidentified(self) -> Files:
         """A certificate of the authority that carries no role and name."""
@@ -135,7 +141,13 @@ class Trust:
             raise Unavailable(_missing(role, name))
         now = time.time() - (2 * YEAR_SECONDS if expired else 0)
         certificate, key = certificates.issue_certificate(
-            self.authority_pem, self._key_of_authority(), role, name, now, 1 if expired else 20
+            self.authority_pem,
+            self._key_of_authority(),
+            role,
+            name,
+            now,
+            1 if expired else 20,
+            administrator_role=ADMINISTRATOR_ROLES.get(name, AdministratorRole.ADMIN),
         )
         return self._write(f"{role.name}-{name}-{expired}", certificate, key)
 

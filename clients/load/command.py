@@ -26,7 +26,7 @@ from clients.load.report.writing import NotWritten
 from clients.load.run import Outcome, perform
 from clients.load.scenario import IN_FLIGHT_MAX, RATE_MAX, reading
 from clients.options import duration, hosts_at
-from clients.say import printable
+from clients.say import complain
 from clients.tables import Row, print_rows
 from tsproto import limits
 from tsproto.errors import TsfarmError
@@ -172,7 +172,7 @@ def load(scenario: str | None, list_only: bool, show: bool, **options: Any) -> N
     unwritten = write_files(outcome, given)
     print_summary(outcome, given)
     for fault in unwritten:
-        click.echo(f"tsfarm: {printable(fault)}", err=True)
+        complain(fault)
     raise click.exceptions.Exit(ExitCode.FAILED if unwritten else exit_status(outcome))
 
 
@@ -221,7 +221,7 @@ def print_summary(outcome: Outcome, given: Options) -> None:
     if json_printed:
         click.echo(writing.json_of(result), nl=False)
     if outcome.failure is not None:
-        click.echo(f"tsfarm: {printable(str(outcome.failure))}", err=True)
+        complain(str(outcome.failure))
 
 
 def exit_status(outcome: Outcome) -> int:
@@ -237,5 +237,5 @@ def _told_before_the_start() -> Iterator[None]:
     try:
         yield
     except TsfarmError as error:
-        click.echo(f"tsfarm: {printable(str(error))}", err=True)
+        complain(str(error))
         raise click.exceptions.Exit(ExitCode.USAGE) from None

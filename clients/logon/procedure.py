@@ -30,6 +30,7 @@ from tsproto.messages import (
     LogonRefused,
     LogonStart,
     Message,
+    NewDenyList,
     NewLicense,
     PamAnswers,
     PamPrompt,
@@ -154,7 +155,9 @@ class Logon:
         self._route.failed(code, detail, retry_after_seconds)
         redirected_by, self._redirected_by, self._redirect = self._redirected_by, None, None
         if redirected_by is not None and code in GONE:
-            self._unreachable_host = self._host.name
+            # One that waited too long for a proof is there: its user has typed slowly.
+            is_there = code is ErrorCode.TIMED_OUT and self.phase is Phase.LOGON
+            self._unreachable_host = "" if is_there else self._host.name
             return self._dial(redirected_by)
         if redirected_by is not None:
             self._route.end_round()  # on another host the user would get a new session
@@ -176,6 +179,8 @@ class Logon:
     def on_message(self, message: Message, now: float) -> list[Step]:
         """A message of the present link; one that is wrong in this phase ends the logon."""
         match self.phase, message:
+            case _, NewDenyList():
+                return [steps.StoreDenyList(message.signed)]
             case Phase.LICENSING, LicenseRequest():
                 return [steps.ShowLicense(message)]
             case Phase.LICENSING, NewLicense():

@@ -118,6 +118,13 @@ class StoreLicense(Step, frozen=True, gc=False):
     issuer_certificate: bytes
 
 
+class StoreDenyList(Step, frozen=True, gc=False):
+    """Make the farm's newer list of denied certificates durable on the device; if it denies the
+    present host, `on_closed` follows."""
+
+    signed: bytes
+
+
 class AskPassword(Step, frozen=True, gc=False):
     """Ask the user for the password; `on_password` follows. `again` after a wrong one."""
 

@@ -37,6 +37,7 @@ from typing import Protocol
 
 import msgspec
 
+from daemons.files import core_dumps
 from daemons.keeper import messages as km
 from daemons.keeper.address import unix_address
 from daemons.keeper.kept_program import KeptProgram, signal_all, with_processes
@@ -354,6 +355,7 @@ def _refusal(request_id: int, detail: str) -> km.CannotStart:
 def main(arguments: list[str] | None = None) -> None:
     parser = _parser()
     options = parser.parse_args(arguments)
+    core_dumps.forbid()
     folders = {options.socket.parent, options.pid_file.parent}
     if options.allow_user is not None and not all(map(_is_private, folders)):
         parser.error("--allow-user: the keeper's folders must be writable by its user alone")

@@ -12,10 +12,12 @@ import os
 import pwd
 import resource
 import signal
+import time
 from typing import NoReturn
 
 import msgspec
 
+from daemons.keeper import system_account, terminfo
 from tsproto.errors import ErrorCode, TsfarmError
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -69,8 +71,8 @@ def account_for(system_user: str, *, allow_root: bool, own_uid: int) -> Account:
     """The account that a session runs as.
 
     A keeper without root runs every session as its own user. A keeper with root runs it as
-    `system_user`, which must exist; empty means root. Root needs `allow_root`. Raises
-    AccountUnusable.
+    `system_user`, which must exist and be let in by this host (`system_account`); empty means root.
+    Root needs `allow_root`. Raises AccountUnusable.
     """
     if own_uid != 0:
         return _account_of_uid(own_uid)
@@ -86,7 +88,11 @@ def account_for(system_user: str, *, allow_root: bool, own_uid: int) -> Account:
             "the account names no system user but root: name one in the accounts file, or set"
             " sessions.allow_root = true"
         )
-    return _account(entry)
+    account = _account(entry)
+    shadow = system_account.shadow_of(account.name)
+    if refusal := system_account.refusal(account.shell, shadow, time.time()):
+        raise AccountUnusable(f"no session may run as the system user {account.name}: {refusal}")
+    return account
 
 
 def _account_of_uid(uid: int) -> Account:
@@ -145,11 +151,13 @@ def launch(program: Program, terminal: int, failures: int) -> NoReturn:
         _give_terminal_to(terminal, account)
         os.login_tty(terminal)
         _become(account)
+        note = _fall_back(environment, program)
         os.umask(0o022)
         _enter_folder(program, account)
         _close_all_but(failures)  # the account lookup may have opened files
         _limit_open_files()
         file, arguments = argv_of(program, account)
+        os.write(1, note)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execvpe(file, arguments, environment)
     except AccountUnusable as error:
@@ -160,11 +168,25 @@ def launch(program: Program, terminal: int, failures: int) -> NoReturn:
         os._exit(NOT_EXECUTED)
 
 
+def _fall_back(environment: dict[str, str], program: Program) -> bytes:
+    """Replaces a TERM that this host does not know, with which programs do not start or draw
+    rubbish; returns the line that tells the user so. The output of a command has no such line."""
+    wanted = environment["TERM"]
+    if wanted == terminfo.FALLBACK or terminfo.is_known(wanted, environment["HOME"]):
+        return b""
+    environment["TERM"] = terminfo.FALLBACK
+    if program.command:
+        return b""
+    told = f"this host does not know the terminal {wanted!r}: TERM is {terminfo.FALLBACK}"
+    return f"[tsfarm] {told}\r\n".encode()
+
+
 def load_name_services() -> None:
-    """Look up a user's groups once, so that the C library loads its name services here and not
-    again in each child."""
+    """Look up a user once, so that the C library loads its name services here and not again in
+    each child."""
     with contextlib.suppress(KeyError, OSError):
         user = pwd.getpwuid(0)
+        system_account.shadow_of(user.pw_name)
         grp.getgrgid(user.pw_gid)
         os.getgrouplist(user.pw_name, user.pw_gid)
 

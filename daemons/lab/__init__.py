@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from daemons.files import durable
-from daemons.lab.plan import Daemon, Lab, LabError, LicenseServerPlan, Plan, load, load_user
+from daemons.lab.plan import (
+    Daemon,
+    Lab,
+    LabError,
+    LicenseServerPlan,
+    Plan,
+    check_private,
+    load,
+    load_user,
+)
 from daemons.lab.processes import kill, pid_in, pid_of, signal_and_wait, start, stop
 
 __all__ = [
@@ -46,6 +55,7 @@ def up(folder: Path, plan: Plan | None = None, say: Callable[[str], None] = prin
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    check_private(folder)
     with durable.locked(folder / "lock"):  # two that make one lab at once would mix two farms
         return _up(folder, plan or Plan(), say)
 

@@ -18,7 +18,7 @@ from daemons import accounts
 from daemons.lab.plan import Daemon, Lab, LabError, Plan, load_user
 from tsproto import certificates, limits
 from tsproto.account import Account
-from tsproto.messages import Role
+from tsproto.messages import AdministratorRole, Role
 
 BROADCAST = "127.255.255.255"
 DISCOVERY_PORT_FIRST = 20_000  # plus the lab's net: labs on one machine do not hear each other
@@ -75,7 +75,9 @@ def _make_certificates(folder: Path, lab: Lab, now: float) -> None:
     _write_private(folder / "authority.key", key)
     names = [(d.name, Role[d.role.upper()]) for d in lab.daemons]
     for name, role in [*names, ("admin", Role.ADMINISTRATOR)]:
-        own_certificate, own_key = certificates.issue_certificate(certificate, key, role, name, now)
+        own_certificate, own_key = certificates.issue_certificate(
+            certificate, key, role, name, now, administrator_role=AdministratorRole.ADMIN
+        )
         _write_private(folder / f"{name}.crt", own_certificate)
         _write_private(folder / f"{name}.key", own_key)
 

@@ -91,7 +91,7 @@ class SessionDirectoryCore:
             case messages.PlaceSession():
                 return self._placer.place(caller, message, now)
             case messages.UpdateSession():
-                return self._farm.update_session(caller.peer, message.session)
+                return self._farm.update_session(caller.peer, message.session, now)
             case messages.JoinFarm():
                 return self._farm.join(caller, message, now)
             case messages.SyncSessions():

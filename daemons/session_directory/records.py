@@ -28,9 +28,6 @@ SERVERS_MAX = limits.PAGE_ROWS
 SESSIONS_OF_SERVER_MAX = 100_000
 # A thousand logons a second that never become sessions, for RESERVATION_SECONDS.
 RESERVATIONS_MAX = 65_536
-# Placements count microseconds since 1970, which reach this in 2112. A higher one that is reported
-# is refused: numbers that had to follow it would soon leave the bounds of the field.
-PLACEMENT_MAX = 2**52
 
 JOIN_RETRY_SECONDS = 1  # a terminal server synchronises within a second or so
 FULL_RETRY_SECONDS = 30  # half of RESERVATION_SECONDS: half a table is free

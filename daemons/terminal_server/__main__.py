@@ -53,7 +53,9 @@ async def serve(start: startup.Start[TerminalServerSettings]) -> int:
             settings,
             name=credentials.name,
             port=start.port,
-            verifier=Verifier(credentials.authority, settings.farm),
+            verifier=Verifier(
+                credentials.authority, settings.farm, deny_lists=start.identity.deny_lists
+            ),
             rng=start.rng,
             incarnation=start.rng.randbytes(16),
             records=start.take_records(),

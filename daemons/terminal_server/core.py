@@ -35,6 +35,7 @@ from daemons.terminal_server.licensing import Licensing
 from daemons.terminal_server.lifecycle import Lifecycle
 from daemons.terminal_server.logon import Logon
 from daemons.terminal_server.own_record import GracePeriod, OwnRecord, SessionIds
+from daemons.terminal_server.penalties import Penalties
 from daemons.terminal_server.records import ServerRecord, SessionRecord
 from daemons.terminal_server.sessions import Session, SessionTable
 from daemons.terminal_server.validation import Validations
@@ -106,6 +107,7 @@ class TerminalServerCore:
             lifecycle=self._lifecycle,
             destinations=destinations,
             validations=Validations(settings.product, self._servers, procedures),
+            penalties=Penalties(),
         )
 
     def on_start(self, now: float) -> list[Effect]:

@@ -26,6 +26,7 @@ from daemons.refusal import Refusal
 from daemons.terminal_server.client import Client, User
 from daemons.terminal_server.destinations import Destinations
 from daemons.terminal_server.lifecycle import Lifecycle
+from daemons.terminal_server.penalties import Attempt, Penalties
 from daemons.terminal_server.sessions import Session
 from daemons.terminal_server.validation import Validations
 from tsproto import limits
@@ -63,6 +64,7 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
     lifecycle: Lifecycle
     destinations: Destinations
     validations: Validations
+    penalties: Penalties
 
     def log_on(self, client: Client) -> Procedure[None]:
         """Take logons until the client shows a session, was redirected, or was sent away."""
@@ -114,6 +116,10 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
         proof = yield from client.inbox.hear(LogonProof)
         client.columns, client.rows = proof.columns, proof.rows
         asked = Asked(start.application, proof.command, start.session_id, start.attachment)
+        attempt = Attempt(normal(start.user_name), client.peer.host, client.device_id)
+        if seconds := self.penalties.delay(attempt, self.procedures.now):
+            detail = f"too many logons failed; wait {seconds} s; trace {client.trace_id}"
+            raise Refusal(ErrorCode.LOGON_BUSY, detail, retry_after_seconds=seconds)
         outcome = yield from prove(
             lambda question_id: copied(
                 Prove,
@@ -126,6 +132,7 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
         )
         while isinstance(outcome, Prompted):
             outcome = yield from self._ask_user(client, challenged, outcome)
+        self.procedures.do(*self.penalties.settle(attempt, _accepted(outcome), self.procedures.now))
         if isinstance(outcome, NotProved):
             raise _refusal(client, outcome)
         return _user(client, start, challenged, proof, asked, outcome)
@@ -186,6 +193,13 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
             detail=refusal.detail,
         )
         self.procedures.do(Tell(client.peer, refused), event)
+
+
+def _accepted(outcome: Proved | NotProved) -> bool | None:
+    """None where the proof was not judged, or was good and helps nothing."""
+    if isinstance(outcome, Proved):
+        return True
+    return False if outcome.code is ErrorCode.LOGON_FAILED else None
 
 
 def _refusal(client: Client, outcome: NotProved) -> Refusal:

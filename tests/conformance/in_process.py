@@ -28,8 +28,9 @@ from tests.simulation.network import Host as NetworkHost
 from tests.simulation.node import Node
 from tests.simulation.world import World
 from tsproto import limits
-from tsproto.identity import Identity
-from tsproto.messages import Role
+from tsproto.deny_list import DenyLists
+from tsproto.identity import ADMINISTRATOR_ROLES, Identity
+from tsproto.messages import AdministratorRole, Role
 
 USERS = (User("user1", b"secret1"), User("user2", b"secret2"))
 NAMES = {Role.TERMINAL_SERVER: "ts1", Role.LICENSE_SERVER: "ls1", Role.SESSION_DIRECTORY: "sd1"}
@@ -142,6 +143,7 @@ class InProcess:
         self.role = role
         self.all_points = all_points
         self.users: Sequence[User] = USERS
+        self._lines = 0
         self.applications: Sequence[str] = STARTED
         self.scopes = dict(enumerate(SCOPES.values(), start=1))
         self._setup = setup
@@ -202,12 +204,14 @@ class InProcess:
 
     def _start(self, role: Role, number: int, kind: Kind) -> None:
         node = Node(self._world, self._network, FARM, NAMES[role], f"10.0.0.{number}", kind)
+        node.authorities = (Authority.of(FARM).der,)
         self._nodes[role] = node
         node.start()
 
     def _make_client(self) -> ClientUnderTest:
         host, name = PLAYED[Role.TERMINAL_SERVER]
         client = ClientUnderTest(self._world, self._network, Host(host, PORT, name))
+        client.deny_lists = DenyLists(FARM, [Authority.of(FARM).der])
         client.passwords = {user.name: user.password for user in self.users}
         return client
 
@@ -229,8 +233,14 @@ class InProcess:
         line = DirectLine(self, name)
         owner = f"{role.name}/{name}"
         if role is not Role.CLIENT:
-            self._network.played[owner] = Identity(FARM, role, name)
-        self._network.dial(owner, "10.9.9.9", node.host, line.take, lambda: None, 1.0)
+            permits = None
+            if role is Role.ADMINISTRATOR:
+                permits = ADMINISTRATOR_ROLES.get(name, AdministratorRole.ADMIN)
+            self._network.played[owner] = Identity(FARM, role, name, permits)
+        # A terminal server slows down a network that guesses: each line comes from another one.
+        self._lines += 1
+        source = f"172.{self._lines >> 8 & 255}.{self._lines & 255}.9"
+        self._network.dial(owner, source, node.host, line.take, lambda: None, 1.0)
         self.wait(1.0, lambda: line.end is not None)
         return line
 
@@ -243,6 +253,15 @@ class InProcess:
 
     def issuer(self, role: Role, name: str, farm: str, expired: bool) -> Issuer:
         return Authority.of(farm).issuer(role, name, expired)
+
+    def authority(self) -> Issuer:
+        return Authority.of(FARM).itself
+
+    def fingerprint(self, role: Role, name: str) -> bytes:
+        """One for those whom the target dials, and one for those who dial it."""
+        is_dialled = (role, name) in [(each, played) for each, (_, played) in PLAYED.items()]
+        owner = name if is_dialled else f"{role.name}/{name}"
+        return self._network.certificate_of(owner)
 
     def broken_application(self) -> str:
         return BROKEN

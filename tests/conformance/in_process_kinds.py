@@ -34,9 +34,10 @@ from tests.simulation.node import Node
 from tests.simulation.world import START
 from tsproto import certificates, identity, limits
 from tsproto.errors import ErrorCode
+from tsproto.identity import ADMINISTRATOR_ROLES
 from tsproto.license_token import Verifier
 from tsproto.limits import DAY_SECONDS
-from tsproto.messages import Refused, Role
+from tsproto.messages import AdministratorRole, Refused, Role
 
 FARM = "conformance"
 PORT = 5600
@@ -66,6 +67,7 @@ class Authority:
     def __init__(self, farm: str) -> None:
         self._certificate, self._key = certificates.create_authority(farm, START)
         self.der = certificates.certificate_der(self._certificate)
+        self.itself = Issuer(farm, self.der, self._key)
         self._issued: dict[tuple[Role, str], Issuer] = {}
 
     @classmethod
@@ -78,7 +80,13 @@ class Authority:
         if (role, name) not in self._issued:
             began = START - 3 * YEAR_SECONDS if expired else START
             certificate, key = certificates.issue_certificate(
-                self._certificate, self._key, role, name, began, years=1 if expired else 20
+                self._certificate,
+                self._key,
+                role,
+                name,
+                began,
+                years=1 if expired else 20,
+                administrator_role=ADMINISTRATOR_ROLES.get(name, AdministratorRole.ADMIN),
             )
             der = certificates.certificate_der(certificate)
             self._issued[role, name] = Issuer(name, der, key)
@@ -204,7 +212,7 @@ class TerminalServerUnderTest(TerminalServerKind):
             settings,
             name=node.name,
             port=PORT,
-            verifier=Verifier(authority, FARM),
+            verifier=Verifier(authority, FARM, deny_lists=node.deny_lists),
             rng=node.rng,
             incarnation=node.rng.randbytes(16),
             records=node.disk.load(TERMINAL_RECORDS),

@@ -12,8 +12,9 @@ import pytest
 
 from tests.conformance.vectors import files
 from tsproto import codec, discovery, identity, limits
+from tsproto.deny_list import DenyLists
 from tsproto.discovery import Scope
-from tsproto.errors import ErrorCode, LicenseError, ProtocolError
+from tsproto.errors import DenyListError, ErrorCode, LicenseError, ProtocolError
 from tsproto.license_token import Verifier
 from tsproto.messages import TABLE, Message
 
@@ -22,6 +23,7 @@ MESSAGES = {name: found for name, found in WRITTEN.items() if name.startswith("m
 FRAMES = WRITTEN["frames.json"]
 TOKENS = WRITTEN["tokens.json"]
 PROOFS = WRITTEN["device-proofs.json"]
+DENY_LISTS = WRITTEN["deny-lists.json"]
 DISCOVERY = WRITTEN["discovery.json"]
 
 each_message = pytest.mark.parametrize("written", MESSAGES.values(), ids=MESSAGES.keys())
@@ -126,8 +128,7 @@ def test_the_product_refuses_every_invalid_message(written: Any) -> None:
 @each_message
 def test_a_valid_message_fits_where_it_is_lawful(written: Any) -> None:
     states = TABLE[written["number"]].entry.states
-    roomy = {state.value for state in states} & {"service", "session"}
-    most = limits.FRAME_BYTES if roomy else limits.FRAME_BYTES_BEFORE_LOGON
+    most = max(FRAMES["frame_bytes"].get(state.value, 0) for state in states)
     for vector in written["valid"]:
         assert len(bytes_of(vector["frame"])) <= most, vector["id"]
 
@@ -172,6 +173,19 @@ def test_the_product_judges_every_device_proof(vector: Any) -> None:
     else:
         assert device_id == bytes_of(PROOFS["device_id"])
         assert key.prove(*shown[1:]) == shown[0]
+    assert code.name == vector["code"]
+
+
+@pytest.mark.parametrize("vector", DENY_LISTS["vectors"], ids=lambda vector: vector["id"])
+def test_the_product_judges_every_deny_list(vector: Any) -> None:
+    authority = bytes_of(DENY_LISTS["signers"]["authority"]["certificate"])
+    held = [bytes_of(DENY_LISTS[name]) for name in ("held_certificates", "held_devices")]
+    lists = DenyLists(DENY_LISTS["farm"], [authority], held)
+    code = ErrorCode.NORMAL
+    try:
+        lists.take(bytes_of(vector["signed"]), DENY_LISTS["now"])
+    except DenyListError as error:
+        code = error.code
     assert code.name == vector["code"]
 
 

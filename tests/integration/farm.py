@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tsproto import certificates
 from tsproto.connection import Closed, Event, Opened, Received
-from tsproto.messages import Pools, QueryPools, Role
+from tsproto.messages import AdministratorRole, Pools, QueryPools, Role
 from tsproto.transport.link import Link
 from tsproto.transport.tls import FarmContext, client_tls, daemon_tls, server_tls
 
@@ -28,10 +28,16 @@ class Farm:
         certificate, key = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         if not certificate.exists():
             pem, key_pem = certificates.issue_certificate(
-                self.authority, self._key, role, name, NOW
+                self.authority,
+                self._key,
+                role,
+                name,
+                NOW,
+                administrator_role=AdministratorRole.ADMIN,
             )
             certificate.write_bytes(pem)
             key.write_bytes(key_pem)
+            key.chmod(0o600)
         return certificate, key, self.folder / f"{self.name}.crt"
 
     def server(self, role: Role, name: str) -> FarmContext:

@@ -56,6 +56,7 @@ class Farm:
         paths = self._folder / f"{name}.crt", self._folder / f"{name}.key"
         for path, content in zip(paths, (certificate, key), strict=True):
             path.write_bytes(content)
+            path.chmod(0o600)
         return *paths, self._folder / "authority.crt"
 
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import asyncio
 import os
-import threading
 from pathlib import Path
 
 import argon2
@@ -61,19 +59,6 @@ async def test_an_unknown_user_costs_a_whole_check(path: Path) -> None:
     (nobodys,) = checked
     assert nobodys != HASH
     assert argon2.extract_parameters(nobodys) == argon2.extract_parameters(HASH)
-
-
-async def test_too_many_checks_are_refused_as_busy(path: Path) -> None:
-    gate = threading.Event()
-    write(path, f"user1:{HASH}:ada\n")
-    known = Accounts(path, at_once=1, waiting_max=1, matches=lambda *_: gate.wait(10))
-    checks = [asyncio.ensure_future(known.verify("user1", b"secret")) for _ in range(2)]
-    await asyncio.wait(checks, timeout=0)
-    assert await known.verify("user1", b"secret") == Verified(False, busy=True)
-    gate.set()
-    assert await asyncio.gather(*checks) == [Verified(True, "ada")] * 2
-    assert await known.verify("user1", b"secret") == Verified(True, "ada")
-    known.close()
 
 
 async def test_looking_up_needs_no_password(path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import resource
 import signal
 import sys
 import termios
@@ -171,6 +172,18 @@ async def test_a_new_farm_is_accepted_by_hand_and_remembered(
     assert await process.wait() == 130
     assert screen.is_as_before
     assert farm.fingerprint in (starter.folder / "device" / "known_farms").read_text()
+
+
+async def test_a_client_that_asks_for_a_password_dumps_no_core(
+    screen: Screen, server: ScriptedServer, starter: Starter
+) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    process = await on_screen(screen, server, starter, "--ca", starter.authority)
+    await screen.until("password")
+    assert resource.prlimit(process.pid, resource.RLIMIT_CORE) == (0, hard)
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 130
 
 
 async def test_a_new_farm_that_is_not_accepted_is_status_6(

@@ -77,7 +77,7 @@ async def test_what_a_performer_reports_reaches_the_core() -> None:
 
 
 async def test_an_effect_of_one_kind_of_daemon_goes_to_its_performer() -> None:
-    verify, performed = Verify("ann", b"pw", 7), asyncio.Queue[Effect]()
+    verify, performed = Verify("ann", b"pw", 7, "192.0.2.7"), asyncio.Queue[Effect]()
     async with (
         daemon(DIRECTORY, servers(verify), performers={Verify: performed.put_nowait}) as running,
         administrator(running) as who,
@@ -230,7 +230,7 @@ async def test_a_fault_beside_the_core_stops_the_daemon_too() -> None:
 
 async def test_an_effect_that_nobody_performs_stops_the_daemon() -> None:
     async with (
-        daemon(DIRECTORY, servers(Verify("ann", b"pw", 7))) as running,
+        daemon(DIRECTORY, servers(Verify("ann", b"pw", 7, "192.0.2.7"))) as running,
         administrator(running) as who,
     ):
         who.request(QueryServers())

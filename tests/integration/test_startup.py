@@ -20,6 +20,7 @@ from daemons import descriptors
 from tests.integration.far_end import dialled
 from tsproto.certificates import create_authority, issue_certificate
 from tsproto.messages import (
+    AdministratorRole,
     Message,
     Pools,
     QueryPools,
@@ -69,7 +70,13 @@ class Farm:
             return await who.answer()
 
     def _issue(self, role: Role, name: str) -> None:
-        certificate, key = issue_certificate(*self._authority, role, name, time.time())
+        certificate, key = issue_certificate(
+            *self._authority,
+            role,
+            name,
+            time.time(),
+            administrator_role=AdministratorRole.OPERATOR,
+        )
         (self.folder / f"{name}.crt").write_bytes(certificate)
         (self.folder / f"{name}.key").touch(mode=0o600)
         (self.folder / f"{name}.key").write_bytes(key)
@@ -327,6 +334,22 @@ def test_a_key_that_others_could_read_ends_the_daemon_with_status_2(farm: Farm, 
         assert ended(process) == (2, "")
 
 
+@EVERY_ROLE
+def test_a_state_that_others_could_change_ends_the_daemon_with_status_2(
+    farm: Farm, role: Role
+) -> None:
+    config = farm.configuration(role, ACCOUNTS if role is Role.TERMINAL_SERVER else "")
+    state = farm.folder / "state"
+    state.mkdir()
+    state.chmod(0o770)
+    with daemon(role, config) as process:
+        said = line_with(process, "daemon.misconfigured")
+        assert said["error"] == (
+            f"{config}: state: others can write in {state} (mode 0770): run `chmod go-w {state}`"
+        )
+        assert ended(process) == (2, "")
+
+
 def test_a_log_that_cannot_be_written_is_told_on_standard_error(farm: Farm) -> None:
     config = farm.configuration(Role.LICENSE_SERVER, 'log = { file = "ca.crt/log" }')
     with daemon(Role.LICENSE_SERVER, config) as process:
@@ -417,4 +440,7 @@ def test_a_daemon_takes_the_descriptors_that_it_may_and_says_when_they_are_few(f
     few = ("/bin/sh", "-c", 'ulimit -Sn 300 && ulimit -Hn 1000 && exec "$@"', "sh")
     with daemon(Role.LICENSE_SERVER, config, *few) as process:
         said = line_with(process, "descriptors.low")
-        assert (said["limit"], said["connections_max"]) == (1000, 1000 - descriptors.RESERVED)
+        assert (said["limit"], said["connections_max"]) == (
+            1000,
+            (1000 - descriptors.RESERVED) * 4 // 5,
+        )

@@ -81,9 +81,10 @@ def test_what_is_wrong_in_type_or_cut_is_marked(tmp_path: Path) -> None:
 
 def test_what_is_no_frame_or_message_is_marked(tmp_path: Path) -> None:
     # A packet does not tell its connection's state: a frame in bounds of the later ones may come.
-    lawful_later = f"frame/longer-than-{limits.FRAME_BYTES_BEFORE_LOGON}"
-    broken = json.loads(files.read()["frames.json"])["invalid"]
-    frames = [bytes.fromhex(each["frame"]) for each in broken if each["id"] != lawful_later]
+    written = json.loads(files.read()["frames.json"])
+    most = f"frame/longer-than-{limits.FRAME_BYTES}"
+    lawful_later = {f"frame/longer-than-{n}" for n in written["frame_bytes"].values()} - {most}
+    frames = [bytes.fromhex(v["frame"]) for v in written["invalid"] if v["id"] not in lawful_later]
     capture = tmp_path / "broken.pcap"
     connections = (
         tcp_packets([(True, frame)], limits.TERMINAL_PORT, port)

@@ -7,6 +7,7 @@ ways in which people leave.
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -25,7 +26,8 @@ from tests.simulation.network import End, LinkTimer, Network
 from tests.simulation.world import Timer, World
 from tsproto import license_token, limits
 from tsproto.connection import Closed, Connection, Event, Opened, Received
-from tsproto.errors import ErrorCode
+from tsproto.deny_list import DenyLists
+from tsproto.errors import DenyListError, ErrorCode
 from tsproto.identity import DeviceKey
 from tsproto.license_token import Claims
 from tsproto.messages import (
@@ -87,6 +89,7 @@ class Device:
         self.token = b""
         self.claims: Claims | None = None  # the token's
         self.issuer_certificate = b""
+        self.deny_lists = DenyLists()
         self.device_id = self.key.device_id
         self.habits: frozenset[str] = frozenset()
         self.loot: Loot | None = None
@@ -100,7 +103,7 @@ class Device:
         self.on_token: Callable[[Device, Claims], None] = lambda device, claims: None
         self.on_attached: Callable[[Device, LogonAccepted], None] = lambda device, accepted: None
         self.on_signed: OnSigned = lambda device, statement, signature, is_good: None
-        self._hosts = hosts
+        self.hosts = hosts
         self._logon: Logon | None = None
         self._end: End | None = None
         self._connection: Connection
@@ -151,7 +154,7 @@ class Device:
             self.world.saw("a password changed")
         visit = Visit(self.world.now, user, in_a_hurry)
         self.visits.append(visit)
-        hosts = list(self._hosts)
+        hosts = list(self.hosts)
         self.rng.shuffle(hosts)
         hosts.sort(key=lambda host: host.address != first)
         what = self.rng.random()
@@ -237,6 +240,8 @@ class Device:
                 self._later(STORE_SECONDS, lambda now: logon.on_license_info(info, now))
             case steps.StoreLicense(token, certificate):
                 self._later(STORE_SECONDS, lambda now: self._stored(token, certificate, now))
+            case steps.StoreDenyList(signed):
+                self._store_deny_list(signed)
             case steps.AskPassword(again):
                 self._type(logon, again)
             case steps.SignWithPassword(statement, typed):
@@ -313,6 +318,16 @@ class Device:
         signature = sign(statement.signed_bytes())
         self.on_signed(self, statement, signature, is_good)
         self._later(SIGNING_SECONDS, lambda now: logon.on_signed(algorithm, signature, now))
+
+    def _store_deny_list(self, signed: bytes) -> None:
+        with contextlib.suppress(DenyListError):
+            self.deny_lists.take(signed, self.world.now)
+        if self._end and self.deny_lists.denies_certificate(self._certificate_of(self._end)):
+            self._connection.close(ErrorCode.CERTIFICATE_REVOKED)
+            self._on_lost(self._number, ErrorCode.CERTIFICATE_REVOKED)
+
+    def _certificate_of(self, end: End) -> bytes:
+        return self.network.certificate_of(end.other.owner)
 
     def _attached(self, host: str, session_id: int) -> None:
         self.world.trace(f"{self.name} is attached to {host}/{session_id}")
@@ -424,6 +439,8 @@ class Device:
                 trusted=False,
                 expect_role=Role.TERMINAL_SERVER,
                 expect_name=host.name,
+                deny_lists=self.deny_lists,
+                certificate=self._certificate_of(end),
             )
             self._link_timer = LinkTimer(
                 self.world, self._connection, partial(self._on_link_timer, number)
@@ -466,11 +483,10 @@ class Device:
 
     def _seen(self) -> steps.Seen:
         assert self._end is not None
-        name = self._end.other.owner
-        identity = self.network.identity_of(name)
+        identity = self.network.identity_of(self._end.other.owner)
         assert identity is not None
-        certificate = self.network.certificate_of(name)
-        return steps.Seen(identity.farm, name, certificate, self.device_id)
+        certificate = self._certificate_of(self._end)
+        return steps.Seen(identity.farm, identity.name, certificate, self.device_id)
 
     def _on_lost(self, number: int, code: ErrorCode, detail: str = "") -> None:
         if self._number == number and self._logon is not None:

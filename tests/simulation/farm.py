@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import traceback
 from collections import Counter
@@ -34,14 +33,15 @@ from tests.simulation.kinds import (
 )
 from tests.simulation.lookout import Lookout
 from tests.simulation.misuse import Loot
-from tests.simulation.network import Network
+from tests.simulation.network import Network, certificate_named
 from tests.simulation.node import Node
 from tests.simulation.pipeliner import Pipeliner
 from tests.simulation.swarm import ROUNDS_MAX, Swarm
 from tests.simulation.world import START, Violation, World
+from tsproto.deny_list import MICROSECONDS, DenyKind, DenyLists
 from tsproto.identity import Identity
 from tsproto.limits import DISCOVERY_RETRY_SECONDS, PROOF_CLOCK_SECONDS
-from tsproto.messages import LicenseKind, Message, Role
+from tsproto.messages import AdministratorRole, LicenseKind, Message, PublishDenyList, Role
 
 CROWD_DEVICES = 5
 BURSTS = 2  # in each round: a user logs on from several devices in one instant
@@ -57,6 +57,7 @@ DAY = 86_400.0
 SECONDS_BEFORE = 12.0 / DAY
 DAYS_BEFORE_AN_END = (6.0, 5.0, 0.01, SECONDS_BEFORE, -0.5, -0.5)
 GRACE_DAYS = 30
+DENYING_CHANCE = 0.3
 SMALL_HOST_SESSIONS = 2
 
 Plant = Callable[["Farm"], None]
@@ -90,6 +91,7 @@ class Farm:
         self.is_well = False  # and what befell it before is over
         self.struck: set[str] = set()
         self._second = self._events_before = 0
+        self.denied_by = 0  # number of the newest deny lists
         self.unheard: random.Random | None = None
         """Set: the answer to the next question of a license server is lost."""
         self.quiet_visits: Counter[str] = Counter()
@@ -145,7 +147,7 @@ class Farm:
 
     def _keeper(self, name: str) -> SimulatedKeeper:
         host = proving.Host(
-            farm=FARM, server=name, certificates=(certificate_of(name),), secret=bytes(32)
+            farm=FARM, server=name, certificates=(certificate_named(name),), secret=bytes(32)
         )
         rng = self.world.stream(f"keeper/{name}")
         keeper = SimulatedKeeper(host, self.accounts.of, rng)
@@ -158,7 +160,7 @@ class Farm:
 
     def _node(self, name: str, number: int, kind: Kind) -> Node:
         node = Node(self.world, self.network, FARM, name, f"10.0.0.{number}", kind)
-        self.network.certificates[name] = certificate_of(name)
+        node.authorities = (self.authority.der,)
         node.on_disk_error = partial(faults.crash_and_return, self, node)
         self.nodes.append(node)
         return node
@@ -167,6 +169,7 @@ class Farm:
         address = f"10.{1 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
         device = Device(self.world, self.network, f"device{number}", address, hosts)
         device.accounts = self.accounts
+        device.deny_lists = DenyLists(FARM, [self.authority.der])
         device.habits = self.swarm.work
         device.loot = loot
         device.exit_session = self._exit
@@ -272,6 +275,8 @@ class Farm:
             Pipeliner(world, self.network, addresses).visit()
         if "ghost host" in self.swarm.work:
             self._haunt()
+        if world.stream("deny lists").random() < DENYING_CHANCE:
+            self._deny()
         self.begin()
         world.run_until(world.now + 5.0)
         for number in range(self.swarm.rounds):
@@ -288,7 +293,6 @@ class Farm:
         self.network.add_identity(stranger)
         newcomer = Identity(FARM, Role.TERMINAL_SERVER, STRANGER)
         self.network.add_identity(newcomer)
-        self.network.certificates[STRANGER] = certificate_of(STRANGER)
         user = self.users[0]
         visitors = [
             (clone, "10.9.9.1", self.directory, lambda rng: lies("ts1", user, world)),
@@ -307,6 +311,26 @@ class Farm:
             *strange_news("ts1", self.users[0], self.world),
             *claims(users, proofs, self.lookout.placements.receipts, rng, self.world),
         ]
+
+    def _deny(self) -> None:
+        """An administrator hands one daemon after the other a newer list, of a certificate and a
+        device that nobody has."""
+        admin = Identity(FARM, Role.ADMINISTRATOR, "admin", AdministratorRole.ADMIN)
+        self.network.add_identity(admin)
+
+        def says(rng: random.Random) -> list[Message]:
+            if self.is_quiet:
+                return []
+            number = int(self.world.now * MICROSECONDS)
+            self.denied_by = max(self.denied_by, number)
+            entry = rng.randbytes(32)
+            return [
+                PublishDenyList(signed=self.authority.denying(kind, number, entry))
+                for kind in DenyKind
+            ]
+
+        for index, node in enumerate(self.nodes):
+            Ghost(self.world, self.network, admin, f"10.9.8.{index}", node.host, says).visit()
 
     def _renewals(self, rng: random.Random) -> list[Message]:
         """Of tokens that devices hold, as a license server asks for them that it was lent by."""
@@ -446,11 +470,6 @@ class Farm:
             for session_id, program in kind.programs.items()
             if (program.user_name, program.application, program.command) == (user, "", "")
         }
-
-
-def certificate_of(name: str) -> bytes:
-    """What stands for the SHA-256 of a daemon's certificate."""
-    return hashlib.sha256(name.encode()).digest()
 
 
 def together(number: int, burst: int) -> str:

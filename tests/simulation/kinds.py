@@ -34,9 +34,10 @@ from daemons.terminal_server.records import RECORDS as TERMINAL_RECORDS
 from tests.simulation.keeper import SimulatedKeeper
 from tests.simulation.node import Node
 from tests.simulation.world import START
-from tsproto import certificates, identity
+from tsproto import certificates, deny_list, identity
+from tsproto.deny_list import DenyKind, DenyList
 from tsproto.license_token import Verifier
-from tsproto.messages import Role
+from tsproto.messages import AdministratorRole, Role
 
 FARM = "sim"
 SITE = "site"
@@ -67,7 +68,23 @@ class Authority:
         """Of all terminal servers: a token is verified once, and not once on each of them."""
 
     def issue(self, role: Role, name: str) -> tuple[bytes, bytes]:
-        return certificates.issue_certificate(self.certificate, self._key, role, name, START)
+        return certificates.issue_certificate(
+            self.certificate,
+            self._key,
+            role,
+            name,
+            START,
+            administrator_role=AdministratorRole.ADMIN,
+        )
+
+    def denying(self, kind: DenyKind, number: int, *entries: bytes) -> bytes:
+        """A signed deny list."""
+        content = DenyList(farm=FARM, kind=kind, number=number, entries=[*entries])
+        if kind is DenyKind.CERTIFICATES:
+            return deny_list.sign(content, identity.load_key(self._key))
+        certificate, key = self.issue(Role.ADMINISTRATOR, "admin")
+        signer = certificates.certificate_der(certificate)
+        return deny_list.sign(content, identity.load_key(key), signer)
 
 
 class Kind(Protocol):

@@ -6,6 +6,7 @@ another protocol. Bytes on a partitioned link wait for the healing, or for a hea
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -19,7 +20,6 @@ from tsproto.messages import LinkState
 LEAST_SECONDS, SPREAD_SECONDS = 0.0002, 0.0038  # of the delay on a link
 DATAGRAM_LOSS = 0.1
 SPLIT_CHANCE = 0.3
-NO_CERTIFICATE = bytes(32)
 
 
 class Host(Protocol):
@@ -141,7 +141,6 @@ class Network:
         self._hosts: dict[str, Host] = {}
         self._hearing: list[str] = []  # where broadcasts are heard: at every daemon's
         self._identities: dict[str, Identity] = {}
-        self.certificates: dict[str, bytes] = {}  # SHA-256, by name
         self.cuts: set[tuple[str, str]] = set()  # from, to
         self._held: dict[frozenset[str], list[Callable[[], None]]] = {}
 
@@ -160,8 +159,9 @@ class Network:
         return self._identities.get(name)
 
     def certificate_of(self, name: str) -> bytes:
-        """Its SHA-256; 32 zero bytes for none."""
-        return self.certificates.get(name, NO_CERTIFICATE)
+        """Stands for the SHA-256 of this host's certificate; empty for a device."""
+        is_certified = self.identity_of(name) is not None
+        return certificate_named(name) if is_certified else b""
 
     def delay(self) -> float:
         return LEAST_SECONDS + SPREAD_SECONDS * self._chance()
@@ -242,3 +242,8 @@ class Network:
 
     def hold(self, one: str, other: str, action: Callable[[], None]) -> None:
         self._held.setdefault(frozenset((one, other)), []).append(action)
+
+
+def certificate_named(name: str) -> bytes:
+    """What stands for the SHA-256 of a daemon's certificate."""
+    return hashlib.sha256(name.encode()).digest()

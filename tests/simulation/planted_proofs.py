@@ -18,6 +18,7 @@ from daemons.terminal_server.client import User
 from daemons.terminal_server.logon import Logon
 from daemons.terminal_server.sessions import Session
 from tests.simulation.keeper import Judged
+from tests.simulation.network import certificate_named
 from tests.simulation.wrong import Wrong, hosts, plant
 from tsproto.account import Account
 from tsproto.messages import PlaceSession, SessionRow
@@ -216,7 +217,10 @@ PROOFS: dict[str, Callable[[Farm], None]] = {
     "an account changed meanwhile": _monitor(ReadsNoAccountAgain),
     "a command added to a proof": _monitor(TrustsTheTerminalServer),
     "another host's proof taken": lambda farm: plant(
-        [farm.directory], lambda core: OtherProofs(core, farm.network.certificates)
+        [farm.directory],
+        lambda core: OtherProofs(
+            core, {node.name: certificate_named(node.name) for node in hosts(farm)}
+        ),
     ),
     "a place without a proof": lambda farm: plant([farm.directory], NoProofs),
     "any receipt taken": lambda farm: plant([farm.directory], AnyReceipt),

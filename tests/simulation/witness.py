@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NoReturn, TypeAlias, get_args
 
+from daemons.denials import DenyListRecord
 from daemons.effects import (
     Answer,
     Ask,
@@ -194,7 +195,7 @@ class Witness:
             self._perform((None, id(effect)))
 
     def committed(self, batch: list[Persist]) -> None:
-        self._durable += len(batch)
+        self._durable += sum(not _is_switchboards(change) for change in batch)
         if self._durable == self._decided:
             self._behind.clear()
 
@@ -206,6 +207,11 @@ class Witness:
 
     def _broken(self, text: str) -> NoReturn:
         raise Violation(f"{self._name}: {text}")
+
+
+def _is_switchboards(change: Persist) -> bool:
+    """Deny lists are no matter of a core."""
+    return any(isinstance(record, DenyListRecord) for record in change.put)
 
 
 def _target(effect: Effect) -> Target:

@@ -9,6 +9,9 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 
 from tsproto import limits
+from tsproto.printable import UNPRINTABLE
+
+_PRINTABLE = rf"^[^{UNPRINTABLE}]*\Z"
 
 Version: TypeAlias = Annotated[int, Meta(ge=0, le=65_535, description="protocol version")]
 Name: TypeAlias = Annotated[
@@ -37,16 +40,16 @@ UserName: TypeAlias = Annotated[
     str,
     Meta(
         max_length=limits.USER_NAME_CHARACTERS,
-        pattern=r"^[^\x00-\x1f\x7f]*\Z",
-        description="user name, at most 104 characters as in [IWTSSBPlugin]; no control characters",
+        pattern=_PRINTABLE,
+        description="user name, at most 104 characters as in [IWTSSBPlugin]; printable",
     ),
 ]
 DeviceName: TypeAlias = Annotated[
     str,
     Meta(
         max_length=limits.DEVICE_NAME_CHARACTERS,
-        pattern=r"^[^\x00-\x1f\x7f]*\Z",
-        description="what the device calls itself, for people to read; no control characters",
+        pattern=_PRINTABLE,
+        description="what the device calls itself, for people to read; printable",
     ),
 ]
 DeviceId: TypeAlias = Annotated[
@@ -129,6 +132,12 @@ EnvironmentValue: TypeAlias = Annotated[
         description="value of an environment variable, or empty",
     ),
 ]
+DenyNumber: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=0, le=2**53, description="number of a deny list: Unix time in microseconds, 0 for none"
+    ),
+]
 ProductVersion: TypeAlias = Annotated[int, Meta(ge=1, le=65_535, description="product version")]
 Token: TypeAlias = Annotated[
     bytes, Meta(max_length=limits.TOKEN_BYTES, description="signed license token, or empty")
@@ -143,7 +152,12 @@ Rows: TypeAlias = Annotated[
     int, Meta(ge=1, le=limits.ROWS_MAX, description="height of the terminal in cells")
 ]
 Detail: TypeAlias = Annotated[
-    str, Meta(max_length=1024, description="cause and next step, for a person to read")
+    str,
+    Meta(
+        max_length=limits.DETAIL_CHARACTERS,
+        pattern=_PRINTABLE,
+        description="cause and next step, for a person to read; printable",
+    ),
 ]
 TraceId: TypeAlias = Annotated[
     str,

@@ -17,16 +17,24 @@ from typing import TYPE_CHECKING, Protocol, cast
 import msgspec
 
 from tsproto import identity, limits
-from tsproto.connection import Connection, Event
+from tsproto.connection import Closed, Connection, Event
 from tsproto.errors import ErrorCode
 from tsproto.messages import LinkState, Message, Role
 from tsproto.transport.error_text import refuses_our_certificate, words_of
 from tsproto.transport.tls import PLAIN_FINGERPRINT, FarmContext
 
 if TYPE_CHECKING:
+    from tsproto.deny_list import DenyLists
     from tsproto.transport import Listener
 
 _link_ids = itertools.count(1)
+
+RETRY_SECONDS = 5  # in the Goodbye of a full daemon
+# For the Goodbye of a link that gives way: others may come quickly, and each holds a socket.
+LINGER_SECONDS = 0.2
+
+
+AUTHENTICATED = (LinkState.SESSION, LinkState.SERVICE)
 
 
 class LinkOwner(Protocol):
@@ -59,13 +67,15 @@ class LocalIdentity(msgspec.Struct, frozen=True, kw_only=True):
     listen_tls: ssl.SSLContext | None = None
     dial_tls: ssl.SSLContext | None = None
     plain_anywhere: bool = False
+    deny_lists: DenyLists | None = None
 
 
 class Link(asyncio.Protocol):
     """One link.
 
     `id` is unique in this process. `own_certificate` is the SHA-256 of the certificate that the
-    peer saw, 32 zero bytes for none; `peer_certificate_der` is empty for none. `flush` writes
+    peer saw, 32 zero bytes for none; `peer_certificate_der` is the peer's, `peer_certificate` its
+    SHA-256, both empty for none. `flush` writes
     everything that was sent, in one write. A link flushes by itself after its owner has handled its
     events; an owner that sends at another time calls it.
     """
@@ -90,6 +100,7 @@ class Link(asyncio.Protocol):
             tls.fingerprint if isinstance(tls, FarmContext) else PLAIN_FINGERPRINT
         )
         self.peer_certificate_der = b""
+        self.peer_certificate = b""
         self.certificate_fault = ""
         self.peer_identity: identity.Identity | None = None
         self._owner = owner
@@ -103,13 +114,9 @@ class Link(asyncio.Protocol):
         self._begun = False
         self._writing_paused = False
         self._hung_up = False
+        self._linger_seconds = limits.GOODBYE_SECONDS
+        self._is_authenticated = listener is None
         self._gone = asyncio.Event()
-
-    @property
-    def peer_certificate(self) -> bytes:
-        """SHA-256 of the peer's certificate, 32 zero bytes for none."""
-        der = self.peer_certificate_der
-        return identity.fingerprint(der) if der else PLAIN_FINGERPRINT
 
     # --- for the owner ----------------------------------------------------------------------------
 
@@ -127,6 +134,10 @@ class Link(asyncio.Protocol):
 
     def flush(self) -> None:
         """Writes everything queued, unless the peer does not read; after the end, hangs up."""
+        if not self._is_authenticated and self.connection.state in AUTHENTICATED:
+            self._is_authenticated = True
+            if self._listener is not None:
+                self._listener.on_authenticated(self)
         if self._transport.is_closing():
             return
         if self.connection.state is LinkState.CLOSED:
@@ -164,6 +175,14 @@ class Link(asyncio.Protocol):
         self.connection.close(code, detail, trace_id, retry_after_seconds)
         self.flush()
 
+    def turn_away(self, detail: str) -> None:
+        """Ends a link that finds no room with TOO_MANY_CONNECTIONS; `Closed` follows. The peer may
+        miss the Goodbye when it is slow."""
+        code = ErrorCode.TOO_MANY_CONNECTIONS
+        self._linger_seconds = LINGER_SECONDS
+        self.connection.close(code, detail, retry_after_seconds=RETRY_SECONDS)
+        self._report([Closed(code, detail, by_peer=False)])
+
     def abort(self) -> None:
         """Cuts the link without a Goodbye; `Closed(CONNECTION_LOST)` follows."""
         self._transport.abort()
@@ -191,6 +210,8 @@ class Link(asyncio.Protocol):
             trusted=self._tls is None,
             expect_role=self._expect_role,
             expect_name=self._expect_name,
+            deny_lists=self._local.deny_lists,
+            certificate=self.peer_certificate,
         )
         if self._listener is None:
             self._transport.pause_reading()  # until `dial` has given the link to its caller
@@ -248,6 +269,7 @@ class Link(asyncio.Protocol):
         self.peer_certificate_der = ssl_object.getpeercert(binary_form=True) or b""
         if not self.peer_certificate_der:
             return None
+        self.peer_certificate = identity.fingerprint(self.peer_certificate_der)
         try:
             found = _identity_shown(ssl_object)
         except identity.IdentityError as error:
@@ -323,7 +345,7 @@ class Link(asyncio.Protocol):
         self._hung_up = True
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(limits.GOODBYE_SECONDS, self._transport.abort)
+        self._timer = self._loop.call_later(self._linger_seconds, self._transport.abort)
         last_words = self.connection.data_to_send()
         if not last_words:
             self._transport.close()

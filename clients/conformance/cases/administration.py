@@ -210,5 +210,25 @@ def no_clock_outside_a_lab(context: CaseContext) -> None:
     context.open(Role.ADMINISTRATOR).expect_refused(WarpClock(), ErrorCode.NOT_PERMITTED)
 
 
+@chapter.case("ADMIN-11", LICENSE_SERVER)
+def a_viewer_buys_nothing(context: CaseContext) -> None:
+    context.needs_certificates()
+    product = Product(context)
+    for name in ("viewer", "operator"):
+        administrator = context.open(Role.ADMINISTRATOR, name=name)
+        pack = _pack(context, product.name)
+        refused = administrator.expect_refused(pack, ErrorCode.NOT_PERMITTED)
+        context.check("admin" in refused.detail, "the role admin named in the detail")
+        administrator.ask_for(Pools, QueryPools())
+
+
+@chapter.case("ADMIN-11", *DAEMONS)
+def a_viewer_moves_no_clock(context: CaseContext) -> None:
+    context.needs_certificates()
+    viewer = context.open(Role.ADMINISTRATOR, name="viewer")
+    refused = viewer.expect_refused(WarpClock(), ErrorCode.NOT_PERMITTED)
+    context.check("operator" in refused.detail, "the role operator named in the detail")
+
+
 def cases() -> list[Case]:
     return chapter.cases

@@ -11,7 +11,6 @@ import asyncio
 import itertools
 import os
 import ssl
-import sys
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from clients.load.drivers.request_link import Hear, Journey, Move, RequestLink, 
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Assignment
 from clients.logon.steps import Host
+from clients.say import show
 from tsproto import certificates, identity, limits, transport
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import Role
@@ -30,7 +30,7 @@ S = TypeVar("S")
 
 SWEEP_SECONDS = 1.0  # between searches for requests without an answer or a link
 RUN_BYTES = 3
-OPENING_AT_ONCE = limits.HANDSHAKES_PER_ADDRESS_MAX
+OPENING_AT_ONCE = limits.HANDSHAKES_MAX // 2
 
 
 class Requests(Generic[S]):
@@ -151,13 +151,13 @@ class Requests(Generic[S]):
         """Tell the user, once for all links to a host."""
         if link.host not in self._lost:
             self._lost.add(link.host)
-            _tell(f"{link.host} was lost: {why}; its links are dialled again")
+            show(f"{link.host} was lost: {why}; its links are dialled again", err=True)
 
     def found(self, link: RequestLink[S]) -> None:
         """A lost link is open again."""
         if link.host in self._lost:
             self._lost.discard(link.host)
-            _tell(f"{link.host} is back")
+            show(f"{link.host} is back", err=True)
 
     # --- within -----------------------------------------------------------------------------------
 
@@ -211,8 +211,3 @@ class Requests(Generic[S]):
             self.measures.finished()
             self.on_finished()
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
-
-
-def _tell(text: str) -> None:
-    """Print a line for the person who watches the run."""
-    print(text, file=sys.stderr, flush=True)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import random
-import sys
 import time
 import traceback
 from collections import deque
@@ -31,6 +30,7 @@ from clients.load.visitors.visitor import (
 )
 from clients.logon.route import Randomness
 from clients.logon.steps import Host
+from clients.say import show
 from clients.trust import FarmDialler
 from tsproto.errors import TsfarmError
 
@@ -86,7 +86,7 @@ class Users:
         authority = None if farm.authority is None else farm.authority.read_bytes()
         faults = await greet(farm.terminal_servers, FarmDialler("load", authority))
         for fault in faults if given.share == 0 else ():
-            print(f"a host cannot be logged on to: {fault}", file=sys.stderr, flush=True)
+            show(f"a host cannot be logged on to: {fault}", err=True)
         self._context = WorkerContext(
             hosts=farm.terminal_servers,
             authority=authority,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conformance.vectors.datagrams import discovery_vectors
+from tests.conformance.vectors.deny_lists import deny_list_vectors
 from tests.conformance.vectors.frames import frame_vectors, message_vectors
 from tests.conformance.vectors.tokens import device_proof_vectors, token_vectors
 from tsproto.messages import TABLE
@@ -23,6 +24,7 @@ def contents() -> dict[str, str]:
     vectors["frames.json"] = frame_vectors()
     vectors["tokens.json"] = token_vectors()
     vectors["device-proofs.json"] = device_proof_vectors()
+    vectors["deny-lists.json"] = deny_list_vectors()
     vectors["discovery.json"] = discovery_vectors()
     return {name: _document(content) for name, content in vectors.items()}
 

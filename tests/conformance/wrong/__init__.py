@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.conformance.wrong import (
     clients,
     connections,
+    deny_lists,
     directories,
     license_servers,
     terminal_servers,
@@ -19,4 +20,5 @@ FAULTS: tuple[Fault, ...] = (
     *directories.FAULTS,
     *terminal_servers.FAULTS,
     *clients.FAULTS,
+    *deny_lists.FAULTS,
 )

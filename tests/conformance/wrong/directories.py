@@ -8,7 +8,7 @@ from daemons.session_directory.tickets import Tickets
 from msgspec.structs import replace
 
 from daemons.effects import Answer, Caller, Core, Effect, Peer
-from daemons.session_directory import farm, placement, records, session_index
+from daemons.session_directory import farm, placement, session_index
 from daemons.session_directory.farm import Farm
 from daemons.session_directory.placement import Placer
 from daemons.session_directory.records import Server
@@ -120,11 +120,11 @@ def _gives_up_by_host_alone(self: Reservations, server: str, placement: int) -> 
     return True
 
 
-def _shows_news_at_once(self: Farm, peer: Peer, row: SessionRow) -> list[Effect]:
+def _shows_news_at_once(self: Farm, peer: Peer, row: SessionRow, now: float) -> list[Effect]:
     server = self.joined_over(peer)
     if server is not None and server.state is ServerState.SYNCHRONIZING:
         self.sessions.put(row)
-    return _update(self, peer, row)
+    return _update(self, peer, row, now)
 
 
 def _believes_the_list(
@@ -145,18 +145,18 @@ def _fences_news_with_the_list(self: Farm, server: Server, session_id: int, plac
     return known is not None and placement < known.placement
 
 
-def _listens_to_strangers(self: Farm, peer: Peer, row: SessionRow) -> list[Effect]:
+def _listens_to_strangers(self: Farm, peer: Peer, row: SessionRow, now: float) -> list[Effect]:
     if self.joined_over(peer) is None:
         self.sessions.put(row)
-    return _update(self, peer, row)
+    return _update(self, peer, row, now)
 
 
 def _may_report_no_session(server: Server, row: SessionRow) -> bool:
-    return row.host == server.name and row.placement <= records.PLACEMENT_MAX
+    return row.host == server.name
 
 
-def _may_report_any_placement(server: Server, row: SessionRow) -> bool:
-    return row.host == server.name and row.session_id != 0
+def _counts_every_placement(self: Reservations, placement: int, now: float) -> None:
+    self._last = max(self._last, placement)
 
 
 def _knows_no_creation(row: SessionRow) -> tuple[int, int, str, int]:
@@ -316,14 +316,9 @@ FAULTS = (
         plant=replaced(farm, "_may_report", _may_report_no_session),
     ),
     _fault(
-        "takes placements that no directory gives",
-        "DIR-21.placements-that-no-directory-gives",
-        plant=replaced(farm, "_may_report", _may_report_any_placement),
-    ),
-    _fault(
-        "gives placements that may not be reported",
-        "DIR-05.no-placement-that-may-not-be-reported",
-        plant=replaced(Reservations, "has_no_number", lambda self: False),
+        "goes on above placements that no directory gave",
+        "DIR-23.placements-that-no-directory-gave",
+        plant=replaced(Reservations, "reported", _counts_every_placement),
     ),
     _fault(
         "takes a session that was not left for one never used",

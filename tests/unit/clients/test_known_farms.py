@@ -6,6 +6,7 @@ import pytest
 
 from clients.files import DeviceStoreError
 from clients.known_farms import KnownFarms
+from tests.unit.tsproto.test_deny_list import by_authority
 from tsproto import certificates, identity
 
 AUTHORITY, _ = certificates.create_authority("lab", 0.0)
@@ -62,3 +63,20 @@ def test_an_authority_that_is_not_what_was_accepted_is_refused(
     path.write_bytes(content)
     with pytest.raises(DeviceStoreError, match=f"{path} is damaged: delete it"):
         known.authorities()
+
+
+def test_a_deny_list_is_kept_beside_its_authority(tmp_path: Path) -> None:
+    known = KnownFarms(tmp_path)
+    assert known.deny_list(AUTHORITY) == b""
+    signed = by_authority(b"\1" * 32)
+    known.keep_deny_list(AUTHORITY, signed)
+    assert KnownFarms(tmp_path).deny_list(AUTHORITY) == signed
+    assert known.deny_list(OTHER) == b""
+    assert known.authorities() == []
+
+
+def test_a_damaged_deny_list_is_named(tmp_path: Path) -> None:
+    known = KnownFarms(tmp_path)
+    known.keep_deny_list(AUTHORITY, b"damaged")
+    with pytest.raises(DeviceStoreError, match=r"\.deny is damaged: delete it"):
+        known.deny_list(AUTHORITY)

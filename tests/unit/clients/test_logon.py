@@ -25,6 +25,7 @@ from clients.logon.steps import (
     SignWithPassword,
     SignWithSshKey,
     Step,
+    StoreDenyList,
     StoreLicense,
     Told,
     Waiting,
@@ -45,6 +46,7 @@ from tsproto.messages import (
     LogonRefused,
     LogonStart,
     Message,
+    NewDenyList,
     NewLicense,
     PamAnswers,
     PamPrompt,
@@ -190,6 +192,45 @@ def test_a_new_license_is_acknowledged_only_when_it_is_stored() -> None:
     assert procedure.on_message(pushed, 0.0) == [StoreLicense(b"token", b"der")]
     stored = LicenseStored(license_id=b"i" * 16)
     assert procedure.on_stored(b"i" * 16, 0.0) == [Send(stored)]
+
+
+def test_a_deny_list_is_stored_in_every_phase_and_changes_none() -> None:
+    news, kept = NewDenyList(signed=b"list"), [StoreDenyList(b"list")]
+    procedure = logon()
+    procedure.start(0.0)
+    procedure.on_opened(SEEN, 0.0)
+    assert procedure.on_message(news, 0.0) == kept
+    assert procedure.phase is Phase.LICENSING
+    procedure = attached()
+    assert procedure.on_message(news, 0.0) == kept
+    assert procedure.phase is Phase.SESSION
+
+
+def test_another_host_serves_where_the_first_is_revoked() -> None:
+    procedure = logon(TS1, TS2)
+    procedure.start(0.0)
+    procedure.on_opened(SEEN, 0.0)
+    steps = procedure.on_closed(ErrorCode.CERTIFICATE_REVOKED, "revoked", 0, 0.0)
+    assert steps == [DialHost(TS2)]
+    procedure.on_opened(SEEN, 0.0)
+    (last,) = procedure.on_closed(ErrorCode.CERTIFICATE_REVOKED, "revoked", 0, 0.0)
+    assert last == Finished(Outcome.UNREACHABLE, ErrorCode.CERTIFICATE_REVOKED, "revoked")
+
+
+def test_a_user_who_was_led_to_a_revoked_host_goes_back() -> None:
+    procedure = asked(TS1)
+    procedure.on_message(REDIRECT, 0.0)
+    procedure.on_opened(AT_TARGET, 0.0)
+    steps = procedure.on_closed(ErrorCode.CERTIFICATE_REVOKED, "revoked", 0, 0.0)
+    assert steps == [DialHost(TS1)]
+    through_licensing(procedure)
+    assert proved(procedure, 0.0).avoid == "ts3"
+
+
+def test_a_revoked_device_tries_nowhere_else() -> None:
+    procedure = asked(TS1, TS2)
+    (last,) = procedure.on_closed(ErrorCode.DEVICE_REVOKED, "revoked", 0, 0.0)
+    assert last == Finished(Outcome.NO_LICENSE, ErrorCode.DEVICE_REVOKED, "revoked")
 
 
 def test_a_licensed_device_asks_for_a_challenge_and_then_for_the_password() -> None:
@@ -508,6 +549,16 @@ def test_an_unreachable_target_leads_back_with_its_name(code: ErrorCode) -> None
     through_licensing(procedure, 2.0)
     proof = proved(procedure, 2.0)
     assert (proof.redirected, proof.avoid) == (False, "ts3")
+
+
+def test_a_target_that_waited_too_long_for_a_proof_is_no_unreachable_one() -> None:
+    procedure = asked()
+    procedure.on_message(REDIRECT, 1.0)
+    through_licensing(procedure, 1.0, AT_TARGET)
+    assert procedure.on_closed(ErrorCode.TIMED_OUT, "", 0, 121.0) == [DialHost(TS1)]
+    through_licensing(procedure, 121.0)
+    proof = proved(procedure, 121.0)
+    assert (proof.redirected, proof.avoid) == (False, "")
 
 
 def test_a_target_lost_in_its_licensing_phase_leads_back_too() -> None:

@@ -4,12 +4,13 @@ import os
 import stat
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from clients.cli import main
 from clients.exit_codes import ExitCode
 from tsproto import certificates, identity
-from tsproto.messages import Role
+from tsproto.messages import AdministratorRole, Role
 
 
 def run(*arguments: str | Path, stdin: str = "") -> Result:
@@ -25,6 +26,27 @@ def test_a_farm_gets_its_certificates(tmp_path: Path) -> None:
     assert certificates.identity_of(der) == identity.Identity("lab", Role.TERMINAL_SERVER, "ts1")
     for file in pki.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [([], AdministratorRole.VIEWER), (["--role", "admin"], AdministratorRole.ADMIN)],
+)
+def test_an_administrator_is_a_viewer_unless_its_role_is_named(
+    tmp_path: Path, arguments: list[str], said: AdministratorRole
+) -> None:
+    run("pki", "init", "--farm", "lab", "--dir", tmp_path)
+    done = run("pki", "issue", "administrator", "alice", "--dir", tmp_path, *arguments)
+    assert done.exit_code == 0
+    der = certificates.certificate_der((tmp_path / "alice.crt").read_bytes())
+    assert certificates.identity_of(der).administrator_role is said
+
+
+def test_a_daemons_certificate_takes_no_administrators_role(tmp_path: Path) -> None:
+    run("pki", "init", "--farm", "lab", "--dir", tmp_path)
+    done = run("pki", "issue", "terminal-server", "ts1", "--dir", tmp_path, "--role", "admin")
+    assert done.exit_code == ExitCode.USAGE
+    assert not (tmp_path / "ts1.crt").exists()
 
 
 def test_a_certificate_is_never_overwritten(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.unit.tsproto.ends import (
@@ -321,18 +323,23 @@ def test_a_peer_is_not_silent_while_we_do_not_read() -> None:
 # --- limits ---------------------------------------------------------------------------------------
 
 
-def test_a_long_frame_is_refused_at_its_header_until_the_logon_is_through() -> None:
-    too_long = frame(bytes(limits.FRAME_BYTES_BEFORE_LOGON + 1))[:6]
-    for _, server in (opened(CLIENT, TERMINAL_SERVER), licensed()):
-        assert code_of(server.receive_data(too_long, 0.0)) is ErrorCode.FRAME_TOO_LONG
-    for _, server in (logged_on(), administered()):
-        assert server.receive_data(too_long, 0.0) == []
+BOUNDS: dict[str, tuple[int, Callable[[], Connection]]] = {
+    "opening": (limits.FRAME_BYTES_OPENING, lambda: listener(TERMINAL_SERVER)),
+    "licensing": (limits.FRAME_BYTES_LICENSING, lambda: opened(CLIENT, TERMINAL_SERVER)[1]),
+    "licensing, a client": (limits.FRAME_BYTES_LOGON, lambda: opened(CLIENT, TERMINAL_SERVER)[0]),
+    "logon": (limits.FRAME_BYTES_LOGON, lambda: licensed()[1]),
+    "session": (limits.FRAME_BYTES, lambda: logged_on()[1]),
+    "service": (limits.FRAME_BYTES, lambda: administered()[1]),
+}
 
 
-def test_no_frame_is_ever_longer_than_a_mebibyte() -> None:
-    _, server = administered()
-    data = frame(bytes(limits.FRAME_BYTES + 1))
-    assert code_of(server.receive_data(data, 0.0)) is ErrorCode.FRAME_TOO_LONG
+@pytest.mark.parametrize("state", BOUNDS)
+def test_a_frame_longer_than_its_state_allows_is_refused_at_its_header(state: str) -> None:
+    bound, server = BOUNDS[state]
+    header = frame(bytes(bound))[:6]
+    assert server().receive_data(header, 0.0) == []
+    header = frame(bytes(bound + 1))[:6]
+    assert code_of(server().receive_data(header, 0.0)) is ErrorCode.FRAME_TOO_LONG
 
 
 def test_a_peer_that_does_not_read_is_left_when_the_outbox_is_full() -> None:
@@ -425,10 +432,13 @@ def test_a_connection_that_breaks_is_lost_once() -> None:
     assert server.data_to_send() == b""
 
 
-def test_a_detail_is_cut_to_what_a_goodbye_may_carry() -> None:
+def test_a_detail_is_made_what_a_goodbye_may_carry() -> None:
     administrator, server = administered()
     server.close(ErrorCode.BUSY, "x" * 5_000)
-    assert talk(server, administrator) == [Closed(ErrorCode.BUSY, "x" * 1_024)]
+    assert talk(server, administrator) == [Closed(ErrorCode.BUSY, "x" * 1_023 + "…")]
+    administrator, server = administered()
+    server.close(ErrorCode.BUSY, "no room on \x1b[2J")
+    assert talk(server, administrator) == [Closed(ErrorCode.BUSY, "no room on \\u001b[2J")]
 
 
 @pytest.mark.parametrize("size", [1, 3, 1 << 20])

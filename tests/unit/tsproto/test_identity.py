@@ -18,11 +18,12 @@ from tsproto.identity import (
     Identity,
     IdentityError,
     fingerprint,
+    identity_among,
     load_key,
     show_fingerprint,
     verify_device_proof,
 )
-from tsproto.messages import Role
+from tsproto.messages import AdministratorRole, Role
 
 NOW = 1_800_000_000.0
 DAY = 86_400
@@ -52,8 +53,29 @@ def parsed(pem: bytes) -> x509.Certificate:
 )
 def test_a_certificate_says_farm_role_and_name(authority: tuple[bytes, bytes], role: Role) -> None:
     pem, _ = issue_certificate(*authority, role, "ts1.lab_a-b", NOW)
-    assert identity_of(certificate_der(pem)) == Identity("lab", role, "ts1.lab_a-b")
+    administers = AdministratorRole.VIEWER if role is Role.ADMINISTRATOR else None
+    assert identity_of(certificate_der(pem)) == Identity("lab", role, "ts1.lab_a-b", administers)
     parsed(pem).verify_directly_issued_by(parsed(authority[0]))
+
+
+@pytest.mark.parametrize("administers", AdministratorRole)
+def test_an_administrators_certificate_says_its_role(
+    authority: tuple[bytes, bytes], administers: AdministratorRole
+) -> None:
+    pem, _ = issue_certificate(
+        *authority, Role.ADMINISTRATOR, "alice", NOW, administrator_role=administers
+    )
+    found = Identity("lab", Role.ADMINISTRATOR, "alice", administers)
+    assert identity_of(certificate_der(pem)) == found
+    assert found.uri == f"tsfarm://lab/administrator/alice/{administers.word}"
+
+
+@pytest.mark.parametrize(
+    "path", ["administrator/alice", "administrator/alice/root", "terminal-server/ts1/admin"]
+)
+def test_a_role_stands_in_an_administrators_certificate_and_in_no_other(path: str) -> None:
+    with pytest.raises(IdentityError, match="viewer, operator, admin and a daemon's none"):
+        identity_among([f"tsfarm://lab/{path}"])
 
 
 def test_a_certificate_holds_from_the_day_before_for_its_years(
@@ -183,7 +205,8 @@ def test_openssl_verifies_both_ends_strictly(tmp_path: Path) -> None:
     seen_by_client, seen_by_server = client.getpeercert(True), server.getpeercert(True)
     assert seen_by_client is not None and seen_by_server is not None
     assert identity_of(seen_by_client) == Identity("lab", Role.TERMINAL_SERVER, "ts1")
-    assert identity_of(seen_by_server) == Identity("lab", Role.ADMINISTRATOR, "alice")
+    alice = Identity("lab", Role.ADMINISTRATOR, "alice", AdministratorRole.VIEWER)
+    assert identity_of(seen_by_server) == alice
 
 
 def test_a_device_proves_its_id() -> None:

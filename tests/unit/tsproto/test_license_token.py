@@ -2,15 +2,18 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tsproto import limits
+from tsproto import deny_list, limits
 from tsproto.certificates import certificate_der, create_authority, issue_certificate
+from tsproto.deny_list import DenyKind, DenyList, DenyLists
 from tsproto.errors import (
     LicenseExpired,
     LicenseForeign,
     LicenseNotYours,
     LicenseOutdated,
+    LicenseRevoked,
     LicenseTampered,
 )
+from tsproto.identity import fingerprint, load_key
 from tsproto.license_token import Claims, Verifier, issue, read_claims
 from tsproto.messages import LicenseKind, Role
 
@@ -213,6 +216,23 @@ def test_a_token_has_expired_at_its_expiry() -> None:
     assert verified(now=EXPIRY - 1) == CLAIMS
     with pytest.raises(LicenseExpired):
         verified(now=EXPIRY)
+
+
+def test_a_token_of_a_revoked_license_server_counts_no_more_from_the_moment_that_it_is() -> None:
+    lists = DenyLists("lab", [certificate_der(AUTHORITY[0])])
+    checker = Verifier(certificate_der(AUTHORITY[0]), "lab", deny_lists=lists)
+    assert verified(by=checker) == CLAIMS
+    denied = DenyList(
+        farm="lab",
+        kind=DenyKind.CERTIFICATES,
+        number=int(NOW * 1_000_000),
+        entries=[fingerprint(CERTIFICATE)],
+    )
+    lists.take(deny_list.sign(denied, load_key(AUTHORITY[1])), NOW)
+    with pytest.raises(LicenseRevoked, match="certificate of license server ls1 was revoked"):
+        verified(by=checker)
+    with pytest.raises(LicenseOutdated):
+        verified(by=checker, product_version=3)
 
 
 def test_the_first_reason_is_the_one_told() -> None:

@@ -305,11 +305,10 @@ class Farm:
             Ghost(world, self.network, identity, host, node.host, says).visit()
 
     def _strange_news(self, rng: random.Random) -> list[Message]:
-        proofs = self.proofs.seen
-        users = [self.users[0], rng.choice(self.users)]
+        receipts = self.lookout.placements.receipts
         return [
             *strange_news("ts1", self.users[0], self.world),
-            *claims(users, proofs, self.lookout.placements.receipts, rng, self.world),
+            *claims(self.users, self.proofs.seen, receipts, rng, self.world),
         ]
 
     def _deny(self) -> None:

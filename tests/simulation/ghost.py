@@ -43,7 +43,7 @@ SESSIONS_ENDED = 8
 LATEST = 2**51  # a placement later than any other
 STRANGER = "ts9"
 FIRST_CLAIM = 11  # session id
-PROOFS_SHOWN = 4
+PROOFS_SHOWN = 2
 STRANGERS_USER = "stranger"  # who logs on nowhere
 
 
@@ -152,8 +152,7 @@ def claims(
         rows.append(UpdateSession(session=replace(news.session, receipt=receipt)))
     stolen = [[proof] for proof in proofs[-PROOFS_SHOWN:]]
     asks = [
-        PlaceSession(user_name=user, application="", proof=proof)
-        for user in users
+        PlaceSession(user_name=rng.choice(users), application="", proof=proof)
         for proof in ([], *stolen)
     ]
     return [*rows, *asks]

@@ -34,9 +34,10 @@ COMMANDS = {
     "lab": ("clients.lab:lab", "Run a whole farm on this machine."),
     "license": ("clients.license_show:license_group", "Look at the licenses of this device."),
     "load": ("clients.load.command:load", "Load a farm, and measure it."),
+    "passwd": ("clients.passwd:passwd", "Change your password in a farm."),
     "pki": ("clients.pki:pki", "Make the certificates of a farm."),
     "query": ("clients.query:query", "Ask the daemons of a farm what they know."),
-    "user": ("clients.user:user", "Keep the password file of a terminal server."),
+    "user": ("clients.user:user", "Keep the accounts of a farm's users."),
 }
 DAEMONS = {
     "license-server": "Run a license server.",

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from clients.licensed_device import LicensedDevice
@@ -36,8 +37,11 @@ class Surface(Protocol):
         """The password; None makes the client give up."""
 
     async def answer(self, prompts: Sequence[PamQuestion]) -> list[bytes] | None:
-        """Asks the user each question of the host's PAM; None
-        makes the client give up."""
+        """Asks the user each question of the host's PAM; None makes the client give up."""
+
+    async def ask_passphrase(self, key: Path, again: bool) -> bytes | None:
+        """The passphrase of an SSH key's file; None leaves the key. Raises KeyRefused when nobody
+        can be asked."""
 
     def say(self, text: str) -> None:
         """Prints a line for a person, apart from the session's output."""
@@ -75,6 +79,7 @@ class Client:
         self._host: Host | None = None
         self._link: transport.Link | None = None
         self._farm = ""
+        self._to_sign: Statement | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -153,11 +158,13 @@ class Client:
 
     def _seen(self, link: transport.Link, opened: Opened) -> steps.Seen:
         certified = link.peer_identity
+        farm = opened.farm if certified is None else certified.farm
         return steps.Seen(
-            farm=opened.farm if certified is None else certified.farm,
+            farm=farm,
             server=opened.name if certified is None else certified.name,
             certificate=link.peer_certificate or PLAIN_FINGERPRINT,
             device_id=self._device.key.device_id,
+            hashing=self._keys.known_hashing(farm, self._plan.user_name),
         )
 
     def _on_closed(self, closed: Closed) -> None:
@@ -204,11 +211,15 @@ class Client:
             case steps.AskPassword(again):
                 self._start(self._ask_password(again))
             case steps.SignWithPassword(statement, password):
+                self._to_sign = statement
                 self._start(self._sign_with_password(statement, password))
             case steps.SignWithSshKey(statement, fingerprint):
+                self._to_sign = statement
                 self._start(self._sign_with_ssh_key(statement, fingerprint))
             case steps.AnswerPam(prompt):
                 self._start(self._answer_pam(prompt))
+            case steps.RememberHashing(hashing):
+                self._keys.remember_hashing(self._farm, self._plan.user_name, hashing)
             case steps.Told(text):
                 self._surface.say(text)
             case steps.Send(message):
@@ -280,7 +291,7 @@ class Client:
 
     async def _sign_with_password(self, statement: Statement, password: bytes | None) -> None:
         signature = await self._keys.sign_with_password(statement, password)
-        self._tell(lambda now: self._logon.on_signed(ED25519, signature, now))
+        self._on_signed(statement, ED25519, signature)
 
     async def _sign_with_ssh_key(self, statement: Statement, fingerprint: bytes) -> None:
         try:
@@ -289,6 +300,11 @@ class Client:
             detail = str(refused)
             self._tell(lambda now: self._logon.on_not_signed(fingerprint, detail, now))
         else:
+            self._on_signed(statement, algorithm, signature)
+
+    def _on_signed(self, statement: Statement, algorithm: str, signature: bytes) -> None:
+        """A key that was touched late has signed for a challenge that another has followed."""
+        if statement is self._to_sign:
             self._tell(lambda now: self._logon.on_signed(algorithm, signature, now))
 
     async def _answer_pam(self, prompt: PamPrompt) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,13 @@ def _lab() -> Any:
     return lab
 
 
-in_folder = click.option(
+def _as_its_owner(context: click.Context, parameter: click.Parameter, folder: Path) -> Path:
+    _lab().become_owner(folder)
+    return folder
+
+
+folder_of_lab = partial(
+    click.option,
     "--dir",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -36,6 +43,7 @@ in_folder = click.option(
     show_default=True,
     help="The lab's folder.",
 )
+in_folder = folder_of_lab(callback=_as_its_owner)
 
 
 @click.group(epilog=example("tsfarm lab up", "tsfarm lab warp 60d", "tsfarm lab down"))
@@ -54,9 +62,17 @@ def lab() -> None:
     help="Make N users for `tsfarm load` as well, load00001 and so on. They share one password, in"
     " users/load, is hashed cheaply (8 KiB, once): for a lab only.",
 )
-@in_folder
-def lab_up(folder: Path, foreground: bool, plain: bool, load_users: int) -> None:
+@click.option(
+    "--as-root",
+    is_flag=True,
+    help="Run daemons and sessions as root when root starts the lab; else a user without privilege"
+    " runs them: the one who called sudo, tsfarm, or nobody.",
+)
+@folder_of_lab()
+def lab_up(folder: Path, foreground: bool, plain: bool, load_users: int, as_root: bool) -> None:
     """Make the lab unless it is there, and start what does not run."""
+    _lab().make_folder(folder, as_root=as_root)
+    _lab().become_owner(folder)
     made = _lab().up(folder, _lab().Plan(tls=not plain, load_users=load_users), say=show)
     show(f"\nthe lab is in {folder}; connect with\n  {_lab().connect_hint(folder, made)}")
     if not foreground:

@@ -25,7 +25,7 @@ from clients.exit_codes import exit_code_of
 from clients.query import Target, asking
 from clients.say import complain, show
 from clients.tables import print_rows
-from daemons.files import durable
+from daemons.files import durable, private
 from tsproto import certificates, deny_list, identity
 from tsproto.deny_list import DenyKind, DenyList
 from tsproto.errors import ErrorCode, TsfarmError
@@ -51,6 +51,8 @@ def pki_revoke(target: Target, names: tuple[str, ...], folder: Path, as_json: bo
     denied = {_certificate(folder, name) for name in names}
     authority = _read(folder / "authority.crt", certificates.certificate_der)
     key = _read(folder / "authority.key", identity.load_key)
+    if exposed := private.exposure(folder / "authority.key", "farm"):
+        raise TsfarmError(exposed)
     farm, file = certificates.farm_of(authority), folder / LIST_FILE
     kept = file.read_bytes() if file.exists() else b""
     daemons = target.all_daemons()

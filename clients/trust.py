@@ -1,16 +1,17 @@
 """Dials hosts of farms that the user trusts, and asks the user about a new farm.
 
 As with ssh, a person compares the fingerprint of a farm that is met for the first time; from then
-on its authority vouches for every host of the farm. Nothing is believed before that: after a yes
-the host is dialled again, with its certificate verified.
+on its authority vouches for every host of the farm, and for the farm's next authority. Nothing is
+believed before that: after a yes the host is dialled again, with its certificate verified.
 """
 
 from __future__ import annotations
 
-import base64
 import functools
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,7 +38,8 @@ class Stranger(msgspec.Struct, frozen=True):
     farm: str
     fingerprint: str
     authority: bytes
-    """PEM, of no worth before the person said yes."""
+    """PEM, of no worth before the person said yes, or an authority that is trusted endorsed it."""
+    endorsement: bytes = b""
 
 
 Confirm = Callable[[Stranger], Awaitable[bool]]
@@ -45,8 +47,9 @@ Confirm = Callable[[Stranger], Awaitable[bool]]
 
 class FarmDialler:
     """Opens links to the terminal servers of one farm for one device. `authority` (PEM) is the only
-    one trusted; None is TCP without TLS, for loopback addresses. An `observer` sees the bytes of
-    every link. `source` is the local address to dial from, as `transport.dial` takes it."""
+    one trusted, or holds two while the farm changes it; None is TCP without TLS, for loopback
+    addresses. An `observer` sees the bytes of every link. `source` is the local address to dial
+    from, as `transport.dial` takes it."""
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class FarmDialler:
         self._authority = authority
         self._observer = observer
         self._source = source
-        self._trusted = [] if authority is None else [authority]  # for the present link
+        self._trusted: list[bytes] = []  # the authorities (PEM), one by one, of the present link
         self._denied: dict[bytes, bytes] = {}  # signed deny lists, by authority
 
     async def dial(
@@ -73,6 +76,8 @@ class FarmDialler:
         """
         try:
             tls = None if self._authority is None else _tls(self._authority)
+            ders = [] if tls is None else tls.get_ca_certs(binary_form=True)
+            self._trusted = [ssl.DER_cert_to_PEM_cert(der).encode("ascii") for der in ders]
             return await self._dial(host, owner, tls)
         except transport.DialFailed as failed:
             if failed.code is not ErrorCode.WRONG_ROLE or isinstance(failed, transport.WrongPeer):
@@ -88,7 +93,7 @@ class FarmDialler:
 
         farm = "" if link.peer_identity is None else link.peer_identity.farm
         for authority in self._trusted:
-            der = ssl.PEM_cert_to_DER_cert(authority.decode("ascii", "ignore"))
+            der = ssl.PEM_cert_to_DER_cert(authority.decode("ascii"))
             lists = DenyLists(farm, [der], self._held_by(authority))
             try:
                 if lists.take(signed, now).kind is DenyKind.CERTIFICATES:
@@ -99,7 +104,7 @@ class FarmDialler:
         return False
 
     def _deny_lists(self) -> DenyLists | None:
-        """The numbers of several farms cannot be compared: with them none is told to the host."""
+        """The numbers of several signers cannot be compared: with them none is told to the host."""
         held = [signed for authority in self._trusted for signed in self._held_by(authority)]
         if not held:
             return None
@@ -132,7 +137,7 @@ class FarmDialler:
                 deny_lists=self._deny_lists(),
             )
         except transport.WrongPeer as wrong:
-            if host.name:
+            if host.name or isinstance(wrong, transport.WrongAddress):
                 raise
             hint = f"terminal servers listen on port {limits.TERMINAL_PORT} by default"
             raise transport.WrongPeer(wrong.code, f"{wrong.detail}; {hint}") from None
@@ -140,13 +145,15 @@ class FarmDialler:
 
 class Dialler(FarmDialler):
     """Opens links to any farm that its user trusts: the one whose `authority` is given, else those
-    that are known, and new ones that the user confirms. `plain` is TCP without TLS."""
+    that are known, and new ones that the user confirms. `plain` is TCP without TLS. `say` tells the
+    user of a farm's new authority."""
 
     def __init__(
         self,
         known_farms: KnownFarms,
         device_name: str,
         confirm: Confirm,
+        say: Callable[[str], None],
         *,
         authority: bytes | None = None,
         plain: bool = False,
@@ -155,6 +162,7 @@ class Dialler(FarmDialler):
         super().__init__(device_name, None if plain else authority, observer=observer)
         self._known_farms = known_farms
         self._confirm = confirm
+        self._say = say
         self._is_given = plain or authority is not None
 
     async def dial(
@@ -163,11 +171,15 @@ class Dialler(FarmDialler):
         if self._is_given:
             return await super().dial(host, owner, redirected)
         shown = self._known_farms.fingerprint_of(host.address, host.port)
-        self._trusted = trusted = self._authorities(shown)
+        self._trusted = trusted = self._authorities(host, shown)
+        if not trusted and redirected:
+            raise _untrusted(host)
         refusal: transport.DialFailed | None = None
         if trusted:
             try:
                 link = await self._dial(host, owner, _tls(*trusted))
+            except transport.WrongPeer:
+                raise
             except transport.DialFailed as failed:
                 if failed.code is not ErrorCode.WRONG_ROLE:
                     raise
@@ -176,12 +188,31 @@ class Dialler(FarmDialler):
                 if shown is None and not redirected:
                     self._remember(host, link, trusted)
                 return link
-        if redirected:
-            raise UntrustedFarm(
-                f"{host} is not of a farm that you trust, though a trusted host sent you there:"
-                " tell the farm's administrator"
+        stranger = await self._look_at(host)
+        if refusal is not None and stranger.authority in trusted:
+            raise refusal
+        await self._accept(stranger, trusted, shown, redirected)
+        self._trusted = [stranger.authority]
+        return await self._dial(host, owner, _tls(stranger.authority))
+
+    async def _accept(
+        self, stranger: Stranger, trusted: Sequence[bytes], shown: str | None, redirected: bool
+    ) -> None:
+        """Keep an authority that the user, or one that is trusted, vouches for. A host that is
+        known must have it from the newest that it has `shown`. Raises UntrustedFarm."""
+        host, authority = stranger.host, stranger.authority
+        if self._is_endorsed(stranger, trusted if shown is None else trusted[:1]):
+            self._say(
+                f"the farm {stranger.farm} has a new authority, which the one that you trust"
+                f" endorses: {stranger.fingerprint}"
             )
-        return await self._meet(host, owner, shown, refusal)
+            self._known_farms.succeed(host.address, host.port, authority, date.today())
+        elif redirected:
+            raise _untrusted(host)
+        else:
+            await self._confirm_first(stranger, shown)
+        if not redirected:
+            self._known_farms.remember(host.address, host.port, authority)
 
     def _held_by(self, authority: bytes) -> list[bytes]:
         held = self._known_farms.deny_list(authority)
@@ -190,14 +221,34 @@ class Dialler(FarmDialler):
     def _keep(self, authority: bytes, signed: bytes) -> None:
         self._known_farms.keep_deny_list(authority, signed)
 
-    def _authorities(self, shown: str | None) -> list[bytes]:
-        """The authorities to verify a host with: all, or the one that a known host has `shown`
-        before."""
+    def _authorities(self, host: Host, shown: str | None) -> list[bytes]:
+        """The authorities to verify a host with: all, or those of a host that is known."""
         if shown is None:
-            return self._known_farms.authorities()
-        padded = shown.removeprefix("SHA256:") + "="
-        pem = self._known_farms.authority(base64.b64decode(padded))
-        return [] if pem is None else [pem]
+            return self._known_farms.authorities(date.today())
+        return self._known_farms.authorities_of(host.address, host.port, date.today())
+
+    def _is_endorsed(self, stranger: Stranger, trusted: Sequence[bytes]) -> bool:
+        """Whether one of these authorities (PEM) endorses the stranger's."""
+        if not stranger.endorsement:
+            return False
+        from tsproto.authorities import is_endorsed  # slow to import, and seldom needed
+
+        new = ssl.PEM_cert_to_DER_cert(stranger.authority.decode("ascii"))
+        older = (ssl.PEM_cert_to_DER_cert(pem.decode("ascii")) for pem in trusted)
+        return any(is_endorsed(new, stranger.endorsement, by, time.time()) for by in older)
+
+    async def _confirm_first(self, stranger: Stranger, known: str | None) -> None:
+        """Raises UntrustedFarm unless the user accepts this authority."""
+        if known is not None and known != stranger.fingerprint:
+            raise UntrustedFarm(
+                f"{stranger.host} shows another authority than before ({stranger.fingerprint}, was"
+                f" {known}): somebody may be in between, or the farm was set up anew. If you know"
+                f" that it was, delete the line of {stranger.host} in {self._known_farms.file}"
+            )
+        if not await self._confirm(stranger):
+            raise UntrustedFarm(
+                f"the authority of {stranger.host} was not accepted: {stranger.fingerprint}"
+            )
 
     def _remember(self, host: Host, link: transport.Link, trusted: Sequence[bytes]) -> None:
         from tsproto import certificates  # slow to import, and needed for new hosts only
@@ -207,28 +258,6 @@ class Dialler(FarmDialler):
             if certificates.is_issued_by(certificate, certificates.certificate_der(pem)):
                 self._known_farms.remember(host.address, host.port, pem)
                 return
-
-    async def _meet(
-        self,
-        host: Host,
-        owner: transport.LinkOwner,
-        known: str | None,
-        refusal: transport.DialFailed | None,
-    ) -> transport.Link:
-        stranger = await self._look_at(host)
-        if known is not None and stranger.fingerprint != known:
-            raise UntrustedFarm(
-                f"{host} shows another authority than before ({stranger.fingerprint}, was"
-                f" {known}): somebody may be in between, or the farm was set up anew. If you know"
-                f" that it was, delete the line of {host} in {self._known_farms.file}"
-            )
-        if refusal is not None and stranger.authority in self._known_farms.authorities():
-            raise refusal
-        if not await self._confirm(stranger):
-            raise UntrustedFarm(f"the authority of {host} was not accepted: {stranger.fingerprint}")
-        self._known_farms.remember(host.address, host.port, stranger.authority)
-        self._trusted = [stranger.authority]
-        return await self._dial(host, owner, _tls(stranger.authority))
 
     async def _look_at(self, host: Host) -> Stranger:
         """The authority that the host shows. Raises UntrustedFarm unless it has issued the host's
@@ -254,7 +283,14 @@ class Dialler(FarmDialler):
             raise UntrustedFarm(f"{host} shows an authority that has not issued its certificate")
         fingerprint = identity.show_fingerprint(identity.fingerprint(authority))
         pem = ssl.DER_cert_to_PEM_cert(authority).encode("ascii")
-        return Stranger(host, farm, fingerprint, pem)
+        return Stranger(host, farm, fingerprint, pem, answer.endorsement)
+
+
+def _untrusted(host: Host) -> UntrustedFarm:
+    return UntrustedFarm(
+        f"{host} is not of a farm that you trust, though a trusted host sent you there: tell the"
+        " farm's administrator"
+    )
 
 
 @functools.lru_cache(maxsize=16)  # making one takes as long as half a handshake

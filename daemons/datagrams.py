@@ -21,8 +21,8 @@ from daemons.logs import log
 from daemons.networks import OwnNetworks
 from daemons.settings import Discovery
 from tsproto import limits
-from tsproto.transport import is_loopback
-from tsproto.transport.error_text import words_of
+from tsproto.addresses import is_loopback
+from tsproto.error_text import words_of
 
 Heard = Callable[[str, int, bytes], None]
 ANY_ADDRESS = "0.0.0.0"

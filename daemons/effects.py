@@ -17,7 +17,8 @@ from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, dataclass_transf
 import msgspec
 
 from tsproto.errors import ErrorCode
-from tsproto.messages import Message, Role
+from tsproto.messages import AccountStatement, Message, PasswordStatement, Role
+from tsproto.statements import Standing
 from tsproto.user_proof import Asked, Method
 
 
@@ -235,6 +236,14 @@ class PamAnswer(Effect, frozen=True, gc=False):
     question_id: int
 
 
+class Take(Effect, frozen=True, gc=False):
+    """Verify a statement about an account, and store what it changes; `Taken` or `NotTaken` comes
+    to `on_answer` with `question_id`."""
+
+    statement: AccountStatement | PasswordStatement
+    question_id: int
+
+
 class StartProgram(Effect, frozen=True, gc=False):
     """Start the session that a proof was given for, on a new PTY through the keeper;
     `ProgramStarted` or `ProgramFailed` comes to `on_answer` with `question_id`.
@@ -337,6 +346,20 @@ class NotProved(msgspec.Struct, frozen=True, gc=False):
     retry_after_seconds: int = 0
 
 
+class Taken(msgspec.Struct, frozen=True, gc=False):
+    """The statement is stored, if it is not overtaken."""
+
+    standing: Standing
+
+
+class NotTaken(msgspec.Struct, frozen=True, gc=False):
+    """LOGON_FAILED: the signature is not this user's, or there is no such user with a password.
+    NOT_PERMITTED: something else of the statement is wrong. BUSY: it was not looked at."""
+
+    code: ErrorCode
+    detail: str
+
+
 class ProgramStarted(msgspec.Struct, frozen=True, gc=False):
     pid: int
 
@@ -347,7 +370,16 @@ class ProgramFailed(msgspec.Struct, frozen=True, gc=False):
 
 
 Outcome: TypeAlias = (
-    Message | Failed | Challenged | Prompted | Proved | NotProved | ProgramStarted | ProgramFailed
+    Message
+    | Failed
+    | Challenged
+    | Prompted
+    | Proved
+    | NotProved
+    | Taken
+    | NotTaken
+    | ProgramStarted
+    | ProgramFailed
 )
 
 

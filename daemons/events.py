@@ -54,6 +54,7 @@ Kind: TypeAlias = Annotated[LicenseKind, Meta(description="TEMPORARY, FULL or GR
 Product: TypeAlias = Annotated[str, Meta(description="the licensed product")]
 Expires: TypeAlias = Annotated[int, Meta(description="Unix time in whole seconds")]
 Found: TypeAlias = Annotated[str, Meta(description="how its address was found: list, scope, …")]
+DaysLeft: TypeAlias = Annotated[int, Meta(description="whole days until then")]
 Count: TypeAlias = Annotated[int, Meta(description="how many there are")]
 
 
@@ -141,6 +142,36 @@ class FaultTraced(Event, tag="fault.traced", level=Level.DEBUG):
     """The Python traceback of the `daemon.broken` before it."""
 
     exception: str  # several lines of text
+
+
+class CertificateLoaded(Event, tag="certificate.loaded"):
+    """The daemon has read its certificate, at its start or after a SIGHUP; new links use it."""
+
+    fingerprint: str  # SHA-256 of its DER form, as `openssl x509 -fingerprint -sha256` prints it
+    addresses: list[str]  # host names and IP addresses under which clients accept the daemon
+    expires_at: Expires
+    days_left: DaysLeft
+
+
+class CertificateNotLoaded(Event, tag="certificate.not_loaded", level=Level.ERROR):
+    """After a SIGHUP the files of the identity could not be used; nothing has changed."""
+
+    error: Detail
+
+
+class CertificateExpiring(Event, tag="certificate.expiring", level=Level.WARNING):
+    """The daemon's certificate ends within 30 days: written at the start, and once a day."""
+
+    expires_at: Expires
+    days_left: DaysLeft
+    next_step: NextStep
+
+
+class CertificateExpired(Event, tag="certificate.expired", level=Level.ERROR):
+    """The daemon's certificate has ended, and peers refuse new links: written once a day."""
+
+    expires_at: Expires
+    next_step: NextStep
 
 
 class StoreFailed(Event, tag="store.failed", level=Level.CRITICAL):
@@ -497,15 +528,52 @@ class SessionUnreachable(Event, tag="session.unreachable", level=Level.ERROR):
 
 
 class KeeperLost(Event, tag="keeper.lost", level=Level.WARNING):
-    """The connection to the keeper broke. If it died, its sessions end when this server stops."""
+    """The connection to the keeper broke: another keeper is asked to adopt the sessions."""
 
     sessions: Count
-    next_step: NextStep
+
+
+class KeeperFound(Event, tag="keeper.found", level=Level.WARNING):
+    """A keeper answers again. If it is another one, it adopted sessions: when their programs end,
+    the exit status told is 255, for it cannot be known. Those that it could not adopt end when this
+    server stops."""
+
+    adopted: Count
+    not_adopted: Count
 
 
 class KeeperUnreachable(Event, tag="keeper.unreachable", level=Level.ERROR):
     """The keeper cannot be reached: no session can start until it can."""
 
+    detail: Detail
+
+
+class AccountStated(Event, tag="account.stated"):
+    """An administrator's statement has changed an account of this host."""
+
+    administrator: str  # name in the administrator's certificate
+
+
+class AccountRefused(Event, tag="account.refused", level=Level.WARNING):
+    """A statement about an account counts for nothing: its signature, signer or time is wrong."""
+
+    peer: str  # who sent it
+    code: Code
+    detail: Detail
+
+
+class PasswordChanged(Event, tag="password.changed"):
+    """A user has changed their password, here or at another host that told it."""
+
+    user_name: UserName
+
+
+class PasswordRefused(Event, tag="password.refused", level=Level.WARNING):
+    """Another daemon told a change of a password that does not fit this host's account: the host
+    may have missed one before it. `tsfarm user push` brings the account up to date."""
+
+    user_name: UserName
+    code: Code
     detail: Detail
 
 

@@ -54,6 +54,12 @@ class Links:
             waiting_max=min(limits.HANDSHAKES_WAITING_MAX, connections_max // WAITING_SHARE),
         )
 
+    def take(self, identity: LocalIdentity) -> None:
+        """Show this identity on links that are made from now on."""
+        self._identity = identity
+        if self._listener is not None:
+            self._listener.local = identity
+
     async def close(self) -> None:
         """Say Goodbye to every peer and wait until all are gone; nothing more is reported."""
         for task in self._dials:

@@ -14,7 +14,7 @@ import termios
 from collections.abc import Awaitable, Callable, Coroutine
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from daemons import events, settings
 from daemons.attachment_pump import Pump, SessionLink
@@ -25,6 +25,7 @@ from daemons.effects import (
     Effect,
     EndProgram,
     NotProved,
+    NotTaken,
     Outcome,
     PamAnswer,
     Peer,
@@ -33,25 +34,26 @@ from daemons.effects import (
     Prove,
     Resize,
     StartProgram,
+    Take,
 )
 from daemons.keeper import messages as km
 from daemons.keeper.client import (
     HeldProgram,
     KeeperClient,
-    KeeperError,
     KeeperLost,
     OutOfDescriptors,
 )
+from daemons.keeper.starting import KeeperError
 from daemons.logs import log
 from daemons.screen.ring import Ring
 from daemons.screen.screen import Screen, installed_emulator
 from tsproto.errors import ErrorCode
 
-# The exit status of a program whose keeper was killed: there is no way to learn it.
-STATUS_UNKNOWN = 255
 RECONNECT_SECONDS = 1.0
 BUSY_RETRY_SECONDS = 2
-START_ATTEMPTS = 3  # a keeper that is ending may accept a link and break it
+ATTEMPTS = 3  # a keeper that is ending may accept a link and break it
+
+T = TypeVar("T")
 
 
 class State(Enum):
@@ -61,7 +63,7 @@ class State(Enum):
     KEPT = auto()
     """Runs in the keeper and has a pump."""
     UNKEPT = auto()
-    """Has a pump; its keeper is gone."""
+    """Has a pump; its keeper died, and the next one did not adopt it."""
     ENDED = auto()
 
 
@@ -69,12 +71,13 @@ class _Program:
     """The program of one session. `exit_status` is set once the program has ended, while its output
     may still be read; `is_unwanted` once the core wants its end."""
 
-    __slots__ = ("exit_status", "is_unwanted", "pump", "session_id", "state")
+    __slots__ = ("exit_status", "held", "is_unwanted", "pump", "session_id", "state")
 
     def __init__(self, session_id: int, state: State) -> None:
         self.session_id = session_id
         self.state = state
         self.pump: Pump | None = None
+        self.held: HeldProgram | None = None
         self.exit_status: int | None = None
         self.is_unwanted = False
 
@@ -82,10 +85,18 @@ class _Program:
     def has_ended(self) -> bool:
         return self.state is State.ENDED
 
+    def close(self) -> None:
+        """Close its descriptors: the master is the pump's."""
+        if self.pump is not None:
+            self.pump.close()
+        if self.held is not None:
+            os.close(self.held.ring)
+            self.held = None
+
 
 class ProgramRunner:
-    """The programs of one terminal server. `config` is its configuration file, `folder` its own,
-    for the keeper's files.
+    """The programs of one terminal server. `config` is its configuration file, `folder` the
+    keeper's, which `starts_keeper` false says to be started by a supervisor.
 
     `link_of` finds a client's link, None once it is gone. `on_outcome` is called once for every
     question of an effect; `on_ended` once for every program that was started or adopted, after all
@@ -102,6 +113,7 @@ class ProgramRunner:
         on_outcome: Callable[[int, Outcome], None],
         on_ended: Callable[[int, int], None],
         keeper_idle_seconds: float | None = None,
+        starts_keeper: bool = True,
     ) -> None:
         self._settings = sessions
         self._emulator = installed_emulator() if sessions.screen else None
@@ -114,6 +126,7 @@ class ProgramRunner:
             on_ended=self._on_program_ended,
             on_lost=self._on_keeper_lost,
             idle_seconds=keeper_idle_seconds,
+            starts=starts_keeper,
         )
         self._programs: dict[int, _Program] = {}  # by session id
         self._shown: dict[int, _Program] = {}  # by link id
@@ -127,6 +140,7 @@ class ProgramRunner:
             Challenge: self.challenge,
             Prove: self.prove,
             PamAnswer: self.prove,
+            Take: self.take,
             StartProgram: self.start_program,
             Attach: self.attach,
             Detach: self.detach,
@@ -151,8 +165,7 @@ class ProgramRunner:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for program in self._programs.values():
-            if program.pump is not None:
-                program.pump.close()
+            program.close()
         self._programs.clear()
         self._keeper.close()
 
@@ -164,10 +177,21 @@ class ProgramRunner:
     def prove(self, effect: Prove | PamAnswer) -> None:
         self._spawn(self._judge(effect.question_id, lambda: self._keeper.prove(effect)))
 
-    async def _judge(self, question_id: int, judge: Callable[[], Awaitable[Outcome]]) -> None:
+    def take(self, effect: Take) -> None:
+        self._spawn(self._take(effect))
+
+    async def _take(self, effect: Take) -> None:
+        outcome: Outcome
         try:
             await self._keeper.connect()
-            outcome = await judge()
+            outcome = await self._keeper.take(effect)
+        except KeeperError as error:
+            outcome = NotTaken(ErrorCode.BUSY, str(error))
+        self._on_outcome(effect.question_id, outcome)
+
+    async def _judge(self, question_id: int, judge: Callable[[], Awaitable[Outcome]]) -> None:
+        try:
+            outcome = await self._answered(judge)
         except KeeperError as error:
             outcome = NotProved(ErrorCode.LOGON_BUSY, str(error), BUSY_RETRY_SECONDS)
         self._on_outcome(question_id, outcome)
@@ -219,7 +243,7 @@ class ProgramRunner:
     def _hang_up(self, program: _Program) -> None:
         if program.state is State.UNKEPT and program.pump is not None:
             program.pump.close()  # the last master: the kernel hangs up
-            self._report_end(program, STATUS_UNKNOWN)
+            self._report_end(program, km.STATUS_UNKNOWN)
             return
         self._keeper.hang_up(program.session_id)
         if program.pump is not None:
@@ -262,16 +286,18 @@ class ProgramRunner:
             self._hang_up(program)
 
     async def _started(self, effect: StartProgram) -> HeldProgram | ProgramFailed:
-        detail = ""
-        for _ in range(START_ATTEMPTS):
-            try:
-                await self._keeper.connect()
-                return await self._keeper.start(effect)
-            except KeeperLost as error:
-                detail = str(error)
-            except KeeperError as error:
-                return ProgramFailed(str(error))
-        return ProgramFailed(detail)
+        try:
+            return await self._answered(lambda: self._keeper.start(effect))
+        except KeeperError as error:
+            return ProgramFailed(str(error))
+
+    async def _answered(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """The keeper's answer; asked again when the keeper ends. Raises KeeperError."""
+        for _ in range(ATTEMPTS):
+            await self._keeper.connect()
+            with contextlib.suppress(KeeperLost):
+                return await ask()
+        raise KeeperLost(f"the connection to the keeper broke {ATTEMPTS} times")
 
     async def _adopt(self, session: km.KeptSession) -> None:
         program = _Program(session.session_id, State.UNREACHED)
@@ -310,9 +336,9 @@ class ProgramRunner:
         except OSError:
             held.close()
             raise
-        os.close(held.ring)
         screen = Screen(ring, columns, rows, self._emulator)
         program.state = State.KEPT
+        program.held = held
         program.pump = Pump(
             held.master, screen, on_drained=lambda: self._on_drained(program), is_new=is_new
         )
@@ -330,7 +356,7 @@ class ProgramRunner:
             program.pump.on_program_ended()
 
     def _on_drained(self, program: _Program) -> None:
-        status = STATUS_UNKNOWN if program.exit_status is None else program.exit_status
+        status = km.STATUS_UNKNOWN if program.exit_status is None else program.exit_status
         self._report_end(program, status)
 
     def _report_end(self, program: _Program, exit_status: int) -> None:
@@ -343,6 +369,7 @@ class ProgramRunner:
         self._programs.pop(program.session_id, None)
         if program.pump is not None:
             self._forget_viewer(program.pump)
+        program.close()
 
     # --- the keeper's loss ---
 
@@ -351,10 +378,7 @@ class ProgramRunner:
         if not self._is_closed and not self._is_searching:
             self._is_searching = True
             pumped = [each for each in self._programs.values() if each.pump is not None]
-            step = (
-                "let users log off before this server stops: if the keeper died, sessions end too"
-            )
-            log(events.KeeperLost(sessions=len(pumped), next_step=step))
+            log(events.KeeperLost(sessions=len(pumped)))
             self._spawn(self._find_keeper_again())
 
     async def _find_keeper_again(self) -> None:
@@ -364,13 +388,28 @@ class ProgramRunner:
                 await self._keeper.connect()
                 programs = self._programs.values()
                 held = [each for each in programs if each.state is not State.STARTING]
-                kept = await self._keeper.sessions()
+                kept = {each.session_id: each for each in await self._keeper.sessions()}
+                adopted = [
+                    km.KeptSession(each.session_id, each.held.pid, None)
+                    for each in held
+                    if each.session_id not in kept and each.held and await self._adopted(each)
+                ]
             except KeeperError as error:
                 log(events.KeeperUnreachable(detail=str(error)))
                 await asyncio.sleep(RECONNECT_SECONDS)
             else:
                 self._is_searching = False
-                self._compare(held, {session.session_id: session for session in kept})
+                kept |= {session.session_id: session for session in adopted}
+                self._compare(held, kept)
+                unkept = sum(program.state is State.UNKEPT for program in held)
+                log(events.KeeperFound(adopted=len(adopted), not_adopted=unkept))
+
+    async def _adopted(self, program: _Program) -> bool:
+        """Whether the keeper after a dead one took this program. Raises KeeperError."""
+        if program.held is None:
+            return False
+        held = program.held
+        return not await self._keeper.adopt(program.session_id, held.master, held.ring)
 
     def _compare(self, held: list[_Program], kept: dict[int, km.KeptSession]) -> None:
         """Learn from the keeper's list which of our programs have ended, and which it lost."""

@@ -146,7 +146,9 @@ class Application(Settings, frozen=True, kw_only=True):
 
 class Sessions(Settings, frozen=True, kw_only=True):
     """`shell` empty means the system user's own. A terminal server that runs as root starts
-    sessions as the account's system user, and as root only with `allow_root = true`."""
+    sessions as the account's system user, and as root only with `allow_root = true`. One that
+    does not runs all sessions as its own user, and refuses accounts that name another one unless
+    `shared_user = true`."""
 
     shell: Annotated[tuple[str, ...], REREAD] = ()
     applications: Annotated[dict[Name, Application], REREAD] = {}
@@ -154,6 +156,7 @@ class Sessions(Settings, frozen=True, kw_only=True):
     replay_bytes: Annotated[int, Meta(ge=4096, le=64 * 1024 * 1024)] = limits.REPLAY_BYTES
     screen: bool = True
     allow_root: bool = False
+    shared_user: bool = False
 
 
 class TerminalServerSettings(DaemonSettings, frozen=True, kw_only=True):

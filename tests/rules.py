@@ -51,6 +51,7 @@ PURE = (
     "daemons/license_server/*",
     "daemons/session_directory/*",
     "daemons/terminal_server/*",
+    "daemons/certificate_watch.py",
     "daemons/copied.py",
     "daemons/denials.py",
     "daemons/discovery.py",
@@ -60,6 +61,7 @@ PURE = (
     "daemons/refusal.py",
     "daemons/routes.py",
     "daemons/settings.py",
+    "daemons/statements.py",
     "daemons/switchboard.py",
     "clients/load/pacing/*",
     "clients/load/measuring/*",
@@ -67,7 +69,7 @@ PURE = (
     "clients/load/visitors/watches.py",
     "clients/logon/*",
 )
-IMPURE = ("tsproto/transport/*", "daemons/*/__main__.py")
+IMPURE = ("tsproto/transport/*", "tsproto/error_text.py", "daemons/*/__main__.py")
 
 # What daemons and clients share: it imports neither.
 NEUTRAL = "daemons.files"

@@ -61,7 +61,7 @@ class ErrorCode(IntEnum):
 
     LOGON_FAILED = 300, True, "the proof is not this user's, or there is no such user"
     LOGON_BUSY = 301, True, "too many proofs are being checked, or were wrong"
-    TOO_MANY_ATTEMPTS = 302, True, "too many wrong passwords on this connection"
+    TOO_MANY_ATTEMPTS = 302, True, "too many wrong proofs on this connection"
     UNKNOWN_APPLICATION = 304, False, "the terminal server knows no application of this name"
     TOO_MANY_SESSIONS = 305, True, "the terminal server has as many sessions as it may"
     PROGRAM_FAILED = 306, True, "the session's program could not be started"

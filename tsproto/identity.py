@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import ipaddress
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -124,8 +125,17 @@ def fingerprint(certificate_der: bytes) -> bytes:
 
 
 def show_fingerprint(fp: bytes) -> str:
-    """As ssh shows the fingerprint of a host: `SHA256:` and base64 without padding."""
-    return "SHA256:" + base64.b64encode(fp).decode("ascii").rstrip("=")
+    """As `openssl x509 -fingerprint -sha256` prints it: 32 pairs of hex digits, colons between."""
+    return fp.hex(":").upper()
+
+
+def shown_address(address: str) -> str:
+    """The one form in which a host name or IP address is compared: names in lower case without a
+    final dot; IP addresses as RFC 5952 writes them, without their interface."""
+    try:
+        return ipaddress.ip_address(address.strip().partition("%")[0]).compressed
+    except ValueError:
+        return address.lower().rstrip(".")
 
 
 class DeviceKey:

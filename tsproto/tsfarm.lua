@@ -182,7 +182,7 @@ row.ServerRow = {
   text("server_row.address", "address", "where clients reach it"),
   integer("server_row.port", "port", "TCP port there"),
   enumeration("server_row.state", "state", enum.ServerState),
-  integer("server_row.weight", "weight", "share of new sessions; informative in version 1"),
+  integer("server_row.weight", "weight", "share of new sessions, which no directory heeds yet"),
   integer("server_row.sessions", "sessions", "how many of its sessions the directory knows"),
   integer("server_row.pending", "pending", "how many sessions are reserved on it"),
   moment("server_row.joined_at", "joined at", "when it joined"),
@@ -319,7 +319,8 @@ message_names[8] = "Authority"
 messages[8] = { name = message_names[8] }
 messages[8].places = {
   request_id,
-  bytes("authority.certificate", "certificate", "the farm's authority, DER; empty where the server was given none"),
+  bytes("authority.certificate", "certificate", "the authority that signed the server's certificate, DER; empty where the server was given none"),
+  bytes("authority.endorsement", "endorsement", "signature of the authority before it for this one, 64 bytes; empty where there was none"),
 }
 message_names[10] = "LicenseRequest"
 messages[10] = { name = message_names[10] }
@@ -367,7 +368,7 @@ messages[16].places = {
   request_id,
   enumeration("logon_refused.code", "code", enum.ErrorCode),
   text("logon_refused.detail", "detail", "cause and next step, for a person to read; printable"),
-  integer("logon_refused.attempts_left", "attempts left", "wrong passwords left; at 0 Goodbye follows"),
+  integer("logon_refused.attempts_left", "attempts left", "wrong proofs left; at 0 Goodbye follows"),
   integer("logon_refused.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
   text("logon_refused.trace_id", "trace id", "id that every log line about this carries; empty for none"),
 }
@@ -469,6 +470,23 @@ messages[27].places = {
   request_id,
   integer("pam_answers.round", "round", "of the PamPrompt that this answers"),
   list_of("pam_answers.answers", "answers", bytes("pam_answers.answers.item", "item")),
+}
+message_names[28] = "ChangePassword"
+messages[28] = { name = message_names[28] }
+messages[28].places = {
+  request_id,
+  integer("change_password.generation", "generation", "when an account was changed, in microseconds since 1970; 0 means never"),
+  bytes("change_password.public_key", "public key", "of the key that the new password gives"),
+  bytes("change_password.salt", "salt", "for the new password"),
+  integer("change_password.memory_kib", "memory kib", "memory of argon2id in KiB"),
+  integer("change_password.passes", "passes", "passes of argon2id"),
+  integer("change_password.lanes", "lanes", "lanes of argon2id"),
+  bytes("change_password.signature", "signature", "of the present password's key, over the password statement"),
+}
+message_names[29] = "PasswordChanged"
+messages[29] = { name = message_names[29] }
+messages[29].places = {
+  request_id,
 }
 message_names[30] = "AcquireLicense"
 messages[30] = { name = message_names[30] }
@@ -586,7 +604,7 @@ messages[50].places = {
   text("join_farm.address", "address", "where clients reach the terminal server"),
   integer("join_farm.port", "port", "TCP port there"),
   bytes("join_farm.incarnation", "incarnation", "random, new with each start of the terminal server: tells a restart from a broken link, for people to read; nothing is decided by it"),
-  integer("join_farm.weight", "weight", "share of new sessions; informative in version 1"),
+  integer("join_farm.weight", "weight", "share of new sessions, which no directory heeds yet"),
   integer("join_farm.sessions_max", "sessions max", "how many sessions it may have; with 0 none is placed on it"),
 }
 message_names[51] = "Joined"
@@ -640,6 +658,19 @@ messages[56].places = {
   integer("remove_session.placement", "placement", "as in its row, or the placement that came to nothing"),
   text("remove_session.user_name", "user name", "whose session it was, for people to read; it is not compared"),
 }
+message_names[59] = "PasswordStatement"
+messages[59] = { name = message_names[59] }
+messages[59].places = {
+  request_id,
+  text("password_statement.user_name", "user name", "whose password, in NFC"),
+  integer("password_statement.generation", "generation", "when an account was changed, in microseconds since 1970; 0 means never"),
+  bytes("password_statement.public_key", "public key", "of the key that the new password gives"),
+  bytes("password_statement.salt", "salt", "for the new password"),
+  integer("password_statement.memory_kib", "memory kib", "memory of argon2id in KiB"),
+  integer("password_statement.passes", "passes", "passes of argon2id"),
+  integer("password_statement.lanes", "lanes", "lanes of argon2id"),
+  bytes("password_statement.signature", "signature", "of the password's key before, over the password statement"),
+}
 message_names[60] = "QuerySessions"
 messages[60] = { name = message_names[60] }
 messages[60].places = {
@@ -665,6 +696,14 @@ messages[63] = { name = message_names[63] }
 messages[63].places = {
   request_id,
   list_of("servers.servers", "servers", row_of("servers.servers.item", "item", row.ServerRow)),
+}
+message_names[64] = "AccountStatement"
+messages[64] = { name = message_names[64] }
+messages[64].places = {
+  request_id,
+  bytes("account_statement.account", "account", "the account in JSON"),
+  bytes("account_statement.signer", "signer", "the administrator's certificate, DER"),
+  bytes("account_statement.signature", "signature", "of the certificate's key, over the account statement"),
 }
 message_names[80] = "WarpClock"
 messages[80] = { name = message_names[80] }

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from clients.conformance.case import Case
 from clients.conformance.cases import (
+    accounts,
     administration,
     client,
     closing,
@@ -23,11 +24,12 @@ from clients.conformance.cases import (
     licensing,
     logon,
     opening,
+    proofs,
     requests,
     session,
     synchronisation,
-    tickets,
     token,
+    user_proofs,
 )
 from tsproto.messages import Role
 
@@ -40,14 +42,16 @@ WRITTEN = (
     discovery,
     token,
     licensing,
+    user_proofs,
     logon,
     session,
     client,
     license_server,
     lending,
     directory,
-    tickets,
+    proofs,
     synchronisation,
+    accounts,
     administration,
     deny_lists,
 )

@@ -40,21 +40,22 @@ from typing import TypeAlias
 import click
 
 from clients.conformance import plan, report
-from clients.conformance.acting import NAMES
 from clients.conformance.at_address import add_options, settings_at_address, source_at_address
 from clients.conformance.case import EVERYBODY, Case
 from clients.conformance.client_process import PLACEHOLDERS
 from clients.conformance.in_lab import DaemonOfALab, InLab, settings_in_lab
+from clients.conformance.linking import NAMES
 from clients.conformance.listening import Listening, OneClient
 from clients.conformance.over_sockets import Address, Settings
 from clients.conformance.picking import picked
 from clients.conformance.progress import Progress
 from clients.conformance.runner import Result, Source, Verdict, play
-from clients.conformance.target import Unavailable, User, word_of
+from clients.conformance.target import Unavailable, word_of
+from clients.conformance.user import SshKey, User
 from clients.say import show
+from tsproto.error_text import words_of
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
-from tsproto.transport.error_text import words_of
 
 ROLES = {word_of(role): role for role in EVERYBODY}
 PASSED, FAILED, UNUSABLE, CUT = 0, 1, 2, 130
@@ -236,7 +237,11 @@ def named_source(options: argparse.Namespace, role: Role, say: Callable[[str], N
 
 
 def settings_of(options: argparse.Namespace, role: Role) -> Settings:
-    users = tuple(User(name, password.encode()) for name, password in options.user)
+    keys = tuple(SshKey.read(path) for path in options.ssh_key)
+    users = tuple(
+        User(name, password.encode(), ssh_keys=keys if number == 0 else ())
+        for number, (name, password) in enumerate(options.user)
+    )
     common = Settings(
         role=role,
         address=Address("", 0),

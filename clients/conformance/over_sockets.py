@@ -16,12 +16,14 @@ from pathlib import Path
 import msgspec
 
 from clients.conformance import wire
-from clients.conformance.acting import hello
-from clients.conformance.target import Issuer, Line, Unavailable, User, word_of
+from clients.conformance.linking import hello
+from clients.conformance.target import Issuer, Line, Unavailable, word_of
 from clients.conformance.trust import Files, Trust, fingerprint_of
+from clients.conformance.user import User
+from tsproto import identity
+from tsproto.addresses import is_loopback
+from tsproto.error_text import words_of
 from tsproto.messages import Role
-from tsproto.transport import is_loopback
-from tsproto.transport.error_text import words_of
 
 READ_BYTES = 256 * 1024
 WRITE_SECONDS = 10.0
@@ -40,11 +42,18 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class SocketLine:
-    """The suite's end of a TCP or TLS link. `name` is the name of the peer that the suite plays."""
+    """The suite's end of a TCP or TLS link, see Line."""
 
-    def __init__(self, name: str, link: socket.socket, certificate: bytes) -> None:
+    def __init__(
+        self,
+        name: str,
+        link: socket.socket,
+        certificate: bytes,
+        own_certificate: bytes = bytes(32),
+    ) -> None:
         self.name = name
         self.certificate = certificate
+        self.own_certificate = own_certificate
         self._link = link
 
     def write(self, data: bytes) -> None:
@@ -135,9 +144,13 @@ class OverSockets:
         if to not in self._addresses:
             raise Unavailable(f"needs a right {word_of(to)} beside it (--lab, --beside)")
         context = self._context(role, name) if self._settings.tls else None
-        return self._dial(self._addresses[to], name, context)
+        line = self._dial(self._addresses[to], name, context)
+        if context is not None and role is not Role.CLIENT:
+            shown = self._trust_of_links().issuer(role, name, False).certificate
+            line.own_certificate = identity.fingerprint(shown)
+        return line
 
-    def _dial(self, address: Address, name: str, context: ssl.SSLContext | None) -> Line:
+    def _dial(self, address: Address, name: str, context: ssl.SSLContext | None) -> SocketLine:
         try:
             where, source = (address.host, address.port), self._source(address.host)
             link = socket.create_connection(where, self.seconds, source_address=source)
@@ -196,6 +209,12 @@ class OverSockets:
         raise Unavailable(NOT_PLAYED)
 
     def accept_as_a_stranger(self, seconds: float) -> Line:
+        raise Unavailable(NOT_PLAYED)
+
+    def strangers_authority(self) -> bytes:
+        raise Unavailable(NOT_PLAYED)
+
+    def accept_without_address(self, seconds: float) -> Line:
         raise Unavailable(NOT_PLAYED)
 
     def accepting_at(self) -> tuple[str, int]:

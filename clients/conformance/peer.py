@@ -31,7 +31,10 @@ FAULTS_OF_FORM = range(100, 105)
 
 
 class Peer:
-    """`label` names the peer in the transcript; the target may take `seconds` for an answer."""
+    """`label` names the peer in the transcript; the target may take `seconds` for an answer.
+
+    `device_id` is that of a client's device, once it has shown its license.
+    """
 
     def __init__(
         self,
@@ -48,6 +51,8 @@ class Peer:
         self._label = label
         self.role = role
         self.certificate = line.certificate
+        self.own_certificate = line.own_certificate
+        self.device_id = bytes(32)
         self.ended = False
         self.session_bytes = bytearray()
         self.longest_chunk = 0

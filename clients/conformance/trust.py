@@ -23,15 +23,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from clients.conformance.acting import NAMES
+from clients.conformance.linking import NAMES
 from clients.conformance.target import Issuer, Unavailable, word_of
-from tsproto import certificates
+from tsproto import certificates, limits
 from tsproto.errors import TsfarmError
 from tsproto.identity import ADMINISTRATOR_ROLES
-from tsproto.messages import AdministratorRole, Role
+from tsproto.messages import DAEMONS, AdministratorRole, Role
 
 NEEDS_KEY = "needs the key of the farm's authority (--ca-key, --lab)"
 YEAR_SECONDS = 365 * 86_400
+LOOPBACK = ("127.0.0.1", "::1", "localhost")  # where the suite listens
 
 
 class Files:
@@ -43,11 +44,18 @@ class Files:
 
 
 class Trust:
-    """A farm's authority, its key if known, and the certificates that were given."""
+    """A farm's authority, its key if known, and the certificates that were given. The daemons'
+    certificates that are made carry `addresses`."""
 
     def __init__(
-        self, authority: Path, authority_key: Path | None = None, given: Sequence[Files] = ()
+        self,
+        authority: Path,
+        authority_key: Path | None = None,
+        given: Sequence[Files] = (),
+        *,
+        addresses: Sequence[str] = LOOPBACK,
     ) -> None:
+        self._addresses = addresses
         self._authority = authority
         self._authority_key = authority_key
         self._prefix = f"{next(_numbers)}-{authority.stem}"
@@ -62,17 +70,21 @@ class Trust:
             self._made[own.role, own.name, False] = files
 
     @classmethod
-    def invented(cls, farm: str, which: str = "own") -> Trust:
+    def invented(cls, farm: str, which: str = "own", addresses: Sequence[str] = LOOPBACK) -> Trust:
         """The authority of an invented farm of this name, the same one within this process; `which`
-        tells several of one name apart."""
+        tells several of one name apart. The addresses are those of the first call."""
         if (farm, which) not in _invented:
             folder = Path(_folder.name)
             certificate, key = certificates.create_authority(farm, time.time() - 3 * YEAR_SECONDS)
             files = folder / f"{which}-{farm}.crt", folder / f"{which}-{farm}.key"
             for file, content in zip(files, (certificate, key), strict=True):
                 file.write_bytes(content)
-            _invented[farm, which] = cls(*files)
+            _invented[farm, which] = cls(*files, addresses=addresses)
         return _invented[farm, which]
+
+    def without_addresses(self) -> Trust:
+        """The same authority; the certificates that it makes carry no address."""
+        return Trust(self._authority, self._authority_key, addresses=())
 
     @property
     def authority_file(self) -> Path:
@@ -146,7 +158,9 @@ class Trust:
             role,
             name,
             now,
-            1 if expired else 20,
+            # The lab whose daemons look at this one may have been warped by years.
+            days=limits.CERTIFICATE_DAYS if expired else limits.AUTHORITY_DAYS,
+            addresses=self._addresses if role in DAEMONS else (),
             administrator_role=ADMINISTRATOR_ROLES.get(name, AdministratorRole.ADMIN),
         )
         return self._write(f"{role.name}-{name}-{expired}", certificate, key)

@@ -86,7 +86,11 @@ def _hosts(
     help="Check the farm's rules as this administrator.",
 )
 @click.option("--plain", is_flag=True, help="TCP without TLS, to loopback addresses.")
-@click.option("--users-file", type=_EXISTING, help="The users to log on: lines `name password`.")
+@click.option(
+    "--users-file",
+    type=_EXISTING,
+    help="The users to log on: lines `name password`, or `name` of a lab's synthetic user.",
+)
 @click.option(
     "--workers",
     type=click.IntRange(1, WORKERS_MAX),

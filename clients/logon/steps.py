@@ -12,7 +12,7 @@ import msgspec
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import LicenseKind, LicenseRequest, Message, PamPrompt
-from tsproto.user_proof import Statement
+from tsproto.user_proof import Cost, Statement
 
 # A first connection gives up after this time, when hosts only say when to come back.
 CONNECT_SECONDS = 15.0
@@ -35,14 +35,23 @@ class Host(msgspec.Struct, frozen=True):
         )
 
 
+class Hashing(msgspec.Struct, frozen=True):
+    """Salt and cost that a farm says for a user's password."""
+
+    salt: bytes
+    cost: Cost
+
+
 class Seen(msgspec.Struct, frozen=True):
     """The host at the other end of a link: farm and name as in its certificate, whose SHA-256 this
-    is, or 32 zero bytes without TLS. `device_id` is our own."""
+    is, or 32 zero bytes without TLS. `device_id` is our own; `hashing` that of the user's last
+    logon by password to the farm."""
 
     farm: str
     server: str
     certificate: bytes
     device_id: bytes
+    hashing: Hashing | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +179,12 @@ class Redirected(Step, frozen=True, gc=False):
     """For people: the session is on another host."""
 
     host: Host
+
+
+class RememberHashing(Step, frozen=True, gc=False):
+    """Keep this durably for the farm and the user: they have logged on with it."""
+
+    hashing: Hashing
 
 
 class Told(Step, frozen=True, gc=False):

@@ -10,8 +10,6 @@ import contextlib
 import itertools
 import os
 import socket
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -19,29 +17,27 @@ from pathlib import Path
 
 import msgspec
 
-import daemons
 from daemons.copied import copied
 from daemons.effects import (
     Challenge,
     Challenged,
     NotProved,
+    NotTaken,
     PamAnswer,
     ProgramFailed,
     Prompted,
     Prove,
     Proved,
     StartProgram,
+    Take,
+    Taken,
 )
 from daemons.keeper import messages as km
 from daemons.keeper.address import unix_address
-from tsproto.errors import TsfarmError
+from daemons.keeper.starting import SOCKET, START_SECONDS, KeeperError, start_keeper
 
 ANSWER_SECONDS = 10.0  # a start may wait for the user's home on a slow file server
-START_SECONDS = 10.0  # until a new keeper listens
-
-
-class KeeperError(TsfarmError):
-    """The keeper cannot be started, or does not answer."""
+WAIT_SECONDS = 0.1  # for a keeper that the supervisor starts
 
 
 class KeeperLost(KeeperError):
@@ -66,8 +62,8 @@ class HeldProgram(msgspec.Struct, frozen=True):
 
 class KeeperClient:
     """`config` is the terminal server's configuration, which the keeper reads too. `folder` is the
-    terminal server's own and holds the keeper's socket, pid file and log. A socket that is a
-    symbolic link belongs to a keeper that this process does not start.
+    keeper's, with its socket, pid file and log: the terminal server's own, unless the keeper has
+    more privilege. Then a supervisor starts it, and not this process (`starts` false).
 
     `on_ended` is called with a session id and the exit status of its program, `on_lost` when the
     connection broke; `connect` may then be called again.
@@ -81,10 +77,12 @@ class KeeperClient:
         on_ended: Callable[[int, int], None],
         on_lost: Callable[[], None],
         idle_seconds: float | None = None,
+        starts: bool = True,
     ) -> None:
         self._config = config
         self._folder = folder
-        self._socket_path = folder / "keeper.sock"
+        self._starts = starts
+        self._socket_path = folder / SOCKET
         self._on_ended = on_ended
         self._on_lost = on_lost
         self._idle_seconds = idle_seconds
@@ -92,7 +90,7 @@ class KeeperClient:
         self._connecting = asyncio.Lock()
         self._request_ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[tuple[km.Reply, list[int]]]] = {}
-        self._unsent: deque[bytes] = deque()
+        self._unsent: deque[tuple[bytes, tuple[int, ...]]] = deque()
 
     async def connect(self) -> None:
         """Connect to the keeper unless connected; start one if none answers. Raises KeeperError."""
@@ -109,15 +107,18 @@ class KeeperClient:
             try:
                 return self._dial()
             except (FileNotFoundError, ConnectionRefusedError) as error:
-                if self._socket_path.is_symlink():
-                    detail = f"no keeper listens at {self._socket_path.readlink()}"
-                    raise KeeperError(detail) from None
                 if loop.time() >= gives_up_at:
                     raise KeeperError(f"the keeper of {self._folder} ended: {error}") from None
             except OSError as error:
                 detail = f"the keeper of {self._folder} cannot be reached: {error}"
                 raise KeeperError(detail) from None
-            await asyncio.to_thread(self._start_keeper)
+            if self._starts:
+                idle_seconds = self._idle_seconds
+                await asyncio.to_thread(
+                    start_keeper, self._config, self._folder, idle_seconds=idle_seconds
+                )
+            else:
+                await asyncio.sleep(WAIT_SECONDS)
 
     async def sessions(self) -> list[km.KeptSession]:
         """All sessions of the keeper, including those whose program has ended."""
@@ -150,6 +151,14 @@ class KeeperClient:
                 return copied(Prompted, reply)
         return _not_proved(reply)
 
+    async def take(self, effect: Take) -> Taken | NotTaken:
+        """Raises KeeperError."""
+        reply, _ = await self._ask(lambda id_: km.Take(id_, effect.statement))
+        if isinstance(reply, km.Taken):
+            return Taken(reply.standing)
+        assert isinstance(reply, km.NotTaken), reply
+        return NotTaken(reply.code, reply.detail)
+
     async def start(self, effect: StartProgram) -> HeldProgram | ProgramFailed:
         """Run a program on a new PTY. After a failure nothing of it is left. Raises KeeperLost."""
         try:
@@ -165,6 +174,16 @@ class KeeperClient:
         """Get the descriptors of a session again. Raises KeeperError; OutOfDescriptors when the
         session is there and only its descriptors could not be received."""
         return await self._held(lambda id_: km.FetchSession(id_, session_id))
+
+    async def adopt(self, session_id: int, master: int, ring: int) -> str:
+        """Give a session of a keeper that died to the present one. Empty when it took it, else the
+        reason. Raises KeeperError."""
+        copies = os.dup(master), os.dup(ring)
+        try:
+            reply, _ = await self._ask(lambda id_: km.Adopt(id_, session_id), copies)
+        finally:
+            _close_all([*copies])
+        return reply.detail if isinstance(reply, km.CannotStart) else ""
 
     def hang_up(self, session_id: int) -> None:
         """End the session's programs; `on_ended` is called when the first one has ended."""
@@ -203,31 +222,6 @@ class KeeperClient:
             raise
         return dialled
 
-    def _start_keeper(self) -> None:
-        """Block until the keeper listens. It gets a kernel session of its own, so that it gets no
-        signal to this process's group, and goes on when this process ends."""
-        command = [sys.executable, "-m", "daemons.keeper", "--detach"]
-        command += ["--config", str(self._config), "--socket", str(self._socket_path)]
-        command += ["--pid-file", str(self._folder / "keeper.pid")]
-        if self._idle_seconds is not None:
-            command += ["--idle-seconds", str(self._idle_seconds)]
-        try:
-            subprocess.run(
-                command,
-                check=True,
-                cwd=Path(daemons.__file__).parent.parent,
-                start_new_session=True,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                timeout=START_SECONDS,
-            )
-        except subprocess.CalledProcessError as error:
-            last = error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-            raise KeeperError(f"the keeper cannot start: {last}") from None
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise KeeperError(f"the keeper cannot start: {error}") from None
-
     def _adopt_socket(self, connected: socket.socket) -> None:
         self._socket = connected
         asyncio.get_running_loop().add_reader(connected, self._receive, connected)
@@ -244,13 +238,15 @@ class KeeperClient:
         _close_all(descriptors)
         raise OutOfDescriptors("the terminal server has as many files open as it may")
 
-    async def _ask(self, request: Callable[[int], km.Request]) -> tuple[km.Reply, list[int]]:
+    async def _ask(
+        self, request: Callable[[int], km.Request], descriptors: tuple[int, ...] = ()
+    ) -> tuple[km.Reply, list[int]]:
         request_id = next(self._request_ids)
         answer: asyncio.Future[tuple[km.Reply, list[int]]]
         answer = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = answer
         try:
-            if not self._send(request(request_id)):
+            if not self._send(request(request_id), descriptors):
                 raise KeeperLost("there is no connection to the keeper")
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await answer
@@ -262,10 +258,10 @@ class KeeperClient:
         finally:
             self._waiting.pop(request_id, None)
 
-    def _send(self, request: km.Request) -> bool:
+    def _send(self, request: km.Request, descriptors: tuple[int, ...] = ()) -> bool:
         if self._socket is None:
             return False
-        self._unsent.append(km.encode(request))
+        self._unsent.append((km.encode(request), descriptors))
         if len(self._unsent) == 1:
             self._send_waiting()
         return True
@@ -276,7 +272,8 @@ class KeeperClient:
         loop = asyncio.get_running_loop()
         try:
             while self._unsent:
-                self._socket.send(self._unsent[0])
+                packet, descriptors = self._unsent[0]
+                socket.send_fds(self._socket, [packet], descriptors)
                 self._unsent.popleft()
         except BlockingIOError:
             loop.add_writer(self._socket, self._send_waiting)

@@ -45,6 +45,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     session_id: int
     system_user: str
     allow_root: bool
+    shared_user: bool = False
     shell: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     command: str = ""
@@ -67,15 +68,24 @@ class Account(msgspec.Struct, frozen=True):
     shell: str
 
 
-def account_for(system_user: str, *, allow_root: bool, own_uid: int) -> Account:
+def account_for(
+    system_user: str, *, allow_root: bool, own_uid: int, shared_user: bool = False
+) -> Account:
     """The account that a session runs as.
 
-    A keeper without root runs every session as its own user. A keeper with root runs it as
-    `system_user`, which must exist and be let in by this host (`system_account`); empty means root.
-    Root needs `allow_root`. Raises AccountUnusable.
+    A keeper without root runs every session as its own user, for accounts that name another one
+    only with `shared_user`. A keeper with root runs it as `system_user`, which must exist and be
+    let in by this host (`system_account`); empty means root. Root needs `allow_root`. Raises
+    AccountUnusable.
     """
     if own_uid != 0:
-        return _account_of_uid(own_uid)
+        own = _account_of_uid(own_uid)
+        if system_user in ("", own.name) or shared_user:
+            return own
+        raise AccountUnusable(
+            f"the account names the system user {system_user!r}, but this host runs sessions as"
+            f" {own.name} only: start its terminal server as root"
+        )
     try:
         entry = pwd.getpwnam(system_user) if system_user else pwd.getpwuid(0)
     except KeyError:
@@ -145,7 +155,10 @@ def launch(program: Program, terminal: int, failures: int) -> NoReturn:
         _drop_handlers()
         _close_all_but(terminal, failures)
         account = account_for(
-            program.system_user, allow_root=program.allow_root, own_uid=os.geteuid()
+            program.system_user,
+            allow_root=program.allow_root,
+            own_uid=os.geteuid(),
+            shared_user=program.shared_user,
         )
         environment = environment_of(program, account, os.environ.get("LANG") or "C.UTF-8")
         _give_terminal_to(terminal, account)

@@ -12,10 +12,13 @@ from typing import TypeAlias
 import msgspec
 
 from tsproto.errors import ErrorCode
+from tsproto.messages import AccountStatement, PasswordStatement
+from tsproto.statements import Standing
 from tsproto.user_proof import Asked
 
 PACKET_BYTES = 256 * 1024  # a command of 32,768 characters takes at most 128 KiB
 SESSIONS_PER_PACKET = 500
+STATUS_UNKNOWN = 255
 
 
 class Packet(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -89,6 +92,14 @@ class StartProved(Packet, frozen=True, gc=False, tag=9):
     colorterm: str
 
 
+class Take(Packet, frozen=True, gc=False, tag=24):
+    """Stores what a statement changes of an account, once the keeper has verified it; answered by
+    Taken or NotTaken."""
+
+    request_id: int
+    statement: AccountStatement | PasswordStatement
+
+
 class FetchSession(Packet, frozen=True, gc=False, tag=3):
     """Answered by Descriptors, or by CannotStart for an unknown session."""
 
@@ -105,6 +116,14 @@ class HangUp(Packet, frozen=True, gc=False, tag=4):
 class Forget(Packet, frozen=True, gc=False, tag=5):
     """Drops the session's PTY, ring and exit status."""
 
+    session_id: int
+
+
+class Adopt(Packet, frozen=True, gc=False, tag=20):
+    """Gives a session of an earlier keeper to this one, with the two descriptors that Descriptors
+    gave; answered by Adopted, or by CannotStart when the keeper's record does not confirm it."""
+
+    request_id: int
     session_id: int
 
 
@@ -131,7 +150,8 @@ class CannotStart(Packet, frozen=True, gc=False, tag=13):
 
 
 class Ended(Packet, frozen=True, gc=False, tag=14):
-    """The session's program has ended; the PTY may still hold output."""
+    """The session's program has ended; the PTY may still hold output. STATUS_UNKNOWN for an adopted
+    program, whose status only the keeper that started it could have learned."""
 
     session_id: int
     exit_status: int
@@ -174,11 +194,45 @@ class NotProved(Packet, frozen=True, gc=False, tag=18):
     retry_after_seconds: int
 
 
+class Adopted(Packet, frozen=True, gc=False, tag=21):
+    request_id: int
+
+
+class Taken(Packet, frozen=True, gc=False, tag=25):
+    request_id: int
+    standing: Standing
+
+
+class NotTaken(Packet, frozen=True, gc=False, tag=26):
+    request_id: int
+    code: ErrorCode
+    detail: str
+
+
 Request: TypeAlias = (
-    ListSessions | FetchSession | HangUp | Forget | Challenge | Prove | PamAnswer | StartProved
+    ListSessions
+    | FetchSession
+    | HangUp
+    | Forget
+    | Challenge
+    | Prove
+    | PamAnswer
+    | StartProved
+    | Adopt
+    | Take
 )
 Reply: TypeAlias = (
-    SessionList | Descriptors | CannotStart | Ended | Challenged | Prompted | Proved | NotProved
+    SessionList
+    | Descriptors
+    | CannotStart
+    | Ended
+    | Challenged
+    | Prompted
+    | Proved
+    | NotProved
+    | Adopted
+    | Taken
+    | NotTaken
 )
 
 encode = msgspec.msgpack.Encoder().encode

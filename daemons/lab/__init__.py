@@ -25,6 +25,7 @@ from daemons.lab.plan import (
     load_user,
 )
 from daemons.lab.processes import kill, pid_in, pid_of, signal_and_wait, start, stop
+from daemons.lab.user import become_owner, make_folder
 
 __all__ = [
     "Daemon",
@@ -33,12 +34,14 @@ __all__ = [
     "LicenseServerPlan",
     "Plan",
     "advance_clock",
+    "become_owner",
     "clock_offset",
     "connect_hint",
     "down",
     "kill",
     "load",
     "load_user",
+    "make_folder",
     "pid_of",
     "start",
     "status",

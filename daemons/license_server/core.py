@@ -101,6 +101,10 @@ class LicenseServerCore:
         self._ledger.pools.check(_pack(pack, 0) for pack in settings.key_packs)
         self._swept_at = 0.0
 
+    def renew(self, key: Ed25519PrivateKey, certificate: bytes) -> None:
+        """The daemon has read its certificate and key again."""
+        self._issuer.renew(key, certificate)
+
     # --- the methods of daemons.effects.Core --------------------------------------------------
 
     def on_start(self, now: float) -> list[Effect]:

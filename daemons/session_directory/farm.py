@@ -74,6 +74,10 @@ class Farm(msgspec.Struct, eq=False):
             for server in sorted(self._servers.values(), key=lambda server: server.name)
         ]
 
+    def peers(self) -> list[Peer]:
+        """Of all READY terminal servers."""
+        return [s.peer for s in self._servers.values() if s.state is ServerState.READY]
+
     def load(self, server: Server) -> Load:
         sessions = self.sessions.count(server.name) + self.reservations.pending(server.name)
         return Load(server.name, server.weight, sessions, server.sessions_max)

@@ -33,7 +33,7 @@ from tsproto.messages import (
     Hello,
     LicenseInfo,
     LicenseStored,
-    LogonRequest,
+    LogonStart,
     Message,
     QueryPools,
     Role,
@@ -110,7 +110,14 @@ class Stranger:
 
 
 def hello(role: Role = Role.CLIENT, name: str = "stranger") -> bytes:
-    return encode(Hello(version_min=1, version_max=1, role=role, name=name))
+    return encode(
+        Hello(
+            version_min=limits.PROTOCOL_VERSION_MIN,
+            version_max=limits.PROTOCOL_VERSION_MAX,
+            role=role,
+            name=name,
+        )
+    )
 
 
 BAD_BYTES = {
@@ -166,8 +173,7 @@ def test_a_terminal_server_is_no_administrator(farm: Path) -> None:
 
 
 def test_steps_in_the_wrong_order_are_refused(farm: Path) -> None:
-    logon = LogonRequest(user_name="user1", credential_kind=1, credential=b"")  # type: ignore[arg-type]
-    for step in (LicenseStored(license_id=bytes(16)), logon):
+    for step in (LicenseStored(license_id=bytes(16)), LogonStart(user_name="user1")):
         with Stranger(farm, "ts1") as stranger:
             stranger.say(hello())
             stranger.say(encode(step))

@@ -118,7 +118,8 @@ def test_a_revoked_server_is_refused_by_daemons_and_clients_and_its_successor_is
     lab.stop(farm, "ts2")
     for suffix in ("crt", "key"):
         (pki / f"ts2.{suffix}").rename(pki / f"old.{suffix}")
-    assert run("pki", "issue", "terminal-server", "ts2", "--dir", pki).exit_code == 0
+    at = ("--address", lab.load(farm).daemon("ts2").host)
+    assert run("pki", "issue", "terminal-server", "ts2", *at, "--dir", pki).exit_code == 0
     lab.start(farm, "ts2")
     assert entries_of(farm, "certificates") == dict.fromkeys(NAMES, 1)  # kept over the restart
     assert connected(farm, "ts2", tmp_path).returncode == 0
@@ -150,6 +151,16 @@ def test_without_daemons_the_list_stays_beside_the_authority(tmp_path: Path) -> 
     ]
     assert found.entries == sorted(map(fingerprint, ders))
     assert before < found.number <= time.time() * 1_000_000
+
+
+def test_a_key_that_others_may_read_denies_nothing(tmp_path: Path) -> None:
+    run("pki", "init", "--farm", "lab", "--dir", tmp_path)
+    run("pki", "issue", "terminal-server", "ts1", "--dir", tmp_path)
+    (tmp_path / "authority.key").chmod(0o640)
+    done = run("pki", "revoke", "ts1", "--dir", tmp_path)
+    assert done.exit_code == ExitCode.FAILED
+    assert f"run `chmod 600 {tmp_path / 'authority.key'}`" in done.stderr
+    assert not (tmp_path / "certificates.deny").exists()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import contextlib
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,7 +22,6 @@ from clients.logon.procedure import Logon, Phase
 from clients.logon.steps import Host, Outcome, Plan
 from tests.simulation.accounts import Accounts, derived
 from tests.simulation.kinds import APPLICATIONS
-from tests.simulation.misuse import Loot
 from tests.simulation.network import End, LinkTimer, Network
 from tests.simulation.world import Timer, World
 from tsproto import license_token, limits
@@ -41,6 +41,9 @@ from tsproto.messages import (
 )
 from tsproto.ssh_keys import signed_by_ssh
 from tsproto.user_proof import ED25519, Asked, Cost, Statement
+
+if TYPE_CHECKING:
+    from tests.simulation.misuse import Loot
 
 STORE_SECONDS = 0.01
 MEANWHILE_SECONDS = 0.02  # in which a proof is judged, and its session started

@@ -34,7 +34,7 @@ from daemons.terminal_server.records import RECORDS as TERMINAL_RECORDS
 from tests.simulation.keeper import SimulatedKeeper
 from tests.simulation.node import Node
 from tests.simulation.world import START
-from tsproto import certificates, deny_list, identity
+from tsproto import certificates, deny_list, identity, limits
 from tsproto.deny_list import DenyKind, DenyList
 from tsproto.license_token import Verifier
 from tsproto.messages import AdministratorRole, Role
@@ -64,7 +64,7 @@ class Authority:
     def __init__(self) -> None:
         self.certificate, self._key = certificates.create_authority(FARM, START)
         self.der = certificates.certificate_der(self.certificate)
-        self.verifier = Verifier(self.der, FARM)
+        self.verifier = Verifier([self.der], FARM)
         """Of all terminal servers: a token is verified once, and not once on each of them."""
 
     def issue(self, role: Role, name: str) -> tuple[bytes, bytes]:
@@ -74,6 +74,7 @@ class Authority:
             role,
             name,
             START,
+            days=limits.AUTHORITY_DAYS,
             administrator_role=AdministratorRole.ADMIN,
         )
 

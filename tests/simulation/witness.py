@@ -28,6 +28,7 @@ from daemons.effects import (
     Persist,
     Prove,
     StartProgram,
+    Take,
     Tell,
 )
 from tests.simulation.world import Violation, World
@@ -40,7 +41,7 @@ DIAL_SECONDS = limits.DIAL_SECONDS + limits.OPENING_SECONDS
 MACHINE_SECONDS = 5.0  # a question to the keeper, or the start of a program
 
 INFINITY = float("inf")
-Ticketed: TypeAlias = Ask | Dial | Challenge | Prove | PamAnswer | StartProgram
+Ticketed: TypeAlias = Ask | Dial | Challenge | Prove | PamAnswer | StartProgram | Take
 FOLLOWED = {Close, *get_args(Ticketed)}
 
 # Names what is performed: the endpoint or link it goes to, and the identity of message or effect.

@@ -26,6 +26,13 @@ DEVICE: dict[str, Any] = {
     **PRODUCT,
     "trace_id": "5f0c1d2e3a",
 }
+# The document works out the user's proof too: of user1 of the farm lab, to the host ts1, whose
+# password is PASSWORD.
+PASSWORD = "correct horse battery staple"
+USER_SIGNATURE = bytes.fromhex(
+    "9be100305b794e408f0e8dd483586830fcddd5d8084542447f5667f10e57d48b"
+    "877ae8cbad288ad8e97d3bd769935a189e3eb27893a4ffa7460c13a20150380c"
+)
 ARGON2: dict[str, Any] = {
     "salt": bytes.fromhex("5f2b7ac10d9e4436b8f0276d1ac8935e"),
     "memory_kib": 65_536,

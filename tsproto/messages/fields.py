@@ -62,7 +62,7 @@ Seconds: TypeAlias = Annotated[
 ]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**40, description="a number of things")]
 Weight: TypeAlias = Annotated[
-    int, Meta(ge=1, le=10_000, description="share of new sessions; informative in version 1")
+    int, Meta(ge=1, le=10_000, description="share of new sessions, which no directory heeds yet")
 ]
 SessionId: TypeAlias = Annotated[
     int, Meta(ge=0, le=2**31 - 1, description="number of a session on its host; 0 means none yet")
@@ -124,6 +124,20 @@ Algorithm: TypeAlias = Annotated[
 Signature: TypeAlias = Annotated[
     bytes, Meta(max_length=limits.SIGNATURE_BYTES, description="signature, or empty")
 ]
+PublicKey: TypeAlias = Annotated[
+    bytes, Meta(min_length=32, max_length=32, description="Ed25519 public key")
+]
+Ed25519Signature: TypeAlias = Annotated[
+    bytes, Meta(min_length=64, max_length=64, description="Ed25519 signature")
+]
+Generation: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=2**53,
+        description="when an account was changed, in microseconds since 1970; 0 means never",
+    ),
+]
 EnvironmentValue: TypeAlias = Annotated[
     str,
     Meta(
@@ -144,6 +158,9 @@ Token: TypeAlias = Annotated[
 ]
 Certificate: TypeAlias = Annotated[
     bytes, Meta(max_length=limits.CERTIFICATE_BYTES, description="X.509 certificate, DER, or empty")
+]
+Endorsement: TypeAlias = Annotated[
+    bytes, Meta(max_length=64, description="Ed25519 signature of 64 bytes, or empty")
 ]
 Columns: TypeAlias = Annotated[
     int, Meta(ge=1, le=limits.COLUMNS_MAX, description="width of the terminal in cells")

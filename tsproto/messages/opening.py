@@ -89,6 +89,9 @@ class Authority(Message, tag=8, kw_only=True):
 
     entry = Entry.answer(TERMINAL_SERVER)
 
-    certificate: Certificate  # the farm's authority, DER; empty where the server was given none
+    # the authority that signed the server's certificate, DER; empty where the server was given none
+    certificate: Certificate
+    # signature of the authority before it for this one, 64 bytes; empty where there was none
+    endorsement: Endorsement = b""
 
     example = {"certificate": examples.CERTIFICATE}

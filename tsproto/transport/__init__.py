@@ -17,10 +17,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tsproto import limits
+from tsproto.addresses import is_loopback
+from tsproto.error_text import refuses_our_certificate, words_of
 from tsproto.errors import ErrorCode, PeerError, TsfarmError
 from tsproto.fairness import Shares, Turns, source_of
+from tsproto.identity import Identity
 from tsproto.messages import LinkState, Role
-from tsproto.transport.error_text import refuses_our_certificate, words_of
 from tsproto.transport.link import Link, LinkOwner, LocalIdentity, Observer
 from tsproto.transport.tls import client_tls, client_tls_unverified, daemon_tls, server_tls
 
@@ -34,18 +36,19 @@ __all__ = [
     "Listener",
     "LocalIdentity",
     "Observer",
+    "WrongAddress",
     "WrongPeer",
     "bind",
     "client_tls",
     "client_tls_unverified",
     "daemon_tls",
     "dial",
-    "is_loopback",
     "server_tls",
 ]
 
 ACCEPT_PAUSE_SECONDS = 0.5  # after running out of descriptors, until one may be free
 BACKLOG = 4096  # clients that wait to be accepted; somaxconn on Linux
+DIAL_ADDRESSES = (Role.CLIENT, Role.ADMINISTRATOR)  # a person typed them
 ACCEPTED_AT_ONCE = 64  # sockets in one iteration of the loop: about a millisecond
 HANDSHAKE_SPARED_SECONDS = 0.1  # a peer in the LAN that computes is done by then
 
@@ -60,6 +63,10 @@ class WrongPeer(DialFailed):
     """The peer's certificate has another role or name than expected."""
 
 
+class WrongAddress(WrongPeer):
+    """Role and name are right, but the certificate does not carry the address that was dialled."""
+
+
 class Handshake(NamedTuple):
     task: asyncio.Task[None]
     begun_at: float  # of the loop's time
@@ -67,7 +74,7 @@ class Handshake(NamedTuple):
 
 class Listener:
     """A listening socket and the links that it accepted. `port` is the real one when 0 was asked
-    for.
+    for; `local` is shown on the links that are accepted next.
 
     Peers that have not proved who they are have bounds of their own, shared among source networks
     (`tsproto.fairness`); at each bound the network with the largest share gives way:
@@ -99,7 +106,7 @@ class Listener:
         self._loop = asyncio.get_running_loop()
         self._listening = listening
         self._owner = owner
-        self._local = local
+        self.local = local
         self._connections_max = connections_max
         self._connections_per_address_max = connections_per_address_max
         self._unauthenticated_max = unauthenticated_max
@@ -178,12 +185,13 @@ class Listener:
                 self._schedule(spared_until - self._loop.time())
 
     async def _shake_hands(self, accepted: socket.socket) -> None:
+        local = self.local
         # A failed handshake made no link, so no owner is told.
         with contextlib.suppress(OSError):
             await self._loop.connect_accepted_socket(
-                lambda: Link(self._owner, self._local, self),
+                lambda: Link(self._owner, local, self),
                 accepted,
-                **_tls_options(self._local.listen_tls, handshake_seconds(self._turns.load)),
+                **_tls_options(local.listen_tls, handshake_seconds(self._turns.load)),
             )
 
     def _on_shaken(self, accepted: socket.socket, task: asyncio.Task[None]) -> None:
@@ -275,7 +283,7 @@ async def dial(
     deny_lists: DenyLists | None = None,
 ) -> Link:
     """A link after its TCP and TLS handshakes, to a peer whose certificate has the expected role
-    and name.
+    and name; where a client or an administrator expects no name, it must carry `host`.
 
     `server_hostname` is the TLS server name, on which balancers route; empty means `host`, or none
     for an IP address (RFC 6066, 3). `source` is the local address to dial from; the system chooses
@@ -286,7 +294,14 @@ async def dial(
     if tls is None and not plain_anywhere and not is_loopback(host):
         raise DialFailed(ErrorCode.NOT_PERMITTED, f"{where} is no loopback address: TLS is needed")
     local = LocalIdentity(role=role, name=name, farm=farm, dial_tls=tls, deny_lists=deny_lists)
-    link = Link(owner, local, observer=observer, expect_role=expect_role, expect_name=expect_name)
+    link = Link(
+        owner,
+        local,
+        observer=observer,
+        expect_role=expect_role,
+        expect_name=expect_name,
+        expect_address=host if role in DIAL_ADDRESSES and not expect_name else "",
+    )
     options = {**_tls_options(tls, timeout_seconds), **_source_options(source)}
     if tls is not None:
         options["server_hostname"] = server_hostname or ("" if _is_ip(host) else host)
@@ -309,10 +324,19 @@ async def dial(
         raise DialFailed(ErrorCode.UNREACHABLE, f"{where} hung up at once")
     if link.certificate_fault:
         link.abort()
-        failure = WrongPeer if link.peer_identity else DialFailed
+        failure = _failure(link.peer_identity, expect_role, expect_name)
         raise failure(ErrorCode.WRONG_ROLE, f"{where}: {link.certificate_fault}")
     link.begin()
     return link
+
+
+def _failure(
+    found: Identity | None, expect_role: Role | None, expect_name: str
+) -> type[DialFailed]:
+    if found is None:
+        return DialFailed
+    is_right = expect_role in (None, found.role) and expect_name in ("", found.name)
+    return WrongAddress if is_right else WrongPeer
 
 
 def _tls_options(tls: ssl.SSLContext | None, handshake_seconds: float) -> dict[str, Any]:
@@ -339,11 +363,3 @@ def _is_ip(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this address or name reaches this machine alone, so that plain TCP is allowed."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

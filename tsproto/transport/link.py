@@ -18,9 +18,10 @@ import msgspec
 
 from tsproto import identity, limits
 from tsproto.connection import Closed, Connection, Event
+from tsproto.error_text import refuses_our_certificate, words_of
 from tsproto.errors import ErrorCode
 from tsproto.messages import LinkState, Message, Role
-from tsproto.transport.error_text import refuses_our_certificate, words_of
+from tsproto.transport.local_peer import stranger
 from tsproto.transport.tls import PLAIN_FINGERPRINT, FarmContext
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Observer(Protocol):
 
 class LocalIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """The identity of this process towards its peers. Without a TLS context its links are plain
-    TCP: on loopback addresses only, unless `plain_anywhere`."""
+    TCP: on loopback addresses only, and for this process's user and root, unless
+    `plain_anywhere`."""
 
     role: Role
     name: str
@@ -91,6 +93,7 @@ class Link(asyncio.Protocol):
         *,
         expect_role: Role | None = None,
         expect_name: str = "",
+        expect_address: str = "",
     ) -> None:
         self.id = next(_link_ids)
         self.host = ""
@@ -108,6 +111,7 @@ class Link(asyncio.Protocol):
         self._listener = listener
         self._expect_role = expect_role
         self._expect_name = expect_name
+        self._expect_address = expect_address
         self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -218,8 +222,16 @@ class Link(asyncio.Protocol):
             return
         if self.certificate_fault:
             self.connection.close(ErrorCode.WRONG_ROLE, self.certificate_fault)
+        elif detail := self._is_strangers():
+            self.connection.close(ErrorCode.NOT_PERMITTED, detail)
         self._listener.admit(self)
         self.begin()
+
+    def _is_strangers(self) -> str:
+        """Says that another local user has connected without TLS; empty for all others."""
+        if self._tls is not None or self._local.plain_anywhere:
+            return ""
+        return stranger(self._transport.get_extra_info("socket"))
 
     def begin(self) -> None:
         """Sends the connection's first message, and reports events from now on."""
@@ -271,20 +283,33 @@ class Link(asyncio.Protocol):
             return None
         self.peer_certificate = identity.fingerprint(self.peer_certificate_der)
         try:
-            found = _identity_shown(ssl_object)
+            found, addresses = _shown(ssl_object)
         except identity.IdentityError as error:
             self.certificate_fault = str(error)
             return None
         self.peer_identity = found
+        self.certificate_fault = self._fault_of(found, addresses)
+        return found
+
+    def _fault_of(self, found: identity.Identity, addresses: list[str]) -> str:
+        """Why this is not the expected peer; empty when it is."""
         wanted_role = self._expect_role or found.role
         wanted_name = self._expect_name or found.name
         if (found.role, found.name) != (wanted_role, wanted_name):
             wanted = f" {wanted_name!r}" if self._expect_name else ""
-            self.certificate_fault = (
+            return (
                 f"its certificate is of {found.role.words} {found.name!r}, wanted was"
                 f" {wanted_role.words}{wanted}"
             )
-        return found
+        address = self._expect_address
+        carried = map(identity.shown_address, addresses)
+        if address and identity.shown_address(address) not in carried:
+            return (
+                f"its certificate, of {found.role.words} {found.name!r}, is not for {address!r} but"
+                f" for {', '.join(addresses) or 'no address'}; if {address} is this host's, run"
+                f" `tsfarm pki renew {found.name} --address {address}`"
+            )
+        return ""
 
     def _suspicion(self) -> str:
         """Why a link without a first message may have been cut: neither loop reports the TLS alert
@@ -374,13 +399,15 @@ def _set_socket_options(found: socket.socket) -> None:
                 found.setsockopt(level, getattr(socket, option), value)
 
 
-def _identity_shown(tls: ssl.SSLObject) -> identity.Identity:
-    """The identity in the peer's certificate. Raises IdentityError."""
+def _shown(tls: ssl.SSLObject) -> tuple[identity.Identity, list[str]]:
+    """The identity in the peer's certificate, and the addresses. Raises IdentityError."""
     verified = tls.getpeercert()
     if verified:
         names = cast("tuple[tuple[str, str], ...]", verified.get("subjectAltName", ()))
-        return identity.identity_among(value for kind, value in names if kind == "URI")
+        found = identity.identity_among(value for kind, value in names if kind == "URI")
+        return found, [value for kind, value in names if kind in ("DNS", "IP Address")]
     # OpenSSL parses verified certificates only. The X.509 library is slow to import, rarely needed.
-    from tsproto.certificates import identity_of
+    from tsproto.certificates import addresses_in, identity_in, parse_certificate
 
-    return identity_of(tls.getpeercert(binary_form=True) or b"")
+    certificate = parse_certificate(tls.getpeercert(binary_form=True) or b"")
+    return identity_in(certificate), addresses_in(certificate)

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import msgspec
 
-from clients.conformance.acting import NAMES, CaseContext, hello
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import (
     CLIENT,
     DAEMONS,
@@ -26,6 +26,7 @@ from clients.conformance.device import (
     read_deny_list,
     sign_deny_list,
 )
+from clients.conformance.linking import NAMES, hello
 from clients.conformance.peer import Peer
 from clients.conformance.reach import acquire_license, diallers, mark_validated
 from clients.conformance.target import Setup

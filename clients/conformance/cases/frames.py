@@ -9,6 +9,7 @@ import msgpack
 from clients.conformance import wire
 from clients.conformance.acting import CaseContext
 from clients.conformance.case import CLIENT, DAEMONS, EVERYBODY, TERMINAL_SERVER, Case, Chapter
+from clients.conformance.linking import hello
 from clients.conformance.peer import Peer
 from clients.conformance.reach import Spot, open_spots, reach
 from clients.conformance.samples import sample_values
@@ -67,7 +68,7 @@ def first_words(context: CaseContext) -> Hello | Welcome:
         return context.welcome(TERMINAL_SERVER)
     role = Role.CLIENT if context.target.role is TERMINAL_SERVER else Role.ADMINISTRATOR
     name = "device" if role is Role.CLIENT else "admin"
-    return Hello(version_min=1, version_max=1, role=role, name=name)
+    return hello(role, name)
 
 
 def padded(values: list[Any], size: int) -> bytes:

@@ -98,9 +98,10 @@ class Requests(Generic[S]):
             raise TsfarmError(f"the farm has no {identity.ROLE_WORDS[self.asks]} to ask")
         sources = itertools.cycle(self._assignment.sources or ("",))
         for index in range(self._assignment.links):
-            name, tls = self._credentials(index)
+            name, tls, certificate = self._credentials(index)
             host = hosts[index % len(hosts)]
-            self._links.append(RequestLink(self, host, name, tls, next(sources)))
+            link = RequestLink(self, host, name, tls, next(sources), certificate)
+            self._links.append(link)
         self._turns = itertools.cycle(self._links)
         turns = asyncio.Semaphore(OPENING_AT_ONCE)
         opening = [asyncio.create_task(self._open(link, turns)) for link in self._links]
@@ -172,16 +173,16 @@ class Requests(Generic[S]):
                     " and --ca are right"
                 ) from None
 
-    def _credentials(self, index: int) -> tuple[str, ssl.SSLContext | None]:
+    def _credentials(self, index: int) -> tuple[str, ssl.SSLContext | None, bytes]:
         farm, share = self._assignment.farm, self._assignment.share
         if farm.authority is None:
-            return f"load-{self._run}-{share}-{index}", None
+            return f"load-{self._run}-{share}-{index}", None, bytes(32)
         if not farm.as_terminal_servers:
             raise TsfarmError("with TLS, a link needs a terminal server's certificate to show")
         own = farm.as_terminal_servers[index % len(farm.as_terminal_servers)]
         tls = transport.daemon_tls(own.certificate, own.key, farm.authority)
         der = certificates.certificate_der(own.certificate.read_bytes())
-        return certificates.identity_of(der).name, tls
+        return certificates.identity_of(der).name, tls, identity.fingerprint(der)
 
     def _link_with_room(self) -> RequestLink[S] | None:
         for link in itertools.islice(self._turns, len(self._links)):

@@ -19,6 +19,7 @@ from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Assignment
 from clients.load.scenario import Act
 from clients.load.visitors.devices import Devices
+from clients.load.visitors.keys import Keys
 from clients.load.visitors.shell import KEYS_COME_BACK, OUTPUT_COMPLETE
 from clients.load.visitors.visitor import (
     LICENSE_KEPT,
@@ -91,6 +92,7 @@ class Users:
             hosts=farm.terminal_servers,
             authority=authority,
             devices=Devices(given.seed, given.devices),
+            keys=Keys(),
             measures=self._measures,
             on_violation=self._on_violation,
             sources=itertools.cycle(given.sources or ("",)),

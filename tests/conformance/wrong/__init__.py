@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.conformance.wrong import (
+    accounts,
     clients,
     connections,
     deny_lists,
@@ -21,4 +22,5 @@ FAULTS: tuple[Fault, ...] = (
     *terminal_servers.FAULTS,
     *clients.FAULTS,
     *deny_lists.FAULTS,
+    *accounts.FAULTS,
 )

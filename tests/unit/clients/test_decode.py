@@ -12,13 +12,12 @@ from clients.decode import CHUNK_BYTES, Found, read_frames
 from tsproto import codec
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
-    Credential,
     Goodbye,
     Heartbeat,
     InventoryRow,
     LicenseServerRow,
     LicenseServers,
-    LogonRequest,
+    LogonProof,
     QueryPools,
     ResizeSession,
 )
@@ -91,10 +90,7 @@ def test_rows_enumerations_and_bytes_are_readable() -> None:
 @pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])
 def test_a_command_line_commands_no_terminal(options: tuple[str, ...]) -> None:
     command = "printf \x1b[2J\x7f\x9b\u202e"
-    request = LogonRequest(
-        user_name="me", credential_kind=Credential.PASSWORD, credential=b"", command=command
-    )
-    [line] = shown(codec.encode(request), *options)
+    [line] = shown(codec.encode(LogonProof(method=1, command=command)), *options)
     assert printable(line) == line
     assert r"\u001b[2J\u007f\u009b\u202e" in line
 

@@ -65,7 +65,7 @@ def test_a_terminal_server_that_found_no_license_server_is_shown(
 @pytest.mark.parametrize(
     ("columns", "row", "added", "only_json"),
     [
-        (query.SESSION_COLUMNS, SessionRow, "", "placement columns rows"),
+        (query.SESSION_COLUMNS, SessionRow, "", "placement columns rows receipt"),
         (query.SERVER_COLUMNS, ServerRow, "", ""),
         (
             query.LICENSE_COLUMNS,

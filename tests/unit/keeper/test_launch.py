@@ -12,11 +12,11 @@ from daemons.keeper.launch import (
     ROOT_PATH,
     Account,
     AccountUnusable,
+    Program,
     account_for,
     argv_of,
     environment_of,
 )
-from daemons.keeper.messages import Program
 from daemons.keeper.system_account import Shadow
 
 ADA = Account(name="ada", uid=1000, gid=1000, home="/home/ada", shell="/bin/zsh")
@@ -28,10 +28,21 @@ def program(**given: object) -> Program:
     return Program(**{"session_id": 7, "system_user": "ada", "allow_root": False, **given})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("system_user", ["", "root", SOMEBODY.pw_name, "no-such-user"])
-def test_without_root_everything_runs_as_the_own_user(system_user: str) -> None:
-    account = account_for(system_user, allow_root=False, own_uid=SOMEBODY.pw_uid)
+@pytest.mark.parametrize(
+    ("system_user", "shared_user"),
+    [("", False), (SOMEBODY.pw_name, False), ("", True), ("root", True), ("no-such-user", True)],
+)
+def test_without_root_everything_runs_as_the_own_user(system_user: str, shared_user: bool) -> None:
+    account = account_for(
+        system_user, allow_root=False, own_uid=SOMEBODY.pw_uid, shared_user=shared_user
+    )
     assert (account.name, account.uid) == (SOMEBODY.pw_name, SOMEBODY.pw_uid)
+
+
+@pytest.mark.parametrize("system_user", ["root", "no-such-user"])
+def test_without_root_no_user_gets_the_session_of_another(system_user: str) -> None:
+    with pytest.raises(AccountUnusable, match=f"runs sessions as {SOMEBODY.pw_name} only"):
+        account_for(system_user, allow_root=True, own_uid=SOMEBODY.pw_uid)
 
 
 def test_an_own_user_without_a_name_is_good_enough() -> None:

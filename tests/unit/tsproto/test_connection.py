@@ -13,7 +13,7 @@ from tests.unit.tsproto.ends import (
     listener,
     logged_on,
     logon_accepted,
-    logon_request,
+    logon_start,
     message_frame,
     opened,
     pieces,
@@ -68,8 +68,8 @@ def licensed() -> tuple[Connection, Connection]:
 def test_the_procedure_goes_from_licensing_to_logon_to_session() -> None:
     client, server = licensed()
     assert [client.state, server.state] == [LinkState.LOGON, LinkState.LOGON]
-    client.send(logon_request())
-    assert talk(client, server) == [Received(logon_request())]
+    client.send(logon_start())
+    assert talk(client, server) == [Received(logon_start())]
     server.send(logon_accepted())
     assert talk(server, client) == [Received(logon_accepted())]
     assert [client.state, server.state] == [LinkState.SESSION, LinkState.SESSION]
@@ -77,7 +77,7 @@ def test_the_procedure_goes_from_licensing_to_logon_to_session() -> None:
 
 def test_a_step_that_is_lawful_later_is_out_of_order() -> None:
     _, server = opened(CLIENT, TERMINAL_SERVER)
-    assert code_of(server.receive_data(encode(logon_request()), 0.0)) is ErrorCode.OUT_OF_ORDER
+    assert code_of(server.receive_data(encode(logon_start()), 0.0)) is ErrorCode.OUT_OF_ORDER
 
 
 def test_a_step_that_is_never_the_peers_is_wrong_role() -> None:
@@ -87,7 +87,7 @@ def test_a_step_that_is_never_the_peers_is_wrong_role() -> None:
 
 def test_a_notification_has_no_request_id() -> None:
     _, server = opened(CLIENT, TERMINAL_SERVER)
-    events = server.receive_data(encode(logon_request(), 3), 0.0)
+    events = server.receive_data(encode(logon_start(), 3), 0.0)
     assert code_of(events) is ErrorCode.MALFORMED_MESSAGE
 
 
@@ -100,7 +100,7 @@ def test_a_request_has_a_request_id_whoever_makes_it_and_whenever() -> None:
 def test_we_may_not_say_what_is_not_ours_to_say() -> None:
     client, server = opened(CLIENT, TERMINAL_SERVER)
     with pytest.raises(OutOfOrder):
-        client.send(logon_request())
+        client.send(logon_start())
     with pytest.raises(WrongRole):
         client.send(LicenseAccepted(kind=LicenseKind.FULL))
     with pytest.raises(OutOfOrder):
@@ -226,7 +226,7 @@ def test_what_was_never_lawful_is_not_so_while_leaving() -> None:
     server.send(SessionEnded(exit_status=0))
     with pytest.raises(OutOfOrder):
         server.send(LicenseRequest(nonce=bytes(32), product="p", product_version=1))
-    assert code_of(server.receive_data(encode(logon_request()), 0.0)) is ErrorCode.OUT_OF_ORDER
+    assert code_of(server.receive_data(encode(logon_start()), 0.0)) is ErrorCode.OUT_OF_ORDER
 
 
 # --- time -----------------------------------------------------------------------------------------

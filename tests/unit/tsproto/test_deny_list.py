@@ -45,7 +45,7 @@ class Farm:
         issued_at: float = NOW,
     ) -> Signer:
         certificate, key = certificates.issue_certificate(
-            *self._pems, role, "alice", issued_at, years=1, administrator_role=administers
+            *self._pems, role, "alice", issued_at, days=365, administrator_role=administers
         )
         return load_key(key), certificates.certificate_der(certificate)
 
@@ -102,6 +102,18 @@ def test_the_authority_denies_certificates() -> None:
     assert found.denies_certificate(ONE) and not found.denies_certificate(TWO)
     assert not found.denies_device(ONE)
     assert found.numbers == (NUMBER, 0)
+
+
+def test_the_authority_that_was_changed_denies_no_more_and_its_list_stays() -> None:
+    found = lists(by_authority(ONE))
+    assert isinstance(
+        refusal(found, by_authority(TWO, by=OTHER, number=NUMBER + 1)), DenyListForged
+    )
+    found.trust([OTHER.authority])
+    assert found.denies_certificate(ONE) and found.numbers == (NUMBER, 0)
+    assert isinstance(refusal(found, by_authority(TWO, number=NUMBER + 1)), DenyListForged)
+    found.take(by_authority(TWO, by=OTHER, number=NUMBER + 1), NOW)
+    assert found.denies_certificate(TWO) and not found.denies_certificate(ONE)
 
 
 def test_an_admin_denies_devices() -> None:

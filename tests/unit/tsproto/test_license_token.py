@@ -32,9 +32,9 @@ def certificate(
     role: Role = Role.LICENSE_SERVER,
     authority: tuple[bytes, bytes] = AUTHORITY,
     key: Ed25519PrivateKey = KEY,
-    years: int = 20,
+    days: int = 20 * 365,
 ) -> bytes:
-    return certificate_der(issue_certificate(*authority, role, name, NOW, years, key)[0])
+    return certificate_der(issue_certificate(*authority, role, name, NOW, days=days, key=key)[0])
 
 
 CERTIFICATE = certificate()
@@ -60,7 +60,7 @@ def token_with(key: Ed25519PrivateKey = KEY, **changes: object) -> bytes:
 
 
 def verifier(remembered: int = 16) -> Verifier:
-    return Verifier(certificate_der(AUTHORITY[0]), "lab", remembered)
+    return Verifier([certificate_der(AUTHORITY[0])], "lab", remembered)
 
 
 def verified(
@@ -179,14 +179,14 @@ def test_an_issuer_speaks_for_itself_and_its_farm_only() -> None:
 
 
 def test_a_farms_authority_certifies_for_no_other_farm() -> None:
-    elsewhere = Verifier(certificate_der(AUTHORITY[0]), "other")
+    elsewhere = Verifier([certificate_der(AUTHORITY[0])], "other")
     with pytest.raises(LicenseForeign):
         verified(token_with(farm="other"), by=elsewhere)
 
 
-def test_an_issuer_counts_only_while_its_certificate_is_valid() -> None:
-    short = certificate(years=1)
-    ends = NOW + 365 * limits.DAY_SECONDS
+def test_an_issuer_counts_until_no_token_of_its_certificate_can_live() -> None:
+    short = certificate(days=365)
+    ends = NOW + (365 + 90) * limits.DAY_SECONDS
     token = token_with(expires_at=ends + 10)
     checker = verifier()
     assert verified(token, short, by=checker, now=ends - 1)
@@ -194,6 +194,15 @@ def test_an_issuer_counts_only_while_its_certificate_is_valid() -> None:
         verified(token, short, by=checker, now=ends)
     with pytest.raises(LicenseForeign):
         verified(token, short, by=checker, now=NOW - limits.DAY_SECONDS - 1)
+
+
+def test_any_authority_of_the_farm_certifies_issuers() -> None:
+    new = create_authority("lab", NOW)
+    both = Verifier([certificate_der(new[0]), certificate_der(AUTHORITY[0])], "lab")
+    assert verified(TOKEN, certificate(authority=AUTHORITY), by=both)
+    assert verified(TOKEN, certificate(authority=new), by=both)
+    with pytest.raises(LicenseForeign):
+        verified(TOKEN, certificate(authority=create_authority("lab", NOW)), by=both)
 
 
 def test_another_product_is_foreign() -> None:
@@ -220,7 +229,7 @@ def test_a_token_has_expired_at_its_expiry() -> None:
 
 def test_a_token_of_a_revoked_license_server_counts_no_more_from_the_moment_that_it_is() -> None:
     lists = DenyLists("lab", [certificate_der(AUTHORITY[0])])
-    checker = Verifier(certificate_der(AUTHORITY[0]), "lab", deny_lists=lists)
+    checker = Verifier([certificate_der(AUTHORITY[0])], "lab", deny_lists=lists)
     assert verified(by=checker) == CLAIMS
     denied = DenyList(
         farm="lab",

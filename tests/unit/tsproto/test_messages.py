@@ -103,7 +103,7 @@ def test_roles_have_words() -> None:
     assert Role.ADMINISTRATOR.words == "an administrator"
 
 
-FOR_A_SHELL = {"LogonRequest.command"}
+FOR_A_SHELL = {"LogonProof.command"}
 HOSTILE = ("\x1b", "\x7f", "\x9b", "\u2028", "\u202e", "\u2066", "\u200d", "\ufeff", "\n", "\0")
 
 

@@ -26,11 +26,11 @@ LS1 = Identity("lab", Role.LICENSE_SERVER, "ls1")
 NOTHING_SENT = b""
 
 
-def hello(role: int = 2, name: str = "ts1", low: int = 1, high: int = 1) -> bytes:
+def hello(role: int = 2, name: str = "ts1", low: int = 2, high: int = 2) -> bytes:
     return message_frame(1, 0, low, high, role, name)
 
 
-def welcome(role: int = 3, name: str = "ls1", version: int = 1) -> bytes:
+def welcome(role: int = 3, name: str = "ls1", version: int = 2) -> bytes:
     return message_frame(2, 0, version, role, name)
 
 
@@ -47,7 +47,7 @@ def answered(data: bytes, **how: object) -> list[Event]:
 def test_both_ends_learn_who_the_other_is() -> None:
     client = dialler(CLIENT)
     server = listener(TERMINAL_SERVER, farm="lab")
-    assert talk(client, server) == [Opened(CLIENT, "laptop1", 1, "")]
+    assert talk(client, server) == [Opened(CLIENT, "laptop1", 2, "")]
     assert server.peer_role is CLIENT
     assert client.peer_role is TERMINAL_SERVER
 
@@ -56,7 +56,7 @@ def test_the_dialler_learns_the_farm() -> None:
     client, server = dialler(CLIENT), listener(TERMINAL_SERVER, farm="lab")
     server.receive_data(client.data_to_send(), 0.0)
     events = client.receive_data(server.data_to_send(), 0.0)
-    assert events == [Opened(TERMINAL_SERVER, "ts1", 1, "lab")]
+    assert events == [Opened(TERMINAL_SERVER, "ts1", 2, "lab")]
 
 
 def test_the_one_that_listens_waits_for_hello() -> None:
@@ -78,24 +78,24 @@ def test_a_client_goes_on_to_licensing_and_all_others_to_service(
 
 
 def test_the_highest_version_that_both_speak_is_taken() -> None:
-    assert heard(hello(low=0, high=9)) == [Opened(TERMINAL_SERVER, "ts1", 1, "")]
+    assert heard(hello(low=0, high=9)) == [Opened(TERMINAL_SERVER, "ts1", 2, "")]
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 0), (2, 9), (9, 0)])
+@pytest.mark.parametrize(("low", "high"), [(0, 0), (1, 1), (3, 9), (9, 0)])
 def test_a_peer_without_a_common_version_is_told_which_are_spoken(low: int, high: int) -> None:
     (closed,) = heard(hello(low=low, high=high))
     assert isinstance(closed, Closed)
     assert closed.code is ErrorCode.VERSION_UNSUPPORTED
-    assert "speaks versions 1 to 1" in closed.detail
+    assert "speaks versions 2 to 2" in closed.detail
 
 
-@pytest.mark.parametrize("version", [0, 2])
+@pytest.mark.parametrize("version", [0, 1, 3])
 def test_a_welcome_in_a_version_that_was_not_offered_is_refused(version: int) -> None:
     assert code_of(answered(welcome(version=version))) is ErrorCode.VERSION_UNSUPPORTED
 
 
 def test_a_peer_is_what_its_certificate_says() -> None:
-    opened_as = Opened(TERMINAL_SERVER, "ts1", 1, "lab")
+    opened_as = Opened(TERMINAL_SERVER, "ts1", 2, "lab")
     assert heard(hello(), certified=TS1, trusted=False) == [opened_as]
 
 
@@ -122,11 +122,11 @@ def test_without_a_certificate_only_a_client_is_believed(role: int) -> None:
 def test_a_client_needs_no_certificate() -> None:
     server = listener(TERMINAL_SERVER, trusted=False)
     (event,) = server.receive_data(hello(role=1, name="any device"), 0.0)
-    assert event == Opened(CLIENT, "any device", 1, "")
+    assert event == Opened(CLIENT, "any device", 2, "")
 
 
 def test_a_plain_connection_believes_what_the_peer_says() -> None:
-    assert heard(hello()) == [Opened(TERMINAL_SERVER, "ts1", 1, "")]
+    assert heard(hello()) == [Opened(TERMINAL_SERVER, "ts1", 2, "")]
 
 
 def test_a_client_has_no_business_with_a_license_server() -> None:
@@ -158,7 +158,7 @@ def test_a_dialler_that_finds_whom_it_expected_is_content() -> None:
         (message_frame(3, 0), ErrorCode.OUT_OF_ORDER),
         (message_frame(40, 1), ErrorCode.OUT_OF_ORDER),
         (message_frame(6, 1), ErrorCode.OUT_OF_ORDER),
-        (message_frame(1, 5, 1, 1, 2, "ts1"), ErrorCode.MALFORMED_MESSAGE),
+        (message_frame(1, 5, 2, 2, 2, "ts1"), ErrorCode.MALFORMED_MESSAGE),
         (hello() + hello(), ErrorCode.OUT_OF_ORDER),
     ],
     ids=["welcome", "heartbeat", "request", "answer", "numbered hello", "second hello"],
@@ -272,15 +272,15 @@ def test_both_ends_tell_the_numbers_of_their_deny_lists() -> None:
     newer = lists(by_authority(STOLEN, number=7), by_admin(STOLEN, number=8))
     dialling = dialler(TERMINAL_SERVER, deny_lists=older)
     server = listener(Role.LICENSE_SERVER, deny_lists=newer)
-    assert talk(dialling, server) == [Opened(TERMINAL_SERVER, "ts1", 1, "", (5, 6))]
+    assert talk(dialling, server) == [Opened(TERMINAL_SERVER, "ts1", 2, "", (5, 6))]
     dialling = dialler(TERMINAL_SERVER, deny_lists=older)
     server = listener(Role.LICENSE_SERVER, deny_lists=newer)
     server.receive_data(dialling.data_to_send(), 0.0)
     events = dialling.receive_data(server.data_to_send(), 0.0)
-    assert events == [Opened(Role.LICENSE_SERVER, "ls1", 1, "", (7, 8))]
+    assert events == [Opened(Role.LICENSE_SERVER, "ls1", 2, "", (7, 8))]
 
 
 def test_a_client_tells_the_number_of_certificates_alone() -> None:
     has = lists(by_authority(STOLEN, number=5), by_admin(STOLEN, number=6))
     client, server = dialler(CLIENT, deny_lists=has), listener(TERMINAL_SERVER)
-    assert talk(client, server) == [Opened(CLIENT, "laptop1", 1, "", (5, 0))]
+    assert talk(client, server) == [Opened(CLIENT, "laptop1", 2, "", (5, 0))]

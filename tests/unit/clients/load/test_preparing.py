@@ -50,9 +50,15 @@ def test_a_lab_says_all_that_a_run_needs(tmp_path: Path) -> None:
 
 
 def test_each_link_of_each_worker_to_a_lab_has_a_certificate_of_its_own(tmp_path: Path) -> None:
-    given = options(lab=write_lab(tmp_path), links=2, workers=3)
+    given = options(lab=write_lab(tmp_path, load_users=40), links=2, workers=3)
     run, _ = prepare("directory-only", given, tmp_path)
     assert len(set(run.farm.as_terminal_servers)) == 6
+
+
+def test_a_labs_directory_is_not_asked_for_users_without_keys(tmp_path: Path) -> None:
+    given = options(lab=write_lab(tmp_path))
+    with pytest.raises(BadInput, match="believes nobody without a proof.*--load-users N"):
+        prepare("directory-only", given, tmp_path)
 
 
 def test_users_of_ones_own_go_before_a_labs(tmp_path: Path) -> None:

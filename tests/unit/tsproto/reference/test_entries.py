@@ -54,7 +54,7 @@ def test_a_step_says_what_it_leads_to_and_how_it_can_fail() -> None:
 def test_every_error_code_says_who_sends_it() -> None:
     assert {cause.code for cause in CAUSES} == {code.name for code in ErrorCode}
     assert (
-        "| 302 | `TOO_MANY_ATTEMPTS` | yes | too many wrong passwords on this connection |\n"
+        "| 302 | `TOO_MANY_ATTEMPTS` | yes | too many wrong proofs on this connection |\n"
         in entries.codes()
     )
 

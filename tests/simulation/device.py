@@ -97,6 +97,7 @@ class Device:
         self.habits: frozenset[str] = frozenset()
         self.loot: Loot | None = None
         self.visits: list[Visit] = []
+        self.passwords: dict[str, bytes] = {}
         self.accounts: Accounts
         self._keys: dict[tuple[bytes, Cost], tuple[Ed25519PrivateKey, bytes]] = {}
         """Of this visit, by salt and cost, each with its password."""
@@ -276,7 +277,7 @@ class Device:
         def typed(now: float) -> list[steps.Step]:
             if logon.phase is Phase.TYPING:
                 self.world.saw("a password typed too slowly")
-            known = self.accounts.passwords[self.visit.user_name]
+            known = self.passwords[self.visit.user_name]
             return logon.on_password(WRONG_PASSWORD if is_wrong else known, now)
 
         self._later(seconds, typed, any_link=True)
@@ -293,7 +294,7 @@ class Device:
             key = derived(statement.farm, user, password, statement.salt)
             self._keys[which] = key, password
         key, password = self._keys[which]
-        is_good = password == self.accounts.passwords[statement.user_name]
+        is_good = password == self.passwords[statement.user_name]
         self._sign(logon, statement, ED25519, key.sign, is_good)
 
     def _sign_with_ssh_key(self, logon: Logon, statement: Statement, fingerprint: bytes) -> None:

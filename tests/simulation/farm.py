@@ -169,6 +169,7 @@ class Farm:
         address = f"10.{1 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
         device = Device(self.world, self.network, f"device{number}", address, hosts)
         device.accounts = self.accounts
+        device.passwords = self.accounts.passwords
         device.deny_lists = DenyLists(FARM, [self.authority.der])
         device.habits = self.swarm.work
         device.loot = loot

@@ -150,7 +150,7 @@ class Lifecycle(msgspec.Struct, eq=False):
                     self.procedures.do(*self._disconnect_unseen(session))
         now = self.procedures.now
         self.procedures.do(*self.procedures.settle(promise, outcome, now))
-        if isinstance(outcome, ProgramStarted) and session.is_shared:
+        if isinstance(outcome, ProgramStarted) and session.is_shared and not session.placement:
             # The directory hears of the session first, from a client that waited for it.
             receipt = self.directory.get_receipt(session)
             self.procedures.do(

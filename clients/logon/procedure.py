@@ -167,7 +167,9 @@ class Logon:
         self._route.failed(code, detail, retry_after_seconds)
         redirected_by, self._redirected_by, self._redirect = self._redirected_by, None, None
         if redirected_by is not None and code in GONE:
-            self._unreachable_host = self._host.name
+            # One that waited too long for a proof is there: its user has typed slowly.
+            is_there = code is ErrorCode.TIMED_OUT and self.phase is Phase.LOGON
+            self._unreachable_host = "" if is_there else self._host.name
             return self._dial(redirected_by)
         if redirected_by is not None:
             self._route.end_round()  # on another host the user would get a new session

@@ -206,33 +206,33 @@ class DirectoryLink:
         for change in [*held_back, *self._statements.kept()]:
             self._do(*self._tell(change))
         self._do(*self._end_attempt(self._procedures.now))
-        yield from self._get_receipts(endpoint)
-
-    def _get_receipts(self, endpoint: Endpoint) -> Procedure[None]:
-        """Show the directory the proofs of sessions that began without it. A refusal is told; the
-        session then gets a receipt when its user logs on again."""
         for session in self._table.shared():
-            proof = session.proof
-            if proof is None:
-                continue
-            question = PlaceSession(
-                user_name=session.user_name,
-                application=session.application,
-                proof=[proof],
-                session_id=session.session_id,
+            yield from self.get_receipt(session)
+
+    def get_receipt(self, session: Session) -> Procedure[None]:
+        """Show the directory, if it is there, the proof of a session that began without it. A
+        refusal is told; the session then gets a receipt when its user logs on again."""
+        proof = session.proof
+        if proof is None or self.endpoint is None or not self.is_ready:
+            return
+        question = PlaceSession(
+            user_name=session.user_name,
+            application=session.application,
+            proof=[proof],
+            session_id=session.session_id,
+        )
+        placed = yield from ask(self.endpoint, question, SessionPlaced, limits.REQUEST_SECONDS)
+        if isinstance(placed, Failed):
+            return
+        session.proof = None
+        if isinstance(placed, Refused):
+            refused = events.ReceiptRefused(
+                session_id=session.session_id, code=placed.code, detail=placed.detail
             )
-            placed = yield from ask(endpoint, question, SessionPlaced, limits.REQUEST_SECONDS)
-            if isinstance(placed, Failed):
-                return
-            session.proof = None
-            if isinstance(placed, Refused):
-                refused = events.ReceiptRefused(
-                    session_id=session.session_id, code=placed.code, detail=placed.detail
-                )
-                self._do(refused)
-            elif self._table.get(session.session_id) is session:
-                session.on_placed(placed.placement, placed.receipt)
-                self._do(Persist(put=(session.record(),)), *self.update(session))
+            self._do(refused)
+        elif self._table.get(session.session_id) is session:
+            session.on_placed(placed.placement, placed.receipt)
+            self._do(Persist(put=(session.record(),)), *self.update(session))
 
     def _demand(self, endpoint: Endpoint, request: Message, answer: type[M]) -> Procedure[None]:
         """Ask while joining; raises NotJoined for any answer but this."""

@@ -150,6 +150,12 @@ class Lifecycle(msgspec.Struct, eq=False):
                     self.procedures.do(*self._disconnect_unseen(session))
         now = self.procedures.now
         self.procedures.do(*self.procedures.settle(promise, outcome, now))
+        if isinstance(outcome, ProgramStarted) and session.is_shared and not session.placement:
+            # The directory hears of the session first, from a client that waited for it.
+            receipt = self.directory.get_receipt(session)
+            self.procedures.do(
+                *self.procedures.start(("receipt", session.session_id), receipt, now)
+            )
 
     def _disconnect_unseen(self, session: Session) -> list[Effect]:
         """Its first client was lost meanwhile: the user finds it at the next logon.

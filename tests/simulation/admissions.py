@@ -137,7 +137,8 @@ class Admissions:
 
     def _has_grace(self, node: Node, now: float) -> bool:
         is_over = self._grace.get(node.name, Grace()).is_over
-        return not is_over and now < self._grace_ends_at(node, now)
+        is_given = self._farm.kind_of(node).grace_days > 0
+        return is_given and not is_over and now < self._grace_ends_at(node, now)
 
     def _grace_ends_at(self, node: Node, now: float) -> int:
         began_at = self._grace.get(node.name, Grace()).began_at or now

@@ -1,4 +1,5 @@
-"""A device and whoever sits at it: the real logon procedure, on a store that keeps what it stored.
+"""A device and its user: the real logon procedure, on a store that keeps what it stored, with the
+keys of the user who sits there.
 
 It visits the farm again and again: connects to some host, works a while, then leaves in one of the
 ways in which people leave.
@@ -13,10 +14,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
 
 from clients.logon import steps
 from clients.logon.procedure import Logon, Phase
 from clients.logon.steps import Host, Outcome, Plan
+from tests.simulation.accounts import Accounts, derived
 from tests.simulation.kinds import APPLICATIONS
 from tests.simulation.network import End, LinkTimer, Network
 from tests.simulation.world import Timer, World
@@ -30,15 +34,22 @@ from tsproto.messages import (
     LicenseInfo,
     LicenseRequest,
     LogonAccepted,
+    LogonProof,
+    LogonStart,
     Message,
     Role,
 )
+from tsproto.ssh_keys import signed_by_ssh
+from tsproto.user_proof import ED25519, Asked, Cost, Statement
 
 if TYPE_CHECKING:
     from tests.simulation.misuse import Loot
 
 STORE_SECONDS = 0.01
+MEANWHILE_SECONDS = 0.02  # in which a proof is judged, and its session started
+SIGNING_SECONDS = 0.1  # argon2id, or an agent's dialogue
 TYPING_SECONDS = 2.0
+SLOW_TYPING_SECONDS = (10.0, 130.0)  # a host hangs up meanwhile, or a round ends
 HURRY_SECONDS = 1.0
 IMPATIENT_SECONDS = 1.0  # with a password that was typed
 WRONG_PASSWORD = b"wrong"
@@ -48,6 +59,9 @@ PATIENCE_SECONDS = 90.0
 LOG_OFF = "log off"
 LEAVING = ("disconnect", LOG_OFF, "network loss", "battery")
 BY_MESSAGE = "log off by message"
+
+
+OnSigned = Callable[["Device", Statement, bytes, bool], None]
 
 
 class Visit(msgspec.Struct, gc=False):
@@ -84,15 +98,21 @@ class Device:
         self.loot: Loot | None = None
         self.visits: list[Visit] = []
         self.passwords: dict[str, bytes] = {}
+        self.accounts: Accounts
+        self._keys: dict[tuple[bytes, Cost], tuple[Ed25519PrivateKey, bytes]] = {}
+        """Of this visit, by salt and cost, each with its password."""
+        self._types_until = 0.0
         self.leaving: Sequence[str] = LEAVING
         self.exit_session: Callable[[Visit], None] = lambda visit: None
         self.on_token: Callable[[Device, Claims], None] = lambda device, claims: None
         self.on_attached: Callable[[Device, LogonAccepted], None] = lambda device, accepted: None
+        self.on_signed: OnSigned = lambda device, statement, signature, is_good: None
         self.hosts = hosts
         self._logon: Logon | None = None
         self._end: End | None = None
         self._connection: Connection
         self._link_timer: LinkTimer
+        self._said = LogonStart(user_name="-")
         self._number = 0
         self._timer: Timer | None = None
         network.add(self)
@@ -114,21 +134,28 @@ class Device:
     # --- visits ---------------------------------------------------------------------------------
 
     def live(self, users: Sequence[str]) -> None:
-        """Visit, pause, visit again."""
-        self._abandon()
-        self.begin(self.rng.choice(users))
+        """Visit, pause, visit again; who types slowly is left to it."""
+        pause = self._types_until - self.world.now
+        if pause <= 0:
+            self._abandon()
+            self.begin(self.rng.choice(users))
+            pause = self.rng.random() * (WORK_SECONDS + PAUSE_SECONDS)
         number = len(self.visits)
 
         def again() -> None:
             if len(self.visits) == number:
                 self.live(users)
 
-        self.world.after(self.rng.random() * (WORK_SECONDS + PAUSE_SECONDS), again)
+        self.world.after(pause, again)
 
     def begin(self, user: str, in_a_hurry: bool = False, first: str = "") -> Visit:
         """In a hurry means the right password, typed as fast as on every other device. The host at
         the address `first` is tried first, else a random one."""
         self._abandon()
+        self._keys.clear()
+        if not in_a_hurry and self._is_inclined("changed accounts", 0.05):
+            self.accounts.change_password(user)
+            self.world.saw("a password changed")
         visit = Visit(self.world.now, user, in_a_hurry)
         self.visits.append(visit)
         hosts = list(self.hosts)
@@ -144,6 +171,7 @@ class Device:
             user_name=user,
             application=visit.application,
             command=visit.command,
+            key_fingerprints=self._fingerprints(user),
             connect_seconds=PATIENCE_SECONDS,
             reconnect_seconds=PATIENCE_SECONDS,
         )
@@ -151,6 +179,10 @@ class Device:
         self.world.trace(f"{self.name} begins as {user}")
         self._take(self._logon.start(self.world.now))
         return visit
+
+    def _fingerprints(self, user: str) -> tuple[bytes, ...]:
+        is_held = self._is_inclined("SSH keys", 0.5)
+        return (self.accounts.ssh_key(user).fingerprint,) if is_held else ()
 
     def leave(self) -> None:
         """In one of the ways in which people leave."""
@@ -184,6 +216,7 @@ class Device:
     def _abandon(self) -> None:
         """The battery is empty: the machine is gone without a word."""
         self._logon = None
+        self._types_until = 0.0
         self._drop_link()
         if self._timer:
             self._timer.cancel()
@@ -214,16 +247,11 @@ class Device:
             case steps.StoreDenyList(signed):
                 self._store_deny_list(signed)
             case steps.AskPassword(again):
-                password = self.passwords[self.visit.user_name]
-                seconds = TYPING_SECONDS * self.rng.random()
-                if self.visit.in_a_hurry:
-                    seconds = HURRY_SECONDS
-                elif not again and self._is_inclined("wrong passwords", 0.15):
-                    password = WRONG_PASSWORD
-                self._later(seconds, lambda now: logon.on_password(password, now), any_link=True)
-                if self._is_inclined("impatience", 0.2):
-                    seconds += IMPATIENT_SECONDS * self.rng.random()
-                    self._later(seconds, lambda now: self._give_up(), any_link=True)
+                self._type(logon, again)
+            case steps.SignWithPassword(statement, typed):
+                self._sign_with_password(logon, statement, typed)
+            case steps.SignWithSshKey(statement, fingerprint):
+                self._sign_with_ssh_key(logon, statement, fingerprint)
             case steps.Attached(host, session_id):
                 self._attached(host, session_id)
             case steps.Redirected():
@@ -233,6 +261,67 @@ class Device:
                 self.visit.outcome, self.visit.code = outcome, code
             case _:
                 pass
+
+    def _type(self, logon: Logon, again: bool) -> None:
+        """The user's password, or another one; some users are slow, some give up."""
+        seconds = TYPING_SECONDS * self.rng.random()
+        is_wrong = False
+        if self.visit.in_a_hurry:
+            seconds = HURRY_SECONDS
+        elif self._is_inclined("slow typing", 0.15):
+            seconds = self.rng.uniform(*SLOW_TYPING_SECONDS)
+            self._types_until = self.world.now + seconds + TYPING_SECONDS
+        elif not again:
+            is_wrong = self._is_inclined("wrong passwords", 0.15)
+
+        def typed(now: float) -> list[steps.Step]:
+            if logon.phase is Phase.TYPING:
+                self.world.saw("a password typed too slowly")
+            known = self.passwords[self.visit.user_name]
+            return logon.on_password(WRONG_PASSWORD if is_wrong else known, now)
+
+        self._later(seconds, typed, any_link=True)
+        if self._is_inclined("impatience", 0.2):
+            seconds += IMPATIENT_SECONDS * self.rng.random()
+            self._later(seconds, lambda now: self._give_up(), any_link=True)
+
+    def _sign_with_password(
+        self, logon: Logon, statement: Statement, password: bytes | None
+    ) -> None:
+        which = statement.salt, statement.cost
+        if password is not None:
+            user = statement.user_name
+            key = derived(statement.farm, user, password, statement.salt)
+            self._keys[which] = key, password
+        key, password = self._keys[which]
+        is_good = password == self.passwords[statement.user_name]
+        self._sign(logon, statement, ED25519, key.sign, is_good)
+
+    def _sign_with_ssh_key(self, logon: Logon, statement: Statement, fingerprint: bytes) -> None:
+        """An agent sometimes refuses."""
+        if self._is_inclined("impatience", 0.2):
+            self.world.saw("an agent refused")
+            refused = partial(logon.on_not_signed, fingerprint, "the agent refused")
+            self._later(SIGNING_SECONDS, refused)
+            return
+        key = self.accounts.ssh_key(statement.user_name).key
+        self._sign(logon, statement, "ssh-ed25519", lambda data: key.sign(signed_by_ssh(data)))
+
+    def _sign(
+        self,
+        logon: Logon,
+        statement: Statement,
+        algorithm: str,
+        sign: Callable[[bytes], bytes],
+        is_good: bool = True,
+    ) -> None:
+        """What was said in LogonStart, which a thief has changed."""
+        said = self._said
+        asked = Asked(said.application, statement.asked.command, said.session_id, said.attachment)
+        statement = replace(statement, asked=asked)
+        signature = sign(statement.signed_bytes())
+        self.on_signed(self, statement, signature, is_good)
+        self._later(SIGNING_SECONDS, lambda now: logon.on_signed(algorithm, signature, now))
 
     def _store_deny_list(self, signed: bytes) -> None:
         with contextlib.suppress(DenyListError):
@@ -255,11 +344,30 @@ class Device:
 
     def _send(self, message: Message) -> None:
         """Also what a careless or dishonest client sends in its place, or behind it."""
+        if self.loot:
+            message = self._dishonest(message, self.loot)
+        if isinstance(message, LogonStart):
+            self._said = message
+        elif isinstance(message, LogonProof) and self._is_inclined("changed accounts", 0.1):
+            touch = partial(self.accounts.touch, self.visit.user_name)
+            self.world.after(MEANWHILE_SECONDS * self.rng.random(), touch)
         self._connection.send(message)
         if self._is_inclined("pipelining", 0.1):
             self.visit.misuses = True
-            self._connection.send(msgspec.structs.replace(message))
+            self._connection.send(replace(message))
             self.world.saw(f"pipelined: {type(message).__name__}")
+
+    def _dishonest(self, message: Message, loot: Loot) -> Message:
+        """A thief's proof, or what a thief wants to be shown."""
+        if isinstance(message, LogonProof):
+            loot.keep_proof(message)
+            if self._is_inclined("misuse", 0.25):
+                self.visit.misuses = True
+                return loot.proof(message, self.rng)
+        elif isinstance(message, LogonStart) and self._is_inclined("misuse", 0.25):
+            self.visit.misuses = True
+            return loot.start(message, self.rng)
+        return message
 
     def _is_inclined(self, habit: str, chance: float) -> bool:
         return habit in self.habits and self.rng.random() < chance
@@ -379,9 +487,10 @@ class Device:
 
     def _seen(self) -> steps.Seen:
         assert self._end is not None
-        own = self.network.identity_of(self._end.other.owner)
-        assert own is not None
-        return steps.Seen(own.farm, own.name, self._certificate_of(self._end), self.device_id)
+        identity = self.network.identity_of(self._end.other.owner)
+        assert identity is not None
+        certificate = self._certificate_of(self._end)
+        return steps.Seen(identity.farm, identity.name, certificate, self.device_id)
 
     def _on_lost(self, number: int, code: ErrorCode, detail: str = "") -> None:
         if self._number == number and self._logon is not None:

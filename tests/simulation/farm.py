@@ -12,10 +12,14 @@ import msgspec
 
 from clients.logon.steps import Host
 from daemons.effects import Peer
+from daemons.keeper import proving
 from daemons.settings import ServerAddress
+from daemons.terminal_server.records import SessionRecord
 from tests.simulation import broken_by, faults, laws, swarm, versions
+from tests.simulation.accounts import Accounts
 from tests.simulation.device import Device, Visit
-from tests.simulation.ghost import STRANGER, Ghost, lies, renewal, strange_news
+from tests.simulation.ghost import STRANGER, Ghost, claims, lies, renewal, strange_news
+from tests.simulation.keeper import Intruder, SimulatedKeeper
 from tests.simulation.kinds import (
     FARM,
     PORT,
@@ -29,19 +33,20 @@ from tests.simulation.kinds import (
 )
 from tests.simulation.lookout import Lookout
 from tests.simulation.misuse import Loot
-from tests.simulation.network import Network
+from tests.simulation.network import Network, certificate_named
 from tests.simulation.node import Node
 from tests.simulation.pipeliner import Pipeliner
 from tests.simulation.swarm import ROUNDS_MAX, Swarm
 from tests.simulation.world import START, Violation, World
 from tsproto.deny_list import MICROSECONDS, DenyKind, DenyLists
 from tsproto.identity import Identity
-from tsproto.limits import DISCOVERY_RETRY_SECONDS
+from tsproto.limits import DISCOVERY_RETRY_SECONDS, PROOF_CLOCK_SECONDS
 from tsproto.messages import AdministratorRole, LicenseKind, Message, PublishDenyList, Role
 
 CROWD_DEVICES = 5
 BURSTS = 2  # in each round: a user logs on from several devices in one instant
 QUIET_SECONDS = 60.0
+SLACK_SECONDS = 5.0
 REST_SECONDS = 0.3
 REST_STEPS_MAX = 100
 SEARCHES_MAX = 5
@@ -94,10 +99,10 @@ class Farm:
         crowds = [
             together(number, burst) for number in range(ROUNDS_MAX) for burst in range(BURSTS)
         ]
-        self.passwords = {user: user.encode() for user in [*self.users, *crowds]}
+        self.accounts = Accounts(FARM, [*self.users, *crowds])
         self.nodes: list[Node] = []
         self.license_servers = self._make_license_servers()
-        self.directory = self._node("directory", 3, SessionDirectoryKind())
+        self.directory = self._node("directory", 3, SessionDirectoryKind(self.accounts.of))
         self.terminal_servers = self._make_terminal_servers()
         self._by_name = {node.name: node for node in self.nodes}
         self._by_address = {node.host: node for node in self.nodes}
@@ -111,6 +116,7 @@ class Farm:
         self.license_rows = self.lookout.license_rows
         self.session_rows = self.lookout.session_rows
         self.logons = self.lookout.logons
+        self.proofs = self.lookout.proofs
 
     # --- what it is made of ---------------------------------------------------------------------
 
@@ -130,7 +136,7 @@ class Farm:
             kind = TerminalServerKind(
                 self.authority,
                 address,
-                self.passwords,
+                self._keeper(f"ts{number}"),
                 product_version=2 if number == 3 and "two versions" in work else 1,
                 grace_days=GRACE_DAYS if number == 2 and "grace" in work else 0,
                 sessions_max=SMALL_HOST_SESSIONS if "small hosts" in work else 1_000,
@@ -138,6 +144,19 @@ class Farm:
             )
             made.append((self._node(f"ts{number}", 10 + number, kind), kind))
         return made
+
+    def _keeper(self, name: str) -> SimulatedKeeper:
+        host = proving.Host(
+            farm=FARM, server=name, certificates=(certificate_named(name),), secret=bytes(32)
+        )
+        rng = self.world.stream(f"keeper/{name}")
+        keeper = SimulatedKeeper(host, self.accounts.of, rng)
+        if "intruders" in self.swarm.work:
+            keeper.intruder = Intruder(self.world.stream(f"intruder/{name}"), self._is_over)
+        return keeper
+
+    def _is_over(self) -> bool:
+        return self.is_quiet
 
     def _node(self, name: str, number: int, kind: Kind) -> Node:
         node = Node(self.world, self.network, FARM, name, f"10.0.0.{number}", kind)
@@ -149,7 +168,8 @@ class Farm:
     def _device(self, number: int, hosts: list[Host], loot: Loot | None) -> Device:
         address = f"10.{1 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
         device = Device(self.world, self.network, f"device{number}", address, hosts)
-        device.passwords = self.passwords
+        device.accounts = self.accounts
+        device.passwords = self.accounts.passwords
         device.deny_lists = DenyLists(FARM, [self.authority.der])
         device.habits = self.swarm.work
         device.loot = loot
@@ -191,7 +211,22 @@ class Farm:
     def places_everybody(self) -> bool:
         """Whether the directory decides where each new session begins."""
         is_reachable = self.is_well or self.swarm.spares_sessions
-        return is_reachable and "small hosts" not in self.swarm.work
+        is_small = "small hosts" in self.swarm.work
+        return is_reachable and not is_small and self.clocks_agree
+
+    @property
+    def clocks_agree(self) -> bool:
+        """Whether the directory takes the proofs of every host: none is too old or too new."""
+        times = [self.time_of(node) for node in (self.directory, *self._hosts())]
+        return max(times) - min(times) < PROOF_CLOCK_SECONDS - SLACK_SECONDS
+
+    def _hosts(self) -> list[Node]:
+        return [node for node, _ in self.terminal_servers]
+
+    def is_vouched(self, node: Node, session_id: int) -> bool:
+        """Whether a session has a receipt, so that its user is led to it."""
+        row = node.disk.row(SessionRecord, session_id)
+        return row is not None and bool(row.receipt)
 
     def is_settled(self, node: Node) -> bool:
         """Whether a node runs, and has nothing more to write."""
@@ -230,8 +265,9 @@ class Farm:
         if "clock apart" in self.swarm.faults:
             self.struck.add("clock apart")
             rng = world.stream("clock apart")
+            apart = rng.choice(faults.AHEAD_SECONDS)
             for node in self.nodes:
-                node.clock.ahead = faults.AHEAD_SECONDS * (2 * rng.random() - 1)
+                node.clock.ahead = apart * (2 * rng.random() - 1)
         if "old and new protocol" in self.swarm.work:
             versions.make_newer(self.network, world.stream("versions").choice(self.nodes).name)
         world.on_event = self._check_now_and_then
@@ -261,13 +297,20 @@ class Farm:
         user = self.users[0]
         visitors = [
             (clone, "10.9.9.1", self.directory, lambda rng: lies("ts1", user, world)),
-            (newcomer, "10.9.9.5", self.directory, lambda rng: strange_news("ts1", user, world)),
+            (newcomer, "10.9.9.5", self.directory, self._strange_news),
             (clone, "10.9.9.2", self.license_servers[0], self._wrong_renewals),
             (clone, "10.9.9.3", self.license_servers[1], self._wrong_renewals),
             (stranger, "10.9.9.4", self.license_servers[0], self._renewals),
         ]
         for identity, host, node, says in visitors:
             Ghost(world, self.network, identity, host, node.host, says).visit()
+
+    def _strange_news(self, rng: random.Random) -> list[Message]:
+        receipts = self.lookout.placements.receipts
+        return [
+            *strange_news("ts1", self.users[0], self.world),
+            *claims(self.users, self.proofs.seen, receipts, rng, self.world),
+        ]
 
     def _deny(self) -> None:
         """An administrator hands one daemon after the other a newer list, of a certificate and a
@@ -412,7 +455,9 @@ class Farm:
             world.run_until(world.now + 10)
             came_to = visit.attached_to, visit.session_id
             left = theirs & self._sessions_of(user)
-            if visit.attached_to and left and came_to not in theirs:
+            left = {s for s in left if self.is_vouched(self.node(s[0]), s[1])}
+            is_led = came_to in theirs or not self.clocks_agree
+            if visit.attached_to and left and not is_led:
                 text = f"{user} has {sorted(left)}, and came to {came_to}"
                 self.broken("every user is led to their one session", text)
             if theirs:

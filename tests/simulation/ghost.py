@@ -3,14 +3,16 @@
 One has the certificate of a terminal server that has joined already: a clone of its machine, or one
 that was thought dead. It tells the directory of a session that is nowhere, and of the end of
 sessions that run, and has not joined; it asks license servers to renew what is somebody else's. One
-is a license server that wants to renew what it did not lend. One is a terminal server that joins,
-and reports a session of another host, and older news of its own session after newer ones.
+is a license server that wants to renew what it did not lend. One is an impostor: a terminal server
+that joins, and reports a session of another host, and older news of its own session after newer
+ones; sessions of users whom it never saw, with receipts of its own making or of other sessions; and
+asks for their places, without a proof or with one that another host was given.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from msgspec.structs import replace
@@ -24,12 +26,14 @@ from tsproto.license_token import Claims
 from tsproto.messages import (
     JoinFarm,
     Message,
+    PlaceSession,
     RemoveSession,
     RenewLicense,
     SessionRow,
     SessionState,
     SyncSessions,
     UpdateSession,
+    UserProof,
 )
 
 PAUSE_SECONDS = 6.0
@@ -38,6 +42,8 @@ SESSION_ID = 777_777
 SESSIONS_ENDED = 8
 LATEST = 2**51  # a placement later than any other
 STRANGER = "ts9"
+FIRST_CLAIM = 11  # session id
+PROOFS_SHOWN = 2
 STRANGERS_USER = "stranger"  # who logs on nowhere
 
 
@@ -109,7 +115,7 @@ def strange_news(host: str, user: str, world: World) -> list[Message]:
     left, before = SessionState.DISCONNECTED, placement - 1
     older = UpdateSession(session=replace(newer.session, state=left, placement=before))
     return [
-        JoinFarm(address="10.9.9.5", port=5600, incarnation=bytes(16), sessions_max=0),
+        JoinFarm(address="10.9.9.5", port=5600, incarnation=bytes(16)),
         SyncSessions(sessions=[], last=True),
         _news(host, SESSION_ID, user, placement, world),
         newer,
@@ -129,6 +135,27 @@ def _news(host: str, session_id: int, user: str, placement: int, world: World) -
         placement=placement,
     )
     return UpdateSession(session=row)
+
+
+def claims(
+    users: Sequence[str],
+    proofs: Sequence[UserProof],
+    receipts: Sequence[bytes],
+    rng: random.Random,
+    world: World,
+) -> list[Message]:
+    """What an impostor says of users whom it never saw."""
+    forged = [b"", rng.randbytes(32), *receipts[-1:]]
+    rows: list[Message] = []
+    for number, receipt in enumerate(forged):
+        news = _news(STRANGER, FIRST_CLAIM + number, rng.choice(users), 0, world)
+        rows.append(UpdateSession(session=replace(news.session, receipt=receipt)))
+    stolen = [[proof] for proof in proofs[-PROOFS_SHOWN:]]
+    asks = [
+        PlaceSession(user_name=rng.choice(users), application="", proof=proof)
+        for proof in ([], *stolen)
+    ]
+    return [*rows, *asks]
 
 
 def renewal(claims: Claims, device_id: bytes) -> RenewLicense:

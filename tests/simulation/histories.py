@@ -7,7 +7,6 @@ an order in which every answer is right.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -25,15 +24,15 @@ from tsproto.errors import ErrorCode
 from tsproto.license_token import Claims
 from tsproto.messages import (
     AcquireLicense,
-    Credential,
     Done,
     LendLicense,
     LicenseIssued,
     LicenseKind,
     LogoffSession,
     LogonAccepted,
+    LogonProof,
     LogonRefused,
-    LogonRequest,
+    LogonStart,
     MarkValidated,
     Message,
     Redirect,
@@ -135,6 +134,12 @@ class LicenseHistories:
             _check(self._farm, LICENSES, device, history, LicenseModel(tokens), Licenses())
 
 
+class Logon(msgspec.Struct):
+    start: LogonStart
+    proof: LogonProof
+    operation: Operation
+
+
 class UserHistories:
     """Logons as terminal servers took them and clients saw them come to a session, by user and
     application; and the ends of programs."""
@@ -142,23 +147,26 @@ class UserHistories:
     def __init__(self, farm: Farm) -> None:
         self._farm = farm
         self._histories: dict[tuple[str, str], list[Operation]] = {}
-        # A client that pipelines has several, which are answered in their order.
-        self._open: dict[tuple[str, int, int], list[tuple[LogonRequest, Operation]]] = {}
+        self._starts: dict[tuple[str, int, int], LogonStart] = {}
+        self._open: dict[tuple[str, int, int], Logon] = {}
         self._latest: dict[str, tuple[str, int, int]] = {}  # by device: the key of its logon
         self._lost: list[tuple[str, Operation]] = []  # by user: those that were not answered
         self._began_to_end: dict[models.Session, float] = {}
         self._created: dict[models.Session, int] = {}
         self._well_at = float("inf")
         self._running: dict[tuple[str, str], set[models.Session]] = {}
+        self._unvouched: set[tuple[str, str]] = set()  # have a session that nobody is led to
 
     def asked(self, node: Node, peer: Peer, message: Message) -> None:
         """A client has said this to a terminal server."""
         key, now = (node.name, node.life, peer.link), self._farm.world.now
-        if isinstance(message, LogonRequest) and not _runs_command(message):
-            device = self._farm.device_at(peer.host)
-            operation = Operation(call=models.LogOn(), called_at=now)
-            self._open.setdefault(key, []).append((message, operation))
-            self._latest[device.name] = key
+        if isinstance(message, LogonStart):
+            self._starts.setdefault(key, message)
+        elif isinstance(message, LogonProof) and not message.command and key not in self._open:
+            if start := self._starts.get(key):
+                operation = Operation(call=models.LogOn(), called_at=now)
+                self._open[key] = Logon(start, message, operation)
+                self._latest[self._farm.device_at(peer.host).name] = key
         elif isinstance(message, LogoffSession):
             for session_id, link in self._farm.kind_of(node).shown.items():
                 if link == peer.link:
@@ -167,14 +175,16 @@ class UserHistories:
     def told(self, node: Node, peer: Peer, message: Message) -> None:
         """A terminal server answers a logon with something else than a session."""
         key = node.name, node.life, peer.link
-        if isinstance(message, Redirect):
-            self._open.pop(key, None)
-        elif isinstance(message, LogonRefused) and self._open.get(key):
-            request, operation = self._open[key].pop(0)
-            is_password = request.credential_kind is Credential.PASSWORD
-            if is_password and message.code is ErrorCode.TOO_MANY_SESSIONS:
-                operation.answer, operation.returned_at = message.code, self._farm.world.now
-                self._of(request.user_name, request.application).append(operation)
+        if not isinstance(message, LogonRefused | Redirect):
+            return
+        self._starts.pop(key, None)
+        logon = self._open.pop(key, None)
+        if logon is None or logon.proof.redirected or isinstance(message, Redirect):
+            return
+        if message.code is ErrorCode.TOO_MANY_SESSIONS:
+            operation = logon.operation
+            operation.answer, operation.returned_at = message.code, self._farm.world.now
+            self._of(logon.start.user_name, logon.start.application).append(operation)
 
     def shown(self, device: Device, accepted: LogonAccepted, owner: tuple[str, str]) -> None:
         """The device was told of a session."""
@@ -183,7 +193,7 @@ class UserHistories:
         if created_at != accepted.created_at:
             text = f"{session} of {created_at} is said to be of {accepted.created_at}"
             self._farm.broken(SESSION_ROW, text)
-        _, operation = self._open[self._latest[device.name]].pop(0)
+        operation = self._open.pop(self._latest[device.name]).operation
         operation.answer = Shown(session, accepted.reattached)
         operation.returned_at = self._farm.world.now
         self._of(*owner).append(operation)
@@ -200,23 +210,27 @@ class UserHistories:
         self._of(*owner).append(end)
 
     def all_is_well(self) -> None:
-        """From now on no outage excuses a second session."""
+        """From now on no outage excuses a second session, but where a session of the user began in
+        an outage and has no receipt."""
         self._well_at = self._farm.world.now
         for node, kind in self._farm.terminal_servers:
             for session_id, program in kind.programs.items():
                 if not program.command:
                     owner = program.user_name, program.application
                     self._running.setdefault(owner, set()).add((node.name, session_id))
+                    if not self._farm.is_vouched(node, session_id):
+                        self._unvouched.add(owner)
 
     def check(self) -> None:
-        for request, operation in itertools.chain.from_iterable(self._open.values()):
-            self._lost.append((request.user_name, operation))
+        for logon in self._open.values():
+            self._lost.append((logon.start.user_name, logon.operation))
         for owner, history in self._histories.items():
             what, lost = "/".join(owner), [op for user, op in self._lost if user == owner[0]]
             sessions = {shown.session for shown in _answers(history, Shown)}
             model = SessionModel(sessions, torn=not self._farm.swarm.spares_sessions)
             _check(self._farm, SESSIONS, what, [*history, *lost], model, Sessions())
-            model = SessionModel(sessions, torn=False)
+            is_torn = owner in self._unvouched or not self._farm.clocks_agree
+            model = SessionModel(sessions, torn=is_torn)
             began = Sessions(frozenset(self._running.get(owner, ())))
             late = [*self._since(self._well_at, [*history, *lost])]
             _check(self._farm, SESSIONS, what, late, model, began)
@@ -310,8 +324,3 @@ def may_fail(swarm: Swarm, code: ErrorCode) -> bool:
     """Whether a visit may end with this code where everything works."""
     is_license = code // 100 == 2
     return is_license or (code is ErrorCode.TOO_MANY_SESSIONS and "small hosts" in swarm.work)
-
-
-def _runs_command(request: LogonRequest) -> bool:
-    """With a ticket or a cookie the command is ignored."""
-    return bool(request.command) and request.credential_kind is Credential.PASSWORD

@@ -8,10 +8,15 @@ from typing import Protocol
 import msgspec
 
 from daemons import effects
-from daemons.effects import Core, Effect, ProgramStarted
+from daemons.copied import copied
+from daemons.effects import Core, Effect, Outcome, ProgramFailed, ProgramStarted
+from daemons.keeper import messages as km
+from daemons.keeper.proving import NotStarted
 from daemons.license_server.core import LicenseServerCore
 from daemons.license_server.records import RECORDS as LICENSE_RECORDS
 from daemons.session_directory.core import SessionDirectoryCore
+from daemons.session_directory.proofs import AccountOf
+from daemons.session_directory.records import RECORDS as DIRECTORY_RECORDS
 from daemons.settings import (
     Application,
     Discovery,
@@ -26,6 +31,7 @@ from daemons.settings import (
 )
 from daemons.terminal_server.core import TerminalServerCore
 from daemons.terminal_server.records import RECORDS as TERMINAL_RECORDS
+from tests.simulation.keeper import SimulatedKeeper
 from tests.simulation.node import Node
 from tests.simulation.world import START
 from tsproto import certificates, deny_list, identity, limits
@@ -40,10 +46,15 @@ PORT = 5600
 REFUSING_SERVES = ("ts1", "ts2")  # whom a choosy license server serves
 APPLICATIONS = ("editor",)
 HANGUP_STATUS = 129
-CHECK_SECONDS = 0.05  # a password check
+KEEPER_SECONDS = 0.0002  # there and back
 START_SECONDS = 0.003  # a program on a PTY
 SLOW_START_SECONDS = 3.0
 SLOW_START_CHANCE = 0.3
+ANSWERS: dict[type[km.Packet], type[Outcome]] = {
+    km.Challenged: effects.Challenged,
+    km.Proved: effects.Proved,
+    km.NotProved: effects.NotProved,
+}
 NO_FILES = IdentityFiles(certificate="-", key="-", authority="-")
 
 
@@ -140,17 +151,26 @@ class LicenseServerKind:
 class SessionDirectoryKind:
     role = Role.SESSION_DIRECTORY
 
+    def __init__(self, account_of: AccountOf) -> None:
+        self._account_of = account_of
+
     def make_core(self, node: Node) -> Core:
         settings = SessionDirectorySettings(
             farm=FARM, listen=Listen(host=node.host, port=PORT), identity=NO_FILES, state="-"
         )
-        return SessionDirectoryCore(settings, name=node.name, rng=node.rng)
+        return SessionDirectoryCore(
+            settings,
+            name=node.name,
+            rng=node.rng,
+            records=node.disk.load(DIRECTORY_RECORDS),
+            account_of=self._account_of,
+        )
 
     def perform(self, node: Node, effect: Effect) -> None:
         raise AssertionError(f"a session directory does not ask for {effect}")
 
     def on_crash(self, node: Node) -> None:
-        """Nothing of it outlives it."""
+        """Its disk is all that outlives it."""
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -162,7 +182,7 @@ class Program(msgspec.Struct, frozen=True):
 
 
 class TerminalServerKind:
-    """`programs` is the keeper: it outlives the daemon. `shown` is which link shows a session."""
+    """`keeper` and its `programs` outlive the daemon. `shown` is which link shows a session."""
 
     role = Role.TERMINAL_SERVER
 
@@ -170,7 +190,7 @@ class TerminalServerKind:
         self,
         authority: Authority,
         directory: ServerAddress,
-        passwords: dict[str, bytes],
+        keeper: SimulatedKeeper,
         *,
         product_version: int = 1,
         grace_days: int = 0,
@@ -183,7 +203,7 @@ class TerminalServerKind:
         self.starts_slowly = starts_slowly
         self._authority = authority
         self._directory = directory
-        self._passwords = passwords
+        self.keeper = keeper
         self.programs: dict[int, Program] = {}
         self.shown: dict[int, int] = {}
 
@@ -219,6 +239,14 @@ class TerminalServerKind:
 
     def perform(self, node: Node, effect: Effect) -> None:
         match effect:
+            case effects.Challenge(question_id=question_id):
+                challenge = copied(km.Challenge, effect, request_id=question_id)
+                said = self.keeper.challenge(challenge, node.clock.now())
+                self._answer(node, question_id, copied(ANSWERS[type(said)], said))
+            case effects.Prove(question_id=question_id):
+                proof = copied(km.Prove, effect, request_id=question_id)
+                judged = self.keeper.prove(proof, node.clock.now())
+                self._answer(node, question_id, copied(ANSWERS[type(judged)], judged))
             case effects.StartProgram():
                 self._start(node, effect)
             case effects.Attach(peer, session_id):
@@ -233,9 +261,18 @@ class TerminalServerKind:
             case _:
                 raise AssertionError(f"a terminal server does not ask for {effect}")
 
+    def _answer(self, node: Node, question_id: int, outcome: Outcome) -> None:
+        node.later(KEEPER_SECONDS, lambda: node.answer(question_id, outcome))
+
     def _start(self, node: Node, start: effects.StartProgram) -> None:
-        life = node.life
-        program = Program("", start.asked.application, start.asked.command)
+        life, asked = node.life, start.asked
+        request = copied(km.StartProved, start, request_id=start.question_id)
+        try:
+            account = self.keeper.start(request, node.clock.now())
+        except NotStarted as error:
+            self._answer(node, start.question_id, ProgramFailed(str(error), error.code))
+            return
+        program = Program(account.name, asked.application, asked.command)
 
         def started() -> None:
             if node.life != life:

@@ -98,7 +98,7 @@ def _as_on_disk(record: Record) -> Record:
     """Without what reaches the disk with a session's next transition only."""
     if isinstance(record, SessionRecord):
         return msgspec.structs.replace(
-            record, columns=0, rows=0, placement=0, state=SessionState.ACTIVE
+            record, columns=0, rows=0, placement=0, receipt=b"", state=SessionState.ACTIVE
         )
     return record
 
@@ -258,6 +258,20 @@ def one_session_a_user(farm: Farm) -> None:
             farm.broken("a user has one session", text)
 
 
+def receipts_are_regained(farm: Farm) -> None:
+    """A session that began while the directory was away has a receipt when it is back: unless its
+    terminal server was restarted since, or its proof became too old, or was of an older password,
+    when its user has yet to log on again."""
+    for node, kind in farm.terminal_servers:
+        for session_id, program in kind.programs.items():
+            if program.command or farm.is_vouched(node, session_id):
+                continue
+            if farm.session_rows.has_good_proof(node, session_id):
+                text = f"{node.name}/{session_id} of {program.user_name} has none"
+                farm.broken("receipts are regained", text)
+            farm.world.saw("a session without a receipt in quiet")
+
+
 def reservations_end(farm: Farm) -> None:
     """No room is kept on a host for longer than a reservation lasts."""
     if not farm.is_settled(farm.directory):
@@ -385,5 +399,6 @@ QUIET = (
     validated_devices_are_full,
     tokens_are_renewed,
     license_servers_know_each_other,
+    receipts_are_regained,
     a_core_made_anew_is_equal,
 )

@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
 class SimulatedLine:
     port = 5600
-    peer_certificate = bytes(32)
 
     def __init__(self, node: Node, number: int, end: End, dialled: Endpoint | None) -> None:
         self.id = number
+        self.host = end.other.address
         self.own_certificate = node.network.certificate_of(node.name)
         self.peer_certificate = node.network.certificate_of(end.other.owner)
-        self.host = end.other.address
         self.end = end
         self._dialled = dialled
         self._node = node

@@ -16,6 +16,7 @@ from tests.simulation.logons import Logons
 from tests.simulation.marks import Marks
 from tests.simulation.node import Node
 from tests.simulation.placements import Placements
+from tests.simulation.proofs import Proofs
 from tests.simulation.session_rows import SessionRows
 from tests.simulation.watch import WatchedKind
 from tsproto.license_token import Claims
@@ -27,10 +28,8 @@ from tsproto.messages import (
     LogonAccepted,
     Message,
     PlaceSession,
-    RedeemTicket,
     RenewLicense,
     Role,
-    TicketRedeemed,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +43,8 @@ class Lookout:
         self._farm = farm
         self.license_rows = LicenseRows(farm)
         self.session_rows = SessionRows(farm)
-        self.logons = Logons(farm)
+        self.proofs = Proofs(farm)
+        self.logons = Logons(farm, self.proofs)
         self._admissions = Admissions(farm)
         self._answers = Answers(farm)
         self.placements = Placements(farm)
@@ -60,6 +60,9 @@ class Lookout:
         for device in self._farm.devices:
             device.on_token = self._stored
             device.on_attached = self._attached
+            device.on_signed = self.proofs.on_signed
+        for _, kind in self._farm.terminal_servers:
+            kind.keeper.watcher = self.proofs
 
     # --- around cores ---------------------------------------------------------------------------
 
@@ -74,6 +77,8 @@ class Lookout:
             if isinstance(message, JoinFarm):
                 self.placements.joins(node, peer.name)
             self.placements.told(message)
+            if isinstance(message, PlaceSession):
+                self.proofs.shown(message)
         elif node.kind.role is Role.LICENSE_SERVER and self._farm.is_node(peer):
             self._answers.asked(node, message)
         elif node.kind.role is Role.LICENSE_SERVER:
@@ -91,11 +96,8 @@ class Lookout:
             self._answers.not_given(node, request, answer)
         match request, answer:
             case PlaceSession(), _:
+                self.proofs.placed(caller, request, answer)
                 self.placements.placed(node, caller, request, answer, now)
-                self.logons.placed(request, answer, now)
-            case RedeemTicket(), TicketRedeemed():
-                self.logons.redeemed(caller, request, answer, now)
-                self.placements.redeemed(caller, answer, now)
             case ((AcquireLicense() | RenewLicense() | LendLicense()), LicenseIssued()):
                 self._answers.issued(node, caller, request, answer)
 
@@ -150,7 +152,7 @@ class Lookout:
         self.histories.device(device.name).stored(claims)
 
     def _attached(self, device: Device, accepted: LogonAccepted) -> None:
-        if device.visit.command or not accepted.cookie:
+        if not accepted.attachment:
             return  # a command belongs to its connection
         owner = self.session_rows.started.get((accepted.host, accepted.session_id))
         self.histories.users.shown(device, accepted, owner or (accepted.user_name, ""))

@@ -1,5 +1,5 @@
 """What a thief has to show: tokens copied from other devices, tokens of a farm that is not this
-one, tickets and cookies that were somebody else's or have been used.
+one, proofs that others or the thief gave before, sessions that others were shown.
 """
 
 from __future__ import annotations
@@ -7,16 +7,16 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec.structs import replace
 
 from tests.simulation.kinds import APPLICATIONS
 from tsproto import certificates, identity, license_token
 from tsproto.license_token import Claims
 from tsproto.messages import (
-    Credential,
     LicenseKind,
     LogonAccepted,
-    LogonRequest,
+    LogonProof,
+    LogonStart,
     Message,
     Redirect,
     Role,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 YEAR_SECONDS = 365 * 86_400
 KEPT = 32
-FRESH = 8  # tickets expire, and are used soon
+FRESH = 8  # challenges expire, and sessions are shown anew
 
 _foreign: list[tuple[bytes, bytes]] = []  # certificate (DER) and key (PEM) of a license server
 
@@ -48,58 +48,54 @@ class Loot:
         self._farm = farm
         self._now = now
         self._tokens: list[tuple[bytes, bytes]] = []
-        self._proofs: list[LogonRequest] = []
-        self._cookies: dict[tuple[bytes, str], LogonRequest] = {}
+        self._proofs: list[LogonProof] = []
+        self._starts: list[LogonStart] = []
 
     def overheard(self, device: Device, message: Message) -> None:
         """A client was told this."""
         user = device.visit.user_name
         match message:
-            case Redirect(ticket=ticket, session_id=session_id):
-                self._keep(user, Credential.TICKET, ticket, session_id)
-            case LogonAccepted(cookie=cookie, session_id=session_id) if cookie:
-                self._keep(user, Credential.RECONNECT, cookie, session_id)
-                self._cookies[device.device_id, message.host] = self._proofs[-1]
+            case Redirect(session_id=session_id):
+                self._keep(LogonStart(user_name=user, session_id=session_id))
+            case LogonAccepted(session_id=session_id, attachment=attachment) if attachment:
+                self._keep(LogonStart(user_name=user, session_id=session_id, attachment=attachment))
                 if device.token:
                     copied = device.token, device.issuer_certificate
                     self._tokens = [*self._tokens[-KEPT:], copied]
 
-    def _keep(self, user: str, kind: Credential, proof: bytes, session_id: int) -> None:
-        request = LogonRequest(
-            user_name=user, credential_kind=kind, credential=proof, session_id=session_id
-        )
-        self._proofs = [*self._proofs[-KEPT:], request]
+    def _keep(self, start: LogonStart) -> None:
+        self._starts = [*self._starts[-KEPT:], start]
 
-    def stolen(self, request: LogonRequest, rng: random.Random) -> LogonRequest:
-        """A logon with a proof that somebody was given before, the thief included."""
-        if not self._proofs:
-            return request
-        stolen = rng.choice(self._proofs[-FRESH:])
-        return msgspec.structs.replace(
-            request,
-            user_name=stolen.user_name if rng.random() < 0.7 else request.user_name,
-            credential_kind=stolen.credential_kind,
-            credential=stolen.credential,
-            session_id=stolen.session_id,
-        )
+    def keep_proof(self, proof: LogonProof) -> None:
+        """Somebody has signed this."""
+        self._proofs = [*self._proofs[-KEPT:], proof]
 
-    def twisted(self, request: LogonRequest, rng: random.Random) -> LogonRequest:
-        """A ticket or cookie of one's own, with something about it that is not as it was given."""
-        others = [proof.user_name for proof in self._proofs if proof.user_name != request.user_name]
+    def proof(self, own: LogonProof, rng: random.Random) -> LogonProof:
+        """One that was given before, by somebody or by the thief; or the thief's own with another
+        command than was signed, or damaged."""
         match rng.randrange(4):
-            case 0 if others:
-                return msgspec.structs.replace(request, user_name=rng.choice(others))
+            case 0:
+                return replace(own, command="id")
             case 1:
-                secret = bytes(reversed(request.credential))
-                return msgspec.structs.replace(request, credential=secret)
-            case 2:
-                return msgspec.structs.replace(request, application=APPLICATIONS[0])
+                return replace(own, signature=bytes(reversed(own.signature)))
             case _:
-                return msgspec.structs.replace(request, session_id=1 + rng.randrange(4))
+                stolen = rng.choice(self._proofs[-FRESH:])
+                return replace(stolen, redirected=own.redirected, avoid=own.avoid)
 
-    def own(self, request: LogonRequest, device_id: bytes, server: str) -> LogonRequest:
-        """The cookie that this device was given last by this server, in place of a password."""
-        return self._cookies.get((device_id, server), request)
+    def start(self, own: LogonStart, rng: random.Random) -> LogonStart:
+        """As another user, to a session that somebody was shown, or to another application than is
+        signed."""
+        stolen = rng.choice(self._starts[-FRESH:] or [own])
+        match rng.randrange(4):
+            case 0:
+                return replace(own, user_name=stolen.user_name)
+            case 1:
+                return replace(own, application=APPLICATIONS[0])
+            case 2:
+                return replace(own, session_id=1 + rng.randrange(4))
+            case _:
+                resumed = stolen.session_id, stolen.attachment
+                return replace(own, session_id=resumed[0], attachment=resumed[1])
 
     def token(self, device_id: bytes, rng: random.Random) -> tuple[bytes, bytes]:
         """A token of another device, or one of this device that a foreign farm has signed."""

@@ -161,7 +161,7 @@ class Network:
     def certificate_of(self, name: str) -> bytes:
         """Stands for the SHA-256 of this host's certificate; empty for a device."""
         is_certified = self.identity_of(name) is not None
-        return hashlib.sha256(name.encode()).digest() if is_certified else b""
+        return certificate_named(name) if is_certified else b""
 
     def delay(self) -> float:
         return LEAST_SECONDS + SPREAD_SECONDS * self._chance()
@@ -242,3 +242,8 @@ class Network:
 
     def hold(self, one: str, other: str, action: Callable[[], None]) -> None:
         self._held.setdefault(frozenset((one, other)), []).append(action)
+
+
+def certificate_named(name: str) -> bytes:
+    """What stands for the SHA-256 of a daemon's certificate."""
+    return hashlib.sha256(name.encode()).digest()

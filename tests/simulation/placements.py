@@ -19,7 +19,8 @@ from tsproto.messages import (
     Refused,
     RemoveSession,
     SessionPlaced,
-    TicketRedeemed,
+    SessionRow,
+    SyncSessions,
     UpdateSession,
 )
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from tests.simulation.farm import Farm
 
 PLACED = "the directory leads to what was told it"
+VOUCHED = "nobody is led to a row without a receipt"
+KEPT = 8
 STALE_SECONDS = 5.0  # a session's end reaches the directory within it
 
 
@@ -38,7 +41,7 @@ class Reservation(msgspec.Struct, frozen=True):
 
 
 class Placements:
-    """The laws of PlaceSession and RedeemTicket."""
+    """The laws of PlaceSession."""
 
     def __init__(self, farm: Farm) -> None:
         self._farm = farm
@@ -47,6 +50,9 @@ class Placements:
         self._reserved: dict[int, Reservation] = {}
         self._joined: set[str] = set()
         self.away: set[str] = set()  # hosts whose link to this directory has broken
+        self.receipts: list[bytes] = []  # the latest that were given
+        self._receipts: dict[bytes, tuple[str, str, str, int]] = {}  # to whom and for what given
+        self._vouched: set[tuple[str, int]] = set()  # sessions reported with a receipt of theirs
 
     def _lives(self, directory: Node) -> None:
         if directory.life != self._life:
@@ -72,25 +78,30 @@ class Placements:
         match message:
             case UpdateSession(session=row):
                 self._reserved.pop(row.placement, None)
+                self._reported(row)
+            case SyncSessions(sessions=rows):
+                for row in rows:
+                    self._reported(row)
             case RemoveSession(placement=placement):
                 self._reserved.pop(placement, None)
 
-    # --- what it answers --------------------------------------------------------------------------
+    def _reported(self, row: SessionRow) -> None:
+        named = row.host, row.user_name, row.application, row.placement
+        if self._receipts.get(row.receipt) == named:
+            self._vouched.add((row.host, row.session_id))
 
-    def redeemed(self, caller: Caller, redeemed: TicketRedeemed, now: float) -> None:
-        """Where the session of a ticket is no more, its user is placed anew."""
-        if redeemed.session_id:
-            return
-        host = caller.peer.name
-        given = Reservation(host, redeemed.user_name, redeemed.application)
-        self._keep(given, redeemed.placement, now)
+    # --- what it answers --------------------------------------------------------------------------
 
     def placed(
         self, directory: Node, caller: Caller, request: PlaceSession, answer: Message, now: float
     ) -> None:
         self._lives(directory)
+        if request.session_id and not request.redirected:
+            self._given(request, answer)
+            return
         user = f"{request.user_name}/{request.application}"
         if isinstance(answer, SessionPlaced):
+            self._given(request, answer)
             self._leads(caller, request, answer, user)
             if answer.session_id:
                 self._at_a_session(request, answer, user)
@@ -99,6 +110,12 @@ class Placements:
         elif isinstance(answer, Refused) and answer.code is ErrorCode.TOO_MANY_SESSIONS:
             self._refuses(caller, user, now)
 
+    def _given(self, request: PlaceSession, answer: Message) -> None:
+        if isinstance(answer, SessionPlaced) and answer.receipt:
+            named = answer.host, request.user_name, request.application, answer.placement
+            self._receipts[answer.receipt] = named
+            self.receipts = [*self.receipts[-KEPT:], answer.receipt]
+
     def _leads(
         self, caller: Caller, request: PlaceSession, answer: SessionPlaced, user: str
     ) -> None:
@@ -106,11 +123,14 @@ class Placements:
         is_here = answer.host == caller.peer.name
         if answer.host == request.avoid and not is_here:
             self._broken(f"{what}, which did not answer")
+        if answer.host not in self._farm.names:
+            self._broken(what)
+            return
         host = self._farm.node(answer.host)
         if (answer.address, answer.port) != (host.host, PORT):
             self._broken(f"{what} at {answer.address} port {answer.port}")
-        if bool(answer.ticket) == is_here:
-            self._broken(f"{what} with ticket {answer.ticket.hex()}")
+        if bool(answer.receipt) != is_here:
+            self._broken(f"{what} with receipt {answer.receipt.hex()}")
         if answer.host not in self._joined:
             self._broken(f"{what}, which has not joined")
 
@@ -119,6 +139,8 @@ class Placements:
         owner = self._farm.session_rows.started.get(where)
         if owner != (request.user_name, request.application):
             self._broken(f"{user} is led to {where}, which is of {owner}")
+        if where not in self._vouched:
+            self._farm.broken(VOUCHED, f"{user} is led to {where}")
 
     def _reserves(
         self, caller: Caller, request: PlaceSession, answer: SessionPlaced, user: str, now: float

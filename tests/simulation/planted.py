@@ -19,6 +19,7 @@ from daemons.terminal_server.records import ServerRecord, SessionRecord
 from tests.simulation.farm import Farm
 from tests.simulation.node import Node
 from tests.simulation.planted_answers import ANSWERS
+from tests.simulation.planted_proofs import PROOFS
 from tests.simulation.planted_reports import REPORTS
 from tests.simulation.planted_switchboard import SWITCHBOARDS
 from tests.simulation.store import Disk
@@ -34,7 +35,6 @@ from tsproto.messages import (
     MarkValidated,
     Message,
     PlaceSession,
-    RedeemTicket,
     RemoveSession,
     SessionPlaced,
     SessionState,
@@ -229,33 +229,13 @@ class LeadsElsewhere(Wrong):
 
     def _wrong(self, answer: Answer) -> Answer:
         placed = answer.message
-        if not isinstance(placed, SessionPlaced) or not placed.ticket:
+        if not isinstance(placed, SessionPlaced) or placed.receipt:
             return answer
         self._placed += 1
         others = {"ts1": "ts2", "ts2": "ts3", "ts3": "ts1"}
         if self._placed % 5:
             return answer
         return Answer(answer.caller, replace(placed, host=others[placed.host]))
-
-
-class RedeemsTwice(Wrong):
-    """A ticket can be used again, by any device."""
-
-    def __init__(self, core: Core) -> None:
-        super().__init__(core)
-        self._redeemed: dict[bytes, Message] = {}
-
-    def on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
-        decided = self.core.on_message(caller, message, now)
-        if not isinstance(message, RedeemTicket):
-            return decided
-        answers = [e.message for e in decided if isinstance(e, Answer)]
-        known = self._redeemed.get(message.ticket)
-        if known is not None:
-            return [Answer(caller, replace(known, request_id=0))]
-        if answers and type(answers[0]).__name__ == "TicketRedeemed":
-            self._redeemed[message.ticket] = answers[0]
-        return decided
 
 
 # --- terminal servers -------------------------------------------------------------------------
@@ -317,6 +297,7 @@ class ForgetsTheToken(Wrong):
 
 PLANTED: dict[str, Plant] = {
     **ANSWERS,
+    **PROOFS,
     **REPORTS,
     **SWITCHBOARDS,
     "a disconnect in memory alone": _in_memory_alone(of=hosts, row=_is_left),
@@ -354,7 +335,6 @@ PLANTED: dict[str, Plant] = {
     ),
     "placed without a reservation": lambda farm: plant([farm.directory], ReservesNothing),
     "a wrong host": lambda farm: plant([farm.directory], LeadsElsewhere),
-    "a ticket used twice": lambda farm: plant([farm.directory], RedeemsTwice),
     "an older link counts": lambda farm: plant([farm.directory], HearsOlderLinks),
     "a disconnect not told": lambda farm: plant(hosts(farm), TellsNoDisconnect),
     "two clients of one session": lambda farm: plant(hosts(farm), LeavesOlderClients),

@@ -31,6 +31,8 @@ class SessionRows:
     def __init__(self, farm: Farm) -> None:
         self._farm = farm
         self.started: dict[tuple[str, int], tuple[str, str]] = {}
+        self._begun: dict[tuple[str, int], tuple[float, int, bytes]] = {}
+        """By session: when it began, in which life of its host, with which salt of a password."""
         self.ended_at: dict[str, float] = {}  # by host: when a program ended last
         self.changed_at = 0.0  # any of them
         self._logged_off: set[tuple[str, int]] = set()
@@ -66,8 +68,10 @@ class SessionRows:
             self._farm.broken(ROW, f"{where} was {old}, and is {new}")
         if new.placement < old.placement:
             self._farm.broken(ROW, f"{where} goes back to placement {new.placement}")
-        if old.device_id != new.device_id and old.cookie_hash == new.cookie_hash:
-            self._farm.broken(ROW, f"{where} is on another device with the same cookie")
+        if new.attachment < old.attachment:
+            self._farm.broken(ROW, f"{where} goes back to attachment {new.attachment}")
+        if old.device_id != new.device_id and old.attachment == new.attachment:
+            self._farm.broken(ROW, f"{where} is on another device, and was not shown anew")
 
     def _host(self, node: Node, old: ServerRecord | None, new: ServerRecord) -> None:
         if old is None:
@@ -91,10 +95,13 @@ class SessionRows:
     def performed(self, node: Node, effect: Effect) -> None:
         kind = self._farm.kind_of(node)
         match effect:
-            case effects.StartProgram(session_id):
+            case effects.StartProgram(session_id, proof_id, asked):
                 if (node.name, session_id) in self.started:
                     self._farm.broken(ONCE, f"{node.name} starts session {session_id} again")
-                self.started[node.name, session_id] = effect.user_name, effect.application
+                user = self._farm.proofs.user_of(node.name, proof_id)
+                self.started[node.name, session_id] = user, asked.application
+                salt = self._farm.accounts.salt_of(user)
+                self._begun[node.name, session_id] = self._farm.world.now, node.life, salt
                 if len(kind.programs) >= kind.sessions_max:
                     self._farm.broken(ROOM, f"{node.name} may have {kind.sessions_max}")
             case effects.Attach(_, session_id):
@@ -115,6 +122,14 @@ class SessionRows:
 
     def program_ended(self, node: Node) -> None:
         self.ended_at[node.name] = self._farm.world.now
+
+    def has_good_proof(self, node: Node, session_id: int) -> bool:
+        """Whether its terminal server still has a proof that the directory takes."""
+        farm, (user, _) = self._farm, self.started[node.name, session_id]
+        began_at, life, salt = self._begun[node.name, session_id]
+        is_remembered = life == node.life and farm.world.woke_at < began_at
+        is_of_now = farm.clocks_agree and "clock steps" not in farm.struck
+        return is_remembered and is_of_now and salt == farm.accounts.salt_of(user)
 
     # --- all of them --------------------------------------------------------------------------
 

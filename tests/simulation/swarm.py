@@ -49,13 +49,16 @@ CHANCE = {
 
 WORK = (
     "applications",
+    "SSH keys",
     "both have tokens",
+    "changed accounts",
     "commands",
     "few tokens",
     "ghost host",
     "grace",
     "impatience",
     "in one instant",
+    "intruders",
     "log off by message",
     "misuse",
     "old and new protocol",
@@ -63,13 +66,16 @@ WORK = (
     "refusing license server",
     "resize",
     "slow starts",
+    "slow typing",
     "small hosts",
     "two license servers nearby",
     "two versions",
     "wrong passwords",
 )
 # Not in the quiet phase, in which everybody must get in.
-CARELESS = frozenset({"impatience", "misuse", "pipelining", "wrong passwords"})
+CARELESS = frozenset(
+    {"changed accounts", "impatience", "misuse", "pipelining", "slow typing", "wrong passwords"}
+)
 ROUNDS_MAX = 4
 CALM_CHANCE = 0.25
 

@@ -38,7 +38,7 @@ from tsproto.messages import Message
 
 SLACK_SECONDS = 1.0  # for turns and commits; after a jump of time or a stand-still, too
 DIAL_SECONDS = limits.DIAL_SECONDS + limits.OPENING_SECONDS
-MACHINE_SECONDS = 5.0  # a password check, or the start of a program
+MACHINE_SECONDS = 5.0  # a question to the keeper, or the start of a program
 
 INFINITY = float("inf")
 Ticketed: TypeAlias = Ask | Dial | Challenge | Prove | PamAnswer | StartProgram | Take

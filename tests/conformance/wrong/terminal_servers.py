@@ -10,7 +10,7 @@ from unittest.mock import patch
 from cryptography.hazmat.primitives import hashes
 from msgspec.structs import replace
 
-from daemons.effects import Ask, Close, Detach, Effect, Endpoint, EndProgram, Tell
+from daemons.effects import Ask, Close, Detach, Effect, EndProgram, Tell
 from daemons.keeper import messages as km
 from daemons.keeper import proving
 from daemons.keeper.proving import Monitor
@@ -206,7 +206,7 @@ def _keeps_receipts_to_itself(effect: Effect) -> list[Effect]:
     return [effect]
 
 
-def _asks_for_no_receipts(self: DirectoryLink, endpoint: Endpoint) -> Procedure[None]:
+def _asks_for_no_receipts(self: DirectoryLink, session: Session) -> Procedure[None]:
     return
     yield
 
@@ -456,7 +456,7 @@ FAULTS = (
     _fault(
         "asks for no receipts",
         "DIR-32.a-session-that-began-without-the-directory",
-        plant=replaced(DirectoryLink, "_get_receipts", _asks_for_no_receipts),
+        plant=replaced(DirectoryLink, "get_receipt", _asks_for_no_receipts),
     ),
     _fault(
         "tells the directory nothing",

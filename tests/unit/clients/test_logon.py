@@ -262,6 +262,16 @@ def test_an_unreachable_target_leads_back_with_its_name(code: ErrorCode) -> None
     assert (proof.redirected, proof.avoid) == (False, "ts3")
 
 
+def test_a_target_that_waited_too_long_for_a_proof_is_no_unreachable_one() -> None:
+    procedure = asked()
+    procedure.on_message(REDIRECT, 1.0)
+    through_licensing(procedure, 1.0, AT_TARGET)
+    assert procedure.on_closed(ErrorCode.TIMED_OUT, "", 0, 121.0) == [DialHost(TS1)]
+    through_licensing(procedure, 121.0)
+    proof = proved(procedure, 121.0)
+    assert (proof.redirected, proof.avoid) == (False, "")
+
+
 def test_a_target_lost_in_its_licensing_phase_leads_back_too() -> None:
     procedure = asked()
     procedure.on_message(REDIRECT, 1.0)

@@ -65,7 +65,8 @@ def test_a_session_is_durable_and_reported_before_its_client_is_told() -> None:
     client.log_on(columns=100, rows=30)
     scene.answer(Ask, Refused(code=ErrorCode.BUSY))
     effects = scene.answer(StartProgram, STARTED)
-    assert shape(effects) == ["Persist", "UpdateSession", "LogonAccepted", "Attach"]
+    shown = ["Persist", "UpdateSession", "LogonAccepted", "Attach"]
+    assert shape(effects) == [*shown, "PlaceSession"]  # which asks for a receipt
     accepted = client.last(LogonAccepted)
     assert (accepted.host, accepted.created_at, accepted.user_name) == (NAME, NOW, "ann")
     assert (accepted.reattached, accepted.attachment) == (False, 1)
@@ -117,6 +118,7 @@ def test_a_reattached_session_keeps_its_age_and_is_not_disconnected_any_more() -
 
 def test_a_second_client_takes_the_session_and_the_first_is_told() -> None:
     scene, first, session_id = running(directory=True)
+    scene.answer(Ask, Refused(code=ErrorCode.BUSY))  # no receipt
     second = scene.let_in(PHONE)
     second.log_on()
     effects = scene.answer(Ask, Refused(code=ErrorCode.BUSY))
@@ -226,7 +228,8 @@ def test_a_session_whose_client_is_lost_while_it_starts_is_left_disconnected() -
     scene, client, session_id = starting(directory=True)
     assert client.lose() == []
     effects = scene.answer(StartProgram, STARTED)
-    assert shape(effects) == ["Detach", "Persist", "UpdateSession"]
+    assert shape(effects) == ["Detach", "Persist", "UpdateSession", "PlaceSession"]
+    scene.answer(Ask, Refused(code=ErrorCode.BUSY))  # no receipt
     record = scene.session(session_id)
     assert record is not None
     assert (record.state, record.disconnected_at) == (DISCONNECTED, NOW)

@@ -8,7 +8,7 @@ from tsproto import limits
 
 # The store, the log, the loop, discovery and dialled links; handshakes not yet counted as links.
 RESERVED = 64 + limits.HANDSHAKES_MAX
-PER_SESSION = 2  # a PTY's master, and the ring of its output
+PER_SESSION = 3  # a PTY's master, the ring of its output, and the mapping of the ring
 
 
 def raise_limit() -> int:

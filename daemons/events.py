@@ -454,10 +454,18 @@ class SessionUnreachable(Event, tag="session.unreachable", level=Level.ERROR):
 
 
 class KeeperLost(Event, tag="keeper.lost", level=Level.WARNING):
-    """The connection to the keeper broke. If it died, its sessions end when this server stops."""
+    """The connection to the keeper broke: another keeper is asked to adopt the sessions."""
 
     sessions: Count
-    next_step: NextStep
+
+
+class KeeperFound(Event, tag="keeper.found", level=Level.WARNING):
+    """A keeper answers again. If it is another one, it adopted sessions: when their programs end,
+    the exit status told is 255, for it cannot be known. Those that it could not adopt end when this
+    server stops."""
+
+    adopted: Count
+    not_adopted: Count
 
 
 class KeeperUnreachable(Event, tag="keeper.unreachable", level=Level.ERROR):

@@ -14,7 +14,7 @@ import termios
 from collections.abc import Awaitable, Callable, Coroutine
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from daemons import events, settings
 from daemons.attachment_pump import Pump, SessionLink
@@ -47,11 +47,11 @@ from daemons.screen.ring import Ring
 from daemons.screen.screen import Screen, installed_emulator
 from tsproto.errors import ErrorCode
 
-# The exit status of a program whose keeper was killed: there is no way to learn it.
-STATUS_UNKNOWN = 255
 RECONNECT_SECONDS = 1.0
 BUSY_RETRY_SECONDS = 2
-START_ATTEMPTS = 3  # a keeper that is ending may accept a link and break it
+ATTEMPTS = 3  # a keeper that is ending may accept a link and break it
+
+T = TypeVar("T")
 
 
 class State(Enum):
@@ -61,7 +61,7 @@ class State(Enum):
     KEPT = auto()
     """Runs in the keeper and has a pump."""
     UNKEPT = auto()
-    """Has a pump; its keeper is gone."""
+    """Has a pump; its keeper died, and the next one did not adopt it."""
     ENDED = auto()
 
 
@@ -69,18 +69,27 @@ class _Program:
     """The program of one session. `exit_status` is set once the program has ended, while its output
     may still be read; `is_unwanted` once the core wants its end."""
 
-    __slots__ = ("exit_status", "is_unwanted", "pump", "session_id", "state")
+    __slots__ = ("exit_status", "held", "is_unwanted", "pump", "session_id", "state")
 
     def __init__(self, session_id: int, state: State) -> None:
         self.session_id = session_id
         self.state = state
         self.pump: Pump | None = None
+        self.held: HeldProgram | None = None
         self.exit_status: int | None = None
         self.is_unwanted = False
 
     @property
     def has_ended(self) -> bool:
         return self.state is State.ENDED
+
+    def close(self) -> None:
+        """Close its descriptors: the master is the pump's."""
+        if self.pump is not None:
+            self.pump.close()
+        if self.held is not None:
+            os.close(self.held.ring)
+            self.held = None
 
 
 class ProgramRunner:
@@ -151,8 +160,7 @@ class ProgramRunner:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for program in self._programs.values():
-            if program.pump is not None:
-                program.pump.close()
+            program.close()
         self._programs.clear()
         self._keeper.close()
 
@@ -166,8 +174,7 @@ class ProgramRunner:
 
     async def _judge(self, question_id: int, judge: Callable[[], Awaitable[Outcome]]) -> None:
         try:
-            await self._keeper.connect()
-            outcome = await judge()
+            outcome = await self._answered(judge)
         except KeeperError as error:
             outcome = NotProved(ErrorCode.LOGON_BUSY, str(error), BUSY_RETRY_SECONDS)
         self._on_outcome(question_id, outcome)
@@ -219,7 +226,7 @@ class ProgramRunner:
     def _hang_up(self, program: _Program) -> None:
         if program.state is State.UNKEPT and program.pump is not None:
             program.pump.close()  # the last master: the kernel hangs up
-            self._report_end(program, STATUS_UNKNOWN)
+            self._report_end(program, km.STATUS_UNKNOWN)
             return
         self._keeper.hang_up(program.session_id)
         if program.pump is not None:
@@ -262,16 +269,18 @@ class ProgramRunner:
             self._hang_up(program)
 
     async def _started(self, effect: StartProgram) -> HeldProgram | ProgramFailed:
-        detail = ""
-        for _ in range(START_ATTEMPTS):
-            try:
-                await self._keeper.connect()
-                return await self._keeper.start(effect)
-            except KeeperLost as error:
-                detail = str(error)
-            except KeeperError as error:
-                return ProgramFailed(str(error))
-        return ProgramFailed(detail)
+        try:
+            return await self._answered(lambda: self._keeper.start(effect))
+        except KeeperError as error:
+            return ProgramFailed(str(error))
+
+    async def _answered(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """The keeper's answer; asked again when the keeper ends. Raises KeeperError."""
+        for _ in range(ATTEMPTS):
+            await self._keeper.connect()
+            with contextlib.suppress(KeeperLost):
+                return await ask()
+        raise KeeperLost(f"the connection to the keeper broke {ATTEMPTS} times")
 
     async def _adopt(self, session: km.KeptSession) -> None:
         program = _Program(session.session_id, State.UNREACHED)
@@ -310,9 +319,9 @@ class ProgramRunner:
         except OSError:
             held.close()
             raise
-        os.close(held.ring)
         screen = Screen(ring, columns, rows, self._emulator)
         program.state = State.KEPT
+        program.held = held
         program.pump = Pump(
             held.master, screen, on_drained=lambda: self._on_drained(program), is_new=is_new
         )
@@ -330,7 +339,7 @@ class ProgramRunner:
             program.pump.on_program_ended()
 
     def _on_drained(self, program: _Program) -> None:
-        status = STATUS_UNKNOWN if program.exit_status is None else program.exit_status
+        status = km.STATUS_UNKNOWN if program.exit_status is None else program.exit_status
         self._report_end(program, status)
 
     def _report_end(self, program: _Program, exit_status: int) -> None:
@@ -343,6 +352,7 @@ class ProgramRunner:
         self._programs.pop(program.session_id, None)
         if program.pump is not None:
             self._forget_viewer(program.pump)
+        program.close()
 
     # --- the keeper's loss ---
 
@@ -351,10 +361,7 @@ class ProgramRunner:
         if not self._is_closed and not self._is_searching:
             self._is_searching = True
             pumped = [each for each in self._programs.values() if each.pump is not None]
-            step = (
-                "let users log off before this server stops: if the keeper died, sessions end too"
-            )
-            log(events.KeeperLost(sessions=len(pumped), next_step=step))
+            log(events.KeeperLost(sessions=len(pumped)))
             self._spawn(self._find_keeper_again())
 
     async def _find_keeper_again(self) -> None:
@@ -364,13 +371,28 @@ class ProgramRunner:
                 await self._keeper.connect()
                 programs = self._programs.values()
                 held = [each for each in programs if each.state is not State.STARTING]
-                kept = await self._keeper.sessions()
+                kept = {each.session_id: each for each in await self._keeper.sessions()}
+                adopted = [
+                    km.KeptSession(each.session_id, each.held.pid, None)
+                    for each in held
+                    if each.session_id not in kept and each.held and await self._adopted(each)
+                ]
             except KeeperError as error:
                 log(events.KeeperUnreachable(detail=str(error)))
                 await asyncio.sleep(RECONNECT_SECONDS)
             else:
                 self._is_searching = False
-                self._compare(held, {session.session_id: session for session in kept})
+                kept |= {session.session_id: session for session in adopted}
+                self._compare(held, kept)
+                unkept = sum(program.state is State.UNKEPT for program in held)
+                log(events.KeeperFound(adopted=len(adopted), not_adopted=unkept))
+
+    async def _adopted(self, program: _Program) -> bool:
+        """Whether the keeper after a dead one took this program. Raises KeeperError."""
+        if program.held is None:
+            return False
+        held = program.held
+        return not await self._keeper.adopt(program.session_id, held.master, held.ring)
 
     def _compare(self, held: list[_Program], kept: dict[int, km.KeptSession]) -> None:
         """Learn from the keeper's list which of our programs have ended, and which it lost."""

@@ -92,7 +92,7 @@ class KeeperClient:
         self._connecting = asyncio.Lock()
         self._request_ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[tuple[km.Reply, list[int]]]] = {}
-        self._unsent: deque[bytes] = deque()
+        self._unsent: deque[tuple[bytes, tuple[int, ...]]] = deque()
 
     async def connect(self) -> None:
         """Connect to the keeper unless connected; start one if none answers. Raises KeeperError."""
@@ -165,6 +165,16 @@ class KeeperClient:
         """Get the descriptors of a session again. Raises KeeperError; OutOfDescriptors when the
         session is there and only its descriptors could not be received."""
         return await self._held(lambda id_: km.FetchSession(id_, session_id))
+
+    async def adopt(self, session_id: int, master: int, ring: int) -> str:
+        """Give a session of a keeper that died to the present one. Empty when it took it, else the
+        reason. Raises KeeperError."""
+        copies = os.dup(master), os.dup(ring)
+        try:
+            reply, _ = await self._ask(lambda id_: km.Adopt(id_, session_id), copies)
+        finally:
+            _close_all([*copies])
+        return reply.detail if isinstance(reply, km.CannotStart) else ""
 
     def hang_up(self, session_id: int) -> None:
         """End the session's programs; `on_ended` is called when the first one has ended."""
@@ -244,13 +254,15 @@ class KeeperClient:
         _close_all(descriptors)
         raise OutOfDescriptors("the terminal server has as many files open as it may")
 
-    async def _ask(self, request: Callable[[int], km.Request]) -> tuple[km.Reply, list[int]]:
+    async def _ask(
+        self, request: Callable[[int], km.Request], descriptors: tuple[int, ...] = ()
+    ) -> tuple[km.Reply, list[int]]:
         request_id = next(self._request_ids)
         answer: asyncio.Future[tuple[km.Reply, list[int]]]
         answer = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = answer
         try:
-            if not self._send(request(request_id)):
+            if not self._send(request(request_id), descriptors):
                 raise KeeperLost("there is no connection to the keeper")
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await answer
@@ -262,10 +274,10 @@ class KeeperClient:
         finally:
             self._waiting.pop(request_id, None)
 
-    def _send(self, request: km.Request) -> bool:
+    def _send(self, request: km.Request, descriptors: tuple[int, ...] = ()) -> bool:
         if self._socket is None:
             return False
-        self._unsent.append(km.encode(request))
+        self._unsent.append((km.encode(request), descriptors))
         if len(self._unsent) == 1:
             self._send_waiting()
         return True
@@ -276,7 +288,8 @@ class KeeperClient:
         loop = asyncio.get_running_loop()
         try:
             while self._unsent:
-                self._socket.send(self._unsent[0])
+                packet, descriptors = self._unsent[0]
+                socket.send_fds(self._socket, [packet], descriptors)
                 self._unsent.popleft()
         except BlockingIOError:
             loop.add_writer(self._socket, self._send_waiting)

@@ -39,10 +39,17 @@ import msgspec
 
 from daemons.keeper import messages as km
 from daemons.keeper.address import unix_address
-from daemons.keeper.kept_program import KeptProgram, signal_all, with_processes
+from daemons.keeper.kept_program import (
+    AdoptedProgram,
+    KeptProgram,
+    NotAdopted,
+    signal_all,
+    with_processes,
+)
 from daemons.keeper.launch import LaunchFailure, Program, load_name_services
 from daemons.keeper.own_files import OwnFiles
 from daemons.keeper.proving import Monitor, NotStarted
+from daemons.keeper.record import Record, Started
 from tsproto.errors import ErrorCode, TsfarmError
 
 KILL_AFTER_SECONDS = 5.0  # from SIGHUP to SIGKILL: an editor saves its recovery file
@@ -65,10 +72,12 @@ class Keeper:
         self,
         listener: socket.socket,
         files: OwnFiles,
+        record: Record,
         idle_seconds: float,
         allowed_uid: int | None = None,
     ) -> None:
         self._files = files
+        self._record = record
         self._monitor = Monitor(files.host(), files.accounts.find, secrets.SystemRandom())
         self._selector = selectors.DefaultSelector()
         self._listener = listener
@@ -154,9 +163,19 @@ class Keeper:
     def _receive(self) -> None:
         assert self._client is not None
         try:
-            packet = self._client.recv(km.PACKET_BYTES)
+            packet, descriptors, _, _ = socket.recv_fds(
+                self._client, km.PACKET_BYTES, 2, socket.MSG_CMSG_CLOEXEC
+            )
         except ConnectionError:
-            packet = b""
+            packet, descriptors = b"", []
+        try:
+            self._serve(packet, descriptors)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _serve(self, packet: bytes, descriptors: list[int]) -> None:
+        """Takes those of the descriptors that it keeps out of the list."""
         if not packet:
             self._drop_client()
             return
@@ -180,6 +199,8 @@ class Keeper:
                     self._hang_up([session])
             case km.Forget(session_id):
                 self._forget(session_id)
+            case km.Adopt() as request:
+                self._adopt(request, descriptors)
 
     def _send(self, reply: km.Reply, descriptors: tuple[int, ...] = ()) -> None:
         """A client that does not read its packets is dropped; it can connect again and list."""
@@ -272,6 +293,7 @@ class Keeper:
             answer(_refusal(request_id, "the session was forgotten while it started"))
             self._remove_if_done(session)
         else:
+            self._record.add(Started.now(session.session_id, session.pid, session.slave))
             answer(km.Descriptors(request_id, session.pid), (session.master, session.ring))
 
     def _fetch(self, request: km.FetchSession) -> None:
@@ -280,6 +302,27 @@ class Keeper:
             self._send(_refusal(request.request_id, "the keeper has no such session"))
             return
         self._send(km.Descriptors(request.request_id, session.pid), (session.master, session.ring))
+
+    def _adopt(self, request: km.Adopt, descriptors: list[int]) -> None:
+        started = self._record.left(request.session_id)
+        if started is None or self._is_stopping or request.session_id in self._sessions:
+            detail = "no earlier keeper of this host has left such a session"
+            self._send(_refusal(request.request_id, detail))
+            return
+        if len(descriptors) != 2:
+            self._send(_refusal(request.request_id, "a terminal and a ring belong to a session"))
+            return
+        master, ring = descriptors
+        descriptors.clear()
+        try:
+            session = AdoptedProgram(started, master, ring)
+        except (NotAdopted, OSError) as error:
+            self._send(_refusal(request.request_id, f"the session cannot be adopted: {error}"))
+            return
+        self._sessions[session.session_id] = session
+        self._record.add(started)
+        self._watch(session.pidfd, lambda: self._on_ended(session))
+        self._send(km.Adopted(request.request_id))
 
     def _hang_up(self, sessions: Collection[KeptProgram]) -> None:
         idle = [session for session in sessions if session.kill_at is None]
@@ -315,6 +358,7 @@ class Keeper:
             return
         session.close()
         del self._sessions[session.session_id]
+        self._record.remove(session.session_id)
         self._idle_since = time.monotonic()
 
     # --- signals ---
@@ -374,7 +418,8 @@ def main(arguments: list[str] | None = None) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a session takes four
         load_name_services()
-        Keeper(listener, files, options.idle_seconds, options.allow_user).run()
+        record = Record(options.pid_file.with_suffix(".sessions"))
+        Keeper(listener, files, record, options.idle_seconds, options.allow_user).run()
     options.socket.unlink(missing_ok=True)
     options.pid_file.unlink(missing_ok=True)
 

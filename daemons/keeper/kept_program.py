@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import termios
 from collections.abc import Collection
 
 from daemons.keeper.launch import Program, launch
-from daemons.keeper.messages import KeptSession
+from daemons.keeper.messages import STATUS_UNKNOWN, KeptSession
+from daemons.keeper.record import Started, identity_of
 from daemons.screen.ring import create_ring
+from tsproto.errors import TsfarmError
 
 _IFLAG, _OFLAG, _LFLAG = 0, 1, 3  # indices in the list that tcgetattr returns
 _IUTF8 = 0o40000  # Linux: in line mode, backspace erases a whole UTF-8 character
+_TIOCGPTPEER = 0x5441  # Linux: opens the slave of this master
+_NOBODY = -1  # no process has this id
 
 
 class KeptProgram:
@@ -133,12 +138,59 @@ class KeptProgram:
         for name in list(self._descriptors):
             self._close(name)
         if self.exit_status is not None:
-            os.waitpid(self.pid, 0)
+            self._reap()
+
+    def _reap(self) -> None:
+        os.waitpid(self.pid, 0)
 
     def _close(self, name: str) -> None:
         descriptor = self._descriptors.pop(name, None)
         if descriptor is not None:
             os.close(descriptor)
+
+
+class NotAdopted(TsfarmError):
+    """The record and the kernel do not confirm a session; the text says why."""
+
+
+class AdoptedProgram(KeptProgram):
+    """A session of an earlier keeper, taken over from the terminal server, which held `master` and
+    `ring`. The constructor owns both; it raises NotAdopted and OSError.
+
+    The program is no child of this process: its end is seen, its exit status is not.
+    """
+
+    def __init__(self, started: Started, master: int, ring: int) -> None:
+        self.session_id = started.session_id
+        self.exit_status = None
+        self.kill_at = None
+        self.is_forgotten = False
+        self.pid = started.pid
+        self._descriptors = {"master": master, "ring": ring}
+        try:
+            slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+            self._descriptors["slave"] = slave
+            if identity_of(slave) != started.terminal:
+                raise NotAdopted("the terminal is not the session's")
+            self._descriptors["pidfd"] = os.pidfd_open(self.pid)
+            if not started.is_running():  # the id was given to another process since
+                raise NotAdopted("the session's program has ended")
+        except (OSError, NotAdopted):
+            self.close()
+            raise
+
+    def note_end(self) -> int:
+        """The id of the ended program stays taken while processes of the session are left, and may
+        be another's afterwards: then nothing is signalled any more."""
+        self.exit_status = STATUS_UNKNOWN
+        self._close("slave")
+        self._close("pidfd")
+        if not with_processes([self]):
+            self.pid = _NOBODY
+        return self.exit_status
+
+    def _reap(self) -> None:
+        """Another process does: the program is its child."""
 
 
 def signal_all(sessions: Collection[KeptProgram], number: signal.Signals) -> None:

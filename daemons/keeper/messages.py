@@ -16,6 +16,7 @@ from tsproto.user_proof import Asked
 
 PACKET_BYTES = 256 * 1024  # a command of 32,768 characters takes at most 128 KiB
 SESSIONS_PER_PACKET = 500
+STATUS_UNKNOWN = 255
 
 
 class Packet(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -108,6 +109,14 @@ class Forget(Packet, frozen=True, gc=False, tag=5):
     session_id: int
 
 
+class Adopt(Packet, frozen=True, gc=False, tag=20):
+    """Gives a session of an earlier keeper to this one, with the two descriptors that Descriptors
+    gave; answered by Adopted, or by CannotStart when the keeper's record does not confirm it."""
+
+    request_id: int
+    session_id: int
+
+
 # From the keeper.
 
 
@@ -131,7 +140,8 @@ class CannotStart(Packet, frozen=True, gc=False, tag=13):
 
 
 class Ended(Packet, frozen=True, gc=False, tag=14):
-    """The session's program has ended; the PTY may still hold output."""
+    """The session's program has ended; the PTY may still hold output. STATUS_UNKNOWN for an adopted
+    program, whose status only the keeper that started it could have learned."""
 
     session_id: int
     exit_status: int
@@ -174,11 +184,31 @@ class NotProved(Packet, frozen=True, gc=False, tag=18):
     retry_after_seconds: int
 
 
+class Adopted(Packet, frozen=True, gc=False, tag=21):
+    request_id: int
+
+
 Request: TypeAlias = (
-    ListSessions | FetchSession | HangUp | Forget | Challenge | Prove | PamAnswer | StartProved
+    ListSessions
+    | FetchSession
+    | HangUp
+    | Forget
+    | Challenge
+    | Prove
+    | PamAnswer
+    | StartProved
+    | Adopt
 )
 Reply: TypeAlias = (
-    SessionList | Descriptors | CannotStart | Ended | Challenged | Prompted | Proved | NotProved
+    SessionList
+    | Descriptors
+    | CannotStart
+    | Ended
+    | Challenged
+    | Prompted
+    | Proved
+    | NotProved
+    | Adopted
 )
 
 encode = msgspec.msgpack.Encoder().encode

@@ -30,17 +30,19 @@ from tsproto.user_proof import (
 CHALLENGES_MAX = 16_384  # a link has one; then the oldest gives way
 PROOFS_MAX = 16_384
 NONCE_BYTES = 32
+RETRY_SECONDS = 1  # after a late proof
 DENIED = "user name or proof is wrong"
+OVER = "the challenge is over, or was made by a keeper that has ended: log on again"
 NOBODYS_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw()
 
 K = TypeVar("K")
-Entry = TypeVar("Entry", bound="_Open")
+OpenT = TypeVar("OpenT", bound="_Open")
 
 
 class NotStarted(TsfarmError):
     """No session may be started for this proof; the text says why."""
 
-    def __init__(self, detail: str, code: ErrorCode = ErrorCode.PROGRAM_FAILED) -> None:
+    def __init__(self, detail: str, code: ErrorCode = ErrorCode.LOGON_BUSY) -> None:
         super().__init__(detail)
         self.code = code
 
@@ -117,18 +119,22 @@ class Monitor:
         return challenge
 
     def prove(self, request: km.Prove, now: float) -> km.Proved | km.NotProved:
-        """Spends the nonce. An unknown user, a wrong and a late signature are answered alike."""
+        """Spends the nonce. An unknown user, a disabled one and a wrong signature are answered
+        alike. A late proof says nothing about the user: the client may try again."""
         challenge = self._challenges.pop(request.nonce, None)
-        denied = km.NotProved(request.request_id, ErrorCode.LOGON_FAILED, DENIED, 0)
         if challenge is None or challenge.expires_at <= now:
-            return denied
-        known = self._account_of(challenge.user_name)
-        account = known or _nobody(challenge.said)  # checked too: an answer takes as long
+            return km.NotProved(request.request_id, ErrorCode.LOGON_BUSY, OVER, RETRY_SECONDS)
+        denied = km.NotProved(request.request_id, ErrorCode.LOGON_FAILED, DENIED, 0)
+        account = self._account_of(challenge.user_name)
+        can_prove = account is not None and not account.disabled
+        if account is None or (request.method == Method.PASSWORD and account.password is None):
+            # A signature is checked all the same: the time of an answer tells no name.
+            account, can_prove = _nobody(challenge.said), False
         statement = self._statement(challenge, request)
         is_proved = statement is not None and account.is_proved_by(
             statement, challenge.said.key_fingerprint, request.algorithm, request.signature
         )
-        if known is None or known.disabled or not is_proved:
+        if not can_prove or not is_proved:
             return denied
         if not account.may_use(self.host.server, request.asked.application):
             detail = f"the account may not use {request.asked.application or 'a shell'!r} here"
@@ -146,11 +152,12 @@ class Monitor:
         """The account for which this one session may be started. Raises NotStarted."""
         proof = self._proofs.pop(request.proof_id, None)
         if proof is None:
-            raise NotStarted("there is no such proof, or it was used")
+            raise NotStarted("there is no such proof, or it was used: log on again")
         if proof.expires_at <= now:
-            raise NotStarted(f"the proof is older than {limits.PROOF_SECONDS} seconds")
+            detail = f"the proof is older than {limits.PROOF_SECONDS} seconds: log on again"
+            raise NotStarted(detail)
         if proof.asked != request.asked:
-            raise NotStarted("the user proved something else")
+            raise NotStarted("the user proved something else", ErrorCode.NOT_PERMITTED)
         account = self._account_of(proof.user_name)
         if account is None or account.disabled or account.generation != proof.generation:
             raise NotStarted("the account was changed in this moment; log on again")
@@ -196,12 +203,12 @@ def _nobody(said: km.Challenged) -> Account:
     return Account(name="", generation=0, password=key)
 
 
-def _give_way(open_: dict[K, Entry], most: int) -> None:
+def _give_way(open_: dict[K, OpenT], most: int) -> None:
     """The oldest gives way."""
     if len(open_) > most:
         del open_[next(iter(open_))]
 
 
-def _expire(open_: dict[K, Entry], now: float) -> None:
+def _expire(open_: dict[K, OpenT], now: float) -> None:
     for key in [key for key, each in open_.items() if each.expires_at <= now]:
         del open_[key]

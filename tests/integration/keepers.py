@@ -11,19 +11,147 @@ import select
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from daemons.effects import ProgramFailed
+import tomli_w
+from msgspec.structs import replace
+
+from daemons import accounts
+from daemons.effects import (
+    Challenge,
+    Challenged,
+    NotProved,
+    ProgramFailed,
+    Prompted,
+    Prove,
+    Proved,
+    StartProgram,
+)
 from daemons.keeper.client import HeldProgram, KeeperClient
-from daemons.keeper.messages import Program
+from daemons.keeper.launch import Program
+from tsproto import certificates
+from tsproto.messages import Role
+from tsproto.user_proof import (
+    ED25519,
+    Asked,
+    Cost,
+    Method,
+    Methods,
+    Statement,
+    key_of_tag,
+)
 
 DASH = ("/bin/dash",)  # unlike bash it opens no terminal by itself
 RING_BYTES = 4096
+FARM, SERVER, USER = "farm", "ts1", "user1"
+DEVICE = bytes(range(32))
+PLAIN = bytes(32)
+TAG = b"t" * 32  # stands for argon2id over the users' passwords
+
+
+# --- the host's own files -------------------------------------------------------------------------
+
+
+def write_host(folder: Path, *, sessions: dict[str, Any] | None = None, **account: Any) -> Path:
+    """Configuration, certificate and accounts of a terminal server with one user; gives the path of
+    the configuration. Sessions run dash as this process's user, unless the test says otherwise."""
+    certificate, key = certificate_of(SERVER)
+    (folder / "ts1.crt").write_bytes(certificate)
+    (folder / "ts1.key").write_bytes(key)
+    usual = {"shell": DASH, "allow_root": True, "replay_bytes": RING_BYTES}
+    config = {
+        "farm": FARM,
+        "state": "state",
+        "accounts": "accounts",
+        "listen": {"host": "127.0.0.1", "port": 0, "tls": False},
+        "identity": {"certificate": "ts1.crt", "key": "ts1.key", "authority": "ts1.crt"},
+        "sessions": {**usual, **(sessions or {})},
+    }
+    path = folder / "config.toml"
+    path.write_text(tomli_w.dumps(config))
+    write_account(folder, **account)
+    return path
+
+
+def certificate_of(name: str) -> tuple[bytes, bytes]:
+    """A new certificate of a terminal server of the farm, and its key, in PEM."""
+    now = time.time()
+    return certificates.issue_certificate(*_authority(), Role.TERMINAL_SERVER, name, now)
+
+
+@cache
+def _authority() -> tuple[bytes, bytes]:
+    return certificates.create_authority(FARM, time.time())
+
+
+def write_account(folder: Path, name: str = USER, **given: Any) -> None:
+    """Put the user's account into the host's accounts file."""
+    (made,) = accounts.synthetic(FARM, [name], TAG, "", time.time_ns() // 1000)
+    accounts.change(folder / "accounts", FARM, lambda _: [replace(made, **given)])
+
+
+def statement_of(said: Challenged, asked: Asked, user_name: str = USER) -> Statement:
+    """What a client signs for this challenge."""
+    return Statement(
+        farm=FARM,
+        server=SERVER,
+        certificate=PLAIN,
+        nonce=said.nonce,
+        time=said.time,
+        device_id=DEVICE,
+        user_name=user_name,
+        method=Method.PASSWORD,
+        methods=Methods(said.methods),
+        salt=said.salt,
+        cost=Cost(said.memory_kib, said.passes, said.lanes),
+        asked=asked,
+    )
+
+
+def signature_of(statement: Statement, signer: str = USER) -> bytes:
+    return key_of_tag(FARM, signer, TAG).sign(statement.signed_bytes())
+
+
+async def prove(
+    client: KeeperClient, asked: Asked, user_name: str = USER, signer: str = USER
+) -> Prompted | Proved | NotProved:
+    """Ask for a challenge, and prove the user with the key that the password gives."""
+    said = await client.challenge(Challenge(user_name, DEVICE, PLAIN, (), 0))
+    assert isinstance(said, Challenged), said
+    signature = signature_of(statement_of(said, asked, user_name), signer)
+    return await client.prove(Prove(said.nonce, Method.PASSWORD, ED25519, signature, asked, 0))
+
+
+async def proof_of(client: KeeperClient, asked: Asked, user_name: str = USER) -> int:
+    outcome = await prove(client, asked, user_name, user_name)
+    assert isinstance(outcome, Proved), outcome
+    return outcome.proof_id
+
+
+def start_of(session_id: int, proof_id: int, asked: Asked, columns: int = 80) -> StartProgram:
+    return StartProgram(
+        session_id=session_id,
+        proof_id=proof_id,
+        asked=asked,
+        columns=columns,
+        rows=24,
+        terminal="xterm-256color",
+        lang="",
+        tz="",
+        colorterm="",
+        question_id=0,
+    )
+
+
+# --- processes ------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def folder_with_keeper(folder: Path) -> Iterator[Path]:
-    """Ends the keeper that was started there, and all its sessions."""
+    """The files of a host; in the end its keeper and all its sessions are ended."""
+    write_host(folder)
     try:
         yield folder
     finally:
@@ -112,6 +240,7 @@ class Keeping:
         self.ended: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
         self.lost = asyncio.Event()
         self.client = KeeperClient(
+            folder / "config.toml",
             folder,
             on_ended=lambda session_id, status: self.ended.put_nowait((session_id, status)),
             on_lost=self.lost.set,
@@ -119,9 +248,21 @@ class Keeping:
         )
         self._terminals: list[Terminal] = []
 
-    async def start(self, session_id: int = 1, *, columns: int = 80, **given: object) -> Terminal:
-        started = await self.client.start(program(session_id, **given), columns, 24, RING_BYTES)
-        return self._opened(started)
+    async def try_to_start(
+        self, session_id: int = 1, *, columns: int = 80, command: str = "", application: str = ""
+    ) -> HeldProgram | ProgramFailed:
+        asked = Asked(application, command)
+        proof_id = await proof_of(self.client, asked)
+        return await self.client.start(start_of(session_id, proof_id, asked, columns))
+
+    async def start(
+        self, session_id: int = 1, *, columns: int = 80, command: str = "", application: str = ""
+    ) -> Terminal:
+        return self._opened(
+            await self.try_to_start(
+                session_id, columns=columns, command=command, application=application
+            )
+        )
 
     async def fetch(self, session_id: int = 1) -> Terminal:
         return self._opened(await self.client.fetch(session_id))

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from daemons import settings
 from daemons.effects import (
     Attach,
+    Challenge,
+    Challenged,
     Detach,
     EndProgram,
+    Outcome,
     Peer,
-    ProgramFailed,
-    ProgramStarted,
+    Prove,
+    Proved,
     Resize,
-    StartProgram,
 )
 from daemons.program_runner import ProgramRunner
-from tests.integration.keepers import DASH
+from tests.integration.keepers import (
+    DASH,
+    DEVICE,
+    PLAIN,
+    USER,
+    signature_of,
+    start_of,
+    statement_of,
+    write_host,
+)
 from tsproto.errors import ErrorCode
 from tsproto.messages import Role
+from tsproto.user_proof import ED25519, Asked, Method
 
 COLUMNS, ROWS = 40, 10
 USUAL = settings.Sessions(shell=DASH, allow_root=True, screen=True, replay_bytes=64 * 1024)
@@ -78,14 +93,16 @@ class Server:
     """The sessions of one terminal server, and the clients on its links."""
 
     def __init__(self, folder: Path, given: settings.Sessions) -> None:
-        self.started: asyncio.Queue[tuple[int, ProgramStarted | ProgramFailed]] = asyncio.Queue()
         self.ended: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
         self.clients: dict[int, Client] = {}
+        self._asked: dict[int, asyncio.Future[Outcome]] = {}
+        config = write_host(folder, sessions=msgspec.to_builtins(given))
         self.sessions = ProgramRunner(
+            config,
             given,
             folder,
             link_of=lambda peer: self.clients.get(peer.link),
-            on_started=lambda question_id, outcome: self.started.put_nowait((question_id, outcome)),
+            on_outcome=lambda question_id, outcome: self._asked[question_id].set_result(outcome),
             on_ended=lambda session_id, status: self.ended.put_nowait((session_id, status)),
         )
 
@@ -96,29 +113,39 @@ class Server:
 
     async def start(
         self, session_id: int = 1, *, command: str = "", application: str = ""
-    ) -> ProgramStarted | ProgramFailed:
-        question_id = self.begin(session_id, command=command, application=application)
-        answered, outcome = await self.started.get()
-        assert answered == question_id
-        return outcome
+    ) -> Outcome:
+        """The outcome of a whole logon: challenge, proof, start."""
+        asked = Asked(application, command)
+        said = await self.challenge()
+        assert isinstance(said, Challenged), said
+        proved = await self.prove(said, asked)
+        assert isinstance(proved, Proved), proved
+        return await self.run(session_id, proved.proof_id, asked)
 
-    def begin(self, session_id: int = 1, *, command: str = "", application: str = "") -> int:
-        """Its answer comes into `started`, with the question id that this gives."""
-        question_id = 100 + session_id
-        self.sessions.start_program(
-            StartProgram(
-                session_id=session_id,
-                user_name="user1",
-                system_user="",
-                application=application,
-                command=command,
-                columns=COLUMNS,
-                rows=ROWS,
-                terminal="xterm-256color",
-                question_id=question_id,
+    async def challenge(self) -> Outcome:
+        return await self._outcome(
+            lambda id_: self.sessions.challenge(Challenge(USER, DEVICE, PLAIN, (), id_))
+        )
+
+    async def prove(self, said: Challenged, asked: Asked) -> Outcome:
+        signature = signature_of(statement_of(said, asked))
+        return await self._outcome(
+            lambda id_: self.sessions.prove(
+                Prove(said.nonce, Method.PASSWORD, ED25519, signature, asked, id_)
             )
         )
-        return question_id
+
+    async def run(self, session_id: int, proof_id: int, asked: Asked) -> Outcome:
+        start = replace(start_of(session_id, proof_id, asked), columns=COLUMNS, rows=ROWS)
+        return await self._outcome(
+            lambda id_: self.sessions.start_program(replace(start, question_id=id_))
+        )
+
+    async def _outcome(self, perform: Callable[[int], None]) -> Outcome:
+        question_id = len(self._asked)
+        self._asked[question_id] = asyncio.get_running_loop().create_future()
+        perform(question_id)
+        return await self._asked[question_id]
 
     def attach(
         self, client: Client, session_id: int = 1, *, fresh: bool = False, rows: int = ROWS

@@ -14,22 +14,31 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from daemons.effects import ProgramFailed
+from daemons.copied import copied
+from daemons.effects import Challenge, NotProved, ProgramFailed
 from daemons.keeper import messages as km
 from daemons.keeper.address import unix_address
+from daemons.keeper.client import HeldProgram
 from tests.integration.keepers import (
-    RING_BYTES,
+    DEVICE,
     Keeping,
     end_process,
     folder_with_keeper,
     is_readable,
     keeper_pid,
     keeping,
-    program,
+    proof_of,
+    prove,
+    start_of,
     wait_until_gone,
+    write_account,
+    write_host,
 )
+from tsproto.errors import ErrorCode
+from tsproto.user_proof import Asked
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run another's program")
 
@@ -123,17 +132,16 @@ async def test_a_client_that_talks_nonsense_is_dropped_and_the_sessions_stay(fol
 
 
 async def test_a_session_that_is_forgotten_while_it_starts_costs_nothing(folder: Path) -> None:
-    async with keeping(folder):
-        pass
+    async with keeping(folder) as kept:
+        start = await start_request(kept, 1)
     with dialled(folder) as client:
-        start = km.StartSession(1, program(1), 80, 24, RING_BYTES)
         for request in (start, km.HangUp(1), km.Forget(1)):
             client.send(km.encode(request))
         answer = await asyncio.to_thread(client.recv, km.PACKET_BYTES)
     assert isinstance(km.decode_reply(answer), km.CannotStart)
     async with keeping(folder) as kept:
         assert await kept.client.sessions() == []
-        while isinstance(await kept.client.start(program(1), 80, 24, RING_BYTES), ProgramFailed):
+        while isinstance(await kept.try_to_start(1), ProgramFailed):
             pass  # the hang-up has not ended the first one yet
         keeper = keeper_pid(folder)
         assert keeper is not None
@@ -158,10 +166,10 @@ async def test_a_client_that_leaves_in_the_same_moment_as_a_program_costs_nothin
 
 
 async def test_nobody_gets_the_answer_to_anothers_request(folder: Path) -> None:
-    async with keeping(folder):
-        pass
+    async with keeping(folder) as kept:
+        start = await start_request(kept, 7)
     with dialled(folder) as first:
-        first.send(km.encode(km.StartSession(7, program(1), 80, 24, RING_BYTES)))
+        first.send(km.encode(start))
     with dialled(folder) as second:
         second.settimeout(0.5)
         second.send(km.encode(km.ListSessions(8, -1)))
@@ -171,6 +179,12 @@ async def test_nobody_gets_the_answer_to_anothers_request(folder: Path) -> None:
             await asyncio.to_thread(second.recv, km.PACKET_BYTES)
 
 
+async def start_request(kept: Keeping, request_id: int) -> km.StartProved:
+    """A request with this id to start a shell as session 1."""
+    proof_id = await proof_of(kept.client, Asked())
+    return copied(km.StartProved, start_of(1, proof_id, Asked()), request_id=request_id)
+
+
 @contextlib.contextmanager
 def dialled(folder: Path) -> Iterator[socket.socket]:
     """A client that says what the test lets it say."""
@@ -178,6 +192,89 @@ def dialled(folder: Path) -> Iterator[socket.socket]:
         with unix_address(folder / "keeper.sock") as address:
             client.connect(address)
         yield client
+
+
+# --- a client that is not to be believed ----------------------------------------------------------
+
+
+async def test_nothing_is_started_without_a_proof(folder: Path) -> None:
+    async with keeping(folder) as kept:
+        for made_up in (0, 1, 2**40):
+            failed = await kept.client.start(start_of(1, made_up, Asked()))
+            assert isinstance(failed, ProgramFailed)
+            assert failed.code is ErrorCode.LOGON_BUSY
+        assert await kept.client.sessions() == []
+
+
+async def test_one_proof_starts_one_session(folder: Path) -> None:
+    async with keeping(folder) as kept:
+        proof_id = await proof_of(kept.client, Asked())
+        first = await kept.client.start(start_of(1, proof_id, Asked()))
+        assert isinstance(first, HeldProgram)
+        first.close()
+        assert isinstance(await kept.client.start(start_of(2, proof_id, Asked())), ProgramFailed)
+        assert [session.session_id for session in await kept.client.sessions()] == [1]
+
+
+async def test_another_command_than_was_signed_is_not_run(folder: Path) -> None:
+    async with keeping(folder) as kept:
+        proof_id = await proof_of(kept.client, Asked(command="true"))
+        failed = await kept.client.start(start_of(1, proof_id, Asked(command="id")))
+        assert isinstance(failed, ProgramFailed)
+        assert (failed.code, failed.detail) == (
+            ErrorCode.NOT_PERMITTED,
+            "the user proved something else",
+        )
+
+
+async def test_another_users_key_proves_nobody(folder: Path) -> None:
+    write_account(folder, "user2")
+    async with keeping(folder) as kept:
+        for user_name, signer in [("user2", "user1"), ("user1", "user2"), ("nobody", "user1")]:
+            outcome = await prove(kept.client, Asked(), user_name, signer)
+            assert isinstance(outcome, NotProved)
+            assert outcome.code is ErrorCode.LOGON_FAILED
+
+
+async def test_a_challenge_for_another_host_is_not_made(folder: Path) -> None:
+    async with keeping(folder) as kept:
+        outcome = await kept.client.challenge(Challenge("user1", DEVICE, b"x" * 32, (), 0))
+        assert isinstance(outcome, NotProved)
+        assert outcome.code is ErrorCode.NOT_PERMITTED
+
+
+@needs_root
+@pytest.mark.parametrize("system_user", ["root", ""])
+async def test_root_is_not_to_be_had_where_the_host_does_not_allow_it(
+    folder: Path, system_user: str
+) -> None:
+    write_host(folder, sessions={"allow_root": False}, system_user=system_user)
+    async with keeping(folder) as kept:
+        failed = await kept.try_to_start()
+        assert isinstance(failed, ProgramFailed)
+        assert failed.code is ErrorCode.ACCOUNT_UNUSABLE
+        assert "allow_root" in failed.detail
+
+
+@needs_root
+async def test_the_session_runs_as_the_accounts_system_user_and_no_other(folder: Path) -> None:
+    write_host(folder, sessions={"allow_root": False}, system_user="nobody")
+    async with keeping(folder) as kept:
+        terminal = await kept.start(command="id -un; echo end.; read go")
+        assert terminal.until(b"end.").split() == [b"nobody"]
+
+
+async def test_the_old_request_that_named_a_system_user_is_no_request_any_more(
+    folder: Path,
+) -> None:
+    async with keeping(folder):
+        pass
+    root = [2, 1, [1, "root", True, ["/bin/sh"], [], "id", "", "xterm"], 80, 24, 4096]
+    with dialled(folder) as client:
+        client.send(msgspec.msgpack.encode(root))
+        assert await asyncio.to_thread(client.recv, 16) == b""
+    async with keeping(folder) as kept:
+        assert await kept.client.sessions() == []
 
 
 async def test_all_sessions_are_listed_in_order(folder: Path) -> None:
@@ -196,7 +293,8 @@ async def test_sigterm_ends_the_sessions_and_leaves_nothing(folder: Path) -> Non
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
         await kept.lost.wait()
-    assert os.listdir(folder) == ["keeper.log"]
+    assert not (folder / "keeper.sock").exists()
+    assert not (folder / "keeper.pid").exists()
     assert os.stat(folder / "keeper.log").st_size == 0
 
 
@@ -268,7 +366,14 @@ def answer_to_nobody(folder: Path) -> bytes:
 
 def start_keeper(folder: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "daemons.keeper", "--detach", *options]
-    command += ["--socket", str(folder / "keeper.sock"), "--pid-file", str(folder / "keeper.pid")]
+    command += [
+        "--config",
+        str(folder / "config.toml"),
+        "--socket",
+        str(folder / "keeper.sock"),
+        "--pid-file",
+        str(folder / "keeper.pid"),
+    ]
     return subprocess.run(command, stderr=subprocess.PIPE)
 
 
@@ -301,4 +406,4 @@ async def test_nobody_else_may_write_where_a_user_is_allowed(folder: Path) -> No
     refused = await asyncio.to_thread(start_keeper, folder, "--allow-user", name)
     assert refused.returncode == 2
     assert b"writable by its user alone" in refused.stderr
-    assert os.listdir(folder) == []
+    assert not (folder / "keeper.sock").exists()

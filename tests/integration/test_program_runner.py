@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,9 +14,9 @@ import structlog
 from pyghostty import Terminal
 
 from daemons import settings
-from daemons.effects import ProgramFailed, ProgramStarted
-from daemons.events import KeeperLost
-from daemons.program_runner import STATUS_UNKNOWN
+from daemons.effects import Challenged, NotProved, ProgramFailed, ProgramStarted, Proved
+from daemons.events import KeeperFound, KeeperLost
+from daemons.keeper.messages import STATUS_UNKNOWN
 from tests.integration.keepers import (
     end_process,
     folder_with_keeper,
@@ -26,6 +26,7 @@ from tests.integration.keepers import (
 )
 from tests.integration.sessions import COLUMNS, ROWS, USUAL, Client, Server, terminal_server
 from tsproto.errors import ErrorCode
+from tsproto.user_proof import Asked
 
 PLAIN = msgspec.structs.replace(USUAL, screen=False)
 # What a pager or an editor does: the alternate screen, a picture, a key, and back.
@@ -303,12 +304,30 @@ async def test_logons_in_the_moment_of_the_keepers_death_succeed(
             assert keeper is not None
             os.kill(keeper, signal.SIGKILL)
             for session_id in range(1, 5):
-                server.begin(session_id)
-            outcomes = [await server.started.get() for _ in range(4)]
-            assert [type(outcome) for _, outcome in outcomes] == [ProgramStarted] * 4
+                assert isinstance(await server.start(session_id), ProgramStarted)
             assert await server.sessions.adopt() == [1, 2, 3, 4]
-    (lost,) = [line["event"] for line in logged if isinstance(line["event"], KeeperLost)]
-    assert lost.next_step.endswith("before this server stops: if the keeper died, sessions end too")
+            assert await found_in(logged) == KeeperFound(adopted=0, not_adopted=0)
+    assert logged[0]["event"] == KeeperLost(sessions=0)
+
+
+async def test_what_the_dead_keeper_was_shown_is_proved_again(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        early = await server.challenge()
+        assert isinstance(early, Challenged)
+        later = await server.challenge()
+        assert isinstance(later, Challenged)
+        proved = await server.prove(early, Asked())
+        assert isinstance(proved, Proved)
+        keeper = keeper_pid(folder)
+        assert keeper is not None
+        await asyncio.to_thread(end_process, keeper, signal.SIGKILL)
+        failed = await server.run(1, proved.proof_id, Asked())
+        assert isinstance(failed, ProgramFailed)
+        assert failed.code is ErrorCode.LOGON_BUSY
+        over = await server.prove(later, Asked())
+        assert isinstance(over, NotProved)
+        assert (over.code, over.retry_after_seconds) == (ErrorCode.LOGON_BUSY, 1)
+        assert isinstance(await server.start(1), ProgramStarted)
 
 
 async def test_a_killed_keeper_costs_no_session(folder: Path) -> None:
@@ -324,14 +343,81 @@ async def test_a_killed_keeper_costs_no_session(folder: Path) -> None:
         assert await server.ended.get() == (1, STATUS_UNKNOWN)
 
 
+async def killed_keeper(folder: Path, *, adopted: int, not_adopted: int = 0) -> None:
+    """Kill the keeper, and wait until the next one has been asked to adopt the sessions."""
+    keeper = keeper_pid(folder)
+    assert keeper is not None
+    with structlog.testing.capture_logs() as logged:
+        await asyncio.to_thread(end_process, keeper, signal.SIGKILL)
+        assert await found_in(logged) == KeeperFound(adopted=adopted, not_adopted=not_adopted)
+
+
+async def found_in(logged: Sequence[Mapping[str, object]]) -> KeeperFound:
+    async with asyncio.timeout(20):
+        while True:
+            for each in logged:
+                if isinstance(each["event"], KeeperFound):
+                    return each["event"]
+            await asyncio.sleep(0.01)
+
+
+async def test_after_a_keepers_death_an_orderly_restart_loses_no_session(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        for session_id in range(1, 5):
+            client = await shell_with_client(server, session_id)
+            server.type(client, b"kept=%d; echo rea''dy.\n" % session_id)
+            await client.until(b"ready.")
+        await killed_keeper(folder, adopted=4)
+    async with terminal_server(folder) as server:
+        assert await server.sessions.adopt() == [1, 2, 3, 4]
+        for session_id in range(1, 5):
+            client = server.client()
+            server.attach(client, session_id)
+            await client.until(b"ready.")  # the ring is the same
+            server.type(client, b"echo $kept here.; exit 3\n")
+            await client.until(b"%d here." % session_id)
+            assert await server.ended.get() == (session_id, STATUS_UNKNOWN)
+
+
+async def test_an_adopted_session_is_adopted_again(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        await server.start()
+        for _ in range(2):
+            await killed_keeper(folder, adopted=1)
+    async with terminal_server(folder) as server:
+        assert await server.sessions.adopt() == [1]
+
+
+async def test_an_adopted_session_with_a_background_job_can_be_ended(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        client = await shell_with_client(server)
+        server.type(client, b"trap '' HUP; sleep 1000 & echo job $!.\n")
+        await client.until(b"echo job")
+        await client.until(b"job ")
+        job = os.pidfd_open(int(await client.until(b".")))
+        await killed_keeper(folder, adopted=1)
+        server.end()
+        assert await server.ended.get() == (1, STATUS_UNKNOWN)
+        assert await asyncio.to_thread(is_readable, job, 20)
+        os.close(job)
+
+
+async def test_a_session_that_no_record_confirms_is_shown_until_it_ends(folder: Path) -> None:
+    async with terminal_server(folder) as server:
+        client = await shell_with_client(server)
+        (folder / "keeper.sessions" / "1").unlink()
+        await killed_keeper(folder, adopted=0, not_adopted=1)
+        server.type(client, b"echo still he''re.; exit 3\n")
+        await client.until(b"still here.")
+        assert await server.ended.get() == (1, STATUS_UNKNOWN)
+
+
 async def test_a_session_whose_keeper_is_gone_can_be_ended(folder: Path) -> None:
     async with terminal_server(folder) as server:
         started = await server.start()
         assert isinstance(started, ProgramStarted)
-        keeper = keeper_pid(folder)
-        assert keeper is not None
-        await asyncio.to_thread(end_process, keeper, signal.SIGKILL)
-        assert isinstance(await server.start(2), ProgramStarted)
+        (folder / "keeper.sessions" / "1").unlink()
+        await killed_keeper(folder, adopted=0, not_adopted=1)
         program = os.pidfd_open(started.pid)
         server.end()
         assert await server.ended.get() == (1, STATUS_UNKNOWN)

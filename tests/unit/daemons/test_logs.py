@@ -99,7 +99,7 @@ def test_text_is_one_readable_line(tmp_path: Path) -> None:
 
 
 def test_events_below_the_level_are_left_out(tmp_path: Path) -> None:
-    below, above = events.DirectoryReady(), events.KeeperLost(sessions=1, next_step="none")
+    below, above = events.DirectoryReady(), events.KeeperLost(sessions=1)
     settings = Log(file=f"{tmp_path}/a.log", level="warning")
     assert [line["event"] for line in written(settings, below, above)] == ["keeper.lost"]
 

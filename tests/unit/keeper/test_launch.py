@@ -10,11 +10,11 @@ from daemons.keeper.launch import (
     ROOT_PATH,
     Account,
     AccountUnusable,
+    Program,
     account_for,
     argv_of,
     environment_of,
 )
-from daemons.keeper.messages import Program
 
 ADA = Account(name="ada", uid=1000, gid=1000, home="/home/ada", shell="/bin/zsh")
 ROOT = Account(name="root", uid=0, gid=0, home="/root", shell="/bin/bash")

@@ -4,19 +4,29 @@ import msgspec
 import pytest
 
 from daemons.keeper import messages as km
+from tsproto import limits
 from tsproto.errors import ErrorCode
+from tsproto.user_proof import Asked
 
-PROGRAM = km.Program(session_id=1, system_user="ada", allow_root=False, command="x" * 32_768)
+
+def started(command: str) -> km.StartProved:
+    return km.StartProved(
+        2**32, 2**31, 2**31, Asked("x" * 64, command), 1000, 1000, *["t" * 64] * 4
+    )
 
 
 @pytest.mark.parametrize(
     "request_",
     [
         km.ListSessions(1, -1),
-        km.StartSession(2, PROGRAM, 80, 24, 4096),
+        started("ls"),
+        km.Challenge(4, "zoë", bytes(32), bytes(32), (bytes(32),)),
+        km.Prove(5, bytes(32), 1, "ed25519", bytes(64), Asked("", "ls", 7, 2)),
+        km.PamAnswer(6, bytes(32), 1, (b"123456",)),
         km.FetchSession(3, 1),
         km.HangUp(1),
         km.Forget(1),
+        km.Adopt(7, 1),
     ],
 )
 def test_a_request_arrives_as_it_was_sent(request_: km.Request) -> None:
@@ -30,6 +40,11 @@ def test_a_request_arrives_as_it_was_sent(request_: km.Request) -> None:
         km.Descriptors(2, 100),
         km.CannotStart(3, ErrorCode.ACCOUNT_UNUSABLE, "why"),
         km.Ended(1, 255),
+        km.Challenged(2, bytes(32), 1_800_000_000, 3, bytes(16), 65_536, 3, 1, b"", 0),
+        km.Prompted(3, 1, (("Code: ", False),), ("Welcome",)),
+        km.Proved(4, 1, 2**53, "ada", ()),
+        km.NotProved(5, ErrorCode.LOGON_FAILED, "why", 3),
+        km.Adopted(6),
     ],
 )
 def test_a_reply_arrives_as_it_was_sent(reply: km.Reply) -> None:
@@ -37,8 +52,7 @@ def test_a_reply_arrives_as_it_was_sent(reply: km.Reply) -> None:
 
 
 def test_the_longest_command_fits_into_a_packet() -> None:
-    longest = msgspec.structs.replace(PROGRAM, command="😀" * 32_768)
-    assert len(km.encode(km.StartSession(2**32, longest, 1000, 1000, 2**26))) <= km.PACKET_BYTES
+    assert len(km.encode(started("😀" * limits.COMMAND_CHARACTERS))) <= km.PACKET_BYTES
 
 
 def test_a_full_page_of_sessions_fits_into_a_packet() -> None:

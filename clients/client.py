@@ -155,6 +155,7 @@ class Client:
             server=opened.name if certified is None else certified.name,
             certificate=link.peer_certificate,
             device_id=self._device.key.device_id,
+            asks_secrets=certified is not None and certified.asks_secrets,
         )
 
     def _on_closed(self, closed: Closed) -> None:

@@ -34,7 +34,12 @@ def pki_init(farm: str, folder: Path) -> None:
 @click.argument("role", type=click.Choice(list(identity.ROLE_WORDS.values())))
 @click.argument("name")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("pki"))
-def pki_issue(role: str, name: str, folder: Path) -> None:
+@click.option(
+    "--asks-secrets",
+    is_flag=True,
+    help="Let the terminal server ask users for passwords and codes, for its `pam`.",
+)
+def pki_issue(role: str, name: str, folder: Path, asks_secrets: bool) -> None:
     """Make a certificate and key for one daemon or administrator, NAME.crt and NAME.key."""
     if name == "authority":
         raise TsfarmError("'authority' names the farm's own files: choose another name")
@@ -47,7 +52,7 @@ def pki_issue(role: str, name: str, folder: Path) -> None:
         ) from None
     chosen = next(each for each, word in identity.ROLE_WORDS.items() if word == role)
     certificate, key = certificates.issue_certificate(
-        authority, authority_key, chosen, name, time.time()
+        authority, authority_key, chosen, name, time.time(), asks_secrets=asks_secrets
     )
     write_new({folder / f"{name}.key": key, folder / f"{name}.crt": certificate})
     click.echo(f"{folder / name}.crt, {folder / name}.key")

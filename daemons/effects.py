@@ -191,7 +191,8 @@ Performers = Mapping[type[Effect], Callable[[Any], None]]  # who performs which 
 
 
 class Challenge(Effect, frozen=True, gc=False):
-    """Have the keeper make a challenge for a user and device on a link that shows `certificate`;
+    """Have the keeper make a challenge for a user and device on a link from `address` that shows
+    `certificate`;
     `Challenged` or `NotProved` comes to `on_answer` with `question_id`."""
 
     user_name: str
@@ -199,6 +200,7 @@ class Challenge(Effect, frozen=True, gc=False):
     certificate: bytes
     key_fingerprints: tuple[bytes, ...]
     question_id: int
+    address: str = ""
 
 
 class Prove(Effect, frozen=True, gc=False):

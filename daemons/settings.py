@@ -157,7 +157,9 @@ class Sessions(Settings, frozen=True, kw_only=True):
 
 
 class TerminalServerSettings(DaemonSettings, frozen=True, kw_only=True):
-    """`grace_days` 0 means no grace period. Without `directory` the farm is one terminal server."""
+    """`grace_days` 0 means no grace period. Without `directory` the farm is one terminal server.
+    `pam` names a file of /etc/pam.d: its rules prove the accounts with `pam`, and open the sessions
+    of all; empty means that PAM has no part."""
 
     discovery: Discovery = Discovery()
     directory: ServerAddress | None = None
@@ -166,6 +168,7 @@ class TerminalServerSettings(DaemonSettings, frozen=True, kw_only=True):
     product_version: ProductVersion = 1
     grace_days: Annotated[int, Meta(ge=0, le=limits.GRACE_DAYS)] = limits.GRACE_DAYS
     weight: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    pam: Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9_-]*\Z")] = ""
     sessions: Sessions = Sessions()
 
 

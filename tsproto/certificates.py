@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tsproto.identity import (
+    ASKS_SECRETS,
     AUTHORITY_URI,
     IDENTITY_URI,
     ROLE_WORDS,
@@ -56,12 +57,14 @@ def issue_certificate(
     now: float,
     years: int = 20,
     key: Ed25519PrivateKey | None = None,
+    *,
+    asks_secrets: bool = False,
 ) -> tuple[bytes, bytes]:
     """A certificate of the authority's farm, as (certificate PEM, key PEM), for `key` or a new one.
 
-    It never outlives the authority. An administrator's is good for dialling only. Raises
-    IdentityError when the authority's files do not belong together, or the role or name cannot
-    stand in a certificate.
+    It never outlives the authority. An administrator's is good for dialling only. `asks_secrets`
+    lets a terminal server ask users for what its PAM wants to know. Raises IdentityError when the
+    authority's files do not belong together, or the role or name cannot stand in a certificate.
     """
     authority = parse_certificate(certificate_der(authority_pem))
     authority_key = load_key(authority_key_pem)
@@ -73,6 +76,8 @@ def issue_certificate(
     uri = f"tsfarm://{farm}/{ROLE_WORDS[role]}/{name}"
     if not IDENTITY_URI.fullmatch(uri):
         raise IdentityError(f"{name!r} is no name: letters, digits, '.', '_', '-', up to 64")
+    if asks_secrets and role is not Role.TERMINAL_SERVER:
+        raise IdentityError("only a terminal server asks users for secrets")
     key = key or Ed25519PrivateKey.generate()
     listens = role in DAEMONS
     expiry = min(_moment(now) + years * YEAR, authority.not_valid_after_utc)
@@ -84,7 +89,16 @@ def issue_certificate(
     issuer = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     issued_by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer)
     builder = (
-        _builder(subject, authority.subject, key.public_key(), now, expiry, uri, host)
+        _builder(
+            subject,
+            authority.subject,
+            key.public_key(),
+            now,
+            expiry,
+            uri,
+            host,
+            asks_secrets=asks_secrets,
+        )
         .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         .add_extension(issued_by, critical=False)
     )
@@ -170,10 +184,13 @@ def _builder(
     host: str = "",
     *,
     is_authority: bool = False,
+    asks_secrets: bool = False,
 ) -> x509.CertificateBuilder:
     """A certificate with the tsfarm URI (role and name) and, for a `host`, its DNS name: balancers
     route on it, and clients send it as TLS server name."""
     names = [x509.UniformResourceIdentifier(uri), *([x509.DNSName(host)] if host else [])]
+    if asks_secrets:
+        names.append(x509.UniformResourceIdentifier(ASKS_SECRETS))
     usage = x509.KeyUsage(
         digital_signature=not is_authority,
         content_commitment=False,

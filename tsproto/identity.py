@@ -52,21 +52,27 @@ class IdentityError(TsfarmError):
     """A certificate, key or name cannot be used in a farm; the text says which and why."""
 
 
+ASKS_SECRETS = "tsfarm:asks-secrets"  # URI in the certificate of a host whose PAM may ask users
+
+
 class Identity(msgspec.Struct, frozen=True):
-    """Farm, role and name in a certificate, to be believed once its signature is verified."""
+    """Farm, role and name in a certificate, to be believed once its signature is verified.
+    `asks_secrets`: its holder may ask users for secrets."""
 
     farm: str
     role: Role
     name: str
+    asks_secrets: bool = False
 
 
 def identity_among(uris: Iterable[str]) -> Identity:
     """The one identity that these URIs of a certificate name; IdentityError for none or several."""
+    uris = [*uris]
     found = [match for uri in uris if (match := IDENTITY_URI.fullmatch(uri))]
     if len(found) != 1 or found[0][2] not in _ROLES:
         raise IdentityError("the certificate carries no tsfarm://FARM/ROLE/NAME")
     farm, word, name = found[0].groups()
-    return Identity(farm, _ROLES[word], name)
+    return Identity(farm, _ROLES[word], name, ASKS_SECRETS in uris)
 
 
 def load_key(pem: bytes) -> Ed25519PrivateKey:

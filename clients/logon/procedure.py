@@ -87,6 +87,7 @@ class Logon:
         self._derived: set[tuple[bytes, Cost]] = set()  # salts and costs of keys in memory
         self._password: bytes | None = None
         self._passwords_asked = 0
+        self._prefers_pam = False
         self._wake_at: float | None = None
         self._on_wake: Callable[[float], list[Step]] = self._dial_round
 
@@ -185,7 +186,7 @@ class Logon:
                 return [licensed, *self._log_on()]
             case Phase.LOGON, LogonChallenge():
                 return self._on_challenge(message)
-            case Phase.LOGON, PamPrompt():
+            case Phase.LOGON, PamPrompt() if self._method is Method.PAM:
                 return [steps.AnswerPam(message)]
             case Phase.LOGON, LogonRefused():
                 return self._on_refused(message, now)
@@ -234,17 +235,25 @@ class Logon:
 
     def _on_challenge(self, challenge: LogonChallenge) -> list[Step]:
         """Signs with an SSH key that the host knows, else with the password's key, else lets PAM
-        ask."""
+        ask. What is typed for a password's key never leaves the client, so PAM, which reads what is
+        typed, comes last."""
         self._challenge = challenge
-        methods = Methods(challenge.methods)
+        methods = self._methods(challenge)
         if challenge.key_fingerprint in self._keys and Methods.SSH_KEY in methods:
             statement = self._statement(challenge, Method.SSH_KEY)
             return [steps.SignWithSshKey(statement, challenge.key_fingerprint)]
+        if Methods.PAM in methods and (self._prefers_pam or Methods.PASSWORD not in methods):
+            self.phase = Phase.LOGON
+            return self._prove(challenge, Method.PAM, "", b"")
         if Methods.PASSWORD in methods:
             return self._sign_with_password(challenge)
-        if Methods.PAM in methods:
-            return self._prove(challenge, Method.PAM, "", b"")
         return self._give_up(f"{self._host} offers no way to prove who you are")
+
+    def _methods(self, challenge: LogonChallenge) -> Methods:
+        """Those offered, without PAM where the host's certificate does not let it ask."""
+        methods = Methods(challenge.methods)
+        assert self._seen is not None
+        return methods if self._seen.asks_secrets else methods & ~Methods.PAM
 
     def _sign_with_password(self, challenge: LogonChallenge) -> list[Step]:
         cost = Cost(challenge.memory_kib, challenge.passes, challenge.lanes)
@@ -259,7 +268,10 @@ class Logon:
             return [steps.SignWithPassword(statement, self._password)]
         self.phase = Phase.PROMPTING
         self._passwords_asked += 1
-        return [steps.AskPassword(again=self._passwords_asked > 1)]
+        asked = steps.AskPassword(again=self._passwords_asked > 1)
+        if Methods.PAM not in self._methods(challenge):
+            return [asked]
+        return [steps.Told(f"an empty password lets {self._host} ask you itself"), asked]
 
     def _statement(self, challenge: LogonChallenge, method: Method) -> Statement:
         assert self._seen is not None
@@ -286,14 +298,15 @@ class Logon:
 
     def on_password(self, password: bytes, now: float) -> list[Step]:
         """The password that the user typed; kept until the user is proved with it, then only its
-        key, so that it is asked for once."""
+        key, so that it is asked for once. No account has an empty one: it asks for PAM."""
+        self._prefers_pam = not password
         self._password = password
         self._route.extend(now, self._plan.connect_seconds)
         if self.phase is Phase.TYPING:
             return self._dial(self._host)
         if self.phase is not Phase.PROMPTING or self._challenge is None:
             return []
-        return self._sign_with_password(self._challenge)
+        return self._on_challenge(self._challenge)
 
     def on_signed(self, algorithm: str, signature: bytes, now: float) -> list[Step]:
         if self.phase is not Phase.LOGON or self._challenge is None:
@@ -349,6 +362,8 @@ class Logon:
                 return self._log_on()
         self._password = None
         self._derived.clear()
+        if stays and self._method is Method.PAM:
+            return self._log_on()
         if stays and self._passwords_asked < self._plan.password_attempts:
             return self._log_on()
         return [HangUp(), *self._finish(refused.code, refused.detail)]

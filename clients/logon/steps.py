@@ -37,12 +37,14 @@ class Host(msgspec.Struct, frozen=True):
 
 class Seen(msgspec.Struct, frozen=True):
     """The host at the other end of a link: farm and name as in its certificate, whose SHA-256 this
-    is, or 32 zero bytes without TLS. `device_id` is our own."""
+    is, or 32 zero bytes without TLS. `device_id` is our own. `asks_secrets`: the certificate lets
+    the host ask users for what its PAM wants to know."""
 
     farm: str
     server: str
     certificate: bytes
     device_id: bytes
+    asks_secrets: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,13 +17,14 @@ from tsproto.errors import TsfarmError
 _IFLAG, _OFLAG, _LFLAG = 0, 1, 3  # indices in the list that tcgetattr returns
 _IUTF8 = 0o40000  # Linux: in line mode, backspace erases a whole UTF-8 character
 _TIOCGPTPEER = 0x5441  # Linux: opens the slave of this master
-_NOBODY = -1  # no process has this id
+NOBODY = -1  # no process has this id
 
 
 class KeptProgram:
     """The constructor starts the program; it raises OSError when the machine has no PTY, process
     or descriptor left.
 
+    `child` is the keeper's child: the program itself, or its parent, which ends with its status.
     `failures` is readable when the program runs (end of file) or could not be started. `pidfd` is
     readable when the program has ended. The keeper holds the slave open while the program runs, so
     that the program may close its terminal and open it again; afterwards end of file on the master
@@ -35,15 +36,15 @@ class KeptProgram:
         self.exit_status: int | None = None
         self.kill_at: float | None = None
         self.is_forgotten = False
-        self.pid = 0
+        self.pid = self.child = 0
         self._descriptors: dict[str, int] = {}
         try:
             self._open(columns, rows, ring_bytes, raw=bool(program.command))
             self._fork(program)
-            self._descriptors["pidfd"] = os.pidfd_open(self.pid)
+            self._descriptors["pidfd"] = os.pidfd_open(self.child)
         except OSError:
-            if self.pid:
-                os.kill(self.pid, signal.SIGKILL)
+            if self.child:
+                os.kill(self.child, signal.SIGKILL)
                 self.note_end()
             self.close()
             raise
@@ -70,8 +71,8 @@ class KeptProgram:
         dropped them."""
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            self.pid = os.fork()
-            if self.pid == 0:
+            self.pid = self.child = os.fork()
+            if self.child == 0:
                 launch(program, self.slave, self._descriptors["report"])
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -120,7 +121,7 @@ class KeptProgram:
         It stays a zombie until `close`, so that its id is not reused by a process that would then
         get the session's SIGHUP.
         """
-        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        ended = os.waitid(os.P_PID, self.child, os.WEXITED | os.WNOWAIT)
         assert ended is not None
         self.exit_status = ended.si_status
         if ended.si_code != os.CLD_EXITED:
@@ -141,7 +142,7 @@ class KeptProgram:
             self._reap()
 
     def _reap(self) -> None:
-        os.waitpid(self.pid, 0)
+        os.waitpid(self.child, 0)
 
     def _close(self, name: str) -> None:
         descriptor = self._descriptors.pop(name, None)
@@ -186,7 +187,7 @@ class AdoptedProgram(KeptProgram):
         self._close("slave")
         self._close("pidfd")
         if not with_processes([self]):
-            self.pid = _NOBODY
+            self.pid = NOBODY
         return self.exit_status
 
     def _reap(self) -> None:

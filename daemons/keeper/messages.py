@@ -43,13 +43,15 @@ class ListSessions(Packet, frozen=True, gc=False, tag=1):
 
 class Challenge(Packet, frozen=True, gc=False, tag=6):
     """Asks for a challenge for a user on a link of the terminal server; answered by Challenged or
-    NotProved. `certificate` is the one that the client saw, and must be the host's."""
+    NotProved. `certificate` is the one that the client saw, and must be the host's; `address` is
+    the client's, for PAM's rules and records."""
 
     request_id: int
     user_name: str
     device_id: bytes
     certificate: bytes
     key_fingerprints: tuple[bytes, ...]
+    address: str = ""
 
 
 class Prove(Packet, frozen=True, gc=False, tag=7):

@@ -33,6 +33,7 @@ NONCE_BYTES = 32
 RETRY_SECONDS = 1  # after a late proof
 DENIED = "user name or proof is wrong"
 OVER = "the challenge is over, or was made by a keeper that has ended: log on again"
+NO_USER = "!nobody"  # no system has this user: PAM asks for it, and denies it
 NOBODYS_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw()
 
 K = TypeVar("K")
@@ -62,8 +63,31 @@ class _Open(msgspec.Struct, frozen=True, gc=False):
     expires_at: float
 
 
+class PamLogon(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A user whom PAM is to prove. For a name that may not use PAM, `generation` is None and
+    `system_user` somebody whom PAM denies."""
+
+    user_name: str
+    generation: int | None
+    system_user: str
+    address: str
+    asked: Asked
+
+    @property
+    def is_known(self) -> bool:
+        return self.generation is not None
+
+
+class Spent(msgspec.Struct, frozen=True, gc=False):
+    """What a proof was good for: a session of this account, for a client at this address."""
+
+    account: Account
+    address: str
+
+
 class _Challenge(_Open, frozen=True, gc=False):
     user_name: str
+    address: str
     device_id: bytes
     certificate: bytes
     said: km.Challenged
@@ -73,6 +97,7 @@ class _Proof(_Open, frozen=True, gc=False):
     user_name: str
     generation: int
     asked: Asked
+    address: str
 
 
 class Monitor:
@@ -111,6 +136,7 @@ class Monitor:
         self._challenges[challenge.nonce] = _Challenge(
             now + limits.CHALLENGE_SECONDS,
             user_name,
+            request.address,
             request.device_id,
             request.certificate,
             challenge,
@@ -136,19 +162,48 @@ class Monitor:
         )
         if not can_prove or not is_proved:
             return denied
-        if not account.may_use(self.host.server, request.asked.application):
-            detail = f"the account may not use {request.asked.application or 'a shell'!r} here"
-            return km.NotProved(request.request_id, ErrorCode.NOT_PERMITTED, detail, 0)
-        self._last_proof += 1
-        self._proofs[self._last_proof] = _Proof(
-            now + limits.PROOF_SECONDS, account.name, account.generation, request.asked
-        )
-        _give_way(self._proofs, PROOFS_MAX)
-        return km.Proved(
-            request.request_id, self._last_proof, account.generation, account.system_user, ()
+        return self._proved(request.request_id, account, request.asked, challenge.address, now)
+
+    def ask(self, request: km.Prove, now: float) -> PamLogon | km.NotProved:
+        """Spends the nonce: PAM is to judge the user. An unknown name is asked like any other."""
+        challenge = self._challenges.pop(request.nonce, None)
+        if challenge is None or challenge.expires_at <= now:
+            return km.NotProved(request.request_id, ErrorCode.LOGON_BUSY, OVER, RETRY_SECONDS)
+        if Methods.PAM not in Methods(challenge.said.methods):
+            return km.NotProved(request.request_id, ErrorCode.LOGON_FAILED, DENIED, 0)
+        account = self._account_of(challenge.user_name)
+        may_use_pam = account is not None and account.pam and not account.disabled
+        return PamLogon(
+            user_name=challenge.user_name,
+            generation=account.generation if account is not None and may_use_pam else None,
+            system_user=account.system_user if account is not None and may_use_pam else NO_USER,
+            address=challenge.address,
+            asked=request.asked,
         )
 
-    def spend(self, request: km.StartProved, now: float) -> Account:
+    def prove_by_pam(
+        self, logon: PamLogon, request_id: int, now: float
+    ) -> km.Proved | km.NotProved:
+        """PAM says that the user is the one of this logon."""
+        account = self._account_of(logon.user_name)
+        if account is None or account.generation != logon.generation:
+            return km.NotProved(request_id, ErrorCode.LOGON_FAILED, DENIED, 0)
+        return self._proved(request_id, account, logon.asked, logon.address, now)
+
+    def _proved(
+        self, request_id: int, account: Account, asked: Asked, address: str, now: float
+    ) -> km.Proved | km.NotProved:
+        if not account.may_use(self.host.server, asked.application):
+            detail = f"the account may not use {asked.application or 'a shell'!r} here"
+            return km.NotProved(request_id, ErrorCode.NOT_PERMITTED, detail, 0)
+        self._last_proof += 1
+        self._proofs[self._last_proof] = _Proof(
+            now + limits.PROOF_SECONDS, account.name, account.generation, asked, address
+        )
+        _give_way(self._proofs, PROOFS_MAX)
+        return km.Proved(request_id, self._last_proof, account.generation, account.system_user, ())
+
+    def spend(self, request: km.StartProved, now: float) -> Spent:
         """The account for which this one session may be started. Raises NotStarted."""
         proof = self._proofs.pop(request.proof_id, None)
         if proof is None:
@@ -161,7 +216,7 @@ class Monitor:
         account = self._account_of(proof.user_name)
         if account is None or account.disabled or account.generation != proof.generation:
             raise NotStarted("the account was changed in this moment; log on again")
-        return account
+        return Spent(account, proof.address)
 
     def expire(self, now: float) -> None:
         _expire(self._challenges, now)

@@ -106,6 +106,7 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
                 client.peer.certificate,
                 tuple(start.key_fingerprints),
                 question_id,
+                client.peer.host,
             )
         )
         if isinstance(challenged, NotProved):

@@ -8,7 +8,6 @@ import pytest
 
 from clients.logon.procedure import Logon, Phase, outcome_of
 from clients.logon.steps import (
-    AnswerPam,
     AskPassword,
     Attached,
     DialHost,
@@ -46,9 +45,6 @@ from tsproto.messages import (
     LogonStart,
     Message,
     NewLicense,
-    PamAnswers,
-    PamPrompt,
-    PamQuestion,
     Redirect,
     ResizeSession,
     SessionEnded,
@@ -388,18 +384,6 @@ def test_after_an_ssh_key_that_is_refused_the_password_is_asked_for() -> None:
     steps = procedure.on_message(refused(ErrorCode.LOGON_FAILED), 1.0)
     assert start_in(steps).key_fingerprints == []
     assert procedure.on_message(challenge(), 1.0) == [AskPassword(again=False)]
-
-
-def test_where_only_pam_is_offered_its_prompts_are_answered() -> None:
-    procedure = logon()
-    procedure.start(0.0)
-    through_licensing(procedure)
-    proof = proof_in(procedure.on_message(challenge(methods=4), 0.0))
-    assert (proof.method, proof.signature) == (3, b"")
-    prompt = PamPrompt(round=1, prompts=[PamQuestion(words="Password: ", is_shown=False)])
-    assert procedure.on_message(prompt, 0.0) == [AnswerPam(prompt)]
-    answers = PamAnswers(round=1, answers=[b"secret"])
-    assert procedure.on_pam_answers(1, [b"secret"], 5.0) == [Send(answers)]
 
 
 def test_a_host_that_offers_no_known_way_ends_it() -> None:

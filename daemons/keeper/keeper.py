@@ -19,6 +19,7 @@ server's state folder a symbolic link to the keeper's socket.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import os
 import pwd
@@ -36,9 +37,12 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
+from daemons.copied import copied
 from daemons.keeper import messages as km
 from daemons.keeper.address import unix_address
+from daemons.keeper.cgroup import SessionGroup, SessionGroups, SessionLimits, own_group
 from daemons.keeper.kept_program import (
     AdoptedProgram,
     KeptProgram,
@@ -52,6 +56,7 @@ from daemons.keeper.pam_child import PamUser
 from daemons.keeper.pam_logons import PamChild, PamLogons, PamProgram
 from daemons.keeper.proving import Monitor, NotStarted
 from daemons.keeper.record import Record, Started
+from daemons.settings import Sessions
 from tsproto.account import Account
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.user_proof import Method
@@ -60,6 +65,7 @@ KILL_AFTER_SECONDS = 5.0  # from SIGHUP to SIGKILL: an editor saves its recovery
 LOOK_AGAIN_SECONDS = 0.1
 IDLE_SECONDS = 60.0  # without a client and without a session; a restart takes less
 UNCLAIMED_SECONDS = 86_400.0  # without a client, when all sessions have ended
+OOM_SCORE = "-900"  # of -1000 to 1000: the keeper goes last
 _PEER_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 
@@ -77,11 +83,13 @@ class Keeper:
         listener: socket.socket,
         files: OwnFiles,
         record: Record,
+        groups: SessionGroups | None,
         idle_seconds: float,
         allowed_uid: int | None = None,
     ) -> None:
         self._files = files
         self._record = record
+        self._groups = groups
         self._monitor = Monitor(files.host(), files.accounts.find, secrets.SystemRandom())
         self._selector = selectors.DefaultSelector()
         self._pam = PamLogons(self._monitor, self._watch, self._unwatch, time.time)
@@ -273,10 +281,13 @@ class Keeper:
         try:
             spent = self._monitor.spend(request, time.time())
             program = self._program(request, spent.account)
-        except NotStarted:
+            group = self._group(request.session_id)
+        except (NotStarted, OSError):
             if child is not None:
                 child.end()
             raise
+        if group is not None:
+            program = replace(program, group=str(group.folder))
         size = request.columns, request.rows, settings.sessions.replay_bytes
         if settings.pam and child is None:
             user = PamUser(
@@ -286,7 +297,16 @@ class Keeper:
                 asks=False,
             )
             child = PamChild(user)
-        return PamProgram(child, program, *size) if child else KeptProgram(program, *size)
+        if child is not None:
+            return PamProgram(child, program, *size, group)
+        return KeptProgram(program, *size, group)
+
+    def _group(self, session_id: int) -> SessionGroup | None:
+        """Raises OSError: no session runs without the limits that it should have."""
+        if self._groups is None:
+            return None
+        sessions = self._files.settings.sessions
+        return self._groups.group(session_id, copied(SessionLimits, sessions))
 
     def _program(self, request: km.StartProved, account: Account) -> Program:
         sessions, asked = self._files.settings.sessions, request.asked
@@ -450,9 +470,29 @@ def main(arguments: list[str] | None = None) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a session takes four
         load_name_services()
         record = Record(options.pid_file.with_suffix(".sessions"))
-        Keeper(listener, files, record, options.idle_seconds, options.allow_user).run()
+        groups = _groups(files.settings.sessions)
+        Keeper(listener, files, record, groups, options.idle_seconds, options.allow_user).run()
     options.socket.unlink(missing_ok=True)
     options.pid_file.unlink(missing_ok=True)
+
+
+def _groups(sessions: Sessions) -> SessionGroups | None:
+    """Where no groups can be made, and limits are wanted, the log says so."""
+    if os.geteuid() == 0:
+        with contextlib.suppress(OSError):  # the kernel's search for memory ends others first
+            Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
+    try:
+        root = own_group()
+        groups = None if root is None else SessionGroups(root)
+    except OSError as error:
+        reason = str(error)
+    else:
+        if groups is not None:
+            return groups
+        reason = "no cgroup v2 with the controllers memory, pids and cpu"
+    if sessions.memory_mib or sessions.processes or sessions.cpu_weight:
+        print(f"keeper: sessions run without limits: {reason}", file=sys.stderr, flush=True)
+    return None
 
 
 def _on_fault(detail: str) -> None:

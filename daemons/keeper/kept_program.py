@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
 import termios
 from collections.abc import Collection
 
+from daemons.keeper.cgroup import SessionGroup
 from daemons.keeper.launch import Program, launch
 from daemons.keeper.messages import STATUS_UNKNOWN, KeptSession
 from daemons.keeper.record import Started, identity_of
@@ -31,7 +33,17 @@ class KeptProgram:
     means that no output is left.
     """
 
-    def __init__(self, program: Program, columns: int, rows: int, ring_bytes: int) -> None:
+    group: SessionGroup | None = None  # an earlier keeper's sessions have none here
+
+    def __init__(
+        self,
+        program: Program,
+        columns: int,
+        rows: int,
+        ring_bytes: int,
+        group: SessionGroup | None = None,
+    ) -> None:
+        self.group = group
         self.session_id = program.session_id
         self.exit_status: int | None = None
         self.kill_at: float | None = None
@@ -126,9 +138,21 @@ class KeptProgram:
         self.exit_status = ended.si_status
         if ended.si_code != os.CLD_EXITED:
             self.exit_status += 128
+        self._tell_limit()
         self._close("slave")
         self._close("pidfd")
         return self.exit_status
+
+    def _tell_limit(self) -> None:
+        """Let the user read on their terminal which limit the session has met. A terminal that
+        nobody reads is not waited for."""
+        met = self.group.met() if self.group is not None else ""
+        if not met or "slave" not in self._descriptors:
+            return
+        with contextlib.suppress(OSError):
+            terminal = os.open(os.ttyname(self.slave), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+            os.write(terminal, f"\r\n{met}\r\n".encode())
+            os.close(terminal)
 
     def close_terminal(self) -> None:
         """Take the terminal away from background processes."""
@@ -140,6 +164,8 @@ class KeptProgram:
             self._close(name)
         if self.exit_status is not None:
             self._reap()
+        if self.group is not None:
+            self.group.remove()
 
     def _reap(self) -> None:
         os.waitpid(self.child, 0)

@@ -12,6 +12,7 @@ import os
 import pwd
 import resource
 import signal
+from pathlib import Path
 from typing import NoReturn
 
 import msgspec
@@ -37,12 +38,14 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     asked for.
 
     `shell` empty means the system user's own. `arguments` start an application and are empty for a
-    shell. A `command` is run by the shell on a PTY that changes no byte of its output.
+    shell. A `command` is run by the shell on a PTY that changes no byte of its output. `group` is
+    the folder of the session's control group, empty for none.
     """
 
     session_id: int
     system_user: str
     allow_root: bool
+    group: str = ""
     shell: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     command: str = ""
@@ -145,6 +148,7 @@ def launch(
     try:
         drop_handlers()
         close_all_but(terminal, failures)
+        _enter_group(program.group)
         account = account_for(
             program.system_user, allow_root=program.allow_root, own_uid=os.geteuid()
         )
@@ -168,6 +172,15 @@ def launch(
         report(failures, ErrorCode.PROGRAM_FAILED, str(error))
     finally:
         os._exit(NOT_EXECUTED)
+
+
+def _enter_group(group: str) -> None:
+    """Leave the keeper's protection from the kernel's search for memory, and its group."""
+    if os.geteuid() == 0:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("0")
+    if group:
+        Path(group, "cgroup.procs").write_text(str(os.getpid()))
 
 
 def load_name_services() -> None:

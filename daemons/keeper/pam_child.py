@@ -15,6 +15,7 @@ from typing import NoReturn, TypeAlias
 
 import msgspec
 
+from daemons.keeper.cgroup import OWN
 from daemons.keeper.launch import (
     NOT_EXECUTED,
     AccountUnusable,
@@ -156,7 +157,11 @@ class _Logon:
         try:
             if pam is None:
                 raise AccountUnusable(judged.detail)
+            before = OWN.read_text()
             environment = self._open(pam, begin.program, terminal)
+            program = begin.program
+            if OWN.read_text() != before:  # PAM put the session into systemd's own group
+                program = msgspec.structs.replace(program, group="")
         except (PamError, AccountUnusable) as error:
             detail = f"the host's PAM opens no session: {error}"
             report(failures, ErrorCode.ACCOUNT_UNUSABLE, detail)
@@ -165,7 +170,7 @@ class _Logon:
         if pid == 0:
             # The keeper learns the id from the process that has it: before the program runs.
             self._link.send(encode(Runs(os.getpid())))
-            launch(begin.program, terminal, failures, environment)
+            launch(program, terminal, failures, environment)
         for descriptor in (terminal, failures, self._link.fileno()):
             os.close(descriptor)
         status = _wait(pid)

@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from daemons.keeper import messages as km
+from daemons.keeper.cgroup import SessionGroup
 from daemons.keeper.kept_program import NOBODY, KeptProgram, with_processes
 from daemons.keeper.launch import LaunchFailure, Program
 from daemons.keeper.pam_child import (
@@ -77,11 +78,17 @@ class PamProgram(KeptProgram):
     """A session that PAM opened: `child` is its process, the program's parent."""
 
     def __init__(
-        self, child: PamChild, program: Program, columns: int, rows: int, ring_bytes: int
+        self,
+        child: PamChild,
+        program: Program,
+        columns: int,
+        rows: int,
+        ring_bytes: int,
+        group: SessionGroup | None = None,
     ) -> None:
         self._child = child
         try:
-            super().__init__(program, columns, rows, ring_bytes)
+            super().__init__(program, columns, rows, ring_bytes, group)
         except OSError:
             if not self.child:  # it has not begun
                 child.end()

@@ -203,6 +203,10 @@ class Client:
                 self._start(self._sign_with_password(statement, password))
             case steps.SignWithSshKey(statement, fingerprint):
                 self._start(self._sign_with_ssh_key(statement, fingerprint))
+            case steps.SignWithDevice(statement):
+                key = self._device.key
+                signature = key.public_key + key.sign(statement.signed_bytes())
+                return self._logon.on_signed(ED25519, signature, now)
             case steps.AnswerPam(prompt):
                 self._start(self._answer_pam(prompt))
             case steps.Told(text):

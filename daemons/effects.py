@@ -201,6 +201,8 @@ class Challenge(Effect, frozen=True, gc=False):
     key_fingerprints: tuple[bytes, ...]
     question_id: int
     address: str = ""
+    session_id: int = 0
+    attachment: int = 0
 
 
 class Prove(Effect, frozen=True, gc=False):
@@ -244,6 +246,14 @@ class StartProgram(Effect, frozen=True, gc=False):
     tz: str
     colorterm: str
     question_id: int
+
+
+class NoteShown(Effect, frozen=True, gc=False):
+    """Tell the keeper that the device of this proof shows the session: it may resume it."""
+
+    session_id: int
+    proof_id: int
+    attachment: int
 
 
 class Attach(Effect, frozen=True, gc=False):

@@ -24,6 +24,7 @@ from daemons.effects import (
     Detach,
     Effect,
     EndProgram,
+    NoteShown,
     NotProved,
     Outcome,
     PamAnswer,
@@ -139,6 +140,7 @@ class ProgramRunner:
             StartProgram: self.start_program,
             Attach: self.attach,
             Detach: self.detach,
+            NoteShown: self.note_shown,
             Resize: self.resize,
             EndProgram: self.end_program,
         }
@@ -198,6 +200,9 @@ class ProgramRunner:
         self._forget_viewer(program.pump)
         self._shown[link.id] = program
         program.pump.attach(link, effect.columns, effect.rows, fresh=effect.fresh)
+
+    def note_shown(self, effect: NoteShown) -> None:
+        self._keeper.note_shown(effect.session_id, effect.proof_id, effect.attachment)
 
     def detach(self, effect: Detach) -> None:
         pump = self._pump_of(effect.session_id)

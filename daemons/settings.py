@@ -165,7 +165,8 @@ class Sessions(Settings, frozen=True, kw_only=True):
 class TerminalServerSettings(DaemonSettings, frozen=True, kw_only=True):
     """`grace_days` 0 means no grace period. Without `directory` the farm is one terminal server.
     `pam` names a file of /etc/pam.d: its rules prove the accounts with `pam`, and open the sessions
-    of all; empty means that PAM has no part."""
+    of all; empty means that PAM has no part. For `resume_minutes` after a proof of the user, the
+    device that showed a session last returns to it by its own key; 0 means never."""
 
     discovery: Discovery = Discovery()
     directory: ServerAddress | None = None
@@ -175,6 +176,7 @@ class TerminalServerSettings(DaemonSettings, frozen=True, kw_only=True):
     grace_days: Annotated[int, Meta(ge=0, le=limits.GRACE_DAYS)] = limits.GRACE_DAYS
     weight: Annotated[int, Meta(ge=1, le=10_000)] = 100
     pam: Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9_-]*\Z")] = ""
+    resume_minutes: Annotated[int, Meta(ge=0, le=7 * 24 * 60)] = 600
     sessions: Sessions = Sessions()
 
 

@@ -148,10 +148,13 @@ class DeviceKey:
     def to_pem(self) -> bytes:
         return _pem_of(self._seed)
 
+    def sign(self, message: bytes) -> bytes:
+        return self._key.sign(message)
+
     def prove(self, nonce: bytes, server_certificate: bytes) -> bytes:
         """Sign a terminal server's nonce for this server alone; both arguments are 32 bytes,
         `server_certificate` the SHA-256 fingerprint of the certificate that the device saw."""
-        return self._key.sign(device_proof(nonce, server_certificate))
+        return self.sign(device_proof(nonce, server_certificate))
 
 
 def device_proof(nonce: bytes, server_certificate: bytes) -> bytes:
@@ -165,19 +168,25 @@ def verify_device_proof(
     public_key: bytes, signature: bytes, nonce: bytes, server_certificate: bytes
 ) -> bytes:
     """The id of the device whose key made this proof; raises DeviceProofInvalid."""
-    signed = device_proof(nonce, server_certificate)
+    if not is_device_signature(public_key, signature, device_proof(nonce, server_certificate)):
+        raise DeviceProofInvalid(
+            "the device's signature is not of its key, this nonce and this server's certificate"
+        )
+    return hashlib.sha256(public_key).digest()
+
+
+def is_device_signature(public_key: bytes, signature: bytes, message: bytes) -> bool:
+    """Raises DeviceProofInvalid for a key that proves nothing."""
     if int.from_bytes(public_key, "little") & _Y_BITS in _LOW_ORDER_Y:
         raise DeviceProofInvalid("the device's public key is of low order and proves nothing")
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, signed)
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except (InvalidSignature, ValueError):
-        raise DeviceProofInvalid(
-            "the device's signature is not of its key, this nonce and this server's certificate"
-        ) from None
-    return hashlib.sha256(public_key).digest()
+        return False
+    return True
 
 
 def key_pem(key: Ed25519PrivateKey) -> bytes:

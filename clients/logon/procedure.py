@@ -88,6 +88,7 @@ class Logon:
         self._password: bytes | None = None
         self._passwords_asked = 0
         self._prefers_pam = False
+        self._may_resume = True
         self._wake_at: float | None = None
         self._on_wake: Callable[[float], list[Step]] = self._dial_round
 
@@ -239,6 +240,8 @@ class Logon:
         typed, comes last."""
         self._challenge = challenge
         methods = self._methods(challenge)
+        if challenge.resume_seconds and Methods.DEVICE in methods and self._may_resume:
+            return [steps.SignWithDevice(self._statement(challenge, Method.DEVICE))]
         if challenge.key_fingerprint in self._keys and Methods.SSH_KEY in methods:
             statement = self._statement(challenge, Method.SSH_KEY)
             return [steps.SignWithSshKey(statement, challenge.key_fingerprint)]
@@ -356,6 +359,9 @@ class Logon:
 
     def _on_wrong_proof(self, refused: LogonRefused) -> list[Step]:
         stays = refused.attempts_left > 0
+        if self._method is Method.DEVICE and stays:
+            self._may_resume = False
+            return self._log_on()
         if self._method is Method.SSH_KEY:
             self._keys = ()
             if stays:
@@ -394,6 +400,7 @@ class Logon:
         self.phase = Phase.SESSION
         self._shown = _Shown(self._host, accepted.host, accepted.session_id, accepted.attachment)
         self._password = None  # its key is in memory
+        self._may_resume = True
         self._redirected_by = self._redirect = None
         self._unreachable_host = ""
         return [

@@ -142,6 +142,12 @@ class SignWithSshKey(Step, frozen=True, gc=False):
     fingerprint: bytes
 
 
+class SignWithDevice(Step, frozen=True, gc=False):
+    """Sign the statement with the device's own key; `on_signed` follows."""
+
+    statement: Statement
+
+
 class AnswerPam(Step, frozen=True, gc=False):
     """Show the host's notices, and ask the user its prompts; `on_pam_answers` follows."""
 

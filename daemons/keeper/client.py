@@ -182,6 +182,9 @@ class KeeperClient:
             _close_all([*copies])
         return reply.detail if isinstance(reply, km.CannotStart) else ""
 
+    def note_shown(self, session_id: int, proof_id: int, attachment: int) -> None:
+        self._send(km.Shown(session_id, proof_id, attachment))
+
     def hang_up(self, session_id: int) -> None:
         """End the session's programs; `on_ended` is called when the first one has ended."""
         self._send(km.HangUp(session_id))

@@ -206,6 +206,9 @@ class Keeper:
                 self._pam.answer(request, self._answer())
             case km.StartProved() as request:
                 self._start(request)
+            case km.Shown() as request:
+                self._pam.drop(request.proof_id)
+                self._monitor.shown(request, time.time())
             case km.FetchSession() as request:
                 self._fetch(request)
             case km.HangUp(session_id):
@@ -408,6 +411,7 @@ class Keeper:
             return
         session.close()
         del self._sessions[session.session_id]
+        self._monitor.forget(session.session_id)
         self._record.remove(session.session_id)
         self._idle_since = time.monotonic()
 

@@ -52,6 +52,7 @@ class OwnFiles:
             certificates=self._shown,
             secret=self.accounts.secret,
             methods=USUAL_METHODS | (Methods.PAM if settings.pam and self._may_ask() else 0),
+            resume_seconds=settings.resume_minutes * 60,
         )
 
     def _may_ask(self) -> bool:

@@ -189,6 +189,11 @@ class PamLogons:
             self._unwatch(child.link)
         return child
 
+    def drop(self, proof_id: int) -> None:
+        """The proof starts no session: its user is shown one that runs, or did not come back."""
+        if (child := self.take(proof_id)) is not None:
+            child.end()
+
     def forget_asked(self) -> None:
         """The client that waits for them is gone."""
         for nonce in [*self._asking]:
@@ -197,8 +202,7 @@ class PamLogons:
     def close(self) -> None:
         self.forget_asked()
         for proof_id in [*self._proved]:
-            if (child := self.take(proof_id)) is not None:
-                child.end()
+            self.drop(proof_id)
 
     def _on_said(self, nonce: bytes) -> None:
         asking = self._asking[nonce]
@@ -231,13 +235,8 @@ class PamLogons:
             del self._asking[nonce]
             self._unwatch(child.link)
             self._proved[verdict.proof_id] = child
-            self._watch(child.link, lambda: self._on_unused(verdict.proof_id))
+            self._watch(child.link, lambda: self.drop(verdict.proof_id))
         asking.answer(verdict)
-
-    def _on_unused(self, proof_id: int) -> None:
-        """Its process ended itself: nobody started the session in time."""
-        if (child := self.take(proof_id)) is not None:
-            child.end()
 
     def _fail(self, nonce: bytes, code: ErrorCode, detail: str) -> None:
         asking = self._asking[nonce]

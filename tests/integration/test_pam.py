@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from daemons.effects import (
     Challenge,
@@ -59,6 +60,7 @@ password required pam_unix.so
 session required pam_permit.so
 """
 SHELL = Asked()
+KEY = identity.DeviceKey(b"k" * 32)
 
 
 @pytest.fixture
@@ -112,8 +114,19 @@ class Logon:
         self._kept = kept
         self._folder = folder
 
-    async def challenged(self, user: str = "user1") -> Challenged:
-        effect = Challenge(user, DEVICE, certificate(self._folder), (), 0, "192.0.2.7")
+    async def challenged(
+        self, user: str = "user1", device: identity.DeviceKey | None = None, asked: Asked = SHELL
+    ) -> Challenged:
+        effect = Challenge(
+            user,
+            device.device_id if device else DEVICE,
+            certificate(self._folder),
+            (),
+            0,
+            "192.0.2.7",
+            asked.session_id,
+            asked.attachment,
+        )
         said = await self._kept.client.challenge(effect)
         assert isinstance(said, Challenged), said
         return said
@@ -495,6 +508,36 @@ def wait_until_written(path: Path, word: str) -> None:
 
 def children_of(pid: int | None) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+async def test_the_device_that_was_proved_by_pam_resumes_without_it(folder: Path) -> None:
+    async with keeping(folder) as kept:
+        user = Logon(kept, folder)
+        terminal = await user.start(await user.proved(b"secret"))
+        resume = Asked(session_id=1, attachment=1)
+        said = await user.challenged(device=KEY, asked=resume)
+        assert said.resume_seconds == 0  # another device showed it
+        first = await kept.client.challenge(
+            Challenge("user1", KEY.device_id, certificate(folder), (), 0)
+        )
+        assert isinstance(first, Challenged)
+        outcome = await kept.client.prove(Prove(first.nonce, Method.PAM, "", b"", SHELL, 0))
+        assert isinstance(outcome, Prompted)
+        proved = await kept.client.prove(PamAnswer(first.nonce, 1, (b"secret",), 0))
+        assert isinstance(proved, Proved)
+        kept.client.note_shown(1, proved.proof_id, 2)
+        resume = Asked(session_id=1, attachment=2)
+        said = await user.challenged(device=KEY, asked=resume)
+        assert 35_990 <= said.resume_seconds <= 36_000
+        statement = statement_of(said, resume, certificate=certificate(folder))
+        signed = replace(statement, method=Method.DEVICE, device_id=KEY.device_id)
+        signature = KEY.public_key + KEY.sign(signed.signed_bytes())
+        again = await kept.client.prove(
+            Prove(said.nonce, Method.DEVICE, ED25519, signature, resume, 0)
+        )
+        assert isinstance(again, Proved)
+        terminal.type(b"exit\n")
+        await kept.ended.get()
 
 
 # --- the certificate ------------------------------------------------------------------------------

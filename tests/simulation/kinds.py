@@ -217,7 +217,7 @@ class TerminalServerKind:
                 self.shown.pop(session_id, None)
             case effects.EndProgram(session_id):
                 node.later(START_SECONDS, lambda: self.end(node, session_id, HANGUP_STATUS))
-            case effects.Resize():
+            case effects.Resize() | effects.NoteShown():
                 pass
             case _:
                 raise AssertionError(f"a terminal server does not ask for {effect}")

@@ -49,7 +49,12 @@ class Asking(Keeper):
 
 def test_pam_is_asked_for_the_accounts_system_user_and_told_the_clients_address() -> None:
     assert Asking().ask(asked=Asked("mail")) == PamLogon(
-        user_name="ada", generation=1, system_user="ada1", address=ADDRESS, asked=Asked("mail")
+        user_name="ada",
+        generation=1,
+        system_user="ada1",
+        address=ADDRESS,
+        device_id=DEVICE,
+        asked=Asked("mail"),
     )
 
 

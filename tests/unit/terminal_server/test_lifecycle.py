@@ -65,7 +65,7 @@ def test_a_session_is_durable_and_reported_before_its_client_is_told() -> None:
     client.log_on(columns=100, rows=30)
     scene.answer(Ask, Refused(code=ErrorCode.BUSY))
     effects = scene.answer(StartProgram, STARTED)
-    assert shape(effects) == ["Persist", "UpdateSession", "LogonAccepted", "Attach"]
+    assert shape(effects) == ["Persist", "UpdateSession", "NoteShown", "LogonAccepted", "Attach"]
     accepted = client.last(LogonAccepted)
     assert (accepted.host, accepted.created_at, accepted.user_name) == (NAME, NOW, "ann")
     assert (accepted.reattached, accepted.attachment) == (False, 1)
@@ -125,6 +125,7 @@ def test_a_second_client_takes_the_session_and_the_first_is_told() -> None:
         "Close",
         "Persist",
         "UpdateSession",
+        "NoteShown",
         "LogonAccepted",
         "Attach",
     ]

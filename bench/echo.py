@@ -52,7 +52,7 @@ def run(context: BenchContext) -> Iterator[Row]:
 
 def requests() -> list[bytes]:
     """PlaceSession, as a terminal server sends it."""
-    asked = PlaceSession(user_name="user0001", application="", device_id=bytes(32))
+    asked = PlaceSession(**PlaceSession.example)
     return [encode(asked, FIRST_REQUEST_ID + number) for number in range(1000)]
 
 

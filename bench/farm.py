@@ -11,7 +11,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import tomli_w
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from bench.processes import children_cpu_seconds, cpu_seconds
 from bench.programs import tsfarm
@@ -19,9 +27,10 @@ from clients.logon import steps
 from clients.logon.steps import Host
 from daemons import accounts, lab
 from daemons.lab import making, processes
-from daemons.lab.plan import Lab, Plan
+from daemons.lab.plan import Lab, Plan, load
 
-PASSWORD = b"bench"
+SECRET = b"the secret of all users of bench"  # 32 bytes, from which their keys come
+SSH_KEY = "ssh_key"  # of all users of bench
 KEEPER_SECONDS = 10.0
 LOOK_AGAIN_SECONDS = 0.01
 
@@ -75,13 +84,11 @@ class Farm:
         )
 
     def words(self, plan: steps.Plan, store: Path) -> list[str]:
-        """The command line of `tsfarm connect`, with its device in the folder `store`."""
-        password, host = self.folder / "password", plan.hosts[0]
-        if not password.exists():
-            password.write_bytes(PASSWORD)
-            password.chmod(0o600)
+        """The command line of `tsfarm connect` with an SSH key, and with its device in the folder
+        `store`."""
+        host = plan.hosts[0]
         words = [tsfarm(), "connect", f"{host.address}:{host.port}", "--user", plan.user_name]
-        words += ["--app", plan.application, "--password-file", str(password)]
+        words += ["--app", plan.application, "--identity-file", str(self.folder / SSH_KEY)]
         return [*words, "--ca", str(self._authority), "--store", str(store)]
 
 
@@ -92,21 +99,32 @@ def farm(
     """A farm that runs inside the block, with its lab in `folder`.
 
     `settings` change the configurations of the named daemons. `users` is the number of accounts
-    for `Farm.logon`, with PASSWORD and a cheap password hash.
+    for `Farm.logon`: they have keys from SECRET, and all of them the SSH key of `Farm.words`.
     """
     making.make(folder, plan)
     for name, tables in (settings or {}).items():
         file = folder / name / "config.toml"
         file.write_text(tomli_w.dumps(laid_over(tomllib.loads(file.read_text()), tables)))
     if users:
-        # Sessions run as the user of the bench.
-        system_user = "root" if os.geteuid() == 0 else ""
-        names = [f"user{number}" for number in range(users)]
-        accounts.add_synthetic(folder / "accounts", names, PASSWORD.decode(), system_user)
+        _add_users(folder, load(folder).farm, users)
     try:
         yield Farm(folder, lab.up(folder, plan, lambda line: None))
     finally:
         lab.down(folder)
+
+
+def _add_users(folder: Path, farm_name: str, count: int) -> None:
+    system_user = "root" if os.geteuid() == 0 else ""  # sessions run as the user of the bench
+    names = [f"user{number}" for number in range(count)]
+    made = accounts.synthetic(farm_name, names, SECRET, system_user, time.time_ns() // 1000)
+    key = Ed25519PrivateKey.generate()
+    line = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    (folder / SSH_KEY).touch(mode=0o600)
+    (folder / SSH_KEY).write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    )
+    known = [msgspec.structs.replace(account, ssh_keys=(line,)) for account in made]
+    accounts.change(folder / "accounts", farm_name, lambda _: known)
 
 
 # --- configuration --------------------------------------------------------------------------------

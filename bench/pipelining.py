@@ -18,6 +18,7 @@ import msgspec
 
 from bench.context import Figures
 from bench.processes import cpu_seconds
+from tsproto import limits
 from tsproto.codec import HEADER, encode
 from tsproto.messages import Hello, Role
 
@@ -170,7 +171,12 @@ async def connect(server: Server, answers: Answers, tls: ssl.SSLContext | None =
 async def welcomed(server: Server, name: str, tls: ssl.SSLContext | None = None) -> Pipeline:
     """A connection to a daemon of ours, as the terminal server `name`."""
     pipeline = await connect(server, Frames(), tls)
-    hello = Hello(version_min=1, version_max=1, role=Role.TERMINAL_SERVER, name=name)
+    hello = Hello(
+        version_min=limits.PROTOCOL_VERSION_MIN,
+        version_max=limits.PROTOCOL_VERSION_MAX,
+        role=Role.TERMINAL_SERVER,
+        name=name,
+    )
     await pipeline.say(encode(hello), 1)
     return pipeline
 

@@ -47,5 +47,10 @@ def children_cpu_seconds(pid: int) -> float:
 
 
 def resident_bytes(pid: int) -> int:
-    """Proportional set size (Pss): shared pages are not counted twice."""
-    return int(psutil.Process(pid).memory_full_info().pss)
+    """Proportional set size (Pss): shared pages are not counted twice. The kernel shows it of a
+    daemon with secrets to root alone; to others the resident set size is shown, which is larger."""
+    process = psutil.Process(pid)
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.AccessDenied:
+        return int(process.memory_info().rss)

@@ -1,7 +1,7 @@
 """The CPU of a logon on a farm of three terminal servers, by the number of users.
 
 `tsfarm load` sends each user once, at a rate below the machine's limit, on new devices: a temporary
-license, a logon with a cheap password hash, a shell on a PTY, three keys and a page of output, a
+license, a logon by a proof, a shell on a PTY, three keys and a page of output, a
 logoff. The cost is the CPU of daemons, keepers and programs for one such journey, without the
 generator's.
 """

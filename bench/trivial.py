@@ -55,7 +55,9 @@ def answers_to(peer: str) -> dict[object, Message]:
         token=bytes(250),
         issuer_certificate=bytes(500),
     )
-    placed = SessionPlaced(placement=1, host=peer, address="192.0.2.1", port=5600)
+    placed = SessionPlaced(
+        placement=1, host=peer, address="192.0.2.1", port=5600, receipt=bytes(32)
+    )
     answers: dict[type[Message], Message] = {
         AcquireLicense: issued,
         RenewLicense: issued,

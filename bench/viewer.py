@@ -1,4 +1,4 @@
-"""The client library without a person: types the password, and hands the output to a bench."""
+"""The client library without a person: its users have keys, and a bench gets the output."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import secrets
 import time
 from collections.abc import Callable
 
-from bench.farm import PASSWORD, Farm
+from bench.farm import SECRET, Farm
 from clients.licensed_device import LicensedDevice
+from clients.load.processes.assignment import Person
 from clients.load.visitors.client_session import ClientSession
 from clients.load.visitors.devices import LicensesInMemory
+from clients.load.visitors.keys import Keys
 from clients.logon.steps import Plan
 from clients.trust import FarmDialler
 from tsproto.errors import ErrorCode
@@ -50,7 +52,8 @@ class Viewer(ClientSession):
         dialler = FarmDialler(device.name, farm.authority)
         rng = secrets.SystemRandom()
         self.dialled_at = time.perf_counter()
-        super().__init__(plan, PASSWORD, device, dialler, rng, PATIENCE_SECONDS)
+        keys = Keys().of(Person(plan.user_name, SECRET, is_synthetic=True))
+        super().__init__(plan, SECRET, device, dialler, rng, keys, PATIENCE_SECONDS)
 
     def send(self, data: bytes) -> None:
         self._client.send(data)

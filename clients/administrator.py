@@ -10,14 +10,17 @@ import msgspec
 
 from clients.ask import Asker, asking
 from clients.logon.steps import Host
+from daemons.files import private
 from tsproto import certificates, transport
 from tsproto.errors import TsfarmError
 from tsproto.messages import (
+    HeldDenyLists,
     LicenseRow,
     Licenses,
     LicenseServers,
     PoolRow,
     Pools,
+    QueryDenyLists,
     QueryLicenses,
     QueryLicenseServers,
     QueryPools,
@@ -32,10 +35,10 @@ from tsproto.messages import (
 
 
 class Daemon(msgspec.Struct, frozen=True):
-    """A daemon to query. Its certificate must carry `role`, and `host.name` unless that is
+    """A daemon to query. Its certificate must carry `role`, and `host.name`, unless None and
     empty."""
 
-    role: Role
+    role: Role | None
     host: Host
 
 
@@ -56,10 +59,12 @@ class Administrator:
         except (OSError, ssl.SSLError) as error:
             files = f"{certificate}, {key} and {authority}"
             raise TsfarmError(f"cannot use {files}: {error.strerror or error}") from None
+        if exposed := private.exposure(key, "administrator"):
+            raise TsfarmError(exposed)
         if own.role is not Role.ADMINISTRATOR:
             raise TsfarmError(
                 f"{certificate} is no administrator's certificate: make one with"
-                " `tsfarm pki issue administrator NAME`"
+                " `tsfarm pki issue administrator NAME --role ROLE`"
             )
         return cls(own.name, tls)
 
@@ -106,6 +111,10 @@ class Administrator:
     async def pools(self, daemon: Daemon) -> list[PoolRow]:
         async with self.asking(daemon) as ask:
             return (await ask(QueryPools(), Pools)).pools
+
+    async def deny_lists(self, daemon: Daemon) -> HeldDenyLists:
+        async with self.asking(daemon) as ask:
+            return await ask(QueryDenyLists(), HeldDenyLists)
 
     async def license_servers(self, daemon: Daemon) -> LicenseServers:
         """The license servers that a terminal server or license server knows."""

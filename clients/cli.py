@@ -19,7 +19,7 @@ import click
 
 from clients import exit_codes
 from clients.examples import example
-from clients.say import printable
+from clients.say import complain
 from tsproto.errors import TsfarmError
 
 # Each command: where it is declared, and its line in the help of `tsfarm`.
@@ -30,12 +30,14 @@ COMMANDS = {
     ),
     "connect": ("clients.connect:connect", "Connect to a farm."),
     "decode": ("clients.decode:decode", "Show the frames in a file."),
+    "device": ("clients.revocation:device", "Take devices back, or allow them again."),
     "lab": ("clients.lab:lab", "Run a whole farm on this machine."),
     "license": ("clients.license_show:license_group", "Look at the licenses of this device."),
     "load": ("clients.load.command:load", "Load a farm, and measure it."),
+    "passwd": ("clients.passwd:passwd", "Change your password in a farm."),
     "pki": ("clients.pki:pki", "Make the certificates of a farm."),
     "query": ("clients.query:query", "Ask the daemons of a farm what they know."),
-    "user": ("clients.user:user", "Keep the password file of a terminal server."),
+    "user": ("clients.user:user", "Keep the accounts of a farm's users."),
 }
 DAEMONS = {
     "license-server": "Run a license server.",
@@ -91,8 +93,7 @@ class LazyGroup(click.Group):
             where = f"{error.filename}: " if error.filename else ""
             text = f"{where}{error.strerror or error}"
             status = exit_codes.ExitCode.FAILED
-        lines = "\n".join(printable(line) for line in text.splitlines())
-        click.echo(f"tsfarm: {lines}", err=True)
+        complain(text)
         raise click.exceptions.Exit(status)
 
 

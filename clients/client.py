@@ -7,9 +7,11 @@ person sees, types and confirms through a `Surface`.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from clients.licensed_device import LicensedDevice
@@ -23,6 +25,8 @@ from tsproto import transport
 from tsproto.connection import Closed, Event, Opened, Received, SessionBytes
 from tsproto.errors import ErrorCode, PeerError
 from tsproto.messages import LicenseRequest, PamPrompt, PamQuestion
+from tsproto.opening import revoked
+from tsproto.transport.tls import PLAIN_FINGERPRINT
 from tsproto.user_proof import ED25519, Statement
 
 
@@ -33,8 +37,11 @@ class Surface(Protocol):
         """The password; None makes the client give up."""
 
     async def answer(self, prompts: Sequence[PamQuestion]) -> list[bytes] | None:
-        """Asks the user each question of the host's PAM; None
-        makes the client give up."""
+        """Asks the user each question of the host's PAM; None makes the client give up."""
+
+    async def ask_passphrase(self, key: Path, again: bool) -> bytes | None:
+        """The passphrase of an SSH key's file; None leaves the key. Raises KeyRefused when nobody
+        can be asked."""
 
     def say(self, text: str) -> None:
         """Prints a line for a person, apart from the session's output."""
@@ -72,6 +79,7 @@ class Client:
         self._host: Host | None = None
         self._link: transport.Link | None = None
         self._farm = ""
+        self._to_sign: Statement | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -150,12 +158,14 @@ class Client:
 
     def _seen(self, link: transport.Link, opened: Opened) -> steps.Seen:
         certified = link.peer_identity
+        farm = opened.farm if certified is None else certified.farm
         return steps.Seen(
-            farm=opened.farm if certified is None else certified.farm,
+            farm=farm,
             server=opened.name if certified is None else certified.name,
-            certificate=link.peer_certificate,
+            certificate=link.peer_certificate or PLAIN_FINGERPRINT,
             device_id=self._device.key.device_id,
             asks_secrets=certified is not None and certified.asks_secrets,
+            hashing=self._keys.known_hashing(farm, self._plan.user_name),
         )
 
     def _on_closed(self, closed: Closed) -> None:
@@ -197,11 +207,15 @@ class Client:
             case steps.StoreLicense(token, certificate):
                 stored = self._device.store_license(self._farm, token, certificate)
                 return self._logon.on_stored(stored, now)
+            case steps.StoreDenyList(signed):
+                return self._store_deny_list(signed, now)
             case steps.AskPassword(again):
                 self._start(self._ask_password(again))
             case steps.SignWithPassword(statement, password):
+                self._to_sign = statement
                 self._start(self._sign_with_password(statement, password))
             case steps.SignWithSshKey(statement, fingerprint):
+                self._to_sign = statement
                 self._start(self._sign_with_ssh_key(statement, fingerprint))
             case steps.SignWithDevice(statement):
                 key = self._device.key
@@ -209,6 +223,8 @@ class Client:
                 return self._logon.on_signed(ED25519, signature, now)
             case steps.AnswerPam(prompt):
                 self._start(self._answer_pam(prompt))
+            case steps.RememberHashing(hashing):
+                self._keys.remember_hashing(self._farm, self._plan.user_name, hashing)
             case steps.Told(text):
                 self._surface.say(text)
             case steps.Send(message):
@@ -237,9 +253,17 @@ class Client:
 
     def _show_license(self, request: LicenseRequest, now: float) -> list[Step]:
         assert self._link is not None
-        shown = self._link.peer_certificate
+        shown = self._link.peer_certificate or PLAIN_FINGERPRINT
         info = self._device.license_info(self._farm, request, shown, self._plan.user_name)
         return self._logon.on_license_info(info, now)
+
+    def _store_deny_list(self, signed: bytes, now: float) -> list[Step]:
+        if self._link is None or not self._dialler.take_deny_list(self._link, signed, time.time()):
+            return []
+        code, certificate = ErrorCode.CERTIFICATE_REVOKED, self._link.peer_certificate
+        detail = revoked(str(self._host), certificate)
+        self._hang_up(code, detail)
+        return self._logon.on_closed(code, detail, 0, now)
 
     def _hang_up(self, code: ErrorCode, detail: str) -> None:
         if self._link is not None:
@@ -272,7 +296,7 @@ class Client:
 
     async def _sign_with_password(self, statement: Statement, password: bytes | None) -> None:
         signature = await self._keys.sign_with_password(statement, password)
-        self._tell(lambda now: self._logon.on_signed(ED25519, signature, now))
+        self._on_signed(statement, ED25519, signature)
 
     async def _sign_with_ssh_key(self, statement: Statement, fingerprint: bytes) -> None:
         try:
@@ -281,6 +305,11 @@ class Client:
             detail = str(refused)
             self._tell(lambda now: self._logon.on_not_signed(fingerprint, detail, now))
         else:
+            self._on_signed(statement, algorithm, signature)
+
+    def _on_signed(self, statement: Statement, algorithm: str, signature: bytes) -> None:
+        """A key that was touched late has signed for a challenge that another has followed."""
+        if statement is self._to_sign:
             self._tell(lambda now: self._logon.on_signed(algorithm, signature, now))
 
     async def _answer_pam(self, prompt: PamPrompt) -> None:

@@ -14,18 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from clients import tty
 from clients.client import Client
 from clients.device import Device, default_folder
 from clients.examples import example
 from clients.exit_codes import ExitCode
+from clients.known_hashings import KnownHashings
 from clients.logon.steps import Finished, Host, Outcome, Plan
 from clients.options import hosts_at, text_of
 from clients.prompts import Prompts
-from clients.say import printable, say
+from clients.say import complain, say
+from clients.ssh import keys as ssh_keys
 from clients.trust import Dialler
 from clients.user_keys import UserKeys
+from daemons.files import core_dumps
 from tsproto import limits, transport
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.transport import Observer
@@ -48,7 +52,7 @@ WORTHLESS_LICENSE = (
 @click.command(
     epilog=example(
         "tsfarm connect ts1.example,ts2.example --user user1",
-        "tsfarm connect ts1.example --user user1 --password-file secret -- make test",
+        "tsfarm connect ts1.example --user user1 --identity-file key -- make test",
     )
     + "\n\n\b\nKeys in a session:\n"
     "  Ctrl-] d       disconnect, the session goes on\n"
@@ -76,13 +80,20 @@ WORTHLESS_LICENSE = (
 @click.option("--ca", type=_EXISTING, help="Trust this farm's authority (PEM), and no other.")
 @click.option("--accept-new", default="", metavar="FINGERPRINT", help="Accept this new farm.")
 @click.option("--password-file", type=_EXISTING, help="The password is its first line.")
+@click.option(
+    "--identity-file",
+    "identity_files",
+    multiple=True,
+    type=_EXISTING,
+    help="Log on with this SSH private key; may be given again.",
+)
 @click.option("--plain", is_flag=True, help="TCP without TLS, to a loopback address.")
 @click.option(
     "--trace",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Record the frames in this file, without passwords and input; `decode` shows them.",
+    help="Record the frames in this file, without proofs and input; `decode` shows them.",
 )
-@click.option("--trace-secrets", is_flag=True, help="Record passwords and input as well.")
+@click.option("--trace-secrets", is_flag=True, help="Record proofs and input as well.")
 def connect(
     hosts: tuple[Host, ...],
     command: tuple[str, ...],
@@ -93,6 +104,7 @@ def connect(
     ca: Path | None,
     accept_new: str,
     password_file: Path | None,
+    identity_files: tuple[Path, ...],
     plain: bool,
     trace: Path | None,
     trace_secrets: bool,
@@ -102,8 +114,10 @@ def connect(
     Shows a session on the terminal, or runs one COMMAND for a script.
 
     The hosts are tried in their order; whichever answers leads to the user's session, wherever in
-    the farm it is. The words of COMMAND are joined by spaces, and a shell there reads them.
+    the farm it is. SSH keys are tried before the password: those of the agent, those given, and
+    those of ssh. The words of COMMAND are joined by spaces, and a shell there reads them.
     """
+    core_dumps.forbid()
     line = _command_line(command, app)
     if trace_secrets and trace is None:
         raise click.UsageError("--trace-secrets needs --trace FILE")
@@ -132,12 +146,27 @@ def connect(
             device.known_farms,
             device.name,
             prompts.confirm,
+            surface.say,
             authority=authority,
             plain=plain,
             observer=observer,
         )
-        client = Client(plan, device, dialler, surface, _SystemRandomness(), UserKeys())
-        finished, signal = asyncio.run(surface.run(client))
+
+        async def run() -> tuple[Finished, int]:
+            ssh = await ssh_keys.find(
+                os.environ, Path.home(), identity_files, surface.ask_passphrase, surface.say
+            )
+            client = Client(
+                msgspec.structs.replace(plan, key_fingerprints=ssh.fingerprints),
+                device,
+                dialler,
+                surface,
+                _SystemRandomness(),
+                UserKeys(ssh, memory=KnownHashings(device.folder)),
+            )
+            return await surface.run(client)
+
+        finished, signal = asyncio.run(run())
     report(finished, is_interactive=not command)
     if finished.code in WORTHLESS_LICENSE:
         say(f"to begin anew as another device, delete {device.folder / 'licenses'}")
@@ -218,7 +247,7 @@ def report(finished: Finished, is_interactive: bool) -> None:
         if is_interactive:
             say("the session has ended")
     elif finished.outcome is not Outcome.CANCELLED:
-        click.echo(f"tsfarm: {printable(_why(code, detail))}", err=True)
+        complain(_why(code, detail))
 
 
 def _why(code: ErrorCode, detail: str) -> str:

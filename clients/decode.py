@@ -12,7 +12,7 @@ import msgspec
 
 from clients.examples import example
 from clients.exit_codes import ExitCode
-from clients.say import printable
+from clients.say import show
 from clients.tables import plain_row
 from clients.trace import HEADING, VERSION
 from tsproto import codec, limits
@@ -78,7 +78,7 @@ def decode(file: BinaryIO, as_hex: bool, as_json: bool) -> None:
     has_faults = False
     for found in read(file, as_hex):
         has_faults = has_faults or found.code is not None
-        click.echo(json.dumps(plain(found)) if as_json else line(found))
+        show(json.dumps(plain(found)) if as_json else line(found))
     if has_faults:
         raise click.exceptions.Exit(ExitCode.FAILED)
 
@@ -211,7 +211,7 @@ def _content(found: Found) -> str:
         rest = "…" if len(data) > BYTES_SHOWN else ""
         return f"session bytes, {len(data)}  {data[:BYTES_SHOWN]!r}{rest}{hidden}"
     assert found.code is not None
-    return printable(f"{found.code.name}  {found.detail}{hidden}")
+    return f"{found.code.name}  {found.detail}{hidden}"
 
 
 def _fields(struct: msgspec.Struct) -> str:
@@ -229,4 +229,4 @@ def _shown(value: Any) -> str:
         return f"[{', '.join(map(_shown, value))}]"
     if isinstance(value, msgspec.Struct):
         return f"({_fields(value).strip()})"
-    return printable(json.dumps(value, ensure_ascii=False))
+    return json.dumps(value, ensure_ascii=False)

@@ -27,9 +27,10 @@ from daemons.files import durable, private
 from tsproto import identity, limits
 from tsproto.errors import LicenseError
 from tsproto.license_token import read_claims
+from tsproto.printable import UNPRINTABLE
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNPRINTABLE = re.compile(f"[{UNPRINTABLE}]")
 
 
 class _LicenseFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -56,6 +57,8 @@ class Device(LicensedDevice):
         """
         with files.explained(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if intrusion := private.intrusion(folder):
+                raise DeviceStoreError(intrusion)
             with durable.locked(folder / "lock"):
                 key = _load_key(folder) or _keep_key(folder, new_key)
                 return cls(folder, key, _name_of_device(folder, name))
@@ -140,7 +143,7 @@ def _name_of_device(folder: Path, wanted: str) -> str:
 
 
 def _cleaned(name: str) -> str:
-    return _CONTROL.sub("", name).strip()[: limits.DEVICE_NAME_CHARACTERS]
+    return _UNPRINTABLE.sub("", name).strip()[: limits.DEVICE_NAME_CHARACTERS]
 
 
 def _read_license(file: Path) -> License | None:

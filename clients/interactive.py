@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from clients import tty
 from clients.client import Client
@@ -63,6 +64,10 @@ class Terminal:
     async def answer(self, prompts: Sequence[PamQuestion]) -> list[bytes] | None:
         with self._cooked():
             return await self._prompts.answer(prompts)
+
+    async def ask_passphrase(self, key: Path, again: bool) -> bytes | None:
+        with self._cooked():
+            return await self._prompts.passphrase(key, again)
 
     def say(self, text: str) -> None:
         say(text, raw=self._raw.is_raw)

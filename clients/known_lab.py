@@ -38,8 +38,9 @@ class KnownLab(msgspec.Struct, frozen=True):
 
 def lab_in(folder: Path) -> KnownLab:
     """Reads `lab.json`. Raises LabError, which says how to make a lab, where there is none."""
-    from daemons.lab import load
+    from daemons.lab import become_owner, load
 
+    become_owner(folder)
     lab = load(folder)
     daemons = (
         Daemon(Role[each.role.upper()], Host(each.host, each.port, each.name))

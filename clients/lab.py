@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import click
 from clients.examples import example
 from clients.known_lab import warp
 from clients.options import duration, printed_json
+from clients.say import show
 from tsproto.limits import DAY_SECONDS
 
 FOLDER = Path(".lab")
@@ -27,7 +29,13 @@ def _lab() -> Any:
     return lab
 
 
-in_folder = click.option(
+def _as_its_owner(context: click.Context, parameter: click.Parameter, folder: Path) -> Path:
+    _lab().become_owner(folder)
+    return folder
+
+
+folder_of_lab = partial(
+    click.option,
     "--dir",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -35,6 +43,7 @@ in_folder = click.option(
     show_default=True,
     help="The lab's folder.",
 )
+in_folder = folder_of_lab(callback=_as_its_owner)
 
 
 @click.group(epilog=example("tsfarm lab up", "tsfarm lab warp 60d", "tsfarm lab down"))
@@ -53,14 +62,22 @@ def lab() -> None:
     help="Make N users for `tsfarm load` as well, load00001 and so on. They share one password, in"
     " users/load, is hashed cheaply (8 KiB, once): for a lab only.",
 )
-@in_folder
-def lab_up(folder: Path, foreground: bool, plain: bool, load_users: int) -> None:
+@click.option(
+    "--as-root",
+    is_flag=True,
+    help="Run daemons and sessions as root when root starts the lab; else a user without privilege"
+    " runs them: the one who called sudo, tsfarm, or nobody.",
+)
+@folder_of_lab()
+def lab_up(folder: Path, foreground: bool, plain: bool, load_users: int, as_root: bool) -> None:
     """Make the lab unless it is there, and start what does not run."""
-    made = _lab().up(folder, _lab().Plan(tls=not plain, load_users=load_users), say=click.echo)
-    click.echo(f"\nthe lab is in {folder}; connect with\n  {_lab().connect_hint(folder, made)}")
+    _lab().make_folder(folder, as_root=as_root)
+    _lab().become_owner(folder)
+    made = _lab().up(folder, _lab().Plan(tls=not plain, load_users=load_users), say=show)
+    show(f"\nthe lab is in {folder}; connect with\n  {_lab().connect_hint(folder, made)}")
     if not foreground:
         return
-    click.echo("Ctrl-C stops it")
+    show("Ctrl-C stops it")
     ending = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     signal.sigwait(ending)
@@ -74,13 +91,13 @@ def lab_status(folder: Path, as_json: bool) -> None:
     """Which daemons run, and where."""
     status = _lab().status(folder)
     if as_json:
-        click.echo(json.dumps(status, indent=2))
+        show(json.dumps(status, indent=2))
         return
     days = status["clock_offset_seconds"] / DAY_SECONDS
-    click.echo(f"farm {status['farm']} in {status['folder']}, clock {days:g} days ahead")
+    show(f"farm {status['farm']} in {status['folder']}, clock {days:g} days ahead")
     for daemon in status["daemons"]:
         pid = daemon["pid"] or "-"
-        click.echo(f"{daemon['name']:<12} {daemon['role']:<18} {daemon['address']:<22} {pid}")
+        show(f"{daemon['name']:<12} {daemon['role']:<18} {daemon['address']:<22} {pid}")
 
 
 @lab.command("start", epilog=example("tsfarm lab start ts1"))
@@ -88,7 +105,7 @@ def lab_status(folder: Path, as_json: bool) -> None:
 @in_folder
 def lab_start(folder: Path, name: str) -> None:
     """Start one daemon."""
-    click.echo(f"{name} runs, process {_lab().start(folder, name)}")
+    show(f"{name} runs, process {_lab().start(folder, name)}")
 
 
 @lab.command("stop", epilog=example("tsfarm lab stop ts1"))
@@ -119,4 +136,4 @@ def lab_down(folder: Path) -> None:
 @in_folder
 def lab_warp(folder: Path, duration: float) -> None:
     """Move the clock of the lab's daemons forward, by 60d, 12h or 30s."""
-    click.echo(f"the lab's clock is {warp(folder, duration) / DAY_SECONDS:g} days ahead")
+    show(f"the lab's clock is {warp(folder, duration) / DAY_SECONDS:g} days ahead")

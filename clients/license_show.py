@@ -11,6 +11,7 @@ from clients.device import default_folder, held_licenses
 from clients.examples import example
 from clients.licensed_device import License
 from clients.options import printed_json
+from clients.say import show
 from clients.tables import Row, plain_row, print_rows
 from tsproto.limits import DAY_SECONDS
 
@@ -30,7 +31,7 @@ def license_show(store: Path | None, as_json: bool) -> None:
     folder = store or default_folder()
     rows = [license_row(held, time.time()) for held in held_licenses(folder)]
     if not rows and not as_json:
-        click.echo(f"no license in {folder}")
+        show(f"no license in {folder}")
         return
     print_rows(rows, COLUMNS, as_json)
 

@@ -9,6 +9,7 @@ import click
 
 from clients.logon.steps import Host
 from tsproto.limits import DAY_SECONDS
+from tsproto.printable import printable
 
 _HOST = re.compile(
     r"(?:\[(?P<bracketed>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::(?P<port>\d{1,5}))?"
@@ -34,7 +35,7 @@ def hosts_at(port: int) -> Callable[[str], tuple[Host, ...]]:
 
 
 def text_of(characters_max: int) -> Callable[[str], str]:
-    """Reads a text for the farm: valid UTF-8 without control characters."""
+    """Reads a text for the farm: printable, and valid UTF-8."""
 
     def text(given: str) -> str:
         if len(given) > characters_max:
@@ -43,8 +44,8 @@ def text_of(characters_max: int) -> Callable[[str], str]:
             given.encode()
         except UnicodeEncodeError:
             raise click.BadParameter("not text in UTF-8") from None
-        if any(character < " " or character == "\x7f" for character in given):
-            raise click.BadParameter("control characters are not allowed")
+        if printable(given) != given:
+            raise click.BadParameter("control and invisible characters are not allowed")
         return given
 
     return text

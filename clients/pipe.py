@@ -11,6 +11,7 @@ import asyncio
 import os
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from clients import tty
 from clients.client import Client
@@ -92,6 +93,9 @@ class Pipe:
 
     async def answer(self, prompts: Sequence[PamQuestion]) -> list[bytes] | None:
         return await self._prompts.answer(prompts)
+
+    async def ask_passphrase(self, key: Path, again: bool) -> bytes | None:
+        return await self._prompts.passphrase(key, again)
 
     def say(self, text: str) -> None:
         say(text)

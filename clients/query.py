@@ -18,8 +18,9 @@ from clients.exit_codes import exit_code_of
 from clients.known_lab import KnownLab, lab_in
 from clients.logon.steps import Host
 from clients.options import hosts_at, printed_json, text_of
+from clients.say import complain
 from clients.tables import Row, plain_row, print_rows
-from tsproto import identity, limits
+from tsproto import deny_list, identity, limits
 from tsproto.errors import TsfarmError
 from tsproto.messages import LicenseServerRow, LicenseServers, Role
 
@@ -36,6 +37,7 @@ USER_COLUMNS = "user_name sessions active hosts since_at"
 SERVER_COLUMNS = "name address port state weight sessions pending joined_at"
 LICENSE_COLUMNS = "server kind product device_name user_name issued_at expires_at validated lender"
 POOL_COLUMNS = "server product product_version total available issued lent temporary"
+DENY_LIST_COLUMNS = "server certificates certificates_signed_at devices devices_signed_at lags"
 LICENSE_SERVER_COLUMNS = "of name address port found chosen verified_at grace_ends_at"
 
 RowsOf = Callable[[Administrator, Daemon], Awaitable[list[Row]]]
@@ -49,6 +51,14 @@ class Target(msgspec.Struct, frozen=True):
     lab: KnownLab | None
     hosts: tuple[Host, ...]
 
+    def identity_files(self) -> tuple[Path, Path]:
+        """The administrator's certificate and key. Raises UsageError without one."""
+        if self.lab is not None:
+            return self.lab.folder / "pki" / "admin.crt", self.lab.folder / "pki" / "admin.key"
+        if self.identity is None:
+            raise click.UsageError("give --identity CERT KEY with --ca FILE, or --lab DIR")
+        return self.identity
+
     def administrator(self) -> Administrator:
         """Raises TsfarmError when the certificate's files are missing or unusable."""
         if self.lab is not None:
@@ -56,6 +66,15 @@ class Target(msgspec.Struct, frozen=True):
         if self.identity is None or self.authority is None:
             raise click.UsageError("give --identity CERT KEY with --ca FILE, or --lab DIR")
         return Administrator.certified(*self.identity, self.authority)
+
+    def all_daemons(self) -> list[Daemon]:
+        """Those of the command line, whatever their role, or all of the lab."""
+        if self.hosts:
+            return [
+                Daemon(None, Host(host.address, host.port or limits.TERMINAL_PORT))
+                for host in self.hosts
+            ]
+        return [] if self.lab is None else list(self.lab.daemons)
 
     def daemons(self, role: Role) -> list[Daemon]:
         """The daemons of this role to ask. Raises TsfarmError when there are none."""
@@ -140,7 +159,7 @@ def show(
                 rows += await rows_of(administrator, daemon)
             except AskFailed as failed:
                 failures.append(failed)
-                click.echo(f"tsfarm: {failed}", err=True)
+                complain(str(failed))
         return rows
 
     rows = asyncio.run(ask_all())
@@ -235,6 +254,37 @@ def query_license_server(target: Target, names: tuple[str, ...], as_json: bool) 
         return found_by(daemon, await administrator.license_servers(daemon))
 
     show(target, asked, rows_of, LICENSE_SERVER_COLUMNS, as_json)
+
+
+@query.command("deny-list", epilog=example("tsfarm query deny-list --lab .lab"))
+@asking
+def query_deny_list(target: Target, as_json: bool) -> None:
+    """How many entries the deny lists of daemons have, of which time, and which daemon lags."""
+
+    async def rows_of(administrator: Administrator, daemon: Daemon) -> list[Row]:
+        held = await administrator.deny_lists(daemon)
+        row: Row = {"server": str(daemon.host)}
+        for kind, signed in (("certificates", held.certificates), ("devices", held.devices)):
+            found = deny_list.read(signed) if signed else None
+            number = found.number if found else 0
+            row |= {
+                kind: len(found.entries) if found else 0,
+                f"{kind}_number": number,
+                f"{kind}_signed_at": number // deny_list.MICROSECONDS,
+            }
+        return [row]
+
+    daemons = target.all_daemons()
+    if not daemons:
+        raise click.UsageError("give --server HOST[:PORT], or --lab DIR")
+    show(target, daemons, rows_of, DENY_LIST_COLUMNS, as_json, with_laggards)
+
+
+def with_laggards(rows: list[Row]) -> list[Row]:
+    """Marks the daemons that have not the newest list of each kind."""
+    numbers = ("certificates_number", "devices_number")
+    newest = {name: max(row[name] for row in rows) for name in numbers}
+    return [row | {"lags": any(row[name] < newest[name] for name in numbers)} for row in rows]
 
 
 def found_by(terminal_server: Daemon, known: LicenseServers) -> list[Row]:

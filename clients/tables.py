@@ -9,10 +9,10 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-import click
 import msgspec
 
-from clients.say import printable
+from clients.say import show
+from tsproto.printable import printable
 
 Row = dict[str, Any]
 
@@ -44,7 +44,7 @@ def print_rows(rows: Sequence[Row], columns: str, as_json: bool) -> None:
     Fields ending in `_at` are Unix times, shown in local time.
     """
     if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        show(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     names = columns.split()
     cells = [[_heading(name) for name in names]]
@@ -52,7 +52,7 @@ def print_rows(rows: Sequence[Row], columns: str, as_json: bool) -> None:
     widths = [max(len(line[index]) for line in cells) for index in range(len(names))]
     for line in cells:
         padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo("  ".join(padded).rstrip())
+        show("  ".join(padded).rstrip())
 
 
 def _heading(name: str) -> str:

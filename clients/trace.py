@@ -5,9 +5,10 @@ further one has the Unix `time`, the `link` (its number in this client, and `hos
 `direction`, `sent` or `received`, and `bytes` in hex: one frame, as it is inside TLS. Bytes
 that are no frame have `"broken": true`, and are the last of their link and direction.
 
-Passwords, tickets, cookies and typed keys are recorded only with `--trace-secrets`. Otherwise their
-frames say `"redacted": true` and hold other values in their place. The session's output is always
-recorded, so only the file's owner may read it.
+A user's proofs, answers to PAM and typed keys are recorded only with `--trace-secrets`. Otherwise
+their frames say `"redacted": true` and hold other values in their place: from a proof its user's
+password can be guessed. The session's output is always recorded, so only the file's owner may read
+it.
 """
 
 from __future__ import annotations
@@ -27,16 +28,17 @@ from clients.say import say
 from tsproto import codec, limits
 from tsproto.codec import HEADER, SESSION_KIND
 from tsproto.errors import ProtocolError, TsfarmError
-from tsproto.messages import LogonAccepted, LogonRequest, Message, Redirect
+from tsproto.messages import ChangePassword, LogonProof, Message, PamAnswers
 from tsproto.transport.link import Link
 
 VERSION = 1
 HEADING = b'{"trace": "tsfarm", '
 BROKEN_BYTES_MAX = 1024  # of bytes that are no frame: enough to recognise them
-SECRETS: dict[type[Message], dict[str, bytes]] = {
-    LogonRequest: {"credential": b"redacted"},
-    Redirect: {"ticket": bytes(16)},
-    LogonAccepted: {"cookie": b"redacted"},
+SECRETS: dict[type[Message], dict[str, Any]] = {
+    LogonProof: {"signature": b"redacted"},
+    PamAnswers: {"answers": [b"redacted"]},
+    # Both let a reader guess a password: the present one, and the new one.
+    ChangePassword: {"signature": b"redacted".ljust(64), "public_key": b"redacted".ljust(32)},
 }
 SECRET_NUMBERS = {message.__struct_config__.tag for message in SECRETS}
 
@@ -117,7 +119,7 @@ def recording(file: Path, clock: Callable[[], float], with_secrets: bool) -> Ite
         yield trace
     finally:
         trace.close()
-        held = f"{'with' if with_secrets else 'without'} passwords and input"
+        held = f"{'with' if with_secrets else 'without'} proofs and input"
         say(f"trace in {file}, {f'not whole: {trace.error}' if trace.error else held}")
 
 

@@ -1,16 +1,18 @@
 """Dials hosts of farms that the user trusts, and asks the user about a new farm.
 
 As with ssh, a person compares the fingerprint of a farm that is met for the first time; from then
-on its authority vouches for every host of the farm. Nothing is believed before that: after a yes
-the host is dialled again, with its certificate verified.
+on its authority vouches for every host of the farm, and for the farm's next authority. Nothing is
+believed before that: after a yes the host is dialled again, with its certificate verified.
 """
 
 from __future__ import annotations
 
-import base64
 import functools
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import date
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,8 +20,11 @@ from clients.ask import asking_through
 from clients.known_farms import KnownFarms
 from clients.logon.steps import Host
 from tsproto import identity, limits, transport
-from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.errors import DenyListError, ErrorCode, TsfarmError
 from tsproto.messages import Authority, QueryAuthority, Role
+
+if TYPE_CHECKING:
+    from tsproto.deny_list import DenyLists
 
 
 class UntrustedFarm(TsfarmError):
@@ -33,7 +38,8 @@ class Stranger(msgspec.Struct, frozen=True):
     farm: str
     fingerprint: str
     authority: bytes
-    """PEM, of no worth before the person said yes."""
+    """PEM, of no worth before the person said yes, or an authority that is trusted endorsed it."""
+    endorsement: bytes = b""
 
 
 Confirm = Callable[[Stranger], Awaitable[bool]]
@@ -41,8 +47,9 @@ Confirm = Callable[[Stranger], Awaitable[bool]]
 
 class FarmDialler:
     """Opens links to the terminal servers of one farm for one device. `authority` (PEM) is the only
-    one trusted; None is TCP without TLS, for loopback addresses. An `observer` sees the bytes of
-    every link. `source` is the local address to dial from, as `transport.dial` takes it."""
+    one trusted, or holds two while the farm changes it; None is TCP without TLS, for loopback
+    addresses. An `observer` sees the bytes of every link. `source` is the local address to dial
+    from, as `transport.dial` takes it."""
 
     def __init__(
         self,
@@ -56,6 +63,8 @@ class FarmDialler:
         self._authority = authority
         self._observer = observer
         self._source = source
+        self._trusted: list[bytes] = []  # the authorities (PEM), one by one, of the present link
+        self._denied: dict[bytes, bytes] = {}  # signed deny lists, by authority
 
     async def dial(
         self, host: Host, owner: transport.LinkOwner, redirected: bool = False
@@ -67,6 +76,8 @@ class FarmDialler:
         """
         try:
             tls = None if self._authority is None else _tls(self._authority)
+            ders = [] if tls is None else tls.get_ca_certs(binary_form=True)
+            self._trusted = [ssl.DER_cert_to_PEM_cert(der).encode("ascii") for der in ders]
             return await self._dial(host, owner, tls)
         except transport.DialFailed as failed:
             if failed.code is not ErrorCode.WRONG_ROLE or isinstance(failed, transport.WrongPeer):
@@ -74,6 +85,38 @@ class FarmDialler:
             raise UntrustedFarm(
                 f"{failed.detail}; give the authority of this host's farm with --ca"
             ) from None
+
+    def take_deny_list(self, link: transport.Link, signed: bytes, now: float) -> bool:
+        """Keeps the list that the host at the other end of `link` has sent, if it counts; says
+        whether it denies the certificate of this host. Raises DeviceStoreError."""
+        from tsproto.deny_list import DenyKind, DenyLists  # needed for new lists only
+
+        farm = "" if link.peer_identity is None else link.peer_identity.farm
+        for authority in self._trusted:
+            der = ssl.PEM_cert_to_DER_cert(authority.decode("ascii"))
+            lists = DenyLists(farm, [der], self._held_by(authority))
+            try:
+                if lists.take(signed, now).kind is DenyKind.CERTIFICATES:
+                    self._keep(authority, signed)
+                    return lists.denies_certificate(link.peer_certificate)
+            except DenyListError:
+                continue
+        return False
+
+    def _deny_lists(self) -> DenyLists | None:
+        """The numbers of several signers cannot be compared: with them none is told to the host."""
+        held = [signed for authority in self._trusted for signed in self._held_by(authority)]
+        if not held:
+            return None
+        from tsproto.deny_list import DenyLists
+
+        return DenyLists(held=held) if len(self._trusted) == 1 else DenyLists(others=held)
+
+    def _held_by(self, authority: bytes) -> list[bytes]:
+        return [self._denied[authority]] if authority in self._denied else []
+
+    def _keep(self, authority: bytes, signed: bytes) -> None:
+        self._denied[authority] = signed
 
     async def _dial(
         self, host: Host, owner: transport.LinkOwner, tls: ssl.SSLContext | None
@@ -91,9 +134,10 @@ class FarmDialler:
                 expect_name=host.name,
                 observer=self._observer,
                 source=self._source,
+                deny_lists=self._deny_lists(),
             )
         except transport.WrongPeer as wrong:
-            if host.name:
+            if host.name or isinstance(wrong, transport.WrongAddress):
                 raise
             hint = f"terminal servers listen on port {limits.TERMINAL_PORT} by default"
             raise transport.WrongPeer(wrong.code, f"{wrong.detail}; {hint}") from None
@@ -101,13 +145,15 @@ class FarmDialler:
 
 class Dialler(FarmDialler):
     """Opens links to any farm that its user trusts: the one whose `authority` is given, else those
-    that are known, and new ones that the user confirms. `plain` is TCP without TLS."""
+    that are known, and new ones that the user confirms. `plain` is TCP without TLS. `say` tells the
+    user of a farm's new authority."""
 
     def __init__(
         self,
         known_farms: KnownFarms,
         device_name: str,
         confirm: Confirm,
+        say: Callable[[str], None],
         *,
         authority: bytes | None = None,
         plain: bool = False,
@@ -116,6 +162,7 @@ class Dialler(FarmDialler):
         super().__init__(device_name, None if plain else authority, observer=observer)
         self._known_farms = known_farms
         self._confirm = confirm
+        self._say = say
         self._is_given = plain or authority is not None
 
     async def dial(
@@ -124,11 +171,15 @@ class Dialler(FarmDialler):
         if self._is_given:
             return await super().dial(host, owner, redirected)
         shown = self._known_farms.fingerprint_of(host.address, host.port)
-        trusted = self._trusted(shown)
+        self._trusted = trusted = self._authorities(host, shown)
+        if not trusted and redirected:
+            raise _untrusted(host)
         refusal: transport.DialFailed | None = None
         if trusted:
             try:
                 link = await self._dial(host, owner, _tls(*trusted))
+            except transport.WrongPeer:
+                raise
             except transport.DialFailed as failed:
                 if failed.code is not ErrorCode.WRONG_ROLE:
                     raise
@@ -137,21 +188,67 @@ class Dialler(FarmDialler):
                 if shown is None and not redirected:
                     self._remember(host, link, trusted)
                 return link
-        if redirected:
-            raise UntrustedFarm(
-                f"{host} is not of a farm that you trust, though a trusted host sent you there:"
-                " tell the farm's administrator"
-            )
-        return await self._meet(host, owner, shown, refusal)
+        stranger = await self._look_at(host)
+        if refusal is not None and stranger.authority in trusted:
+            raise refusal
+        await self._accept(stranger, trusted, shown, redirected)
+        self._trusted = [stranger.authority]
+        return await self._dial(host, owner, _tls(stranger.authority))
 
-    def _trusted(self, shown: str | None) -> list[bytes]:
-        """The authorities to verify a host with: all, or the one that a known host has `shown`
-        before."""
+    async def _accept(
+        self, stranger: Stranger, trusted: Sequence[bytes], shown: str | None, redirected: bool
+    ) -> None:
+        """Keep an authority that the user, or one that is trusted, vouches for. A host that is
+        known must have it from the newest that it has `shown`. Raises UntrustedFarm."""
+        host, authority = stranger.host, stranger.authority
+        if self._is_endorsed(stranger, trusted if shown is None else trusted[:1]):
+            self._say(
+                f"the farm {stranger.farm} has a new authority, which the one that you trust"
+                f" endorses: {stranger.fingerprint}"
+            )
+            self._known_farms.succeed(host.address, host.port, authority, date.today())
+        elif redirected:
+            raise _untrusted(host)
+        else:
+            await self._confirm_first(stranger, shown)
+        if not redirected:
+            self._known_farms.remember(host.address, host.port, authority)
+
+    def _held_by(self, authority: bytes) -> list[bytes]:
+        held = self._known_farms.deny_list(authority)
+        return [held] if held else []
+
+    def _keep(self, authority: bytes, signed: bytes) -> None:
+        self._known_farms.keep_deny_list(authority, signed)
+
+    def _authorities(self, host: Host, shown: str | None) -> list[bytes]:
+        """The authorities to verify a host with: all, or those of a host that is known."""
         if shown is None:
-            return self._known_farms.authorities()
-        padded = shown.removeprefix("SHA256:") + "="
-        pem = self._known_farms.authority(base64.b64decode(padded))
-        return [] if pem is None else [pem]
+            return self._known_farms.authorities(date.today())
+        return self._known_farms.authorities_of(host.address, host.port, date.today())
+
+    def _is_endorsed(self, stranger: Stranger, trusted: Sequence[bytes]) -> bool:
+        """Whether one of these authorities (PEM) endorses the stranger's."""
+        if not stranger.endorsement:
+            return False
+        from tsproto.authorities import is_endorsed  # slow to import, and seldom needed
+
+        new = ssl.PEM_cert_to_DER_cert(stranger.authority.decode("ascii"))
+        older = (ssl.PEM_cert_to_DER_cert(pem.decode("ascii")) for pem in trusted)
+        return any(is_endorsed(new, stranger.endorsement, by, time.time()) for by in older)
+
+    async def _confirm_first(self, stranger: Stranger, known: str | None) -> None:
+        """Raises UntrustedFarm unless the user accepts this authority."""
+        if known is not None and known != stranger.fingerprint:
+            raise UntrustedFarm(
+                f"{stranger.host} shows another authority than before ({stranger.fingerprint}, was"
+                f" {known}): somebody may be in between, or the farm was set up anew. If you know"
+                f" that it was, delete the line of {stranger.host} in {self._known_farms.file}"
+            )
+        if not await self._confirm(stranger):
+            raise UntrustedFarm(
+                f"the authority of {stranger.host} was not accepted: {stranger.fingerprint}"
+            )
 
     def _remember(self, host: Host, link: transport.Link, trusted: Sequence[bytes]) -> None:
         from tsproto import certificates  # slow to import, and needed for new hosts only
@@ -162,30 +259,11 @@ class Dialler(FarmDialler):
                 self._known_farms.remember(host.address, host.port, pem)
                 return
 
-    async def _meet(
-        self,
-        host: Host,
-        owner: transport.LinkOwner,
-        known: str | None,
-        refusal: transport.DialFailed | None,
-    ) -> transport.Link:
-        stranger = await self._look_at(host)
-        if known is not None and stranger.fingerprint != known:
-            raise UntrustedFarm(
-                f"{host} shows another authority than before ({stranger.fingerprint}, was"
-                f" {known}): somebody may be in between, or the farm was set up anew. If you know"
-                f" that it was, delete the line of {host} in {self._known_farms.file}"
-            )
-        if refusal is not None and stranger.authority in self._known_farms.authorities():
-            raise refusal
-        if not await self._confirm(stranger):
-            raise UntrustedFarm(f"the authority of {host} was not accepted: {stranger.fingerprint}")
-        self._known_farms.remember(host.address, host.port, stranger.authority)
-        return await self._dial(host, owner, _tls(stranger.authority))
-
     async def _look_at(self, host: Host) -> Stranger:
         """The authority that the host shows. Raises UntrustedFarm unless it has issued the host's
         certificate."""
+
+        self._trusted = []
 
         async def dial(owner: transport.LinkOwner) -> transport.Link:
             return await self._dial(host, owner, transport.client_tls_unverified())
@@ -205,7 +283,14 @@ class Dialler(FarmDialler):
             raise UntrustedFarm(f"{host} shows an authority that has not issued its certificate")
         fingerprint = identity.show_fingerprint(identity.fingerprint(authority))
         pem = ssl.DER_cert_to_PEM_cert(authority).encode("ascii")
-        return Stranger(host, farm, fingerprint, pem)
+        return Stranger(host, farm, fingerprint, pem, answer.endorsement)
+
+
+def _untrusted(host: Host) -> UntrustedFarm:
+    return UntrustedFarm(
+        f"{host} is not of a farm that you trust, though a trusted host sent you there: tell the"
+        " farm's administrator"
+    )
 
 
 @functools.lru_cache(maxsize=16)  # making one takes as long as half a handshake

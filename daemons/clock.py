@@ -7,15 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from daemons import events
+from daemons.files.clock_file import ClockFileError, read_offset
 from daemons.logs import log
-from tsproto.errors import TsfarmError
 
-OFFSET_SECONDS_MAX = 100 * 366 * 86_400.0  # a lab warps by days or years, not by ages
 JUMP_SECONDS = 3_600.0  # far more than a time service ever corrects at once
-
-
-class ClockFileError(TsfarmError):
-    """The lab's clock file cannot be used as it is."""
 
 
 class Clock:
@@ -69,7 +64,7 @@ class Clock:
         if self.file is None:
             detail = "only a lab's clock can be warped: the configuration names no clock_file"
             raise ClockFileError(detail)
-        offset = _read_offset(self.file)
+        offset = read_offset(self.file)
         if offset < self._offset:
             raise ClockFileError(
                 f"{self.file}: expected an offset of at least {self._offset:g} seconds, found"
@@ -81,20 +76,3 @@ class Clock:
 def _report_jump(seconds: float) -> None:
     next_step = "check the system's clock; if it was wrong, correct it and restart the daemon"
     log(events.ClockJumped(seconds=round(seconds), next_step=next_step))
-
-
-def _read_offset(file: Path) -> float:
-    try:
-        text = file.read_text("utf-8").strip()
-        offset = float(text)
-    except FileNotFoundError:
-        return 0.0
-    except OSError as error:
-        raise ClockFileError(f"{file}: cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise ClockFileError(f"{file}: expected a number of seconds") from None
-    if not 0 <= offset <= OFFSET_SECONDS_MAX:
-        raise ClockFileError(
-            f"{file}: expected 0 to {OFFSET_SECONDS_MAX:.0f} seconds, found {text}"
-        )
-    return offset

@@ -20,8 +20,8 @@ from daemons.settings import (
     Settings,
     TerminalServerSettings,
 )
+from tsproto.addresses import is_loopback
 from tsproto.errors import TsfarmError
-from tsproto.transport import is_loopback
 
 S = TypeVar("S", bound=DaemonSettings)
 

@@ -2,13 +2,14 @@
 
 Every daemon sends from a socket of its own, with a port that the system chose, and gets answers
 there. A license server gets queries on a second socket, which it shares with the other license
-servers of the machine.
+servers of the machine; a query from outside the networks of its own address is ignored.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import Any
@@ -17,10 +18,11 @@ from daemons import events
 from daemons.config import ConfigError
 from daemons.effects import Broadcast, Performers, SendDatagram
 from daemons.logs import log
+from daemons.networks import OwnNetworks
 from daemons.settings import Discovery
 from tsproto import limits
-from tsproto.transport import is_loopback
-from tsproto.transport.error_text import words_of
+from tsproto.addresses import is_loopback
+from tsproto.error_text import words_of
 
 Heard = Callable[[str, int, bytes], None]
 ANY_ADDRESS = "0.0.0.0"
@@ -49,9 +51,9 @@ class Datagrams:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         await self._listen(own)
         if hears_queries:
-            await self._listen(
-                _bound("discovery.port", _query_address(settings.broadcast), settings.port)
-            )
+            networks = _networks_of(own.getsockname()[0])
+            queries = _bound("discovery.port", _query_address(settings.broadcast), settings.port)
+            await self._listen(queries, networks)
 
     @property
     def performers(self) -> Performers:
@@ -75,19 +77,23 @@ class Datagrams:
             transport.close()
         self._transports.clear()
 
-    async def _listen(self, bound: socket.socket) -> None:
+    async def _listen(self, bound: socket.socket, networks: OwnNetworks | None = None) -> None:
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _Receiver(self._heard), sock=bound
+            lambda: _Receiver(self._heard, networks), sock=bound
         )
         self._transports.append(transport)
 
 
 class _Receiver(asyncio.DatagramProtocol):
-    def __init__(self, heard: Heard) -> None:
+    """Without `networks` it hears datagrams from everywhere."""
+
+    def __init__(self, heard: Heard, networks: OwnNetworks | None) -> None:
         self._heard = heard
+        self._networks = networks
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        if len(data) <= limits.DATAGRAM_BYTES:
+        is_near = self._networks is None or self._networks.hold(addr[0])
+        if is_near and len(data) <= limits.DATAGRAM_BYTES:
             self._heard(addr[0], addr[1], data)
 
     def error_received(self, exc: Exception) -> None:
@@ -107,6 +113,14 @@ def _bound(key: str, host: str, port: int) -> socket.socket:
             f" {words_of(error)}"
         ) from None
     return bound
+
+
+def _networks_of(address: str) -> OwnNetworks:
+    try:
+        return OwnNetworks(address, time.monotonic)
+    except OSError as error:
+        detail = f"the networks of this machine cannot be read: {error.filename}: {words_of(error)}"
+        raise ConfigError(f"discovery: {detail}") from None
 
 
 def _query_address(broadcast: str) -> str:

@@ -6,9 +6,10 @@ import resource
 
 from tsproto import limits
 
-# The store, the log, the loop, discovery and dialled links; handshakes not yet counted as links.
+# The store, the log, the loop, discovery and dialled links; handshakes, which are no links yet.
 RESERVED = 64 + limits.HANDSHAKES_MAX
 PER_SESSION = 3  # a PTY's master, the ring of its output, and the mapping of the ring
+WAITING_SHARE = 4  # one socket may wait for its handshake for so many links
 
 
 def raise_limit() -> int:
@@ -22,4 +23,5 @@ def connections_max(limit: int, sessions_max: int = 0) -> int:
     """The number of links that may be accepted: at least a quarter of the descriptors, for not all
     `sessions_max` sessions run at the same time."""
     left = limit - RESERVED - PER_SESSION * sessions_max
-    return min(limits.CONNECTIONS_MAX, max(left, limit // 4))
+    links = left * WAITING_SHARE // (WAITING_SHARE + 1)
+    return min(limits.CONNECTIONS_MAX, max(links, limit // 4))

@@ -17,7 +17,8 @@ from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, dataclass_transf
 import msgspec
 
 from tsproto.errors import ErrorCode
-from tsproto.messages import Message, Role
+from tsproto.messages import AccountStatement, Message, PasswordStatement, Role
+from tsproto.statements import Standing
 from tsproto.user_proof import Asked, Method
 
 
@@ -28,6 +29,9 @@ class Randomness(Protocol):
     def randbytes(self, n: int, /) -> bytes: ...
     def randrange(self, start: int, stop: int, /) -> int: ...
     def random(self) -> float: ...
+
+
+NO_CERTIFICATE = bytes(32)  # in place of a certificate's SHA-256, on a plain connection
 
 
 class Endpoint(msgspec.Struct, frozen=True, gc=False, order=True):
@@ -54,8 +58,8 @@ class Peer(msgspec.Struct, frozen=True, gc=False):
     host: str
     port: int
     dialled: Endpoint | None = None
-    certificate: bytes = bytes(32)
-    peer_certificate: bytes = bytes(32)
+    certificate: bytes = NO_CERTIFICATE
+    peer_certificate: bytes = NO_CERTIFICATE
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
@@ -163,6 +167,15 @@ class Close(Effect, frozen=True, gc=False):
     retry_after_seconds: int = 0
 
 
+class HangUp(Effect, frozen=True, gc=False):
+    """As Close, but decided by the switchboard: `on_peer_lost` follows for the core."""
+
+    peer: Peer
+    code: ErrorCode
+    detail: str = ""
+    retry_after_seconds: int = 0
+
+
 class Warp(Effect, frozen=True, gc=False):
     """Follow the lab's clock file, and answer WarpClock when everything due by then has happened.
     The switchboard decides it: no core is told of WarpClock."""
@@ -224,6 +237,14 @@ class PamAnswer(Effect, frozen=True, gc=False):
     nonce: bytes
     round: int
     answers: tuple[bytes, ...]
+    question_id: int
+
+
+class Take(Effect, frozen=True, gc=False):
+    """Verify a statement about an account, and store what it changes; `Taken` or `NotTaken` comes
+    to `on_answer` with `question_id`."""
+
+    statement: AccountStatement | PasswordStatement
     question_id: int
 
 
@@ -337,6 +358,20 @@ class NotProved(msgspec.Struct, frozen=True, gc=False):
     retry_after_seconds: int = 0
 
 
+class Taken(msgspec.Struct, frozen=True, gc=False):
+    """The statement is stored, if it is not overtaken."""
+
+    standing: Standing
+
+
+class NotTaken(msgspec.Struct, frozen=True, gc=False):
+    """LOGON_FAILED: the signature is not this user's, or there is no such user with a password.
+    NOT_PERMITTED: something else of the statement is wrong. BUSY: it was not looked at."""
+
+    code: ErrorCode
+    detail: str
+
+
 class ProgramStarted(msgspec.Struct, frozen=True, gc=False):
     pid: int
 
@@ -347,7 +382,16 @@ class ProgramFailed(msgspec.Struct, frozen=True, gc=False):
 
 
 Outcome: TypeAlias = (
-    Message | Failed | Challenged | Prompted | Proved | NotProved | ProgramStarted | ProgramFailed
+    Message
+    | Failed
+    | Challenged
+    | Prompted
+    | Proved
+    | NotProved
+    | Taken
+    | NotTaken
+    | ProgramStarted
+    | ProgramFailed
 )
 
 

@@ -54,6 +54,7 @@ Kind: TypeAlias = Annotated[LicenseKind, Meta(description="TEMPORARY, FULL or GR
 Product: TypeAlias = Annotated[str, Meta(description="the licensed product")]
 Expires: TypeAlias = Annotated[int, Meta(description="Unix time in whole seconds")]
 Found: TypeAlias = Annotated[str, Meta(description="how its address was found: list, scope, …")]
+DaysLeft: TypeAlias = Annotated[int, Meta(description="whole days until then")]
 Count: TypeAlias = Annotated[int, Meta(description="how many there are")]
 
 
@@ -73,6 +74,8 @@ NEXT_STEPS = {
     ErrorCode.UNREACHABLE: "start the daemon there, or correct its address in the configuration",
     ErrorCode.WRONG_ROLE: "compare the authority, name and role of the certificates with the"
     " configuration on both sides",
+    ErrorCode.CERTIFICATE_REVOKED: "issue a new certificate for the daemon there, or remove it from"
+    " the configuration",
     ErrorCode.VERSION_UNSUPPORTED: "upgrade the older of the two daemons",
     ErrorCode.NOT_PERMITTED: "mend what `detail` names, in the configuration or the certificate of"
     " one of the two daemons",
@@ -141,6 +144,36 @@ class FaultTraced(Event, tag="fault.traced", level=Level.DEBUG):
     exception: str  # several lines of text
 
 
+class CertificateLoaded(Event, tag="certificate.loaded"):
+    """The daemon has read its certificate, at its start or after a SIGHUP; new links use it."""
+
+    fingerprint: str  # SHA-256 of its DER form, as `openssl x509 -fingerprint -sha256` prints it
+    addresses: list[str]  # host names and IP addresses under which clients accept the daemon
+    expires_at: Expires
+    days_left: DaysLeft
+
+
+class CertificateNotLoaded(Event, tag="certificate.not_loaded", level=Level.ERROR):
+    """After a SIGHUP the files of the identity could not be used; nothing has changed."""
+
+    error: Detail
+
+
+class CertificateExpiring(Event, tag="certificate.expiring", level=Level.WARNING):
+    """The daemon's certificate ends within 30 days: written at the start, and once a day."""
+
+    expires_at: Expires
+    days_left: DaysLeft
+    next_step: NextStep
+
+
+class CertificateExpired(Event, tag="certificate.expired", level=Level.ERROR):
+    """The daemon's certificate has ended, and peers refuse new links: written once a day."""
+
+    expires_at: Expires
+    next_step: NextStep
+
+
 class StoreFailed(Event, tag="store.failed", level=Level.CRITICAL):
     """The store cannot make anything durable. The daemon stops with exit status 1."""
 
@@ -178,6 +211,39 @@ class ClockWarped(Event, tag="clock.warped"):
     """A lab's clock was set forward."""
 
     now: float  # the daemon's time, Unix seconds
+
+
+class DenyListTaken(Event, tag="deny_list.taken"):
+    """A newer deny list counts from now on; it is handed to every peer that has an older one."""
+
+    list: str  # `certificates` or `devices`
+    list_number: int  # the signer's time, Unix microseconds
+    entries: Count
+    peer: str  # the daemon or administrator that sent it
+
+
+class DenyListRefused(Event, tag="deny_list.refused", level=Level.WARNING):
+    """A deny list that a peer sent does not count, and changes nothing."""
+
+    peer: str  # the daemon or administrator that sent it
+    code: Code
+    detail: Detail
+
+
+class CertificateRevoked(Event, tag="certificate.revoked", level=Level.WARNING):
+    """The link to a peer is closed: its certificate is now on the deny list."""
+
+    role: str  # of the peer
+    peer: str  # name in the certificate
+    fingerprint: bytes  # SHA-256 of the certificate
+
+
+class DeviceRevoked(Event, tag="device.revoked", level=Level.WARNING):
+    """A device on the deny list was refused, or its session is no longer shown."""
+
+    device_id: DeviceId
+    peer: str  # the device's address, or the daemon that asks for it
+    trace_id: TraceId = ""
 
 
 class DatagramUnsent(Event, tag="datagram.unsent", level=Level.DEBUG):
@@ -347,6 +413,14 @@ class LogonRefused(Event, tag="logon.refused"):
     detail: str  # the cause; the user may be told less
 
 
+class ProofsWrong(Event, tag="proofs.wrong"):
+    """Wrong passwords came from an address: one line a source and minute, for fail2ban. A source is
+    an IPv4 address or an IPv6 /64."""
+
+    address: Address
+    wrong: Count  # since the last line about this source
+
+
 class LogonRedirected(Event, tag="logon.redirected"):
     """A user was sent to the terminal server that has the session."""
 
@@ -471,6 +545,35 @@ class KeeperFound(Event, tag="keeper.found", level=Level.WARNING):
 class KeeperUnreachable(Event, tag="keeper.unreachable", level=Level.ERROR):
     """The keeper cannot be reached: no session can start until it can."""
 
+    detail: Detail
+
+
+class AccountStated(Event, tag="account.stated"):
+    """An administrator's statement has changed an account of this host."""
+
+    administrator: str  # name in the administrator's certificate
+
+
+class AccountRefused(Event, tag="account.refused", level=Level.WARNING):
+    """A statement about an account counts for nothing: its signature, signer or time is wrong."""
+
+    peer: str  # who sent it
+    code: Code
+    detail: Detail
+
+
+class PasswordChanged(Event, tag="password.changed"):
+    """A user has changed their password, here or at another host that told it."""
+
+    user_name: UserName
+
+
+class PasswordRefused(Event, tag="password.refused", level=Level.WARNING):
+    """Another daemon told a change of a password that does not fit this host's account: the host
+    may have missed one before it. `tsfarm user push` brings the account up to date."""
+
+    user_name: UserName
+    code: Code
     detail: Detail
 
 

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
+from daemons.descriptors import WAITING_SHARE
 from daemons.effects import Endpoint, Failed
 from daemons.switchboard import Switchboard
 from tsproto import limits
@@ -49,7 +50,15 @@ class Links:
             self._identity,
             connections_max=connections_max,
             connections_per_address_max=per_address,
+            unauthenticated_max=min(limits.UNAUTHENTICATED_MAX, connections_max // 4),
+            waiting_max=min(limits.HANDSHAKES_WAITING_MAX, connections_max // WAITING_SHARE),
         )
+
+    def take(self, identity: LocalIdentity) -> None:
+        """Show this identity on links that are made from now on."""
+        self._identity = identity
+        if self._listener is not None:
+            self._listener.local = identity
 
     async def close(self) -> None:
         """Say Goodbye to every peer and wait until all are gone; nothing more is reported."""
@@ -82,6 +91,7 @@ class Links:
                 expect_role=endpoint.role,
                 expect_name=endpoint.name,
                 plain_anywhere=identity.plain_anywhere,
+                deny_lists=identity.deny_lists,
             )
         except DialFailed as error:
             self._switchboard.dial_failed(endpoint, Failed(error.code, error.detail))

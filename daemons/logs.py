@@ -1,4 +1,7 @@
-"""Writes events to the log: one JSON object a line, or coloured text on a terminal."""
+"""Writes events to the log: one JSON object a line, or coloured text on a terminal.
+
+A line holds text of peers: what is not printable in it is escaped, in both forms.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from daemons import events
 from daemons.config import ConfigError
 from daemons.events import Event
 from daemons.settings import Log
+from tsproto.printable import printable, printable_lines
 
 EventDict = MutableMapping[str, Any]
 Shown = Callable[[Any], object]
@@ -67,7 +71,10 @@ def _configure(settings: Log, output: FileIO) -> None:
     is_text = settings.format == "text" or (settings.format == "auto" and output.isatty())
     renderer = structlog.dev.ConsoleRenderer(colors=output.isatty(), sort_keys=False)
     structlog.configure(
-        processors=[_Line(time.time), *((renderer, _encode_text) if is_text else (_encode_json,))],
+        processors=[
+            _Line(time.time),
+            *((_make_printable, renderer, _encode_text) if is_text else (_encode_json,)),
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(
             getLevelNamesMapping()[settings.level.upper()]
         ),
@@ -139,13 +146,25 @@ class _Line:
 
 def _encode_json(logger: Any, level: str, line: EventDict) -> bytes:
     try:
-        return _encoder.encode(line)
+        encoded = _encoder.encode(line)
     except UnicodeEncodeError:  # the name of a file, say, that is not UTF-8
-        return json.dumps(line).encode()
+        encoded = json.dumps(line).encode()
+    if encoded.isascii() and b"\x7f" not in encoded:  # JSON has escaped the other controls
+        return encoded
+    return printable(encoded.decode()).encode()
+
+
+def _make_printable(logger: Any, level: str, line: EventDict) -> EventDict:
+    """Text that the renderer writes as it is; it writes lists as Python does, with escapes."""
+    for name, value in line.items():
+        if isinstance(value, str):
+            # The renderer begins a traceback on a line of its own.
+            line[name] = printable_lines(value) if name == "exception" else printable(value)
+    return line
 
 
 def _encode_text(logger: Any, level: str, line: Any) -> bytes:
-    return str(line).encode("utf-8", "backslashreplace")
+    return str(line).encode()
 
 
 class _Lossy:

@@ -18,6 +18,7 @@ from daemons.effects import (
     Endpoint,
     Failed,
     NotProved,
+    NotTaken,
     Outcome,
     PamAnswer,
     ProgramFailed,
@@ -26,12 +27,15 @@ from daemons.effects import (
     Prove,
     Proved,
     StartProgram,
+    Take,
+    Taken,
 )
 from tsproto.errors import ErrorCode
 from tsproto.messages import Message, Refused
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
+N = TypeVar("N", bound=Message)
 
 
 class Promise(Generic[T]):
@@ -278,6 +282,10 @@ def prove(
     return outcome_of(Question(effect, _proved))
 
 
+def take(effect: Callable[[int], Take]) -> Procedure[Taken | NotTaken]:
+    return outcome_of(Question(effect, _taken))
+
+
 def start_program(
     effect: Callable[[int], StartProgram],
 ) -> Procedure[ProgramStarted | ProgramFailed]:
@@ -294,6 +302,11 @@ def _proved(outcome: Outcome) -> Prompted | Proved | NotProved:
     return outcome
 
 
+def _taken(outcome: Outcome) -> Taken | NotTaken:
+    assert isinstance(outcome, Taken | NotTaken), outcome
+    return outcome
+
+
 def _started(outcome: Outcome) -> ProgramStarted | ProgramFailed:
     assert isinstance(outcome, ProgramStarted | ProgramFailed), outcome
     return outcome
@@ -304,20 +317,25 @@ class Inbox:
     not kept: the core treats them as out of order."""
 
     def __init__(self) -> None:
-        self._kind: type[Message] | None = None
+        self._kinds: tuple[type[Message], ...] = ()
         self._promise: Promise[Any] = Promise()
 
     def expect(self, kind: type[M]) -> Promise[M]:
         promise: Promise[M] = Promise()  # Promise[M]() takes 3 µs
-        self._kind, self._promise = kind, promise
+        self._kinds, self._promise = (kind,), promise
         return promise
 
     def hear(self, kind: type[M]) -> Procedure[M]:
         return outcome_of(self.expect(kind))
 
+    def hear_either(self, kind: type[M], other: type[N]) -> Procedure[M | N]:
+        promise: Promise[M | N] = Promise()
+        self._kinds, self._promise = (kind, other), promise
+        return outcome_of(promise)
+
     def take(self, message: Message) -> Promise[Any] | None:
         """The promise that this message settles; None when it is not expected now."""
-        if self._kind is None or not isinstance(message, self._kind):
+        if not isinstance(message, self._kinds):
             return None
-        self._kind = None
+        self._kinds = ()
         return self._promise

@@ -26,6 +26,7 @@ from daemons.effects import (
     EndProgram,
     NoteShown,
     NotProved,
+    NotTaken,
     Outcome,
     PamAnswer,
     Peer,
@@ -34,15 +35,16 @@ from daemons.effects import (
     Prove,
     Resize,
     StartProgram,
+    Take,
 )
 from daemons.keeper import messages as km
 from daemons.keeper.client import (
     HeldProgram,
     KeeperClient,
-    KeeperError,
     KeeperLost,
     OutOfDescriptors,
 )
+from daemons.keeper.starting import KeeperError
 from daemons.logs import log
 from daemons.screen.ring import Ring
 from daemons.screen.screen import Screen, installed_emulator
@@ -94,8 +96,8 @@ class _Program:
 
 
 class ProgramRunner:
-    """The programs of one terminal server. `config` is its configuration file, `folder` its own,
-    for the keeper's files.
+    """The programs of one terminal server. `config` is its configuration file, `folder` the
+    keeper's, which `starts_keeper` false says to be started by a supervisor.
 
     `link_of` finds a client's link, None once it is gone. `on_outcome` is called once for every
     question of an effect; `on_ended` once for every program that was started or adopted, after all
@@ -112,6 +114,7 @@ class ProgramRunner:
         on_outcome: Callable[[int, Outcome], None],
         on_ended: Callable[[int, int], None],
         keeper_idle_seconds: float | None = None,
+        starts_keeper: bool = True,
     ) -> None:
         self._settings = sessions
         self._emulator = installed_emulator() if sessions.screen else None
@@ -124,6 +127,7 @@ class ProgramRunner:
             on_ended=self._on_program_ended,
             on_lost=self._on_keeper_lost,
             idle_seconds=keeper_idle_seconds,
+            starts=starts_keeper,
         )
         self._programs: dict[int, _Program] = {}  # by session id
         self._shown: dict[int, _Program] = {}  # by link id
@@ -137,6 +141,7 @@ class ProgramRunner:
             Challenge: self.challenge,
             Prove: self.prove,
             PamAnswer: self.prove,
+            Take: self.take,
             StartProgram: self.start_program,
             Attach: self.attach,
             Detach: self.detach,
@@ -173,6 +178,18 @@ class ProgramRunner:
 
     def prove(self, effect: Prove | PamAnswer) -> None:
         self._spawn(self._judge(effect.question_id, lambda: self._keeper.prove(effect)))
+
+    def take(self, effect: Take) -> None:
+        self._spawn(self._take(effect))
+
+    async def _take(self, effect: Take) -> None:
+        outcome: Outcome
+        try:
+            await self._keeper.connect()
+            outcome = await self._keeper.take(effect)
+        except KeeperError as error:
+            outcome = NotTaken(ErrorCode.BUSY, str(error))
+        self._on_outcome(effect.question_id, outcome)
 
     async def _judge(self, question_id: int, judge: Callable[[], Awaitable[Outcome]]) -> None:
         try:

@@ -146,7 +146,9 @@ class Application(Settings, frozen=True, kw_only=True):
 
 class Sessions(Settings, frozen=True, kw_only=True):
     """`shell` empty means the system user's own. A terminal server that runs as root starts
-    sessions as the account's system user, and as root only with `allow_root = true`.
+    sessions as the account's system user, and as root only with `allow_root = true`. One that
+    does not runs all sessions as its own user, and refuses accounts that name another one unless
+    `shared_user = true`.
 
     `memory_mib`, `processes` and `cpu_weight` limit each session where the keeper may make control
     groups (cgroup v2); 0 means no limit."""
@@ -157,6 +159,7 @@ class Sessions(Settings, frozen=True, kw_only=True):
     replay_bytes: Annotated[int, Meta(ge=4096, le=64 * 1024 * 1024)] = limits.REPLAY_BYTES
     screen: bool = True
     allow_root: bool = False
+    shared_user: bool = False
     memory_mib: Annotated[int, REREAD, Meta(ge=0, le=2**24)] = 0
     processes: Annotated[int, REREAD, Meta(ge=0, le=2**22)] = 0
     cpu_weight: Annotated[int, REREAD, Meta(ge=0, le=10_000)] = 0

@@ -14,21 +14,25 @@ import msgspec
 
 from daemons import events
 from daemons.alarm import Alarm
-from daemons.clock import Clock, ClockFileError
+from daemons.certificate_watch import CertificateWatch
+from daemons.clock import Clock
+from daemons.credentials import Credentials
 from daemons.datagrams import Datagrams
 from daemons.effects import Answer, Caller, Core, Effect, Endpoint, Peer, Performers, Persist, Warp
+from daemons.files.clock_file import ClockFileError
 from daemons.links import Links, SessionTraffic
 from daemons.logs import log, report_fault
 from daemons.settings import Discovery
 from daemons.store import Store, StoreError
 from daemons.switchboard import Step, Switchboard
 from tsproto import limits
-from tsproto.errors import ErrorCode
+from tsproto.deny_list import DenyLists
+from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import Refused, Role
+from tsproto.printable import detail_of
 from tsproto.transport import Link, LocalIdentity
 
-HANGS_UP = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # nohup ignores SIGHUP for us
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if HANGS_UP else []))
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 EXIT_STOPPED = 0
 EXIT_STORE = 1  # the store cannot promise anything any more
 EXIT_BROKEN = 70  # sysexits' EX_SOFTWARE: a fault of our own
@@ -37,9 +41,12 @@ LAST_COMMIT_SECONDS = 10.0  # what a stalled disk gets when the daemon is told t
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
-    """A daemon's own, for its shell. `listening` is bound, and accepts nobody yet."""
+    """A daemon's own, for its shell. `listening` is bound, and accepts nobody yet. `reload` reads
+    the files of the identity again; it raises TsfarmError."""
 
     identity: LocalIdentity
+    credentials: Credentials
+    reload: Callable[[], tuple[LocalIdentity, Credentials]]
     listening: socket.socket
     store: Store
     clock: Clock
@@ -50,7 +57,7 @@ class Shell:
     """One daemon's process around its core, to be made while its loop runs.
 
     `performers` perform the effects of one kind of daemon, and put
-    what becomes of them into `reports`, also before `run`.
+    what becomes of them into `reports`, also before `run`. `renew` gives the core new credentials.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class Shell:
         performers: Performers | None = None,
         traffic: SessionTraffic | None = None,
         reports: asyncio.Queue[Step] | None = None,
+        renew: Callable[[Credentials], None] | None = None,
     ) -> None:
         self._core = core
         self._resources = resources
@@ -70,8 +78,13 @@ class Shell:
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._deadline = Alarm(self._loop.call_later, self._on_deadline)
+        self._renew = renew
+        self._watch = _watch(resources.credentials)
+        self._expiry = Alarm(self._loop.call_later, self._look_at_certificate)
         self._committer: asyncio.Task[None] | None = None
-        self._switchboard = Switchboard[Link](core, self)
+        self._switchboard = Switchboard[Link](
+            core, self, resources.identity.deny_lists or DenyLists()
+        )
         self._timeout = Alarm(self._loop.call_later, partial(self._turn, self._switchboard.turn))
         self._links = Links(resources.identity, self._switchboard, traffic, self._wake)
         self._datagrams = Datagrams(discovery, self._on_datagram) if discovery else None
@@ -87,6 +100,7 @@ class Shell:
         self._loop.set_exception_handler(self._on_loop_error)
         for number in STOP_SIGNALS:
             self._loop.add_signal_handler(number, self.stop)
+        self._loop.add_signal_handler(signal.SIGHUP, self._reload)
         gc.freeze()  # what the core took from the store lives long: no collection need look at it
         reports = self._loop.create_task(self._take_reports())
         host, port = self._resources.listening.getsockname()[:2]
@@ -96,7 +110,8 @@ class Shell:
                 await self._datagrams.open(hears_queries, listens_on=host)
             self._switchboard.add(self._core.on_start)
             ready = events.DaemonReady(name=self._resources.identity.name, address=host, port=port)
-            self._call(lambda now: [ready])
+            self._call(lambda now: [ready, *self._watch.loaded(now)])
+            self._look_at_certificate()
             self._links.accept(self._resources.listening, self._resources.connections_max)
             status = await self._ended
             await self._finish(status)
@@ -150,6 +165,28 @@ class Shell:
         while True:
             self._call(await self._reports.get())
 
+    # --- the certificate --------------------------------------------------------------------------
+
+    def _reload(self) -> None:
+        """Links that stand keep the certificate that their peers have seen."""
+        try:
+            identity, credentials = self._resources.reload()
+        except TsfarmError as error:
+            log(events.CertificateNotLoaded(error=str(error)))
+            return
+        self._links.take(identity)
+        self._watch = _watch(credentials)
+        if self._renew is not None:
+            self._renew(credentials)
+        self._call(self._watch.loaded)
+        self._look_at_certificate()
+
+    def _look_at_certificate(self) -> None:
+        now = self._clock.now()
+        if now >= self._watch.next_deadline():
+            self._call(self._watch.on_deadline)
+        self._expiry.set(self._watch.next_deadline(), now)
+
     # --- the switchboard's hands ------------------------------------------------------------------
 
     def dial(self, endpoint: Endpoint) -> None:
@@ -165,7 +202,7 @@ class Shell:
         try:
             self._clock.reload()
         except ClockFileError as error:
-            refused = Refused(code=ErrorCode.NOT_PERMITTED, detail=str(error))
+            refused = Refused(code=ErrorCode.NOT_PERMITTED, detail=detail_of(str(error)))
             self._switchboard.add(lambda now: [Answer(effect.caller, refused)])
         else:
             self._loop.call_soon(self._warped, effect.caller)
@@ -174,6 +211,7 @@ class Shell:
         self._deadline.cancel()  # the same deadline is now nearer
         self._switchboard.warped(caller)
         self._wake()
+        self._look_at_certificate()
 
     def commit(self, batch: list[Persist]) -> None:
         self._committer = self._loop.create_task(self._commit(batch))
@@ -219,9 +257,14 @@ class Shell:
     async def _leave(self) -> None:
         self._deadline.cancel()
         self._timeout.cancel()
+        self._expiry.cancel()
         if self._committer is not None:
             self._committer.cancel()
             await asyncio.gather(self._committer, return_exceptions=True)
         await self._links.close()
         if self._datagrams is not None:
             self._datagrams.close()
+
+
+def _watch(credentials: Credentials) -> CertificateWatch:
+    return CertificateWatch(credentials.name, credentials.certificate)

@@ -8,46 +8,35 @@ import secrets
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Generic, TypeVar
 
-import msgspec
 import uvloop
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from daemons import descriptors, events, logs
-from daemons.clock import Clock, ClockFileError
+from daemons.clock import Clock
 from daemons.config import ConfigError, read_settings
+from daemons.credentials import Credentials, load_credentials, local_identity
+from daemons.denials import DenyListRecord
 from daemons.effects import Record, Records
-from daemons.files import private
-from daemons.settings import DaemonSettings, IdentityFiles, Listen, Log, TerminalServerSettings
+from daemons.files import core_dumps, private
+from daemons.files.clock_file import ClockFileError
+from daemons.settings import DaemonSettings, Listen, Log, TerminalServerSettings
 from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE, STOP_SIGNALS, Resources
 from daemons.store import Store, StoreError
 from daemons.store.sqlite import SqliteStore
-from tsproto import certificates, identity, limits, transport
+from tsproto import limits
+from tsproto.deny_list import DenyLists
+from tsproto.error_text import words_of
 from tsproto.errors import TsfarmError
-from tsproto.identity import ROLE_WORDS, IdentityError
 from tsproto.messages import Role
 from tsproto.transport import LocalIdentity, bind
-from tsproto.transport.error_text import words_of
 
 S = TypeVar("S", bound=DaemonSettings)
 
 EXIT_USAGE = 2  # the configuration, or a file that it names, must be changed first
 LEDGER_FILE = "ledger.sqlite"
-
-
-class Credentials(msgspec.Struct, frozen=True):
-    """A daemon's identity. `certificate` and `authority` are in DER form."""
-
-    name: str
-    certificate: bytes
-    key: Ed25519PrivateKey
-    authority: bytes
 
 
 class Start(Resources, Generic[S], frozen=True, kw_only=True):
@@ -56,7 +45,6 @@ class Start(Resources, Generic[S], frozen=True, kw_only=True):
 
     config: Path
     settings: S
-    credentials: Credentials
     records: dict[type[Record], Sequence[Record]]
     rng: secrets.SystemRandom
 
@@ -84,6 +72,7 @@ def run(
     0 clean, 1 the store failed, 2 something must be configured otherwise, 70 a fault of our own.
     """
     try:
+        core_dumps.forbid()
         _stop_by_signal()
         settings = read_settings(config, kind)
         with logs.configured(settings.log), asyncio.Runner(loop_factory=_loop(settings)) as runner:
@@ -94,14 +83,22 @@ def run(
         return EXIT_USAGE
 
 
+def _check_state(folder: Path) -> None:
+    """Raises ConfigError when others could change what the daemon remembers."""
+    if folder.exists() and (intrusion := private.intrusion(folder)):
+        raise ConfigError(f"state: {intrusion}")
+
+
 def _stop_by_signal() -> None:
-    """Until the loop runs, a stop signal exits at once, with the status of a stopped daemon."""
+    """Until the loop runs, a stop signal exits at once, with the status of a stopped daemon. A
+    SIGHUP has no effect before the files are read: it asks to read them again."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(EXIT_STOPPED)
 
     for number in STOP_SIGNALS:
         signal.signal(number, leave)
+    signal.signal(signal.SIGHUP, lambda number, frame: None)  # programs do not inherit a handler
 
 
 def _cancel_by_signal() -> None:
@@ -144,19 +141,23 @@ async def _run(
     store: Store = SqliteStore(Path(settings.state, LEDGER_FILE))
     _cancel_by_signal()
     try:
+        _check_state(Path(settings.state))
         credentials = load_credentials(settings.identity, settings.farm, role)
         clock = _clock(settings)
-        await store.open(records)
+        await store.open([*records, DenyListRecord])
         loaded: dict[type[Record], Sequence[Record]] = {}
         for record in records:
             loaded[record] = await store.load(record)
-        local = _local_identity(settings, credentials, role)
+        held = [row.signed for row in await store.load(DenyListRecord)]
+        deny_lists = DenyLists(settings.farm, credentials.trusted.certificates, held)
+        local = local_identity(settings, credentials, role, deny_lists)
         with bound(settings.listen, local) as listening:
             start = Start(
                 config=config,
                 settings=settings,
                 credentials=credentials,
                 identity=local,
+                reload=lambda: _reloaded(settings, credentials, role, deny_lists),
                 listening=listening,
                 connections_max=_connections_max(settings),
                 store=store,
@@ -203,79 +204,20 @@ def config_argument(program: str, arguments: Sequence[str] | None = None) -> Pat
     return config
 
 
-def load_credentials(files: IdentityFiles, farm: str, role: Role) -> Credentials:
-    """Raises ConfigError when a file is unusable, or not of this farm, role, key or authority, or
-    when others could read the key."""
-    shown = f"identity.certificate: {files.certificate}"
-    certificate = _read("identity.certificate", files.certificate, certificates.certificate_der)
-    authority = _read("identity.authority", files.authority, certificates.certificate_der)
-    key = _read("identity.key", files.key, identity.load_key)
-    if exposed := private.exposure(Path(files.key), "daemon"):
-        raise ConfigError(f"identity.key: {exposed}")
-    try:
-        found = certificates.identity_of(certificate)
-    except IdentityError as error:
-        raise ConfigError(f"{shown}: {error}") from None
-    if found.role is not role:
+def _reloaded(
+    settings: DaemonSettings, former: Credentials, role: Role, deny_lists: DenyLists
+) -> tuple[LocalIdentity, Credentials]:
+    """Raises ConfigError, also for a certificate of another name, under which nobody knows this
+    daemon."""
+    found = load_credentials(settings.identity, settings.farm, role)
+    if found.name != former.name:
         raise ConfigError(
-            f"{shown}: expected the certificate of a {ROLE_WORDS[role]}, found that of"
-            f" the {ROLE_WORDS[found.role]} {found.name}"
+            f"identity.certificate: {settings.identity.certificate}: expected a certificate of"
+            f" {former.name}, found one of {found.name}: restart the daemon to rename it"
         )
-    if found.farm != farm:
-        raise ConfigError(
-            f"{shown}: expected a certificate of farm {farm}, found one of {found.farm}"
-        )
-    parsed = certificates.parse_certificate(certificate)
-    if parsed.public_key() != key.public_key():
-        raise ConfigError(
-            f"identity.key: {files.key}: expected the key that belongs to {files.certificate}"
-        )
-    _check_signed(files, parsed, certificates.parse_certificate(authority))
-    return Credentials(found.name, certificate, key, authority)
-
-
-T = TypeVar("T")
-
-
-def _read(key: str, path: str, understand: Callable[[bytes], T]) -> T:
-    try:
-        return understand(Path(path).read_bytes())
-    except OSError as error:
-        raise ConfigError(f"{key}: {path}: cannot be read: {error.strerror}") from None
-    except IdentityError as error:
-        raise ConfigError(f"{key}: {path}: {error}") from None
-
-
-def _check_signed(
-    files: IdentityFiles, certificate: x509.Certificate, authority: x509.Certificate
-) -> None:
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
-        raise ConfigError(
-            f"identity.certificate: {files.certificate}: expected a certificate that"
-            f" {files.authority} has signed"
-        ) from None
-    if certificate.not_valid_after_utc <= datetime.now(UTC):
-        raise ConfigError(
-            f"identity.certificate: {files.certificate}: expired on"
-            f" {certificate.not_valid_after_utc:%Y-%m-%d}: issue a new one with `tsfarm pki issue`"
-        )
-
-
-def _local_identity(
-    settings: DaemonSettings, credentials: Credentials, role: Role
-) -> LocalIdentity:
-    listen, files = settings.listen, settings.identity
-    paths = Path(files.certificate), Path(files.key), Path(files.authority)
-    return LocalIdentity(
-        role=role,
-        name=credentials.name,
-        farm=settings.farm,
-        listen_tls=transport.server_tls(*paths) if listen.tls else None,
-        dial_tls=transport.daemon_tls(*paths) if listen.tls else None,
-        plain_anywhere=listen.plain_anywhere,
-    )
+    local = local_identity(settings, found, role, deny_lists)
+    deny_lists.trust(found.trusted.certificates)
+    return local, found
 
 
 def _connections_max(settings: DaemonSettings) -> int:

@@ -15,7 +15,9 @@ from functools import partial
 from typing import Any, Generic, Protocol
 
 from daemons import events
+from daemons.denials import Denials
 from daemons.effects import (
+    NO_CERTIFICATE,
     Answer,
     Ask,
     Caller,
@@ -26,6 +28,7 @@ from daemons.effects import (
     EffectQueue,
     Endpoint,
     Failed,
+    HangUp,
     Outcome,
     Peer,
     Persist,
@@ -34,6 +37,7 @@ from daemons.effects import (
 )
 from daemons.routes import L, Routes
 from tsproto.connection import Answered, Closed, Event, Opened, Received
+from tsproto.deny_list import DenyKind, DenyLists
 from tsproto.errors import ErrorCode
 from tsproto.messages import Done, Message, Refused, Role, WarpClock
 
@@ -59,18 +63,21 @@ class Hands(Protocol):
 class OpenLink(Generic[L]):
     """An open link, until its core has been told of its loss or has had it closed."""
 
-    __slots__ = ("is_closing", "line", "peer")
+    __slots__ = ("denied", "device", "is_closing", "line", "peer")
 
-    def __init__(self, line: L, peer: Peer) -> None:
+    def __init__(self, line: L, peer: Peer, denied: tuple[int, int]) -> None:
         self.line: L | None = line  # None once it is lost
         self.peer = peer
+        # numbers of the deny lists that the peer has, or has been sent
+        self.denied = dict(zip(DenyKind, denied, strict=True))
+        self.device = b""  # id of the device that a client has shown
         self.is_closing = False  # its Close was decided: the core hears nothing more of it
 
 
 class Switchboard(Generic[L]):
     """The links, the questions and the undurable effects of one process."""
 
-    def __init__(self, core: Core, hands: Hands) -> None:
+    def __init__(self, core: Core, hands: Hands, deny_lists: DenyLists) -> None:
         self.queue = EffectQueue()
         self.is_turning = False
         self.is_halted = False
@@ -78,6 +85,7 @@ class Switchboard(Generic[L]):
         self._hands = hands
         self._links: dict[int, OpenLink[L]] = {}
         self._routes: Routes[L] = Routes(hands.dial, self.answer)
+        self._denials = Denials(deny_lists, self._links)
         self.steps: deque[Step] = deque()  # for the next turn
         self._unflushed: dict[int, L] = {}
         self._decides = True
@@ -87,6 +95,7 @@ class Switchboard(Generic[L]):
             Ask: self._ask,
             Close: self._close,
             Dial: self._dial,
+            HangUp: self._hang_up,
             Tell: self._tell,
         }
 
@@ -232,13 +241,18 @@ class Switchboard(Generic[L]):
                 self._answer(Answer(caller, _busy()))
                 return []
             if link.peer.role is Role.CLIENT:
-                self._close(
-                    Close(link.peer, ErrorCode.BUSY, retry_after_seconds=BUSY_RETRY_SECONDS)
-                )
-                return self._core.on_peer_lost(link.peer, now)
+                busy = HangUp(link.peer, ErrorCode.BUSY, retry_after_seconds=BUSY_RETRY_SECONDS)
+                self._hang_up(busy)
+                return []
         if type(message) is WarpClock:
             return [Warp(caller)]
+        handle = self._denials.handlers.get(type(message))
+        if handle is not None and (decided := handle(link, message, now)) is not None:
+            return decided
         return self._core.on_message(caller, message, now)
+
+    def _tell_opened(self, link: OpenLink[L], now: float) -> list[Effect]:
+        return [*self._denials.on_opened(link), *self._core.on_peer_opened(link.peer, now)]
 
     def _on_lost(self, link: OpenLink[L], now: float) -> list[Effect]:
         self._links.pop(link.peer.link, None)
@@ -275,6 +289,13 @@ class Switchboard(Generic[L]):
         self._unflushed.pop(effect.peer.link, None)
         link.line.close(effect.code, effect.detail, effect.trace_id, effect.retry_after_seconds)
 
+    def _hang_up(self, effect: HangUp) -> None:
+        link = self._links.get(effect.peer.link)
+        if link is not None and (line := link.line) is not None and not link.is_closing:
+            self._unflushed.pop(effect.peer.link, None)
+            line.close(effect.code, effect.detail, "", effect.retry_after_seconds)
+            self._on_closed(line, Closed(effect.code, effect.detail, by_peer=False))
+
     # --- events of lines --------------------------------------------------------------------------
 
     def _on_opened(self, line: L, opened: Opened) -> None:
@@ -286,11 +307,11 @@ class Switchboard(Generic[L]):
             port=line.port,
             dialled=self._routes.opened(line),
             certificate=line.own_certificate,
-            peer_certificate=line.peer_certificate,
+            peer_certificate=line.peer_certificate or NO_CERTIFICATE,
         )
-        self._links[line.id] = OpenLink(line, peer)
+        link = self._links[line.id] = OpenLink(line, peer, opened.denied)
         self._unflushed[line.id] = line
-        self.steps.append(partial(self._core.on_peer_opened, peer))
+        self.steps.append(partial(self._tell_opened, link))
 
     def _on_closed(self, line: L, closed: Closed) -> None:
         self._routes.ended(line.id, Failed(closed.code, closed.detail))

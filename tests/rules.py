@@ -51,7 +51,9 @@ PURE = (
     "daemons/license_server/*",
     "daemons/session_directory/*",
     "daemons/terminal_server/*",
+    "daemons/certificate_watch.py",
     "daemons/copied.py",
+    "daemons/denials.py",
     "daemons/discovery.py",
     "daemons/effects.py",
     "daemons/events.py",
@@ -59,6 +61,7 @@ PURE = (
     "daemons/refusal.py",
     "daemons/routes.py",
     "daemons/settings.py",
+    "daemons/statements.py",
     "daemons/switchboard.py",
     "clients/load/pacing/*",
     "clients/load/measuring/*",
@@ -66,7 +69,7 @@ PURE = (
     "clients/load/visitors/watches.py",
     "clients/logon/*",
 )
-IMPURE = ("tsproto/transport/*", "daemons/*/__main__.py")
+IMPURE = ("tsproto/transport/*", "tsproto/error_text.py", "daemons/*/__main__.py")
 
 # What daemons and clients share: it imports neither.
 NEUTRAL = "daemons.files"
@@ -84,9 +87,16 @@ EXEMPT_FROM_TESTS = {
     "tsproto/limits.py": "numbers; each is asserted on both sides where it counts",
     "daemons/store/memory.py": "test_store.py runs the contract's tests on every store",
     "daemons/settings.py": "keys and bounds, read and refused in test_config.py",
-    "tsproto/transport/handshakes.py": "test_transport.py fills its places with real connections",
     "clients/conformance/*": "tests/conformance plays it on right and on planted wrong targets",
     "daemons/lab/*.py": "tests/integration/test_lab.py drives a whole lab",
+}
+# Everything else in clients and daemons prints through `clients.say`, or logs.
+PRINT_BY_THEMSELVES = {
+    "clients/say.py": "it is the place",
+    "clients/conformance/progress.py": "it draws a status line, and makes other lines printable",
+    "clients/load/report/*.py": "`rich` draws what they have made printable",
+    "clients/load/command.py": "it prints a coloured summary, and a scenario as it is written",
+    "daemons/accounts.py": "`tsfarm user` reads its own user's words alone",
 }
 WAIT_IN_REAL_TIME = {
     "tests/demo/*": "no test: it watches a farm from outside, as a person does, until a deadline",
@@ -301,6 +311,24 @@ def no_test_sleeps(file: File) -> list[str]:
     if not file.path.startswith("tests/") or _matches(file.path, WAIT_IN_REAL_TIME):
         return []
     return _uses(file, ("time.sleep",), "wait for the event, or move a made-up `now`")
+
+
+def text_is_printed_in_one_place(file: File) -> list[str]:
+    """Text of a peer may stand in any line, and must command no terminal."""
+    if not file.path.startswith(("clients/", "daemons/")) or _matches(
+        file.path, PRINT_BY_THEMSELVES
+    ):
+        return []
+    why = "`clients.say` makes text printable: use its functions"
+    writers = ("click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write")
+    prints = [
+        f"{file.path}:{node.lineno} uses print: {why}"
+        for node in ast.walk(ast.parse(file.source if "print(" in file.source else ""))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+    ]
+    return _uses(file, writers, why) + prints
 
 
 def no_terminal_is_inherited(file: File) -> list[str]:

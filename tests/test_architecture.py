@@ -14,6 +14,7 @@ from tests.rules import (
     EXEMPT_FROM_TESTS,
     FILE_LINES_MAX,
     IMPURE,
+    PRINT_BY_THEMSELVES,
     PRODUCT,
     PURE,
     ROOT,
@@ -28,6 +29,7 @@ from tests.rules import (
     no_terminal_is_inherited,
     no_test_sleeps,
     nothing_decided_is_dropped,
+    text_is_printed_in_one_place,
     the_neutral_imports_neither,
     the_pure_imports_the_pure,
     the_pure_touches_nothing,
@@ -84,6 +86,10 @@ def test_no_test_sleeps() -> None:
     assert_kept(no_test_sleeps, "tests")
 
 
+def test_text_is_printed_in_one_place() -> None:
+    assert_kept(text_is_printed_in_one_place, "clients", "daemons")
+
+
 def test_no_pty_is_forked() -> None:
     assert_kept(no_terminal_is_inherited, *PRODUCT, "tests", "bench")
 
@@ -103,7 +109,7 @@ def test_every_source_file_has_its_test_file() -> None:
 
 def test_every_exception_is_still_needed() -> None:
     paths = [file.path for file in files_in(*PRODUCT)]
-    for exceptions in (PURE, IMPURE, EXEMPT_FROM_TESTS, EXEMPT_FROM_LENGTH):
+    for exceptions in (PURE, IMPURE, EXEMPT_FROM_TESTS, EXEMPT_FROM_LENGTH, PRINT_BY_THEMSELVES):
         stale = [p for p in exceptions if not any(fnmatch(path, p) for path in paths)]
         assert not stale, f"no file is called {stale} any more"
 
@@ -206,6 +212,9 @@ class Whole:
         (files_are_short, CORE, "\n" * (FILE_LINES_MAX + 1), "two files"),
         (no_test_sleeps, "tests/unit/test_x.py", "import time\ntime.sleep(1)", ":2"),
         (no_test_sleeps, "tests/unit/test_x.py", "from time import sleep", "time.sleep"),
+        (text_is_printed_in_one_place, "clients/a.py", "import click\nclick.echo('')", "a.py:2"),
+        (text_is_printed_in_one_place, "daemons/a.py", "def f() -> None:\n    print(1)", "a.py:2"),
+        (text_is_printed_in_one_place, "clients/a.py", "import sys\nsys.stderr.write('')", ":2"),
         (no_terminal_is_inherited, CORE, "import pty\npty.fork()", "pty.fork"),
         (no_terminal_is_inherited, CORE, "import os\nos.forkpty()", "os.forkpty"),
         (nothing_decided_is_dropped, CORE, f"{DECIDES}        self.decided()", "do(*…)"),
@@ -272,6 +281,8 @@ def test_a_broken_rule_is_named_with_its_file(
         (names_say_something, "daemons/session_directory/placements.py", ""),
         (files_are_short, CORE, "\n" * FILE_LINES_MAX),
         (no_test_sleeps, "tests/unit/test_x.py", "import asyncio\nasyncio.sleep(0)"),
+        (text_is_printed_in_one_place, "clients/a.py", "from clients.say import show\nshow('')"),
+        (text_is_printed_in_one_place, "tests/demo/a.py", "print(1)"),
         (no_terminal_is_inherited, CORE, "import os\nos.openpty()"),
         (nothing_decided_is_dropped, CORE, f"{DECIDES}        return self.decided()"),
         (nothing_decided_is_dropped, CORE, f"{DECIDES}        self.do(*self.decided())"),

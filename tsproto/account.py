@@ -11,21 +11,31 @@ import msgspec
 from msgspec import Meta
 
 from tsproto import ssh_keys
-from tsproto.messages import Name, Salt, UserName
+from tsproto.messages import Generation, Name, PublicKey, Salt, UserName
 from tsproto.user_proof import ED25519, Cost, Method, Statement, is_signed
 
 SSH_KEYS_MAX = 64
-GENERATION_MAX = 2**53  # microseconds since 1970, until 2255
+GENERATION_MAX = 2**53  # the bound of Generation: until 2255
 
 
-class PasswordKey(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The public half of the key that the password gives, with salt and cost to derive it."""
+class PasswordKey(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """The public half of the key that the password gives, with salt and cost to derive it.
 
-    public_key: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    `given` is the generation with which an administrator gave the password, `changed` that of the
+    user's last change since, 0 for none: of two keys the one with the higher pair counts.
+    """
+
+    public_key: PublicKey
     salt: Salt
     memory_kib: int
     passes: int
     lanes: int
+    given: Generation = 0
+    changed: Generation = 0
+
+    @property
+    def age(self) -> tuple[int, int]:
+        return self.given, self.changed
 
     @property
     def cost(self) -> Cost:
@@ -33,13 +43,18 @@ class PasswordKey(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """`generation` grows with each change: microseconds since 1970 when it was made. `system_user`
+    """`generation` grows with each change: microseconds since 1970 when it was made. `stated` is
+    that of the administrator's last change, 0 when it was the last of all. `system_user`
     empty means the user that the host runs sessions as. `ssh_keys` are lines as in OpenSSH's
     authorized_keys, without options. `applications` and `servers` None mean all; the account's
-    shell is the application ""."""
+    shell is the application "".
+
+    A `removed` account counts as none; it stays, so that no older statement brings it back.
+    """
 
     name: UserName
-    generation: Annotated[int, Meta(ge=0, le=GENERATION_MAX)]
+    generation: Generation
+    stated: Generation = 0
     system_user: Annotated[str, Meta(max_length=64, pattern=r"^[^\x00-\x20:]*\Z")] = ""
     password: PasswordKey | None = None
     ssh_keys: Annotated[
@@ -47,6 +62,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults
     ] = ()
     pam: bool = False
     disabled: bool = False
+    removed: bool = False
     applications: tuple[str, ...] | None = None
     servers: tuple[Name, ...] | None = None
 

@@ -6,6 +6,9 @@ does without: OpenSSL verifies its host's certificate and reads the names in it.
 
 from __future__ import annotations
 
+import ipaddress
+import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -14,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tsproto import limits
 from tsproto.identity import (
     ASKS_SECRETS,
     AUTHORITY_URI,
@@ -24,15 +28,19 @@ from tsproto.identity import (
     identity_among,
     key_pem,
     load_key,
+    shown_address,
 )
-from tsproto.messages import DAEMONS, Role
+from tsproto.messages import DAEMONS, AdministratorRole, Role
 
 # Clocks of a farm's hosts may differ: a new certificate is good at once on all of them.
 BACKDATED = timedelta(days=1)
-YEAR = timedelta(days=365)
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
 
 
-def create_authority(farm: str, now: float, years: int = 20) -> tuple[bytes, bytes]:
+def create_authority(
+    farm: str, now: float, days: int = limits.AUTHORITY_DAYS
+) -> tuple[bytes, bytes]:
     """A new farm's self-signed authority, as (certificate PEM, key PEM).
 
     Raises IdentityError when `farm` is no name.
@@ -44,8 +52,9 @@ def create_authority(farm: str, now: float, years: int = 20) -> tuple[bytes, byt
         )
     key = Ed25519PrivateKey.generate()
     subject = _subject(farm, "authority")
-    expiry = _moment(now) + years * YEAR
-    builder = _builder(subject, subject, key.public_key(), now, expiry, uri, is_authority=True)
+    expiry = _moment(now) + timedelta(days=days)
+    names = [x509.UniformResourceIdentifier(uri)]
+    builder = _builder(subject, subject, key.public_key(), now, expiry, names, is_authority=True)
     return builder.sign(key, None).public_bytes(Encoding.PEM), key_pem(key)
 
 
@@ -55,16 +64,21 @@ def issue_certificate(
     role: Role,
     name: str,
     now: float,
-    years: int = 20,
-    key: Ed25519PrivateKey | None = None,
     *,
+    days: int = limits.CERTIFICATE_DAYS,
+    addresses: Iterable[str] = (),
+    key: Ed25519PrivateKey | None = None,
+    administrator_role: AdministratorRole = AdministratorRole.VIEWER,
     asks_secrets: bool = False,
 ) -> tuple[bytes, bytes]:
     """A certificate of the authority's farm, as (certificate PEM, key PEM), for `key` or a new one.
 
-    It never outlives the authority. An administrator's is good for dialling only. `asks_secrets`
-    lets a terminal server ask users for what its PAM wants to know. Raises IdentityError when the
-    authority's files do not belong together, or the role or name cannot stand in a certificate.
+    The first certificate of `authority_pem` is the issuer. The new one never outlives it. A
+    daemon's carries its name and `addresses`, host names and IP addresses; an administrator's is
+    good for dialling only, and says `administrator_role`. `asks_secrets` lets a terminal server ask
+    users for what its PAM wants to know. Raises IdentityError when the authority's files do not
+    belong together, when role, name or an address cannot stand in a certificate, and when these are
+    too many.
     """
     authority = parse_certificate(certificate_der(authority_pem))
     authority_key = load_key(authority_key_pem)
@@ -73,36 +87,41 @@ def issue_certificate(
     farm = _farm(authority)
     if role not in ROLE_WORDS:
         raise IdentityError("a client has no certificate: its device key proves it")
-    uri = f"tsfarm://{farm}/{ROLE_WORDS[role]}/{name}"
-    if not IDENTITY_URI.fullmatch(uri):
+    permits = None if role in DAEMONS else administrator_role
+    uri = Identity(farm, role, name, permits).uri
+    found = IDENTITY_URI.fullmatch(uri)
+    if found is None or found[3] != name:
         raise IdentityError(f"{name!r} is no name: letters, digits, '.', '_', '-', up to 64")
     if asks_secrets and role is not Role.TERMINAL_SERVER:
         raise IdentityError("only a terminal server asks users for secrets")
     key = key or Ed25519PrivateKey.generate()
     listens = role in DAEMONS
-    expiry = min(_moment(now) + years * YEAR, authority.not_valid_after_utc)
+    if addresses and not listens:
+        raise IdentityError("nobody dials an administrator: its certificate has no address")
+    expiry = min(_moment(now) + timedelta(days=days), authority.not_valid_after_utc)
     purposes = [ExtendedKeyUsageOID.CLIENT_AUTH]
     if listens:
         purposes.insert(0, ExtendedKeyUsageOID.SERVER_AUTH)
     subject = _subject(farm, name, role)
-    host = name if listens else ""
+    others = [each for each in dict.fromkeys(map(shown_address, addresses)) if each != name]
+    names = [x509.UniformResourceIdentifier(uri), *([x509.DNSName(name)] if listens else [])]
+    names += map(_general_name, others)
+    if asks_secrets:
+        names.append(x509.UniformResourceIdentifier(ASKS_SECRETS))
     issuer = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     issued_by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer)
     builder = (
-        _builder(
-            subject,
-            authority.subject,
-            key.public_key(),
-            now,
-            expiry,
-            uri,
-            host,
-            asks_secrets=asks_secrets,
-        )
+        _builder(subject, authority.subject, key.public_key(), now, expiry, names)
         .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         .add_extension(issued_by, critical=False)
     )
-    return builder.sign(authority_key, None).public_bytes(Encoding.PEM), key_pem(key)
+    certificate = builder.sign(authority_key, None)
+    if len(certificate.public_bytes(Encoding.DER)) > limits.CERTIFICATE_BYTES:
+        raise IdentityError(
+            f"{len(others)} addresses make the certificate larger than"
+            f" {limits.CERTIFICATE_BYTES} bytes: give fewer"
+        )
+    return certificate.public_bytes(Encoding.PEM), key_pem(key)
 
 
 def identity_of(certificate_der: bytes) -> Identity:
@@ -114,6 +133,20 @@ def identity_of(certificate_der: bytes) -> Identity:
 def identity_in(certificate: x509.Certificate) -> Identity:
     """As `identity_of`, for a certificate that was parsed already."""
     return identity_among(_uris(certificate))
+
+
+def addresses_in(certificate: x509.Certificate) -> list[str]:
+    """The host names and IP addresses that a client may dial to reach its holder."""
+    names = _alternative_names(certificate)
+    if names is None:
+        return []
+    hosts = names.get_values_for_type(x509.DNSName)
+    return [*hosts, *map(str, names.get_values_for_type(x509.IPAddress))]
+
+
+def seconds_left(certificate: x509.Certificate, now: float) -> float:
+    """Negative once it has expired."""
+    return certificate.not_valid_after_utc.timestamp() - now
 
 
 def farm_of(authority_der: bytes) -> str:
@@ -155,16 +188,31 @@ def _farm(authority: x509.Certificate) -> str:
 
 
 def _uris(certificate: x509.Certificate) -> list[str]:
+    names = _alternative_names(certificate)
+    return [] if names is None else names.get_values_for_type(x509.UniformResourceIdentifier)
+
+
+def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeName | None:
+    """None where it has none, or none that can be read."""
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (
         x509.ExtensionNotFound,
         x509.DuplicateExtension,
         x509.UnsupportedGeneralNameType,
         ValueError,
     ):
-        return []
-    return names.get_values_for_type(x509.UniformResourceIdentifier)
+        return None
+
+
+def _general_name(address: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(address))
+    except ValueError:
+        pass
+    if not _HOST_NAME.fullmatch(address):
+        raise IdentityError(f"{address!r} is neither a host name nor an IP address")
+    return x509.DNSName(address)
 
 
 def _moment(now: float) -> datetime:
@@ -180,17 +228,11 @@ def _builder(
     public_key: Ed25519PublicKey,
     now: float,
     expiry: datetime,
-    uri: str,
-    host: str = "",
+    names: Iterable[x509.GeneralName],
     *,
     is_authority: bool = False,
-    asks_secrets: bool = False,
 ) -> x509.CertificateBuilder:
-    """A certificate with the tsfarm URI (role and name) and, for a `host`, its DNS name: balancers
-    route on it, and clients send it as TLS server name."""
-    names = [x509.UniformResourceIdentifier(uri), *([x509.DNSName(host)] if host else [])]
-    if asks_secrets:
-        names.append(x509.UniformResourceIdentifier(ASKS_SECRETS))
+    """`names` are the subject alternative names: the tsfarm URI and the addresses of the holder."""
     usage = x509.KeyUsage(
         digital_signature=not is_authority,
         content_commitment=False,

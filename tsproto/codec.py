@@ -26,6 +26,8 @@ MESSAGE_KIND = 0
 SESSION_KIND = 1
 HEADER = struct.Struct(">BIb")
 EXT32 = 0xC9
+# More pieces of a frame are joined into one: each takes some 40 bytes besides its own.
+PIECES_MAX = 64
 
 # By number, each made when its first message comes: to make all takes longer than a client's logon.
 _decoders: dict[int, Callable[[bytes], Message]] = {}
@@ -74,6 +76,8 @@ def _decode_any(body: bytes) -> Message:
 class FrameReader:
     """Splits a stream into frames. `frame_bytes` bounds a body, and may be raised later.
 
+    An incomplete frame takes the memory of the bytes that have come, however they were divided.
+
     After an error the rest of the stream cannot be split: the connection must end.
     """
 
@@ -96,6 +100,8 @@ class FrameReader:
             self._parts.append(data[:start])
             self._missing -= start
             if self._missing:
+                if len(self._parts) > PIECES_MAX:
+                    self._parts = [b"".join(self._parts)]
                 return
             body = b"".join(self._parts)
             self._parts.clear()

@@ -17,11 +17,23 @@ from tsproto import limits
 from tsproto.codec import SESSION_KIND, FrameReader, decode_message, encode, session_header
 from tsproto.errors import ErrorCode, MalformedMessage, OutOfOrder, ProtocolError
 from tsproto.lawful import lawful, unlawful
-from tsproto.messages import Goodbye, Heartbeat, Hello, Kind, LinkState, Message, Role, Welcome
+from tsproto.messages import (
+    Goodbye,
+    Heartbeat,
+    Hello,
+    Kind,
+    LinkState,
+    Message,
+    Refused,
+    Role,
+    Welcome,
+)
 from tsproto.opening import Opening
+from tsproto.printable import detail_of
 from tsproto.requests import Requests
 
 if TYPE_CHECKING:
+    from tsproto.deny_list import DenyLists
     from tsproto.identity import Identity
 
 # How long a phase may last. The end that listens enforces it; the end that dialled enforces OPENING
@@ -32,7 +44,6 @@ PHASE_SECONDS = {
     LinkState.LOGON: limits.LOGON_SECONDS,
     LinkState.LEAVING: limits.SILENT_SECONDS,
 }
-DETAIL_CHARACTERS = 1024  # the bound of Goodbye.detail
 NOBODY: frozenset[type[Message]] = frozenset()
 
 
@@ -42,12 +53,14 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 class Opened(Event, frozen=True, gc=False):
     """Hello and Welcome were exchanged; role and name are those of the peer's certificate. `farm`
-    comes from Welcome, or from the dialler's certificate: it is empty for a client."""
+    comes from Welcome, or from the dialler's certificate: it is empty for a client. `denied` holds
+    the numbers of the peer's deny lists, of certificates and of devices."""
 
     role: Role
     name: str
     version: int
     farm: str
+    denied: tuple[int, int] = (0, 0)
 
 
 class Received(Event, frozen=True, gc=False):
@@ -83,6 +96,8 @@ class Connection:
     `certified` is the identity in the peer's certificate. Without a certificate a `trusted`
     connection (plain TCP) accepts the role and name that the peer gives, and any other one accepts
     only a client. The end that dials may demand the role and the name that it expects.
+
+    `deny_lists` are asked when the connection opens; `certificate` is the SHA-256 of the peer's.
     """
 
     def __init__(
@@ -97,14 +112,26 @@ class Connection:
         trusted: bool = True,
         expect_role: Role | None = None,
         expect_name: str = "",
+        deny_lists: DenyLists | None = None,
+        certificate: bytes = b"",
     ) -> None:
         self.role = role
         self.state = LinkState.OPENING
         self.peer_role: Role | None = None
         self._dialling = dialling
-        self._opening = Opening(role, name, farm, certified, trusted, expect_role, expect_name)
+        self._opening = Opening(
+            role,
+            name,
+            farm,
+            certified,
+            trusted,
+            expect_role,
+            expect_name,
+            deny_lists,
+            certificate,
+        )
         self._requests = Requests()
-        self._reader = FrameReader(limits.FRAME_BYTES_BEFORE_LOGON)
+        self._reader = FrameReader(limits.FRAME_BYTES_OPENING)
         self._sendable = self._receivable = NOBODY
         self._sendable_late = self._receivable_late = NOBODY
         self._left_session = False
@@ -176,6 +203,11 @@ class Connection:
             return Answered(message) if self._requests.take_answer(message) else None
         if entry.kind is Kind.REQUEST:
             self._requests.take_request(message)
+            if entry.wants and (fault := self._opening.unpermitted(entry.wants)):
+                detail = f"{_name(message)}: {fault}"
+                refused = Refused(code=ErrorCode.NOT_PERMITTED, detail=detail)
+                self.send(refused, message.request_id)
+                return None
         if entry.then is not None:
             self._enter(entry.then)
         return None if type(message) is Heartbeat else Received(message)
@@ -194,7 +226,8 @@ class Connection:
         else:
             first = "Welcome" if self._dialling else "Hello"
             raise OutOfOrder(f"{_name(message)} where {first} comes first")
-        return Opened(message.role, message.name, welcome.version, farm)
+        denied = message.denied_certificates, message.denied_devices
+        return Opened(message.role, message.name, welcome.version, farm, denied)
 
     def _on_goodbye(self, goodbye: Goodbye) -> Closed:
         self._drop_outbox()
@@ -262,7 +295,7 @@ class Connection:
         self._enter(LinkState.CLOSED)
         goodbye = Goodbye(
             code=code,
-            detail=detail[:DETAIL_CHARACTERS],
+            detail=detail_of(detail),
             retry_after_seconds=retry_after_seconds,
             trace_id=trace_id,
         )
@@ -365,14 +398,19 @@ class Connection:
                 self._left_session = left is LinkState.SESSION
             self._sendable = lawful(self.role, self.peer_role, state)
             self._receivable = lawful(self.peer_role, self.role, state)
-            if state in (LinkState.SERVICE, LinkState.SESSION):
-                self._reader.frame_bytes = limits.FRAME_BYTES
-                self._outbox_bytes_max = limits.OUTBOX_BYTES
+            match state:
+                case LinkState.LICENSING if self.role is not Role.CLIENT:
+                    self._reader.frame_bytes = limits.FRAME_BYTES_LICENSING
+                case LinkState.LICENSING | LinkState.LOGON:
+                    self._reader.frame_bytes = limits.FRAME_BYTES_LOGON
+                case LinkState.SERVICE | LinkState.SESSION:
+                    self._reader.frame_bytes = limits.FRAME_BYTES
+                    self._outbox_bytes_max = limits.OUTBOX_BYTES
 
     def _fail(self, code: ErrorCode, detail: str) -> Closed:
         """The one place where a connection ends for the peer's fault."""
         self.close(code, detail)
-        return Closed(code, detail[:DETAIL_CHARACTERS], by_peer=False)
+        return Closed(code, detail_of(detail), by_peer=False)
 
 
 def _name(message: Message) -> str:

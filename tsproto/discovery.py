@@ -7,7 +7,8 @@ nothing from the servers that answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Annotated, Literal, TypeVar
 
@@ -136,7 +137,9 @@ class Search:
     """Asks one scope after the other, collecting each one's answers for `window_seconds`.
 
     It ends after the first scope in which anybody answered, unless `every_scope`. A server that
-    answers in several scopes is found in the first. At most DISCOVERY_ANSWERS_MAX are kept.
+    answers in several scopes is found in the first. At most DISCOVERY_ANSWERS_MAX are kept, and
+    DISCOVERY_ANSWERS_PER_ADDRESS_MAX of one address; a server that `is_known` is always kept, so
+    forged answers cannot crowd it out.
     """
 
     def __init__(
@@ -147,13 +150,15 @@ class Search:
         window_seconds: float,
         every_scope: bool = False,
         instance: bytes = b"",
+        is_known: Callable[[Candidate], bool] = lambda candidate: False,
     ) -> None:
         self._farm = farm
         self._scopes = tuple(scopes)
         self._window_seconds = window_seconds
         self._every_scope = every_scope
         self._instance = instance
-        self._found: dict[tuple[str, int], Candidate] = {}
+        self._is_known = is_known
+        self._found: dict[tuple[str, int, str], Candidate] = {}
         self._asked = 0
         self._nonce = b""
         self._deadline: float | None = None
@@ -187,10 +192,15 @@ class Search:
             return
         if heard.nonce != self._nonce or heard.farm != self._farm:
             return
-        place = (host, heard.port)
-        if place not in self._found and len(self._found) < limits.DISCOVERY_ANSWERS_MAX:
-            scope, _ = self._scopes[self._asked - 1]
-            self._found[place] = Candidate(heard.name, host, heard.port, scope.name.lower())
+        scope, _ = self._scopes[self._asked - 1]
+        candidate = Candidate(heard.name, host, heard.port, scope.name.lower())
+        if self._is_known(candidate) or self._has_room(host):
+            self._found.setdefault((host, heard.port, heard.name), candidate)
+
+    def _has_room(self, host: str) -> bool:
+        unknown = [found.host for found in self._found.values() if not self._is_known(found)]
+        is_full = len(unknown) >= limits.DISCOVERY_ANSWERS_MAX
+        return not is_full and unknown.count(host) < limits.DISCOVERY_ANSWERS_PER_ADDRESS_MAX
 
     def next_deadline(self) -> float | None:
         return self._deadline
@@ -229,20 +239,24 @@ class Search:
         )
 
 
-class TokenBucket:
-    """Lets through `per_second` things on average, and at most one second's worth at once."""
+class AnswerLimit:
+    """Lets a license server send DISCOVERY_ANSWERS_PER_SECOND answers in each second, and
+    DISCOVERY_ANSWERS_PER_SOURCE_PER_SECOND of them to one source address.
 
-    def __init__(self, per_second: float) -> None:
-        self._per_second = per_second
-        self._left = per_second
-        self._at: float | None = None
+    It counts only answers that it lets through, so it remembers no more sources than those.
+    """
 
-    def take(self, now: float) -> bool:
-        """Whether one more may pass at `now`; a clock that went back refills nothing."""
-        passed = 0.0 if self._at is None else max(0.0, now - self._at)
-        self._at = now
-        self._left = min(self._per_second, self._left + passed * self._per_second)
-        if self._left < 1.0:
+    def __init__(self) -> None:
+        self._second = 0
+        self._sent: Counter[str] = Counter()
+
+    def take(self, source: str, now: float) -> bool:
+        """Whether one more answer may go to `source` at `now`."""
+        if int(now) != self._second:
+            self._second = int(now)
+            self._sent.clear()
+        is_full = self._sent.total() >= limits.DISCOVERY_ANSWERS_PER_SECOND
+        if is_full or self._sent[source] >= limits.DISCOVERY_ANSWERS_PER_SOURCE_PER_SECOND:
             return False
-        self._left -= 1.0
+        self._sent[source] += 1
         return True

@@ -12,7 +12,8 @@ from typing import ClassVar
 
 class ErrorCode(IntEnum):
     """Numbers are never reused. The hundreds tell the area: 1 protocol, 2 licensing, 3 logon,
-    4 ends of a session, 5 directory, 6 service. `may_retry` says whether trying again can help.
+    4 ends of a session, 5 directory, 6 service, 7 deny lists. `may_retry` says whether trying again
+    can help.
     """
 
     may_retry: bool
@@ -41,6 +42,7 @@ class ErrorCode(IntEnum):
     PEER_TOO_SLOW = 111, True, "the peer does not read what it is sent"
     TOO_MANY_CONNECTIONS = 112, True, "the limit of connections is reached"
     CONNECTION_LOST = 113, True, "the connection broke without a Goodbye"
+    CERTIFICATE_REVOKED = 114, True, "the certificate is on the farm's deny list"
 
     NO_LICENSE = 200, False, "no license token is left for this device"
     NO_LICENSE_SERVER = 201, True, "no license server answers and the grace period is over"
@@ -55,10 +57,11 @@ class ErrorCode(IntEnum):
     KEY_PACK_CONFLICT = 210, False, "a different key pack with this id exists"
     LEDGER_FULL = 211, True, "the license server can keep no more devices"
     TOO_MANY_DEVICES = 212, True, "this terminal server brings new devices too fast"
+    DEVICE_REVOKED = 213, False, "the device is on the farm's deny list"
 
     LOGON_FAILED = 300, True, "the proof is not this user's, or there is no such user"
-    LOGON_BUSY = 301, True, "too many logons are being checked"
-    TOO_MANY_ATTEMPTS = 302, True, "too many wrong passwords on this connection"
+    LOGON_BUSY = 301, True, "too many proofs are being checked, or were wrong"
+    TOO_MANY_ATTEMPTS = 302, True, "too many wrong proofs on this connection"
     UNKNOWN_APPLICATION = 304, False, "the terminal server knows no application of this name"
     TOO_MANY_SESSIONS = 305, True, "the terminal server has as many sessions as it may"
     PROGRAM_FAILED = 306, True, "the session's program could not be started"
@@ -76,6 +79,11 @@ class ErrorCode(IntEnum):
     UNANSWERED = 602, True, "the request was not answered in time"
     SHUTTING_DOWN = 603, True, "the daemon is stopping"
     BUSY = 604, True, "too much is waiting; try again later"
+
+    DENY_LIST_MALFORMED = 700, False, "the deny list cannot be read, or has too many entries"
+    DENY_LIST_OLD = 701, False, "the deny list is not newer than the one held"
+    DENY_LIST_AHEAD = 702, True, "the deny list's number is more than a day ahead of the clock"
+    DENY_LIST_FORGED = 703, False, "the deny list is not signed by one who may sign it"
 
 
 # Codes that no longer exist; their numbers are never used again.
@@ -141,6 +149,32 @@ class TooManyRequests(ProtocolError):
     code = ErrorCode.TOO_MANY_REQUESTS
 
 
+class CertificateRevoked(ProtocolError):
+    code = ErrorCode.CERTIFICATE_REVOKED
+
+
+class DenyListError(TsfarmError):
+    """A deny list does not count, and `code` says why."""
+
+    code: ClassVar[ErrorCode]
+
+
+class DenyListMalformed(DenyListError):
+    code = ErrorCode.DENY_LIST_MALFORMED
+
+
+class DenyListOld(DenyListError):
+    code = ErrorCode.DENY_LIST_OLD
+
+
+class DenyListAhead(DenyListError):
+    code = ErrorCode.DENY_LIST_AHEAD
+
+
+class DenyListForged(DenyListError):
+    code = ErrorCode.DENY_LIST_FORGED
+
+
 class LicenseError(TsfarmError):
     """A license token does not count, and `code` says why."""
 
@@ -158,6 +192,11 @@ class LicenseExpired(LicenseError):
 class LicenseOutdated(LicenseExpired):
     """The token is for an older version than the terminal server's. Like an expired one it does
     not count any more, and the license server may have one that does."""
+
+
+class LicenseRevoked(LicenseExpired):
+    """The certificate of the token's issuer is on the deny list. Like an expired token it does not
+    count any more, and a license server may give another."""
 
 
 class LicenseForeign(LicenseError):

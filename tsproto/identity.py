@@ -1,8 +1,8 @@
 """Identities in a farm: its authority, the certificates of its daemons, the keys of its devices.
 
 A daemon's role and name stand in its certificate, as the URI subject alternative name
-`tsfarm://FARM/ROLE/NAME`. The id of a device is the hash of its public key, so that no device can
-claim another's. All keys are Ed25519.
+`tsfarm://FARM/ROLE/NAME`; an administrator's has the administrator's role after it. The id of a
+device is the hash of its public key, so that no device can claim another's. All keys are Ed25519.
 
 Functions import the cryptography themselves: a client needs it only once a host has answered.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import ipaddress
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tsproto.errors import DeviceProofInvalid, TsfarmError
-from tsproto.messages import Role
+from tsproto.messages import AdministratorRole, Role
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -43,9 +44,10 @@ ROLE_WORDS: dict[Role, str] = {
     role: role.noun.replace(" ", "-") for role in Role if role is not Role.CLIENT
 }
 _ROLES = {word: role for role, word in ROLE_WORDS.items()}
+ADMINISTRATOR_ROLES = {role.word: role for role in AdministratorRole}
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 AUTHORITY_URI = re.compile(rf"tsfarm://({_NAME})")
-IDENTITY_URI = re.compile(rf"tsfarm://({_NAME})/([a-z-]+)/({_NAME})")
+IDENTITY_URI = re.compile(rf"tsfarm://({_NAME})/([a-z-]+)/({_NAME})(?:/([a-z]+))?")
 
 
 class IdentityError(TsfarmError):
@@ -57,12 +59,19 @@ ASKS_SECRETS = "tsfarm:asks-secrets"  # URI in the certificate of a host whose P
 
 class Identity(msgspec.Struct, frozen=True):
     """Farm, role and name in a certificate, to be believed once its signature is verified.
-    `asks_secrets`: its holder may ask users for secrets."""
+    `administrator_role` is None for a daemon. `asks_secrets`: its holder may ask users for secrets.
+    """
 
     farm: str
     role: Role
     name: str
+    administrator_role: AdministratorRole | None = None
     asks_secrets: bool = False
+
+    @property
+    def uri(self) -> str:
+        suffix = f"/{self.administrator_role.word}" if self.administrator_role else ""
+        return f"tsfarm://{self.farm}/{ROLE_WORDS[self.role]}/{self.name}{suffix}"
 
 
 def identity_among(uris: Iterable[str]) -> Identity:
@@ -71,8 +80,15 @@ def identity_among(uris: Iterable[str]) -> Identity:
     found = [match for uri in uris if (match := IDENTITY_URI.fullmatch(uri))]
     if len(found) != 1 or found[0][2] not in _ROLES:
         raise IdentityError("the certificate carries no tsfarm://FARM/ROLE/NAME")
-    farm, word, name = found[0].groups()
-    return Identity(farm, _ROLES[word], name, ASKS_SECRETS in uris)
+    farm, word, name, administers = found[0].groups()
+    role, administrator_role = _ROLES[word], ADMINISTRATOR_ROLES.get(administers)
+    if (role is Role.ADMINISTRATOR) != (administrator_role is not None):
+        raise IdentityError(
+            f"the certificate of {role.words} {name!r} says {administers or 'no'} role, where an"
+            f" administrator's says {', '.join(ADMINISTRATOR_ROLES)} and a daemon's none: issue"
+            " a new one with `tsfarm pki issue`"
+        )
+    return Identity(farm, role, name, administrator_role, ASKS_SECRETS in uris)
 
 
 def load_key(pem: bytes) -> Ed25519PrivateKey:
@@ -115,8 +131,17 @@ def fingerprint(certificate_der: bytes) -> bytes:
 
 
 def show_fingerprint(fp: bytes) -> str:
-    """As ssh shows the fingerprint of a host: `SHA256:` and base64 without padding."""
-    return "SHA256:" + base64.b64encode(fp).decode("ascii").rstrip("=")
+    """As `openssl x509 -fingerprint -sha256` prints it: 32 pairs of hex digits, colons between."""
+    return fp.hex(":").upper()
+
+
+def shown_address(address: str) -> str:
+    """The one form in which a host name or IP address is compared: names in lower case without a
+    final dot; IP addresses as RFC 5952 writes them, without their interface."""
+    try:
+        return ipaddress.ip_address(address.strip().partition("%")[0]).compressed
+    except ValueError:
+        return address.lower().rstrip(".")
 
 
 class DeviceKey:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from tsproto.errors import OutOfOrder, ProtocolError, WrongRole
-from tsproto.messages import OPENED, TABLE, Kind, LinkState, Message, Role
+from tsproto.messages import DAEMONS, TABLE, Kind, LinkState, Message, Role
 
 
 @functools.cache
@@ -20,14 +20,14 @@ def lawful(sender: Role, receiver: Role, state: LinkState) -> frozenset[type[Mes
 
 @functools.cache
 def have_business(dialler: Role, listener: Role) -> bool:
-    """Whether the table has a message from `dialler` to `listener`, besides those that every role
-    may send to every other."""
+    """Whether the table has a message from `dialler` to `listener`, besides those that every daemon
+    sends on any link, and those that two roles say both ways on a link that one of them dials."""
     return any(
         _may_say(message, dialler, listener)
         for message in TABLE.values()
         if message.entry.kind is not Kind.ANSWER
-        and LinkState.OPENING not in message.entry.states
-        and message.entry.states != OPENED
+        and not message.entry.senders >= DAEMONS
+        and not _is_mutual(message)
     )
 
 
@@ -38,6 +38,10 @@ def unlawful(
     if _may_say(message, sender, receiver):
         return OutOfOrder(f"{message.__name__} in state {state.value}")
     return WrongRole(f"{message.__name__} from {sender.words} to {receiver.words}")
+
+
+def _is_mutual(message: type[Message]) -> bool:
+    return len(message.entry.senders) > 1 and message.entry.senders == message.entry.receivers
 
 
 def _may_say(message: type[Message], sender: Role, receiver: Role) -> bool:

@@ -11,7 +11,7 @@ array. There is one signature algorithm, and nothing in a token can choose anoth
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Generic, Literal, NewType, Protocol, TypeVar
 
 import msgspec
@@ -22,6 +22,7 @@ from tsproto.errors import (
     LicenseForeign,
     LicenseNotYours,
     LicenseOutdated,
+    LicenseRevoked,
     LicenseTampered,
 )
 from tsproto.identity import IdentityError
@@ -41,11 +42,15 @@ from tsproto.messages import (
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from tsproto.deny_list import DenyLists
+
 TOKEN_DOMAIN = b"tsfarm license token 1\0"
 # A user name of 104 four-byte characters would carry a token beyond TOKEN_BYTES.
 USER_NAME_BYTES = 256
 # Issuers that a farm has at one time, with their former certificates.
 ISSUERS_REMEMBERED = 256
+# The longest time from a token's signature to its end: full tokens last FULL_DAYS_MAX at most.
+TOKEN_SECONDS_MAX = limits.TEMPORARY_DAYS * limits.DAY_SECONDS
 TOKEN_KINDS = (LicenseKind.TEMPORARY, LicenseKind.FULL)
 
 Value = TypeVar("Value")
@@ -112,17 +117,24 @@ def read_claims(token: bytes) -> Claims:
 
 
 class Verifier:
-    """Decides whether tokens count in one farm.
+    """Decides whether tokens count in one farm. Any of its authorities (DER) may have signed an
+    issuer's certificate.
 
     Verifying two signatures is costly, so it is done once a token: up to `remembered` tokens that
     passed are kept by their hash, and the least recently used is forgotten first.
     """
 
-    def __init__(self, authority_der: bytes, farm: str, remembered: int = 65_536) -> None:
-        from tsproto.certificates import parse_certificate
-
-        self._authority = parse_certificate(authority_der)
+    def __init__(
+        self,
+        authorities: Sequence[bytes],
+        farm: str,
+        remembered: int = 65_536,
+        *,
+        deny_lists: DenyLists | None = None,
+    ) -> None:
+        self._authorities = authorities
         self._farm = farm
+        self._deny_lists = deny_lists
         self._issuers: _Remembered[_Issuer] = _Remembered(ISSUERS_REMEMBERED)
         self._claims: _Remembered[Claims] = _Remembered(remembered)
 
@@ -139,17 +151,18 @@ class Verifier:
         """The claims of a token that counts here, for this device and product, at `now`.
 
         Raises the first of these: LicenseTampered when the token or certificate is unreadable;
-        LicenseForeign when the certificate is not that of one of this farm's license servers, or
-        not valid now; LicenseTampered when the signature is not of that certificate's key;
+        LicenseForeign when the certificate is not that of one of this farm's license servers, not
+        valid yet, or ended TEMPORARY_DAYS ago, because a token that it signed on its last day lives
+        so long; LicenseTampered when the signature is not of that certificate's key;
         LicenseForeign when the claims name another farm, issuer or product; LicenseNotYours;
         LicenseOutdated when they name an older version of the product (a newer license serves an
-        older server, never the reverse: "RDS CAL version compatibility"); LicenseExpired.
+        older server, never the reverse: "RDS CAL version compatibility"); LicenseRevoked when the
+        issuer's certificate is on the deny list; LicenseExpired.
         """
         encoded, signature = _parts(token)
-        issuer = self._issuers.get(
-            hashlib.sha256(issuer_certificate).digest(), lambda: self._issuer(issuer_certificate)
-        )
-        if not issuer.valid_from <= now < issuer.valid_until:
+        fingerprint = hashlib.sha256(issuer_certificate).digest()
+        issuer = self._issuers.get(fingerprint, lambda: self._issuer(issuer_certificate))
+        if not issuer.valid_from <= now < issuer.valid_until + TOKEN_SECONDS_MAX:
             raise LicenseForeign(f"the certificate of license server {issuer.name} has expired")
         claims = self._claims.get(
             hashlib.sha256(issuer.key_bytes + token).digest(),
@@ -167,15 +180,17 @@ class Verifier:
                 f"the license token is for version {claims.product_version} of {product}, this"
                 f" server is version {product_version}"
             )
+        if self._deny_lists and self._deny_lists.denies_certificate(fingerprint):
+            raise LicenseRevoked(f"the certificate of license server {issuer.name} was revoked")
         if claims.expires_at <= now:
             raise LicenseExpired("the license token has expired")
         return claims
 
     def _issuer(self, certificate_der: bytes) -> _Issuer:
-        from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-        from tsproto.certificates import identity_in, parse_certificate
+        from tsproto.certificates import identity_in, is_issued_by, parse_certificate
 
         try:
             certificate = parse_certificate(certificate_der)
@@ -183,10 +198,11 @@ class Verifier:
             detail = "the certificate beside the license token cannot be read"
             raise LicenseTampered(detail) from None
         try:
-            certificate.verify_directly_issued_by(self._authority)
+            if not any(is_issued_by(certificate_der, each) for each in self._authorities):
+                raise IdentityError("signed by no authority of the farm")
             identity = identity_in(certificate)
             key = certificate.public_key()
-        except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError, IdentityError):
+        except (UnsupportedAlgorithm, ValueError, IdentityError):
             raise LicenseForeign(
                 f"the token's issuer is not certified by the authority of farm {self._farm}"
             ) from None

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tsproto import limits
-from tsproto.errors import VersionUnsupported, WrongRole
+from tsproto.errors import CertificateRevoked, VersionUnsupported, WrongRole
 from tsproto.lawful import have_business
-from tsproto.messages import Hello, Role, Welcome
+from tsproto.messages import AdministratorRole, Hello, Role, Welcome
 
 if TYPE_CHECKING:
+    from tsproto.deny_list import DenyLists
     from tsproto.identity import Identity
 
 
@@ -28,6 +29,8 @@ class Opening(msgspec.Struct, frozen=True):
     trusted: bool
     expect_role: Role | None
     expect_name: str
+    deny_lists: DenyLists | None
+    certificate: bytes  # SHA-256 of the peer's; empty for none
 
     @property
     def certified_farm(self) -> str:
@@ -39,6 +42,7 @@ class Opening(msgspec.Struct, frozen=True):
             version_max=limits.PROTOCOL_VERSION_MAX,
             role=self.role,
             name=self.name,
+            **self._denied(),
         )
 
     def welcome(self, hello: Hello) -> Welcome:
@@ -53,7 +57,9 @@ class Opening(msgspec.Struct, frozen=True):
         version = min(hello.version_max, limits.PROTOCOL_VERSION_MAX)
         if version < max(hello.version_min, limits.PROTOCOL_VERSION_MIN):
             raise _unspoken(f"{hello.version_min} to {hello.version_max}")
-        return Welcome(version=version, role=self.role, name=self.name, farm=self.farm)
+        return Welcome(
+            version=version, role=self.role, name=self.name, farm=self.farm, **self._denied()
+        )
 
     def check_welcome(self, welcome: Welcome) -> None:
         """Raises WrongRole or VersionUnsupported."""
@@ -63,8 +69,33 @@ class Opening(msgspec.Struct, frozen=True):
         if not limits.PROTOCOL_VERSION_MIN <= welcome.version <= limits.PROTOCOL_VERSION_MAX:
             raise _unspoken(str(welcome.version))
 
+    def unpermitted(self, wanted: AdministratorRole) -> str:
+        """Why the administrator at the other end may not ask this; empty if it may. On a trusted
+        connection there is no certificate, and everything is permitted."""
+        if self.certified is None:
+            return ""
+        has = self.certified.administrator_role
+        if has is not None and has.includes(wanted):
+            return ""
+        return (
+            f"wants an administrator with the role {wanted.word}; the certificate of"
+            f" {self.certified.name!r} says {has.word if has else 'none'}"
+        )
+
+    def _denied(self) -> dict[str, int]:
+        if self.deny_lists is None:
+            return {}
+        certificates, devices = self.deny_lists.numbers
+        is_client = self.role is Role.CLIENT
+        return {
+            "denied_certificates": certificates,
+            "denied_devices": 0 if is_client else devices,
+        }
+
     def _check_identity(self, role: Role, name: str) -> None:
         said = f"{role.words} {name!r}"
+        if self.deny_lists and self.deny_lists.denies_certificate(self.certificate):
+            raise CertificateRevoked(revoked(said, self.certificate))
         if self.certified is None:
             if not self.trusted and role is not Role.CLIENT:
                 raise WrongRole(f"the peer calls itself {said} and showed no certificate")
@@ -76,6 +107,14 @@ class Opening(msgspec.Struct, frozen=True):
         if (role, name) != (wanted_role, wanted_name):
             wanted = f"{wanted_role.words} {wanted_name!r}"
             raise WrongRole(f"the peer is {said}, wanted was {wanted}")
+
+
+def revoked(whose: str, certificate: bytes) -> str:
+    """Why nobody talks to the peer any more, for the Goodbye."""
+    return (
+        f"{whose} shows a revoked certificate (SHA-256 {certificate.hex()}): if it is still to"
+        " serve, issue a new one with `tsfarm pki issue`"
+    )
 
 
 def _unspoken(versions: str) -> VersionUnsupported:

@@ -68,7 +68,8 @@ class SshKey(msgspec.Struct, frozen=True):
 
     def _verify(self, data: bytes, algorithm: str, signature: bytes) -> None:
         """Raises InvalidSignature."""
-        if algorithm != self.kind and not (self.kind == "ssh-rsa" and algorithm in RSA_HASHES):
+        # "ssh-rsa" is a kind of keys, and as an algorithm SHA-1, which is not taken.
+        if algorithm not in (RSA_HASHES if self.kind == "ssh-rsa" else (self.kind,)):
             raise InvalidSignature
         if self.application:
             signature, trailer = signature[:-SK_TRAILER_BYTES], signature[-SK_TRAILER_BYTES:]
@@ -167,8 +168,10 @@ def raw_signature(blob: bytes) -> tuple[str, bytes]:
     size = int.from_bytes(rest[:4], "big")
     signature, trailer = rest[4 : 4 + size], rest[4 + size :]
     if algorithm.startswith(("ecdsa-", "sk-ecdsa-")):
-        curve = algorithm.removeprefix("sk-").removeprefix("ecdsa-sha2-").partition("@")[0]
-        width = -(-CURVES[curve][0].key_size // 8)
-        r, s = (int.from_bytes(number, "big") for number in _fields(signature))
-        signature = r.to_bytes(width, "big") + s.to_bytes(width, "big")
+        name = algorithm.removeprefix("sk-").removeprefix("ecdsa-sha2-").partition("@")[0]
+        if name not in CURVES:
+            raise ValueError(f"no signature is made with the curve {name!r}")
+        size = -(-CURVES[name][0].key_size // 8)
+        r, s = (number.lstrip(b"\0").rjust(size, b"\0") for number in _fields(signature))
+        signature = r + s
     return algorithm, signature + trailer

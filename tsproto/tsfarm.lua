@@ -116,6 +116,7 @@ enum.ErrorCode = {
   [111] = "PEER_TOO_SLOW",
   [112] = "TOO_MANY_CONNECTIONS",
   [113] = "CONNECTION_LOST",
+  [114] = "CERTIFICATE_REVOKED",
   [200] = "NO_LICENSE",
   [201] = "NO_LICENSE_SERVER",
   [202] = "LICENSE_TAMPERED",
@@ -129,6 +130,7 @@ enum.ErrorCode = {
   [210] = "KEY_PACK_CONFLICT",
   [211] = "LEDGER_FULL",
   [212] = "TOO_MANY_DEVICES",
+  [213] = "DEVICE_REVOKED",
   [300] = "LOGON_FAILED",
   [301] = "LOGON_BUSY",
   [302] = "TOO_MANY_ATTEMPTS",
@@ -146,6 +148,10 @@ enum.ErrorCode = {
   [602] = "UNANSWERED",
   [603] = "SHUTTING_DOWN",
   [604] = "BUSY",
+  [700] = "DENY_LIST_MALFORMED",
+  [701] = "DENY_LIST_OLD",
+  [702] = "DENY_LIST_AHEAD",
+  [703] = "DENY_LIST_FORGED",
 }
 enum.Scope = {
   [1] = "WORKGROUP",
@@ -176,7 +182,7 @@ row.ServerRow = {
   text("server_row.address", "address", "where clients reach it"),
   integer("server_row.port", "port", "TCP port there"),
   enumeration("server_row.state", "state", enum.ServerState),
-  integer("server_row.weight", "weight", "share of new sessions; informative in version 1"),
+  integer("server_row.weight", "weight", "share of new sessions, which no directory heeds yet"),
   integer("server_row.sessions", "sessions", "how many of its sessions the directory knows"),
   integer("server_row.pending", "pending", "how many sessions are reserved on it"),
   moment("server_row.joined_at", "joined at", "when it joined"),
@@ -196,7 +202,7 @@ row.LicenseRow = {
   text("license_row.product", "product", "what the license is for"),
   integer("license_row.product_version", "product version", "version that the token is for"),
   bytes("license_row.device_id", "device id", "the device that holds it"),
-  text("license_row.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("license_row.device_name", "device name", "what the device calls itself, for people to read; printable"),
   text("license_row.user_name", "user name", "who used the device when the token was issued"),
   moment("license_row.issued_at", "issued at", "when it was first issued"),
   moment("license_row.expires_at", "expires at", "when it ends"),
@@ -262,6 +268,8 @@ messages[1].places = {
   integer("hello.version_max", "version max", "highest version that the sender speaks"),
   enumeration("hello.role", "role", enum.Role),
   text("hello.name", "name", "name of the daemon or administrator as in its certificate, or of the device"),
+  integer("hello.denied_certificates", "denied certificates", "number of its deny list of certificates"),
+  integer("hello.denied_devices", "denied devices", "number of its deny list of devices; 0 from a client"),
 }
 message_names[2] = "Welcome"
 messages[2] = { name = message_names[2] }
@@ -271,6 +279,8 @@ messages[2].places = {
   enumeration("welcome.role", "role", enum.Role),
   text("welcome.name", "name", "name of the daemon, as in its certificate"),
   text("welcome.farm", "farm", "name of the farm; in TLS the certificate's counts, and this one is not compared"),
+  integer("welcome.denied_certificates", "denied certificates", "number of its deny list of certificates"),
+  integer("welcome.denied_devices", "denied devices", "number of its deny list of devices"),
 }
 message_names[3] = "Heartbeat"
 messages[3] = { name = message_names[3] }
@@ -282,7 +292,7 @@ messages[4] = { name = message_names[4] }
 messages[4].places = {
   request_id,
   enumeration("goodbye.code", "code", enum.ErrorCode),
-  text("goodbye.detail", "detail", "cause and next step, for a person to read"),
+  text("goodbye.detail", "detail", "cause and next step, for a person to read; printable"),
   integer("goodbye.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
   text("goodbye.trace_id", "trace id", "id that every log line about this carries; empty for none"),
 }
@@ -291,7 +301,7 @@ messages[5] = { name = message_names[5] }
 messages[5].places = {
   request_id,
   enumeration("refused.code", "code", enum.ErrorCode),
-  text("refused.detail", "detail", "cause and next step, for a person to read"),
+  text("refused.detail", "detail", "cause and next step, for a person to read; printable"),
   integer("refused.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
   text("refused.trace_id", "trace id", "the request's, where it had one"),
 }
@@ -309,7 +319,8 @@ message_names[8] = "Authority"
 messages[8] = { name = message_names[8] }
 messages[8].places = {
   request_id,
-  bytes("authority.certificate", "certificate", "the farm's authority, DER; empty where the server was given none"),
+  bytes("authority.certificate", "certificate", "the authority that signed the server's certificate, DER; empty where the server was given none"),
+  bytes("authority.endorsement", "endorsement", "signature of the authority before it for this one, 64 bytes; empty where there was none"),
 }
 message_names[10] = "LicenseRequest"
 messages[10] = { name = message_names[10] }
@@ -325,7 +336,7 @@ messages[11].places = {
   request_id,
   bytes("license_info.public_key", "public key", "the device's Ed25519 public key"),
   bytes("license_info.signature", "signature", "the device's Ed25519 signature over the device proof"),
-  text("license_info.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("license_info.device_name", "device name", "what the device calls itself, for people to read; printable"),
   text("license_info.user_name", "user name", "who will log on, for people to read; nothing is decided by it"),
   bytes("license_info.token", "token", "token held for this farm and product; empty for none"),
   bytes("license_info.issuer_certificate", "issuer certificate", "certificate that came with the token, DER; empty for none"),
@@ -356,8 +367,8 @@ messages[16] = { name = message_names[16] }
 messages[16].places = {
   request_id,
   enumeration("logon_refused.code", "code", enum.ErrorCode),
-  text("logon_refused.detail", "detail", "cause and next step, for a person to read"),
-  integer("logon_refused.attempts_left", "attempts left", "wrong passwords left; at 0 Goodbye follows"),
+  text("logon_refused.detail", "detail", "cause and next step, for a person to read; printable"),
+  integer("logon_refused.attempts_left", "attempts left", "wrong proofs left; at 0 Goodbye follows"),
   integer("logon_refused.retry_after_seconds", "retry after seconds", "seconds to wait before trying again; 0 means any time"),
   text("logon_refused.trace_id", "trace id", "id that every log line about this carries; empty for none"),
 }
@@ -460,12 +471,29 @@ messages[27].places = {
   integer("pam_answers.round", "round", "of the PamPrompt that this answers"),
   list_of("pam_answers.answers", "answers", bytes("pam_answers.answers.item", "item")),
 }
+message_names[28] = "ChangePassword"
+messages[28] = { name = message_names[28] }
+messages[28].places = {
+  request_id,
+  integer("change_password.generation", "generation", "when an account was changed, in microseconds since 1970; 0 means never"),
+  bytes("change_password.public_key", "public key", "of the key that the new password gives"),
+  bytes("change_password.salt", "salt", "for the new password"),
+  integer("change_password.memory_kib", "memory kib", "memory of argon2id in KiB"),
+  integer("change_password.passes", "passes", "passes of argon2id"),
+  integer("change_password.lanes", "lanes", "lanes of argon2id"),
+  bytes("change_password.signature", "signature", "of the present password's key, over the password statement"),
+}
+message_names[29] = "PasswordChanged"
+messages[29] = { name = message_names[29] }
+messages[29].places = {
+  request_id,
+}
 message_names[30] = "AcquireLicense"
 messages[30] = { name = message_names[30] }
 messages[30].places = {
   request_id,
   bytes("acquire_license.device_id", "device id", "SHA-256 of the device's public key"),
-  text("acquire_license.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("acquire_license.device_name", "device name", "what the device calls itself, for people to read; printable"),
   text("acquire_license.user_name", "user name", "who used the device last, for people to read"),
   text("acquire_license.product", "product", "what the license is for"),
   integer("acquire_license.product_version", "product version", "version of the product that the terminal server runs"),
@@ -477,7 +505,7 @@ messages[31].places = {
   request_id,
   bytes("renew_license.license_id", "license id", "the license to renew"),
   bytes("renew_license.device_id", "device id", "SHA-256 of the device's public key"),
-  text("renew_license.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("renew_license.device_name", "device name", "what the device calls itself, for people to read; printable"),
   text("renew_license.user_name", "user name", "who used the device last, for people to read"),
   text("renew_license.product", "product", "what the license is for"),
   integer("renew_license.product_version", "product version", "lowest version that will do"),
@@ -517,7 +545,7 @@ messages[35].places = {
   request_id,
   bytes("lend_license.loan_id", "loan id", "the asker's id of this loan, the same however often it asks"),
   bytes("lend_license.device_id", "device id", "the device that the token is for"),
-  text("lend_license.device_name", "device name", "what the device calls itself, for people to read; no control characters"),
+  text("lend_license.device_name", "device name", "what the device calls itself, for people to read; printable"),
   text("lend_license.user_name", "user name", "who used the device last, for people to read"),
   text("lend_license.product", "product", "what the license is for"),
   integer("lend_license.product_version", "product version", "version of the product that the terminal server runs"),
@@ -576,7 +604,7 @@ messages[50].places = {
   text("join_farm.address", "address", "where clients reach the terminal server"),
   integer("join_farm.port", "port", "TCP port there"),
   bytes("join_farm.incarnation", "incarnation", "random, new with each start of the terminal server: tells a restart from a broken link, for people to read; nothing is decided by it"),
-  integer("join_farm.weight", "weight", "share of new sessions; informative in version 1"),
+  integer("join_farm.weight", "weight", "share of new sessions, which no directory heeds yet"),
   integer("join_farm.sessions_max", "sessions max", "how many sessions it may have; with 0 none is placed on it"),
 }
 message_names[51] = "Joined"
@@ -630,6 +658,19 @@ messages[56].places = {
   integer("remove_session.placement", "placement", "as in its row, or the placement that came to nothing"),
   text("remove_session.user_name", "user name", "whose session it was, for people to read; it is not compared"),
 }
+message_names[59] = "PasswordStatement"
+messages[59] = { name = message_names[59] }
+messages[59].places = {
+  request_id,
+  text("password_statement.user_name", "user name", "whose password, in NFC"),
+  integer("password_statement.generation", "generation", "when an account was changed, in microseconds since 1970; 0 means never"),
+  bytes("password_statement.public_key", "public key", "of the key that the new password gives"),
+  bytes("password_statement.salt", "salt", "for the new password"),
+  integer("password_statement.memory_kib", "memory kib", "memory of argon2id in KiB"),
+  integer("password_statement.passes", "passes", "passes of argon2id"),
+  integer("password_statement.lanes", "lanes", "lanes of argon2id"),
+  bytes("password_statement.signature", "signature", "of the password's key before, over the password statement"),
+}
 message_names[60] = "QuerySessions"
 messages[60] = { name = message_names[60] }
 messages[60].places = {
@@ -656,10 +697,42 @@ messages[63].places = {
   request_id,
   list_of("servers.servers", "servers", row_of("servers.servers.item", "item", row.ServerRow)),
 }
+message_names[64] = "AccountStatement"
+messages[64] = { name = message_names[64] }
+messages[64].places = {
+  request_id,
+  bytes("account_statement.account", "account", "the account in JSON"),
+  bytes("account_statement.signer", "signer", "the administrator's certificate, DER"),
+  bytes("account_statement.signature", "signature", "of the certificate's key, over the account statement"),
+}
 message_names[80] = "WarpClock"
 messages[80] = { name = message_names[80] }
 messages[80].places = {
   request_id,
+}
+message_names[81] = "NewDenyList"
+messages[81] = { name = message_names[81] }
+messages[81].places = {
+  request_id,
+  bytes("new_deny_list.signed", "signed", "signed deny list, or empty"),
+}
+message_names[82] = "PublishDenyList"
+messages[82] = { name = message_names[82] }
+messages[82].places = {
+  request_id,
+  bytes("publish_deny_list.signed", "signed", "signed deny list, or empty"),
+}
+message_names[83] = "QueryDenyLists"
+messages[83] = { name = message_names[83] }
+messages[83].places = {
+  request_id,
+}
+message_names[84] = "HeldDenyLists"
+messages[84] = { name = message_names[84] }
+messages[84].places = {
+  request_id,
+  bytes("held_deny_lists.certificates", "certificates", "signed by the farm's authority"),
+  bytes("held_deny_lists.devices", "devices", "signed by an administrator"),
 }
 
 -- --- msgpack -------------------------------------------------------------------------------------

@@ -8,16 +8,19 @@ for one thing. No host is ever given a secret.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import unicodedata
 from enum import IntEnum, IntFlag
+from typing import TYPE_CHECKING
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from tsproto import limits
 from tsproto.errors import TsfarmError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+# The cryptography is imported where it is used: a client that has not reached a host needs none.
 
 PROOF_DOMAIN = b"tsfarm user proof 1\0"
 KEY_DOMAIN = b"tsfarm user key 1\0"
@@ -147,18 +150,25 @@ def _number(number: int) -> bytes:
 
 def key_of_tag(farm: str, user_name: str, tag: bytes) -> Ed25519PrivateKey:
     """The user's key, from the tag of argon2id over the password, as in Keybase's "pdpka5"."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     named = prefixed(_text(farm), _text(normal(user_name)), tag)
     return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(KEY_DOMAIN + named).digest())
 
 
 def salt_of_nobody(secret: bytes, user_name: str) -> bytes:
     """The salt that every host of the farm says for a name without an account."""
+    import hmac
+
     named = SALT_DOMAIN + _text(normal(user_name))
     return hmac.digest(secret, named, "sha256")[: limits.SALT_BYTES]
 
 
 def is_signed(public_key: bytes, statement: Statement, signature: bytes) -> bool:
     """Whether this Ed25519 key, of 32 bytes, signed the statement."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, statement.signed_bytes())
     except (InvalidSignature, ValueError):

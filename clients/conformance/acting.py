@@ -3,28 +3,26 @@ client. Cases are written in these words."""
 
 from __future__ import annotations
 
-import random
+import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from clients.conformance import wire
+from clients.conformance.attempt import Attempt, challenge_to, challenged
 from clients.conformance.device import DAY, Device, TokenClaims, sign_token
+from clients.conformance.linking import NAMES, Links
 from clients.conformance.peer import Peer
 from clients.conformance.target import (
     Issuer,
-    Line,
-    Setup,
-    Target,
-    Transcript,
     Unavailable,
     Unmet,
-    User,
 )
+from clients.conformance.user import User
 from tsproto import messages
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
-    Credential,
     Goodbye,
     Hello,
     LicenseAccepted,
@@ -33,38 +31,19 @@ from tsproto.messages import (
     LicenseRequest,
     LicenseStored,
     LogonAccepted,
-    LogonRequest,
+    LogonProof,
+    LogonStart,
     Message,
     NewLicense,
     Role,
     SessionRow,
-    Welcome,
 )
 
-NAMES = {
-    Role.CLIENT: "device",
-    Role.TERMINAL_SERVER: "conformance-ts",
-    Role.LICENSE_SERVER: "conformance-ls",
-    Role.SESSION_DIRECTORY: "conformance-sd",
-    Role.ADMINISTRATOR: "admin",
-}
 GAVE_UP = "the client gave up, as it may"
 
 
-class CaseContext:
-    """One run of one case: its target, and the peers that the suite plays."""
-
-    def __init__(self, target: Target, setup: Setup, rng: random.Random) -> None:
-        self.target = target
-        self.setup = setup
-        self.rng = rng
-        self.transcript = Transcript()
-        self.target_name = ""  # as its latest Welcome says
-        self._peers: list[Peer] = []
-
-    @property
-    def now(self) -> float:
-        return self.target.now()
+class CaseContext(Links):
+    """What a case can do and say."""
 
     @property
     def product(self) -> str:
@@ -89,29 +68,6 @@ class CaseContext:
             raise Unavailable("on plain TCP nobody has a certificate")
 
     # --- links ------------------------------------------------------------------------------------
-
-    def dial(self, role: Role = Role.CLIENT, *, name: str = "", to: Role | None = None) -> Peer:
-        """A new link on which neither end has sent anything yet."""
-        to = to or self.target.role
-        name = name or NAMES[role]
-        return self._peer(role, self.target.dial(role, name, to))
-
-    def open(self, role: Role = Role.CLIENT, *, name: str = "", to: Role | None = None) -> Peer:
-        """A link after Hello and Welcome."""
-        peer = self.dial(role, name=name, to=to)
-        peer.say(hello(role, peer.name))
-        welcome = peer.hear(Welcome)
-        if welcome.role is self.target.role:
-            self.target_name = welcome.name
-        return peer
-
-    def accept(self, role: Role, *, seconds: float | None = None) -> Peer:
-        """The link that the target dials to this role, after Hello and Welcome."""
-        return self._welcomed(self.accept_unwelcomed(role, seconds=seconds))
-
-    def accept_unwelcomed(self, role: Role, *, seconds: float | None = None) -> Peer:
-        line = self.target.accept(role, self.target.seconds if seconds is None else seconds)
-        return self._peer(role, line)
 
     def open_any(self) -> Peer:
         """A link after Hello and Welcome, in a role that this target accepts."""
@@ -141,9 +97,9 @@ class CaseContext:
         line = self.target.accept_as_a_stranger(self.target.seconds)
         return self._peer(Role.TERMINAL_SERVER, line)
 
-    def begin_again(self) -> None:
-        """A client under test is started again; a daemon is left running."""
-        self.target.begin()
+    def accept_without_address(self) -> Peer:
+        line = self.target.accept_without_address(self.target.seconds)
+        return self._peer(Role.TERMINAL_SERVER, line)
 
     def check(self, holds: bool, expected: str) -> None:
         if not holds:
@@ -170,40 +126,15 @@ class CaseContext:
             raise Unavailable(GAVE_UP) from None
         return self._welcomed(server)
 
-    def hear_logon_again(self, server: Peer, seconds: float | None = None) -> LogonRequest:
-        """The client's next LogonRequest. Raises Unavailable when the client says Goodbye NORMAL
+    def hear_logon_again(self, server: Peer, seconds: float | None = None) -> LogonStart:
+        """The client's next LogonStart. Raises Unavailable when the client says Goodbye NORMAL
         instead: it need not try again."""
         message = server.next(seconds)
         if isinstance(message, Goodbye) and message.code is ErrorCode.NORMAL:
             raise Unavailable(GAVE_UP)
-        if not isinstance(message, LogonRequest):
-            raise Unmet(f"expected LogonRequest, or Goodbye with NORMAL, {came(message)}")
+        if not isinstance(message, LogonStart):
+            raise Unmet(f"expected LogonStart, or Goodbye with NORMAL, {came(message)}")
         return message
-
-    def welcome(self, role: Role, name: str = "") -> Welcome:
-        return Welcome(version=1, role=role, name=name or NAMES[role], farm=self.target.farm)
-
-    def leave(self) -> None:
-        for peer in self._peers:
-            peer.hang_up()
-
-    def _welcomed(self, peer: Peer) -> Peer:
-        self.target_name = peer.hear(Hello).name
-        peer.say(self.welcome(peer.role, peer.name))
-        return peer
-
-    def _peer(self, role: Role, line: Line) -> Peer:
-        label = f"{role.name.lower()} {len(self._peers) + 1}"
-        peer = Peer(
-            label,
-            role,
-            line,
-            seconds=self.target.seconds,
-            now=self.target.now,
-            said=self.transcript,
-        )
-        self._peers.append(peer)
-        return peer
 
     # --- a client's way ----------------------------------------------------------------------
 
@@ -218,6 +149,7 @@ class CaseContext:
     def show(self, device: Device) -> Peer:
         """A client that has sent LicenseInfo with what its device holds."""
         client, request = self.licensing()
+        client.device_id = device.id
         client.say(device.show(request, client.certificate))
         return client
 
@@ -245,8 +177,19 @@ class CaseContext:
         self.log_on(client, user or self.user())
         return client
 
-    def log_on(self, client: Peer, user: User) -> LogonAccepted:
-        client.say(logon_request(user))
+    def challenged(self, client: Peer, user: User, **start: Any) -> Attempt:
+        """The target's challenge to a LogonStart."""
+        return challenged(client, user, self.target.farm, self.target_name, **start)
+
+    def prove(self, client: Peer, user: User, **asked: Any) -> None:
+        """Sends a LogonStart and a good proof; `asked` are fields of both. The answer is not
+        read."""
+        start = {name: asked.pop(name) for name in LogonStart.__struct_fields__ if name in asked}
+        attempt = self.challenged(client, user, **start)
+        client.say(attempt.proof(**asked))
+
+    def log_on(self, client: Peer, user: User, **asked: Any) -> LogonAccepted:
+        self.prove(client, user, **asked)
         return client.hear(LogonAccepted)
 
     def user(self, index: int = 0) -> User:
@@ -271,30 +214,77 @@ class CaseContext:
     def redirected(self) -> Peer:
         """A client that the target has redirected to another terminal server: one that the suite
         has joined to the directory, where the user has a session."""
-        name, user = self.fresh_name("ts"), self.user()
+        name, client = self.fresh_name("ts"), self.licensed()
+        told = self.challenged(client, self.user()).challenge
+        salted = {name: getattr(told, name) for name in self.user().salted}
+        user = msgspec.structs.replace(self.user(), **salted)
+        client.hang_up()
         other = self.open(Role.TERMINAL_SERVER, name=name, to=Role.SESSION_DIRECTORY)
-        newest = session_row(
-            name, user.name, state=messages.SessionState.ACTIVE, created_at=int(self.now)
+        join(other, name)
+        question = messages.PlaceSession(
+            user_name=user.name, application="", proof=[self.given_to(other, user).for_directory()]
         )
-        join(other, name, [newest])
+        placed = other.ask_for(messages.SessionPlaced, question)
+        newest = session_row(
+            name,
+            user.name,
+            state=messages.SessionState.ACTIVE,
+            created_at=int(self.now),
+            placement=placed.placement,
+            receipt=placed.receipt,
+        )
+        other.say(messages.UpdateSession(session=newest))
+        other.expect_refused(messages.SyncSessions(sessions=[], last=True))  # it has heard that
         client = self.licensed()
-        client.say(logon_request(user))
+        self.prove(client, user)
         client.hear(messages.Redirect)
         return client
 
+    def given_to(self, server: Peer, user: User, **start: Any) -> Attempt:
+        """What the user would sign at this terminal server, which the suite plays."""
+        challenge = challenge_to(user, self.rng.randbytes(32), self.now)
+        seen = {
+            "farm": self.target.farm,
+            "server": server.name,
+            "certificate": server.own_certificate,
+            "device_id": self.rng.randbytes(32),
+        }
+        return Attempt(LogonStart(user_name=user.name, **start), challenge, user, seen)
+
     # --- a terminal server's way, towards a client under test ---------------------------------
 
-    def client_logon(self, server: Peer) -> LogonRequest:
-        """Licenses the client, and returns its LogonRequest."""
-        ask_for_license(self, server)
+    def client_logon(self, server: Peer) -> LogonStart:
+        """Licenses the client, and returns its LogonStart."""
+        info = ask_for_license(self, server)
+        server.device_id = hashlib.sha256(info.public_key).digest()
         server.say(LicenseAccepted(kind=LicenseKind.FULL))
-        return server.hear(LogonRequest)
+        return server.hear(LogonStart)
 
-    def client_session(self, cookie: bytes = b"") -> Peer:
+    def challenge(self, server: Peer, start: LogonStart, **changes: Any) -> Attempt:
+        """Sends the client a challenge, good but for `changes`."""
+        user = next((user for user in self.target.users if user.name == start.user_name), None)
+        user = user or User(start.user_name, b"")
+        challenge = challenge_to(user, self.rng.randbytes(32), self.now, **changes)
+        server.say(challenge)
+        seen = {
+            "farm": self.target.farm,
+            "server": server.name,
+            "certificate": server.certificate,
+            "device_id": server.device_id,
+        }
+        return Attempt(start, challenge, user, seen)
+
+    def client_proof(self, server: Peer) -> tuple[LogonStart, LogonProof]:
+        """Licenses and challenges the client, and returns its LogonStart and its proof."""
+        start = self.client_logon(server)
+        self.challenge(server, start)
+        return start, server.hear(LogonProof)
+
+    def client_session(self, attachment: int = 1) -> Peer:
         """The client shows a session."""
         server = self.accept(Role.TERMINAL_SERVER)
-        request = self.client_logon(server)
-        server.say(logon_accepted(request.user_name, cookie=cookie))
+        start, _ = self.client_proof(server)
+        server.say(logon_accepted(start.user_name, attachment=attachment))
         server.expect_no_fault(0.1)  # a ResizeSession may come
         return server
 
@@ -305,7 +295,6 @@ class CaseContext:
             host=host or NAMES[Role.TERMINAL_SERVER],
             address=address,
             port=port,
-            ticket=self.rng.randbytes(16),
             session_id=session_id,
         )
 
@@ -356,21 +345,6 @@ class CaseContext:
         )
 
 
-def hello(role: Role = Role.CLIENT, name: str = "", lowest: int = 1, highest: int = 1) -> Hello:
-    name = name or NAMES[role]
-    return Hello(version_min=lowest, version_max=highest, role=role, name=name)
-
-
-def logon_request(
-    user: User, kind: Credential = Credential.PASSWORD, credential: bytes | None = None
-) -> LogonRequest:
-    return LogonRequest(
-        user_name=user.name,
-        credential_kind=kind,
-        credential=user.password if credential is None else credential,
-    )
-
-
 def came(message: Message | None) -> str:
     if message is None:
         return "nothing came"
@@ -389,14 +363,14 @@ def ask_for_license(context: CaseContext, server: Peer) -> messages.LicenseInfo:
     return server.hear(messages.LicenseInfo)
 
 
-def logon_accepted(user_name: str, session_id: int = 1, cookie: bytes = b"") -> LogonAccepted:
+def logon_accepted(user_name: str, session_id: int = 1, attachment: int = 1) -> LogonAccepted:
     return LogonAccepted(
         host=NAMES[Role.TERMINAL_SERVER],
         session_id=session_id,
         user_name=user_name,
         reattached=False,
         created_at=1,
-        cookie=cookie,
+        attachment=attachment,
     )
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from clients.conformance.acting import NAMES
+from clients.conformance.linking import NAMES
 from clients.conformance.listeners import Listener
 from clients.conformance.over_sockets import Address, OverSockets, Settings
 from clients.conformance.playing import Playing
 from clients.conformance.target import DIALS_THE_SUITE, Setup, Target, Unavailable
-from clients.conformance.trust import Files, Trust
+from clients.conformance.trust import LOOPBACK, Files, Trust
+from clients.conformance.user import User
 from tsproto.messages import Role
 
 PLACES = {"license-server": Role.LICENSE_SERVER, "session-directory": Role.SESSION_DIRECTORY}
@@ -45,8 +46,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--plain", action="store_true", help="TCP without TLS")
     add("--farm", default="farm", help="the farm's name, with --plain")
-    user = "an account of the target: some cases need two"
+    user = (
+        "an account of the target: some cases need two; a session directory's account has a key of"
+        " this password with {memory_kib} KiB, {passes} passes, {lanes} lane and the salt {salt}"
+    )
+    least = User("", b"").salted
+    user = user.format(**least | {"salt": least["salt"].hex()})
     add("--user", nargs=2, action="append", default=[], metavar=("NAME", "PASSWORD"), help=user)
+    keys = "an OpenSSH private key, without passphrase, that the first user may log on with"
+    add("--ssh-key", type=Path, action="append", default=[], metavar="FILE", help=keys)
     applications = "applications that users may start"
     add("--application", nargs="+", action="extend", default=[], metavar="NAME", help=applications)
     broken = "an application whose program does not start"
@@ -73,11 +81,12 @@ def settings_at_address(common: Settings, options: argparse.Namespace) -> Settin
     if options.ca is None and not options.plain and common.role is not Role.CLIENT:
         raise ValueError("name the farm's authority (--ca), a lab (--lab), or say --plain")
     scopes = {1: options.workgroup, 2: options.domain, 3: options.site}
+    address = _address("the target", options.target)
     return replace(
         common,
-        address=_address("the target", options.target),
+        address=address,
         tls=not options.plain,
-        trust=_trust(options),
+        trust=_trust(options, address.host),
         applications=tuple(options.application),
         broken_application=options.broken_application,
         beside=dict(_place("--beside", text) for text in options.beside),
@@ -129,11 +138,13 @@ class AtAddress:
         self._target.stop()
 
 
-def _trust(options: argparse.Namespace) -> Trust | None:
+def _trust(options: argparse.Namespace, host: str) -> Trust | None:
+    """`host` is where the suite listens for a client, which demands it of the certificate."""
+    addresses = (*LOOPBACK, host)
     if options.ca is not None:
         given = [Files(*pair) for pair in options.identity]
-        return Trust(options.ca, options.ca_key, given)
-    return None if options.plain else Trust.invented(options.farm)
+        return Trust(options.ca, options.ca_key, given, addresses=addresses)
+    return None if options.plain else Trust.invented(options.farm, addresses=addresses)
 
 
 def _setup_of(places: Sequence[tuple[Role, Address]]) -> Setup:

@@ -7,9 +7,11 @@ from fnmatch import fnmatchcase
 
 from clients.conformance.case import Case
 from clients.conformance.cases import (
+    accounts,
     administration,
     client,
     closing,
+    deny_lists,
     directory,
     discovery,
     frames,
@@ -22,11 +24,12 @@ from clients.conformance.cases import (
     licensing,
     logon,
     opening,
+    proofs,
     requests,
     session,
     synchronisation,
-    tickets,
     token,
+    user_proofs,
 )
 from tsproto.messages import Role
 
@@ -39,15 +42,18 @@ WRITTEN = (
     discovery,
     token,
     licensing,
+    user_proofs,
     logon,
     session,
     client,
     license_server,
     lending,
     directory,
-    tickets,
+    proofs,
     synchronisation,
+    accounts,
     administration,
+    deny_lists,
 )
 
 

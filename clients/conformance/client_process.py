@@ -14,6 +14,8 @@ import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 
+from tsproto.printable import printable_lines
+
 KILL_SECONDS = 5.0
 KEPT_BYTES = 4_096
 SHOWN_LINES = 12
@@ -135,5 +137,4 @@ class ClientProcess:
 
 def _lines(shown: bytes) -> list[str]:
     text = _CONTROL.sub(b"", shown).decode(errors="replace").replace("\r", "\n")
-    printable = ("".join(c if c.isprintable() else "?" for c in line) for line in text.split("\n"))
-    return [line for line in printable if line.strip()]
+    return [line for line in printable_lines(text).split("\n") if line.strip()]

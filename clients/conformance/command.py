@@ -40,20 +40,22 @@ from typing import TypeAlias
 import click
 
 from clients.conformance import plan, report
-from clients.conformance.acting import NAMES
 from clients.conformance.at_address import add_options, settings_at_address, source_at_address
 from clients.conformance.case import EVERYBODY, Case
 from clients.conformance.client_process import PLACEHOLDERS
 from clients.conformance.in_lab import DaemonOfALab, InLab, settings_in_lab
+from clients.conformance.linking import NAMES
 from clients.conformance.listening import Listening, OneClient
 from clients.conformance.over_sockets import Address, Settings
 from clients.conformance.picking import picked
 from clients.conformance.progress import Progress
 from clients.conformance.runner import Result, Source, Verdict, play
-from clients.conformance.target import Unavailable, User, word_of
+from clients.conformance.target import Unavailable, word_of
+from clients.conformance.user import SshKey, User
+from clients.say import show
+from tsproto.error_text import words_of
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
-from tsproto.transport.error_text import words_of
 
 ROLES = {word_of(role): role for role in EVERYBODY}
 PASSED, FAILED, UNUSABLE, CUT = 0, 1, 2, 130
@@ -83,7 +85,7 @@ def main(arguments: Sequence[str] | None = None, source_of: SourceOf | None = No
         raise  # it has one exit status for all commands
     except (TsfarmError, OSError, ValueError, Unavailable) as error:
         file = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-        print(f"the suite cannot be run: {file}{words_of(error)}", file=sys.stderr)
+        show(f"the suite cannot be run: {file}{words_of(error)}", err=True)
         return UNUSABLE
     except KeyboardInterrupt:  # before the first case, or while reports are written
         return CUT
@@ -95,14 +97,14 @@ def run(options: argparse.Namespace, source_of: SourceOf) -> int:
     role = ROLES[options.role]
     cases = picked(role, options.strict, options.only, options.exclude)
     if options.dry_run:
-        print(*plan.listed(role, cases, options.timeout), sep="\n")
+        show("\n".join(plan.listed(role, cases, options.timeout)))
         return PASSED
     for option in ("junit", "html"):
         report.check_can_be_written(f"--{option}", getattr(options, option))
     progress = Progress(len(cases), sys.stdout, sys.stderr)
     results = play_on(source_of(options, role, progress.tell), cases, progress)
     made = report.Run(options.target, role, results, len(cases))
-    print(report.summary(made))
+    show(report.summary(made))
     if options.junit:
         report.write_junit(options.junit, made)
     if options.html:
@@ -235,7 +237,11 @@ def named_source(options: argparse.Namespace, role: Role, say: Callable[[str], N
 
 
 def settings_of(options: argparse.Namespace, role: Role) -> Settings:
-    users = tuple(User(name, password.encode()) for name, password in options.user)
+    keys = tuple(SshKey.read(path) for path in options.ssh_key)
+    users = tuple(
+        User(name, password.encode(), ssh_keys=keys if number == 0 else ())
+        for number, (name, password) in enumerate(options.user)
+    )
     common = Settings(
         role=role,
         address=Address("", 0),

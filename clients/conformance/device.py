@@ -1,4 +1,5 @@
-"""A device that the suite plays, and its tokens, built and signed from the document alone."""
+"""A device that the suite plays, its tokens, and deny lists: built and signed from the document
+alone."""
 
 from __future__ import annotations
 
@@ -14,6 +15,8 @@ from tsproto.messages import LicenseInfo, LicenseKind, LicenseRequest, NewLicens
 
 PROOF_DOMAIN = b"tsfarm device proof 1\0"
 TOKEN_DOMAIN = b"tsfarm license token 1\0"
+DENY_DOMAIN = b"tsfarm deny list 1\0"
+CERTIFICATES, DEVICES = 1, 2  # kinds of deny lists
 DAY = 86_400
 
 
@@ -83,3 +86,30 @@ def read_token(token: bytes) -> TokenClaims:
     values = msgpack.unpackb(encoded)
     names = TokenClaims.__struct_fields__
     return TokenClaims(**dict(zip(names, values, strict=False)))
+
+
+class DenyList(msgspec.Struct, kw_only=True, frozen=True):
+    """A deny list, its fields in their order."""
+
+    version: int = 1
+    farm: str
+    kind: int
+    number: int
+    entries: list[bytes]
+
+
+def sign_deny_list(
+    content: DenyList, key_pem: bytes, signer: bytes = b"", domain: bytes = DENY_DOMAIN
+) -> bytes:
+    ordered = msgspec.structs.replace(content, entries=sorted(content.entries))
+    encoded, signature = msgpack.unpackb(
+        sign_encoded(msgpack.packb(msgspec.structs.astuple(ordered)), key_pem, domain)
+    )
+    signed: bytes = msgpack.packb([encoded, signature, signer])
+    return signed
+
+
+def read_deny_list(signed: bytes) -> DenyList:
+    """A signed list, unverified."""
+    values = msgpack.unpackb(msgpack.unpackb(signed)[0])
+    return DenyList(**dict(zip(DenyList.__struct_fields__, values, strict=False)))

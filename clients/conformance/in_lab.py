@@ -10,37 +10,35 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import socket
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-import argon2
 import msgspec
 import tomli_w
 from msgspec.structs import replace
 
-from clients.conformance.acting import NAMES, CaseContext, logon_request
+from clients.conformance.acting import CaseContext
+from clients.conformance.linking import NAMES
 from clients.conformance.listeners import Listener
 from clients.conformance.over_sockets import Address, OverSockets, Settings
-from clients.conformance.own_configuration import BROKEN, SCOPES, STARTED, Configuration
+from clients.conformance.own_configuration import BROKEN, SCOPES, STARTED, USERS, Configuration
 from clients.conformance.playing import Playing
-from clients.conformance.reach import fully_licensed
-from clients.conformance.target import DIALS_THE_SUITE, Setup, Target, User, word_of
+from clients.conformance.target import DIALS_THE_SUITE, Setup, Target, word_of
 from clients.conformance.trust import Trust
+from clients.conformance.user import User
 from clients.known_lab import warp
-from tsproto import limits
+from tsproto.account import Account, PasswordKey
 from tsproto.messages import Role
 
 LOOPBACK = "127.0.0.1"
 BROADCAST = "127.255.255.255"
 NAME = "under-test"
 SECOND_LICENSE_SERVER = "conformance-ls2"
-# The user whose password check lasts longer than a case.
-SLOW_USER = User("slow", b"-")
-SLOW_HASH = "$argon2id$v=19$m=65536,t=2000,p=1$c2xvd3Nsb3dzbG93c2xvdw$" + "A" * 43
 
 
 class DaemonOfALab(OverSockets):
@@ -73,12 +71,12 @@ class OwnDaemon(DaemonOfALab, Playing):
         self._setup = setup
         self._folder = Path(tempfile.mkdtemp(prefix="conformance-own-"))
         listeners = _listeners(of_lab.role, setup, of_lab.trust if of_lab.tls else None)
-        self._crowd: CaseContext | None = None
         settings = replace(
             of_lab,
             name=NAME,
             address=Address(LOOPBACK, _free_port(socket.SOCK_STREAM)),
             lab=self._folder,
+            users=USERS,
             applications=STARTED,
             broken_application=BROKEN,
             beside={},
@@ -92,14 +90,12 @@ class OwnDaemon(DaemonOfALab, Playing):
         try:
             lab.start(self._folder, NAME)
             if setup is Setup.BUSY:
-                self._occupy()
+                self._take_its_keeper()
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        if self._crowd is not None:
-            self._crowd.leave()
         super().stop()
         from daemons import lab
 
@@ -108,12 +104,14 @@ class OwnDaemon(DaemonOfALab, Playing):
         lab.down(self._folder)
         shutil.rmtree(self._folder)
 
-    def _occupy(self) -> None:
-        """Starts as many password checks as the target allows at a time, and waits until they
-        run."""
-        self._crowd = CaseContext(self, self._setup, random.Random(1))
-        for _ in range(limits.PASSWORD_CHECKS_AT_ONCE + limits.PASSWORD_CHECKS_WAITING):
-            fully_licensed(self._crowd).say(logon_request(SLOW_USER))
+    def _take_its_keeper(self) -> None:
+        """Ends the keeper, once the target serves clients; without accounts none can be started."""
+        context = CaseContext(self, self._setup, random.Random(1))
+        context.licensing()
+        context.leave()
+        (self._folder / "accounts").unlink()
+        pid = (self._folder / NAME / "state" / "keeper.pid").read_text()
+        os.kill(int(pid), signal.SIGKILL)
 
 
 class InLab:
@@ -161,22 +159,46 @@ def _make(own: Settings, of_lab: Path, configuration: Configuration) -> None:
     (folder / "lab.json").write_bytes(msgspec.json.encode(lab_of_one))
     (folder / "pki").symlink_to(of_lab / "pki")
     (folder / "clock").write_text(f"{lab.clock_offset(of_lab)}\n")
-    (folder / "accounts").write_text("".join(_accounts(own.users)))
-    (folder / "accounts").chmod(0o600)
+    _make_accounts(folder / "accounts", lab_of_one.farm, own.users)
     (folder / BROKEN).write_text("#!/no/such/interpreter\n")
     (folder / BROKEN).chmod(0o755)
-    (folder / own.name).mkdir()
+    (folder / own.name / "state").mkdir(parents=True)  # ours: as root too it runs as we do
     (folder / own.name / "config.toml").write_text(tomli_w.dumps(configuration.keys()))
 
 
-def _accounts(users: Iterable[User]) -> Iterator[str]:
-    """Lines of the password file: users with cheap hashes, since each case would wait for the
-    check, and SLOW_USER."""
+def _make_accounts(path: Path, farm: str, users: Iterable[User]) -> None:
     system_user = "root" if os.geteuid() == 0 else ""
-    quick = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    made: list[object] = [{"accounts_of_farm": farm, "version": 2, "secret": bytes(32)}]
     for user in users:
-        yield f"{user.name}:{quick.hash(user.password)}:{system_user}\n"
-    yield f"{SLOW_USER.name}:{SLOW_HASH}:{system_user}\n"
+        public_key = user.key(farm).public_key().public_bytes_raw()
+        account = Account(
+            name=user.name,
+            generation=1,
+            system_user=system_user,
+            password=PasswordKey(public_key=public_key, **user.salted),
+            ssh_keys=tuple(key.line for key in user.ssh_keys),
+            applications=user.applications or None,
+        )
+        made.append(account)
+    path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in made))
+    path.chmod(0o600)
+
+
+def _users_of(folder: Path, names: Iterable[str]) -> tuple[User, ...]:
+    """A lab's users, with salt and cost of their accounts."""
+    _, *lines = (folder / "accounts").read_bytes().splitlines()
+    known = {account.name: account for account in map(_account_in, lines)}
+    users = []
+    for name in names:
+        user = User(name, (folder / "users" / name).read_bytes().strip())
+        key = known[name].password
+        salted = {} if key is None else {field: getattr(key, field) for field in user.salted}
+        users.append(replace(user, **salted))
+    return tuple(users)
+
+
+def _account_in(line: bytes) -> Account:
+    return msgspec.json.decode(line, type=Account)
 
 
 def _free_port(kind: socket.SocketKind) -> int:
@@ -205,7 +227,6 @@ def settings_in_lab(common: Settings, folder: Path, name: str) -> Settings:
     where = config.get("discovery", {})
     scopes = {n: where.get(key, "") for n, key in ((1, "workgroup"), (2, "domain"), (3, "site"))}
     beside = {Role[other.role.upper()]: Address(other.host, other.port) for other in farm.daemons}
-    users = [(user, (folder / "users" / user).read_bytes().strip()) for user in farm.users]
     pki = folder / "pki"
     return replace(
         common,
@@ -213,7 +234,7 @@ def settings_in_lab(common: Settings, folder: Path, name: str) -> Settings:
         address=Address(daemon.host, daemon.port),
         trust=Trust(pki / "authority.crt", pki / "authority.key"),
         tls=farm.tls,
-        users=tuple(User(user, password) for user, password in users),
+        users=_users_of(folder, farm.users),
         beside=beside,
         discovery=Address(where["broadcast"], where["port"]) if where else None,
         scopes={number: scope for number, scope in scopes.items() if scope},

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from clients.conformance.over_sockets import Address, SocketLine
 from clients.conformance.trust import Trust
 from tsproto import identity
+from tsproto.error_text import words_of
 from tsproto.messages import Role
-from tsproto.transport.error_text import words_of
 
 HANDSHAKE_SECONDS = 5.0
 
@@ -60,7 +60,8 @@ class Listener:
         context, fingerprint = self._context(trust)
         try:
             link.settimeout(HANDSHAKE_SECONDS)
-            return SocketLine(self.name, context.wrap_socket(link, server_side=True), fingerprint)
+            secured = context.wrap_socket(link, server_side=True)
+            return SocketLine(self.name, secured, fingerprint, fingerprint)
         except OSError:
             return None
 

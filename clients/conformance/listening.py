@@ -9,14 +9,14 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from clients.conformance.acting import NAMES
 from clients.conformance.client_process import ClientProcess, Command
+from clients.conformance.linking import NAMES
 from clients.conformance.listeners import Listener
 from clients.conformance.over_sockets import STRANGER, OverSockets, Settings, SocketLine
 from clients.conformance.target import Line, Setup, Target, Unavailable, Unmet
 from clients.conformance.trust import Trust
+from tsproto.error_text import words_of
 from tsproto.messages import Role
-from tsproto.transport.error_text import words_of
 
 LOOK_SECONDS = 0.1  # between two checks that the client still runs
 
@@ -85,6 +85,14 @@ class Listening(OverSockets):
             raise Unavailable("the link is plain TCP")
         stranger = Trust.invented(self.farm, STRANGER)
         return self._accept(Role.TERMINAL_SERVER, seconds, stranger)
+
+    def strangers_authority(self) -> bytes:
+        return Trust.invented(self.farm, STRANGER).authority().certificate
+
+    def accept_without_address(self, seconds: float) -> Line:
+        if self._trusted is None:
+            raise Unavailable("the link is plain TCP")
+        return self._accept(Role.TERMINAL_SERVER, seconds, self._trusted.without_addresses())
 
     def _accept(self, role: Role, seconds: float, trust: Trust | None) -> Line:
         if role is not Role.TERMINAL_SERVER:

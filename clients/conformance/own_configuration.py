@@ -15,9 +15,16 @@ import msgspec
 from clients.conformance.listeners import Listener
 from clients.conformance.over_sockets import Address, Settings
 from clients.conformance.target import Setup
+from clients.conformance.user import User, own_ssh_keys
 from tsproto import limits
 from tsproto.messages import Role
 
+# Users with accounts at the targets that the suite starts.
+USERS = (
+    User("user1", b"secret1", own_ssh_keys()),
+    User("user2", b"secret2", salt=b"of the other one"),
+    User("user3", b"secret3", applications=("app1",)),
+)
 TOKENS = 2
 SERVED = "served"
 BROKEN = "broken"
@@ -48,7 +55,8 @@ class Configuration(msgspec.Struct, frozen=True):
                     "discovery": self._discovery(),
                 }
             case Role.SESSION_DIRECTORY:
-                return {**self._daemon(), "serves": self._serves()}
+                accounts = str(self._folder / "accounts")
+                return {**self._daemon(), "serves": self._serves(), "accounts": accounts}
         return self._terminal_server()
 
     def _terminal_server(self) -> dict[str, Any]:

@@ -10,19 +10,31 @@ from clients.conformance import wire
 from clients.conformance.target import Line, Transcript, Unmet
 from clients.conformance.wire import Splitter, Unreadable
 from tsproto.errors import ErrorCode
-from tsproto.messages import AnnounceInventory, Goodbye, Heartbeat, Kind, Message, Refused, Role
+from tsproto.messages import (
+    AnnounceInventory,
+    Goodbye,
+    Heartbeat,
+    Kind,
+    Message,
+    NewDenyList,
+    Refused,
+    Role,
+)
 
 M = TypeVar("M", bound=Message)
 
 # These may come at any time, and are no answers.
-AMBIENT = (Heartbeat, AnnounceInventory)
+AMBIENT = (Heartbeat, AnnounceInventory, NewDenyList)
 AT_ONCE_SECONDS = 0.005
 TAIL_BYTES = 64  # of a session, in a failure
 FAULTS_OF_FORM = range(100, 105)
 
 
 class Peer:
-    """`label` names the peer in the transcript; the target may take `seconds` for an answer."""
+    """`label` names the peer in the transcript; the target may take `seconds` for an answer.
+
+    `device_id` is that of a client's device, once it has shown its license.
+    """
 
     def __init__(
         self,
@@ -39,6 +51,8 @@ class Peer:
         self._label = label
         self.role = role
         self.certificate = line.certificate
+        self.own_certificate = line.own_certificate
+        self.device_id = bytes(32)
         self.ended = False
         self.session_bytes = bytearray()
         self.longest_chunk = 0

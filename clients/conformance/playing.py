@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from clients.conformance.listeners import Listener, first_caller
 from clients.conformance.over_sockets import NOT_PLAYED, Address, OverSockets, Settings
 from clients.conformance.target import Line, Unavailable, Unmet, word_of
+from tsproto.addresses import is_loopback
 from tsproto.messages import Role
-from tsproto.transport import is_loopback
 
 DATAGRAM_BYTES = 2048
 ANY_ADDRESS = "0.0.0.0"

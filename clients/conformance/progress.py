@@ -10,6 +10,7 @@ from typing import TextIO
 
 from clients.conformance import report
 from clients.conformance.runner import Result, Verdict
+from tsproto.printable import printable_lines
 
 QUIET_SECONDS = 30.0  # between two plain lines
 COLUMNS = 80  # of a terminal of unknown width
@@ -63,13 +64,16 @@ class Progress:
         if result.verdict is not Verdict.FAILED:
             return
         self._failed += 1
-        text = report.explained(result)
+        text = printable_lines(report.explained(result))
         if self._colours_out:
             text = text.replace(report.FAILED, f"{RED}{report.FAILED}{PLAIN}", 1)
-        self.tell(text)
+        self._print(text)
 
     def tell(self, text: str) -> None:
         """Prints these lines at once, apart from the status line."""
+        self._print(printable_lines(text))
+
+    def _print(self, text: str) -> None:
         self.ends()
         print(text, file=self._out, flush=True)
         if self._has_line and self._played:

@@ -10,30 +10,39 @@ from typing import Any, TypeAlias
 import msgspec
 
 from clients.conformance import wire
-from clients.conformance.acting import CaseContext, logon_accepted, logon_request
+from clients.conformance.acting import CaseContext, logon_accepted
 from clients.conformance.device import DAY
 from clients.conformance.peer import Peer
 from clients.conformance.target import Setup
+from clients.conformance.user import PAM
 from tsproto import messages
-from tsproto.messages import TABLE, Credential, Kind, LinkState, Message, Role
+from tsproto.messages import TABLE, Kind, LinkState, Message, Role
 
 Asking: TypeAlias = Callable[[CaseContext], tuple[Peer, Message]]
 
+# Steps that the target takes after this one of its own alone.
+FOLLOWS = {
+    (Role.TERMINAL_SERVER, "LogonProof"): "LogonChallenge",
+    (Role.TERMINAL_SERVER, "ChangePassword"): "LogonChallenge",
+    (Role.TERMINAL_SERVER, "PamAnswers"): "PamPrompt",
+}
 OPEN_STATES = (LinkState.LICENSING, LinkState.LOGON, LinkState.SESSION)
 
 
 class Spot(msgspec.Struct, frozen=True):
-    """A place where a message is lawful: our role, the state of the link, and for an answer the
-    request that it answers."""
+    """A place where a message is lawful: our role, the state of the link, for an answer the request
+    that it answers, and for a step the target's message that it follows."""
 
     role: Role
     state: LinkState
     asked: str = ""
+    after: str = ""
 
     @property
     def words(self) -> str:
         asked = f"-to-{self.asked}" if self.asked else ""
-        return f"{self.role.name.lower().replace('_', '-')}-in-{self.state.value}{asked}"
+        after = f"-after-{self.after}" if self.after else ""
+        return f"{self.role.name.lower().replace('_', '-')}-in-{self.state.value}{asked}{after}"
 
 
 def diallers(target: Role) -> tuple[Role, ...]:
@@ -43,8 +52,9 @@ def diallers(target: Role) -> tuple[Role, ...]:
 
 def _is_told(target: Role, role: Role, kind: type[Message]) -> bool:
     entry = kind.entry
-    is_for_all = len(entry.receivers) == len(Role) or LinkState.OPENING in entry.states
-    is_own_word = entry.kind is not Kind.ANSWER and not is_for_all
+    is_for_all = entry.senders >= messages.DAEMONS
+    is_mutual = len(entry.senders) > 1 and entry.senders == entry.receivers
+    is_own_word = entry.kind is not Kind.ANSWER and not is_for_all and not is_mutual
     return is_own_word and role in entry.senders and target in entry.receivers
 
 
@@ -54,7 +64,9 @@ def states(target: Role, role: Role) -> tuple[LinkState, ...]:
 
 
 def setup_of(spot: Spot) -> Setup:
-    """PLAYED where the message answers a request of the target, else RIGHT."""
+    """PLAYED where the message answers a request of the target, PAM after a prompt, else RIGHT."""
+    if spot.after == "PamPrompt":
+        return Setup.PAM
     return Setup.PLAYED if spot.asked else Setup.RIGHT
 
 
@@ -80,7 +92,7 @@ def spots(target: Role, kind: type[Message]) -> Iterator[Spot]:
             continue
         for state in (LinkState.OPENING, *states(target, role)):
             if state in entry.states:
-                yield Spot(role, state)
+                yield Spot(role, state, after=FOLLOWS.get((target, kind.__name__), ""))
 
 
 def _answering_spots(target: Role, kind: type[Message]) -> Iterator[Spot]:
@@ -106,10 +118,20 @@ def reach(context: CaseContext, spot: Spot) -> tuple[Peer, int]:
         case LinkState.LICENSING:
             return context.licensing()[0], 0
         case LinkState.LOGON:
-            return context.licensed(), 0
+            return _in_logon(context, spot.after), 0
         case LinkState.SESSION:
             return context.logged_on(), 0
     return context.open(spot.role), 0
+
+
+def _in_logon(context: CaseContext, after: str) -> Peer:
+    client = context.licensed()
+    if after:
+        context.challenged(client, context.user())
+        if after == "PamPrompt":
+            client.say(messages.LogonProof(method=PAM))
+            client.hear(messages.PamPrompt)
+    return client
 
 
 def _reach_client(context: CaseContext, state: LinkState) -> Peer:
@@ -121,9 +143,11 @@ def _reach_client(context: CaseContext, state: LinkState) -> Peer:
     server = context.accept(Role.TERMINAL_SERVER)
     if state is LinkState.LICENSING:
         return server
-    request = context.client_logon(server)
+    start = context.client_logon(server)
     if state is LinkState.SESSION:
-        server.say(logon_accepted(request.user_name))
+        context.challenge(server, start)
+        server.hear(messages.LogonProof)
+        server.say(logon_accepted(start.user_name))
     return server
 
 
@@ -203,15 +227,8 @@ def fully_licensed(context: CaseContext) -> Peer:
 def _asks_to_place(context: CaseContext) -> tuple[Peer, Message]:
     directory = joined_directory(context)
     client = fully_licensed(context)
-    client.say(logon_request(context.user()))
+    context.prove(client, context.user())
     return directory, directory.hear(messages.PlaceSession)
-
-
-def _asks_to_redeem(context: CaseContext) -> tuple[Peer, Message]:
-    directory = joined_directory(context)
-    client = fully_licensed(context)
-    client.say(logon_request(context.user(), Credential.TICKET, bytes(16)))
-    return directory, directory.hear(messages.RedeemTicket)
 
 
 def _asks_to_lend(context: CaseContext) -> tuple[Peer, Message]:
@@ -295,7 +312,6 @@ QUESTIONS: dict[tuple[Role, str], Question] = {
     (Role.TERMINAL_SERVER, "JoinFarm"): Question(Role.SESSION_DIRECTORY, _asks_to_join),
     (Role.TERMINAL_SERVER, "SyncSessions"): Question(Role.SESSION_DIRECTORY, _asks_to_synchronize),
     (Role.TERMINAL_SERVER, "PlaceSession"): Question(Role.SESSION_DIRECTORY, _asks_to_place),
-    (Role.TERMINAL_SERVER, "RedeemTicket"): Question(Role.SESSION_DIRECTORY, _asks_to_redeem),
     (Role.LICENSE_SERVER, "LendLicense"): Question(Role.LICENSE_SERVER, _asks_to_lend),
     (Role.LICENSE_SERVER, "RenewLicense"): Question(Role.LICENSE_SERVER, _asks_lender_to_renew),
 }

@@ -16,6 +16,7 @@ from clients.conformance.runner import Result, Verdict
 from clients.conformance.scenarios import not_built
 from clients.conformance.target import Said, word_of
 from tsproto.messages import Role
+from tsproto.printable import printable_lines
 from tsproto.requirements import REQUIREMENTS
 
 HEX_BYTES = 48
@@ -133,7 +134,7 @@ def write_junit(file: Path, run: Run) -> None:
         )
         if result.verdict is Verdict.FAILED:
             failure = ElementTree.SubElement(case, "failure", message=_in_short(result.why))
-            failure.text = _printable(explained(result))
+            failure.text = printable_lines(explained(result))
         elif result.verdict is Verdict.SKIPPED:
             ElementTree.SubElement(case, "skipped", message=_in_short(result.why))
     ElementTree.indent(suite)
@@ -163,12 +164,12 @@ def write_html(file: Path, run: Run) -> None:
 def _unfolding(failure: Result) -> str:
     id = html.escape(failure.case.id)
     what = html.escape(_in_short(failure.why))
-    shown = html.escape(_printable(explained(failure)))
+    shown = html.escape(printable_lines(explained(failure)))
     return f"<details><summary><b>{id}</b> {what}</summary><pre id='{id}'>{shown}</pre></details>"
 
 
 def _list(heading: str, lines: Iterable[str]) -> str:
-    items = "".join(f"<li>{html.escape(_printable(line))}</li>" for line in lines)
+    items = "".join(f"<li>{html.escape(printable_lines(line))}</li>" for line in lines)
     return f"<h2>{heading}</h2><ul>{items}</ul>" if items else ""
 
 
@@ -198,9 +199,4 @@ def _cells(results: Iterable[Result]) -> Iterator[str]:
 def _in_short(why: str) -> str:
     """One line: what was expected, or the exception."""
     lines = why.strip().splitlines() or [""]
-    return _printable(lines[-1] if lines[0].startswith("Traceback") else lines[0])
-
-
-def _printable(text: str) -> str:
-    """The text without characters that XML does not allow."""
-    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
+    return printable_lines(lines[-1] if lines[0].startswith("Traceback") else lines[0])

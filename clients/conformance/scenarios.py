@@ -122,14 +122,34 @@ SCENARIOS = {
         ),
     ),
     "reconnecting-across-the-farm": Scenario(
-        "A user who lands on another host is redirected to the session that runs, with one ticket"
-        " that counts once, and returns when the host is not there.",
+        "A user who lands on another host is redirected to the session that runs, proves themselves"
+        " there anew, and returns when the host is not there.",
         (
             "REDIR-01.a-user-whose-session-is-elsewhere",
-            "REDIR-02.a-redirect-is-followed-with-its-ticket",
-            "REDIR-06.a-ticket-counts-once",
+            "REDIR-02.a-redirect-is-followed-and-proved-anew",
+            "DIR-25.the-session-that-was-promised",
             "REDIR-11.a-host-that-is-not-there",
             "DIR-03.nobody-else-gets-a-users-session",
+        ),
+    ),
+    "nobody-vouches": Scenario(
+        "Each host checks the user's own proof, and so does the directory: a host without it draws"
+        " nobody to itself, and a proof is good at one host, once, for one thing.",
+        (
+            "LOGON-21.signatures-over-something-else",
+            "LOGON-22.a-proof-of-another-connection",
+            "LOGON-25.a-proof-for-each-host-of-a-visit",
+            "DIR-29.proofs-that-were-not-given-for-this",
+            "DIR-30.a-row-without-a-receipt-leads-nobody",
+        ),
+    ),
+    "office-and-phone": Scenario(
+        "A device that lost its network resumes its session; one whose session another device shows"
+        " since does not take it back by itself.",
+        (
+            "LOGON-27.a-session-that-is-resumed",
+            "LOGON-27.a-session-that-another-client-was-shown",
+            "SESS-14.a-session-that-another-client-shows",
         ),
     ),
     "directory-outage": Scenario(

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from clients.conformance.user import User
 from tsproto.messages import Role
 
 
@@ -40,7 +41,8 @@ class Setup(Enum):
     SEARCHED = "played, and the license server has to be found"
     GRACE = "no license server and no directory, but a grace period"
     CHOOSY = "serves the terminal server `served` alone"
-    BUSY = "checks too many passwords already"
+    BUSY = "cannot judge proofs now"
+    PAM = "offers PAM, which asks for the user's password"
     ONE_SESSION = "one session at most"
 
 
@@ -65,11 +67,13 @@ class Said(msgspec.Struct, frozen=True):
 class Line(Protocol):
     """The suite's end of one link; `name` is the name of the peer that the suite plays.
 
-    `certificate` is the SHA-256 of the target's certificate, 32 zero bytes on a plain link.
+    `certificate` is the SHA-256 of the certificate that the listening end showed, `own_certificate`
+    that of the suite's; 32 zero bytes for none, and on a plain link.
     """
 
     name: str
     certificate: bytes
+    own_certificate: bytes
 
     def write(self, data: bytes) -> None: ...
 
@@ -86,11 +90,6 @@ class Issuer(msgspec.Struct, frozen=True):
     name: str
     certificate: bytes
     key: bytes
-
-
-class User(msgspec.Struct, frozen=True):
-    name: str
-    password: bytes
 
 
 class Target(Protocol):
@@ -130,6 +129,12 @@ class Target(Protocol):
         """A license server with a certificate of that farm: the target's own farm, or an invented
         one."""
 
+    def authority(self) -> Issuer:
+        """The authority of the target's farm."""
+
+    def fingerprint(self, role: Role, name: str) -> bytes:
+        """SHA-256 of the certificate with which the suite plays this peer."""
+
     def now(self) -> float: ...
 
     def let_pass(self, seconds: float) -> None:
@@ -162,6 +167,13 @@ class Target(Protocol):
     def accept_as_a_stranger(self, seconds: float) -> Line:
         """The next link that the target dials; the suite shows a certificate of another
         authority."""
+
+    def strangers_authority(self) -> bytes:
+        """That authority's certificate, DER."""
+
+    def accept_without_address(self, seconds: float) -> Line:
+        """The next link that the target dials; the suite's certificate carries its name, and not
+        the address."""
 
     def accepts_tls_1_2(self) -> bool: ...
 

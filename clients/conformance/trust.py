@@ -23,14 +23,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from clients.conformance.acting import NAMES
+from clients.conformance.linking import NAMES
 from clients.conformance.target import Issuer, Unavailable, word_of
-from tsproto import certificates
+from tsproto import certificates, limits
 from tsproto.errors import TsfarmError
-from tsproto.messages import Role
+from tsproto.identity import ADMINISTRATOR_ROLES
+from tsproto.messages import DAEMONS, AdministratorRole, Role
 
 NEEDS_KEY = "needs the key of the farm's authority (--ca-key, --lab)"
 YEAR_SECONDS = 365 * 86_400
+LOOPBACK = ("127.0.0.1", "::1", "localhost")  # where the suite listens
 
 
 class Files:
@@ -42,11 +44,18 @@ class Files:
 
 
 class Trust:
-    """A farm's authority, its key if known, and the certificates that were given."""
+    """A farm's authority, its key if known, and the certificates that were given. The daemons'
+    certificates that are made carry `addresses`."""
 
     def __init__(
-        self, authority: Path, authority_key: Path | None = None, given: Sequence[Files] = ()
+        self,
+        authority: Path,
+        authority_key: Path | None = None,
+        given: Sequence[Files] = (),
+        *,
+        addresses: Sequence[str] = LOOPBACK,
     ) -> None:
+        self._addresses = addresses
         self._authority = authority
         self._authority_key = authority_key
         self._prefix = f"{next(_numbers)}-{authority.stem}"
@@ -61,25 +70,29 @@ class Trust:
             self._made[own.role, own.name, False] = files
 
     @classmethod
-    def invented(cls, farm: str, which: str = "own") -> Trust:
+    def invented(cls, farm: str, which: str = "own", addresses: Sequence[str] = LOOPBACK) -> Trust:
         """The authority of an invented farm of this name, the same one within this process; `which`
-        tells several of one name apart."""
+        tells several of one name apart. The addresses are those of the first call."""
         if (farm, which) not in _invented:
             folder = Path(_folder.name)
             certificate, key = certificates.create_authority(farm, time.time() - 3 * YEAR_SECONDS)
             files = folder / f"{which}-{farm}.crt", folder / f"{which}-{farm}.key"
             for file, content in zip(files, (certificate, key), strict=True):
                 file.write_bytes(content)
-            _invented[farm, which] = cls(*files)
+            _invented[farm, which] = cls(*files, addresses=addresses)
         return _invented[farm, which]
+
+    def without_addresses(self) -> Trust:
+        """The same authority; the certificates that it makes carry no address."""
+        return Trust(self._authority, self._authority_key, addresses=())
 
     @property
     def authority_file(self) -> Path:
         return self._authority
 
     def files(self, role: Role, name: str, expired: bool = False) -> Files:
-        """A certificate of this role and name. Raises Unavailable when it is neither given nor can
-        be made."""
+        """A certificate of this role and name; an administrator called `viewer` or `operator` has
+        that role. Raises Unavailable when it is neither given nor can be made."""
         if (role, name, expired) not in self._made:
             self._made[role, name, expired] = self._make(role, name, expired)
         return self._made[role, name, expired]
@@ -88,6 +101,11 @@ class Trust:
         files = self.files(role, name, expired)
         der = certificates.certificate_der(files.certificate.read_bytes())
         return Issuer(name, der, files.key.read_bytes())
+
+    def authority(self) -> Issuer:
+        """Raises Unavailable when its key is not known."""
+        der = certificates.certificate_der(self.authority_pem)
+        return Issuer(self.farm, der, self._key_of_authority())
 
     def unidentified(self) -> Files:
         """A certificate of the authority that carries no role and name."""
@@ -135,7 +153,15 @@ class Trust:
             raise Unavailable(_missing(role, name))
         now = time.time() - (2 * YEAR_SECONDS if expired else 0)
         certificate, key = certificates.issue_certificate(
-            self.authority_pem, self._key_of_authority(), role, name, now, 1 if expired else 20
+            self.authority_pem,
+            self._key_of_authority(),
+            role,
+            name,
+            now,
+            # The lab whose daemons look at this one may have been warped by years.
+            days=limits.CERTIFICATE_DAYS if expired else limits.AUTHORITY_DAYS,
+            addresses=self._addresses if role in DAEMONS else (),
+            administrator_role=ADMINISTRATOR_ROLES.get(name, AdministratorRole.ADMIN),
         )
         return self._write(f"{role.name}-{name}-{expired}", certificate, key)
 

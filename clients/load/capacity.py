@@ -29,8 +29,6 @@ PORTS_SHARE = 0.9  # other programs and connections in TIME_WAIT hold the rest
 # Source addresses on loopback; a lab's daemons have addresses below 127.0.250.
 LOOPBACK_FIRST = ipaddress.IPv4Address("127.0.250.1")
 LOOPBACK_LAST = ipaddress.IPv4Address("127.0.255.254")
-# A daemon limits the handshakes of one address; with this many addresses its total limit counts.
-SOURCES_MIN = limits.HANDSHAKES_MAX // limits.HANDSHAKES_PER_ADDRESS_MAX
 
 
 class CapacityExceeded(TsfarmError):
@@ -108,7 +106,7 @@ def sources(
     """
     if not given and _are_loopback(targets):
         each = min(_usable_ports(machine), limits.CONNECTIONS_PER_ADDRESS_MAX)
-        return tuple(_loopback_sources(max(SOURCES_MIN, math.ceil(wanted / each))))
+        return tuple(_loopback_sources(math.ceil(wanted / each)))
     each = _usable_ports(machine)
     needed = math.ceil(wanted / each)
     have = max(1, len(given))

@@ -170,6 +170,7 @@ class Checks:
                 f"{row.user_name} still has {_place(row)}"
                 for row in await self._sessions()
                 if row.user_name in self._people
+                and not row.application  # those are of a directory-only run at the same time
                 and row.state is not SessionState.RESET
                 and _place(row) not in self._known_sessions
             ]

@@ -26,7 +26,7 @@ from clients.load.report.writing import NotWritten
 from clients.load.run import Outcome, perform
 from clients.load.scenario import IN_FLIGHT_MAX, RATE_MAX, reading
 from clients.options import duration, hosts_at
-from clients.say import printable
+from clients.say import complain
 from clients.tables import Row, print_rows
 from tsproto import limits
 from tsproto.errors import TsfarmError
@@ -86,7 +86,11 @@ def _hosts(
     help="Check the farm's rules as this administrator.",
 )
 @click.option("--plain", is_flag=True, help="TCP without TLS, to loopback addresses.")
-@click.option("--users-file", type=_EXISTING, help="The users to log on: lines `name password`.")
+@click.option(
+    "--users-file",
+    type=_EXISTING,
+    help="The users to log on: lines `name password`, or `name` of a lab's synthetic user.",
+)
 @click.option(
     "--workers",
     type=click.IntRange(1, WORKERS_MAX),
@@ -172,7 +176,7 @@ def load(scenario: str | None, list_only: bool, show: bool, **options: Any) -> N
     unwritten = write_files(outcome, given)
     print_summary(outcome, given)
     for fault in unwritten:
-        click.echo(f"tsfarm: {printable(fault)}", err=True)
+        complain(fault)
     raise click.exceptions.Exit(ExitCode.FAILED if unwritten else exit_status(outcome))
 
 
@@ -221,7 +225,7 @@ def print_summary(outcome: Outcome, given: Options) -> None:
     if json_printed:
         click.echo(writing.json_of(result), nl=False)
     if outcome.failure is not None:
-        click.echo(f"tsfarm: {printable(str(outcome.failure))}", err=True)
+        complain(str(outcome.failure))
 
 
 def exit_status(outcome: Outcome) -> int:
@@ -237,5 +241,5 @@ def _told_before_the_start() -> Iterator[None]:
     try:
         yield
     except TsfarmError as error:
-        click.echo(f"tsfarm: {printable(str(error))}", err=True)
+        complain(str(error))
         raise click.exceptions.Exit(ExitCode.USAGE) from None

@@ -150,7 +150,12 @@ def _lab(
     if scenario.drives == "licenses":
         identities = min(identities, LICENSE_IDENTITIES_MAX)
     farm, people = target.of_lab(folder.absolute(), scratch, identities)
-    return farm, target.people_in(given.users_file) if given.users_file else people
+    if scenario.drives == "directory" and not people:
+        raise BadInput(
+            "a lab's directory believes nobody without a proof, and there are no users to prove:"
+            " make the lab with `tsfarm lab up --load-users N`"
+        )
+    return farm, target.people_in(given.users_file, people) if given.users_file else people
 
 
 def _check_shares(scenario: Scenario, people: int, workers: int) -> None:

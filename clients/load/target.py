@@ -15,7 +15,7 @@ from clients.administrator import Administrator
 from clients.known_lab import KnownLab, lab_in
 from clients.load.processes.assignment import Credentials, Farm, Person
 from clients.load.scenario import Drives
-from tsproto import certificates, identity, limits, transport
+from tsproto import certificates, identity, transport
 from tsproto.errors import TsfarmError
 from tsproto.messages import Role
 
@@ -67,23 +67,26 @@ def of_lab(folder: Path, scratch: Path, identities: int) -> tuple[Farm, tuple[Pe
 
 
 def _people_of(folder: Path, lab: KnownLab) -> tuple[Person, ...]:
-    """The users made by `tsfarm lab up --load-users`, who share a password. The lab's other users
-    are left alone: a run would log off their sessions."""
+    """The users made by `tsfarm lab up --load-users`, whose keys come from one secret. The lab's
+    other users are left alone: a run would log off their sessions."""
     if not lab.load_users:
         return ()
-    password = _first_line(folder / "users" / "load")
+    file = folder / "users" / "load"
+    with _bad_input(file):
+        secret = bytes.fromhex(_content(file).decode())
     numbers = range(1, lab.load_users + 1)
-    return tuple(Person(f"load{number:05}", password) for number in numbers)
+    return tuple(Person(f"load{number:05}", secret, is_synthetic=True) for number in numbers)
 
 
 def issued(pki: Path, folder: Path, role: Role, name: str) -> Credentials:
     """A new certificate of the authority in `pki`, written into `folder`. Raises BadInput."""
     authority, authority_key = _content(pki / "authority.crt"), _content(pki / "authority.key")
     certificate, key = certificates.issue_certificate(
-        authority, authority_key, role, name, time.time(), years=1
+        authority, authority_key, role, name, time.time()
     )
     own = Credentials(folder / f"{name}.crt", folder / f"{name}.key")
     own.certificate.write_bytes(certificate)
+    own.key.touch(mode=0o600)
     own.key.write_bytes(key)
     return own
 
@@ -105,18 +108,23 @@ def named(farm: Farm) -> Farm:
         return msgspec.structs.replace(farm, name=certificates.farm_of(der))
 
 
-def people_in(file: Path) -> tuple[Person, ...]:
-    """Reads lines `name password`; skips blank ones, and those with `#`. Raises BadInput."""
+def people_in(file: Path, synthetic: Sequence[Person] = ()) -> tuple[Person, ...]:
+    """Reads lines `name password`, or `name` of a synthetic user; skips blank ones, and those with
+    `#`. Raises BadInput."""
+    known = {person.name: person for person in synthetic}
     people: dict[str, Person] = {}
     for number, line in enumerate(_content(file).decode("utf-8", "replace").splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         name, _, password = line.strip().partition(" ")
-        if not password.strip():
-            raise BadInput(f"{file}:{number}: a line is `name password`")
+        if not password.strip() and name not in known:
+            raise BadInput(
+                f"{file}:{number}: a line is `name password`, or the name of a lab's synthetic user"
+            )
         if name in people:
             raise BadInput(f"{file}:{number}: {name} stands there twice")
-        people[name] = Person(name, password.strip().encode())
+        given = password.strip().encode()
+        people[name] = Person(name, given) if given else known[name]
     if not people:
         raise BadInput(f"{file} names no users: its lines are `name password`")
     return tuple(people.values())
@@ -168,13 +176,6 @@ def _check_role(certificate: Path, role: Role) -> None:
             f"{certificate} is no {word}'s certificate: make one with `tsfarm pki issue {word}"
             " NAME`"
         )
-
-
-def _first_line(file: Path) -> bytes:
-    lines = _content(file).splitlines()
-    if not lines or not 0 < len(lines[0]) <= limits.PASSWORD_BYTES:
-        raise BadInput(f"{file} is no password file: its first line must be a password")
-    return lines[0]
 
 
 def _content(file: Path) -> bytes:

@@ -12,9 +12,20 @@ from enum import Enum, auto
 
 import msgspec
 
-from clients.logon import steps
+from clients.logon import proofs, steps
 from clients.logon.route import GONE, Randomness, Route
-from clients.logon.steps import Attached, Finished, HangUp, Host, Outcome, Plan, Send, Step, Waiting
+from clients.logon.steps import (
+    Attached,
+    Finished,
+    HangUp,
+    Hashing,
+    Host,
+    Outcome,
+    Plan,
+    Send,
+    Step,
+    Waiting,
+)
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
@@ -26,10 +37,10 @@ from tsproto.messages import (
     LogoffSession,
     LogonAccepted,
     LogonChallenge,
-    LogonProof,
     LogonRefused,
     LogonStart,
     Message,
+    NewDenyList,
     NewLicense,
     PamAnswers,
     PamPrompt,
@@ -37,7 +48,7 @@ from tsproto.messages import (
     ResizeSession,
     SessionEnded,
 )
-from tsproto.user_proof import Asked, Cost, CostRefused, Method, Methods, Statement, normal
+from tsproto.user_proof import Cost, CostRefused, Method, Methods, Statement, normal
 
 
 class Phase(Enum):
@@ -81,10 +92,12 @@ class Logon:
         self._redirects = 0
         self._seen: steps.Seen | None = None
         self._start = LogonStart(user_name=normal(plan.user_name))
+        self._awaits_challenge = False
         self._challenge: LogonChallenge | None = None  # the one that is to be signed
         self._method = Method.PASSWORD
         self._keys = plan.key_fingerprints
-        self._derived: set[tuple[bytes, Cost]] = set()  # salts and costs of keys in memory
+        self._hashing: Hashing | None = None  # of the challenge that was answered last
+        self._derived: set[Hashing] = set()  # of keys in memory
         self._password: bytes | None = None
         self._passwords_asked = 0
         self._prefers_pam = False
@@ -178,6 +191,8 @@ class Logon:
     def on_message(self, message: Message, now: float) -> list[Step]:
         """A message of the present link; one that is wrong in this phase ends the logon."""
         match self.phase, message:
+            case _, NewDenyList():
+                return [steps.StoreDenyList(message.signed)]
             case Phase.LICENSING, LicenseRequest():
                 return [steps.ShowLicense(message)]
             case Phase.LICENSING, NewLicense():
@@ -185,7 +200,7 @@ class Logon:
             case Phase.LICENSING, LicenseAccepted():
                 licensed = steps.Licensed(message.kind, message.expires_at, message.notice)
                 return [licensed, *self._log_on()]
-            case Phase.LOGON, LogonChallenge():
+            case Phase.LOGON, LogonChallenge() if self._awaits_challenge:
                 return self._on_challenge(message)
             case Phase.LOGON, PamPrompt() if self._method is Method.PAM:
                 return [steps.AnswerPam(message)]
@@ -232,13 +247,14 @@ class Logon:
             attachment=attachment,
             key_fingerprints=list(self._keys),
         )
+        self._awaits_challenge = True
         return [Send(self._start)]
 
     def _on_challenge(self, challenge: LogonChallenge) -> list[Step]:
         """Signs with an SSH key that the host knows, else with the password's key, else lets PAM
         ask. What is typed for a password's key never leaves the client, so PAM, which reads what is
         typed, comes last."""
-        self._challenge = challenge
+        self._awaits_challenge, self._challenge = False, challenge
         methods = self._methods(challenge)
         if challenge.resume_seconds and Methods.DEVICE in methods and self._may_resume:
             return [steps.SignWithDevice(self._statement(challenge, Method.DEVICE))]
@@ -264,40 +280,25 @@ class Logon:
             cost.check()
         except CostRefused as error:
             return self._give_up(f"{self._host}: {error}")
-        if self._password is not None or (challenge.salt, cost) in self._derived:
+        hashing = Hashing(challenge.salt, cost)
+        assert self._seen is not None
+        told = proofs.told_of_change(self._seen, self._start.user_name, hashing, self._hashing)
+        self._hashing = hashing
+        if self._password is not None or hashing in self._derived:
             self.phase = Phase.LOGON
-            self._derived.add((challenge.salt, cost))
+            self._derived.add(hashing)
             statement = self._statement(challenge, Method.PASSWORD)
-            return [steps.SignWithPassword(statement, self._password)]
+            return [*told, steps.SignWithPassword(statement, self._password)]
         self.phase = Phase.PROMPTING
         self._passwords_asked += 1
-        asked = steps.AskPassword(again=self._passwords_asked > 1)
-        if Methods.PAM not in self._methods(challenge):
-            return [asked]
-        return [steps.Told(f"an empty password lets {self._host} ask you itself"), asked]
+        if Methods.PAM in self._methods(challenge):
+            told.append(steps.Told(f"an empty password lets {self._host} ask you itself"))
+        return [*told, steps.AskPassword(again=self._passwords_asked > 1)]
 
     def _statement(self, challenge: LogonChallenge, method: Method) -> Statement:
         assert self._seen is not None
         self._method = method
-        return Statement(
-            farm=self._seen.farm,
-            server=self._seen.server,
-            certificate=self._seen.certificate,
-            nonce=challenge.nonce,
-            time=challenge.time,
-            device_id=self._seen.device_id,
-            user_name=self._start.user_name,
-            method=method,
-            methods=Methods(challenge.methods),
-            salt=challenge.salt,
-            cost=Cost(challenge.memory_kib, challenge.passes, challenge.lanes),
-            asked=Asked(
-                self._plan.application,
-                self._plan.command,
-                self._start.session_id,
-                self._start.attachment,
-            ),
-        )
+        return proofs.statement(self._seen, self._start, challenge, self._plan.command, method)
 
     def on_password(self, password: bytes, now: float) -> list[Step]:
         """The password that the user typed; kept until the user is proved with it, then only its
@@ -326,22 +327,9 @@ class Logon:
         self, challenge: LogonChallenge, method: Method, algorithm: str, signature: bytes
     ) -> list[Step]:
         self._method, self._challenge = method, None
-        plan = self._plan
-        proof = LogonProof(
-            method=method,
-            algorithm=algorithm,
-            signature=signature,
-            command=plan.command,
-            columns=plan.columns,
-            rows=plan.rows,
-            terminal=plan.terminal,
-            lang=plan.lang,
-            tz=plan.tz,
-            colorterm=plan.colorterm,
-            avoid=self._unreachable_host,
-            redirected=self._redirect is not None,
-        )
-        return [Send(proof)]
+        proof = proofs.proof(self._plan, method, algorithm, signature)
+        avoid, redirected = self._unreachable_host, self._redirect is not None
+        return [Send(msgspec.structs.replace(proof, avoid=avoid, redirected=redirected))]
 
     def on_pam_answers(self, round: int, answers: list[bytes], now: float) -> list[Step]:
         self._route.extend(now, self._plan.connect_seconds)
@@ -401,11 +389,20 @@ class Logon:
         self._shown = _Shown(self._host, accepted.host, accepted.session_id, accepted.attachment)
         self._password = None  # its key is in memory
         self._may_resume = True
+        self._passwords_asked = 0
         self._redirected_by = self._redirect = None
         self._unreachable_host = ""
         return [
-            Attached(accepted.host, accepted.session_id, accepted.user_name, accepted.reattached)
+            *self._remembered(),
+            Attached(accepted.host, accepted.session_id, accepted.user_name, accepted.reattached),
         ]
+
+    def _remembered(self) -> list[Step]:
+        assert self._seen is not None
+        if self._method is not Method.PASSWORD or self._hashing in (None, self._seen.hashing):
+            return []
+        assert self._hashing is not None
+        return [steps.RememberHashing(self._hashing)]
 
     def resize(self, columns: int, rows: int) -> list[Step]:
         """The terminal has a new size, which is clipped to the protocol's bounds."""

@@ -20,6 +20,7 @@ STAY_SECONDS = limits.SERVER_LOST_SECONDS + 5.0
 # Failures of a link or host after which another host may serve the user.
 GONE = frozenset(
     {
+        ErrorCode.CERTIFICATE_REVOKED,
         ErrorCode.UNREACHABLE,
         ErrorCode.CONNECTION_LOST,
         ErrorCode.PEER_SILENT,

@@ -12,7 +12,7 @@ import msgspec
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import LicenseKind, LicenseRequest, Message, PamPrompt
-from tsproto.user_proof import Statement
+from tsproto.user_proof import Cost, Statement
 
 # A first connection gives up after this time, when hosts only say when to come back.
 CONNECT_SECONDS = 15.0
@@ -35,15 +35,24 @@ class Host(msgspec.Struct, frozen=True):
         )
 
 
+class Hashing(msgspec.Struct, frozen=True):
+    """Salt and cost that a farm says for a user's password."""
+
+    salt: bytes
+    cost: Cost
+
+
 class Seen(msgspec.Struct, frozen=True):
     """The host at the other end of a link: farm and name as in its certificate, whose SHA-256 this
-    is, or 32 zero bytes without TLS. `device_id` is our own. `asks_secrets`: the certificate lets
-    the host ask users for what its PAM wants to know."""
+    is, or 32 zero bytes without TLS. `device_id` is our own; `hashing` that of the user's last
+    logon by password to the farm. `asks_secrets`: the certificate lets the host ask users for what
+    its PAM wants to know."""
 
     farm: str
     server: str
     certificate: bytes
     device_id: bytes
+    hashing: Hashing | None = None
     asks_secrets: bool = False
 
 
@@ -120,6 +129,13 @@ class StoreLicense(Step, frozen=True, gc=False):
     issuer_certificate: bytes
 
 
+class StoreDenyList(Step, frozen=True, gc=False):
+    """Make the farm's newer list of denied certificates durable on the device; if it denies the
+    present host, `on_closed` follows."""
+
+    signed: bytes
+
+
 class AskPassword(Step, frozen=True, gc=False):
     """Ask the user for the password; `on_password` follows. `again` after a wrong one."""
 
@@ -171,6 +187,12 @@ class Redirected(Step, frozen=True, gc=False):
     """For people: the session is on another host."""
 
     host: Host
+
+
+class RememberHashing(Step, frozen=True, gc=False):
+    """Keep this durably for the farm and the user: they have logged on with it."""
+
+    hashing: Hashing
 
 
 class Told(Step, frozen=True, gc=False):

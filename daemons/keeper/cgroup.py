@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ import msgspec
 MOUNTS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
 OWN = Path("/proc/self/cgroup")
 CONTROLLERS = ("memory", "pids", "cpu")
+OOM_SCORE = "-900"  # of -1000 to 1000
 MIB = 1024 * 1024
 
 
@@ -89,6 +91,23 @@ class SessionGroups:
     def group(self, session_id: int, session_limits: SessionLimits) -> SessionGroup:
         """Raises OSError."""
         return SessionGroup(self._root / f"session-{session_id}", session_limits)
+
+
+def groups_of(wanted: SessionLimits) -> SessionGroups | None:
+    """This keeper's, which is to be the last that the kernel ends when it looks for memory. Where
+    none can be made, and limits are wanted, the log says so."""
+    if os.geteuid() == 0:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
+    reason = "no cgroup v2 with the controllers memory, pids and cpu"
+    try:
+        if (root := own_group()) is not None:
+            return SessionGroups(root)
+    except OSError as error:
+        reason = str(error)
+    if wanted != SessionLimits(memory_mib=0, processes=0, cpu_weight=0):
+        print(f"keeper: sessions run without limits: {reason}", file=sys.stderr, flush=True)
+    return None
 
 
 def _others(root: Path) -> list[str]:

@@ -10,8 +10,6 @@ import contextlib
 import itertools
 import os
 import socket
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -19,31 +17,29 @@ from pathlib import Path
 
 import msgspec
 
-import daemons
 from daemons.copied import copied
 from daemons.effects import (
     Challenge,
     Challenged,
     NotProved,
+    NotTaken,
     PamAnswer,
     ProgramFailed,
     Prompted,
     Prove,
     Proved,
     StartProgram,
+    Take,
+    Taken,
 )
 from daemons.keeper import messages as km
 from daemons.keeper.address import unix_address
-from tsproto.errors import TsfarmError
+from daemons.keeper.starting import SOCKET, START_SECONDS, KeeperError, start_keeper
 from tsproto.user_proof import Method
 
 ANSWER_SECONDS = 10.0  # a start may wait for the user's home on a slow file server
 PAM_SECONDS = 120.0  # a module may wait for a tap on the user's telephone
-START_SECONDS = 10.0  # until a new keeper listens
-
-
-class KeeperError(TsfarmError):
-    """The keeper cannot be started, or does not answer."""
+WAIT_SECONDS = 0.1  # for a keeper that the supervisor starts
 
 
 class KeeperLost(KeeperError):
@@ -68,8 +64,8 @@ class HeldProgram(msgspec.Struct, frozen=True):
 
 class KeeperClient:
     """`config` is the terminal server's configuration, which the keeper reads too. `folder` is the
-    terminal server's own and holds the keeper's socket, pid file and log. A socket that is a
-    symbolic link belongs to a keeper that this process does not start.
+    keeper's, with its socket, pid file and log: the terminal server's own, unless the keeper has
+    more privilege. Then a supervisor starts it, and not this process (`starts` false).
 
     `on_ended` is called with a session id and the exit status of its program, `on_lost` when the
     connection broke; `connect` may then be called again.
@@ -83,10 +79,12 @@ class KeeperClient:
         on_ended: Callable[[int, int], None],
         on_lost: Callable[[], None],
         idle_seconds: float | None = None,
+        starts: bool = True,
     ) -> None:
         self._config = config
         self._folder = folder
-        self._socket_path = folder / "keeper.sock"
+        self._starts = starts
+        self._socket_path = folder / SOCKET
         self._on_ended = on_ended
         self._on_lost = on_lost
         self._idle_seconds = idle_seconds
@@ -111,15 +109,18 @@ class KeeperClient:
             try:
                 return self._dial()
             except (FileNotFoundError, ConnectionRefusedError) as error:
-                if self._socket_path.is_symlink():
-                    detail = f"no keeper listens at {self._socket_path.readlink()}"
-                    raise KeeperError(detail) from None
                 if loop.time() >= gives_up_at:
                     raise KeeperError(f"the keeper of {self._folder} ended: {error}") from None
             except OSError as error:
                 detail = f"the keeper of {self._folder} cannot be reached: {error}"
                 raise KeeperError(detail) from None
-            await asyncio.to_thread(self._start_keeper)
+            if self._starts:
+                idle_seconds = self._idle_seconds
+                await asyncio.to_thread(
+                    start_keeper, self._config, self._folder, idle_seconds=idle_seconds
+                )
+            else:
+                await asyncio.sleep(WAIT_SECONDS)
 
     async def sessions(self) -> list[km.KeptSession]:
         """All sessions of the keeper, including those whose program has ended."""
@@ -155,6 +156,14 @@ class KeeperClient:
             case km.Prompted():
                 return copied(Prompted, reply)
         return _not_proved(reply)
+
+    async def take(self, effect: Take) -> Taken | NotTaken:
+        """Raises KeeperError."""
+        reply, _ = await self._ask(lambda id_: km.Take(id_, effect.statement))
+        if isinstance(reply, km.Taken):
+            return Taken(reply.standing)
+        assert isinstance(reply, km.NotTaken), reply
+        return NotTaken(reply.code, reply.detail)
 
     async def start(self, effect: StartProgram) -> HeldProgram | ProgramFailed:
         """Run a program on a new PTY. After a failure nothing of it is left. Raises KeeperLost."""
@@ -221,31 +230,6 @@ class KeeperClient:
             dialled.close()
             raise
         return dialled
-
-    def _start_keeper(self) -> None:
-        """Block until the keeper listens. It gets a kernel session of its own, so that it gets no
-        signal to this process's group, and goes on when this process ends."""
-        command = [sys.executable, "-m", "daemons.keeper", "--detach"]
-        command += ["--config", str(self._config), "--socket", str(self._socket_path)]
-        command += ["--pid-file", str(self._folder / "keeper.pid")]
-        if self._idle_seconds is not None:
-            command += ["--idle-seconds", str(self._idle_seconds)]
-        try:
-            subprocess.run(
-                command,
-                check=True,
-                cwd=Path(daemons.__file__).parent.parent,
-                start_new_session=True,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                timeout=START_SECONDS,
-            )
-        except subprocess.CalledProcessError as error:
-            last = error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-            raise KeeperError(f"the keeper cannot start: {last}") from None
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise KeeperError(f"the keeper cannot start: {error}") from None
 
     def _adopt_socket(self, connected: socket.socket) -> None:
         self._socket = connected

@@ -7,33 +7,19 @@ forks.
 
 It believes its client nothing: it judges users' proofs itself, and starts only programs of its own
 configuration for users who were proved.
-
-    python -m daemons.keeper --config FILE --socket PATH --pid-file PATH [--detach]
-
-A terminal server starts its keeper itself, as its own user. For sessions of many users with a
-terminal server that does not run as root: start the keeper as root, in a folder that only root can
-write, with `--allow-user` and the terminal server's user; make `keeper.sock` in the terminal
-server's state folder a symbolic link to the keeper's socket.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import fcntl
 import os
-import pwd
-import resource
 import secrets
 import selectors
 import signal
 import socket
 import struct
-import sys
 import time
 import traceback
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -41,8 +27,7 @@ from msgspec.structs import replace
 
 from daemons.copied import copied
 from daemons.keeper import messages as km
-from daemons.keeper.address import unix_address
-from daemons.keeper.cgroup import SessionGroup, SessionGroups, SessionLimits, own_group
+from daemons.keeper.cgroup import SessionGroup, SessionGroups, SessionLimits
 from daemons.keeper.kept_program import (
     AdoptedProgram,
     KeptProgram,
@@ -50,22 +35,20 @@ from daemons.keeper.kept_program import (
     signal_all,
     with_processes,
 )
-from daemons.keeper.launch import LaunchFailure, Program, load_name_services
+from daemons.keeper.launch import LaunchFailure, Program
 from daemons.keeper.own_files import OwnFiles
 from daemons.keeper.pam_child import PamUser
 from daemons.keeper.pam_logons import PamChild, PamLogons, PamProgram
 from daemons.keeper.proving import Monitor, NotStarted
 from daemons.keeper.record import Record, Started
-from daemons.settings import Sessions
 from tsproto.account import Account
 from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.statements import StatementRefused
 from tsproto.user_proof import Method
 
 KILL_AFTER_SECONDS = 5.0  # from SIGHUP to SIGKILL: an editor saves its recovery file
 LOOK_AGAIN_SECONDS = 0.1
-IDLE_SECONDS = 60.0  # without a client and without a session; a restart takes less
 UNCLAIMED_SECONDS = 86_400.0  # without a client, when all sessions have ended
-OOM_SCORE = "-900"  # of -1000 to 1000: the keeper goes last
 _PEER_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 
@@ -92,7 +75,7 @@ class Keeper:
         self._groups = groups
         self._monitor = Monitor(files.host(), files.accounts.find, secrets.SystemRandom())
         self._selector = selectors.DefaultSelector()
-        self._pam = PamLogons(self._monitor, self._watch, self._unwatch, time.time)
+        self._pam = PamLogons(self._monitor, self._watch, self._unwatch, files.now)
         self._listener = listener
         self._client: socket.socket | None = None
         self._sessions: dict[int, KeptProgram] = {}
@@ -197,18 +180,20 @@ class Keeper:
                 self._list(request)
             case km.Challenge() as request:
                 self._monitor.host = self._files.host()
-                self._send(self._monitor.challenge(request, time.time()))
+                self._send(self._monitor.challenge(request, self._files.now()))
             case km.Prove(method=Method.PAM) as request:
                 self._pam.begin(request, self._files.settings.pam, self._answer())
             case km.Prove() as request:
-                self._send(self._monitor.prove(request, time.time()))
+                self._send(self._monitor.prove(request, self._files.now()))
             case km.PamAnswer() as request:
                 self._pam.answer(request, self._answer())
             case km.StartProved() as request:
                 self._start(request)
             case km.Shown() as request:
                 self._pam.drop(request.proof_id)
-                self._monitor.shown(request, time.time())
+                self._monitor.shown(request, self._files.now())
+            case km.Take() as request:
+                self._take(request)
             case km.FetchSession() as request:
                 self._fetch(request)
             case km.HangUp(session_id):
@@ -247,6 +232,16 @@ class Keeper:
         rows = tuple(self._sessions[id_].as_kept() for id_ in page)
         self._send(km.SessionList(request.request_id, rows, len(wanted) > len(page)))
 
+    def _take(self, request: km.Take) -> None:
+        try:
+            authorities = self._files.authorities()
+            standing = self._files.accounts.take(request.statement, authorities, self._files.now())
+        except TsfarmError as error:
+            code = error.code if isinstance(error, StatementRefused) else ErrorCode.BUSY
+            self._send(km.NotTaken(request.request_id, code, str(error)))
+        else:
+            self._send(km.Taken(request.request_id, standing))
+
     def _start(self, request: km.StartProved) -> None:
         if self._is_stopping or request.session_id in self._sessions:
             detail = "the keeper is stopping, or has this session already"
@@ -282,7 +277,7 @@ class Keeper:
         child = self._pam.take(request.proof_id)
         settings = self._files.settings
         try:
-            spent = self._monitor.spend(request, time.time())
+            spent = self._monitor.spend(request, self._files.now())
             program = self._program(request, spent.account)
             group = self._group(request.session_id)
         except (NotStarted, OSError):
@@ -321,6 +316,7 @@ class Keeper:
             session_id=request.session_id,
             system_user=account.system_user,
             allow_root=sessions.allow_root,
+            shared_user=sessions.shared_user,
             shell=sessions.shell,
             arguments=application.command if application else (),
             command=asked.command,
@@ -445,160 +441,3 @@ class Keeper:
 
 def _refusal(request_id: int, detail: str) -> km.CannotStart:
     return km.CannotStart(request_id, ErrorCode.PROGRAM_FAILED, detail)
-
-
-# --- the process ----------------------------------------------------------------------------------
-
-
-def main(arguments: list[str] | None = None) -> None:
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    folders = {options.socket.parent, options.pid_file.parent}
-    if options.allow_user is not None and not all(map(_is_private, folders)):
-        parser.error("--allow-user: the keeper's folders must be writable by its user alone")
-    lock = _lock(options.pid_file)
-    if lock is None:
-        return  # another keeper serves this socket already
-    try:
-        files = OwnFiles(options.config, _on_fault)
-    except TsfarmError as error:
-        parser.error(str(error))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        _bind(listener, options.socket, options.allow_user)
-        if options.detach:
-            _detach(options.pid_file.with_suffix(".log"), lock)
-        else:
-            _write_pid(lock, os.getpid())
-        os.chdir("/")
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a session takes four
-        load_name_services()
-        record = Record(options.pid_file.with_suffix(".sessions"))
-        groups = _groups(files.settings.sessions)
-        Keeper(listener, files, record, groups, options.idle_seconds, options.allow_user).run()
-    options.socket.unlink(missing_ok=True)
-    options.pid_file.unlink(missing_ok=True)
-
-
-def _groups(sessions: Sessions) -> SessionGroups | None:
-    """Where no groups can be made, and limits are wanted, the log says so."""
-    if os.geteuid() == 0:
-        with contextlib.suppress(OSError):  # the kernel's search for memory ends others first
-            Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
-    try:
-        root = own_group()
-        groups = None if root is None else SessionGroups(root)
-    except OSError as error:
-        reason = str(error)
-    else:
-        if groups is not None:
-            return groups
-        reason = "no cgroup v2 with the controllers memory, pids and cpu"
-    if sessions.memory_mib or sessions.processes or sessions.cpu_weight:
-        print(f"keeper: sessions run without limits: {reason}", file=sys.stderr, flush=True)
-    return None
-
-
-def _on_fault(detail: str) -> None:
-    print(f"keeper: {detail}; the file as it was before stays valid", file=sys.stderr, flush=True)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="keeper", description="Starts and keeps the sessions of a terminal server."
-    )
-    parser.add_argument(
-        "--config", type=_absolute, required=True, help="configuration of the terminal server"
-    )
-    parser.add_argument("--socket", type=_absolute, required=True, help="Unix socket to listen on")
-    parser.add_argument(
-        "--pid-file",
-        type=_absolute,
-        required=True,
-        help="file for its process id, locked while it runs",
-    )
-    parser.add_argument(
-        "--idle-seconds",
-        type=float,
-        default=IDLE_SECONDS,
-        help="time without a client and without a session before the keeper ends",
-    )
-    parser.add_argument(
-        "--allow-user",
-        type=_uid,
-        metavar="NAME",
-        help="serve this user too, and make them the owner of the socket: for a keeper that runs as"
-        " root, with a terminal server that does not",
-    )
-    parser.add_argument(
-        "--detach",
-        action="store_true",
-        help="return once the keeper listens; errors go to a .log file beside the pid file",
-    )
-    return parser
-
-
-def _absolute(path: str) -> Path:
-    return Path(path).absolute()
-
-
-def _uid(user_name: str) -> int:
-    try:
-        return pwd.getpwnam(user_name).pw_uid
-    except KeyError:
-        raise argparse.ArgumentTypeError(f"this host has no user {user_name}") from None
-
-
-def _is_private(folder: Path) -> bool:
-    """Whether only this user can create files in the folder. Through another user's symbolic link
-    there the keeper would give away the link's target."""
-    status = folder.stat()
-    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
-
-
-def _lock(path: Path) -> int | None:
-    """Descriptor of the locked pid file, or None while another keeper holds it."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(descriptor).st_ino == os.stat(path).st_ino:
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        except FileNotFoundError:
-            pass
-        os.close(descriptor)  # an ending keeper removed this file while we opened it
-
-
-def _bind(listener: socket.socket, path: Path, owner: int | None) -> None:
-    path.unlink(missing_ok=True)  # left by a killed keeper: this one has the lock
-    umask = os.umask(0o177)
-    try:
-        with unix_address(path) as address:
-            listener.bind(address)
-        if owner is not None:
-            os.chown(path, owner, -1)
-    finally:
-        os.umask(umask)
-    listener.listen(8)
-
-
-def _write_pid(lock: int, pid: int) -> None:
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, b"%d\n" % pid, 0)
-
-
-def _detach(log: Path, lock: int) -> None:
-    """Continue in a child without a terminal; the parent ends, so that its caller returns."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    if child := os.fork():
-        _write_pid(lock, child)
-        os._exit(0)
-    os.setsid()
-    null = os.open(os.devnull, os.O_RDWR)
-    for standard, target in enumerate((null, null, descriptor)):
-        os.dup2(target, standard)
-    os.close(null)
-    os.close(descriptor)

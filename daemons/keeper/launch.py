@@ -12,11 +12,13 @@ import os
 import pwd
 import resource
 import signal
+import time
 from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 
+from daemons.keeper import system_account, terminfo
 from tsproto.errors import ErrorCode, TsfarmError
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -46,6 +48,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     system_user: str
     allow_root: bool
     group: str = ""
+    shared_user: bool = False
     shell: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     command: str = ""
@@ -68,15 +71,24 @@ class Account(msgspec.Struct, frozen=True):
     shell: str
 
 
-def account_for(system_user: str, *, allow_root: bool, own_uid: int) -> Account:
+def account_for(
+    system_user: str, *, allow_root: bool, own_uid: int, shared_user: bool = False
+) -> Account:
     """The account that a session runs as.
 
-    A keeper without root runs every session as its own user. A keeper with root runs it as
-    `system_user`, which must exist; empty means root. Root needs `allow_root`. Raises
+    A keeper without root runs every session as its own user, for accounts that name another one
+    only with `shared_user`. A keeper with root runs it as `system_user`, which must exist and be
+    let in by this host (`system_account`); empty means root. Root needs `allow_root`. Raises
     AccountUnusable.
     """
     if own_uid != 0:
-        return _account_of_uid(own_uid)
+        own = _account_of_uid(own_uid)
+        if system_user in ("", own.name) or shared_user:
+            return own
+        raise AccountUnusable(
+            f"the account names the system user {system_user!r}, but this host runs sessions as"
+            f" {own.name} only: start its terminal server as root"
+        )
     try:
         entry = pwd.getpwnam(system_user) if system_user else pwd.getpwuid(0)
     except KeyError:
@@ -89,7 +101,11 @@ def account_for(system_user: str, *, allow_root: bool, own_uid: int) -> Account:
             "the account names no system user but root: name one in the accounts file, or set"
             " sessions.allow_root = true"
         )
-    return _account(entry)
+    account = _account(entry)
+    shadow = system_account.shadow_of(account.name)
+    if refusal := system_account.refusal(account.shell, shadow, time.time()):
+        raise AccountUnusable(f"no session may run as the system user {account.name}: {refusal}")
+    return account
 
 
 def _account_of_uid(uid: int) -> Account:
@@ -150,7 +166,10 @@ def launch(
         close_all_but(terminal, failures)
         _enter_group(program.group)
         account = account_for(
-            program.system_user, allow_root=program.allow_root, own_uid=os.geteuid()
+            program.system_user,
+            allow_root=program.allow_root,
+            own_uid=os.geteuid(),
+            shared_user=program.shared_user,
         )
         language = os.environ.get("LANG") or "C.UTF-8"
         environment = environment_of(program, account, language, from_pam)
@@ -161,9 +180,11 @@ def launch(
             limit_open_files()
             join_groups(account)
         _become(account)
+        note = _fall_back(environment, program)
         _enter_folder(program, account)
         close_all_but(failures)  # the account lookup may have opened files
         file, arguments = argv_of(program, account)
+        os.write(1, note)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execvpe(file, arguments, environment)
     except AccountUnusable as error:
@@ -183,11 +204,25 @@ def _enter_group(group: str) -> None:
         Path(group, "cgroup.procs").write_text(str(os.getpid()))
 
 
+def _fall_back(environment: dict[str, str], program: Program) -> bytes:
+    """Replaces a TERM that this host does not know, with which programs do not start or draw
+    rubbish; returns the line that tells the user so. The output of a command has no such line."""
+    wanted = environment["TERM"]
+    if wanted == terminfo.FALLBACK or terminfo.is_known(wanted, environment["HOME"]):
+        return b""
+    environment["TERM"] = terminfo.FALLBACK
+    if program.command:
+        return b""
+    told = f"this host does not know the terminal {wanted!r}: TERM is {terminfo.FALLBACK}"
+    return f"[tsfarm] {told}\r\n".encode()
+
+
 def load_name_services() -> None:
-    """Look up a user's groups once, so that the C library loads its name services here and not
-    again in each child."""
+    """Look up a user once, so that the C library loads its name services here and not again in
+    each child."""
     with contextlib.suppress(KeyError, OSError):
         user = pwd.getpwuid(0)
+        system_account.shadow_of(user.pw_name)
         grp.getgrgid(user.pw_gid)
         os.getgrouplist(user.pw_name, user.pw_gid)
 

@@ -12,6 +12,8 @@ from typing import TypeAlias
 import msgspec
 
 from tsproto.errors import ErrorCode
+from tsproto.messages import AccountStatement, PasswordStatement
+from tsproto.statements import Standing
 from tsproto.user_proof import Asked
 
 PACKET_BYTES = 256 * 1024  # a command of 32,768 characters takes at most 128 KiB
@@ -102,6 +104,14 @@ class Shown(Packet, frozen=True, gc=False, tag=10):
     session_id: int
     proof_id: int
     attachment: int
+
+
+class Take(Packet, frozen=True, gc=False, tag=24):
+    """Stores what a statement changes of an account, once the keeper has verified it; answered by
+    Taken or NotTaken."""
+
+    request_id: int
+    statement: AccountStatement | PasswordStatement
 
 
 class FetchSession(Packet, frozen=True, gc=False, tag=3):
@@ -202,6 +212,17 @@ class Adopted(Packet, frozen=True, gc=False, tag=21):
     request_id: int
 
 
+class Taken(Packet, frozen=True, gc=False, tag=25):
+    request_id: int
+    standing: Standing
+
+
+class NotTaken(Packet, frozen=True, gc=False, tag=26):
+    request_id: int
+    code: ErrorCode
+    detail: str
+
+
 Request: TypeAlias = (
     ListSessions
     | FetchSession
@@ -213,6 +234,7 @@ Request: TypeAlias = (
     | StartProved
     | Shown
     | Adopt
+    | Take
 )
 Reply: TypeAlias = (
     SessionList
@@ -224,6 +246,8 @@ Reply: TypeAlias = (
     | Proved
     | NotProved
     | Adopted
+    | Taken
+    | NotTaken
 )
 
 encode = msgspec.msgpack.Encoder().encode

@@ -39,7 +39,7 @@ NO_USER = "!nobody"  # no system has this user: PAM asks for it, and denies it
 NOBODYS_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw()
 
 K = TypeVar("K")
-OpenT = TypeVar("OpenT", bound="_Open")
+Entry = TypeVar("Entry", bound="_Open")
 
 
 class NotStarted(TsfarmError):
@@ -371,12 +371,12 @@ def _nobody(said: km.Challenged) -> Account:
     return Account(name="", generation=0, password=key)
 
 
-def _give_way(open_: dict[K, OpenT], most: int) -> None:
+def _give_way(open_: dict[K, Entry], most: int) -> None:
     """The oldest gives way."""
     if len(open_) > most:
         del open_[next(iter(open_))]
 
 
-def _expire(open_: dict[K, OpenT], now: float) -> None:
+def _expire(open_: dict[K, Entry], now: float) -> None:
     for key in [key for key, each in open_.items() if each.expires_at <= now]:
         del open_[key]

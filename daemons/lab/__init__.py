@@ -14,8 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from daemons.files import durable
-from daemons.lab.plan import Daemon, Lab, LabError, LicenseServerPlan, Plan, load, load_user
+from daemons.lab.plan import (
+    Daemon,
+    Lab,
+    LabError,
+    LicenseServerPlan,
+    Plan,
+    check_private,
+    load,
+    load_user,
+)
 from daemons.lab.processes import kill, pid_in, pid_of, signal_and_wait, start, stop
+from daemons.lab.user import become_owner, make_folder
 
 __all__ = [
     "Daemon",
@@ -24,12 +34,14 @@ __all__ = [
     "LicenseServerPlan",
     "Plan",
     "advance_clock",
+    "become_owner",
     "clock_offset",
     "connect_hint",
     "down",
     "kill",
     "load",
     "load_user",
+    "make_folder",
     "pid_of",
     "start",
     "status",
@@ -46,6 +58,7 @@ def up(folder: Path, plan: Plan | None = None, say: Callable[[str], None] = prin
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    check_private(folder)
     with durable.locked(folder / "lock"):  # two that make one lab at once would mix two farms
         return _up(folder, plan or Plan(), say)
 

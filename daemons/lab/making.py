@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import secrets
 import socket
 import time
@@ -18,9 +19,11 @@ from daemons import accounts
 from daemons.lab.plan import Daemon, Lab, LabError, Plan, load_user
 from tsproto import certificates, limits
 from tsproto.account import Account
-from tsproto.messages import Role
+from tsproto.messages import AdministratorRole, Role
 
 BROADCAST = "127.255.255.255"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LAB_DAYS = limits.AUTHORITY_DAYS  # a lab's clock may be warped by years
 DISCOVERY_PORT_FIRST = 20_000  # plus the lab's net: labs on one machine do not hear each other
 
 
@@ -36,6 +39,7 @@ def make(folder: Path, plan: Plan) -> Lab:
     for daemon in lab.daemons:
         home = folder / daemon.name
         home.mkdir(mode=0o700, exist_ok=True)
+        (home / "state").mkdir(mode=0o700, exist_ok=True)  # a terminal server runs as its owner
         (home / "config.toml").write_text(tomli_w.dumps(_configuration(folder, daemon, lab, plan)))
     (folder / "lab.json").write_bytes(msgspec.json.format(msgspec.json.encode(lab)))
     return lab
@@ -73,9 +77,18 @@ def _make_certificates(folder: Path, lab: Lab, now: float) -> None:
     certificate, key = certificates.create_authority(lab.farm, now)
     _write_private(folder / "authority.crt", certificate)
     _write_private(folder / "authority.key", key)
-    names = [(d.name, Role[d.role.upper()]) for d in lab.daemons]
-    for name, role in [*names, ("admin", Role.ADMINISTRATOR)]:
-        own_certificate, own_key = certificates.issue_certificate(certificate, key, role, name, now)
+    daemons = [(d.name, Role[d.role.upper()], (d.host, *LOOPBACK)) for d in lab.daemons]
+    for name, role, addresses in [*daemons, ("admin", Role.ADMINISTRATOR, ())]:
+        own_certificate, own_key = certificates.issue_certificate(
+            certificate,
+            key,
+            role,
+            name,
+            now,
+            days=LAB_DAYS,
+            addresses=addresses,
+            administrator_role=AdministratorRole.ADMIN,
+        )
         _write_private(folder / f"{name}.crt", own_certificate)
         _write_private(folder / f"{name}.key", own_key)
 
@@ -89,7 +102,7 @@ def _make_users(folder: Path, farm: str, users: tuple[str, ...], load_users: int
     made = []
     for user in users:
         password = secrets.token_urlsafe(9).encode()
-        key = accounts.password_key(farm, user, password)
+        key = accounts.password_key(farm, user, password, generation)
         made.append(
             Account(name=user, generation=generation, system_user=system_user, password=key)
         )
@@ -132,7 +145,7 @@ def _configuration(folder: Path, daemon: Daemon, lab: Lab, plan: Plan) -> dict[s
             }
         case "terminal_server":
             directory = lab.daemon(plan.directory)
-            shell = plan.shell or (("/bin/sh",) if plan.load_users else ())
+            shell = plan.shell or (("/bin/sh",) if plan.load_users or not _has_shell() else ())
             return {
                 **common,
                 "accounts": str(folder / "accounts"),
@@ -145,6 +158,15 @@ def _configuration(folder: Path, daemon: Daemon, lab: Lab, plan: Plan) -> dict[s
                 "sessions": {"allow_root": os.geteuid() == 0, "shell": shell},
             }
     return {**common, "accounts": str(folder / "accounts")}
+
+
+def _has_shell() -> bool:
+    """Whether this user may have sessions with a shell: `nobody` may not."""
+    try:
+        shell = pwd.getpwuid(os.geteuid()).pw_shell
+    except KeyError:
+        return False
+    return Path(shell).name not in ("nologin", "false")
 
 
 def _discovery(daemon: Daemon, lab: Lab, **scopes: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from daemons.files import private
 from tsproto.errors import TsfarmError
 
 
@@ -77,9 +78,16 @@ def load_user(number: int) -> str:
     return f"load{number:05}"
 
 
+def check_private(folder: Path) -> None:
+    """Raises LabError when others could change the lab, and with it what its daemons run."""
+    if intrusion := private.intrusion(folder):
+        raise LabError(intrusion)
+
+
 def load(folder: Path) -> Lab:
-    """The lab in this folder; raises LabError where there is none."""
+    """The lab in this folder; raises LabError where there is none, or others could change it."""
     try:
+        check_private(folder)
         return msgspec.json.decode((folder / "lab.json").read_bytes(), type=Lab)
     except FileNotFoundError:
         raise LabError(

@@ -34,7 +34,13 @@ async def serve(start: startup.Start[LicenseServerSettings]) -> int:
         )
     except Refusal as error:
         raise ConfigError(f"key_packs: {error}") from None
-    return await Shell(core, start, discovery=start.settings.discovery).run()
+    shell = Shell(
+        core,
+        start,
+        discovery=start.settings.discovery,
+        renew=lambda new: core.renew(new.key, new.certificate),
+    )
+    return await shell.run()
 
 
 if __name__ == "__main__":

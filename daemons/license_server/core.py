@@ -38,7 +38,7 @@ from daemons.license_server.waiting import Parts, Waiter, WaitingRoom
 from daemons.procedures import Procedure, Procedures
 from daemons.refusal import Refusal
 from daemons.settings import KeyPack, LicenseServerSettings
-from tsproto import discovery, limits, messages
+from tsproto import discovery, messages
 from tsproto.errors import ErrorCode
 from tsproto.license_token import holder_of
 from tsproto.messages import Message, Role
@@ -73,7 +73,7 @@ class LicenseServerCore:
         self._instance = instance
         where = settings.discovery
         self._scopes = discovery.scopes_of(where.workgroup, where.domain, where.site)
-        self._datagrams = discovery.TokenBucket(limits.DISCOVERY_ANSWERS_PER_SECOND)
+        self._answer_limit = discovery.AnswerLimit()
         self._ledger = Ledger(records, rng)
         self._issuer = Issuer(settings.farm, name, key, certificate)
         self._procedures = Procedures()
@@ -100,6 +100,10 @@ class LicenseServerCore:
         self._renewals = copied(Renewals, parts)
         self._ledger.pools.check(_pack(pack, 0) for pack in settings.key_packs)
         self._swept_at = 0.0
+
+    def renew(self, key: Ed25519PrivateKey, certificate: bytes) -> None:
+        """The daemon has read its certificate and key again."""
+        self._issuer.renew(key, certificate)
 
     # --- the methods of daemons.effects.Core --------------------------------------------------
 
@@ -148,7 +152,7 @@ class LicenseServerCore:
             scopes=self._scopes,
             instance=self._instance,
         )
-        if answer is None or not self._datagrams.take(now):
+        if answer is None or not self._answer_limit.take(host, now):
             return []
         return [SendDatagram(host, port, answer)]
 

@@ -28,6 +28,9 @@ class Issuer:
         self._key = key
         self._certificate = certificate
 
+    def renew(self, key: Ed25519PrivateKey, certificate: bytes) -> None:
+        self._key, self._certificate = key, certificate
+
     def issued(self, license: LicenseRecord) -> LicenseIssued:
         """The answer that carries the license's token; the same bytes until it is renewed."""
         return LicenseIssued(

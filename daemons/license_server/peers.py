@@ -26,7 +26,7 @@ from daemons.effects import (
 from daemons.license_server.pools import Pools
 from daemons.settings import Discovery
 from tsproto import limits
-from tsproto.discovery import Search, scopes_of
+from tsproto.discovery import Candidate, Search, scopes_of
 from tsproto.errors import ErrorCode
 from tsproto.messages import AnnounceInventory, InventoryRow, LicenseServerRow
 
@@ -75,6 +75,7 @@ class Peers:
             window_seconds=settings.window_seconds,
             every_scope=True,
             instance=instance,
+            is_known=self._was_reached,
         )
         self._finder = Finder(next_question_id, rng)
         self._search_at: float | None = None
@@ -275,6 +276,10 @@ class Peers:
                 known.dial_at = None
                 effects += self._finder.dial(known.endpoint)
         return effects
+
+    def _was_reached(self, candidate: Candidate) -> bool:
+        known = self._known.get(endpoint_of(candidate))
+        return known is not None and known.name != ""
 
     def _is_expected(self, name: str) -> bool:
         return any(name in (known.name, known.endpoint.name) for known in self._known.values())

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 
 from daemons import events, startup
 from daemons.accounts import Accounts, AccountsError
 from daemons.config import ConfigError
+from daemons.effects import NotTaken, Take, Taken
 from daemons.logs import log
 from daemons.session_directory.core import SessionDirectoryCore
 from daemons.session_directory.records import RECORDS
 from daemons.settings import SessionDirectorySettings
 from daemons.shell import Shell
+from daemons.switchboard import Step
+from tsproto.errors import ErrorCode
 from tsproto.messages import Role
+from tsproto.statements import StatementRefused
 
 
 def main(config: Path) -> int:
@@ -24,6 +30,12 @@ def main(config: Path) -> int:
 
 async def serve(start: startup.Start[SessionDirectorySettings]) -> int:
     accounts = _accounts(start.settings)
+    reports: asyncio.Queue[Step] = asyncio.Queue()
+
+    def take(effect: Take) -> None:
+        outcome = _taken(accounts, effect, start.credentials.authority, start.clock.now())
+        reports.put_nowait(partial(core.on_answer, effect.question_id, outcome))
+
     core = SessionDirectoryCore(
         start.settings,
         name=start.credentials.name,
@@ -31,7 +43,19 @@ async def serve(start: startup.Start[SessionDirectorySettings]) -> int:
         records=start.take_records(),
         account_of=None if accounts is None else accounts.find,
     )
-    return await Shell(core, start).run()
+    return await Shell(core, start, performers={Take: take}, reports=reports).run()
+
+
+def _taken(
+    accounts: Accounts | None, effect: Take, authority: bytes, now: float
+) -> Taken | NotTaken:
+    assert accounts is not None  # the core asks for nothing without
+    try:
+        return Taken(accounts.take(effect.statement, (authority,), now))
+    except StatementRefused as error:
+        return NotTaken(error.code, str(error))
+    except AccountsError as error:
+        return NotTaken(ErrorCode.BUSY, str(error))
 
 
 def _accounts(settings: SessionDirectorySettings) -> Accounts | None:

@@ -22,9 +22,11 @@ from daemons.effects import (
     Persist,
     Randomness,
     Records,
+    Tell,
     earliest,
     records_of,
 )
+from daemons.procedures import Procedures
 from daemons.session_directory.farm import Farm
 from daemons.session_directory.placement import Placer
 from daemons.session_directory.proofs import AccountOf, Proofs
@@ -33,6 +35,7 @@ from daemons.session_directory.records import DirectoryRecord
 from daemons.session_directory.reservations import Reservations
 from daemons.session_directory.session_index import SessionIndex
 from daemons.settings import SessionDirectorySettings
+from daemons.statements import Statements
 from tsproto import limits, messages
 from tsproto.errors import ErrorCode
 from tsproto.messages import Message
@@ -54,6 +57,9 @@ class SessionDirectoryCore:
         account_of: AccountOf | None,
     ) -> None:
         self.name = name
+        self._procedures = Procedures()
+        self._keeps_accounts = account_of is not None
+        self._statements = Statements(self._procedures, records, self._tell_all, keeps_told=True)
         self.generation = rng.randbytes(16)
         known = records_of(DirectoryRecord, records)
         self._is_new = not known
@@ -91,13 +97,19 @@ class SessionDirectoryCore:
             case messages.PlaceSession():
                 return self._placer.place(caller, message, now)
             case messages.UpdateSession():
-                return self._farm.update_session(caller.peer, message.session)
+                return self._farm.update_session(caller.peer, message.session, now)
             case messages.JoinFarm():
                 return self._farm.join(caller, message, now)
             case messages.SyncSessions():
-                return self._farm.synchronize(caller, message, now)
+                return self._synchronize(caller, message, now)
             case messages.RemoveSession():
                 return self._farm.remove_session(caller.peer, message)
+            case messages.PasswordStatement():
+                return self._on_password(caller.peer, message, now)
+            case messages.AccountStatement() if self._keeps_accounts:
+                return self._statements.on_account(caller, message, now)
+            case messages.AccountStatement():  # one account that it has not is as good as none
+                return [Answer(caller, messages.Done())]
             case messages.QuerySessions():
                 return self._query_sessions(caller, message)
             case messages.QueryServers():
@@ -106,7 +118,7 @@ class SessionDirectoryCore:
                 return [Close(caller.peer, ErrorCode.OUT_OF_ORDER)]
 
     def on_answer(self, question_id: int, outcome: Outcome, now: float) -> list[Effect]:
-        raise AssertionError("the session directory asks nobody")
+        return self._procedures.on_answer(question_id, outcome, now)
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Effect]:
         return self._farm.lose(peer, now)
@@ -130,7 +142,32 @@ class SessionDirectoryCore:
         return effects
 
     def durable(self) -> Durable:
-        return Durable(frozenset([self._own]))
+        return Durable(frozenset([self._own, *self._statements.rows()]))
+
+    # --- changed passwords ------------------------------------------------------------------------
+
+    def _on_password(
+        self, peer: Peer, statement: messages.PasswordStatement, now: float
+    ) -> list[Effect]:
+        if not self._keeps_accounts or self._farm.joined_over(peer) is None:
+            return []
+        return self._statements.on_password(statement, now)
+
+    def _tell_all(self, statement: messages.PasswordStatement) -> list[Effect]:
+        return [Tell(peer, statement) for peer in self._farm.peers()]
+
+    def _synchronize(
+        self, caller: Caller, message: messages.SyncSessions, now: float
+    ) -> list[Effect]:
+        """Tells a terminal server that becomes READY what it may have missed."""
+        name = caller.peer.name
+        was_ready = self._farm.ready(name) is not None
+        effects = self._farm.synchronize(caller, message, now)
+        if not was_ready and self._farm.ready(name) is not None:
+            effects += [Tell(caller.peer, statement) for statement in self._statements.kept()]
+        return effects
+
+    # --- what administrators ask ------------------------------------------------------------------
 
     def _query_sessions(self, caller: Caller, query: messages.QuerySessions) -> list[Effect]:
         rows, more = self._sessions.page(

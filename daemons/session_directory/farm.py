@@ -74,6 +74,10 @@ class Farm(msgspec.Struct, eq=False):
             for server in sorted(self._servers.values(), key=lambda server: server.name)
         ]
 
+    def peers(self) -> list[Peer]:
+        """Of all READY terminal servers."""
+        return [s.peer for s in self._servers.values() if s.state is ServerState.READY]
+
     def load(self, server: Server) -> Load:
         sessions = self.sessions.count(server.name) + self.reservations.pending(server.name)
         return Load(server.name, server.weight, sessions, server.sessions_max)
@@ -162,20 +166,20 @@ class Farm(msgspec.Struct, eq=False):
             detail = f"a terminal server may have {records.SESSIONS_OF_SERVER_MAX} sessions"
             refused = Refused(code=ErrorCode.TOO_MANY_SESSIONS, detail=detail)
             return [Answer(caller, refused), *self.lose(caller.peer, now)]
-        complete = self._complete(server) if request.last else []
+        complete = self._complete(server, now) if request.last else []
         return [Answer(caller, Done()), *complete]
 
-    def _complete(self, server: Server) -> list[Effect]:
+    def _complete(self, server: Server, now: float) -> list[Effect]:
         rows = [row for row in server.incoming.values() if row is not None]
         server.incoming, server.updated = {}, set()
         server.state = ServerState.READY
         self.sessions.replace(server.name, rows)
         for row in rows:
-            self.reservations.reported(row.placement)
+            self.reservations.reported(row.placement, now)
             self.reservations.fulfil(row)
         return [events.ServerReady(server=server.name, sessions=len(rows))]
 
-    def update_session(self, peer: Peer, row: SessionRow) -> list[Effect]:
+    def update_session(self, peer: Peer, row: SessionRow, now: float) -> list[Effect]:
         """Put a session that started or changed, unless one with a later placement is known."""
         server = self.joined_over(peer)
         if server is None:
@@ -192,7 +196,7 @@ class Farm(msgspec.Struct, eq=False):
             server.updated.add(row.session_id)
         else:
             self.sessions.put(row)
-        self.reservations.reported(row.placement)
+        self.reservations.reported(row.placement, now)
         self.reservations.fulfil(row)
         return []
 
@@ -261,8 +265,7 @@ class Farm(msgspec.Struct, eq=False):
 
 
 def _may_report(server: Server, row: SessionRow) -> bool:
-    is_session = row.session_id != 0 and row.placement <= records.PLACEMENT_MAX
-    return row.host == server.name and is_session
+    return row.host == server.name and row.session_id != 0
 
 
 def _ignored(peer: Peer, session_id: int, reason: str) -> events.SessionIgnored:

@@ -180,8 +180,7 @@ class Placer:
                 detail=f"{asking.name} has {asking.sessions_max} sessions, and may have no more",
                 retry_after_seconds=records.FULL_RETRY_SECONDS,
             )
-        is_new = reserved is None
-        if self._reservations.has_no_number() or (is_new and self._reservations.is_full()):
+        if reserved is None and self._reservations.is_full_for(server.name):
             return _full("placements")
         reservation = self._reservations.reserve(
             request.user_name, request.application, server.name, now

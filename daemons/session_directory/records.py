@@ -1,7 +1,7 @@
 """The memory of the session directory.
 
-Only the secret of its receipts is durable: each terminal server keeps its own sessions, and sends
-all of them again whenever its link comes up.
+Durable are the secret of its receipts, and changed passwords. Each terminal server keeps its own
+sessions, and sends all of them again whenever its link comes up.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from daemons.effects import Peer, Record
+from daemons.statements import PasswordRecord
 from tsproto import limits
 from tsproto.messages import ServerState, SessionRow
 
@@ -20,7 +21,7 @@ class DirectoryRecord(Record, table="directory", key=("name",)):
     secret: bytes
 
 
-RECORDS: tuple[type[Record], ...] = (DirectoryRecord,)
+RECORDS: tuple[type[Record], ...] = (DirectoryRecord, PasswordRecord)
 
 # The answer to QueryServers is one message.
 SERVERS_MAX = limits.PAGE_ROWS
@@ -28,9 +29,6 @@ SERVERS_MAX = limits.PAGE_ROWS
 SESSIONS_OF_SERVER_MAX = 100_000
 # A thousand logons a second that never become sessions, for RESERVATION_SECONDS.
 RESERVATIONS_MAX = 65_536
-# Placements count microseconds since 1970, which reach this in 2112. A higher one that is reported
-# is refused: numbers that had to follow it would soon leave the bounds of the field.
-PLACEMENT_MAX = 2**52
 
 JOIN_RETRY_SECONDS = 1  # a terminal server synchronises within a second or so
 FULL_RETRY_SECONDS = 30  # half of RESERVATION_SECONDS: half a table is free

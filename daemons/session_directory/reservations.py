@@ -1,15 +1,20 @@
 """Reservations: sessions that are to start, and the numbers that order the directory's decisions.
 
 A number is the time in microseconds, or one more than the last number. So numbers rise across
-restarts of the directory, which remembers nothing, as long as its clock does.
+restarts of the directory, which remembers nothing, as long as its clock does. A restart on a clock
+that is behind is made good by the numbers that terminal servers report; one of them that lies about
+its numbers moves them by CLOCK_ERROR_SECONDS at most.
 """
 
 from __future__ import annotations
+
+from collections import Counter
 
 import msgspec
 
 from daemons.session_directory import records
 from daemons.session_directory.records import Reservation
+from tsproto import limits
 from tsproto.messages import SessionRow
 
 
@@ -22,33 +27,33 @@ class Reservations:
         # In order of expiry: all last equally long, and a renewed one goes to the end.
         self._by_number: dict[int, Reservation] = {}
         self._by_user: dict[tuple[str, str], int] = {}
-        self._pending: dict[str, int] = {}
+        self._pending: Counter[str] = Counter()
 
-    def is_full(self) -> bool:
-        return len(self._by_number) >= records.RESERVATIONS_MAX
-
-    def has_no_number(self) -> bool:
-        """Whether the highest number that may be reported was reported: none can follow it."""
-        return self._last >= records.PLACEMENT_MAX
+    def is_full_for(self, server: str) -> bool:
+        """Whether this terminal server has as many reservations as are free. So one alone gets half
+        of RESERVATIONS_MAX, and leaves room for any other."""
+        return self.pending(server) >= records.RESERVATIONS_MAX - len(self._by_number)
 
     def pending(self, server: str) -> int:
         """How many sessions are reserved on this terminal server."""
-        return self._pending.get(server, 0)
+        return self._pending[server]
 
     def find(self, user_name: str, application: str) -> Reservation | None:
         number = self._by_user.get((user_name, application))
         return None if number is None else self._by_number[number]
 
-    def reported(self, placement: int) -> None:
-        """A terminal server reported this number: give only higher ones."""
-        self._last = max(self._last, placement)
+    def reported(self, placement: int, now: float) -> None:
+        """A terminal server reported this number: give only higher ones. One further ahead of the
+        clock than CLOCK_ERROR_SECONDS was never given, and does not count."""
+        if placement <= _number_at(now + limits.CLOCK_ERROR_SECONDS):
+            self._last = max(self._last, placement)
 
     def reserve(self, user_name: str, application: str, server: str, now: float) -> Reservation:
         """Reserve on `server` under a new number, in place of the user's other reservation."""
         superseded = self.find(user_name, application)
         if superseded is not None:
             self._drop(superseded)
-        self._last = max(self._last + 1, int(now * 1_000_000))
+        self._last = max(self._last + 1, _number_at(now))
         reservation = Reservation(
             user_name=user_name,
             application=application,
@@ -104,7 +109,7 @@ class Reservations:
     def _keep(self, reservation: Reservation) -> None:
         self._by_number[reservation.placement] = reservation
         self._by_user[reservation.user_name, reservation.application] = reservation.placement
-        self._pending[reservation.server] = self.pending(reservation.server) + 1
+        self._pending[reservation.server] += 1
 
     def _drop(self, reservation: Reservation) -> None:
         del self._by_number[reservation.placement]
@@ -112,3 +117,7 @@ class Reservations:
         self._pending[reservation.server] -= 1
         if not self._pending[reservation.server]:
             del self._pending[reservation.server]
+
+
+def _number_at(now: float) -> int:
+    return int(now * 1_000_000)

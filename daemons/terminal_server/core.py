@@ -27,6 +27,7 @@ from daemons.effects import (
 from daemons.procedures import Inbox, Procedure, Procedures
 from daemons.refusal import Refusal
 from daemons.settings import TerminalServerSettings
+from daemons.statements import Statements
 from daemons.terminal_server.client import Client
 from daemons.terminal_server.destinations import Destinations
 from daemons.terminal_server.directory import DirectoryLink
@@ -35,6 +36,7 @@ from daemons.terminal_server.licensing import Licensing
 from daemons.terminal_server.lifecycle import Lifecycle
 from daemons.terminal_server.logon import Logon
 from daemons.terminal_server.own_record import GracePeriod, OwnRecord, SessionIds
+from daemons.terminal_server.penalties import Penalties
 from daemons.terminal_server.records import ServerRecord, SessionRecord
 from daemons.terminal_server.sessions import Session, SessionTable
 from daemons.terminal_server.validation import Validations
@@ -48,7 +50,8 @@ TRACE_ID_BYTES = 5  # ten characters that a person can read out
 
 class TerminalServerCore:
     """`port` is where it listens, `running` the sessions that the keeper still runs, `incarnation`
-    16 random bytes new with each start, `authority` the farm's certificate in DER form."""
+    16 random bytes new with each start, `authority` the certificate (DER) of the authority that
+    signed the server's, `endorsement` that of the authority before it."""
 
     def __init__(
         self,
@@ -62,10 +65,12 @@ class TerminalServerCore:
         records: Records,
         running: Collection[int],
         authority: bytes = b"",
+        endorsement: bytes = b"",
     ) -> None:
         self._name = name
         self._rng = rng
         self._authority = authority
+        self._endorsement = endorsement
         self._records = records_of(SessionRecord, records)
         self._running = frozenset(running)
         self._clients: dict[int, Client] = {}  # by link
@@ -73,6 +78,12 @@ class TerminalServerCore:
         self._table = SessionTable()
         own = [*records_of(ServerRecord, records), ServerRecord(name=name)]
         self._own = OwnRecord(own[0])
+        self._statements = Statements(
+            procedures,
+            records,
+            lambda statement: self._directory.tell_password(statement),
+            keeps_told=False,
+        )
         self._grace = GracePeriod(self._own, settings.grace_days)
         used = [*(record.session_id for record in self._records), *sorted(running)]
         self._ids = SessionIds(self._own, used)
@@ -86,6 +97,7 @@ class TerminalServerCore:
             table=self._table,
             procedures=procedures,
             rng=rng,
+            statements=self._statements,
         )
         self._lifecycle = Lifecycle(
             name=name,
@@ -105,8 +117,16 @@ class TerminalServerCore:
             procedures=procedures,
             lifecycle=self._lifecycle,
             destinations=destinations,
+            statements=self._statements,
             validations=Validations(settings.product, self._servers, procedures),
+            penalties=Penalties(),
         )
+
+    def renew(self, verifier: Verifier, authority: bytes, endorsement: bytes) -> None:
+        """The daemon has read its certificate and authorities again."""
+        self._licensing.verifier = verifier
+        self._authority = authority
+        self._endorsement = endorsement
 
     def on_start(self, now: float) -> list[Effect]:
         return [
@@ -164,7 +184,8 @@ class TerminalServerCore:
         """Equals that of a core made anew from the disk, but for sessions that are being logged off
         and for new sizes, which are written with the next transition."""
         return Durable(
-            frozenset([*self._own.rows(), *self._table.rows()]), counters=(self._ids.next_id,)
+            frozenset([*self._own.rows(), *self._table.rows(), *self._statements.rows()]),
+            counters=(self._ids.next_id,),
         )
 
     def whereabouts(self) -> dict[Hashable, list[str]]:
@@ -181,11 +202,18 @@ class TerminalServerCore:
     def _on_message(self, caller: Caller, message: Message, now: float) -> list[Effect]:
         match message:
             case messages.QueryAuthority():
-                return [Answer(caller, messages.Authority(certificate=self._authority))]
+                shown = messages.Authority(
+                    certificate=self._authority, endorsement=self._endorsement
+                )
+                return [Answer(caller, shown)]
             case messages.QueryLicenseServers():
                 return [Answer(caller, self._license_servers())]
             case messages.QuerySessions():
                 return [Answer(caller, self._sessions(message))]
+            case messages.AccountStatement():
+                return self._statements.on_account(caller, message, now)
+            case messages.PasswordStatement():
+                return self._statements.on_password(message, now)
             case _ if caller.peer.role is Role.CLIENT:
                 client = self._clients.get(caller.peer.link)
                 # Without one, its Close is on its way.
@@ -206,7 +234,9 @@ class TerminalServerCore:
                 detail = f"{type(message).__name__} does not come now in the licensing phase"
                 refusal = Refusal(ErrorCode.OUT_OF_ORDER, detail)
                 return self._procedures.interrupt(client.peer, refusal, now)
-            case messages.LogonStart() | messages.LogonProof() if client.license is not None:
+            case messages.LogonStart() | messages.LogonProof() | messages.ChangePassword() if (
+                client.license is not None
+            ):
                 detail = f"{type(message).__name__} does not come now in the logon phase"
                 close = Close(client.peer, ErrorCode.OUT_OF_ORDER, detail, client.trace_id)
             case _:

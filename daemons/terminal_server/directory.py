@@ -13,6 +13,7 @@ import msgspec
 from daemons import events
 from daemons.effects import Effect, Endpoint, Failed, Peer, Persist, Randomness, Tell
 from daemons.procedures import Procedure, Procedures, Promise, ask, outcome_of
+from daemons.statements import Statements
 from daemons.terminal_server.sessions import Session, SessionTable
 from tsproto import limits
 from tsproto.errors import ErrorCode
@@ -21,6 +22,7 @@ from tsproto.messages import (
     Joined,
     JoinFarm,
     Message,
+    PasswordStatement,
     PlaceSession,
     Refused,
     RemoveSession,
@@ -59,7 +61,9 @@ class DirectoryLink:
         table: SessionTable,
         procedures: Procedures,
         rng: Randomness,
+        statements: Statements,
     ) -> None:
+        self._statements = statements
         self.endpoint = endpoint
         self.is_ready = False
         self._join = join
@@ -155,6 +159,10 @@ class DirectoryLink:
             RemoveSession(session_id=session_id, placement=placement, user_name=user_name)
         )
 
+    def tell_password(self, statement: PasswordStatement) -> list[Effect]:
+        """A user has changed their password here. Told after each join too."""
+        return self._tell(statement)
+
     def _tell(self, change: Message) -> list[Effect]:
         if self._peer is None:
             return []
@@ -195,7 +203,7 @@ class DirectoryLink:
         self.is_ready = True
         self._pause_seconds = limits.REJOIN_SECONDS
         self._do(events.DirectoryReady())
-        for change in held_back:
+        for change in [*held_back, *self._statements.kept()]:
             self._do(*self._tell(change))
         self._do(*self._end_attempt(self._procedures.now))
         yield from self._get_receipts(endpoint)

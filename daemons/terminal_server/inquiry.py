@@ -25,7 +25,7 @@ from tsproto.messages import AcquireLicense, MarkValidated, Message, Refused, Re
 # store its token.
 ASKING_SECONDS = limits.LICENSING_SECONDS - 2 * limits.REQUEST_SECONDS
 
-DECISIONS = (ErrorCode.NO_LICENSE,)
+DECISIONS = (ErrorCode.NO_LICENSE, ErrorCode.DEVICE_REVOKED)
 
 M = TypeVar("M", bound=Message)
 Question: TypeAlias = AcquireLicense | RenewLicense | MarkValidated
@@ -42,6 +42,11 @@ class Verdict(msgspec.Struct, Generic[M], frozen=True, kw_only=True):
     @property
     def is_decided(self) -> bool:
         return self.refusal is not None and self.refusal.code in DECISIONS
+
+    @property
+    def denies_device(self) -> bool:
+        """The license server has a newer deny list than this terminal server."""
+        return self.refusal is not None and self.refusal.code is ErrorCode.DEVICE_REVOKED
 
 
 def inquire(

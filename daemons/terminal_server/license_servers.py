@@ -1,9 +1,10 @@
 """Discovery: which license servers this terminal server knows, and which of them it has chosen.
 
 A configured list comes first and is taken in its order; without one the scopes are searched by
-broadcast and one of all that answered is chosen at random. An answer is a candidate: it counts once
-it was dialled, for that proves certificate and role. When none of a scope is reached the next scope
-is asked, and at last the servers that were known before. The chosen server is verified every
+broadcast and one of all that answered is chosen at random: of those that were known before, if any
+of them answered. An answer is a candidate: it counts once it was dialled, for that proves
+certificate and role. When none of a scope is reached the next scope is asked, and at last the
+servers that were known before and did not answer. The chosen server is verified every
 `verify_seconds`, a search that found none is repeated after `retry_seconds`, and a connection that
 needs a license server when all known ones fail begins a search at once.
 A terminal server that knows none dials the first that answers at once, and uses it until one is
@@ -53,7 +54,12 @@ class KnownLicenseServers:
         self._discovery = discovery
         self._rng = rng
         scopes = scopes_of(discovery.workgroup, discovery.domain, discovery.site)
-        self._search = Search(farm, scopes, window_seconds=discovery.window_seconds)
+        self._search = Search(
+            farm,
+            scopes,
+            window_seconds=discovery.window_seconds,
+            is_known=lambda candidate: endpoint_of(candidate) in self._known_before,
+        )
         self._finder = Finder(procedures.next_question_id, rng)
         self._known: list[KnownServer] = []  # the chosen one first
         self._is_searching = False
@@ -145,7 +151,12 @@ class KnownLicenseServers:
 
     def _search_on(self, now: float) -> list[Effect]:
         asked = self._finder.ask(self._search.on_deadline, now)
-        return asked or self._dial(self._shuffled(self._search.found), now)
+        if asked:
+            return asked
+        candidates = self._shuffled(self._search.found)
+        # A forged answer that is dialled must not delay a server that was reached before.
+        candidates.sort(key=lambda candidate: endpoint_of(candidate) not in self._known_before)
+        return self._dial(candidates, now)
 
     def _shuffled(self, candidates: list[Candidate]) -> list[Candidate]:
         """Every order is equally likely, so the first that is reached was chosen at random."""

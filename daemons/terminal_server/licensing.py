@@ -16,14 +16,20 @@ from daemons import events
 from daemons.copied import copied
 from daemons.effects import Close, Effect, Randomness, Tell
 from daemons.procedures import Procedure, Procedures
-from daemons.refusal import Refusal, clipped
+from daemons.refusal import Refusal
 from daemons.settings import TerminalServerSettings
 from daemons.terminal_server.client import AcceptedLicense, Client
 from daemons.terminal_server.inquiry import Verdict, inquire
 from daemons.terminal_server.license_servers import KnownLicenseServers
 from daemons.terminal_server.own_record import GracePeriod
 from tsproto import limits
-from tsproto.errors import ErrorCode, LicenseError, LicenseExpired, LicenseOutdated
+from tsproto.errors import (
+    ErrorCode,
+    LicenseError,
+    LicenseExpired,
+    LicenseOutdated,
+    LicenseRevoked,
+)
 from tsproto.identity import verify_device_proof
 from tsproto.license_token import Claims, Verifier, read_claims
 from tsproto.messages import (
@@ -37,6 +43,7 @@ from tsproto.messages import (
     NewLicense,
     RenewLicense,
 )
+from tsproto.printable import detail_of
 
 NONCE_BYTES = 32
 RENEWAL_SECONDS = limits.RENEWAL_DAYS * limits.DAY_SECONDS
@@ -81,6 +88,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
                 return "it has no license"
             case LicenseOutdated():
                 return "its license is for an older version"
+            case LicenseRevoked():
+                return "its license is of a license server whose certificate was revoked"
             case _:
                 return "its license has expired"
 
@@ -116,6 +125,8 @@ class Licensing(msgspec.Struct, eq=False):
             now = self.procedures.now
             if verdict.answer is not None:
                 self._let_in(client, (yield from self._push(client, evidence, verdict.answer)))
+            elif verdict.denies_device:
+                raise _refused_by_server(client, evidence, verdict)
             elif held is not None and now < held.expires_at:
                 self._let_in_as_held(client, held, verdict)
             elif verdict.is_decided:
@@ -268,7 +279,9 @@ class Licensing(msgspec.Struct, eq=False):
         self, client: Client, license: AcceptedLicense, expires_at: int, notice: str, event: Effect
     ) -> None:
         client.license = license
-        accepted = LicenseAccepted(kind=license.kind, expires_at=expires_at, notice=clipped(notice))
+        accepted = LicenseAccepted(
+            kind=license.kind, expires_at=expires_at, notice=detail_of(notice)
+        )
         begun = self.grace.on_connection_accepted(self.procedures.now)
         self.procedures.do(*begun, Tell(client.peer, accepted), event)
 
@@ -308,14 +321,20 @@ def _refused_by_server(
     client: Client, evidence: Evidence, verdict: Verdict[LicenseIssued]
 ) -> Refusal:
     assert verdict.refusal is not None
-    is_expired = evidence.lapse is not None and not isinstance(evidence.lapse, LicenseOutdated)
-    code = ErrorCode.LICENSE_EXPIRED if is_expired else ErrorCode.NO_LICENSE
+    code = ErrorCode.LICENSE_EXPIRED if _is_expired(evidence) else ErrorCode.NO_LICENSE
+    if verdict.denies_device:
+        code = verdict.refusal.code
     why = verdict.refusal.detail or verdict.refusal.code.meaning
     detail = (
         f"this device cannot come in: {evidence.holding}, and license server"
         f" {verdict.asked[-1]} gives it none: {why}; trace {client.trace_id}"
     )
     return Refusal(code, detail, retry_after_seconds=verdict.refusal.retry_after_seconds)
+
+
+def _is_expired(evidence: Evidence) -> bool:
+    lapse = evidence.lapse
+    return lapse is not None and not isinstance(lapse, LicenseOutdated | LicenseRevoked)
 
 
 def _no_server(verdict: Verdict[LicenseIssued]) -> str:

@@ -15,6 +15,7 @@ from daemons.effects import (
     Challenged,
     Close,
     NotProved,
+    NotTaken,
     PamAnswer,
     Prompted,
     Prove,
@@ -23,14 +24,17 @@ from daemons.effects import (
 )
 from daemons.procedures import Procedure, Procedures, challenge, prove
 from daemons.refusal import Refusal
+from daemons.statements import Statements
 from daemons.terminal_server.client import Client, User
 from daemons.terminal_server.destinations import Destinations
 from daemons.terminal_server.lifecycle import Lifecycle
+from daemons.terminal_server.penalties import Attempt, Penalties
 from daemons.terminal_server.sessions import Session
 from daemons.terminal_server.validation import Validations
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
+    ChangePassword,
     LogonChallenge,
     LogonProof,
     LogonRefused,
@@ -38,14 +42,18 @@ from tsproto.messages import (
     PamAnswers,
     PamPrompt,
     PamQuestion,
+    PasswordChanged,
+    PasswordStatement,
     Redirect,
     UserProof,
 )
+from tsproto.statements import Standing
 from tsproto.user_proof import Asked, Method, normal
 
 # Logons on one connection, of any method: a client tries its keys, then passwords; a busy server
 # makes it repeat some.
 LOGONS_MAX = 16
+WRONG_PASSWORD = "user name or password is wrong"
 
 
 class NotProvedRefusal(Refusal):
@@ -63,6 +71,8 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
     lifecycle: Lifecycle
     destinations: Destinations
     validations: Validations
+    statements: Statements
+    penalties: Penalties
 
     def log_on(self, client: Client) -> Procedure[None]:
         """Take logons until the client shows a session, was redirected, or was sent away."""
@@ -71,6 +81,8 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
             start = yield from client.inbox.hear(LogonStart)
             try:
                 user = yield from self._prove(client, start)
+                if user is None:
+                    return  # the password was changed
                 found: Session | Redirect | None = self._resumed(user)
                 if found is None and user.is_device_alone:
                     raise _nothing_to_resume(client)
@@ -101,8 +113,9 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
 
     # --- the proof --------------------------------------------------------------------------------
 
-    def _prove(self, client: Client, start: LogonStart) -> Procedure[User]:
-        """Challenge the client, and have the keeper judge its proof. Raises Refusal."""
+    def _prove(self, client: Client, start: LogonStart) -> Procedure[User | None]:
+        """Challenge the client, and have the keeper judge its proof; None when it has changed the
+        password instead. Raises Refusal."""
         challenged = yield from challenge(
             lambda question_id: Challenge(
                 start.user_name,
@@ -118,7 +131,14 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
         if isinstance(challenged, NotProved):
             raise _refusal(client, challenged)
         self.procedures.do(Tell(client.peer, copied(LogonChallenge, challenged)))
-        proof = yield from client.inbox.hear(LogonProof)
+        proof = yield from client.inbox.hear_either(LogonProof, ChangePassword)
+        attempt = Attempt(normal(start.user_name), client.peer.host, client.device_id)
+        if seconds := self.penalties.delay(attempt, self.procedures.now):
+            detail = f"too many logons failed; wait {seconds} s; trace {client.trace_id}"
+            raise Refusal(ErrorCode.LOGON_BUSY, detail, retry_after_seconds=seconds)
+        if isinstance(proof, ChangePassword):
+            yield from self._change_password(client, start, proof, attempt)
+            return None
         client.columns, client.rows = proof.columns, proof.rows
         asked = Asked(start.application, proof.command, start.session_id, start.attachment)
         outcome = yield from prove(
@@ -133,9 +153,28 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
         )
         while isinstance(outcome, Prompted):
             outcome = yield from self._ask_user(client, challenged, outcome)
+        self.procedures.do(*self.penalties.settle(attempt, _accepted(outcome), self.procedures.now))
         if isinstance(outcome, NotProved):
             raise _refusal(client, outcome)
         return _user(client, start, challenged, proof, asked, outcome)
+
+    def _change_password(
+        self, client: Client, start: LogonStart, change: ChangePassword, attempt: Attempt
+    ) -> Procedure[None]:
+        """Raises Refusal; a wrong signature counts as a wrong proof does."""
+        user_name = normal(start.user_name)
+        statement = copied(PasswordStatement, change, request_id=0, user_name=user_name)
+        taken = yield from self.statements.change(statement)
+        refused: NotProved | None = None
+        if isinstance(taken, NotTaken):
+            refused = NotProved(taken.code, taken.detail)
+        elif taken.standing is Standing.OVERTAKEN:  # as if the user was not known
+            refused = NotProved(ErrorCode.LOGON_FAILED, WRONG_PASSWORD)
+        now = self.procedures.now
+        self.procedures.do(*self.penalties.settle(attempt, _accepted(refused), now))
+        if refused is not None:
+            raise _refusal(client, refused)
+        self.procedures.do(Tell(client.peer, PasswordChanged()))
 
     def _ask_user(
         self, client: Client, challenged: Challenged, prompted: Prompted
@@ -198,6 +237,13 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
 def _nothing_to_resume(client: Client) -> Refusal:
     detail = f"the session to resume is not here any more; trace {client.trace_id}"
     return NotProvedRefusal(ErrorCode.LOGON_FAILED, detail)
+
+
+def _accepted(outcome: Proved | NotProved | None) -> bool | None:
+    """None where the proof was not judged, or was good and helps nothing."""
+    if not isinstance(outcome, NotProved):
+        return True
+    return False if outcome.code is ErrorCode.LOGON_FAILED else None
 
 
 def _refusal(client: Client, outcome: NotProved) -> Refusal:

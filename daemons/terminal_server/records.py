@@ -6,6 +6,7 @@ A session that runs one command has no record: it ends with its connection, and 
 from __future__ import annotations
 
 from daemons.effects import Record
+from daemons.statements import PasswordRecord
 from tsproto.messages import SessionState
 
 
@@ -42,4 +43,4 @@ class SessionRecord(Record, table="sessions", key=("session_id",)):
     receipt: bytes
 
 
-RECORDS: tuple[type[Record], ...] = (ServerRecord, SessionRecord)
+RECORDS: tuple[type[Record], ...] = (ServerRecord, SessionRecord, PasswordRecord)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from clients.conformance.own_configuration import BROKEN, SCOPES, STARTED
-from clients.conformance.target import Issuer, Line, Setup, Unavailable, Unmet, User
+from clients.conformance.own_configuration import BROKEN, SCOPES, STARTED, USERS
+from clients.conformance.target import Issuer, Line, Setup, Unavailable, Unmet
+from clients.conformance.user import User
 from clients.logon.steps import Host
 from tests.conformance.in_process_client import ClientUnderTest
 from tests.conformance.in_process_kinds import (
@@ -28,10 +29,11 @@ from tests.simulation.network import Host as NetworkHost
 from tests.simulation.node import Node
 from tests.simulation.world import World
 from tsproto import limits
-from tsproto.identity import Identity
-from tsproto.messages import Role
+from tsproto.deny_list import DenyLists
+from tsproto.identity import ADMINISTRATOR_ROLES, Identity
+from tsproto.messages import AdministratorRole, Role
 
-USERS = (User("user1", b"secret1"), User("user2", b"secret2"))
+BY_NAME = {user.name: user for user in USERS}
 NAMES = {Role.TERMINAL_SERVER: "ts1", Role.LICENSE_SERVER: "ls1", Role.SESSION_DIRECTORY: "sd1"}
 PLAYED = {
     Role.TERMINAL_SERVER: ("10.9.0.2", "conformance-ts"),
@@ -39,7 +41,9 @@ PLAYED = {
     Role.SESSION_DIRECTORY: ("10.9.0.4", "conformance-sd"),
 }
 SECOND = ("conformance-ls2", "10.9.0.5")
-WITH_RIGHT_DAEMONS = (Setup.RIGHT, Setup.OUTSIDE_A_LAB, Setup.BUSY, Setup.ONE_SESSION)
+WITH_RIGHT_DAEMONS = (
+    *(Setup.RIGHT, Setup.OUTSIDE_A_LAB, Setup.BUSY, Setup.PAM, Setup.ONE_SESSION),
+)
 NO_TLS = "there is no TLS in process"
 PATIENCE_SECONDS = 4.0  # virtual ones; less than any time-out of the protocol
 SETTLING_SECONDS = 3.0
@@ -75,10 +79,12 @@ class DirectNetwork(Network):
 class DirectLine:
     """The suite's end of a link in process."""
 
-    certificate = bytes(32)
-
-    def __init__(self, target: InProcess, name: str) -> None:
+    def __init__(
+        self, target: InProcess, name: str, certificate: bytes, own_certificate: bytes
+    ) -> None:
         self.name = name
+        self.certificate = certificate
+        self.own_certificate = own_certificate
         self._target = target
         self.end: End | None = None
         self._came: list[bytes] = []
@@ -112,7 +118,8 @@ class Listener:
         self._target = target
 
     def on_connection(self, end: End) -> bool:
-        line = DirectLine(self._target, self.name)
+        own = self._target.certificate_of(self.name)
+        line = DirectLine(self._target, self.name, own, own)
         line.take(end)
         self.lines.append(line)
         return True
@@ -142,6 +149,7 @@ class InProcess:
         self.role = role
         self.all_points = all_points
         self.users: Sequence[User] = USERS
+        self._lines = 0
         self.applications: Sequence[str] = STARTED
         self.scopes = dict(enumerate(SCOPES.values(), start=1))
         self._setup = setup
@@ -183,7 +191,7 @@ class InProcess:
         return LicenseServerUnderTest(peers, is_choosy=self._setup is Setup.CHOOSY, wrap=wrap)
 
     def _directory(self, wrap: Wrap) -> SessionDirectoryUnderTest:
-        return SessionDirectoryUnderTest(is_choosy=self._setup is Setup.CHOOSY, wrap=wrap)
+        return SessionDirectoryUnderTest(BY_NAME, is_choosy=self._setup is Setup.CHOOSY, wrap=wrap)
 
     def _terminal_server(self, wrap: Wrap) -> TerminalServerUnderTest:
         addresses = dict(PLAYED)
@@ -195,20 +203,20 @@ class InProcess:
         if self._setup in (Setup.SEARCHED, Setup.GRACE):
             license_servers = []
         directory = None if self._setup is Setup.GRACE else addresses[Role.SESSION_DIRECTORY]
-        passwords = {user.name: user.password for user in self.users}
         return TerminalServerUnderTest(
-            license_servers, directory, passwords, setup=self._setup, wrap=wrap
+            license_servers, directory, BY_NAME, setup=self._setup, wrap=wrap
         )
 
     def _start(self, role: Role, number: int, kind: Kind) -> None:
         node = Node(self._world, self._network, FARM, NAMES[role], f"10.0.0.{number}", kind)
+        node.authorities = (Authority.of(FARM).der,)
         self._nodes[role] = node
         node.start()
 
     def _make_client(self) -> ClientUnderTest:
         host, name = PLAYED[Role.TERMINAL_SERVER]
-        client = ClientUnderTest(self._world, self._network, Host(host, PORT, name))
-        client.passwords = {user.name: user.password for user in self.users}
+        client = ClientUnderTest(self._world, self._network, Host(host, PORT, name), BY_NAME)
+        client.deny_lists = DenyLists(FARM, [Authority.of(FARM).der])
         return client
 
     # --- what cases ask of it -----------------------------------------------------------------
@@ -226,11 +234,17 @@ class InProcess:
         node = self._nodes.get(to)
         if node is None:
             raise Unavailable(f"there is no right {to.name.lower()} beside the target here")
-        line = DirectLine(self, name)
         owner = f"{role.name}/{name}"
         if role is not Role.CLIENT:
-            self._network.played[owner] = Identity(FARM, role, name)
-        self._network.dial(owner, "10.9.9.9", node.host, line.take, lambda: None, 1.0)
+            permits = None
+            if role is Role.ADMINISTRATOR:
+                permits = ADMINISTRATOR_ROLES.get(name, AdministratorRole.ADMIN)
+            self._network.played[owner] = Identity(FARM, role, name, permits)
+        # A terminal server slows down a network that guesses: each line comes from another one.
+        self._lines += 1
+        source = f"172.{self._lines >> 8 & 255}.{self._lines & 255}.9"
+        line = DirectLine(self, name, *map(self.certificate_of, (node.name, owner)))
+        self._network.dial(owner, source, node.host, line.take, lambda: None, 1.0)
         self.wait(1.0, lambda: line.end is not None)
         return line
 
@@ -243,6 +257,15 @@ class InProcess:
 
     def issuer(self, role: Role, name: str, farm: str, expired: bool) -> Issuer:
         return Authority.of(farm).issuer(role, name, expired)
+
+    def authority(self) -> Issuer:
+        return Authority.of(FARM).itself
+
+    def fingerprint(self, role: Role, name: str) -> bytes:
+        """One for those whom the target dials, and one for those who dial it."""
+        is_dialled = (role, name) in [(each, played) for each, (_, played) in PLAYED.items()]
+        owner = name if is_dialled else f"{role.name}/{name}"
+        return self._network.certificate_of(owner)
 
     def broken_application(self) -> str:
         return BROKEN
@@ -283,6 +306,12 @@ class InProcess:
     def accept_as_a_stranger(self, seconds: float) -> Line:
         raise Unavailable(NO_TLS)
 
+    def strangers_authority(self) -> bytes:
+        raise Unavailable(NO_TLS)
+
+    def accept_without_address(self, seconds: float) -> Line:
+        raise Unavailable(NO_TLS)
+
     def accepts_tls_1_2(self) -> bool:
         raise Unavailable(NO_TLS)
 
@@ -294,6 +323,10 @@ class InProcess:
         node.crash()
         node.start()
         self.let_pass(SETTLING_SECONDS)
+
+    def certificate_of(self, owner: str) -> bytes:
+        """Stands for the SHA-256 of a certificate; zeros for a device, which has none."""
+        return self._network.certificate_of(owner) or bytes(32)
 
     def wait(self, seconds: float, is_there: Callable[[], bool]) -> None:
         """Let time pass, at most so much, until something is there."""

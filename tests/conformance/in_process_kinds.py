@@ -3,18 +3,20 @@ for the machine around them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
 
 from clients.conformance.own_configuration import BROKEN, SCOPES, SERVED, STARTED, TOKENS
 from clients.conformance.target import Issuer, Setup
+from clients.conformance.user import User
 from daemons import effects
-from daemons.effects import Answer, Core, Effect, ProgramFailed, Verified
+from daemons.effects import Answer, Core, Effect, Outcome, ProgramStarted
 from daemons.license_server.core import LicenseServerCore
 from daemons.license_server.records import RECORDS as LICENSE_RECORDS
 from daemons.session_directory.core import SessionDirectoryCore
+from daemons.session_directory.records import RECORDS as DIRECTORY_RECORDS
 from daemons.settings import (
     Application,
     Discovery,
@@ -29,14 +31,16 @@ from daemons.settings import (
 )
 from daemons.terminal_server.core import TerminalServerCore
 from daemons.terminal_server.records import RECORDS as TERMINAL_RECORDS
-from tests.simulation.kinds import HANGUP_STATUS, START_SECONDS, TerminalServerKind
+from tests.conformance.in_process_keeper import KeeperUnderTest, accounts_of, taken
+from tests.simulation.kinds import HANGUP_STATUS, START_SECONDS, Program, TerminalServerKind
 from tests.simulation.node import Node
 from tests.simulation.world import START
 from tsproto import certificates, identity, limits
 from tsproto.errors import ErrorCode
+from tsproto.identity import ADMINISTRATOR_ROLES
 from tsproto.license_token import Verifier
 from tsproto.limits import DAY_SECONDS
-from tsproto.messages import Refused, Role
+from tsproto.messages import AdministratorRole, Refused, Role
 
 FARM = "conformance"
 PORT = 5600
@@ -45,6 +49,9 @@ YEAR_SECONDS = 365 * DAY_SECONDS
 NO_FILES = IdentityFiles(certificate="-", key="-", authority="-")
 
 Wrap: TypeAlias = Callable[[Core], Core]
+Asked: TypeAlias = (
+    effects.Challenge | effects.Prove | effects.PamAnswer | effects.StartProgram | effects.Take
+)
 Address: TypeAlias = tuple[str, str]
 """Host and name of a daemon."""
 
@@ -66,6 +73,7 @@ class Authority:
     def __init__(self, farm: str) -> None:
         self._certificate, self._key = certificates.create_authority(farm, START)
         self.der = certificates.certificate_der(self._certificate)
+        self.itself = Issuer(farm, self.der, self._key)
         self._issued: dict[tuple[Role, str], Issuer] = {}
 
     @classmethod
@@ -78,7 +86,13 @@ class Authority:
         if (role, name) not in self._issued:
             began = START - 3 * YEAR_SECONDS if expired else START
             certificate, key = certificates.issue_certificate(
-                self._certificate, self._key, role, name, began, years=1 if expired else 20
+                self._certificate,
+                self._key,
+                role,
+                name,
+                began,
+                days=365 if expired else 20 * 365,
+                administrator_role=ADMINISTRATOR_ROLES.get(name, AdministratorRole.ADMIN),
             )
             der = certificates.certificate_der(certificate)
             self._issued[role, name] = Issuer(name, der, key)
@@ -137,9 +151,12 @@ class LicenseServerUnderTest:
 
 
 class SessionDirectoryUnderTest:
+    """It has the users' accounts."""
+
     role = Role.SESSION_DIRECTORY
 
-    def __init__(self, *, is_choosy: bool, wrap: Wrap) -> None:
+    def __init__(self, users: Mapping[str, User], *, is_choosy: bool, wrap: Wrap) -> None:
+        self._accounts = accounts_of(users, FARM)
         self._serves = (SERVED,) if is_choosy else ()
         self._wrap = wrap
 
@@ -151,14 +168,26 @@ class SessionDirectoryUnderTest:
             state="-",
             serves=self._serves,
         )
-        return self._wrap(SessionDirectoryCore(settings, name=node.name, rng=node.rng))
+        core = SessionDirectoryCore(
+            settings,
+            name=node.name,
+            rng=node.rng,
+            records=node.disk.load(DIRECTORY_RECORDS),
+            account_of=self._accounts.get,
+        )
+        return self._wrap(core)
 
     def perform(self, node: Node, effect: Effect) -> None:
+        if isinstance(effect, effects.Take):
+            authority, question_id = Authority.of(FARM).der, effect.question_id
+            outcome = taken(self._accounts, FARM, authority, effect, node.world.now)
+            node.later(0.0, lambda: node.answer(question_id, outcome))
+            return
         assert isinstance(effect, effects.Warp), effect
         refuse_to_warp(node, effect)
 
     def on_crash(self, node: Node) -> None:
-        """Nothing of it outlives it."""
+        """Its disk is all that outlives it."""
 
 
 class TerminalServerUnderTest(TerminalServerKind):
@@ -168,7 +197,7 @@ class TerminalServerUnderTest(TerminalServerKind):
         self,
         license_servers: Sequence[Address],
         directory: Address | None,
-        passwords: dict[str, bytes],
+        users: Mapping[str, User],
         *,
         setup: Setup,
         wrap: Wrap,
@@ -176,7 +205,8 @@ class TerminalServerUnderTest(TerminalServerKind):
         self.programs = {}
         self.shown = {}
         self.starts_slowly = False
-        self._passwords = passwords
+        self._users = users
+        self._keepers: dict[str, KeeperUnderTest] = {}
         self._wrap = wrap
         self._found = _discovery(license_servers)
         self._joined = None if directory is None else _listed(directory)
@@ -204,7 +234,7 @@ class TerminalServerUnderTest(TerminalServerKind):
             settings,
             name=node.name,
             port=PORT,
-            verifier=Verifier(authority, FARM),
+            verifier=Verifier([authority], FARM, deny_lists=node.deny_lists),
             rng=node.rng,
             incarnation=node.rng.randbytes(16),
             records=node.disk.load(TERMINAL_RECORDS),
@@ -217,15 +247,43 @@ class TerminalServerUnderTest(TerminalServerKind):
         match effect:
             case effects.Warp():
                 refuse_to_warp(node, effect)
-            case effects.Verify(_, _, question_id) if self._setup is Setup.BUSY:
-                node.later(0.0, lambda: node.answer(question_id, Verified(False, busy=True)))
-            case effects.StartProgram(application=application) if application == BROKEN:
-                failed = ProgramFailed("there is no such program")
-                node.later(START_SECONDS, lambda: node.answer(effect.question_id, failed))
+            case effects.Challenge():
+                self._tell(node, effect, self._keeper(node).challenge(effect, node.world.now))
+            case effects.Prove():
+                self._tell(node, effect, self._keeper(node).prove(effect, node.world.now))
+            case effects.PamAnswer():
+                self._tell(node, effect, self._keeper(node).answer(effect, node.world.now))
+            case effects.Take():
+                authority = Authority.of(FARM).der
+                stored = self._keeper(node).take(effect, authority, node.world.now)
+                self._tell(node, effect, stored)
+            case effects.StartProgram():
+                outcome = self._keeper(node).start(effect, node.world.now)
+                if isinstance(outcome, ProgramStarted):
+                    program = Program("", effect.asked.application, effect.asked.command)
+                    self.programs[effect.session_id] = program
+                self._tell(node, effect, outcome, START_SECONDS)
             case effects.EndProgram(session_id):
                 node.later(START_SECONDS, lambda: self.end(node, session_id, HANGUP_STATUS))
             case _:
                 super().perform(node, effect)
+
+    def _keeper(self, node: Node) -> KeeperUnderTest:
+        """It outlives the terminal server."""
+        if node.name not in self._keepers:
+            keeper = KeeperUnderTest(
+                FARM,
+                node.name,
+                node.network.certificate_of(node.name),
+                self._users,
+                node.rng,
+                self._setup,
+            )
+            self._keepers[node.name] = keeper
+        return self._keepers[node.name]
+
+    def _tell(self, node: Node, effect: Asked, outcome: Outcome, seconds: float = 0.0) -> None:
+        node.later(seconds, lambda: node.answer(effect.question_id, outcome))
 
     def end(self, node: Node, session_id: int, status: int) -> None:
         if self.programs.pop(session_id, None) is None:

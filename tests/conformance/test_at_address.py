@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from clients.conformance.acting import NAMES
 from clients.conformance.at_address import AtAddress
 from clients.conformance.command import main, parser, settings_of
+from clients.conformance.linking import NAMES
 from clients.conformance.over_sockets import Address, OverSockets, Settings
 from clients.conformance.target import Setup, Unavailable
 from clients.conformance.trust import Trust

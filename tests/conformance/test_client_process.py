@@ -88,7 +88,7 @@ def test_the_end_of_what_a_client_has_shown_can_be_read() -> None:
     why = _why_not(python(f"[print({coloured}) for n in range(99)]; raise SystemExit(1)"))
     head, *shown = why.split("\n  | ")
     assert head.endswith("it ended with status 1, and showed:")
-    assert shown == [f"line {n}?" for n in range(99 - SHOWN_LINES, 99)]
+    assert shown == [f"line {n}\\u0007" for n in range(99 - SHOWN_LINES, 99)]
 
 
 def test_a_client_that_still_runs_is_said_to() -> None:

@@ -9,6 +9,14 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from clients.conformance.catalogue import cases_for, pick
 from clients.conformance.client_process import PLACEHOLDERS
@@ -16,6 +24,7 @@ from clients.conformance.command import parser, play_on
 from clients.conformance.progress import Progress
 from clients.conformance.report import check_can_be_written
 from clients.conformance.target import Setup, Target
+from clients.conformance.user import SshKey
 from daemons import lab
 from tests.conformance.__main__ import main
 from tests.conformance.in_process_source import InProcessSource
@@ -51,6 +60,26 @@ def test_should_and_may_are_for_strict_runs(capsys: pytest.CaptureFixture[str]) 
 def test_an_id_that_nobody_has_is_no_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*DIRECTORY, "--only", "NO-99"]) == 2
     assert "--only NO-99: no case has such an id" in capsys.readouterr().err
+
+
+def test_an_ssh_key_of_a_user_is_read_from_its_file(tmp_path: Path) -> None:
+    for name, private in (
+        ("ssh-ed25519", Ed25519PrivateKey.generate()),
+        ("ecdsa-sha2-nistp384", ec.generate_private_key(ec.SECP384R1())),
+    ):
+        form = Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()
+        (tmp_path / name).write_bytes(private.private_bytes(*form))
+        key = SshKey.read(tmp_path / name)
+        public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+        assert (key.kind, key.line) == (name, f"{public.decode()} conformance")
+
+
+def test_what_is_no_ssh_key_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "key").write_text("no key\n")
+    address = ["127.0.0.1:1", "--role", "terminal-server", "--plain", "--user", "user1", "secret"]
+    assert main([*address, "--ssh-key", str(tmp_path / "key"), "--only", "LOGON-01"]) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'key'}: expected an SSH key without passphrase" in said
 
 
 def test_the_help_says_what_a_stranger_has_to_know(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,10 +25,8 @@ def _leaves(self: Logon, *_: Any) -> Any:
     ("case", "where"),
     [
         ("CLOSE-07.a-client-waits-as-long-as-it-was-told", "_wait_for_round"),
-        ("SESS-13.a-lost-session-is-asked-for-with-its-cookie", "_session_lost"),
-        ("LOGON-14.a-cookie-that-failed-is-not-shown-again", "_session_lost"),
-        ("LOGON-14.a-cookie-that-failed-is-not-shown-again", "_on_refused"),
-        ("LOGON-14.a-ticket-that-failed-is-not-shown-again", "_on_refused"),
+        ("SESS-13.a-lost-session-is-resumed", "_session_lost"),
+        ("LOGON-35.a-wrong-proof-begins-anew", "_on_refused"),
         ("LOGON-18.busy-is-waited-for", "_log_on_later"),
     ],
 )

@@ -14,11 +14,11 @@ import pytest
 from tests.conformance.vectors import files
 
 HERE = Path(__file__).with_name("node")
-PROGRAM = ("check.mjs", "package.json", "package-lock.json", ".npmrc")
+PROGRAM = ("check.mjs", "logon.mjs", "package.json", "package-lock.json", ".npmrc")
 NPM_SECONDS = 60
 UNTESTED = (
     "not tested: that node decodes every valid frame and datagram to its values and encodes them"
-    " back to the same bytes, and judges every signature of tokens and device proofs"
+    " back to the same bytes, and judges every signature of tokens, device proofs and endorsements"
 )
 
 

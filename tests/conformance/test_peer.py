@@ -17,6 +17,7 @@ class SlowLine:
 
     name = "laptop1"
     certificate = bytes(32)
+    own_certificate = bytes(32)
 
     def __init__(self, *pieces: bytes) -> None:
         self.now = 0.0

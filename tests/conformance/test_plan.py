@@ -14,7 +14,7 @@ from tsproto import limits
 from tsproto.messages import Role
 
 DIRECTORY = cases_for(Role.SESSION_DIRECTORY)
-LOST, OLD_TICKET, QUICK = "DIR-11.the-rows-of-a-lost-host", "REDIR-07", "SYNC-04"
+LOST, OLD, QUICK = "DIR-11.the-rows-of-a-lost-host", "DIR-15", "SYNC-04"
 
 
 def last_line(*ids: str, longest_seconds: float | None) -> str:
@@ -30,8 +30,8 @@ def test_what_a_case_waits_for_is_known_without_playing_it(role: Role) -> None:
 
 
 def test_an_estimate_tells_what_waits_longer_than_it_may() -> None:
-    lost, old = limits.SERVER_LOST_SECONDS, limits.TICKET_SECONDS
-    assert last_line(LOST, OLD_TICKET, QUICK, longest_seconds=lost) == (
+    lost, old = limits.SERVER_LOST_SECONDS, 2 * limits.RESERVATION_SECONDS
+    assert last_line(LOST, OLD, QUICK, longest_seconds=lost) == (
         f"3 cases; waiting for deadlines takes {lost:g} s; longer than --timeout {lost:g},"
         f" and skipped: 1 (up to {old:g} s each, {old:g} s in all)"
     )

@@ -118,7 +118,9 @@ def test_a_build_server_is_told_what_failed_in_one_line_and_in_all(tmp_path: Pat
     messages = [failure.get("message") for failure in suite.iter("failure")]
     assert messages == ["the client did not dial", "KeyError: 'x'"]
     assert "<last words> & 'more'" in (next(suite.iter("failure")).text or "")
-    assert [skipped.get("message") for skipped in suite.iter("skipped")] == ["needs <more> of ? it"]
+    assert [skipped.get("message") for skipped in suite.iter("skipped")] == [
+        "needs <more> of \\u001b it"
+    ]
     assert suite.find("properties") is None
 
 
@@ -134,7 +136,7 @@ def test_the_page_unfolds_failures_and_has_one_box_a_case(tmp_path: Path) -> Non
     assert f"<summary><b>{id}</b> the client did not dial</summary><pre id='{id}'>FAILED" in page
     assert f"<a href='#{id}' class=failed title='{id} failed: the client did not dial'></a>" in page
     assert "| &lt;last words&gt; &amp; &#x27;more&#x27;" in page
-    assert "<li>1: needs &lt;more&gt; of ? it" in page
+    assert "<li>1: needs &lt;more&gt; of \\u001b it" in page
     assert page.count("<i class=passed title=") == page.count("<i class=skipped title=") == 1
     assert "drain: hosts that take" in page and "revocation" not in page
 

@@ -3,25 +3,39 @@ nothing of the product."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import msgpack
+import msgspec
 import pytest
 
+from clients.user_keys import argon2id
 from tests.conformance.vectors import files
-from tsproto import codec, discovery, identity, limits
+from tsproto import codec, discovery, identity, limits, ssh_keys
+from tsproto.account import Account
+from tsproto.authorities import is_endorsed
+from tsproto.deny_list import DenyLists
 from tsproto.discovery import Scope
-from tsproto.errors import ErrorCode, LicenseError, ProtocolError
+from tsproto.errors import DenyListError, ErrorCode, LicenseError, ProtocolError
 from tsproto.license_token import Verifier
-from tsproto.messages import TABLE, Message
+from tsproto.messages import TABLE, AccountStatement, Message, PasswordStatement
+from tsproto.ssh_keys import SshKeyError
+from tsproto.statements import StatementRefused, stated_account, with_password
+from tsproto.user_proof import Asked, Cost, Statement, is_signed, key_of_tag
 
 WRITTEN = {name: json.loads(text) for name, text in files.read().items()}
 MESSAGES = {name: found for name, found in WRITTEN.items() if name.startswith("message-")}
 FRAMES = WRITTEN["frames.json"]
 TOKENS = WRITTEN["tokens.json"]
 PROOFS = WRITTEN["device-proofs.json"]
+USER_PROOFS = WRITTEN["user-proofs.json"]
+SSH = WRITTEN["ssh-signatures.json"]
+ENDORSEMENTS = WRITTEN["endorsements.json"]
+DENY_LISTS = WRITTEN["deny-lists.json"]
+STATEMENTS = WRITTEN["statements.json"]
 DISCOVERY = WRITTEN["discovery.json"]
 
 each_message = pytest.mark.parametrize("written", MESSAGES.values(), ids=MESSAGES.keys())
@@ -126,8 +140,7 @@ def test_the_product_refuses_every_invalid_message(written: Any) -> None:
 @each_message
 def test_a_valid_message_fits_where_it_is_lawful(written: Any) -> None:
     states = TABLE[written["number"]].entry.states
-    roomy = {state.value for state in states} & {"service", "session"}
-    most = limits.FRAME_BYTES if roomy else limits.FRAME_BYTES_BEFORE_LOGON
+    most = max(FRAMES["frame_bytes"].get(state.value, 0) for state in states)
     for vector in written["valid"]:
         assert len(bytes_of(vector["frame"])) <= most, vector["id"]
 
@@ -139,7 +152,7 @@ def test_the_product_refuses_every_broken_frame(vector: Any) -> None:
 
 @pytest.mark.parametrize("vector", TOKENS["vectors"], ids=lambda vector: vector["id"])
 def test_the_product_judges_every_token(vector: Any) -> None:
-    verifier = Verifier(bytes_of(TOKENS["authority"]["certificate"]), TOKENS["farm"])
+    verifier = Verifier([bytes_of(TOKENS["authority"]["certificate"])], TOKENS["farm"])
     issuer = TOKENS["issuers"][vector["issuer"]]
     code, claims = ErrorCode.NORMAL, None
     try:
@@ -160,6 +173,13 @@ def test_the_product_judges_every_token(vector: Any) -> None:
         assert values == flat(vector["claims"])
 
 
+@pytest.mark.parametrize("vector", ENDORSEMENTS["vectors"], ids=lambda vector: vector["id"])
+def test_the_product_judges_every_endorsement(vector: Any) -> None:
+    authority, now = bytes_of(ENDORSEMENTS["authority"]), ENDORSEMENTS["now"]
+    endorsement, by = bytes_of(vector["endorsement"]), bytes_of(vector["by"])
+    assert is_endorsed(authority, endorsement, by, now) == vector["counts"]
+
+
 @pytest.mark.parametrize("vector", PROOFS["vectors"], ids=lambda vector: vector["id"])
 def test_the_product_judges_every_device_proof(vector: Any) -> None:
     key = identity.DeviceKey(bytes_of(PROOFS["seed"]))
@@ -172,6 +192,59 @@ def test_the_product_judges_every_device_proof(vector: Any) -> None:
     else:
         assert device_id == bytes_of(PROOFS["device_id"])
         assert key.prove(*shown[1:]) == shown[0]
+    assert code.name == vector["code"]
+
+
+@pytest.mark.parametrize("vector", USER_PROOFS["derivations"], ids=lambda vector: vector["id"])
+def test_the_product_derives_every_key(vector: Any) -> None:
+    salt, tag = bytes_of(vector["salt"]), bytes_of(vector["tag"])
+    cost = Cost(vector["memory_kib"], vector["passes"], vector["lanes"])
+    assert asyncio.run(argon2id(bytes_of(vector["password"]), salt, cost)) == tag
+    key = key_of_tag(vector["farm"], vector["user_name"], tag)
+    assert key.private_bytes_raw() == bytes_of(vector["seed"])
+    assert key.public_key().public_bytes_raw() == bytes_of(vector["public_key"])
+
+
+@pytest.mark.parametrize("vector", USER_PROOFS["vectors"], ids=lambda vector: vector["id"])
+def test_the_product_judges_every_user_proof(vector: Any) -> None:
+    values = dict(zip(vector["values"], flat(vector["values"]), strict=True))
+    statement = Statement(
+        **{name: values[name] for name in values if name in Statement.__struct_fields__},
+        cost=Cost(values["memory_kib"], values["passes"], values["lanes"]),
+        asked=Asked(*(values[name] for name in Asked.__struct_fields__)),
+    )
+    assert statement.signed_bytes() == bytes_of(vector["signed"])
+    public_key, signature = bytes_of(vector["public_key"]), bytes_of(vector["signature"])
+    assert is_signed(public_key, statement, signature) is (vector["code"] == "NORMAL")
+
+
+@pytest.mark.parametrize("vector", SSH["vectors"], ids=lambda vector: vector["id"])
+def test_the_product_judges_every_ssh_signature(vector: Any) -> None:
+    key = ssh_keys.read(vector["line"])
+    assert key.fingerprint == bytes_of(vector["fingerprint"])
+    signed = bytes_of(SSH["message"]), vector["algorithm"], bytes_of(vector["signature"])
+    assert key.is_signed(*signed) is (vector["code"] == "NORMAL")
+
+
+@pytest.mark.parametrize("vector", SSH["lines"], ids=lambda vector: vector["id"])
+def test_the_product_takes_the_ssh_keys_that_it_should(vector: Any) -> None:
+    if vector["is_taken"]:
+        assert ssh_keys.read(vector["line"]).kind == "ssh-ed25519"
+        return
+    with pytest.raises(SshKeyError):
+        ssh_keys.read(vector["line"])
+
+
+@pytest.mark.parametrize("vector", DENY_LISTS["vectors"], ids=lambda vector: vector["id"])
+def test_the_product_judges_every_deny_list(vector: Any) -> None:
+    authority = bytes_of(DENY_LISTS["signers"]["authority"]["certificate"])
+    held = [bytes_of(DENY_LISTS[name]) for name in ("held_certificates", "held_devices")]
+    lists = DenyLists(DENY_LISTS["farm"], [authority], held)
+    code = ErrorCode.NORMAL
+    try:
+        lists.take(bytes_of(vector["signed"]), DENY_LISTS["now"])
+    except DenyListError as error:
+        code = error.code
     assert code.name == vector["code"]
 
 
@@ -246,3 +319,41 @@ def test_plain_msgpack_reads_tokens_and_datagrams() -> None:
         datagram = bytes_of(vector["datagram"])
         assert msgpack.unpackb(datagram) == flat(vector["values"]), vector["id"]
         assert msgpack.packb(flat(vector["values"])) == datagram, vector["id"]
+
+
+@pytest.mark.parametrize("vector", STATEMENTS["accounts"], ids=lambda each: each["id"])
+def test_the_product_judges_every_account_statement(vector: Any) -> None:
+    statement = AccountStatement(
+        account=vector["account"].encode(),
+        signer=bytes_of(vector["signer"]),
+        signature=bytes_of(vector["signature"]),
+    )
+    authority = bytes_of(STATEMENTS["signers"]["authority"]["certificate"])
+    farm, now = STATEMENTS["farm"], STATEMENTS["now"]
+    try:
+        stated = stated_account(farm, statement, (authority,), now)
+    except StatementRefused as refused:
+        assert refused.code.name == vector["code"]
+    else:
+        assert vector["code"] == "NORMAL"
+        assert stated == msgspec.json.decode(vector["account"], type=Account)
+
+
+@pytest.mark.parametrize("vector", STATEMENTS["passwords"], ids=lambda each: each["id"])
+def test_the_product_judges_every_password_statement(vector: Any) -> None:
+    given = {name: vector[name] for name in PasswordStatement.__struct_fields__ if name in vector}
+    for name in ("public_key", "salt", "signature"):
+        given[name] = bytes_of(given[name])
+    known = msgspec.json.decode(STATEMENTS["known"], type=Account)
+    account = known if vector["user_name"] == known.name else None
+    try:
+        changed = with_password(
+            STATEMENTS["farm"], account, PasswordStatement(**given), STATEMENTS["now"]
+        )
+    except StatementRefused as refused:
+        assert refused.code.name == vector["code"]
+    else:
+        assert vector["code"] == "NORMAL"
+        assert changed is not None
+        assert changed.password is not None
+        assert changed.password.public_key == given["public_key"]

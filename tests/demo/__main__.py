@@ -1,4 +1,4 @@
-"""Run the story: make a farm, live through twelve steps, leave nothing behind.
+"""Run the story: make a farm, live through its steps, leave nothing behind.
 
 python -m tests.demo --plain   without TLS, for whoever watches it with Wireshark
 """

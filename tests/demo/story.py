@@ -1,5 +1,5 @@
-"""The twelve steps. Each does what a person would do, looks at what a person would see, asks the
-daemons what they hold, and returns a sentence made of what was really observed.
+"""The steps of the story. Each does what a person would do, looks at what a person would see, asks
+the daemons what they hold, and returns a sentence made of what was really observed.
 """
 
 from __future__ import annotations
@@ -11,15 +11,26 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
 from clients.known_lab import warp
-from daemons import lab
+from daemons import accounts, lab
 from tests.demo.terminal import NotObserved, Terminal
+from tests.integration import ssh
+from tsproto.account import Account
 from tsproto.limits import DAY_SECONDS, FULL_DAYS_MAX, FULL_DAYS_MIN, TEMPORARY_DAYS
 
 Step = tuple[str, Callable[[], str]]
@@ -74,6 +85,7 @@ class Story:
             ("laptop2's token expires, returns to the pool, goes to phone2", self.recover_a_token),
             ("the directory goes and comes back: its rows are true again", self.directory_away),
             ("two logons of user1 in the same instant: one session", self.at_once),
+            ("user2 comes back through ts1 with an SSH key of an agent: no prompt", self.ssh_key),
         ]
 
     def end(self) -> None:
@@ -134,7 +146,7 @@ class Story:
         self._log_on(terminal, "user1", prompt=None)
         terminal.wait_for("line 20 of the book")
         prompts = terminal.transcript.lower().count("password")
-        expect(prompts == 1, f"asked {prompts} times for a password")
+        expect(prompts == 1, f"asked {prompts} times for a password: both hosts want a proof")
         expect("ts1" in terminal.transcript, "no word of a redirect to ts1")
         terminal.type("q")
         self._expect_same_shell(terminal)
@@ -146,7 +158,8 @@ class Story:
         expect(token["issuer"] == record["lender"] == "license-b", f"issued by {token['issuer']}")
         return (
             f"full token for {days} days, lent by license-b through license-a\n"
-            f"redirected to ts1, one password; the screen and VALUE={self.shell_value} are there"
+            "redirected to ts1, and proved there without a second prompt\n"
+            f"the screen and VALUE={self.shell_value} are there"
         )
 
     def survive_a_crash(self) -> str:
@@ -183,7 +196,7 @@ class Story:
         expect(self._pools() == before, f"pools were {before}, are {self._pools()}")
         return f"same license, {gained:.0f} days gained, pools unchanged"
 
-    # --- 9 to 12 --------------------------------------------------------------------------------
+    # --- 9 to 13 --------------------------------------------------------------------------------
 
     def license_servers_away(self) -> str:
         for server in self.plan.license_servers:
@@ -249,6 +262,33 @@ class Story:
                 expect(len(rows) == 1, f"the directory has {len(rows)} rows of user1: {rows}")
                 return f"one session, {rows[0]['session_id']} on {rows[0]['host']}; {shown}"
 
+    def ssh_key(self) -> str:
+        session = until("user2's session", lambda: self._session("user2", "disconnected"))
+        expect(session["host"] == "ts3", f"it is on {session['host']}")
+        key = self.folder / "user2_key"
+        line = make_key(key)
+        self._give_key("user2", line)
+        words = self._connect_command("ts1", "user2", "phone2")
+        with ExitStack() as stack:
+            environment, where = self._environment(), "in its file"
+            if shutil.which("ssh-agent"):
+                agent = stack.enter_context(ssh.running(self.folder))
+                agent.add(key)
+                key.unlink()
+                environment, where = {**environment, **agent.environment}, "in ssh-agent alone"
+            else:
+                words += ["--identity-file", str(key)]
+            terminal = stack.enter_context(Terminal(words, environment))
+            terminal.wait_for("redirected to ts3")
+            terminal.wait_for(r"[$#] ")
+            expect("password" not in terminal.transcript.lower(), "a password was asked for")
+            shown = until("user2's session", lambda: self._session("user2", "active"))
+            same = shown["session_id"] == session["session_id"]
+            expect(same, f"session {session['session_id']} became {shown['session_id']}")
+            terminal.type("exit\r")
+            terminal.wait_for_end()
+        return f"the key is {where}; session {shown['session_id']} on ts3 is shown, without a word"
+
     # --- what a person does ---------------------------------------------------------------------
 
     def _connect(self, host: str, user: str, device: str) -> Terminal:
@@ -280,6 +320,14 @@ class Story:
             terminal.wait_for(prompt)
         terminal.type(self._password(user) + "\r")
         terminal.wait_for(r"[$#] |line 20 of the book")
+
+    def _give_key(self, user: str, line: str) -> None:
+        """Adds an SSH key to the account; the terminal servers read the file again."""
+
+        def with_key(known: Mapping[str, Account]) -> list[Account]:
+            return [msgspec.structs.replace(known[user], ssh_keys=(line,))]
+
+        accounts.change(self.folder / "accounts", lab.load(self.folder).farm, with_key)
 
     def _run(
         self, host: str, user: str, device: str, command: str, status: int = 0
@@ -427,6 +475,14 @@ class Story:
             key: value for key, value in os.environ.items() if key in ("PATH", "LANG", "LC_ALL")
         }
         return {**kept, "TERM": "xterm-256color", "HOME": str(self.folder), "NO_COLOR": "1"}
+
+
+def make_key(file: Path) -> str:
+    """Writes an SSH private key; returns the line of its public one."""
+    key = Ed25519PrivateKey.generate()
+    file.touch(mode=0o600)
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 
 
 def _tsfarm() -> list[str]:

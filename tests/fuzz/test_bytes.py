@@ -164,7 +164,7 @@ def test_a_flood_of_heartbeats_leaves_nothing_behind() -> None:
 
 
 def test_deep_nesting_in_every_message_is_refused() -> None:
-    deep = msgspec.Raw(b"\x91" * 30_000 + b"\xc0")
+    deep = msgspec.Raw(b"\x91" * 2_000 + b"\xc0")
     for number in TABLE:
         end = listener(Role.TERMINAL_SERVER)
         (closed,) = end.receive_data(message_frame(number, 0, *[deep] * 2), 1.0)

@@ -62,7 +62,14 @@ async def last_words(reader: asyncio.StreamReader) -> list[Message]:
 
 
 def hello(role: Role, name: str) -> bytes:
-    return encode(Hello(version_min=1, version_max=1, role=role, name=name))
+    return encode(
+        Hello(
+            version_min=limits.PROTOCOL_VERSION_MIN,
+            version_max=limits.PROTOCOL_VERSION_MAX,
+            role=role,
+            name=name,
+        )
+    )
 
 
 def code_of(messages: list[Message]) -> ErrorCode:

@@ -7,17 +7,22 @@ from pathlib import Path
 
 from tsproto import certificates
 from tsproto.connection import Closed, Event, Opened, Received
-from tsproto.messages import Pools, QueryPools, Role
+from tsproto.messages import DAEMONS, AdministratorRole, Pools, QueryPools, Role
 from tsproto.transport.link import Link
 from tsproto.transport.tls import FarmContext, client_tls, daemon_tls, server_tls
 
 NOW = 1_700_000_000.0
+DAYS = 20 * 365
+ADDRESSES = ("127.0.0.1", "::1", "localhost")
 
 
 class Farm:
     """An authority, and the certificates of the daemons that were asked for."""
 
-    def __init__(self, folder: Path, name: str = "lab") -> None:
+    def __init__(
+        self, folder: Path, name: str = "lab", addresses: tuple[str, ...] = ADDRESSES
+    ) -> None:
+        self._addresses = addresses
         self.folder = folder
         self.name = name
         self.authority, self._key = certificates.create_authority(name, NOW)
@@ -27,11 +32,21 @@ class Farm:
         """Certificate, key and authority."""
         certificate, key = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         if not certificate.exists():
+            at = self._addresses if role in DAEMONS else ()
             pem, key_pem = certificates.issue_certificate(
-                self.authority, self._key, role, name, NOW
+                self.authority,
+                self._key,
+                role,
+                name,
+                NOW,
+                days=DAYS,
+                addresses=at,
+                administrator_role=AdministratorRole.ADMIN,
             )
             certificate.write_bytes(pem)
+            key.touch(mode=0o600)
             key.write_bytes(key_pem)
+            key.chmod(0o600)
         return certificate, key, self.folder / f"{self.name}.crt"
 
     def server(self, role: Role, name: str) -> FarmContext:

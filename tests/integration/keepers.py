@@ -8,7 +8,9 @@ import itertools
 import os
 import resource
 import select
+import shlex
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from functools import cache
@@ -66,13 +68,14 @@ def write_host(
     certificate, key = certificate_of(SERVER, asks_secrets)
     (folder / "ts1.crt").write_bytes(certificate)
     (folder / "ts1.key").write_bytes(key)
+    (folder / "authority.crt").write_bytes(_authority()[0])
     usual = {"shell": DASH, "allow_root": True, "replay_bytes": RING_BYTES}
     config = {
         "farm": FARM,
         "state": "state",
         "accounts": "accounts",
         "listen": {"host": "127.0.0.1", "port": 0, "tls": False},
-        "identity": {"certificate": "ts1.crt", "key": "ts1.key", "authority": "ts1.crt"},
+        "identity": {"certificate": "ts1.crt", "key": "ts1.key", "authority": "authority.crt"},
         "sessions": {**usual, **(sessions or {})},
     }
     path = folder / "config.toml"
@@ -214,6 +217,20 @@ def wait_until_gone(path: Path) -> None:
         select.select([], [], [], 0.01)
 
 
+def command_that_all_can_run(arguments: list[str], room: Path) -> list[str]:
+    """The command with Python's folder in a place where every user can reach it: in a container it
+    is often below /root. The place is seen by this command alone."""
+    real = Path(sys.executable).resolve()
+    closed = [folder for folder in reversed(real.parents) if not folder.stat().st_mode & 0o001]
+    if not closed:
+        return arguments
+    inner = closed[0] / real.relative_to(closed[0]).parts[0]
+    room.chmod(0o755)
+    (room / inner.name).mkdir()
+    bind = f"mount --bind {inner} {room}/{inner.name} && mount --rbind {room} {closed[0]}"
+    return ["unshare", "-m", "sh", "-c", f"{bind} && exec {shlex.join(arguments)}"]
+
+
 class Terminal:
     """The user's end of a PTY, read as far as a text that must come."""
 
@@ -256,7 +273,7 @@ class Terminal:
 class Keeping:
     """A client of the keeper, its notices, and the terminals that it opened."""
 
-    def __init__(self, folder: Path, **options: float) -> None:
+    def __init__(self, folder: Path, **options: Any) -> None:
         self.ended: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
         self.lost = asyncio.Event()
         self.client = KeeperClient(
@@ -306,7 +323,7 @@ def program(session_id: int = 1, **given: object) -> Program:
 
 
 @contextlib.asynccontextmanager
-async def keeping(folder: Path, **options: float) -> AsyncIterator[Keeping]:
+async def keeping(folder: Path, **options: Any) -> AsyncIterator[Keeping]:
     kept = Keeping(folder, **options)
     try:
         await kept.client.connect()

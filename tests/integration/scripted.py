@@ -16,12 +16,14 @@ from daemons.store import StoreError
 from daemons.store.memory import MemoryStore
 from daemons.switchboard import Step
 from tests.integration.far_end import FarEnd, dialled
+from tests.unit.daemons.credentials import made
 from tsproto.messages import Message, Role, Servers
 from tsproto.transport import LocalIdentity
 
 HOST = "127.0.0.1"
 DIRECTORY = LocalIdentity(role=Role.SESSION_DIRECTORY, name="sd", farm="north")
 TERMINAL_SERVER = LocalIdentity(role=Role.TERMINAL_SERVER, name="ts1", farm="north")
+CREDENTIALS = made("sd")
 Reply = Callable[[Caller, Message], list[Effect]]
 
 
@@ -104,7 +106,14 @@ class Daemon:
         self.port: int = listening.getsockname()[1]
         self.shell = Shell(
             self.core,
-            Resources(identity=identity, listening=listening, store=self.store, clock=self.clock),
+            Resources(
+                identity=identity,
+                credentials=CREDENTIALS,
+                reload=options.pop("reload", lambda: (identity, CREDENTIALS)),
+                listening=listening,
+                store=self.store,
+                clock=self.clock,
+            ),
             reports=self.reports,
             **options,
         )

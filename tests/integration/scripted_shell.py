@@ -6,9 +6,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from tests.integration.scripted_server import COOKIE, Farm, ScriptedServer
+from tests.integration.scripted_server import Farm, Logon, ScriptedServer
 from tsproto.connection import Event, SessionBytes
-from tsproto.messages import LogonAccepted, LogonRequest
+from tsproto.messages import LogonAccepted
 from tsproto.transport.link import Link
 
 _PRINTF = re.compile(rb"printf '%s-%d:%s\\n' (\w+) (\d+)( \"\$TSFARM_LOAD\")?")
@@ -31,14 +31,14 @@ class ScriptedShell(ScriptedServer):
         self._line = b""
         self._in_cat = False
 
-    def accept(self, link: Link, request: LogonRequest) -> None:
+    def accept(self, link: Link, request: Logon) -> None:
         accepted = LogonAccepted(
             host=self.name,
             session_id=self.session_id,
             user_name=request.user_name,
             reattached=self.reattached,
             created_at=1,
-            cookie=COOKIE,
+            attachment=len(self.logons),
         )
         link.send(accepted)
         self.session_shown.set()

@@ -122,6 +122,13 @@ async def test_every_page_of_the_sessions_comes_once(
         assert await administrator.sessions(daemon) == SESSIONS
 
 
+def test_a_key_that_others_could_read_is_refused(farm: Farm) -> None:
+    certificate, key, authority = farm.files(Role.ADMINISTRATOR, "admin")
+    key.chmod(0o644)
+    with pytest.raises(TsfarmError, match=f"pass for this administrator: run `chmod 600 {key}`"):
+        Administrator.certified(certificate, key, authority)
+
+
 def test_only_an_administrators_certificate_will_do(farm: Farm, tmp_path: Path) -> None:
     with pytest.raises(TsfarmError, match="no administrator's certificate"):
         Administrator.certified(*farm.files(Role.TERMINAL_SERVER, "ts1"))

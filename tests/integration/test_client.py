@@ -7,6 +7,8 @@ import hashlib
 import random
 import ssl
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +17,28 @@ import pytest
 from clients.client import Client
 from clients.device import Device, held_licenses
 from clients.files import DeviceStoreError
+from clients.known_hashings import KnownHashings
 from clients.logon.steps import Attached, Finished, Host, Outcome, Plan
 from clients.trust import Dialler, FarmDialler, Stranger, UntrustedFarm
-from tests.integration.scripted_server import COOKIE, Farm, ScriptedServer
+from clients.user_keys import UserKeys
+from tests.integration.scripted_server import Farm, Logon, ScriptedServer
 from tests.unit.clients.licenses import token
 from tsproto import certificates, identity, transport
+from tsproto.authorities import Authorities
 from tsproto.connection import Event
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
-    Credential,
     LogoffSession,
     NewLicense,
+    PamAnswers,
+    PamPrompt,
+    PamQuestion,
     Redirect,
     ResizeSession,
     Role,
     SessionEnded,
 )
+from tsproto.user_proof import Methods
 
 
 class Person:
@@ -41,6 +49,8 @@ class Person:
         self.says_yes = says_yes
         self.asked: list[Stranger] = []
         self.passwords_asked = 0
+        self.questions: list[str] = []
+        self.answers: list[bytes] | None = []
         self.said: list[str] = []
         self.output = b""
         self.takes_output = True
@@ -54,6 +64,13 @@ class Person:
     async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
         self.passwords_asked += 1
         return self.password
+
+    async def answer(self, prompts: Sequence[PamQuestion]) -> list[bytes] | None:
+        self.questions += [question.words for question in prompts]
+        return self.answers
+
+    async def ask_passphrase(self, key: Path, again: bool) -> bytes | None:
+        return None
 
     def say(self, text: str) -> None:
         self.said.append(text)
@@ -105,14 +122,21 @@ def client(
     *servers: ScriptedServer,
     authority: bytes | None = None,
     plain: bool = False,
+    keys: UserKeys | None = None,
     **plan: Any,
 ) -> Client:
     hosts = tuple(Host("127.0.0.1", server.port) for server in servers)
     dialler = Dialler(
-        device.known_farms, device.name, person.confirm, authority=authority, plain=plain
+        device.known_farms,
+        device.name,
+        person.confirm,
+        person.say,
+        authority=authority,
+        plain=plain,
     )
     wanted = Plan(hosts=hosts, user_name="user1", **plan)
-    return Client(wanted, device, dialler, person, random.Random(1))
+    keys = keys or UserKeys(memory=KnownHashings(device.folder))
+    return Client(wanted, device, dialler, person, random.Random(1), keys)
 
 
 async def disconnected(client: Client, person: Person) -> Finished:
@@ -157,7 +181,7 @@ async def test_a_no_leaves_nothing_behind(server: ScriptedServer, device: Device
     person = Person(says_yes=False)
     with pytest.raises(UntrustedFarm, match="was not accepted"):
         await client(device, person, server).run()
-    assert device.known_farms.authorities() == []
+    assert device.known_farms.authorities(date.today()) == []
     assert server.infos == [] and server.logons == []
 
 
@@ -176,6 +200,143 @@ async def test_a_known_host_with_another_authority_is_refused_by_the_files_name(
         assert impostor.logons == []
     finally:
         await impostor.close()
+
+
+@asynccontextmanager
+async def instead_of(server: ScriptedServer, farm: Farm) -> AsyncIterator[ScriptedServer]:
+    """A server of another authority at the address of a server that was closed."""
+    other = ScriptedServer(farm, server.name)
+    await other.listen(port=server.port)
+    try:
+        yield other
+    finally:
+        await other.close()
+
+
+async def test_a_new_authority_is_learned_from_the_one_that_is_known(
+    tmp_path: Path, farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    person = Person()
+    await disconnected(client(device, person, server), person)
+    await server.close()
+    next_farm = Farm(tmp_path / "next", older=farm)
+    told = (
+        "the farm lab has a new authority, which the one that you trust endorses:"
+        f" {next_farm.fingerprint}"
+    )
+    for attempt in range(2):
+        async with instead_of(server, next_farm) as renewed:
+            person = Person()
+            await disconnected(client(device, person, renewed), person)
+            assert (person.asked, told in person.said) == ([], attempt == 0)
+            assert len(renewed.logons) == 1
+    assert device.known_farms.fingerprint_of("127.0.0.1", server.port) == next_farm.fingerprint
+    async with instead_of(server, farm) as not_yet_renewed:  # behind the same balancer
+        person = Person()
+        await disconnected(client(device, person, not_yet_renewed), person)
+        assert (person.asked, len(not_yet_renewed.logons)) == ([], 1)
+
+
+async def test_in_a_rotation_the_file_that_is_given_trusts_both_authorities(
+    tmp_path: Path, farm: Farm, device: Device
+) -> None:
+    next_farm = Farm(tmp_path / "next", older=farm)
+    ders = [certificates.certificate_der(each.authority) for each in (next_farm, farm)]
+    both = Authorities(tuple(ders), next_farm.endorsement).to_pem()
+    for each in (farm, next_farm):
+        async with ScriptedServer(each) as server:
+            person = Person()
+            await disconnected(client(device, person, server, authority=both), person)
+            assert len(server.logons) == 1
+
+
+async def test_in_a_rotation_the_file_that_is_given_takes_a_deny_list_of_both_authorities(
+    tmp_path: Path, farm: Farm, device: Device
+) -> None:
+    next_farm = Farm(tmp_path / "next", older=farm)
+    ders = [certificates.certificate_der(each.authority) for each in (next_farm, farm)]
+    both = Authorities(tuple(ders), next_farm.endorsement).to_pem()
+    for signer in (farm, next_farm):
+        async with ScriptedServer(farm) as server:
+            server.deny_list = signer.denying(server.certificate)
+            finished = await client(device, Person(), server, authority=both).run()
+            assert finished.code is ErrorCode.CERTIFICATE_REVOKED
+            assert server.logons == []
+
+
+async def test_a_deny_list_of_an_authority_that_was_succeeded_still_counts(
+    tmp_path: Path, farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    async with ScriptedServer(farm) as revoked:
+        server.deny_list = farm.denying(revoked.certificate)
+        person = Person()
+        await disconnected(client(device, person, server), person)
+        await server.close()
+        async with instead_of(server, Farm(tmp_path / "next", older=farm)) as renewed:
+            person = Person()
+            await disconnected(client(device, person, renewed), person)
+            assert len(renewed.logons) == 1
+        finished = await client(device, Person(), revoked).run()
+        assert finished.code is ErrorCode.CERTIFICATE_REVOKED
+        assert (revoked.infos, revoked.logons) == ([], [])
+
+
+async def test_an_endorsement_of_anybody_else_counts_nothing(
+    tmp_path: Path, farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    person = Person()
+    await disconnected(client(device, person, server), person)
+    await server.close()
+    impostor = Farm(tmp_path / "impostor", older=Farm(tmp_path / "other"))
+    async with instead_of(server, impostor) as false:
+        with pytest.raises(UntrustedFarm, match="shows another authority than before"):
+            await client(device, person, false).run()
+        assert (false.infos, false.logons, len(person.asked)) == ([], [], 1)
+
+
+async def test_an_authority_that_was_succeeded_endorses_no_other(
+    tmp_path: Path, farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    person = Person()
+    await disconnected(client(device, person, server), person)
+    await server.close()
+    person = Person()
+    async with instead_of(server, Farm(tmp_path / "next", older=farm)) as renewed:
+        await disconnected(client(device, person, renewed), person)
+    async with instead_of(server, Farm(tmp_path / "stolen", older=farm)) as false:
+        with pytest.raises(UntrustedFarm, match="shows another authority than before"):
+            await client(device, person, false).run()
+        assert false.infos == []
+
+
+async def test_a_new_host_of_an_endorsed_authority_is_not_asked_about(
+    tmp_path: Path, farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    first, second = Person(), Person()
+    await disconnected(client(device, first, server), first)
+    next_farm = Farm(tmp_path / "next", older=farm)
+    async with ScriptedServer(next_farm, "ts2") as other:
+        await disconnected(client(device, second, other), second)
+        assert second.asked == []
+        known = device.known_farms.fingerprint_of("127.0.0.1", other.port)
+        assert known == next_farm.fingerprint
+
+
+async def test_a_host_without_the_typed_address_is_left_before_anything_is_shown(
+    tmp_path: Path, device: Device
+) -> None:
+    farm = Farm(tmp_path / "pki", addresses=("ts1.example",))
+    async with ScriptedServer(farm) as server:
+        for authority in (farm.authority, None):
+            person = Person()
+            finished = await client(device, person, server, authority=authority).run()
+            assert (finished.outcome, finished.code) == (Outcome.FAILED, ErrorCode.WRONG_ROLE)
+            assert finished.detail == (
+                f"127.0.0.1:{server.port}: its certificate, of a terminal server 'ts1', is not for"
+                " '127.0.0.1' but for ts1, ts1.example; if 127.0.0.1 is this host's, run `tsfarm"
+                " pki renew ts1 --address 127.0.0.1`"
+            )
+            assert (person.asked, server.infos) == ([], [])
 
 
 async def test_an_authority_that_did_not_issue_the_certificate_is_not_even_asked_about(
@@ -363,9 +524,24 @@ async def test_a_redirect_leads_to_the_named_host_with_one_password(
         person = Person()
         await disconnected(client(device, person, server), person)
         [logon] = target.logons
-        assert (logon.credential_kind, logon.credential) == (Credential.TICKET, b"t" * 16)
+        assert logon.is_proved_with(b"secret") and logon.proof.redirected
+        assert (logon.start.session_id, logon.start.attachment) == (7, 0)
         assert person.passwords_asked == 1
         assert "redirected to ts2" in person.said
+
+
+async def test_a_redirect_demands_the_servers_name_and_no_address(
+    tmp_path: Path, farm: Farm, device: Device
+) -> None:
+    async with (
+        ScriptedServer(farm) as server,
+        ScriptedServer(Farm(tmp_path / "next", addresses=(), older=farm), "ts2") as target,
+    ):
+        _redirect(server, target)
+        person = Person()
+        await disconnected(client(device, person, server), person)
+        assert len(person.asked) == 1  # of the first host; its authority endorses the target's
+        assert len(target.logons) == 1
 
 
 async def test_a_redirect_out_of_the_farm_is_refused(
@@ -380,7 +556,7 @@ async def test_a_redirect_out_of_the_farm_is_refused(
         assert target.infos == []
 
 
-async def test_a_lost_session_is_shown_again_with_its_cookie(
+async def test_a_lost_session_is_resumed_without_another_question(
     farm: Farm, server: ScriptedServer, device: Device
 ) -> None:
     person = Person()
@@ -390,8 +566,9 @@ async def test_a_lost_session_is_shown_again_with_its_cookie(
     person.attached.clear()
     server.links[-1].abort()
     await person.attached.wait()
-    assert server.logons[-1].credential_kind is Credential.RECONNECT
-    assert server.logons[-1].credential == COOKIE
+    logon = server.logons[-1]
+    assert (logon.start.session_id, logon.start.attachment) == (7, 1)
+    assert logon.is_proved_with(b"secret") and person.passwords_asked == 1
     assert any("reconnecting in" in said for said in person.said)
     connecting.disconnect()
     assert (await running).outcome is Outcome.DISCONNECTED
@@ -430,12 +607,96 @@ async def test_a_program_that_ends_at_once_has_its_status_too(
     assert (finished.exit_status, person.output) == (9, b"gone")
 
 
+async def test_a_farm_that_hashes_a_password_otherwise_than_before_is_told_of(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    first, second, third = Person(), Person(), Person()
+    await disconnected(client(device, first, server, authority=farm.authority), first)
+    server.salt = b"t" * 16
+    await disconnected(client(device, second, server, authority=farm.authority), second)
+    await disconnected(client(device, third, server, authority=farm.authority), third)
+    told = [[text for text in each.said if "otherwise" in text] for each in (first, second, third)]
+    changed = (
+        "the farm lab hashes user1's password otherwise than before: if it was not changed, tell"
+        " the farm's administrator"
+    )
+    assert told == [[], [changed], []]
+
+
+class SlowSigner:
+    """Signs when it is told to, in any order."""
+
+    def __init__(self) -> None:
+        self.asked: asyncio.Queue[asyncio.Future[bytes]] = asyncio.Queue()
+
+    async def sign(self, fingerprint: bytes, message: bytes) -> tuple[str, bytes]:
+        touched: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.asked.put_nowait(touched)
+        return "ssh-ed25519", await touched
+
+
+async def test_a_key_that_signs_too_late_does_not_sign_for_the_next_challenge(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    person, signer, key = Person(), SlowSigner(), b"k" * 32
+    async with ScriptedServer(farm, "ts2") as other:
+        server.ssh_keys = other.ssh_keys = [key]
+        keys, authority = UserKeys(signer), farm.authority
+        connecting = client(
+            device, person, server, other, authority=authority, keys=keys, key_fingerprints=(key,)
+        )
+        running = asyncio.create_task(connecting.run())
+        late = await signer.asked.get()
+        server.links[-1].close(ErrorCode.TIMED_OUT)
+        in_time = await signer.asked.get()
+        late.set_result(b"1" * 64)
+        await asyncio.sleep(0)
+        in_time.set_result(b"2" * 64)
+        await person.attached.wait()
+        signatures = [logon.proof.signature for logon in server.logons + other.logons]
+        assert signatures == [b"2" * 64]
+        connecting.disconnect()
+        assert (await running).outcome is Outcome.DISCONNECTED
+
+
+async def test_a_hosts_pam_asks_the_user_and_its_notices_are_said(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    def ask(link: transport.Link, logon: Logon) -> None:
+        questions = [
+            PamQuestion(words="Password: ", is_shown=False),
+            PamQuestion(words="Code: ", is_shown=True),
+        ]
+        link.send(PamPrompt(round=1, prompts=questions, notices=["your password ends tomorrow"]))
+        server.on_answers = lambda link, answers: server.accept(link, logon)
+
+    server.methods, server.on_logon = Methods.PAM, ask
+    person = Person()
+    person.answers = [b"secret", b"123456"]
+    finished = await disconnected(client(device, person, server, authority=farm.authority), person)
+    assert finished.outcome is Outcome.DISCONNECTED
+    assert person.questions == ["Password: ", "Code: "]
+    assert "your password ends tomorrow" in person.said
+    assert server.answers == [PamAnswers(round=1, answers=[b"secret", b"123456"])]
+    assert (person.passwords_asked, server.logons[0].proof.signature) == (0, b"")
+
+
+async def test_a_user_who_does_not_answer_pam_gives_up(
+    farm: Farm, server: ScriptedServer, device: Device
+) -> None:
+    question = PamPrompt(round=1, prompts=[PamQuestion(words="Code: ", is_shown=True)])
+    server.methods, server.on_logon = Methods.PAM, lambda link, logon: link.send(question)
+    person = Person()
+    person.answers = None
+    finished = await client(device, person, server, authority=farm.authority).run()
+    assert (finished.outcome, server.answers) == (Outcome.CANCELLED, [])
+
+
 def _redirect(server: ScriptedServer, target: ScriptedServer) -> None:
     redirect = Redirect(
         host=target.name,
         address="127.0.0.1",
         port=target.port,
-        ticket=b"t" * 16,
         session_id=7,
     )
     server.on_logon = lambda link, request: link.send(redirect)

@@ -13,6 +13,7 @@ from clients.load.visitors.devices import Devices
 from clients.load.visitors.watches import Text
 from clients.logon.steps import Host, Plan
 from clients.trust import FarmDialler
+from clients.user_keys import UserKeys
 from tests.integration.scripted_server import Farm, ScriptedServer
 from tsproto.errors import ErrorCode
 from tsproto.messages import LogonRefused
@@ -29,7 +30,7 @@ def sit_down(server: ScriptedServer, password: bytes | None = b"secret") -> Clie
     plan = Plan(hosts=hosts, user_name="user1", password_attempts=1, reconnect_seconds=0.0)
     device = Devices(1, None).usual("user1")
     dialler = FarmDialler(device.name, server.farm.authority, source="127.0.0.9")
-    return ClientSession(plan, password, device, dialler, random.Random(1), 20.0)
+    return ClientSession(plan, password, device, dialler, random.Random(1), UserKeys(), 20.0)
 
 
 async def test_what_is_typed_is_seen(server: ScriptedServer) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from daemons.accounts import read_accounts
 from daemons.lab.making import make
 from daemons.lab.plan import Plan
 from tests.integration.farm import Farm
@@ -25,23 +24,6 @@ def tsfarm(
     return subprocess.run(
         [TSFARM, *words], cwd=cwd, input=given, capture_output=True, timeout=SECONDS
     )
-
-
-def test_user_add_adds_and_does_not_replace_unasked(tmp_path: Path) -> None:
-    add = ("user", "add", "user1", "--accounts", "accounts")
-    assert tsfarm(*add, cwd=tmp_path, given=b"first\n").returncode == 0
-    [before] = read_accounts(tmp_path / "accounts").values()
-    again = tsfarm(*add, cwd=tmp_path, given=b"second\n")
-    assert again.returncode == 1
-    assert b"'user1' is there already" in again.stderr
-    assert read_accounts(tmp_path / "accounts") == {"user1": before}
-    assert tsfarm(*add, "--replace", cwd=tmp_path, given=b"second\n").returncode == 0
-    assert read_accounts(tmp_path / "accounts") != {"user1": before}
-
-
-def test_user_add_refuses_a_password_that_is_no_text(tmp_path: Path) -> None:
-    done = tsfarm("user", "add", "u", "--accounts", "accounts", cwd=tmp_path, given=b"\xff\n")
-    assert (done.returncode, done.stderr) == (1, b"tsfarm: the password is not UTF-8\n")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from clients.conformance.over_sockets import Address, Settings
 from clients.conformance.runner import Result, Source, Verdict, play_all
 from clients.conformance.target import Setup
 from clients.conformance.trust import Trust
+from clients.known_farms import KnownFarms
 from daemons import lab
 from tsproto.messages import Role
 
@@ -45,7 +46,16 @@ SLOW = (
     *("BEAT-04", "CLOSE-02", "CLOSE-05", "CLOSE-06", "CLOSE-09", "DISC", "FRAME-04", "FRAME-05"),
     *("HELLO-09", "LIC-09", "LOGON-15", "REQ-03", "SESS-11", "*.in-two-pieces", "*-in-session*"),
 )
-CLIENT_CASES = ("LIC-02", "LIC-12", "LIC-14", "REDIR-02", "SESS-13", "ROLE-09", "HELLO-07")
+CLIENT_CASES = (
+    "LIC-02",
+    "LIC-12",
+    "LIC-14",
+    "REDIR-02",
+    "SESS-13",
+    "ROLE-09",
+    "ROLE-10",
+    "HELLO-07",
+)
 
 
 def some_of(role: Role) -> list[Case]:
@@ -90,7 +100,8 @@ def test_a_daemon_of_a_lab_passes_over_tls(farm: Path, name: str, role: Role) ->
     assert len(passed) > 60
 
 
-def test_the_client_passes_over_tls(tmp_path: Path) -> None:
+def client_over_tls(tmp_path: Path, trust: str, planted: str = "") -> Listening:
+    """The real client, with its options for `trust`, after the Python statement `planted`."""
     (tmp_path / "password").write_text("secret\n")
     settings = Settings(
         role=Role.CLIENT,
@@ -101,13 +112,43 @@ def test_the_client_passes_over_tls(tmp_path: Path) -> None:
         all_points=False,
     )
     command = (
-        f"{sys.executable} -c 'from clients.cli import main; main()'"
-        " connect {host}:{port} --ca {ca} --user user1"
+        f"{sys.executable} -c 'from clients.cli import main; {planted or 'pass'}; main()'"
+        f" connect {{host}}:{{port}} {trust} --user user1"
         f" --password-file {tmp_path / 'password'} --store {tmp_path / 'device'}"
     )
-    client = Listening(settings, command=command, leave_keys=b"\x1dd")
+    return Listening(settings, command=command, leave_keys=b"\x1dd")
+
+
+def test_the_client_passes_over_tls(tmp_path: Path) -> None:
+    client = client_over_tls(tmp_path, "--ca {ca}")
     passed = played(pick(cases_for(Role.CLIENT), CLIENT_CASES, ()), OneClient(client))
     assert len(passed) >= len(CLIENT_CASES)
+
+
+def test_a_client_that_demands_no_address_fails(tmp_path: Path) -> None:
+    planted = "from tsproto.transport import link; link.Link._fault_of = lambda *_: str()"
+    client = client_over_tls(tmp_path, "--ca {ca}", planted)
+    [result] = play_all(pick(cases_for(Role.CLIENT), ("ROLE-10",), ()), OneClient(client))
+    client.stop()
+    assert (result.verdict, result.why) == (Verdict.FAILED, "expected no LicenseInfo")
+
+
+BELIEVES_ANYBODY = "from tsproto import authorities; authorities.is_endorsed = lambda *_: True"
+
+
+@pytest.mark.parametrize(
+    ("planted", "why"), [("", ""), (BELIEVES_ANYBODY, "expected no LicenseInfo")]
+)
+def test_a_client_that_believes_any_endorsement_fails(
+    tmp_path: Path, planted: str, why: str
+) -> None:
+    client = client_over_tls(tmp_path, "", planted)
+    (tmp_path / "device").mkdir(mode=0o700)
+    known = KnownFarms(tmp_path / "device")
+    known.remember(*client.accepting_at(), Trust.invented("conformance").authority_pem)
+    [result] = play_all(pick(cases_for(Role.CLIENT), ("ROLE-11",), ()), OneClient(client))
+    client.stop()
+    assert result.why == why
 
 
 def test_a_daemon_of_a_plain_lab_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

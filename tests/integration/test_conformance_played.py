@@ -22,6 +22,7 @@ from daemons import accounts, lab
 from tests.conformance.in_process_source import InProcessSource
 from tests.conformance.wrong import FAULTS, Fault
 from tsproto import certificates
+from tsproto.account import Account
 from tsproto.messages import Role
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +37,9 @@ BESIDE_A_LAB = (
         "ts1",
         Role.TERMINAL_SERVER,
         (
-            *("ADMIN-10", "DISC-12", "LIC-18", "LIC-23", "LOGON-08", "LOGON-09", "REDIR-04"),
+            *("ADMIN-10", "DISC-12", "LIC-18", "LIC-23", "LOGON-06", "LOGON-08", "LOGON-09"),
+            *("LOGON-01.the-right-ssh-key", "LOGON-21.ssh-signatures-that-are-none", "LOGON-36"),
+            *("DIR-28", "DIR-31", "DIR-32", "REDIR-13"),
             *("VALUE-01.Joined.generation.nil", "VALUE-06.Refused.detail.defaulted"),
         ),
     ),
@@ -93,13 +96,15 @@ class Operator:
         now = time.time()
         certificate, key = certificates.create_authority("own", now)
         own_certificate, own_key = certificates.issue_certificate(
-            certificate, key, role, "mine", now
+            certificate, key, role, "mine", now, addresses=["127.0.0.1"]
         )
         contents = {"ca.crt": certificate, "ca.key": key, "my.crt": own_certificate}
         for name, content in {**contents, "my.key": own_key}.items():
             (folder / name).write_bytes(content)
             (folder / name).chmod(0o600)
-        accounts.add(folder / "accounts", "user1", "secret", "")
+        password = accounts.password_key("own", "user1", b"secret")
+        account = Account(name="user1", generation=1, password=password)
+        accounts.change(folder / "accounts", "own", lambda _: [account])
         (folder / "config.toml").write_text(self._configuration())
 
     def _configuration(self) -> str:

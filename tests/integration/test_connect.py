@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import resource
 import signal
 import sys
 import termios
@@ -15,9 +16,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.scripted_server import Farm, ScriptedServer
+from tests.integration import ssh
+from tests.integration.scripted_server import Farm, Logon, ScriptedServer
+from tests.unit.clients.ssh.private_keys import written
 from tsproto.errors import ErrorCode
-from tsproto.messages import Credential, LogonRefused, LogonRequest, SessionEnded
+from tsproto.messages import LogonRefused, SessionEnded
 
 # The process has its own loop; what is varied here is ours, and of no interest.
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
@@ -88,6 +91,7 @@ class Starter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.authority = folder / "pki" / "authority.crt"
+        self.environment = {**os.environ, "HOME": str(folder), "SSH_AUTH_SOCK": ""}
         self._processes: list[asyncio.subprocess.Process] = []
 
     async def start(
@@ -104,6 +108,7 @@ class Starter:
             "--store",
             str(self.folder / "device"),
             *map(str, options),
+            env=self.environment,
             **streams,
         )
         self._processes.append(process)
@@ -152,7 +157,7 @@ async def test_a_person_logs_on_works_and_disconnects(
     process = await logged_on(screen, server, starter)
     assert not screen.is_as_before
     assert "secret" not in screen.shown
-    assert server.logons[0].credential == b"secret"
+    assert server.logons[0].is_proved_with(b"secret")
     screen.type(b"\x1dd")
     assert await process.wait() == 0
     await screen.until("the session goes on")
@@ -171,6 +176,18 @@ async def test_a_new_farm_is_accepted_by_hand_and_remembered(
     assert await process.wait() == 130
     assert screen.is_as_before
     assert farm.fingerprint in (starter.folder / "device" / "known_farms").read_text()
+
+
+async def test_a_client_that_asks_for_a_password_dumps_no_core(
+    screen: Screen, server: ScriptedServer, starter: Starter
+) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    process = await on_screen(screen, server, starter, "--ca", starter.authority)
+    await screen.until("password")
+    assert resource.prlimit(process.pid, resource.RLIMIT_CORE) == (0, hard)
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 130
 
 
 async def test_a_new_farm_that_is_not_accepted_is_status_6(
@@ -206,7 +223,7 @@ async def test_a_signal_leaves_the_terminal_as_it_was(
 async def test_a_wrong_password_is_asked_for_again(
     screen: Screen, server: ScriptedServer, starter: Starter
 ) -> None:
-    def refuse_once(link: Any, request: LogonRequest) -> None:
+    def refuse_once(link: Any, request: Logon) -> None:
         link.send(LogonRefused(code=ErrorCode.LOGON_FAILED, attempts_left=2))
         server.on_logon = server.accept
 
@@ -217,7 +234,43 @@ async def test_a_wrong_password_is_asked_for_again(
     await screen.until("wrong; try again(.|\n)*password")
     screen.type(b"secret\n")
     await server.session_shown.wait()
-    assert [logon.credential for logon in server.logons] == [b"wrong", b"secret"]
+    wrong, right = server.logons
+    assert wrong.is_proved_with(b"wrong") and right.is_proved_with(b"secret")
+    server.end_session(0)
+    assert await process.wait() == 0
+
+
+async def test_an_encrypted_key_asks_for_its_passphrase_and_no_password(
+    screen: Screen, server: ScriptedServer, starter: Starter, tmp_path: Path
+) -> None:
+    public = written(tmp_path / "key", passphrase=b"open sesame")
+    server.ssh_keys = [public.fingerprint]
+    options = ("--ca", starter.authority, "--identity-file", tmp_path / "key")
+    process = await on_screen(screen, server, starter, *options)
+    await screen.until(f"passphrase of {tmp_path / 'key'}: ")
+    screen.type(b"sesame\n")
+    await screen.until("wrong; try again(.|\n)*passphrase")
+    screen.type(b"open sesame\n")
+    await server.session_shown.wait()
+    [logon] = server.logons
+    assert logon.is_proved_by(public)
+    assert "sesame" not in screen.shown and "password" not in screen.shown
+    server.end_session(0)
+    assert await process.wait() == 0
+
+
+async def test_without_its_passphrase_a_key_gives_way_to_the_password(
+    screen: Screen, server: ScriptedServer, starter: Starter, tmp_path: Path
+) -> None:
+    server.ssh_keys = [written(tmp_path / "key", passphrase=b"open sesame").fingerprint]
+    options = ("--ca", starter.authority, "--identity-file", tmp_path / "key")
+    process = await on_screen(screen, server, starter, *options)
+    await screen.until("passphrase of")
+    screen.type(b"\n")
+    await screen.until("stays locked(.|\n)*user1's password")
+    screen.type(b"secret\n")
+    await server.session_shown.wait()
+    assert server.logons[-1].is_proved_with(b"secret")
     server.end_session(0)
     assert await process.wait() == 0
 
@@ -240,7 +293,7 @@ async def test_a_lost_link_comes_back_by_itself(
     server.session_shown.clear()
     server.links[-1].abort()
     await server.session_shown.wait()
-    assert server.logons[-1].credential_kind is Credential.RECONNECT
+    assert (server.starts[-1].session_id, server.starts[-1].attachment) == (7, 1)
     screen.type(b"again")
     await screen.until("again")
     server.end_session(0)
@@ -264,7 +317,7 @@ async def test_a_full_screen_program_that_is_left_gives_the_screen_back(
 def printing(server: ScriptedServer, output: bytes, exit_status: int) -> None:
     """Let the server answer a command with this output."""
 
-    def run(link: Any, request: LogonRequest) -> None:
+    def run(link: Any, request: Logon) -> None:
         server.accept(link, request)
         link.send_session_bytes(output)
         link.send(SessionEnded(exit_status=exit_status))
@@ -297,7 +350,7 @@ async def test_a_command_prints_its_output_exactly_and_ends_with_its_status(
     status, printed, errors = await in_script(server, starter, *options)
     assert (status, printed) == (9, output)
     assert errors == b"[tsfarm] 90 days to go\n"
-    assert server.logons[0].command == "make test"
+    assert server.logons[0].proof.command == "make test"
 
 
 async def test_a_command_whose_output_nobody_reads_is_status_141(
@@ -327,7 +380,7 @@ async def test_a_new_farm_is_accepted_by_its_fingerprint_only(
     status, _, errors = await in_script(server, starter, *with_password)
     assert status == 6
     assert farm.fingerprint.encode() in errors and b"--accept-new" in errors
-    wrong = ("--accept-new", "SHA256:" + "A" * 43)
+    wrong = ("--accept-new", ":".join(["AA"] * 32))
     assert (await in_script(server, starter, *with_password, *wrong))[0] == 6
     right = ("--accept-new", farm.fingerprint)
     assert (await in_script(server, starter, *with_password, *right))[0] == 0
@@ -349,6 +402,49 @@ async def test_a_file_that_holds_the_wrong_thing_is_named_with_status_2(
     status, _, errors = await in_script(server, starter, *options)
     assert status == 2
     assert f"Error: --password-file {wrong}: its first line must be".encode() in errors
+
+
+async def test_a_script_logs_on_with_the_key_in_a_file_or_of_its_agent(
+    server: ScriptedServer, starter: Starter, tmp_path: Path
+) -> None:
+    printing(server, b"", 0)
+    trusting = ("--ca", starter.authority)
+    public = written(tmp_path / "key")
+    server.ssh_keys = [public.fingerprint]
+    named = ("--identity-file", tmp_path / "key")
+    assert (await in_script(server, starter, *trusting, *named))[0] == 0
+    with ssh.running(tmp_path) as agent:
+        agent.add(tmp_path / "key")
+        starter.environment |= agent.environment
+        assert (await in_script(server, starter, *trusting))[0] == 0
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / "key").rename(tmp_path / ".ssh" / "id_ed25519")
+    assert (await in_script(server, starter, *trusting))[0] == 0
+    assert [logon.is_proved_by(public) for logon in server.logons] == [True, True, True]
+
+
+async def test_a_key_that_cannot_be_used_is_an_error_of_one_line(
+    server: ScriptedServer, starter: Starter, tmp_path: Path
+) -> None:
+    written(tmp_path / "key")
+    (tmp_path / "key").chmod(0o644)
+    named = ("--ca", starter.authority, "--identity-file", tmp_path / "key")
+    status, _, errors = await in_script(server, starter, *named)
+    assert (status, errors.decode()) == (
+        1,
+        f"tsfarm: {tmp_path / 'key'} is open to others (mode 0644), who could log on with it: run"
+        f" `chmod 600 {tmp_path / 'key'}`\n",
+    )
+
+
+async def test_a_script_with_an_unknown_key_is_told_to_give_another_way(
+    server: ScriptedServer, starter: Starter, tmp_path: Path
+) -> None:
+    written(tmp_path / "key")
+    named = ("--ca", starter.authority, "--identity-file", tmp_path / "key")
+    status, _, errors = await in_script(server, starter, *named)
+    assert status == 1
+    assert b"give --password-file FILE, or an SSH key with --identity-file" in errors
 
 
 async def test_a_script_without_a_password_is_told_so(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from ipaddress import IPv4Network
+from unittest.mock import ANY
 
 import pytest
 
@@ -79,6 +81,22 @@ async def test_without_a_source_it_is_heard_from_the_address_listened_on() -> No
     host, _, _ = await server.heard.get()
     assert host == "127.0.7.9"
     for ear in (asker, server):
+        ear.datagrams.close()
+
+
+async def test_a_query_from_outside_the_networks_of_the_own_address_is_not_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port = free_port()
+    near, far = Ear(port, "127.0.7.1"), Ear(port, "127.0.8.1")
+    server = Ear(port, "127.0.7.2")
+    monkeypatch.setattr("daemons.networks.LOOPBACK", IPv4Network("127.0.7.0/24"))
+    await server.datagrams.open(hears_queries=True)
+    for asker, query in ((far, b"from afar"), (near, b"from near")):
+        await asker.datagrams.open(hears_queries=False)
+        asker.datagrams.broadcast(query)
+    assert await server.heard.get() == ("127.0.7.1", ANY, b"from near")
+    for ear in (near, far, server):
         ear.datagrams.close()
 
 

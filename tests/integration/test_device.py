@@ -51,6 +51,12 @@ def test_a_key_that_others_can_use_is_refused_with_the_remedy(device: Device, mo
         Device.open(device.folder)
 
 
+def test_a_folder_that_others_can_write_is_refused_with_the_remedy(device: Device) -> None:
+    device.folder.chmod(0o770)
+    with pytest.raises(DeviceStoreError, match=f"run `chmod go-w {device.folder}`"):
+        Device.open(device.folder)
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"-----BEGIN PRIVATE KEY-----\nAAAA\n"])
 def test_a_damaged_key_is_named(device: Device, content: bytes) -> None:
     (device.folder / "key").write_bytes(content)

@@ -27,9 +27,10 @@ from tests.integration.both_ends import (
 from tests.integration.farm import Farm, Recorder
 from tsproto import limits
 from tsproto.codec import FrameReader, decode_message
-from tsproto.connection import PHASE_SECONDS, Opened
+from tsproto.connection import PHASE_SECONDS, Closed, Opened
 from tsproto.errors import ErrorCode
 from tsproto.messages import LinkState
+from tsproto.transport import handshake_seconds
 
 
 @pytest.fixture
@@ -66,25 +67,23 @@ async def test_a_client_that_never_shakes_hands_is_cut_and_makes_others_wait_no_
         assert (await there.next(Opened))[1] == Opened(ADMIN, "admin", 1, "lab")
 
 
-async def test_one_silent_address_takes_no_other_addresses_turn(
+async def test_one_silent_network_takes_no_other_networks_turn(
     farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "TLS_HANDSHAKE_SECONDS", TEST_SECONDS)
-    tls = farm.server(LS, "ls1")
-    async with listening(Recorder(), tls, handshakes_max=3, handshakes_per_address_max=2) as found:
-        here = Recorder()
+    monkeypatch.setattr(limits, "TLS_HANDSHAKE_SECONDS_MIN", TEST_SECONDS)
+    here = Recorder()
+    async with listening(Recorder(), farm.server(LS, "ls1"), handshakes_max=2) as found:
         with contextlib.ExitStack() as silent:
-            for _ in range(10):
-                source = ("127.0.0.2", 0)
-                connection = socket.create_connection((HOST, found.port), source_address=source)
-                silent.enter_context(connection)
+            for number in range(10):
+                silent.enter_context(_silent(found.port, f"127.0.2.{number + 1}"))
             async with dialled(found.port, here, farm.daemon(ADMIN, "admin")):
                 await here.opened()
 
 
 async def test_clients_behind_one_address_take_turns(farm: Farm) -> None:
     tls = farm.server(TS, "ts1")
-    more = {"role": TS, "name": "ts1", "handshakes_per_address_max": 1}
+    more = {"role": TS, "name": "ts1", "handshakes_max": 1}
     async with listening(Recorder(), tls, **more) as listener, asyncio.TaskGroup() as clients:
         for number in range(10):
             clients.create_task(_visit(listener.port, farm.client(), f"laptop{number}"))
@@ -96,15 +95,81 @@ async def _visit(port: int, tls: ssl.SSLContext, name: str) -> None:
         await here.opened()
 
 
-async def test_more_unfinished_handshakes_than_connections_are_cut_at_once(farm: Farm) -> None:
-    tls = farm.server(LS, "ls1")
-    more = {"connections_per_address_max": 1, "handshakes_per_address_max": 1}
-    async with listening(Recorder(), tls, **more) as listener:
-        with socket.create_connection((HOST, listener.port)):
-            reader, writer = await asyncio.open_connection(HOST, listener.port)
-            async with asyncio.timeout(limits.TLS_HANDSHAKE_SECONDS / 2):
-                assert await reader.read() == b""
+async def test_of_too_many_that_wait_for_a_handshake_the_oldest_of_the_largest_network_is_cut(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "TLS_HANDSHAKE_SECONDS", TEST_SECONDS)
+    monkeypatch.setattr(limits, "TLS_HANDSHAKE_SECONDS_MIN", TEST_SECONDS)
+    bounds = {"handshakes_max": 1, "waiting_max": 2}
+    async with listening(Recorder(), farm.server(LS, "ls1"), **bounds) as listener:
+        with contextlib.ExitStack() as silent:
+            silent.enter_context(_silent(listener.port, "127.0.2.1"))
+            reader, writer = await asyncio.open_connection(
+                HOST, listener.port, local_addr=("127.0.2.2", 0)
+            )
+            silent.enter_context(_silent(listener.port, "127.0.2.3"))
+            silent.enter_context(_silent(listener.port, "127.0.3.1"))
+            assert await reader.read() == b""
             writer.close()
+
+
+async def test_of_too_many_without_a_logon_one_of_the_largest_network_gives_way() -> None:
+    there = Recorder()
+    more = {"role": TS, "name": "ts1", "unauthenticated_max": 2}
+    async with listening(there, None, **more) as listener, contextlib.AsyncExitStack() as links:
+        told = []
+        for source in ("127.0.2.1", "127.0.2.2", "127.0.3.1"):
+            here = Recorder()
+            opened = dialled(listener.port, here, None, role=CLIENT, name="laptop", source=source)
+            await links.enter_async_context(opened)
+            await here.opened()
+            told.append(here)
+        link, closed = await there.next(Closed)
+        assert link.host.startswith("127.0.2.")
+        assert isinstance(closed, Closed) and closed.code is ErrorCode.TOO_MANY_CONNECTIONS
+        refused = await told[int(link.host[-1]) - 1].closed()
+        assert refused.code is ErrorCode.TOO_MANY_CONNECTIONS
+        assert refused.retry_after_seconds > 0
+
+
+async def test_links_with_a_role_leave_the_share_of_those_without() -> None:
+    there = Recorder()
+    async with listening(there, None, unauthenticated_max=1) as listener:
+        async with contextlib.AsyncExitStack() as links:
+            for _ in range(3):
+                await links.enter_async_context(dialled(listener.port, Recorder(), None))
+                await there.opened()
+            assert len(listener.links) == 3
+
+
+async def test_an_eighth_of_all_links_is_kept_for_peers_with_certificates(farm: Farm) -> None:
+    more = {"role": TS, "name": "ts1", "connections_max": 8}
+    async with listening(Recorder(), farm.server(TS, "ts1"), **more) as listener:
+        async with contextlib.AsyncExitStack() as links:
+            last = Recorder()
+            for number in range(8):
+                last = Recorder()
+                options = {"role": CLIENT, "name": f"laptop{number}"}
+                client = dialled(listener.port, last, farm.client(), **options)
+                await links.enter_async_context(client)
+            assert (await last.closed()).code is ErrorCode.TOO_MANY_CONNECTIONS
+            here = Recorder()
+            async with dialled(listener.port, here, farm.daemon(ADMIN, "admin")):
+                await here.opened()
+
+
+def test_a_handshake_may_take_the_less_time_the_more_run() -> None:
+    most, least = limits.TLS_HANDSHAKE_SECONDS, limits.TLS_HANDSHAKE_SECONDS_MIN
+    assert [handshake_seconds(load) for load in (0, 0.5, 0.75, 1)] == [
+        most,
+        most,
+        (most + least) / 2,
+        least,
+    ]
+
+
+def _silent(port: int, source: str) -> socket.socket:
+    return socket.create_connection((HOST, port), source_address=(source, 0))
 
 
 async def test_what_is_no_tls_is_nobodys_concern(farm: Farm) -> None:

@@ -37,6 +37,7 @@ from tests.integration.keepers import (
     write_account,
     write_host,
 )
+from tests.integration.system_user import needs_accounts, system_user
 from tsproto.errors import ErrorCode
 from tsproto.user_proof import Asked
 
@@ -256,12 +257,14 @@ async def test_root_is_not_to_be_had_where_the_host_does_not_allow_it(
         assert "allow_root" in failed.detail
 
 
-@needs_root
+@needs_accounts
 async def test_the_session_runs_as_the_accounts_system_user_and_no_other(folder: Path) -> None:
-    write_host(folder, sessions={"allow_root": False}, system_user="nobody")
-    async with keeping(folder) as kept:
-        terminal = await kept.start(command="id -un; echo end.; read go")
-        assert terminal.until(b"end.").split() == [b"nobody"]
+    with system_user() as name:
+        write_host(folder, sessions={"allow_root": False}, system_user=name)
+        async with keeping(folder) as kept:
+            terminal = await kept.start(command="id -un; echo end.")
+            assert terminal.until(b"end.").split() == [name.encode()]
+            assert (await kept.ended.get())[0] == 1
 
 
 async def test_the_old_request_that_named_a_system_user_is_no_request_any_more(

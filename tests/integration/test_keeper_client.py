@@ -15,7 +15,8 @@ import pytest
 from daemons.effects import ProgramFailed
 from daemons.keeper import messages as km
 from daemons.keeper.address import unix_address
-from daemons.keeper.client import HeldProgram, KeeperError, KeeperLost, OutOfDescriptors
+from daemons.keeper.client import HeldProgram, KeeperLost, OutOfDescriptors
+from daemons.keeper.starting import KeeperError
 from daemons.screen.ring import Ring
 from tests.integration.keepers import (
     RING_BYTES,
@@ -325,19 +326,18 @@ async def test_without_a_connection_nothing_starts(folder: Path) -> None:
         await Keeping(folder).client.start(start_of(1, 1, SHELL))
 
 
-async def test_a_keeper_elsewhere_is_used_and_never_started(folder: Path) -> None:
-    own, elsewhere = folder / "own", folder / "elsewhere"
-    own.mkdir()
-    elsewhere.mkdir()
-    (own / "keeper.sock").symlink_to(elsewhere / "keeper.sock")
-    with pytest.raises(KeeperError, match="no keeper listens at .*elsewhere"):
-        await Keeping(own).client.connect()
-    with folder_with_keeper(elsewhere):
-        async with keeping(elsewhere):
-            pass
-        async with keeping(own) as kept:
-            assert await kept.client.sessions() == []
-    assert (own / "keeper.sock").is_symlink()
+async def test_a_supervisors_keeper_is_waited_for_and_never_started(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemons.keeper.client.START_SECONDS", 0.3)
+    waiting = Keeping(folder, starts=False)
+    with pytest.raises(KeeperError, match="the keeper of .* ended"):
+        await waiting.client.connect()
+    async with keeping(folder) as kept:
+        kept.client.close()
+        await waiting.client.connect()
+        assert await waiting.client.sessions() == []
+    waiting.close()
 
 
 async def test_a_folder_that_is_not_there_is_said(folder: Path) -> None:

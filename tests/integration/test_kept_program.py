@@ -26,6 +26,7 @@ from daemons.keeper.cgroup import SessionGroup, SessionLimits
 from daemons.keeper.client import HeldProgram
 from daemons.keeper.kept_program import KeptProgram, signal_all, with_processes
 from tests.integration.keepers import RING_BYTES, Terminal, is_readable, program
+from tests.integration.system_user import needs_accounts, system_user
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -281,19 +282,60 @@ def test_typed_text_is_utf8_to_the_terminal(shell: Started) -> None:
     assert mode[0] & 0o40000
 
 
-@needs_root
+@needs_accounts
 def test_root_becomes_the_user_with_the_users_groups_and_terminal() -> None:
-    command = "id -u; id -g; id -G; stat -c %U $(tty); stat -c %a $(tty); echo end."
-    with session(command=command, system_user="nobody", allow_root=False) as started:
+    command = "id -un; id -gn; id -Gn; stat -c %U $(tty); stat -c %a $(tty); echo end."
+    with (
+        system_user() as name,
+        session(command=command, system_user=name, allow_root=False) as started,
+    ):
         lines = started.terminal.until(b"end.").decode().split()
-    assert lines == ["65534", "65534", "65534", "nobody", "620"]
+        assert lines == [name, name, name, name, "620"]
 
 
-@needs_root
+@needs_accounts
 def test_the_user_cannot_become_root_again() -> None:
     command = 'python3 -c "import os; os.setuid(0)" 2>&1 | tail -n 1; echo end.'
-    with session(command=command, system_user="nobody", allow_root=False) as started:
+    with (
+        system_user() as name,
+        session(command=command, system_user=name, allow_root=False) as started,
+    ):
         assert b"PermissionError" in started.terminal.until(b"end.")
+
+
+@needs_accounts
+@pytest.mark.parametrize("given", [{"shell": ("/bin/sh",)}, {"arguments": ("/bin/true",)}])
+def test_a_system_user_who_may_not_log_in_gets_no_configured_program_either(
+    given: dict[str, tuple[str, ...]],
+) -> None:
+    with (
+        system_user(shell="/usr/sbin/nologin") as name,
+        session(system_user=name, allow_root=False, **given) as started,
+    ):
+        assert f"system user {name}: its shell is /usr/sbin/nologin".encode() in started.failure
+
+
+TERMINAL = 'echo "TERM is $TERM"; echo end.'
+
+
+def test_a_terminal_that_the_host_does_not_know_is_replaced_and_the_user_told() -> None:
+    shell = ("/bin/sh", "-c", TERMINAL)
+    with session(arguments=shell, terminal="kitty-of-tomorrow") as started:
+        shown = started.terminal.until(b"end.").decode()
+    assert shown.splitlines()[0] == (
+        "[tsfarm] this host does not know the terminal 'kitty-of-tomorrow': TERM is xterm-256color"
+    )
+    assert "\nTERM is xterm-256color" in shown
+
+
+def test_the_output_of_a_command_has_no_line_about_its_terminal() -> None:
+    with session(command=TERMINAL, terminal="kitty-of-tomorrow") as started:
+        assert started.terminal.until(b"end.") == b"TERM is xterm-256color\n"
+
+
+def test_a_terminal_that_the_host_knows_is_the_programs() -> None:
+    with session(arguments=("/bin/sh", "-c", TERMINAL), terminal="vt100") as started:
+        assert started.terminal.until(b"end.") == b"TERM is vt100\r\n"
 
 
 @needs_root

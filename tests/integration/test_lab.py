@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shlex
 import shutil
 import socket
@@ -32,7 +33,7 @@ from tsproto.messages import (
     Hello,
     LicenseInfo,
     LicenseStored,
-    LogonRequest,
+    LogonStart,
     Message,
     QueryPools,
     Role,
@@ -50,6 +51,8 @@ PLAN = lab.Plan(
 @pytest.fixture(scope="module")
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("lab")
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
     lab.up(folder, PLAN, say=lambda line: None)
     keeper = folder / "ts1" / "state" / "keeper.pid"
     try:
@@ -107,7 +110,14 @@ class Stranger:
 
 
 def hello(role: Role = Role.CLIENT, name: str = "stranger") -> bytes:
-    return encode(Hello(version_min=1, version_max=1, role=role, name=name))
+    return encode(
+        Hello(
+            version_min=limits.PROTOCOL_VERSION_MIN,
+            version_max=limits.PROTOCOL_VERSION_MAX,
+            role=role,
+            name=name,
+        )
+    )
 
 
 BAD_BYTES = {
@@ -116,7 +126,7 @@ BAD_BYTES = {
     "an oversize frame": (b"\xc9\x7f\xff\xff\xff\x00", ErrorCode.FRAME_TOO_LONG),
     "another kind": (b"\xc9\x00\x00\x00\x01\x07\x00", ErrorCode.UNKNOWN_FRAME_KIND),
     "deep nesting": (
-        b"\xc9" + (60_000).to_bytes(4, "big") + b"\x00" + b"\x91" * 60_000,
+        b"\xc9" + (4_000).to_bytes(4, "big") + b"\x00" + b"\x91" * 4_000,
         ErrorCode.MALFORMED_MESSAGE,
     ),
     "an unknown number": (b"\xc9\x00\x00\x00\x04\x00\x92\xcd\x03\xe7", ErrorCode.MALFORMED_MESSAGE),
@@ -163,8 +173,7 @@ def test_a_terminal_server_is_no_administrator(farm: Path) -> None:
 
 
 def test_steps_in_the_wrong_order_are_refused(farm: Path) -> None:
-    logon = LogonRequest(user_name="user1", credential_kind=1, credential=b"")  # type: ignore[arg-type]
-    for step in (LicenseStored(license_id=bytes(16)), logon):
+    for step in (LicenseStored(license_id=bytes(16)), LogonStart(user_name="user1")):
         with Stranger(farm, "ts1") as stranger:
             stranger.say(hello())
             stranger.say(encode(step))
@@ -216,6 +225,29 @@ def test_output_that_cannot_be_written_is_a_failure(farm: Path, tmp_path: Path) 
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=SECONDS)
     assert done.returncode == 1
     assert b"standard output: No space left on device" in done.stderr
+
+
+def test_no_process_with_a_secret_dumps_its_memory(farm: Path) -> None:
+    """`test_core_dumps` shows what goes with the limit."""
+    pids = {each.name: lab.pid_of(farm, each.name) for each in lab.load(farm).daemons}
+    pids["keeper"] = int((farm / "ts1" / "state" / "keeper.pid").read_text())
+    soft = {name: resource.prlimit(pid or 0, resource.RLIMIT_CORE)[0] for name, pid in pids.items()}
+    assert soft == dict.fromkeys(pids, 0)
+
+
+@pytest.mark.parametrize("command", ["status", "up", "stop", "warp"])
+def test_a_lab_that_others_could_change_is_refused(tmp_path: Path, command: str) -> None:
+    tmp_path.chmod(0o777)
+    words = {"stop": ["ts1"], "warp": ["1d"]}.get(command, [])
+    tsfarm = Path(sys.executable).with_name("tsfarm")
+    done = subprocess.run(
+        [tsfarm, "lab", command, *words, "--dir", tmp_path], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"tsfarm: others can write in {tmp_path} (mode 0777): run `chmod go-w {tmp_path}`\n"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_clock_only_goes_forward(farm: Path) -> None:

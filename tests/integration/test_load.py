@@ -145,9 +145,8 @@ def runs(farm: Path) -> Iterator[dict[str, subprocess.Popen[str]]]:
 
 def users_file(farm: Path, numbers: range) -> Path:
     """These of the lab's users, whom nobody else takes."""
-    password = (farm / "users" / "load").read_text().strip()
     file = farm / f"users-from-{numbers[0]}"
-    file.write_text("".join(f"{lab.load_user(number)} {password}\n" for number in numbers))
+    file.write_text("".join(f"{lab.load_user(number)}\n" for number in numbers))
     return file
 
 

@@ -127,10 +127,10 @@ def farm(folder: Path) -> Farm:
     )
 
 
-def people_of(folder: Path, password: bytes = b"") -> tuple[Person, ...]:
-    password = password or (folder / "users" / "load").read_bytes().strip()
-    count = lab.load(folder).load_users
-    return tuple(Person(lab.load_user(number), password) for number in range(1, count + 1))
+def people_of(folder: Path, secret: bytes = b"") -> tuple[Person, ...]:
+    secret = secret or bytes.fromhex((folder / "users" / "load").read_text())
+    names = map(lab.load_user, range(1, lab.load(folder).load_users + 1))
+    return tuple(Person(name, secret, is_synthetic=True) for name in names)
 
 
 async def sessions_in(folder: Path) -> list[SessionRow]:

@@ -15,6 +15,7 @@ from hdrh.histogram import HdrHistogram
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Person
 from clients.load.visitors.devices import Devices
+from clients.load.visitors.keys import Keys
 from clients.load.visitors.shell import OUTPUT_LINE
 from clients.load.visitors.visitor import JourneyEnded, VirtualUser, Visitor, WorkerContext
 from clients.logon.steps import Host
@@ -22,7 +23,7 @@ from tests.integration.scripted_server import Farm
 from tests.integration.scripted_shell import ScriptedShell
 from tests.unit.clients.licenses import token
 from tsproto.errors import ErrorCode
-from tsproto.messages import Credential, LogoffSession, LogonRefused, NewLicense, Redirect
+from tsproto.messages import LogoffSession, LogonRefused, NewLicense, Redirect
 
 IMPATIENT_SECONDS = 0.2
 
@@ -38,6 +39,7 @@ class Run:
             hosts=tuple(Host("127.0.0.1", server.port) for server in servers),
             authority=servers[0].farm.authority,
             devices=Devices(1, None),
+            keys=Keys(),
             measures=self.measures,
             on_violation=lambda rule, detail: self.violations.append((rule, detail)),
             sources=itertools.cycle(("127.0.0.9",)),
@@ -96,7 +98,7 @@ async def test_every_step_is_counted_once(run: Run, server: ScriptedShell) -> No
         "renew": 1,
     }
     assert run.violations == []
-    assert server.logons[0].credential == b"secret"
+    assert server.logons[0].is_proved_with(b"secret")
     assert len(server.logons) == 2, "a renewal leaves before the logon"
 
 
@@ -122,9 +124,7 @@ async def test_roaming_goes_by_another_host_to_the_session(server: ScriptedShell
     async with ScriptedShell(server.farm, "ts2") as other:
         assert isinstance(other, ScriptedShell)
         other.on_logon = lambda link, request: link.send(
-            Redirect(
-                host="ts1", address="127.0.0.1", port=server.port, ticket=b"t" * 16, session_id=7
-            )
+            Redirect(host="ts1", address="127.0.0.1", port=server.port, session_id=7)
         )
         run = Run(server, other)
         visitor = run.visitor()
@@ -133,8 +133,8 @@ async def test_roaming_goes_by_another_host_to_the_session(server: ScriptedShell
         other.logons.clear()
         await visitor.roam()
         await visitor.leave()
-    assert [logon.credential_kind for logon in other.logons] == [Credential.PASSWORD]
-    assert [logon.credential_kind for logon in server.logons] == [Credential.TICKET]
+    assert [logon.proof.redirected for logon in other.logons] == [False]
+    assert [logon.proof.redirected for logon in server.logons] == [True]
     assert (run.counts(), run.violations) == ({"logon": 1, "disconnect": 1, "roam": 1}, [])
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import time
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,16 @@ def test_renewed_certificates_are_known_and_the_last_two_before(host: Host) -> N
     assert first not in found
 
 
+def test_a_labs_clock_is_the_keepers(tmp_path: Path) -> None:
+    config = write_host(tmp_path)
+    (tmp_path / "clock").write_text("86400\n")
+    config.write_text(f'clock_file = "{tmp_path / "clock"}"\n' + config.read_text())
+    files = OwnFiles(config, lambda fault: None)
+    assert 86_399 < files.now() - time.time() <= 86_400
+    (tmp_path / "clock").write_text("172800\n")
+    assert 172_799 < files.now() - time.time() <= 172_800
+
+
 @pytest.mark.parametrize("name", ["ts1.crt", "accounts", "config.toml"])
 def test_a_changed_file_that_cannot_be_used_changes_nothing(host: Host, name: str) -> None:
     before = host.files.host()
@@ -99,3 +111,33 @@ def test_accounts_are_found_as_they_are_now(host: Host) -> None:
     ada = host.files.accounts.find("ada")
     assert ada is not None
     assert ada.system_user == "ada"
+
+
+NOBODY = next(entry for entry in pwd.getpwall() if entry.pw_uid)
+
+
+def test_without_root_accounts_of_other_users_are_refused_unless_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: NOBODY.pw_uid)
+    for system_user in ("", NOBODY.pw_name):
+        OwnFiles(write_host(tmp_path, system_user=system_user), lambda fault: None)
+    others = write_host(tmp_path, system_user="root")
+    with pytest.raises(TsfarmError) as caught:
+        OwnFiles(others, lambda fault: None)
+    assert str(caught.value) == (
+        f"accounts name other system users than {NOBODY.pw_name}, root for one: start the terminal"
+        " server as root, or set sessions.shared_user = true, and the sessions of all accounts run"
+        f" as {NOBODY.pw_name}"
+    )
+    shared = write_host(tmp_path, system_user="root", sessions={"shared_user": True})
+    OwnFiles(shared, lambda fault: None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root believes root's files alone")
+@pytest.mark.parametrize("name", ["ts1.crt", "accounts", "config.toml"])
+def test_root_believes_only_its_own_files(tmp_path: Path, name: str) -> None:
+    config = write_host(tmp_path)
+    os.chown(tmp_path / name, NOBODY.pw_uid, -1)
+    with pytest.raises(TsfarmError, match=f"user {NOBODY.pw_uid} owns {tmp_path / name}"):
+        OwnFiles(config, lambda fault: None)

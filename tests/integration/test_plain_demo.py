@@ -28,8 +28,9 @@ UNTESTED = (
 )
 STEPS = 5  # to the redirect of user1, whose full token was lent
 WITH_CLIENTS = {
-    *("LicenseInfo", "LicenseStored", "LogonRequest", "ResizeSession", "DisconnectSession"),
-    *("LicenseRequest", "NewLicense", "LicenseAccepted", "LogonAccepted", "Redirect", "Goodbye"),
+    *("LicenseInfo", "LicenseStored", "LogonStart", "LogonProof", "ResizeSession"),
+    *("DisconnectSession", "LicenseRequest", "NewLicense", "LicenseAccepted", "LogonChallenge"),
+    *("LogonAccepted", "Redirect", "Goodbye"),
 }
 WITH_LICENSE_SERVERS = {
     *("AcquireLicense", "LicenseIssued", "MarkValidated", "Done"),
@@ -37,7 +38,6 @@ WITH_LICENSE_SERVERS = {
 }
 WITH_THE_DIRECTORY = {
     *("JoinFarm", "Joined", "SyncSessions", "PlaceSession", "SessionPlaced", "UpdateSession"),
-    *("RedeemTicket", "TicketRedeemed"),
 }
 WITH_ADMINISTRATORS = {
     *("QueryPools", "Pools", "QueryLicenses", "Licenses", "QuerySessions", "Sessions"),

@@ -364,7 +364,7 @@ async def found_in(logged: Sequence[Mapping[str, object]]) -> KeeperFound:
 async def test_after_a_keepers_death_an_orderly_restart_loses_no_session(folder: Path) -> None:
     async with terminal_server(folder) as server:
         for session_id in range(1, 5):
-            client = await shell_with_client(server, session_id)
+            client = await new_session(server, session_id)
             server.type(client, b"kept=%d; echo rea''dy.\n" % session_id)
             await client.until(b"ready.")
         await killed_keeper(folder, adopted=4)
@@ -390,7 +390,7 @@ async def test_an_adopted_session_is_adopted_again(folder: Path) -> None:
 
 async def test_an_adopted_session_with_a_background_job_can_be_ended(folder: Path) -> None:
     async with terminal_server(folder) as server:
-        client = await shell_with_client(server)
+        client = await new_session(server)
         server.type(client, b"trap '' HUP; sleep 1000 & echo job $!.\n")
         await client.until(b"echo job")
         await client.until(b"job ")
@@ -404,7 +404,7 @@ async def test_an_adopted_session_with_a_background_job_can_be_ended(folder: Pat
 
 async def test_a_session_that_no_record_confirms_is_shown_until_it_ends(folder: Path) -> None:
     async with terminal_server(folder) as server:
-        client = await shell_with_client(server)
+        client = await new_session(server)
         (folder / "keeper.sessions" / "1").unlink()
         await killed_keeper(folder, adopted=0, not_adopted=1)
         server.type(client, b"echo still he''re.; exit 3\n")

@@ -12,8 +12,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemons.clock import Clock
+from daemons.config import ConfigError
+from daemons.credentials import Credentials
 from daemons.effects import Caller, Close, Effect, Verified, Verify
-from daemons.events import DaemonBroken, DaemonStopping, StoreFailed
+from daemons.events import CertificateNotLoaded, DaemonBroken, DaemonStopping, StoreFailed
 from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE
 from daemons.store import StoreError
 from daemons.switchboard import EFFECTS_WAITING_MAX
@@ -27,8 +29,10 @@ from tests.integration.scripted import (
     servers,
     told,
 )
+from tests.unit.daemons.credentials import made
 from tsproto.errors import ErrorCode
 from tsproto.messages import Done, Message, QueryServers, Refused, Servers, WarpClock
+from tsproto.transport import LocalIdentity
 
 # --- what leaves, and when ----------------------------------------------------------------------
 
@@ -77,7 +81,7 @@ async def test_what_a_performer_reports_reaches_the_core() -> None:
 
 
 async def test_an_effect_of_one_kind_of_daemon_goes_to_its_performer() -> None:
-    verify, performed = Verify("ann", b"pw", 7), asyncio.Queue[Effect]()
+    verify, performed = Verify("ann", b"pw", 7, "192.0.2.7"), asyncio.Queue[Effect]()
     async with (
         daemon(DIRECTORY, servers(verify), performers={Verify: performed.put_nowait}) as running,
         administrator(running) as who,
@@ -176,10 +180,46 @@ async def test_after_a_warp_the_next_deadline_is_nearer(tmp_path: Path) -> None:
         assert await told(running, "deadline") >= due
 
 
+# --- the identity ---------------------------------------------------------------------------------
+
+
+async def test_a_hang_up_gives_the_core_the_new_credentials() -> None:
+    new, taken = made("sd"), asyncio.Queue[Credentials]()
+    reload = partial(lambda found: found, (DIRECTORY, new))
+    async with (
+        daemon(DIRECTORY, servers(), reload=reload, renew=taken.put_nowait) as running,
+        administrator(running) as who,
+    ):
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert await taken.get() is new
+        who.request(QueryServers())
+        assert isinstance(await who.answer(), Servers)
+
+
+async def test_files_that_cannot_be_used_change_nothing() -> None:
+    def reload() -> tuple[LocalIdentity, Credentials]:
+        read.set()
+        raise ConfigError("identity.key: broken")
+
+    read, taken = asyncio.Event(), asyncio.Queue[Credentials]()
+    with capture_logs() as lines:
+        async with (
+            daemon(DIRECTORY, servers(), reload=reload, renew=taken.put_nowait) as running,
+            administrator(running) as who,
+        ):
+            os.kill(os.getpid(), signal.SIGHUP)
+            await read.wait()
+            who.request(QueryServers())
+            assert isinstance(await who.answer(), Servers)
+            assert taken.empty()
+    said = [line["event"] for line in lines]
+    assert CertificateNotLoaded(error="identity.key: broken") in said
+
+
 # --- the end --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_lets_what_was_decided_be_committed_and_said(number: signal.Signals) -> None:
     async with daemon(DIRECTORY, servers(PERSIST)) as running, administrator(running) as who:
         who.request(QueryServers())
@@ -230,7 +270,7 @@ async def test_a_fault_beside_the_core_stops_the_daemon_too() -> None:
 
 async def test_an_effect_that_nobody_performs_stops_the_daemon() -> None:
     async with (
-        daemon(DIRECTORY, servers(Verify("ann", b"pw", 7))) as running,
+        daemon(DIRECTORY, servers(Verify("ann", b"pw", 7, "192.0.2.7"))) as running,
         administrator(running) as who,
     ):
         who.request(QueryServers())

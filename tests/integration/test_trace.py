@@ -14,8 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from clients.cli import main
-from tests.integration.scripted_server import COOKIE, Farm, ScriptedServer
-from tsproto.messages import LogonRequest
+from tests.integration.scripted_server import Farm, Logon, ScriptedServer
 from tsproto.transport import Link
 
 PASSWORD = b"open sesame"
@@ -32,7 +31,7 @@ async def server(tmp_path: Path) -> AsyncIterator[ScriptedServer]:
         yield server
 
 
-def run(server: ScriptedServer, link: Link, request: LogonRequest) -> None:
+def run(server: ScriptedServer, link: Link, request: Logon) -> None:
     server.accept(link, request)
     link.send_session_bytes(OUTPUT)
     server.end_session(3)
@@ -75,13 +74,15 @@ async def test_both_directions_are_recorded_frame_by_frame(
     assert [name for direction, name in found if direction == "sent"] == [
         "Hello",
         "LicenseInfo",
-        "LogonRequest",
+        "LogonStart",
+        "LogonProof",
         "Goodbye",
     ]
     assert [name for direction, name in found if direction == "received"] == [
         "Welcome",
         "LicenseRequest",
         "LicenseAccepted",
+        "LogonChallenge",
         "LogonAccepted",
         "session bytes",
         "SessionEnded",
@@ -94,9 +95,9 @@ async def test_no_secret_is_in_a_trace_and_the_user_is_told(
 ) -> None:
     told = await connected(server, tmp_path)
     trace = tmp_path / "trace"
-    assert f"trace in {trace}, without passwords and input" in told
-    assert server.logons[0].credential == PASSWORD
-    for secret in (PASSWORD, COOKIE):
+    assert f"trace in {trace}, without proofs and input" in told
+    assert server.logons[0].is_proved_with(PASSWORD)
+    for secret in (PASSWORD, server.logons[0].proof.signature):
         assert secret.hex() not in trace.read_text()
     assert stat.S_IMODE(trace.stat().st_mode) == 0o600
 
@@ -105,6 +106,6 @@ async def test_secrets_are_recorded_where_they_are_asked_for(
     server: ScriptedServer, tmp_path: Path
 ) -> None:
     told = await connected(server, tmp_path, "--trace-secrets")
-    assert "with passwords and input" in told
-    [logon] = [each for each in decoded(tmp_path) if each.get("message") == "LogonRequest"]
-    assert bytes.fromhex(logon["fields"]["credential"]) == PASSWORD
+    assert "with proofs and input" in told
+    [proof] = [each for each in decoded(tmp_path) if each.get("message") == "LogonProof"]
+    assert bytes.fromhex(proof["fields"]["signature"]) == server.logons[0].proof.signature

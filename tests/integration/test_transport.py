@@ -41,7 +41,7 @@ from tsproto.messages import (
     QueryPools,
     Welcome,
 )
-from tsproto.transport import DialFailed, client_tls_unverified, dial
+from tsproto.transport import DialFailed, WrongAddress, client_tls_unverified, dial
 from tsproto.transport.link import Link
 
 
@@ -190,6 +190,61 @@ async def test_a_listener_that_is_not_the_expected_one_is_left(
                 HOST, listener.port, Recorder(), role=ADMIN, name="admin", tls=tls, **expected
             )
     assert failed.value.code is ErrorCode.WRONG_ROLE
+
+
+async def test_a_person_is_told_which_addresses_a_certificate_has_instead(tmp_path: Path) -> None:
+    farm = Farm(tmp_path, addresses=("ts1.example", "192.0.2.1"))
+    async with listening(Recorder(), farm.server(TS, "ts1"), role=TS, name="ts1") as listener:
+        port = listener.port
+        for role, tls in ((CLIENT, farm.client()), (CLIENT, client_tls_unverified())):
+            with pytest.raises(WrongAddress) as failed:
+                await dial(HOST, port, Recorder(), role=role, name="laptop1", tls=tls)
+            assert failed.value.code is ErrorCode.WRONG_ROLE
+            assert failed.value.detail == (
+                f"{HOST}:{port}: its certificate, of a terminal server 'ts1', is not for"
+                " '127.0.0.1' but for ts1, ts1.example, 192.0.2.1; if 127.0.0.1 is this host's, run"
+                " `tsfarm pki renew ts1 --address 127.0.0.1`"
+            )
+        with pytest.raises(WrongAddress):
+            admin = farm.daemon(ADMIN, "admin")
+            await dial(HOST, port, Recorder(), role=ADMIN, name="admin", tls=admin)
+
+
+async def test_where_a_name_is_demanded_no_address_is(tmp_path: Path) -> None:
+    farm, here = Farm(tmp_path, addresses=()), Recorder()
+    expected = {"role": CLIENT, "name": "laptop1", "expect_name": "ts1"}
+    async with (
+        listening(Recorder(), farm.server(TS, "ts1"), role=TS, name="ts1") as listener,
+        dialled(listener.port, here, farm.client(), **expected),
+    ):
+        await here.opened()
+
+
+async def test_daemons_dial_roles_and_names_and_no_addresses(tmp_path: Path) -> None:
+    farm, here = Farm(tmp_path, addresses=()), Recorder()
+    async with (
+        listening(Recorder(), farm.server(LS, "ls1")) as listener,
+        dialled(listener.port, here, farm.daemon(TS, "ts1"), role=TS, name="ts1", expect_role=LS),
+    ):
+        await here.opened()
+
+
+@pytest.mark.parametrize(
+    ("host", "carried"),
+    [("localhost", "LOCALHOST."), ("::1", "0:0:0:0:0:0:0:1"), ("127.0.0.1", "127.0.0.1")],
+)
+async def test_a_host_is_reached_at_an_address_of_its_certificate(
+    tmp_path: Path, host: str, carried: str
+) -> None:
+    farm, here = Farm(tmp_path, addresses=(carried,)), Recorder()
+    tls = farm.server(TS, "ts1")
+    bound = "::1" if ":" in host else HOST
+    listener = await listen(bound, 0, Recorder(), tls=tls, role=TS, name="ts1", farm="lab")
+    link = await dial(host, listener.port, here, role=CLIENT, name="laptop1", tls=farm.client())
+    await here.opened()
+    link.close(ErrorCode.NORMAL)
+    await link.wait_closed()
+    await listener.close()
 
 
 async def test_a_listener_of_another_authority_is_left(farm: Farm, tmp_path: Path) -> None:

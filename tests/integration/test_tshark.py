@@ -7,7 +7,7 @@ import itertools
 import json
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from clients.client import Client
 from clients.device import Device
 from clients.logon.steps import Attached, Host, Plan
 from clients.trust import Dialler, Stranger
+from clients.user_keys import UserKeys
 from tests.conformance.vectors import files
 from tests.integration.captures import (
     Recorded,
@@ -29,7 +30,7 @@ from tests.integration.captures import (
 from tests.integration.scripted_server import Farm, ScriptedServer
 from tsproto import codec, limits
 from tsproto.errors import ErrorCode
-from tsproto.messages import TABLE, Goodbye
+from tsproto.messages import TABLE, Goodbye, PamQuestion
 
 UNTESTED = "that the dissector shows every message, and a session over loopback"
 pytestmark = pytest.mark.skipif(
@@ -81,9 +82,10 @@ def test_what_is_wrong_in_type_or_cut_is_marked(tmp_path: Path) -> None:
 
 def test_what_is_no_frame_or_message_is_marked(tmp_path: Path) -> None:
     # A packet does not tell its connection's state: a frame in bounds of the later ones may come.
-    lawful_later = f"frame/longer-than-{limits.FRAME_BYTES_BEFORE_LOGON}"
-    broken = json.loads(files.read()["frames.json"])["invalid"]
-    frames = [bytes.fromhex(each["frame"]) for each in broken if each["id"] != lawful_later]
+    written = json.loads(files.read()["frames.json"])
+    most = f"frame/longer-than-{limits.FRAME_BYTES}"
+    lawful_later = {f"frame/longer-than-{n}" for n in written["frame_bytes"].values()} - {most}
+    frames = [bytes.fromhex(v["frame"]) for v in written["invalid"] if v["id"] not in lawful_later]
     capture = tmp_path / "broken.pcap"
     connections = (
         tcp_packets([(True, frame)], limits.TERMINAL_PORT, port)
@@ -124,6 +126,12 @@ class Screen:
     async def ask_password(self, user_name: str, host: str, again: bool) -> bytes | None:
         return b"secret"
 
+    async def answer(self, prompts: Sequence[PamQuestion]) -> list[bytes] | None:
+        return None
+
+    async def ask_passphrase(self, key: Path, again: bool) -> bytes | None:
+        return None
+
     def say(self, text: str) -> None: ...
     def on_detached(self) -> None: ...
     def on_input_wanted(self) -> None: ...
@@ -142,10 +150,10 @@ async def live_through(server: ScriptedServer, device: Device, observer: Recorde
     """Log on, type, see much, resize, disconnect; all of it without TLS."""
     screen = Screen()
     dialler = Dialler(
-        device.known_farms, device.name, screen.confirm, plain=True, observer=observer
+        device.known_farms, device.name, screen.confirm, screen.say, plain=True, observer=observer
     )
     plan = Plan(hosts=(Host("127.0.0.1", server.port),), user_name="user1")
-    client = Client(plan, device, dialler, screen, random.Random(1))
+    client = Client(plan, device, dialler, screen, random.Random(1), UserKeys())
     running = asyncio.create_task(client.run())
     await screen.attached.wait()
     client.send(TYPED)
@@ -178,14 +186,15 @@ async def test_a_session_over_loopback_is_shown(
 
 
 def assert_is_shown(file: Path, port: int) -> None:
-    fields = ("tsfarm.message", "tsfarm.session_bytes", "tsfarm.logon_request.user_name")
+    fields = ("tsfarm.message", "tsfarm.session_bytes", "tsfarm.logon_start.user_name")
     options = ["-T", "fields", *(part for field in fields for part in ("-e", field))]
     of_client = tshark(file, "-Y", f"tsfarm && tcp.dstport == {port}", *options)
     of_server = tshark(file, "-Y", f"tsfarm && tcp.srcport == {port}", *options)
     assert names(of_client) == [
         "Hello",
         "LicenseInfo",
-        "LogonRequest",
+        "LogonStart",
+        "LogonProof",
         "ResizeSession",
         "DisconnectSession",
     ]
@@ -193,6 +202,7 @@ def assert_is_shown(file: Path, port: int) -> None:
         "Welcome",
         "LicenseRequest",
         "LicenseAccepted",
+        "LogonChallenge",
         "LogonAccepted",
         "Goodbye",
     ]

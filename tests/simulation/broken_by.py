@@ -29,6 +29,7 @@ _FULL = "a full disk ends the daemon in place of a refusal"
 _LESSER = "an issuer that is away is made up for by another one, with what that one has"
 _STEPPED = "what a stepped clock shows is taken for the time, without an alarm"
 _SET_BACK = "a directory numbers by its clock, and forgets at a restart how far it came"
+_BEHIND = "a daemon whose clock is more than a day behind refuses the list until it links anew"
 _NOT_ASKED = (
     "a lender without a token of one version is asked for no other until its next inventory"
 )
@@ -62,6 +63,7 @@ OFF: dict[str, dict[str, str]] = {
         "clock steps": _STEPPED,
         "two versions": _NOT_ASKED,
     },
+    "linked daemons have the same deny lists": {"clock steps": _BEHIND},
     "placements rise": {"clock steps": _SET_BACK},
     "a full disk does not end a daemon": {"full disk": _FULL},
 }

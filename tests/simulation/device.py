@@ -6,9 +6,11 @@ ways in which people leave.
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,23 +18,24 @@ from clients.logon import steps
 from clients.logon.procedure import Logon, Phase
 from clients.logon.steps import Host, Outcome, Plan
 from tests.simulation.kinds import APPLICATIONS
-from tests.simulation.misuse import Loot
 from tests.simulation.network import End, LinkTimer, Network
 from tests.simulation.world import Timer, World
 from tsproto import license_token, limits
 from tsproto.connection import Closed, Connection, Event, Opened, Received
-from tsproto.errors import ErrorCode
+from tsproto.deny_list import DenyLists
+from tsproto.errors import DenyListError, ErrorCode
 from tsproto.identity import DeviceKey
 from tsproto.license_token import Claims
 from tsproto.messages import (
-    Credential,
     LicenseInfo,
     LicenseRequest,
     LogonAccepted,
-    LogonRequest,
     Message,
     Role,
 )
+
+if TYPE_CHECKING:
+    from tests.simulation.misuse import Loot
 
 STORE_SECONDS = 0.01
 TYPING_SECONDS = 2.0
@@ -75,6 +78,7 @@ class Device:
         self.token = b""
         self.claims: Claims | None = None  # the token's
         self.issuer_certificate = b""
+        self.deny_lists = DenyLists()
         self.device_id = self.key.device_id
         self.habits: frozenset[str] = frozenset()
         self.loot: Loot | None = None
@@ -84,7 +88,7 @@ class Device:
         self.exit_session: Callable[[Visit], None] = lambda visit: None
         self.on_token: Callable[[Device, Claims], None] = lambda device, claims: None
         self.on_attached: Callable[[Device, LogonAccepted], None] = lambda device, accepted: None
-        self._hosts = hosts
+        self.hosts = hosts
         self._logon: Logon | None = None
         self._end: End | None = None
         self._connection: Connection
@@ -127,7 +131,7 @@ class Device:
         self._abandon()
         visit = Visit(self.world.now, user, in_a_hurry)
         self.visits.append(visit)
-        hosts = list(self._hosts)
+        hosts = list(self.hosts)
         self.rng.shuffle(hosts)
         hosts.sort(key=lambda host: host.address != first)
         what = self.rng.random()
@@ -207,6 +211,8 @@ class Device:
                 self._later(STORE_SECONDS, lambda now: logon.on_license_info(info, now))
             case steps.StoreLicense(token, certificate):
                 self._later(STORE_SECONDS, lambda now: self._stored(token, certificate, now))
+            case steps.StoreDenyList(signed):
+                self._store_deny_list(signed)
             case steps.AskPassword(again):
                 password = self.passwords[self.visit.user_name]
                 seconds = TYPING_SECONDS * self.rng.random()
@@ -228,6 +234,16 @@ class Device:
             case _:
                 pass
 
+    def _store_deny_list(self, signed: bytes) -> None:
+        with contextlib.suppress(DenyListError):
+            self.deny_lists.take(signed, self.world.now)
+        if self._end and self.deny_lists.denies_certificate(self._certificate_of(self._end)):
+            self._connection.close(ErrorCode.CERTIFICATE_REVOKED)
+            self._on_lost(self._number, ErrorCode.CERTIFICATE_REVOKED)
+
+    def _certificate_of(self, end: End) -> bytes:
+        return self.network.certificate_of(end.other.owner)
+
     def _attached(self, host: str, session_id: int) -> None:
         self.world.trace(f"{self.name} is attached to {host}/{session_id}")
         self.visit.attached_to, self.visit.session_id = host, session_id
@@ -239,23 +255,11 @@ class Device:
 
     def _send(self, message: Message) -> None:
         """Also what a careless or dishonest client sends in its place, or behind it."""
-        if isinstance(message, LogonRequest) and self.loot:
-            chance = 0.6 if message.credential_kind is Credential.TICKET else 0.25
-            if self._is_inclined("misuse", chance):
-                self.visit.misuses = True
-                message = self._dishonest(message, self.loot)
         self._connection.send(message)
         if self._is_inclined("pipelining", 0.1):
             self.visit.misuses = True
             self._connection.send(msgspec.structs.replace(message))
             self.world.saw(f"pipelined: {type(message).__name__}")
-
-    def _dishonest(self, request: LogonRequest, loot: Loot) -> LogonRequest:
-        if self.rng.random() < 0.5:
-            return loot.stolen(request, self.rng)
-        if request.credential_kind is Credential.PASSWORD and self._end is not None:
-            request = loot.own(request, self.device_id, self._end.other.owner)
-        return loot.twisted(request, self.rng)
 
     def _is_inclined(self, habit: str, chance: float) -> bool:
         return habit in self.habits and self.rng.random() < chance
@@ -274,7 +278,7 @@ class Device:
             token, certificate = self.loot.token(self.device_id, self.rng)
         return LicenseInfo(
             public_key=self.key.public_key,
-            signature=self.key.prove(request.nonce, bytes(32)),
+            signature=self.key.prove(request.nonce, self._seen().certificate),
             device_name=self.name,
             user_name=self.visit.user_name,
             token=token,
@@ -331,6 +335,8 @@ class Device:
                 trusted=False,
                 expect_role=Role.TERMINAL_SERVER,
                 expect_name=host.name,
+                deny_lists=self.deny_lists,
+                certificate=self._certificate_of(end),
             )
             self._link_timer = LinkTimer(
                 self.world, self._connection, partial(self._on_link_timer, number)
@@ -363,13 +369,19 @@ class Device:
                         self.on_attached(self, message)
                     self._take(logon.on_message(message, self.world.now))
                 case Opened():
-                    self._take(logon.on_opened(self.world.now))
+                    self._take(logon.on_opened(self._seen(), self.world.now))
                 case Closed(code, detail):
                     self._on_lost(number, code, detail)
                 case _:
                     pass
         if self._number == number:
             self._flush()
+
+    def _seen(self) -> steps.Seen:
+        assert self._end is not None
+        own = self.network.identity_of(self._end.other.owner)
+        assert own is not None
+        return steps.Seen(own.farm, own.name, self._certificate_of(self._end), self.device_id)
 
     def _on_lost(self, number: int, code: ErrorCode, detail: str = "") -> None:
         if self._number == number and self._logon is not None:

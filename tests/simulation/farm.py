@@ -34,9 +34,10 @@ from tests.simulation.node import Node
 from tests.simulation.pipeliner import Pipeliner
 from tests.simulation.swarm import ROUNDS_MAX, Swarm
 from tests.simulation.world import START, Violation, World
+from tsproto.deny_list import MICROSECONDS, DenyKind, DenyLists
 from tsproto.identity import Identity
 from tsproto.limits import DISCOVERY_RETRY_SECONDS
-from tsproto.messages import LicenseKind, Message, Role
+from tsproto.messages import AdministratorRole, LicenseKind, Message, PublishDenyList, Role
 
 CROWD_DEVICES = 5
 BURSTS = 2  # in each round: a user logs on from several devices in one instant
@@ -51,6 +52,7 @@ DAY = 86_400.0
 SECONDS_BEFORE = 12.0 / DAY
 DAYS_BEFORE_AN_END = (6.0, 5.0, 0.01, SECONDS_BEFORE, -0.5, -0.5)
 GRACE_DAYS = 30
+DENYING_CHANCE = 0.3
 SMALL_HOST_SESSIONS = 2
 
 Plant = Callable[["Farm"], None]
@@ -84,6 +86,7 @@ class Farm:
         self.is_well = False  # and what befell it before is over
         self.struck: set[str] = set()
         self._second = self._events_before = 0
+        self.denied_by = 0  # number of the newest deny lists
         self.unheard: random.Random | None = None
         """Set: the answer to the next question of a license server is lost."""
         self.quiet_visits: Counter[str] = Counter()
@@ -138,6 +141,7 @@ class Farm:
 
     def _node(self, name: str, number: int, kind: Kind) -> Node:
         node = Node(self.world, self.network, FARM, name, f"10.0.0.{number}", kind)
+        node.authorities = (self.authority.der,)
         node.on_disk_error = partial(faults.crash_and_return, self, node)
         self.nodes.append(node)
         return node
@@ -146,6 +150,7 @@ class Farm:
         address = f"10.{1 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
         device = Device(self.world, self.network, f"device{number}", address, hosts)
         device.passwords = self.passwords
+        device.deny_lists = DenyLists(FARM, [self.authority.der])
         device.habits = self.swarm.work
         device.loot = loot
         device.exit_session = self._exit
@@ -235,6 +240,8 @@ class Farm:
             Pipeliner(world, self.network, addresses).visit()
         if "ghost host" in self.swarm.work:
             self._haunt()
+        if world.stream("deny lists").random() < DENYING_CHANCE:
+            self._deny()
         self.begin()
         world.run_until(world.now + 5.0)
         for number in range(self.swarm.rounds):
@@ -261,6 +268,26 @@ class Farm:
         ]
         for identity, host, node, says in visitors:
             Ghost(world, self.network, identity, host, node.host, says).visit()
+
+    def _deny(self) -> None:
+        """An administrator hands one daemon after the other a newer list, of a certificate and a
+        device that nobody has."""
+        admin = Identity(FARM, Role.ADMINISTRATOR, "admin", AdministratorRole.ADMIN)
+        self.network.add_identity(admin)
+
+        def says(rng: random.Random) -> list[Message]:
+            if self.is_quiet:
+                return []
+            number = int(self.world.now * MICROSECONDS)
+            self.denied_by = max(self.denied_by, number)
+            entry = rng.randbytes(32)
+            return [
+                PublishDenyList(signed=self.authority.denying(kind, number, entry))
+                for kind in DenyKind
+            ]
+
+        for index, node in enumerate(self.nodes):
+            Ghost(self.world, self.network, admin, f"10.9.8.{index}", node.host, says).visit()
 
     def _renewals(self, rng: random.Random) -> list[Message]:
         """Of tokens that devices hold, as a license server asks for them that it was lent by."""

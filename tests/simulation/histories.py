@@ -7,6 +7,7 @@ an order in which every answer is right.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -141,7 +142,8 @@ class UserHistories:
     def __init__(self, farm: Farm) -> None:
         self._farm = farm
         self._histories: dict[tuple[str, str], list[Operation]] = {}
-        self._open: dict[tuple[str, int, int], tuple[LogonRequest, Operation]] = {}
+        # A client that pipelines has several, which are answered in their order.
+        self._open: dict[tuple[str, int, int], list[tuple[LogonRequest, Operation]]] = {}
         self._latest: dict[str, tuple[str, int, int]] = {}  # by device: the key of its logon
         self._lost: list[tuple[str, Operation]] = []  # by user: those that were not answered
         self._began_to_end: dict[models.Session, float] = {}
@@ -152,9 +154,10 @@ class UserHistories:
     def asked(self, node: Node, peer: Peer, message: Message) -> None:
         """A client has said this to a terminal server."""
         key, now = (node.name, node.life, peer.link), self._farm.world.now
-        if isinstance(message, LogonRequest) and not message.command and key not in self._open:
+        if isinstance(message, LogonRequest) and not _runs_command(message):
             device = self._farm.device_at(peer.host)
-            self._open[key] = message, Operation(call=models.LogOn(), called_at=now)
+            operation = Operation(call=models.LogOn(), called_at=now)
+            self._open.setdefault(key, []).append((message, operation))
             self._latest[device.name] = key
         elif isinstance(message, LogoffSession):
             for session_id, link in self._farm.kind_of(node).shown.items():
@@ -166,8 +169,8 @@ class UserHistories:
         key = node.name, node.life, peer.link
         if isinstance(message, Redirect):
             self._open.pop(key, None)
-        elif isinstance(message, LogonRefused) and key in self._open:
-            request, operation = self._open.pop(key)
+        elif isinstance(message, LogonRefused) and self._open.get(key):
+            request, operation = self._open[key].pop(0)
             is_password = request.credential_kind is Credential.PASSWORD
             if is_password and message.code is ErrorCode.TOO_MANY_SESSIONS:
                 operation.answer, operation.returned_at = message.code, self._farm.world.now
@@ -180,7 +183,7 @@ class UserHistories:
         if created_at != accepted.created_at:
             text = f"{session} of {created_at} is said to be of {accepted.created_at}"
             self._farm.broken(SESSION_ROW, text)
-        _, operation = self._open.pop(self._latest[device.name])
+        _, operation = self._open[self._latest[device.name]].pop(0)
         operation.answer = Shown(session, accepted.reattached)
         operation.returned_at = self._farm.world.now
         self._of(*owner).append(operation)
@@ -206,7 +209,7 @@ class UserHistories:
                     self._running.setdefault(owner, set()).add((node.name, session_id))
 
     def check(self) -> None:
-        for request, operation in self._open.values():
+        for request, operation in itertools.chain.from_iterable(self._open.values()):
             self._lost.append((request.user_name, operation))
         for owner, history in self._histories.items():
             what, lost = "/".join(owner), [op for user, op in self._lost if user == owner[0]]
@@ -307,3 +310,8 @@ def may_fail(swarm: Swarm, code: ErrorCode) -> bool:
     """Whether a visit may end with this code where everything works."""
     is_license = code // 100 == 2
     return is_license or (code is ErrorCode.TOO_MANY_SESSIONS and "small hosts" in swarm.work)
+
+
+def _runs_command(request: LogonRequest) -> bool:
+    """With a ticket or a cookie the command is ignored."""
+    return bool(request.command) and request.credential_kind is Credential.PASSWORD

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from daemons import effects
-from daemons.effects import Core, Effect, ProgramStarted, Verified
+from daemons.effects import Core, Effect, ProgramStarted
 from daemons.license_server.core import LicenseServerCore
 from daemons.license_server.records import RECORDS as LICENSE_RECORDS
 from daemons.session_directory.core import SessionDirectoryCore
@@ -28,9 +28,10 @@ from daemons.terminal_server.core import TerminalServerCore
 from daemons.terminal_server.records import RECORDS as TERMINAL_RECORDS
 from tests.simulation.node import Node
 from tests.simulation.world import START
-from tsproto import certificates, identity
+from tsproto import certificates, deny_list, identity, limits
+from tsproto.deny_list import DenyKind, DenyList
 from tsproto.license_token import Verifier
-from tsproto.messages import Role
+from tsproto.messages import AdministratorRole, Role
 
 FARM = "sim"
 SITE = "site"
@@ -52,11 +53,28 @@ class Authority:
     def __init__(self) -> None:
         self.certificate, self._key = certificates.create_authority(FARM, START)
         self.der = certificates.certificate_der(self.certificate)
-        self.verifier = Verifier(self.der, FARM)
+        self.verifier = Verifier([self.der], FARM)
         """Of all terminal servers: a token is verified once, and not once on each of them."""
 
     def issue(self, role: Role, name: str) -> tuple[bytes, bytes]:
-        return certificates.issue_certificate(self.certificate, self._key, role, name, START)
+        return certificates.issue_certificate(
+            self.certificate,
+            self._key,
+            role,
+            name,
+            START,
+            days=limits.AUTHORITY_DAYS,
+            administrator_role=AdministratorRole.ADMIN,
+        )
+
+    def denying(self, kind: DenyKind, number: int, *entries: bytes) -> bytes:
+        """A signed deny list."""
+        content = DenyList(farm=FARM, kind=kind, number=number, entries=[*entries])
+        if kind is DenyKind.CERTIFICATES:
+            return deny_list.sign(content, identity.load_key(self._key))
+        certificate, key = self.issue(Role.ADMINISTRATOR, "admin")
+        signer = certificates.certificate_der(certificate)
+        return deny_list.sign(content, identity.load_key(key), signer)
 
 
 class Kind(Protocol):
@@ -201,13 +219,6 @@ class TerminalServerKind:
 
     def perform(self, node: Node, effect: Effect) -> None:
         match effect:
-            case effects.Verify(user_name, password, question_id):
-                good = self._passwords.get(user_name) == password
-                verified = Verified(good, user_name if good else "")
-                node.later(CHECK_SECONDS, lambda: node.answer(question_id, verified))
-            case effects.LookUp(user_name, question_id):
-                known = Verified(user_name in self._passwords, user_name)
-                node.later(0.0, lambda: node.answer(question_id, known))
             case effects.StartProgram():
                 self._start(node, effect)
             case effects.Attach(peer, session_id):
@@ -224,7 +235,7 @@ class TerminalServerKind:
 
     def _start(self, node: Node, start: effects.StartProgram) -> None:
         life = node.life
-        program = Program(start.user_name, start.application, start.command)
+        program = Program("", start.asked.application, start.asked.command)
 
         def started() -> None:
             if node.life != life:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from daemons.denials import DenyListRecord
 from daemons.effects import Answer, Caller, Durable, Effect, Peer, Record
 from daemons.license_server.records import JournalRecord
 from daemons.terminal_server.records import SessionRecord
@@ -60,7 +61,7 @@ def rows_equal_the_disk(farm: Farm) -> None:
         if durable is None:
             continue
         known = frozenset(map(_as_on_disk, durable.rows))
-        disk = frozenset(map(_as_on_disk, node.disk.rows(JournalRecord)))
+        disk = frozenset(map(_as_on_disk, node.disk.rows(JournalRecord, DenyListRecord)))
         if known != disk:
             farm.broken(
                 "rows equal the disk",
@@ -351,6 +352,22 @@ def _answer(farm: Farm, node: Node, question: Message, kind: type[M]) -> M:
     return kind()
 
 
+def linked_daemons_have_the_same_deny_lists(farm: Farm) -> None:
+    """The newest that either was told. A license server that no terminal server needs has no link
+    to one, and hands a list on when it is asked for a license next."""
+    for node in farm.nodes:
+        peers = [node.switchboard.peer_of(line) for line in node.lines.values()]
+        for other in [farm.node_at(peer.host) for peer in peers if peer and farm.is_node(peer)]:
+            if node.deny_lists.numbers != other.deny_lists.numbers:
+                farm.broken(
+                    "linked daemons have the same deny lists",
+                    f"{node.name} has {node.deny_lists.numbers}, {other.name}"
+                    f" {other.deny_lists.numbers}",
+                )
+    if farm.denied_by:
+        farm.world.saw("deny lists handed on")
+
+
 OFTEN = (
     rows_equal_the_disk,
     pools_count_the_disks,
@@ -364,6 +381,7 @@ OFTEN = (
 )
 QUIET = (
     directory_is_true,
+    linked_daemons_have_the_same_deny_lists,
     validated_devices_are_full,
     tokens_are_renewed,
     license_servers_know_each_other,

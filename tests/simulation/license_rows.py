@@ -31,7 +31,8 @@ class LicenseRows:
     def __init__(self, farm: Farm) -> None:
         self._farm = farm
         self.ledgers = {node.name: Ledger(node) for node in farm.license_servers}
-        self._refused: dict[bytes, tuple[Ledger, float]] = {}  # loans, by id
+        # Loans, by id, with the borrower's life, and when it heard the refusal.
+        self._refused: dict[bytes, tuple[Ledger, int, float]] = {}
         self.shown: set[bytes] = set()  # devices on which a session was shown
 
     def changed(self, node: Node, change: Persist) -> None:
@@ -203,16 +204,17 @@ class LicenseRows:
 
     def refused(self, borrower: Node, loan_id: bytes) -> None:
         """The lender has said no: nothing is in doubt any more."""
-        self._refused[loan_id] = self.ledgers[borrower.name], self._farm.world.now
+        ledger = self.ledgers[borrower.name]
+        self._refused[loan_id] = ledger, borrower.life, self._farm.world.now
 
     # --- all rows ------------------------------------------------------------------------------
 
     def loans_are_known(self) -> None:
         """Each token that is lent is known to its borrower: as a license, or as an open loan. A
-        loan that was refused is open no more."""
-        for loan_id, (asker, at) in [*self._refused.items()]:
+        loan that was refused is open no more, unless its borrower died before that was durable."""
+        for loan_id, (asker, life, at) in [*self._refused.items()]:
             is_over = at + 1.0 < self._farm.world.now and self._farm.is_settled(asker.node)
-            if is_over and loan_id not in asker.loans:
+            if asker.node.life != life or (is_over and loan_id not in asker.loans):
                 del self._refused[loan_id]
             elif is_over:
                 self._broken(f"{asker.node.name} keeps a loan open that was refused")

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 class SimulatedLine:
     port = 5600
-    own_certificate = bytes(32)
     peer_certificate = bytes(32)
 
     def __init__(self, node: Node, number: int, end: End, dialled: Endpoint | None) -> None:
         self.id = number
+        self.own_certificate = node.network.certificate_of(node.name)
+        self.peer_certificate = node.network.certificate_of(end.other.owner)
         self.host = end.other.address
         self.end = end
         self._dialled = dialled
@@ -37,6 +38,8 @@ class SimulatedLine:
             farm=node.farm,
             certified=node.network.identity_of(end.other.owner),
             trusted=False,
+            deny_lists=node.deny_lists,
+            certificate=self.peer_certificate,
         )
         self.give_up = connection.give_up
         notice = partial(node.notice, node.switchboard)
@@ -86,6 +89,8 @@ class SimulatedLine:
     def _on_data(self, data: bytes) -> None:
         if events := self._connection.receive_data(data, self._world.now):
             self._on_events(events)
+        else:
+            self.flush()  # as a real link does, though a connection says nothing without events
 
     def _on_lost(self) -> None:
         self._on_events(self._connection.receive_eof(self._world.now))

@@ -28,6 +28,7 @@ SOMETIMES = (
     "a reservation renewed",
     "committed, never acknowledged",
     "crash right after an answer",
+    "deny lists handed on",
     "device sent away: LICENSE_EXPIRED",
     "device sent away: NO_LICENSE",
     "device sent away: NO_LICENSE_SERVER",

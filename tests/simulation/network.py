@@ -6,6 +6,7 @@ another protocol. Bytes on a partitioned link wait for the healing, or for a hea
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -156,6 +157,11 @@ class Network:
     def identity_of(self, name: str) -> Identity | None:
         """What the certificate of the host of this name says; a device has none."""
         return self._identities.get(name)
+
+    def certificate_of(self, name: str) -> bytes:
+        """Stands for the SHA-256 of this host's certificate; empty for a device."""
+        is_certified = self.identity_of(name) is not None
+        return hashlib.sha256(name.encode()).digest() if is_certified else b""
 
     def delay(self) -> float:
         return LEAST_SECONDS + SPREAD_SECONDS * self._chance()

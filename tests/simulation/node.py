@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from daemons import effects, events
 from daemons.alarm import Alarm
-from daemons.effects import Core, Effect, Endpoint, Failed, Outcome, Persist
+from daemons.denials import DenyListRecord
+from daemons.effects import Core, Effect, Endpoint, Failed, Outcome, Persist, records_of
 from daemons.switchboard import Step, Switchboard
 from tests.simulation.clock import MOMENT, NodeClock
 from tests.simulation.line import SimulatedLine
@@ -20,6 +21,7 @@ from tests.simulation.store import Disk
 from tests.simulation.witness import Witness
 from tests.simulation.world import Timer, World
 from tsproto import limits
+from tsproto.deny_list import DenyLists
 from tsproto.errors import ErrorCode
 from tsproto.identity import Identity
 
@@ -52,6 +54,8 @@ class Node:
         self.core: Core
         self.switchboard: Board
         self.make_switchboard: type[Board] = Board
+        self.authorities: tuple[bytes, ...] = ()  # whose deny lists count
+        self.deny_lists: DenyLists
         self.on_answer: Callable[[SimulatedLine], None] = lambda line: None
         self.on_commit: Callable[[float], None] = lambda seconds: None
         self.on_disk_error: Callable[[], None] = lambda: None
@@ -67,9 +71,11 @@ class Node:
         self.clock.start()
         self.lines: dict[int, SimulatedLine] = {}
         self.world.trace(f"{self.name} starts")
+        held = [row.signed for row in records_of(DenyListRecord, self.disk.load([DenyListRecord]))]
+        self.deny_lists = DenyLists(self.farm, self.authorities, held)
         self.core = self.kind.make_core(self)
         self.witness = Witness(self.core, self.world, self.name)
-        self.switchboard = self.make_switchboard(self.witness, self)
+        self.switchboard = self.make_switchboard(self.witness, self, self.deny_lists)
         self._deadline = Alarm(self.later, self._on_deadline)
         self._timeout = Alarm(self.later, partial(self.turn, self.switchboard.turn))
         self._call(self.witness.on_start)

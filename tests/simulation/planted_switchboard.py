@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from daemons.denials import Denials
 from daemons.effects import Ask, Close, Core, Effect, EffectQueue, Endpoint, Failed, Persist
 from daemons.routes import Routes
 from daemons.switchboard import Hands, OpenLink
 from tests.simulation.line import SimulatedLine
 from tests.simulation.node import Board
 from tests.simulation.pipeliner import Pipeliner
+from tsproto.deny_list import DenyLists
 from tsproto.messages import Message
 
 if TYPE_CHECKING:
@@ -31,8 +33,8 @@ class HastyQueue(EffectQueue):
 
 
 class AnswersBeforeTheCommit(Board):
-    def __init__(self, core: Core, hands: Hands) -> None:
-        super().__init__(core, hands)
+    def __init__(self, core: Core, hands: Hands, deny_lists: DenyLists) -> None:
+        super().__init__(core, hands, deny_lists)
         self.queue = HastyQueue()
 
 
@@ -46,8 +48,8 @@ class OvertakingQueue(EffectQueue):
 
 
 class OvertakesTheCommit(Board):
-    def __init__(self, core: Core, hands: Hands) -> None:
-        super().__init__(core, hands)
+    def __init__(self, core: Core, hands: Hands, deny_lists: DenyLists) -> None:
+        super().__init__(core, hands, deny_lists)
         self.queue = OvertakingQueue()
 
 
@@ -56,8 +58,8 @@ class _OtherRoutes(Board):
 
     routes: type[Lines]
 
-    def __init__(self, core: Core, hands: Hands) -> None:
-        super().__init__(core, hands)
+    def __init__(self, core: Core, hands: Hands, deny_lists: DenyLists) -> None:
+        super().__init__(core, hands, deny_lists)
         self._routes = self.routes(hands.dial, self.answer)
 
 
@@ -130,6 +132,19 @@ class HearsAPeerThatItHungUpOn(Board):
         return super()._on_message(link, message, now)
 
 
+class _SilentDenials(Denials):
+    def on_opened(self, link: OpenLink[Any]) -> list[Effect]:
+        return []
+
+
+class TellsPeersThatLagNothing(Board):
+    """What it takes while a link stands is handed on all the same."""
+
+    def __init__(self, core: Core, hands: Hands, deny_lists: DenyLists) -> None:
+        super().__init__(core, hands, deny_lists)
+        self._denials = _SilentDenials(deny_lists, self._links)
+
+
 def _planted(switchboard: type[Board]) -> Callable[[Farm], None]:
     """On every node, with the work that brings such bugs out: slow disks, and a client that says
     more behind what gets it hung up on."""
@@ -156,5 +171,6 @@ SWITCHBOARDS: dict[str, Callable[[Farm], None]] = {
         "tells a loss after a Close": TellsALossAfterAClose,
         "tells a loss before its Close": TellsALossBeforeItsClose,
         "hears a peer that it hung up on": HearsAPeerThatItHungUpOn,
+        "tells peers that lag nothing": TellsPeersThatLagNothing,
     }.items()
 }

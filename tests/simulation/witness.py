@@ -10,23 +10,26 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NoReturn, TypeAlias, get_args
 
+from daemons.denials import DenyListRecord
 from daemons.effects import (
     Answer,
     Ask,
     Caller,
+    Challenge,
     Close,
     Core,
     Dial,
     Effect,
     Endpoint,
     Failed,
-    LookUp,
     Outcome,
+    PamAnswer,
     Peer,
     Persist,
+    Prove,
     StartProgram,
+    Take,
     Tell,
-    Verify,
 )
 from tests.simulation.world import Violation, World
 from tsproto import limits
@@ -38,7 +41,7 @@ DIAL_SECONDS = limits.DIAL_SECONDS + limits.OPENING_SECONDS
 MACHINE_SECONDS = 5.0  # a password check, or the start of a program
 
 INFINITY = float("inf")
-Ticketed: TypeAlias = Ask | Dial | Verify | LookUp | StartProgram
+Ticketed: TypeAlias = Ask | Dial | Challenge | Prove | PamAnswer | StartProgram | Take
 FOLLOWED = {Close, *get_args(Ticketed)}
 
 # Names what is performed: the endpoint or link it goes to, and the identity of message or effect.
@@ -193,7 +196,7 @@ class Witness:
             self._perform((None, id(effect)))
 
     def committed(self, batch: list[Persist]) -> None:
-        self._durable += len(batch)
+        self._durable += sum(not _is_switchboards(change) for change in batch)
         if self._durable == self._decided:
             self._behind.clear()
 
@@ -205,6 +208,11 @@ class Witness:
 
     def _broken(self, text: str) -> NoReturn:
         raise Violation(f"{self._name}: {text}")
+
+
+def _is_switchboards(change: Persist) -> bool:
+    """Deny lists are no matter of a core."""
+    return any(isinstance(record, DenyListRecord) for record in change.put)
 
 
 def _target(effect: Effect) -> Target:

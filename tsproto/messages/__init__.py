@@ -11,7 +11,9 @@ import functools
 import operator
 from typing import Any
 
+from tsproto.messages.accounts import *
 from tsproto.messages.administration import *
+from tsproto.messages.deny_lists import *
 from tsproto.messages.directory import *
 from tsproto.messages.fields import *
 from tsproto.messages.licenses import *

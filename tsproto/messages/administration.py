@@ -67,7 +67,8 @@ class LicenseServerRow(msgspec.Struct, array_like=True, kw_only=True, frozen=Tru
     name: OptionalName
     address: Host  # where it listens
     port: Port  # TCP port there
-    found: Annotated[str, Meta(max_length=16)]  # `list`, `workgroup`, `domain` or `site`
+    # `list`, `workgroup`, `domain` or `site`
+    found: Annotated[str, Meta(max_length=16, pattern=r"^[a-z]*\Z")]
     verified_at: Seconds  # when its certificate was last seen there; 0 for never
     chosen: bool = False  # whether the answering terminal server asks it first
     # what it claims to have; empty from a terminal server
@@ -77,7 +78,7 @@ class LicenseServerRow(msgspec.Struct, array_like=True, kw_only=True, frozen=Tru
 class QueryPools(Message, tag=40, kw_only=True):
     """The pools of this license server."""
 
-    entry = Entry.request(ADMINISTRATOR, LICENSE_SERVER, "Pools")
+    entry = Entry.request(ADMINISTRATOR, LICENSE_SERVER, "Pools", wants=AdministratorRole.VIEWER)
 
 
 class Pools(Message, tag=41, kw_only=True):
@@ -94,7 +95,7 @@ class Pools(Message, tag=41, kw_only=True):
 class QueryLicenses(Message, tag=42, kw_only=True):
     """Issued licenses in the order of their ids, those after `after`, a page at a time."""
 
-    entry = Entry.request(ADMINISTRATOR, LICENSE_SERVER, "Licenses")
+    entry = Entry.request(ADMINISTRATOR, LICENSE_SERVER, "Licenses", wants=AdministratorRole.VIEWER)
 
     after: OptionalId16 = b""  # license id after which the page begins; empty for the first page
     device_id: Annotated[bytes, Meta(max_length=32)] = b""  # only this device's; empty for all
@@ -128,7 +129,7 @@ class AddKeyPack(Message, tag=44, kw_only=True):
     """Add tokens to a pool. The same pack twice is one pack; another one with its id is refused
     with KEY_PACK_CONFLICT."""
 
-    entry = Entry.request(ADMINISTRATOR, LICENSE_SERVER, "Done")
+    entry = Entry.request(ADMINISTRATOR, LICENSE_SERVER, "Done", wants=AdministratorRole.ADMIN)
 
     key_pack: Name  # id of the key pack, for ever
     product: Name  # what the license is for
@@ -141,7 +142,12 @@ class AddKeyPack(Message, tag=44, kw_only=True):
 class QueryLicenseServers(Message, tag=45, kw_only=True):
     """Which license servers do you know, and how did you find them?"""
 
-    entry = Entry.request(ADMINISTRATOR, TERMINAL_SERVER | LICENSE_SERVER, "LicenseServers")
+    entry = Entry.request(
+        ADMINISTRATOR,
+        TERMINAL_SERVER | LICENSE_SERVER,
+        "LicenseServers",
+        wants=AdministratorRole.VIEWER,
+    )
 
 
 class LicenseServers(Message, tag=46, kw_only=True):
@@ -169,7 +175,12 @@ class LicenseServers(Message, tag=46, kw_only=True):
 class QuerySessions(Message, tag=60, kw_only=True):
     """Sessions ordered by host and id, those after (`after_host`, `after_id`), a page at a time."""
 
-    entry = Entry.request(ADMINISTRATOR, SESSION_DIRECTORY | TERMINAL_SERVER, "Sessions")
+    entry = Entry.request(
+        ADMINISTRATOR,
+        SESSION_DIRECTORY | TERMINAL_SERVER,
+        "Sessions",
+        wants=AdministratorRole.VIEWER,
+    )
 
     user_name: UserName = ""  # only this user's; empty for all
     after_host: OptionalName = ""  # host after which the page begins; empty for the first page
@@ -190,7 +201,9 @@ class Sessions(Message, tag=61, kw_only=True):
 class QueryServers(Message, tag=62, kw_only=True):
     """The terminal servers that the directory knows."""
 
-    entry = Entry.request(ADMINISTRATOR, SESSION_DIRECTORY, "Servers")
+    entry = Entry.request(
+        ADMINISTRATOR, SESSION_DIRECTORY, "Servers", wants=AdministratorRole.VIEWER
+    )
 
 
 class Servers(Message, tag=63, kw_only=True):
@@ -217,4 +230,4 @@ class Servers(Message, tag=63, kw_only=True):
 class WarpClock(Message, tag=80, kw_only=True):
     """Read the lab's clock file again. NOT_PERMITTED unless the configuration names one."""
 
-    entry = Entry.request(ADMINISTRATOR, DAEMONS, "Done")
+    entry = Entry.request(ADMINISTRATOR, DAEMONS, "Done", wants=AdministratorRole.OPERATOR)

@@ -74,7 +74,7 @@ EXAMPLE_PROOF = UserProof(
     attachment=0,
     key_fingerprint=b"",
     algorithm="ed25519",
-    signature=examples.SIGNATURE,
+    signature=examples.USER_SIGNATURE,
 )
 
 

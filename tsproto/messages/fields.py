@@ -9,6 +9,9 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 
 from tsproto import limits
+from tsproto.printable import UNPRINTABLE
+
+_PRINTABLE = rf"^[^{UNPRINTABLE}]*\Z"
 
 Version: TypeAlias = Annotated[int, Meta(ge=0, le=65_535, description="protocol version")]
 Name: TypeAlias = Annotated[
@@ -37,16 +40,16 @@ UserName: TypeAlias = Annotated[
     str,
     Meta(
         max_length=limits.USER_NAME_CHARACTERS,
-        pattern=r"^[^\x00-\x1f\x7f]*\Z",
-        description="user name, at most 104 characters as in [IWTSSBPlugin]; no control characters",
+        pattern=_PRINTABLE,
+        description="user name, at most 104 characters as in [IWTSSBPlugin]; printable",
     ),
 ]
 DeviceName: TypeAlias = Annotated[
     str,
     Meta(
         max_length=limits.DEVICE_NAME_CHARACTERS,
-        pattern=r"^[^\x00-\x1f\x7f]*\Z",
-        description="what the device calls itself, for people to read; no control characters",
+        pattern=_PRINTABLE,
+        description="what the device calls itself, for people to read; printable",
     ),
 ]
 DeviceId: TypeAlias = Annotated[
@@ -59,7 +62,7 @@ Seconds: TypeAlias = Annotated[
 ]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**40, description="a number of things")]
 Weight: TypeAlias = Annotated[
-    int, Meta(ge=1, le=10_000, description="share of new sessions; informative in version 1")
+    int, Meta(ge=1, le=10_000, description="share of new sessions, which no directory heeds yet")
 ]
 SessionId: TypeAlias = Annotated[
     int, Meta(ge=0, le=2**31 - 1, description="number of a session on its host; 0 means none yet")
@@ -121,12 +124,32 @@ Algorithm: TypeAlias = Annotated[
 Signature: TypeAlias = Annotated[
     bytes, Meta(max_length=limits.SIGNATURE_BYTES, description="signature, or empty")
 ]
+PublicKey: TypeAlias = Annotated[
+    bytes, Meta(min_length=32, max_length=32, description="Ed25519 public key")
+]
+Ed25519Signature: TypeAlias = Annotated[
+    bytes, Meta(min_length=64, max_length=64, description="Ed25519 signature")
+]
+Generation: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=2**53,
+        description="when an account was changed, in microseconds since 1970; 0 means never",
+    ),
+]
 EnvironmentValue: TypeAlias = Annotated[
     str,
     Meta(
         max_length=64,
         pattern=r"^[A-Za-z0-9/@._+:,-]*\Z",
         description="value of an environment variable, or empty",
+    ),
+]
+DenyNumber: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=0, le=2**53, description="number of a deny list: Unix time in microseconds, 0 for none"
     ),
 ]
 ProductVersion: TypeAlias = Annotated[int, Meta(ge=1, le=65_535, description="product version")]
@@ -136,6 +159,9 @@ Token: TypeAlias = Annotated[
 Certificate: TypeAlias = Annotated[
     bytes, Meta(max_length=limits.CERTIFICATE_BYTES, description="X.509 certificate, DER, or empty")
 ]
+Endorsement: TypeAlias = Annotated[
+    bytes, Meta(max_length=64, description="Ed25519 signature of 64 bytes, or empty")
+]
 Columns: TypeAlias = Annotated[
     int, Meta(ge=1, le=limits.COLUMNS_MAX, description="width of the terminal in cells")
 ]
@@ -143,7 +169,12 @@ Rows: TypeAlias = Annotated[
     int, Meta(ge=1, le=limits.ROWS_MAX, description="height of the terminal in cells")
 ]
 Detail: TypeAlias = Annotated[
-    str, Meta(max_length=1024, description="cause and next step, for a person to read")
+    str,
+    Meta(
+        max_length=limits.DETAIL_CHARACTERS,
+        pattern=_PRINTABLE,
+        description="cause and next step, for a person to read; printable",
+    ),
 ]
 TraceId: TypeAlias = Annotated[
     str,

@@ -1,9 +1,5 @@
 """What every connection begins, is kept alive and ends with; refusals; the farm's authority."""
 
-from typing import Annotated
-
-from msgspec import Meta
-
 from tsproto.errors import ErrorCode
 from tsproto.messages import examples
 from tsproto.messages.fields import *
@@ -19,7 +15,9 @@ class Hello(Message, tag=1, kw_only=True):
     version_max: Version  # highest version that the sender speaks
     role: Role  # what the sender is
     # name of the daemon or administrator as in its certificate, or of the device
-    name: Annotated[str, Meta(max_length=104)]
+    name: UserName
+    denied_certificates: DenyNumber = 0  # number of its deny list of certificates
+    denied_devices: DenyNumber = 0  # number of its deny list of devices; 0 from a client
 
     example = {"version_min": 1, "version_max": 1, "role": Role.CLIENT, "name": "laptop"}
 
@@ -35,6 +33,8 @@ class Welcome(Message, tag=2, kw_only=True):
     name: Name  # name of the daemon, as in its certificate
     # name of the farm; in TLS the certificate's counts, and this one is not compared
     farm: OptionalName = ""
+    denied_certificates: DenyNumber = 0  # number of its deny list of certificates
+    denied_devices: DenyNumber = 0  # number of its deny list of devices
 
     example = {"version": 1, "role": Role.TERMINAL_SERVER, "name": "ts1", "farm": "lab"}
 
@@ -89,6 +89,9 @@ class Authority(Message, tag=8, kw_only=True):
 
     entry = Entry.answer(TERMINAL_SERVER)
 
-    certificate: Certificate  # the farm's authority, DER; empty where the server was given none
+    # the authority that signed the server's certificate, DER; empty where the server was given none
+    certificate: Certificate
+    # signature of the authority before it for this one, 64 bytes; empty where there was none
+    endorsement: Endorsement = b""
 
     example = {"certificate": examples.CERTIFICATE}

@@ -158,7 +158,7 @@ class LogonProof(Message, tag=25, kw_only=True):
     example = {
         "method": 1,
         "algorithm": "ed25519",
-        "signature": examples.SIGNATURE,
+        "signature": examples.USER_SIGNATURE,
     }
 
 
@@ -175,7 +175,9 @@ class PamPrompt(Message, tag=26, kw_only=True):
     entry = Entry.step(TERMINAL_SERVER, CLIENT, LinkState.LOGON)
 
     round: Count  # counts from 1
+    # questions, to be answered in this order
     prompts: Annotated[list[PamQuestion], Meta(max_length=limits.PAM_PROMPTS_MAX)]
+    # what PAM has to say besides, to be shown to the user
     notices: Annotated[list[Detail], Meta(max_length=limits.PAM_PROMPTS_MAX)] = []
 
     example = {"round": 1, "prompts": [PamQuestion(words="Password: ", is_shown=False)]}
@@ -187,6 +189,7 @@ class PamAnswers(Message, tag=27, kw_only=True):
     entry = Entry.step(CLIENT, TERMINAL_SERVER, LinkState.LOGON)
 
     round: Count  # of the PamPrompt that this answers
+    # an answer for each of its prompts
     answers: Annotated[
         list[Annotated[bytes, Meta(max_length=limits.PAM_ANSWER_BYTES)]],
         Meta(max_length=limits.PAM_PROMPTS_MAX),
@@ -197,19 +200,19 @@ class PamAnswers(Message, tag=27, kw_only=True):
 
 class LogonRefused(Message, tag=16, kw_only=True):
     """The user is not logged on. The connection stays in LOGON while `attempts_left` is not 0;
-    every refusal carries it, also one that does not count as a wrong password."""
+    every refusal carries it, also one that does not count as a wrong proof."""
 
     entry = Entry.step(TERMINAL_SERVER, CLIENT, LinkState.LOGON)
 
     code: ErrorCode  # why
     detail: Detail = ""
-    attempts_left: Count = 0  # wrong passwords left; at 0 Goodbye follows
+    attempts_left: Count = 0  # wrong proofs left; at 0 Goodbye follows
     retry_after_seconds: RetryAfter = 0
     trace_id: TraceId = ""
 
     example = {
         "code": ErrorCode.LOGON_FAILED,
-        "detail": "user name or password is wrong",
+        "detail": "user name or proof is wrong",
         "attempts_left": 2,
     }
 

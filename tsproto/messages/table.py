@@ -30,6 +30,25 @@ class Role(IntEnum):
         return f"{'an' if self is Role.ADMINISTRATOR else 'a'} {self.noun}"
 
 
+class AdministratorRole(Enum):
+    """What an administrator's certificate permits; each role includes those before it.
+
+    A viewer reads. An operator also does what cannot harm users or licenses. An admin may do
+    everything.
+    """
+
+    VIEWER = 1
+    OPERATOR = 2
+    ADMIN = 3
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+    def includes(self, other: AdministratorRole) -> bool:
+        return self.value >= other.value
+
+
 class LinkState(Enum):
     """How far a connection is. A client's goes OPENING, LICENSING, LOGON, SESSION; every other one
     OPENING, SERVICE. After LEAVING only a Goodbye is lawful.
@@ -68,7 +87,8 @@ class Entry(msgspec.Struct, frozen=True):
     """What the table says of one message.
 
     `then` is the state of the connection after this message, where it changes. `answers` names
-    the messages that may answer a request; `Refused` may answer every one.
+    the messages that may answer a request; `Refused` may answer every one. `wants` is the least
+    role of an administrator who may send it.
     """
 
     kind: Kind
@@ -77,6 +97,7 @@ class Entry(msgspec.Struct, frozen=True):
     states: frozenset[LinkState]
     then: LinkState | None = None
     answers: tuple[str, ...] = ()
+    wants: AdministratorRole | None = None
 
     @classmethod
     def step(
@@ -100,8 +121,9 @@ class Entry(msgspec.Struct, frozen=True):
         receivers: frozenset[Role],
         *answers: str,
         state: LinkState = LinkState.SERVICE,
+        wants: AdministratorRole | None = None,
     ) -> Entry:
-        return cls(Kind.REQUEST, senders, receivers, frozenset({state}), None, answers)
+        return cls(Kind.REQUEST, senders, receivers, frozenset({state}), None, answers, wants)
 
     @classmethod
     def answer(cls, senders: frozenset[Role]) -> Entry:

@@ -34,6 +34,7 @@ _INSERTIONS: dict[str, Callable[[str], str]] = {
     "frame": lambda _: worked.frame(),
     "token": worked.token,
     "proof": worked.proof,
+    "user-proof": worked.user_proof,
     "query": lambda _: worked.query(),
     "answer": lambda _: worked.answer(),
 }

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from tsproto import limits, messages
+from tsproto.deny_list import DenyList
 from tsproto.discovery import Answer, Query
 from tsproto.errors import ErrorCode
 from tsproto.license_token import Claims
@@ -19,7 +20,7 @@ from tsproto.reference.worked import example
 from tsproto.requirements import CHAPTERS, GROUPS
 
 _BY_NAME = {found.__name__: found for found in TABLE.values()}
-_ARRAYS: list[type[msgspec.Struct]] = [*ROWS, Query, Answer, Claims]
+_ARRAYS: list[type[msgspec.Struct]] = [*ROWS, Query, Answer, Claims, DenyList]
 _STRUCTS = {found.__name__: found for found in _ARRAYS}
 _GROUP_NAMES = {roles: name for name, roles in GROUPS.items()}
 
@@ -69,6 +70,8 @@ def _facts(found: type[Message]) -> Iterator[str]:
     if entry.kind is Kind.REQUEST:
         answers = words([*map(link_to, entry.answers)], "or")
         yield f"- Answered by {answers}, or {link_to('Refused')}"
+    if entry.wants:
+        yield f"- Wants an administrator with the role {entry.wants.word}"
     if entry.kind is Kind.ANSWER:
         yield f"- Answers {_requests_of(found)}"
     errors = [cause for cause in causes() if found.__name__ in cause.after]

@@ -1,4 +1,4 @@
-"""Examples byte by byte: every message, a token, a device's proof, two datagrams.
+"""Examples byte by byte: every message, a token, a device's and a user's proof, two datagrams.
 
 Keys are given, so that a reader can make the same bytes.
 """
@@ -18,6 +18,17 @@ from tsproto.identity import DEVICE_PROOF_DOMAIN, DeviceKey
 from tsproto.license_token import Claims
 from tsproto.messages import Kind, LicenseKind, Message, ResizeSession, examples, number_of
 from tsproto.reference.markdown import annotated
+from tsproto.user_proof import (
+    KEY_DOMAIN,
+    PROOF_DOMAIN,
+    Asked,
+    Cost,
+    Method,
+    Methods,
+    Statement,
+    key_of_tag,
+    prefixed,
+)
 
 ISSUER_SEED = hashlib.sha256(b"issuer").digest()
 DEVICE_SEED = hashlib.sha256(b"device").digest()
@@ -36,9 +47,33 @@ CLAIMS = Claims(
     issued_at=examples.NOW,
     expires_at=examples.NOW + 90 * examples.DAY,
 )
+# argon2id of examples.PASSWORD: the protocol's code derives no tags.
+TAG = bytes.fromhex("cae5404a73d3a80b8d95ab2e06d2fce3b5c8321a7f37471d3d2c3299a3a9199b")
+STATEMENT = Statement(
+    farm="lab",
+    server="ts1",
+    certificate=SERVER_CERTIFICATE,
+    nonce=examples.NONCE,
+    time=examples.NOW,
+    device_id=examples.DEVICE_ID,
+    user_name="user1",
+    method=Method.PASSWORD,
+    methods=Methods.PASSWORD | Methods.SSH_KEY,
+    salt=examples.ARGON2["salt"],
+    cost=Cost(),
+    asked=Asked(),
+)
 QUERY_NONCE = bytes.fromhex("a8b771920b8319e47251d1360f5e880b")
 QUERY = Query(farm="lab", scope=Scope.WORKGROUP, scope_name="lab", nonce=QUERY_NONCE)
 ANSWER = Answer(farm="lab", name="license-a", port=5601, nonce=QUERY_NONCE)
+
+
+# The values that are signed, in their order, and those of `asked`, none of which is asked for here.
+SIGNED = (
+    *("farm", "server", "certificate", "nonce", "time", "device", "user", "method", "methods"),
+    *("salt", "memory", "passes", "lanes", "asked: the SHA-256 of the bytes above"),
+)
+ASKED = prefixed(b"", b"", bytes(8), bytes(8))
 
 
 def example(kind: type[Message]) -> str:
@@ -151,6 +186,44 @@ def proof(part: str) -> str:
         "signature": [(signature[:32], "R"), (signature[32:], "S")],
     }
     return annotated(parts[part])
+
+
+def user_proof(part: str) -> str:
+    """One part of the example of a user's proof, as a table of its bytes: the `key` that the
+    password gives, what is `asked` for, the `signed` bytes, or the `signature`."""
+    key = key_of_tag(STATEMENT.farm, STATEMENT.user_name, TAG)
+    signed = STATEMENT.signed_bytes()
+    signature = key.sign(signed)
+    seeded = prefixed(STATEMENT.farm.encode(), STATEMENT.user_name.encode(), TAG)
+    parts: dict[str, list[tuple[bytes, str]]] = {
+        "key": [
+            (examples.PASSWORD.encode(), f"the password, {examples.PASSWORD!r}"),
+            (STATEMENT.salt, "salt"),
+            (TAG, "tag: argon2id with 65536 KiB, 3 passes, 1 lane"),
+            (KEY_DOMAIN, "tsfarm user key 1, and a zero byte"),
+            *_prefixed_parts(seeded, ["farm", "user", "tag"]),
+            (key.private_bytes_raw(), "seed: SHA-256 of domain, farm, user and tag"),
+            (key.public_key().public_bytes_raw(), "public key"),
+        ],
+        "asked": list(_prefixed_parts(ASKED, Asked.__struct_fields__)),
+        "signed": [
+            (PROOF_DOMAIN, "tsfarm user proof 1, and a zero byte"),
+            *_prefixed_parts(signed[len(PROOF_DOMAIN) :], SIGNED),
+        ],
+        "signature": [(signature[:32], "R"), (signature[32:], "S")],
+    }
+    return annotated(parts[part])
+
+
+def _prefixed_parts(data: bytes, names: Iterable[str]) -> Iterator[tuple[bytes, str]]:
+    """Each part with its length before it, and its name beside it."""
+    for name in names:
+        length = int.from_bytes(data[:4], "big")
+        yield data[:4], f"{length} bytes" if length else f"{name}: empty"
+        if length:
+            yield data[4 : 4 + length], name
+        data = data[4 + length :]
+    assert not data
 
 
 def query() -> str:

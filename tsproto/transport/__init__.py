@@ -13,16 +13,21 @@ import ipaddress
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Coroutine
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tsproto import limits
+from tsproto.addresses import is_loopback
+from tsproto.error_text import refuses_our_certificate, words_of
 from tsproto.errors import ErrorCode, PeerError, TsfarmError
+from tsproto.fairness import Shares, Turns, source_of
+from tsproto.identity import Identity
 from tsproto.messages import LinkState, Role
-from tsproto.transport.error_text import refuses_our_certificate, words_of
-from tsproto.transport.handshakes import Handshakes
 from tsproto.transport.link import Link, LinkOwner, LocalIdentity, Observer
 from tsproto.transport.tls import client_tls, client_tls_unverified, daemon_tls, server_tls
+
+if TYPE_CHECKING:
+    from tsproto.deny_list import DenyLists
 
 __all__ = [
     "DialFailed",
@@ -31,19 +36,21 @@ __all__ = [
     "Listener",
     "LocalIdentity",
     "Observer",
+    "WrongAddress",
     "WrongPeer",
     "bind",
     "client_tls",
     "client_tls_unverified",
     "daemon_tls",
     "dial",
-    "is_loopback",
     "server_tls",
 ]
 
 ACCEPT_PAUSE_SECONDS = 0.5  # after running out of descriptors, until one may be free
 BACKLOG = 4096  # clients that wait to be accepted; somaxconn on Linux
-REFUSAL_RETRY_SECONDS = 5  # in the Goodbye of a full daemon
+DIAL_ADDRESSES = (Role.CLIENT, Role.ADMINISTRATOR)  # a person typed them
+ACCEPTED_AT_ONCE = 64  # sockets in one iteration of the loop: about a millisecond
+HANDSHAKE_SPARED_SECONDS = 0.1  # a peer in the LAN that computes is done by then
 
 
 class DialFailed(PeerError):
@@ -56,14 +63,30 @@ class WrongPeer(DialFailed):
     """The peer's certificate has another role or name than expected."""
 
 
+class WrongAddress(WrongPeer):
+    """Role and name are right, but the certificate does not carry the address that was dialled."""
+
+
+class Handshake(NamedTuple):
+    task: asyncio.Task[None]
+    begun_at: float  # of the loop's time
+
+
 class Listener:
     """A listening socket and the links that it accepted. `port` is the real one when 0 was asked
-    for.
+    for; `local` is shown on the links that are accepted next.
 
-    At most `handshakes_max` handshakes run at a time, `handshakes_per_address_max` of them from one
-    address; further clients wait, at most for as long as two silent ones take. A link above one of
-    the other limits is opened only to say TOO_MANY_CONNECTIONS; it is cut at once when too many
-    handshakes are unfinished, in all or of its address.
+    Peers that have not proved who they are have bounds of their own, shared among source networks
+    (`tsproto.fairness`); at each bound the network with the largest share gives way:
+
+    - `waiting_max` accepted sockets wait for their handshake; the oldest is cut.
+    - `handshakes_max` handshakes run at a time, the shorter the more there are. Where a network
+      waits that has fewer, one that has taken HANDSHAKE_SPARED_SECONDS is cut.
+    - `unauthenticated_max` links have neither a certificate nor a user yet; one, chosen by chance,
+      is told TOO_MANY_CONNECTIONS.
+
+    An eighth of `connections_max` is kept for peers with certificates. A link above that limit, or
+    above the limit of its address, is opened only to say TOO_MANY_CONNECTIONS.
     """
 
     def __init__(
@@ -74,99 +97,157 @@ class Listener:
         *,
         connections_max: int = limits.CONNECTIONS_MAX,
         connections_per_address_max: int = limits.CONNECTIONS_PER_ADDRESS_MAX,
+        unauthenticated_max: int = limits.UNAUTHENTICATED_MAX,
         handshakes_max: int = limits.HANDSHAKES_MAX,
-        handshakes_per_address_max: int = limits.HANDSHAKES_PER_ADDRESS_MAX,
+        waiting_max: int = limits.HANDSHAKES_WAITING_MAX,
     ) -> None:
         self.port: int = listening.getsockname()[1]
         self.links: dict[int, Link] = {}
+        self._loop = asyncio.get_running_loop()
         self._listening = listening
         self._owner = owner
-        self._local = local
+        self.local = local
         self._connections_max = connections_max
         self._connections_per_address_max = connections_per_address_max
-        self._handshakes = Handshakes(handshakes_max, handshakes_per_address_max)
+        self._unauthenticated_max = unauthenticated_max
+        self._turns: Turns[socket.socket] = Turns(handshakes_max, waiting_max)
+        self._handshakes: dict[socket.socket, Handshake] = {}
+        self._unauthenticated: Shares[Link] = Shares()
         self._refused: dict[int, Link] = {}
         self._per_address: Counter[str] = Counter()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._start(self._accept())
+        self._next: asyncio.TimerHandle | None = None
+        self._loop.add_reader(listening, self._accept)
 
     async def close(self, code: ErrorCode = ErrorCode.SHUTTING_DOWN, detail: str = "") -> None:
         """Stop listening, say Goodbye on every link, and wait until all are gone; no event is
         reported for them."""
-        tasks = list(self._tasks)
+        if self._is_listening:
+            self._loop.remove_reader(self._listening)
+            self._listening.close()
+        for accepted in [*self._turns.waiting]:
+            self._turns.leave(accepted)
+            accepted.close()
+        tasks = [handshake.task for handshake in self._handshakes.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._listening.close()
         links = [*self.links.values(), *self._refused.values()]
         for link in links:
             link.close(code, detail)
         await asyncio.gather(*(link.wait_closed() for link in links))
 
-    def admit(self, link: Link) -> None:
-        full = len(self.links) >= self._connections_max
-        if full or self._per_address[link.host] >= self._connections_per_address_max:
-            whose = "" if full else " from one address"
-            detail = f"this daemon has as many connections{whose} as it may"
-            link.connection.close(
-                ErrorCode.TOO_MANY_CONNECTIONS, detail, retry_after_seconds=REFUSAL_RETRY_SECONDS
+    # --- handshakes -------------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        """Accepts many at a time: all networks share the kernel's queue, and a full one drops."""
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                accepted, address = self._listening.accept()
+            except BlockingIOError:
+                break
+            except OSError:
+                self._loop.remove_reader(self._listening)
+                self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._accept_again)
+                break
+            cut = self._turns.wait(accepted, source_of(address[0]))
+            if cut is not None:
+                cut.close()
+        self._schedule()
+
+    def _accept_again(self) -> None:
+        if self._is_listening:
+            self._loop.add_reader(self._listening, self._accept)
+
+    @property
+    def _is_listening(self) -> bool:
+        return self._listening.fileno() >= 0
+
+    def _schedule(self, seconds: float = 0) -> None:
+        if self._next is not None:
+            self._next.cancel()
+        self._next = self._loop.call_later(seconds, self._begin_handshake)
+
+    def _begin_handshake(self) -> None:
+        """Begins one in each iteration of the loop: links wait while OpenSSL computes."""
+        self._next = None
+        accepted = self._turns.next()
+        if accepted is not None:
+            task = self._loop.create_task(self._shake_hands(accepted))
+            self._handshakes[accepted] = Handshake(task, self._loop.time())
+            task.add_done_callback(partial(self._on_shaken, accepted))
+            self._schedule()
+        elif (intruder := self._turns.intruder()) is not None:
+            handshake = self._handshakes[intruder]
+            spared_until = handshake.begun_at + HANDSHAKE_SPARED_SECONDS
+            if spared_until <= self._loop.time():
+                handshake.task.cancel()
+            else:
+                self._schedule(spared_until - self._loop.time())
+
+    async def _shake_hands(self, accepted: socket.socket) -> None:
+        local = self.local
+        # A failed handshake made no link, so no owner is told.
+        with contextlib.suppress(OSError):
+            await self._loop.connect_accepted_socket(
+                lambda: Link(self._owner, local, self),
+                accepted,
+                **_tls_options(local.listen_tls, handshake_seconds(self._turns.load)),
             )
+
+    def _on_shaken(self, accepted: socket.socket, task: asyncio.Task[None]) -> None:
+        del self._handshakes[accepted]
+        self._turns.leave(accepted)
+        self._schedule()
+        if task.cancelled():
+            accepted.close()
+        else:
+            task.result()
+
+    # --- links ------------------------------------------------------------------------------------
+
+    def admit(self, link: Link) -> None:
+        if detail := self._no_room_for(link):
+            link.turn_away(detail)
         if link.connection.state is LinkState.CLOSED:
             self._refused[link.id] = link
-        else:
-            self.links[link.id] = link
-            self._per_address[link.host] += 1
+            return
+        self.links[link.id] = link
+        self._per_address[link.host] += 1
+        if link.peer_identity is None:
+            self._unauthenticated.add(link, source_of(link.host))
+            if len(self._unauthenticated) > self._unauthenticated_max:
+                from random import choice  # slow to import, and not needed to dial
+
+                chosen = choice(self._unauthenticated.crowd())
+                self._unauthenticated.discard(chosen)
+                chosen.turn_away("too many connections from your network wait for a logon")
+
+    def on_authenticated(self, link: Link) -> None:
+        """The link has a user, or on plain TCP a role that is believed."""
+        self._unauthenticated.discard(link)
 
     def forget(self, link: Link) -> None:
+        self._unauthenticated.discard(link)
         if self._refused.pop(link.id, None) is None and self.links.pop(link.id, None) is not None:
             self._per_address[link.host] -= 1
             if not self._per_address[link.host]:
                 del self._per_address[link.host]
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                accepted, address = await loop.sock_accept(self._listening)
-            except OSError:
-                await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
-                continue
-            if self._has_room_for(address[0]):
-                self._start(self._shake_hands(accepted, address[0]))
-            else:
-                accepted.close()
-            await asyncio.sleep(0)  # so that the next link is checked after this one is counted
+    def _no_room_for(self, link: Link) -> str:
+        kept = 0 if link.peer_identity else self._connections_max // 8
+        if len(self.links) >= self._connections_max - kept:
+            return "this daemon has as many connections as it may"
+        if self._per_address[link.host] >= self._connections_per_address_max:
+            return "this daemon has as many connections from one address as it may"
+        return ""
 
-    def _has_room_for(self, host: str) -> bool:
-        """Whether a further handshake may begin. Above the limit of links there is room for
-        `at_once` handshakes, so that a link can be refused with a code."""
-        room = max(self._connections_max - len(self.links), self._handshakes.at_once)
-        unfinished = self._handshakes.unfinished
-        return unfinished.total() < room and unfinished[host] < self._connections_per_address_max
 
-    async def _shake_hands(self, accepted: socket.socket, host: str) -> None:
-        seconds = limits.TLS_HANDSHAKE_SECONDS
-        with contextlib.ExitStack() as unused:
-            unused.callback(accepted.close)
-            # A failed handshake made no link, so no owner is told.
-            with contextlib.suppress(OSError):
-                async with self._handshakes.turn(host, patience_seconds=2 * seconds):
-                    unused.pop_all()
-                    await asyncio.get_running_loop().connect_accepted_socket(
-                        lambda: Link(self._owner, self._local, self),
-                        accepted,
-                        **_tls_options(self._local.listen_tls, seconds),
-                    )
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.result()
+def handshake_seconds(load: float) -> float:
+    """The time for a handshake: TLS_HANDSHAKE_SECONDS while at most half of the turns are taken,
+    then less and less, down to TLS_HANDSHAKE_SECONDS_MIN when all are."""
+    most = limits.TLS_HANDSHAKE_SECONDS
+    least = min(most, limits.TLS_HANDSHAKE_SECONDS_MIN)
+    return most - (most - least) * max(0.0, 2 * load - 1)
 
 
 def bind(host: str, port: int, local: LocalIdentity) -> socket.socket:
@@ -199,20 +280,28 @@ async def dial(
     plain_anywhere: bool = False,
     observer: Observer | None = None,
     source: str = "",
+    deny_lists: DenyLists | None = None,
 ) -> Link:
     """A link after its TCP and TLS handshakes, to a peer whose certificate has the expected role
-    and name.
+    and name; where a client or an administrator expects no name, it must carry `host`.
 
     `server_hostname` is the TLS server name, on which balancers route; empty means `host`, or none
     for an IP address (RFC 6066, 3). `source` is the local address to dial from; the system chooses
-    one when it is empty. Each source has ports of its own, some 28,000 on Linux. The first event
-    comes after the caller has the link. Raises DialFailed.
+    one when it is empty. Each source has ports of its own, some 28,000 on Linux. `deny_lists` may
+    refuse its certificate. The first event comes after the caller has the link. Raises DialFailed.
     """
     where = f"{host}:{port} from {source}" if source else f"{host}:{port}"
     if tls is None and not plain_anywhere and not is_loopback(host):
         raise DialFailed(ErrorCode.NOT_PERMITTED, f"{where} is no loopback address: TLS is needed")
-    local = LocalIdentity(role=role, name=name, farm=farm, dial_tls=tls)
-    link = Link(owner, local, observer=observer, expect_role=expect_role, expect_name=expect_name)
+    local = LocalIdentity(role=role, name=name, farm=farm, dial_tls=tls, deny_lists=deny_lists)
+    link = Link(
+        owner,
+        local,
+        observer=observer,
+        expect_role=expect_role,
+        expect_name=expect_name,
+        expect_address=host if role in DIAL_ADDRESSES and not expect_name else "",
+    )
     options = {**_tls_options(tls, timeout_seconds), **_source_options(source)}
     if tls is not None:
         options["server_hostname"] = server_hostname or ("" if _is_ip(host) else host)
@@ -235,10 +324,19 @@ async def dial(
         raise DialFailed(ErrorCode.UNREACHABLE, f"{where} hung up at once")
     if link.certificate_fault:
         link.abort()
-        failure = WrongPeer if link.peer_identity else DialFailed
+        failure = _failure(link.peer_identity, expect_role, expect_name)
         raise failure(ErrorCode.WRONG_ROLE, f"{where}: {link.certificate_fault}")
     link.begin()
     return link
+
+
+def _failure(
+    found: Identity | None, expect_role: Role | None, expect_name: str
+) -> type[DialFailed]:
+    if found is None:
+        return DialFailed
+    is_right = expect_role in (None, found.role) and expect_name in ("", found.name)
+    return WrongAddress if is_right else WrongPeer
 
 
 def _tls_options(tls: ssl.SSLContext | None, handshake_seconds: float) -> dict[str, Any]:
@@ -265,11 +363,3 @@ def _is_ip(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this address or name reaches this machine alone, so that plain TCP is allowed."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

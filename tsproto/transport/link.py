@@ -17,16 +17,25 @@ from typing import TYPE_CHECKING, Protocol, cast
 import msgspec
 
 from tsproto import identity, limits
-from tsproto.connection import Connection, Event
+from tsproto.connection import Closed, Connection, Event
+from tsproto.error_text import refuses_our_certificate, words_of
 from tsproto.errors import ErrorCode
 from tsproto.messages import LinkState, Message, Role
-from tsproto.transport.error_text import refuses_our_certificate, words_of
+from tsproto.transport.local_peer import stranger
 from tsproto.transport.tls import PLAIN_FINGERPRINT, FarmContext
 
 if TYPE_CHECKING:
+    from tsproto.deny_list import DenyLists
     from tsproto.transport import Listener
 
 _link_ids = itertools.count(1)
+
+RETRY_SECONDS = 5  # in the Goodbye of a full daemon
+# For the Goodbye of a link that gives way: others may come quickly, and each holds a socket.
+LINGER_SECONDS = 0.2
+
+
+AUTHENTICATED = (LinkState.SESSION, LinkState.SERVICE)
 
 
 class LinkOwner(Protocol):
@@ -51,7 +60,8 @@ class Observer(Protocol):
 
 class LocalIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """The identity of this process towards its peers. Without a TLS context its links are plain
-    TCP: on loopback addresses only, unless `plain_anywhere`."""
+    TCP: on loopback addresses only, and for this process's user and root, unless
+    `plain_anywhere`."""
 
     role: Role
     name: str
@@ -59,13 +69,15 @@ class LocalIdentity(msgspec.Struct, frozen=True, kw_only=True):
     listen_tls: ssl.SSLContext | None = None
     dial_tls: ssl.SSLContext | None = None
     plain_anywhere: bool = False
+    deny_lists: DenyLists | None = None
 
 
 class Link(asyncio.Protocol):
     """One link.
 
     `id` is unique in this process. `own_certificate` is the SHA-256 of the certificate that the
-    peer saw, 32 zero bytes for none; `peer_certificate_der` is empty for none. `flush` writes
+    peer saw, 32 zero bytes for none; `peer_certificate_der` is the peer's, `peer_certificate` its
+    SHA-256, both empty for none. `flush` writes
     everything that was sent, in one write. A link flushes by itself after its owner has handled its
     events; an owner that sends at another time calls it.
     """
@@ -81,6 +93,7 @@ class Link(asyncio.Protocol):
         *,
         expect_role: Role | None = None,
         expect_name: str = "",
+        expect_address: str = "",
     ) -> None:
         self.id = next(_link_ids)
         self.host = ""
@@ -90,6 +103,7 @@ class Link(asyncio.Protocol):
             tls.fingerprint if isinstance(tls, FarmContext) else PLAIN_FINGERPRINT
         )
         self.peer_certificate_der = b""
+        self.peer_certificate = b""
         self.certificate_fault = ""
         self.peer_identity: identity.Identity | None = None
         self._owner = owner
@@ -97,19 +111,16 @@ class Link(asyncio.Protocol):
         self._listener = listener
         self._expect_role = expect_role
         self._expect_name = expect_name
+        self._expect_address = expect_address
         self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._begun = False
         self._writing_paused = False
         self._hung_up = False
+        self._linger_seconds = limits.GOODBYE_SECONDS
+        self._is_authenticated = listener is None
         self._gone = asyncio.Event()
-
-    @property
-    def peer_certificate(self) -> bytes:
-        """SHA-256 of the peer's certificate, 32 zero bytes for none."""
-        der = self.peer_certificate_der
-        return identity.fingerprint(der) if der else PLAIN_FINGERPRINT
 
     # --- for the owner ----------------------------------------------------------------------------
 
@@ -127,6 +138,10 @@ class Link(asyncio.Protocol):
 
     def flush(self) -> None:
         """Writes everything queued, unless the peer does not read; after the end, hangs up."""
+        if not self._is_authenticated and self.connection.state in AUTHENTICATED:
+            self._is_authenticated = True
+            if self._listener is not None:
+                self._listener.on_authenticated(self)
         if self._transport.is_closing():
             return
         if self.connection.state is LinkState.CLOSED:
@@ -164,6 +179,14 @@ class Link(asyncio.Protocol):
         self.connection.close(code, detail, trace_id, retry_after_seconds)
         self.flush()
 
+    def turn_away(self, detail: str) -> None:
+        """Ends a link that finds no room with TOO_MANY_CONNECTIONS; `Closed` follows. The peer may
+        miss the Goodbye when it is slow."""
+        code = ErrorCode.TOO_MANY_CONNECTIONS
+        self._linger_seconds = LINGER_SECONDS
+        self.connection.close(code, detail, retry_after_seconds=RETRY_SECONDS)
+        self._report([Closed(code, detail, by_peer=False)])
+
     def abort(self) -> None:
         """Cuts the link without a Goodbye; `Closed(CONNECTION_LOST)` follows."""
         self._transport.abort()
@@ -191,14 +214,24 @@ class Link(asyncio.Protocol):
             trusted=self._tls is None,
             expect_role=self._expect_role,
             expect_name=self._expect_name,
+            deny_lists=self._local.deny_lists,
+            certificate=self.peer_certificate,
         )
         if self._listener is None:
             self._transport.pause_reading()  # until `dial` has given the link to its caller
             return
         if self.certificate_fault:
             self.connection.close(ErrorCode.WRONG_ROLE, self.certificate_fault)
+        elif detail := self._is_strangers():
+            self.connection.close(ErrorCode.NOT_PERMITTED, detail)
         self._listener.admit(self)
         self.begin()
+
+    def _is_strangers(self) -> str:
+        """Says that another local user has connected without TLS; empty for all others."""
+        if self._tls is not None or self._local.plain_anywhere:
+            return ""
+        return stranger(self._transport.get_extra_info("socket"))
 
     def begin(self) -> None:
         """Sends the connection's first message, and reports events from now on."""
@@ -248,21 +281,35 @@ class Link(asyncio.Protocol):
         self.peer_certificate_der = ssl_object.getpeercert(binary_form=True) or b""
         if not self.peer_certificate_der:
             return None
+        self.peer_certificate = identity.fingerprint(self.peer_certificate_der)
         try:
-            found = _identity_shown(ssl_object)
+            found, addresses = _shown(ssl_object)
         except identity.IdentityError as error:
             self.certificate_fault = str(error)
             return None
         self.peer_identity = found
+        self.certificate_fault = self._fault_of(found, addresses)
+        return found
+
+    def _fault_of(self, found: identity.Identity, addresses: list[str]) -> str:
+        """Why this is not the expected peer; empty when it is."""
         wanted_role = self._expect_role or found.role
         wanted_name = self._expect_name or found.name
         if (found.role, found.name) != (wanted_role, wanted_name):
             wanted = f" {wanted_name!r}" if self._expect_name else ""
-            self.certificate_fault = (
+            return (
                 f"its certificate is of {found.role.words} {found.name!r}, wanted was"
                 f" {wanted_role.words}{wanted}"
             )
-        return found
+        address = self._expect_address
+        carried = map(identity.shown_address, addresses)
+        if address and identity.shown_address(address) not in carried:
+            return (
+                f"its certificate, of {found.role.words} {found.name!r}, is not for {address!r} but"
+                f" for {', '.join(addresses) or 'no address'}; if {address} is this host's, run"
+                f" `tsfarm pki renew {found.name} --address {address}`"
+            )
+        return ""
 
     def _suspicion(self) -> str:
         """Why a link without a first message may have been cut: neither loop reports the TLS alert
@@ -323,7 +370,7 @@ class Link(asyncio.Protocol):
         self._hung_up = True
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(limits.GOODBYE_SECONDS, self._transport.abort)
+        self._timer = self._loop.call_later(self._linger_seconds, self._transport.abort)
         last_words = self.connection.data_to_send()
         if not last_words:
             self._transport.close()
@@ -352,13 +399,15 @@ def _set_socket_options(found: socket.socket) -> None:
                 found.setsockopt(level, getattr(socket, option), value)
 
 
-def _identity_shown(tls: ssl.SSLObject) -> identity.Identity:
-    """The identity in the peer's certificate. Raises IdentityError."""
+def _shown(tls: ssl.SSLObject) -> tuple[identity.Identity, list[str]]:
+    """The identity in the peer's certificate, and the addresses. Raises IdentityError."""
     verified = tls.getpeercert()
     if verified:
         names = cast("tuple[tuple[str, str], ...]", verified.get("subjectAltName", ()))
-        return identity.identity_among(value for kind, value in names if kind == "URI")
+        found = identity.identity_among(value for kind, value in names if kind == "URI")
+        return found, [value for kind, value in names if kind in ("DNS", "IP Address")]
     # OpenSSL parses verified certificates only. The X.509 library is slow to import, rarely needed.
-    from tsproto.certificates import identity_of
+    from tsproto.certificates import addresses_in, identity_in, parse_certificate
 
-    return identity_of(tls.getpeercert(binary_form=True) or b"")
+    certificate = parse_certificate(tls.getpeercert(binary_form=True) or b"")
+    return identity_in(certificate), addresses_in(certificate)

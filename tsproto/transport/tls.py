@@ -1,7 +1,7 @@
 """TLS contexts of a farm: TLS 1.3 only, and no trusted authority but the farm's.
 
-A daemon's identity is the URI in its certificate (`tsproto.identity`), not its host name, so no
-host name is compared. A client has no certificate: servers ask for one and accept none.
+OpenSSL compares no host name: `dial` compares names and addresses, and says what the certificate
+has instead. A client has no certificate: servers ask for one and accept none.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tsproto import identity
-from tsproto.transport.error_text import words_of
+from tsproto.error_text import words_of
 
 PLAIN_FINGERPRINT = bytes(identity.DIGEST_BYTES)
 

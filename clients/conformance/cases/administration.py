@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from clients.conformance.acting import CaseContext, logon_request
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import (
     DAEMONS,
     LICENSE_SERVER,
@@ -25,7 +25,6 @@ from tsproto.messages import (
     Done,
     Licenses,
     LicenseServers,
-    LogonAccepted,
     Pools,
     QueryLicenses,
     QueryLicenseServers,
@@ -133,17 +132,17 @@ def a_license_servers_peers(context: CaseContext) -> None:
 
 @chapter.case("ADMIN-07", SESSION_DIRECTORY)
 def sessions_page_by_page(context: CaseContext) -> None:
-    farm = Farm(context)
+    farm, user = Farm(context), context.fresh_name("user")
     for host in (0, 1):
         for session_id in range(1, limits.PAGE_ROWS // 2 + 2):
-            row = farm.row(host, session_id)
+            row = farm.row(host, session_id, user_name=user)
             farm.servers[host].say(messages.UpdateSession(session=row))
-        farm.report(host, 900)
+        farm.report(host, 900, user_name=user)
     admin = context.open(Role.ADMINISTRATOR)
-    page = admin.ask_for(Sessions, QuerySessions(user_name=farm.user))
+    page = admin.ask_for(Sessions, QuerySessions(user_name=user))
     context.check(len(page.sessions) == limits.PAGE_ROWS and page.more, "a full page, and more")
     last = page.sessions[-1]
-    query = QuerySessions(user_name=farm.user, after_host=last.host, after_id=last.session_id)
+    query = QuerySessions(user_name=user, after_host=last.host, after_id=last.session_id)
     rest = admin.ask_for(Sessions, query)
     context.check(not rest.more, "no more after the last page")
     seen = [(row.host, row.session_id) for row in (*page.sessions, *rest.sessions)]
@@ -156,8 +155,8 @@ def a_hosts_own_sessions(context: CaseContext) -> None:
     numbers = []
     for application in ("app1", "app2", "app3"):
         client = fully_licensed(context)
-        client.say(msgspec.structs.replace(logon_request(context.user()), application=application))
-        numbers.append(client.hear(LogonAccepted).session_id)
+        accepted = context.log_on(client, context.user(), application=application)
+        numbers.append(accepted.session_id)
     admin = context.open(Role.ADMINISTRATOR)
     everything = admin.ask_for(Sessions, QuerySessions()).sessions
     context.check([row.session_id for row in everything] == sorted(numbers), "all three in order")
@@ -169,9 +168,10 @@ def a_hosts_own_sessions(context: CaseContext) -> None:
 @chapter.case("ADMIN-08", SESSION_DIRECTORY)
 def one_users_sessions(context: CaseContext) -> None:
     farm = Farm(context)
-    farm.report(0, 1)
+    user = context.fresh_name("user")
+    farm.report(0, 1, user_name=user)
     farm.report(0, 2, user_name=context.fresh_name("user"))
-    query = QuerySessions(user_name=farm.user)
+    query = QuerySessions(user_name=user)
     sessions = context.open(Role.ADMINISTRATOR).ask_for(Sessions, query).sessions
     context.check([row.session_id for row in sessions] == [1], "the one session of this user")
 
@@ -193,7 +193,7 @@ def one_users_sessions_of_a_host(context: CaseContext) -> None:
 def servers_with_their_numbers(context: CaseContext) -> None:
     farm = Farm(context)
     farm.report(0, 1)
-    farm.place(1, user=context.fresh_name("user"))
+    farm.place(1)
     servers = context.open(Role.ADMINISTRATOR).ask_for(Servers, QueryServers()).servers
     names = [server.name for server in servers]
     context.check(names == sorted(names), "servers ordered by name")
@@ -208,6 +208,26 @@ def servers_with_their_numbers(context: CaseContext) -> None:
 @chapter.case("ADMIN-10", *DAEMONS, setup=Setup.OUTSIDE_A_LAB)
 def no_clock_outside_a_lab(context: CaseContext) -> None:
     context.open(Role.ADMINISTRATOR).expect_refused(WarpClock(), ErrorCode.NOT_PERMITTED)
+
+
+@chapter.case("ADMIN-11", LICENSE_SERVER)
+def a_viewer_buys_nothing(context: CaseContext) -> None:
+    context.needs_certificates()
+    product = Product(context)
+    for name in ("viewer", "operator"):
+        administrator = context.open(Role.ADMINISTRATOR, name=name)
+        pack = _pack(context, product.name)
+        refused = administrator.expect_refused(pack, ErrorCode.NOT_PERMITTED)
+        context.check("admin" in refused.detail, "the role admin named in the detail")
+        administrator.ask_for(Pools, QueryPools())
+
+
+@chapter.case("ADMIN-11", *DAEMONS)
+def a_viewer_moves_no_clock(context: CaseContext) -> None:
+    context.needs_certificates()
+    viewer = context.open(Role.ADMINISTRATOR, name="viewer")
+    refused = viewer.expect_refused(WarpClock(), ErrorCode.NOT_PERMITTED)
+    context.check("operator" in refused.detail, "the role operator named in the detail")
 
 
 def cases() -> list[Case]:

@@ -8,20 +8,23 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from clients.conformance.acting import CaseContext, ask_for_license
+from clients.conformance.acting import CaseContext, ask_for_license, logon_accepted
+from clients.conformance.attempt import Attempt
 from clients.conformance.case import CLIENT, TERMINAL_SERVER, Case, Chapter
 from clients.conformance.cases.opening import expect_turned_away
 from clients.conformance.device import DAY, PROOF_DOMAIN, TokenClaims, sign_token
 from clients.conformance.peer import Peer
-from clients.conformance.target import Issuer, Unmet
+from clients.conformance.target import Issuer, Unavailable, Unmet
+from clients.conformance.user import ED25519, PASSWORD, SSH_KEY, is_signed
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
-    Credential,
+    Goodbye,
     LicenseInfo,
     LicenseKind,
     LicenseRequest,
     LicenseStored,
+    LogonProof,
     LogonRefused,
     NewLicense,
 )
@@ -121,15 +124,6 @@ def the_token_of_this_product_alone(context: CaseContext) -> None:
 # --- logon ----------------------------------------------------------------------------------------
 
 
-@chapter.case("LOGON-14", CLIENT)
-def a_ticket_that_failed_is_not_shown_again(context: CaseContext) -> None:
-    server = _redirected_here(context)
-    ticket = context.client_logon(server).credential
-    server.say(LogonRefused(code=ErrorCode.TICKET_INVALID, attempts_left=3))
-    again = context.hear_logon_again(server)
-    context.check(again.credential != ticket, "another credential than the ticket that failed")
-
-
 @chapter.case("LOGON-18", CLIENT)
 def one_logon_at_a_time(context: CaseContext) -> None:
     server = context.accept(TERMINAL_SERVER)
@@ -146,35 +140,148 @@ def busy_is_waited_for(context: CaseContext) -> None:
     server.say(LogonRefused(code=ErrorCode.LOGON_BUSY, attempts_left=3, retry_after_seconds=wait))
     began = context.now
     context.hear_logon_again(server, BACK_SECONDS)
-    context.check(context.now - began >= wait - 1, f"no LogonRequest before {wait} s have passed")
+    context.check(context.now - began >= wait - 1, f"no LogonStart before {wait} s have passed")
+
+
+@chapter.case("LOGON-25", CLIENT)
+def a_proof_for_this_host_alone(context: CaseContext) -> None:
+    server = context.accept(TERMINAL_SERVER)
+    attempt = context.challenge(server, context.client_logon(server))
+    expect_good_proof(attempt, server.hear(LogonProof))
+
+
+@chapter.case("LOGON-25", CLIENT)
+def a_proof_for_each_host_of_a_visit(context: CaseContext) -> None:
+    """The key that the password gives depends on salt and cost: each host may say others."""
+    server = context.accept(TERMINAL_SERVER)
+    attempt = context.challenge(server, context.client_logon(server))
+    expect_good_proof(attempt, server.hear(LogonProof))
+    server.say(context.redirect(session_id=12))
+    server = context.accept(TERMINAL_SERVER)
+    start = context.client_logon(server)
+    attempt = context.challenge(server, start, salt=b"of another host ", passes=3)
+    expect_good_proof(attempt, server.hear(LogonProof))
+
+
+def expect_good_proof(attempt: Attempt, proof: LogonProof) -> None:
+    """Raises Unavailable when the suite does not know the user's password."""
+    if not attempt.user.password:
+        raise Unavailable(f"needs the password of {attempt.start.user_name} (--user)")
+    if (proof.method, proof.algorithm) != (PASSWORD, ED25519):
+        said = f"method {proof.method}, algorithm {proof.algorithm!r}"
+        raise Unmet(f"expected a proof by the password's key, came {said}")
+    statement = attempt.statement(command=proof.command)
+    if not is_signed(attempt.key.public_key(), statement, proof.signature):
+        raise Unmet(f"expected a signature over these values: {statement}")
+
+
+@chapter.case("LOGON-24", CLIENT)
+def costs_that_no_key_is_derived_with(context: CaseContext) -> None:
+    for wrong in (
+        {"memory_kib": limits.ARGON2_MEMORY_KIB_MIN - 1},
+        {"memory_kib": limits.ARGON2_MEMORY_KIB_MAX + 1},
+        {"memory_kib": 2**32 - 1},
+        {"passes": limits.ARGON2_PASSES_MIN - 1},
+        {"passes": limits.ARGON2_PASSES_MAX + 1},
+        {"lanes": 0},
+        {"lanes": limits.ARGON2_LANES_MAX + 1},
+    ):
+        server = context.accept(TERMINAL_SERVER)
+        context.challenge(server, context.client_logon(server), **wrong)
+        message = server.next()
+        if isinstance(message, LogonProof):
+            raise Unmet(f"expected no LogonProof for a cost with {wrong}")
+        context.begin_again()
+
+
+@chapter.case("LOGON-26", CLIENT)
+def ssh_keys_that_were_not_named(context: CaseContext) -> None:
+    for named in (b"", context.rng.randbytes(32)):
+        server = context.accept(TERMINAL_SERVER)
+        start = context.client_logon(server)
+        if not start.key_fingerprints:
+            raise Unavailable("the client has no SSH keys")
+        context.challenge(server, start, key_fingerprint=named)
+        message = server.next()
+        is_by_key = isinstance(message, LogonProof) and message.method == SSH_KEY
+        context.check(not is_by_key, "no signature of an SSH key")
+        context.begin_again()
+
+
+@chapter.case("LOGON-26", CLIENT, also=("LOGON-25",))
+def the_ssh_key_that_was_named(context: CaseContext) -> None:
+    server = context.accept(TERMINAL_SERVER)
+    start = context.client_logon(server)
+    if not start.key_fingerprints:
+        raise Unavailable("the client has no SSH keys")
+    named = start.key_fingerprints[-1]
+    attempt = context.challenge(server, start, key_fingerprint=named)
+    proof = server.hear(LogonProof)
+    context.expect_fields(proof, "by the SSH key", method=SSH_KEY)
+    key = next((key for key in attempt.user.ssh_keys if key.fingerprint == named), None)
+    if key is None or key.kind != "ssh-ed25519":
+        raise Unavailable("the suite does not know the client's SSH key")
+    context.expect_fields(proof, "its algorithm", algorithm="ssh-ed25519")
+    expected = attempt.by_ssh_key(key).signature
+    context.expect_fields(proof, "the key's SSHSIG, raw", signature=expected)
+
+
+@chapter.case("LOGON-34", CLIENT)
+def a_challenge_twice(context: CaseContext) -> None:
+    server = context.accept(TERMINAL_SERVER)
+    start = context.client_logon(server)
+    context.challenge(server, start)
+    server.hear(LogonProof)
+    context.challenge(server, start)
+    server.expect_goodbye(ErrorCode.OUT_OF_ORDER)
+
+
+@chapter.case("LOGON-34", CLIENT)
+def a_challenge_that_was_not_asked_for(context: CaseContext) -> None:
+    server = context.accept(TERMINAL_SERVER)
+    start = context.client_logon(server)
+    context.challenge(server, start)
+    server.hear(LogonProof)
+    server.say(logon_accepted(start.user_name))
+    server.expect_no_fault(0.1)  # a ResizeSession may come
+    context.challenge(server, start)
+    server.expect_goodbye(ErrorCode.OUT_OF_ORDER)
+
+
+@chapter.case("LOGON-35", CLIENT)
+def a_wrong_proof_begins_anew(context: CaseContext) -> None:
+    server = context.accept(TERMINAL_SERVER)
+    context.client_proof(server)
+    server.say(LogonRefused(code=ErrorCode.LOGON_FAILED, attempts_left=2))
+    context.hear_logon_again(server)
 
 
 # --- redirects ------------------------------------------------------------------------------------
 
 
-def _redirected_here(context: CaseContext) -> Peer:
-    """A client that has followed a redirect to the suite."""
+@chapter.case("REDIR-02", CLIENT)
+def a_redirect_is_followed_and_proved_anew(context: CaseContext) -> None:
     server = context.accept(TERMINAL_SERVER)
-    context.client_logon(server)
-    server.say(context.redirect())
-    return context.accept(TERMINAL_SERVER)
+    first, _ = context.client_proof(server)
+    server.say(context.redirect(session_id=12))
+    server = context.accept(TERMINAL_SERVER)
+    start, proof = context.client_proof(server)
+    wanted = {"user_name": first.user_name, "application": first.application}
+    context.expect_fields(start, "the same user", **wanted, session_id=12, attachment=0)
+    context.expect_fields(proof, "by a Redirect", redirected=True, avoid="")
 
 
 @chapter.case("REDIR-02", CLIENT)
-def a_redirect_is_followed_with_its_ticket(context: CaseContext) -> None:
-    server = context.accept(TERMINAL_SERVER)
-    first = context.client_logon(server)
-    redirect = context.redirect(session_id=12)
-    server.say(redirect)
-    request = context.client_logon(context.accept(TERMINAL_SERVER))
-    said = (request.credential_kind, request.credential, request.session_id, request.user_name)
-    server.expect_same((Credential.TICKET, redirect.ticket, 12, first.user_name), said)
+def nobody_has_redirected_it(context: CaseContext) -> None:
+    start, proof = context.client_proof(context.accept(TERMINAL_SERVER))
+    context.expect_fields(start, "no session", session_id=0, attachment=0)
+    context.expect_fields(proof, "by nobody", redirected=False, avoid="")
 
 
 @chapter.case("REDIR-03", CLIENT)
 def the_host_that_was_named(context: CaseContext) -> None:
     server = context.accept(TERMINAL_SERVER)
-    context.client_logon(server)
+    context.client_proof(server)
     server.say(context.redirect(host="another-name"))
     expect_turned_away(context, context.accept_unwelcomed(TERMINAL_SERVER))
 
@@ -183,10 +290,10 @@ def the_host_that_was_named(context: CaseContext) -> None:
 def too_many_redirects(context: CaseContext) -> None:
     server = context.accept(TERMINAL_SERVER)
     for _ in range(limits.REDIRECTS_MAX):
-        context.client_logon(server)
+        context.client_proof(server)
         server.say(context.redirect())
         server = context.accept(TERMINAL_SERVER)
-    context.client_logon(server)
+    context.client_proof(server)
     server.say(context.redirect())
     try:
         context.accept_unwelcomed(TERMINAL_SERVER, seconds=3.0)
@@ -199,36 +306,35 @@ def too_many_redirects(context: CaseContext) -> None:
 def a_host_that_is_not_there(context: CaseContext) -> None:
     context.needs_seconds(limits.DIAL_SECONDS)
     server = context.accept(TERMINAL_SERVER)
-    context.client_logon(server)
+    context.client_proof(server)
     away = msgspec.structs.replace(context.redirect(host="gone"), port=1, address="127.0.0.9")
     server.say(away)
     back = context.accept(TERMINAL_SERVER, seconds=limits.DIAL_SECONDS + 5)
-    server.expect_same("gone", context.client_logon(back).unreachable_host)
+    start, proof = context.client_proof(back)
+    context.expect_fields(proof, "the host that is not there", avoid="gone", redirected=False)
+    context.expect_fields(start, "no session", session_id=0, attachment=0)
 
 
 # --- reconnecting ---------------------------------------------------------------------------------
 
 
-@chapter.case("SESS-13", CLIENT)
-def a_lost_session_is_asked_for_with_its_cookie(context: CaseContext) -> None:
-    cookie = context.rng.randbytes(32)
-    context.client_session(cookie).hang_up()
+@chapter.case("SESS-13", CLIENT, also=("LOGON-29",))
+def a_lost_session_is_resumed(context: CaseContext) -> None:
+    context.client_session(attachment=5).hang_up()
     back = context.client_logon(context.accept_again(BACK_SECONDS))
-    kind = Credential.RECONNECT
-    context.expect_fields(
-        back, "the session's cookie", credential_kind=kind, credential=cookie, session_id=1
-    )
+    context.expect_fields(back, "as in LogonAccepted", session_id=1, attachment=5)
 
 
-@chapter.case("LOGON-14", CLIENT)
-def a_cookie_that_failed_is_not_shown_again(context: CaseContext) -> None:
-    cookie = context.rng.randbytes(32)
-    context.client_session(cookie).hang_up()
-    server = context.accept_again(BACK_SECONDS)
-    context.client_logon(server)
-    server.say(LogonRefused(code=ErrorCode.TICKET_INVALID, attempts_left=3))
-    again = context.hear_logon_again(server)
-    context.check(again.credential != cookie, "another credential than the cookie that failed")
+@chapter.case("SESS-14", CLIENT)
+def a_session_that_another_client_shows(context: CaseContext) -> None:
+    server = context.client_session()
+    server.say(Goodbye(code=ErrorCode.DISCONNECTED_BY_OTHER))
+    server.expect_end()
+    try:
+        context.accept_unwelcomed(TERMINAL_SERVER, seconds=3.0)
+    except Unmet:
+        return
+    raise Unmet("expected no dial by itself")
 
 
 def cases() -> list[Case]:

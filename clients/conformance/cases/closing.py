@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clients.conformance import wire
-from clients.conformance.acting import CaseContext, logon_request
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import (
     CLIENT,
     DAEMONS,
@@ -120,7 +120,7 @@ def codes_that_are_never_sent(context: CaseContext) -> None:
 @chapter.case("CLOSE-05", TERMINAL_SERVER)
 def late_words_after_a_redirect(context: CaseContext) -> None:
     client = context.redirected()
-    client.say(logon_request(context.user()))
+    client.say(messages.LogonStart(user_name=context.user().name))
     client.expect_silence(1.0)
 
 

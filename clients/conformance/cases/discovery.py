@@ -195,6 +195,16 @@ def found_is_not_trusted(context: CaseContext) -> None:
     server.expect_goodbye(ErrorCode.WRONG_ROLE)
 
 
+@chapter.case("DISC-15", TERMINAL_SERVER, LICENSE_SERVER, setup=Setup.SEARCHED)
+def many_answers_from_one_address(context: CaseContext) -> None:
+    nonce = heard_query(context)[6]
+    for number in range(limits.DISCOVERY_ANSWERS_PER_ADDRESS_MAX + 1):
+        context.target.answer_query(answer(context, nonce, name=f"conformance-ls{number}"))
+    for _ in range(limits.DISCOVERY_ANSWERS_PER_ADDRESS_MAX):
+        context.accept_unwelcomed(Role.LICENSE_SERVER, seconds=LONG_ENOUGH)
+    expect_not_dialled(context)
+
+
 @chapter.case("DISC-14", TERMINAL_SERVER, LICENSE_SERVER, setup=Setup.PLAYED)
 def a_list_needs_no_queries(context: CaseContext) -> None:
     context.needs_seconds(limits.DISCOVERY_RETRY_SECONDS)

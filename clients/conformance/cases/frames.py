@@ -9,6 +9,7 @@ import msgpack
 from clients.conformance import wire
 from clients.conformance.acting import CaseContext
 from clients.conformance.case import CLIENT, DAEMONS, EVERYBODY, TERMINAL_SERVER, Case, Chapter
+from clients.conformance.linking import hello
 from clients.conformance.peer import Peer
 from clients.conformance.reach import Spot, open_spots, reach
 from clients.conformance.samples import sample_values
@@ -17,6 +18,7 @@ from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     DisconnectSession,
+    Goodbye,
     Heartbeat,
     Hello,
     LinkState,
@@ -45,11 +47,19 @@ NO_MESSAGES: dict[str, bytes] = {
     "two arrays": msgpack.packb([3, 0]) * 2,
     "half an array": msgpack.packb([3, 0])[:-1],
     "a byte too many": msgpack.packb([3, 0]) + b"\x00",
-    "deep nesting": b"\x91" * 60_000,
+    "deep nesting": b"\x91" * 4_000,
 }
-SMALL = limits.FRAME_BYTES_BEFORE_LOGON
+UNPRINTABLE = {
+    "an escape": "\x1b",
+    "delete": "\x7f",
+    "a C1 control": "\x9b",
+    "a line separator": "\u2028",
+    "a right-to-left override": "\u202e",
+    "an isolate": "\u2066",
+    "a zero-width joiner": "\u200d",
+}
 GREAT = limits.FRAME_BYTES
-SMALL_STATES = (LinkState.LICENSING, LinkState.LOGON)
+BEFORE_SESSION = (LinkState.LICENSING, LinkState.LOGON)
 
 
 def first_words(context: CaseContext) -> Hello | Welcome:
@@ -58,7 +68,7 @@ def first_words(context: CaseContext) -> Hello | Welcome:
         return context.welcome(TERMINAL_SERVER)
     role = Role.CLIENT if context.target.role is TERMINAL_SERVER else Role.ADMINISTRATOR
     name = "device" if role is Role.CLIENT else "admin"
-    return Hello(version_min=1, version_max=1, role=role, name=name)
+    return hello(role, name)
 
 
 def padded(values: list[Any], size: int) -> bytes:
@@ -112,7 +122,7 @@ def unknown_kinds(context: CaseContext) -> None:
 @chapter.case("FRAME-04", *EVERYBODY)
 def longest_frame_while_opening(context: CaseContext) -> None:
     peer = context.dial_any()
-    peer.say_bytes(padded(wire.values_of(first_words(context)), SMALL))
+    peer.say_bytes(padded(wire.values_of(first_words(context)), limits.FRAME_BYTES_OPENING))
     message = peer.expect_no_fault(0.5)
     context.check(message is not None or context.target.role is CLIENT, "Welcome")
 
@@ -120,29 +130,34 @@ def longest_frame_while_opening(context: CaseContext) -> None:
 @chapter.case("FRAME-04", *EVERYBODY)
 def one_byte_more_while_opening(context: CaseContext) -> None:
     peer = context.dial_any()
-    peer.say_bytes(header(SMALL + 1))
+    peer.say_bytes(header(limits.FRAME_BYTES_OPENING + 1))
     peer.expect_goodbye(ErrorCode.FRAME_TOO_LONG)
 
 
 @chapter.case("FRAME-04", TERMINAL_SERVER, CLIENT)
 def longest_frames_before_a_session(context: CaseContext) -> None:
-    for spot in _spots(context, *SMALL_STATES):
-        _accepts(reach(context, spot)[0], SMALL)
+    for spot in _spots(context, *BEFORE_SESSION):
+        _accepts(reach(context, spot)[0], _bound(context, spot.state))
         context.begin_again()
 
 
 @chapter.case("FRAME-04", TERMINAL_SERVER, CLIENT)
 def one_byte_more_before_a_session(context: CaseContext) -> None:
-    for spot in _spots(context, *SMALL_STATES):
-        _refuses(reach(context, spot)[0], SMALL)
+    for spot in _spots(context, *BEFORE_SESSION):
+        _refuses(reach(context, spot)[0], _bound(context, spot.state))
         context.begin_again()
+
+
+def _bound(context: CaseContext, state: LinkState) -> int:
+    is_short = state is LinkState.LICENSING and context.target.role is not CLIENT
+    return limits.FRAME_BYTES_LICENSING if is_short else limits.FRAME_BYTES_LOGON
 
 
 @chapter.case("FRAME-04", TERMINAL_SERVER)
 def one_byte_more_after_a_redirect(context: CaseContext) -> None:
     client = context.redirected()
-    _accepts(client, SMALL)
-    _refuses(client, SMALL)
+    _accepts(client, limits.FRAME_BYTES_LOGON)
+    _refuses(client, limits.FRAME_BYTES_LOGON)
 
 
 @chapter.case("FRAME-05", CLIENT)
@@ -237,6 +252,15 @@ def bodies_that_are_no_message(context: CaseContext) -> None:
     for body in NO_MESSAGES.values():
         peer = context.open_any()
         peer.say_bytes(wire.frame(body))
+        peer.expect_goodbye(ErrorCode.MALFORMED_MESSAGE)
+        context.begin_again()
+
+
+@chapter.case("VALUE-14", *EVERYBODY)
+def text_that_is_not_printable(context: CaseContext) -> None:
+    for character in UNPRINTABLE.values():
+        peer = context.open_any()
+        peer.say(Goodbye(code=ErrorCode.NORMAL, detail=f"to{character}you"))
         peer.expect_goodbye(ErrorCode.MALFORMED_MESSAGE)
         context.begin_again()
 

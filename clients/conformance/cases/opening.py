@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from clients.conformance.acting import CaseContext, hello
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import (
     CLIENT,
     DAEMONS,
@@ -15,14 +15,18 @@ from clients.conformance.case import (
     Chapter,
 )
 from clients.conformance.cases.frames import first_words
+from clients.conformance.linking import hello
 from clients.conformance.peer import Peer
 from clients.conformance.reach import diallers
 from clients.conformance.target import Setup, Unmet
-from tsproto import messages
+from tsproto import limits, messages
 from tsproto.errors import ErrorCode
 from tsproto.messages import Hello, LicenseInfo, LinkState, Role, Welcome
 
 chapter = Chapter()
+
+VERSION = limits.PROTOCOL_VERSION_MAX
+NEXT = VERSION + 1
 
 DIALS = {
     TERMINAL_SERVER: SESSION_DIRECTORY,
@@ -49,32 +53,32 @@ def say_hello(context: CaseContext, **changes: object) -> Peer:
 def hello_comes_first_and_unasked(context: CaseContext) -> None:
     words = dialled(context).hear(Hello)
     context.check(words.role is context.target.role, "the target's own role in Hello")
-    context.check(words.version_min <= 1 <= words.version_max, "version 1 in Hello")
+    context.check(words.version_min <= VERSION <= words.version_max, f"version {VERSION} in Hello")
 
 
 @chapter.case("HELLO-02", *DAEMONS)
 def welcome_names_version_and_role(context: CaseContext) -> None:
     welcome = say_hello(context).hear(Welcome)
-    context.check(welcome.version == 1, "version 1")
+    context.check(welcome.version == VERSION, f"version {VERSION}")
     context.check(welcome.role is context.target.role, "the target's own role in Welcome")
 
 
 @chapter.case("HELLO-02", *DAEMONS, also=("GROW-02",))
 def the_highest_common_version_is_chosen(context: CaseContext) -> None:
     welcome = say_hello(context, version_min=0, version_max=9_999).hear(Welcome)
-    context.check(welcome.version == 1, "version 1")
+    context.check(welcome.version == VERSION, f"version {VERSION}")
 
 
 @chapter.case("HELLO-03", *DAEMONS)
 def no_common_version(context: CaseContext) -> None:
-    for lowest, highest in ((2, 2), (2, 65_535), (0, 0), (9, 1)):
+    for lowest, highest in ((NEXT, NEXT), (NEXT, 65_535), (1, 1), (0, 0), (9, 1)):
         peer = say_hello(context, version_min=lowest, version_max=highest)
         peer.expect_goodbye(ErrorCode.VERSION_UNSUPPORTED)
 
 
 @chapter.case("HELLO-07", *DIALLING, setup=Setup.PLAYED)
 def a_version_that_was_not_offered(context: CaseContext) -> None:
-    for version in (0, 2, 65_535):
+    for version in (0, 1, NEXT, 65_535):
         peer = dialled(context)
         peer.hear(Hello)
         peer.say(msgspec.structs.replace(context.welcome(peer.role), version=version))
@@ -93,7 +97,7 @@ def nothing_comes_before_hello(context: CaseContext) -> None:
 def a_wrong_name_and_a_wrong_version(context: CaseContext) -> None:
     context.needs_certificates()
     peer = context.dial(diallers(context.target.role)[-1])
-    peer.say(hello(peer.role, "somebody", lowest=2, highest=2))
+    peer.say(hello(peer.role, "somebody", lowest=NEXT, highest=NEXT))
     peer.expect_goodbye(ErrorCode.WRONG_ROLE)
 
 
@@ -102,7 +106,7 @@ def a_welcome_with_a_wrong_name_and_version(context: CaseContext) -> None:
     context.needs_certificates()
     peer = dialled(context)
     peer.hear(Hello)
-    peer.say(msgspec.structs.replace(context.welcome(peer.role), name="somebody", version=2))
+    peer.say(msgspec.structs.replace(context.welcome(peer.role), name="somebody", version=NEXT))
     peer.expect_goodbye(ErrorCode.WRONG_ROLE)
 
 
@@ -201,20 +205,46 @@ def a_certificate_of_another_authority(context: CaseContext) -> None:
 @chapter.case("ROLE-08", CLIENT)
 def another_name_than_the_one_wanted(context: CaseContext) -> None:
     peer = context.accept(TERMINAL_SERVER)
-    context.client_logon(peer)
+    context.client_proof(peer)
     peer.say(context.redirect(host="another-name"))
     expect_turned_away(context, context.accept_unwelcomed(TERMINAL_SERVER))
 
 
 @chapter.case("ROLE-09", CLIENT)
 def nothing_is_shown_to_a_stranger(context: CaseContext) -> None:
+    _expect_nothing_shown(context, context.accept_as_a_stranger())
+
+
+@chapter.case("ROLE-10", CLIENT)
+def nothing_is_shown_at_an_address_that_is_not_the_servers(context: CaseContext) -> None:
+    _expect_nothing_shown(context, context.accept_without_address())
+
+
+@chapter.case("ROLE-11", CLIENT)
+def a_forged_endorsement_changes_nothing(context: CaseContext) -> None:
+    forged = messages.Authority(
+        certificate=context.target.strangers_authority(), endorsement=context.rng.randbytes(64)
+    )
     peer = context.accept_as_a_stranger()
+    for _ in range(2):  # it may ask on a second link, and trust the answer on a third
+        _expect_nothing_shown(context, peer, forged)
+        try:
+            peer = context.accept_as_a_stranger()
+        except Unmet:
+            return
+    _expect_nothing_shown(context, peer, forged)
+
+
+def _expect_nothing_shown(
+    context: CaseContext, peer: Peer, authority: messages.Authority | None = None
+) -> None:
+    """The client hangs up without LicenseInfo. `authority` answers QueryAuthority."""
     peer.say(context.welcome(TERMINAL_SERVER))
     peer.say(messages.LicenseRequest(nonce=bytes(32), product=context.product, product_version=1))
-    message = peer.next()
-    while message is not None:
+    while (message := peer.next()) is not None:
         context.check(not isinstance(message, LicenseInfo), "no LicenseInfo")
-        message = peer.next()
+        if isinstance(message, messages.QueryAuthority) and authority is not None:
+            peer.answer(message, authority)
 
 
 def cases() -> list[Case]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from clients.conformance.acting import CaseContext, logon_request
+from clients.conformance.acting import CaseContext
 from clients.conformance.case import CLIENT, EVERYBODY, TERMINAL_SERVER, Case, Chapter
-from clients.conformance.cases.logon import log_off, refused
+from clients.conformance.cases.logon import log_off
 from clients.conformance.peer import Peer
 from clients.conformance.reach import fully_licensed, joined_directory, open_spots, reach
 from clients.conformance.target import Setup
 from tsproto import limits, messages
 from tsproto.errors import ErrorCode
-from tsproto.messages import Credential, LinkState
+from tsproto.messages import LinkState
 
 chapter = Chapter()
 
@@ -24,8 +24,7 @@ def session_of_command(context: CaseContext, command: str) -> Peer:
     translates."""
     context.needs_sockets("no programs run in process")
     client = context.licensed()
-    client.say(msgspec.structs.replace(logon_request(context.user()), command=command))
-    client.hear(messages.LogonAccepted)
+    context.log_on(client, context.user(), command=command)
     return client
 
 
@@ -176,7 +175,6 @@ def placed(context: CaseContext, **changes: object) -> messages.SessionPlaced:
         address="10.9.9.7",
         port=5_607,
         session_id=12,
-        ticket=context.rng.randbytes(16),
     )
     return msgspec.structs.replace(elsewhere, **changes)
 
@@ -185,11 +183,11 @@ def placed(context: CaseContext, **changes: object) -> messages.SessionPlaced:
 def redirect_says_what_the_directory_said(context: CaseContext) -> None:
     directory = joined_directory(context)
     client = fully_licensed(context)
-    client.say(logon_request(context.user()))
+    context.prove(client, context.user())
     answer = placed(context)
     directory.answer(directory.hear(messages.PlaceSession), answer)
     redirect = client.hear(messages.Redirect)
-    for field in ("host", "address", "port", "ticket", "session_id"):
+    for field in ("host", "address", "port", "session_id"):
         client.expect_same(getattr(answer, field), getattr(redirect, field))
     directory.expect_silence(0.5)
 
@@ -199,56 +197,22 @@ def a_user_whose_session_is_elsewhere(context: CaseContext) -> None:
     context.redirected()
 
 
-@chapter.case("REDIR-04", TERMINAL_SERVER, setup=Setup.PLAYED)
-def the_directory_redeems_the_ticket(context: CaseContext) -> None:
-    directory = joined_directory(context)
-    user, ticket = context.user(), context.rng.randbytes(16)
-    for is_good in (False, True):
-        client = fully_licensed(context)
-        client.say(logon_request(user, Credential.TICKET, ticket))
-        redeem = directory.hear(messages.RedeemTicket)
-        client.expect_same(ticket, redeem.ticket)
-        if is_good:
-            good = messages.TicketRedeemed(
-                user_name=user.name, application="", placement=9, session_id=0
-            )
-            directory.answer(redeem, good)
-            client.hear(messages.LogonAccepted)
-            continue
-        directory.answer(redeem, messages.Refused(code=ErrorCode.TICKET_INVALID))
-        no = client.hear(messages.LogonRefused)
-        context.check(no.code is ErrorCode.TICKET_INVALID, "TICKET_INVALID")
-
-
-@chapter.case("REDIR-05", TERMINAL_SERVER)
-def no_ticket_at_all(context: CaseContext) -> None:
-    client = context.licensed()
-    for credential in (b"", bytes(15), bytes(17), bytes(1024)):
-        request = logon_request(context.user(), Credential.TICKET, credential)
-        refused(client, request, ErrorCode.TICKET_INVALID)
-    context.log_on(client, context.user())
-    log_off(client)
-
-
-@chapter.case("REDIR-05", TERMINAL_SERVER, setup=Setup.PLAYED)
-def a_ticket_without_a_directory(context: CaseContext) -> None:
-    client = fully_licensed(context)
-    refused(
-        client,
-        logon_request(context.user(), Credential.TICKET, bytes(16)),
-        ErrorCode.TICKET_INVALID,
-    )
-    context.log_on(client, context.user())
-
-
 @chapter.case("REDIR-12", TERMINAL_SERVER, setup=Setup.PLAYED)
 def who_could_not_be_reached_is_avoided(context: CaseContext) -> None:
     directory = joined_directory(context)
-    client = fully_licensed(context)
-    request = logon_request(context.user())
-    request.unreachable_host = "elsewhere"
-    client.say(request)
-    client.expect_same("elsewhere", directory.hear(messages.PlaceSession).avoid)
+    context.prove(fully_licensed(context), context.user(), avoid="elsewhere")
+    directory.expect_same("elsewhere", directory.hear(messages.PlaceSession).avoid)
+
+
+@chapter.case("REDIR-13", TERMINAL_SERVER, setup=Setup.PLAYED)
+def what_a_redirect_promised_is_passed_on(context: CaseContext) -> None:
+    directory = joined_directory(context)
+    context.prove(fully_licensed(context), context.user(), session_id=12, redirected=True)
+    asked = directory.hear(messages.PlaceSession)
+    context.expect_fields(asked, "as in LogonProof", redirected=True, session_id=12)
+    context.prove(fully_licensed(context), context.user(), session_id=12)
+    asked = directory.hear(messages.PlaceSession)
+    context.expect_fields(asked, "nothing was promised", redirected=False, session_id=0)
 
 
 def cases() -> list[Case]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from clients.conformance.acting import CaseContext, join, join_farm, logon_request, session_row
+from clients.conformance.acting import CaseContext, join, join_farm, session_row
 from clients.conformance.case import SESSION_DIRECTORY, TERMINAL_SERVER, Case, Chapter
 from clients.conformance.farm import Farm
 from clients.conformance.peer import Peer
@@ -122,7 +122,10 @@ def a_list_with_rows_of_others(context: CaseContext) -> None:
         server.ask_for(Joined, join_farm())
         wrong = session_row(host or name, user, number)
         server.expect_refused(part([wrong], last=True), ErrorCode.NOT_PERMITTED)
-        question = PlaceSession(user_name=user, application="", device_id=bytes(32))
+        given = context.given_to(server, context.user(), application=name)
+        question = PlaceSession(
+            user_name=context.user().name, application=name, proof=[given.for_directory()]
+        )
         server.expect_refused(question, ErrorCode.NOT_JOINED)
         join(server, name)
         server.ask_for(SessionPlaced, question)
@@ -184,7 +187,8 @@ def an_older_link_has_no_say(context: CaseContext) -> None:
     join(again, farm.names[1])
     farm.servers[1].say(UpdateSession(session=farm.row(1, 7)))
     context.target.let_pass(0.2)
-    context.check(not rows_of(context, farm.user), "nothing that the older link said")
+    rows = farm.rows_seen_by(context.open(Role.ADMINISTRATOR))
+    context.check(not rows, "nothing that the older link said")
     farm.servers[1].hang_up()
     context.target.let_pass(0.2)
     context.check(
@@ -249,10 +253,7 @@ def one_part_after_the_other(context: CaseContext) -> None:
     """A terminal server with more sessions than one message holds, each of another application."""
     for application in context.applications(limits.SESSIONS_PER_MESSAGE + 5):
         client = fully_licensed(context)
-        request = logon_request(context.user())
-        request.application = application
-        client.say(request)
-        client.hear(LogonAccepted)
+        context.log_on(client, context.user(), application=application)
     directory = context.accept(Role.SESSION_DIRECTORY, seconds=2 * limits.REJOIN_SECONDS_MAX)
     directory.answer(directory.hear(JoinFarm), Joined(generation=bytes(16)))
     first = directory.hear(SyncSessions)
@@ -282,9 +283,7 @@ def every_change_is_told(context: CaseContext) -> None:
 def nothing_of_commands(context: CaseContext) -> None:
     directory = joined_directory(context)
     client = fully_licensed(context)
-    request = msgspec.structs.replace(logon_request(context.user()), command="sleep 60")
-    client.say(request)
-    client.hear(LogonAccepted)
+    context.log_on(client, context.user(), command="sleep 60")
     client.say(LogoffSession())
     client.hear_past(messages.SessionEnded)
     directory.expect_silence(1.0)
@@ -294,7 +293,7 @@ def nothing_of_commands(context: CaseContext) -> None:
 def who_is_not_joined_joins_again(context: CaseContext) -> None:
     directory = joined_directory(context)
     client = fully_licensed(context)
-    client.say(logon_request(context.user()))
+    context.prove(client, context.user())
     not_joined = Refused(code=ErrorCode.NOT_JOINED)
     directory.answer(directory.hear(PlaceSession), not_joined)
     message = directory.next(2 * limits.REJOIN_SECONDS_MAX)
@@ -318,7 +317,7 @@ def a_directory_that_does_not_answer(context: CaseContext) -> None:
     context.needs_seconds(limits.REQUEST_SECONDS)
     directory = joined_directory(context)
     client = fully_licensed(context)
-    client.say(logon_request(context.user()))
+    context.prove(client, context.user())
     directory.hear(PlaceSession)
     client.hear(LogonAccepted, limits.REQUEST_SECONDS)
 
@@ -328,7 +327,7 @@ def a_place_that_came_to_nothing(context: CaseContext) -> None:
     directory = joined_directory(context)
     client = fully_licensed(context)
     application = context.target.broken_application()
-    client.say(msgspec.structs.replace(logon_request(context.user()), application=application))
+    context.prove(client, context.user(), application=application)
     request = directory.hear(PlaceSession)
     directory.answer(request, _here(context, 0))
     client.hear(LogonRefused)
@@ -337,9 +336,46 @@ def a_place_that_came_to_nothing(context: CaseContext) -> None:
     directory.expect_same((0, 77), said)
 
 
-def _here(context: CaseContext, session_id: int) -> SessionPlaced:
+@chapter.case("DIR-28", TERMINAL_SERVER, setup=Setup.PLAYED)
+def the_receipt_goes_into_the_row(context: CaseContext) -> None:
+    directory = joined_directory(context)
+    session_id = 0
+    for receipt, placement in ((b"\x01" * 32, 77), (b"\x02" * 32, 78)):
+        client = fully_licensed(context)
+        context.prove(client, context.user())
+        placed = _here(context, session_id, placement=placement, receipt=receipt)
+        directory.answer(directory.hear(PlaceSession), placed)
+        session_id = client.hear(LogonAccepted).session_id
+        row = directory.hear(UpdateSession).session
+        context.expect_fields(row, "as placed", receipt=receipt, placement=placement)
+        client.say(DisconnectSession())
+        row = directory.hear(UpdateSession).session
+        context.expect_fields(row, "as placed, still", receipt=receipt, placement=placement)
+
+
+@chapter.case("DIR-32", TERMINAL_SERVER, setup=Setup.PLAYED)
+def a_session_that_began_without_the_directory(context: CaseContext) -> None:
+    client = fully_licensed(context)
+    attempt = context.challenged(client, context.user())
+    given = attempt.proof()
+    client.say(given)
+    session_id = client.hear(LogonAccepted).session_id
+    directory = joined_directory(context)
+    asked = directory.hear(PlaceSession)
+    context.expect_fields(asked, "for a receipt", session_id=session_id, redirected=False)
+    directory.expect_same([attempt.for_directory(signature=given.signature)], list(asked.proof))
+    receipt = b"\x03" * 32
+    directory.answer(asked, _here(context, session_id, placement=0, receipt=receipt))
+    row = directory.hear(UpdateSession).session
+    context.expect_fields(row, session_id=session_id, placement=0, receipt=receipt)
+
+
+def _here(
+    context: CaseContext, session_id: int, *, placement: int = 77, receipt: bytes = b""
+) -> SessionPlaced:
     return SessionPlaced(
-        placement=77,
+        placement=placement,
+        receipt=receipt,
         host=context.target_name,
         address="10.0.0.1",
         port=5600,
@@ -352,7 +388,7 @@ def _session_placed_here(
 ) -> tuple[Peer, int]:
     """A client whom the directory has placed on this host, and the number of its session."""
     client = fully_licensed(context)
-    client.say(logon_request(context.user()))
+    context.prove(client, context.user())
     directory.answer(directory.hear(PlaceSession), _here(context, session_id))
     accepted = client.hear(LogonAccepted)
     if hear_update:

@@ -51,8 +51,9 @@ class Journey(msgspec.Struct, Generic[S]):
 
 
 class RequestLink(Generic[S]):
-    """A link to `host` as the terminal server `name`, dialled from `source` unless that is empty. A
-    lost link is dialled again, with pauses; until then no journey begins on it."""
+    """A link to `host` as the terminal server `name`, dialled from `source` unless that is empty;
+    `certificate` is the SHA-256 of the one that it shows, zero bytes without TLS. A lost link is
+    dialled again, with pauses; until then no journey begins on it."""
 
     def __init__(
         self,
@@ -61,8 +62,10 @@ class RequestLink(Generic[S]):
         name: str,
         tls: ssl.SSLContext | None,
         source: str = "",
+        certificate: bytes = bytes(32),
     ) -> None:
         self.name = name
+        self.certificate = certificate
         self._source = source
         self._driver = driver
         self.host = host

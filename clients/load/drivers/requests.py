@@ -11,7 +11,6 @@ import asyncio
 import itertools
 import os
 import ssl
-import sys
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from clients.load.drivers.request_link import Hear, Journey, Move, RequestLink, 
 from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Assignment
 from clients.logon.steps import Host
+from clients.say import show
 from tsproto import certificates, identity, limits, transport
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.messages import Role
@@ -30,7 +30,7 @@ S = TypeVar("S")
 
 SWEEP_SECONDS = 1.0  # between searches for requests without an answer or a link
 RUN_BYTES = 3
-OPENING_AT_ONCE = limits.HANDSHAKES_PER_ADDRESS_MAX
+OPENING_AT_ONCE = limits.HANDSHAKES_MAX // 2
 
 
 class Requests(Generic[S]):
@@ -98,9 +98,10 @@ class Requests(Generic[S]):
             raise TsfarmError(f"the farm has no {identity.ROLE_WORDS[self.asks]} to ask")
         sources = itertools.cycle(self._assignment.sources or ("",))
         for index in range(self._assignment.links):
-            name, tls = self._credentials(index)
+            name, tls, certificate = self._credentials(index)
             host = hosts[index % len(hosts)]
-            self._links.append(RequestLink(self, host, name, tls, next(sources)))
+            link = RequestLink(self, host, name, tls, next(sources), certificate)
+            self._links.append(link)
         self._turns = itertools.cycle(self._links)
         turns = asyncio.Semaphore(OPENING_AT_ONCE)
         opening = [asyncio.create_task(self._open(link, turns)) for link in self._links]
@@ -151,13 +152,13 @@ class Requests(Generic[S]):
         """Tell the user, once for all links to a host."""
         if link.host not in self._lost:
             self._lost.add(link.host)
-            _tell(f"{link.host} was lost: {why}; its links are dialled again")
+            show(f"{link.host} was lost: {why}; its links are dialled again", err=True)
 
     def found(self, link: RequestLink[S]) -> None:
         """A lost link is open again."""
         if link.host in self._lost:
             self._lost.discard(link.host)
-            _tell(f"{link.host} is back")
+            show(f"{link.host} is back", err=True)
 
     # --- within -----------------------------------------------------------------------------------
 
@@ -172,16 +173,16 @@ class Requests(Generic[S]):
                     " and --ca are right"
                 ) from None
 
-    def _credentials(self, index: int) -> tuple[str, ssl.SSLContext | None]:
+    def _credentials(self, index: int) -> tuple[str, ssl.SSLContext | None, bytes]:
         farm, share = self._assignment.farm, self._assignment.share
         if farm.authority is None:
-            return f"load-{self._run}-{share}-{index}", None
+            return f"load-{self._run}-{share}-{index}", None, bytes(32)
         if not farm.as_terminal_servers:
             raise TsfarmError("with TLS, a link needs a terminal server's certificate to show")
         own = farm.as_terminal_servers[index % len(farm.as_terminal_servers)]
         tls = transport.daemon_tls(own.certificate, own.key, farm.authority)
         der = certificates.certificate_der(own.certificate.read_bytes())
-        return certificates.identity_of(der).name, tls
+        return certificates.identity_of(der).name, tls, identity.fingerprint(der)
 
     def _link_with_room(self) -> RequestLink[S] | None:
         for link in itertools.islice(self._turns, len(self._links)):
@@ -211,8 +212,3 @@ class Requests(Generic[S]):
             self.measures.finished()
             self.on_finished()
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
-
-
-def _tell(text: str) -> None:
-    """Print a line for the person who watches the run."""
-    print(text, file=sys.stderr, flush=True)

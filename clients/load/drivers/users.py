@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import random
-import sys
 import time
 import traceback
 from collections import deque
@@ -20,6 +19,7 @@ from clients.load.measuring.measures import Measures
 from clients.load.processes.assignment import Assignment
 from clients.load.scenario import Act
 from clients.load.visitors.devices import Devices
+from clients.load.visitors.keys import Keys
 from clients.load.visitors.shell import KEYS_COME_BACK, OUTPUT_COMPLETE
 from clients.load.visitors.visitor import (
     LICENSE_KEPT,
@@ -31,6 +31,7 @@ from clients.load.visitors.visitor import (
 )
 from clients.logon.route import Randomness
 from clients.logon.steps import Host
+from clients.say import show
 from clients.trust import FarmDialler
 from tsproto.errors import TsfarmError
 
@@ -86,11 +87,12 @@ class Users:
         authority = None if farm.authority is None else farm.authority.read_bytes()
         faults = await greet(farm.terminal_servers, FarmDialler("load", authority))
         for fault in faults if given.share == 0 else ():
-            print(f"a host cannot be logged on to: {fault}", file=sys.stderr, flush=True)
+            show(f"a host cannot be logged on to: {fault}", err=True)
         self._context = WorkerContext(
             hosts=farm.terminal_servers,
             authority=authority,
             devices=Devices(given.seed, given.devices),
+            keys=Keys(),
             measures=self._measures,
             on_violation=self._on_violation,
             sources=itertools.cycle(given.sources or ("",)),

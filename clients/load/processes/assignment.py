@@ -17,10 +17,12 @@ from tsproto.messages import Role
 
 
 class Person(msgspec.Struct, frozen=True):
-    """A user of the farm, and their password."""
+    """A user of the farm, and their password: of a synthetic user the secret that all of them have
+    their keys from."""
 
     name: str
     password: bytes
+    is_synthetic: bool = False
 
 
 class Credentials(msgspec.Struct, frozen=True):

@@ -35,6 +35,7 @@ from clients.load.processes.assignment import (
 )
 from clients.load.processes.channel import receive
 from clients.load.processes.timer import timer
+from clients.say import show
 from tsproto.errors import TsfarmError
 
 INTERVAL_SECONDS = 1.0
@@ -165,7 +166,7 @@ async def work(assignment: Assignment, coordinator: Coordinator) -> None:
 
 def main() -> int:
     if len(sys.argv) != 2:
-        print("a worker is started by `tsfarm load`", file=sys.stderr)
+        show("a worker is started by `tsfarm load`", err=True)
         return 2
     with Connection(int(sys.argv[1])) as coordinator:
         assignment = coordinator.recv()

@@ -23,7 +23,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator
 
 from clients.load.measuring.results import Point, PointOfStep, Result
 from clients.load.report import figures
-from clients.say import printable
+from tsproto.printable import printable
 
 WIDTH, HEIGHT = 880, 320  # points, and user units of the SVG
 LEFT, RIGHT, TOP, BOTTOM = 84, 32, 14, 48  # margins; equal, so that charts can be compared

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from clients.load.measuring.results import Result
 from clients.load.report import figures, findings
 from clients.load.report.charts import charts
-from clients.say import printable
+from tsproto.printable import printable
 
 
 def page(result: Result) -> str:
@@ -19,7 +19,7 @@ def page(result: Result) -> str:
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_without_control_characters,
+        finalize=_made_printable,
     )
     return templates.get_template("page.html").render(
         result=result,
@@ -32,6 +32,6 @@ def page(result: Result) -> str:
     )
 
 
-def _without_control_characters(value: object) -> object:
+def _made_printable(value: object) -> object:
     is_text = isinstance(value, str) and not isinstance(value, Markup)
     return printable(str(value)) if is_text else value

@@ -17,7 +17,7 @@ from rich.text import Text
 from clients.load.measuring.totals import Glimpse
 from clients.load.report import figures
 from clients.load.report.tables import failures, steps_table
-from clients.say import printable
+from tsproto.printable import printable
 
 REDRAW_SECONDS = 0.25
 LINE_SECONDS = 5.0  # of the run: a log of an hour has 720 lines

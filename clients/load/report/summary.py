@@ -13,7 +13,7 @@ from rich.text import Text
 from clients.load.measuring.results import Result
 from clients.load.report import figures, findings
 from clients.load.report.tables import failures, steps_table
-from clients.say import printable
+from tsproto.printable import printable
 
 COLUMNS = 100
 MARK_COLUMNS = 7  # the longest standing of a check, `unknown`

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clients.load.report import figures
-from clients.say import printable
+from tsproto.printable import printable
 
 
 def steps_table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:

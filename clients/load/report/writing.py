@@ -17,6 +17,7 @@ from clients.load.measuring.results import Result
 from clients.load.measuring.totals import Totals
 from daemons.files import durable
 from tsproto.errors import TsfarmError
+from tsproto.printable import printable_lines
 
 LOG_FORMAT = "1.3"  # the first with tags
 LEGEND = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"'
@@ -30,7 +31,8 @@ class NotWritten(TsfarmError):
 def json_of(result: Result) -> bytes:
     """`passed`, and the result's fields; ends with a line break."""
     fields: dict[str, Any] = {"passed": result.passed, **msgspec.structs.asdict(result)}
-    return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
+    document = msgspec.json.format(msgspec.json.encode(fields), indent=2).decode()
+    return printable_lines(document).encode() + b"\n"
 
 
 def hdr_of(totals: Totals, started_at: float = 0.0) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
 
 from clients.client import Client
 from clients.licensed_device import LicensedDevice
@@ -13,7 +15,9 @@ from clients.logon import steps
 from clients.logon.route import Randomness
 from clients.logon.steps import Finished, Host, Plan
 from clients.trust import FarmDialler, UntrustedFarm
+from clients.user_keys import UserKeys
 from tsproto.errors import ErrorCode, TsfarmError
+from tsproto.messages import PamQuestion
 
 
 class StepFailed(TsfarmError):
@@ -33,7 +37,8 @@ class ClientSession:
 
     The client runs from the start. A caller waits for one event at a time; StepFailed is raised
     when it does not come within `patience_seconds` (UNANSWERED) or the connection ends first. The
-    password is given once. Without a password the client leaves as soon as it is licensed.
+    password is given once. Without a password the client leaves when it is asked for it: its device
+    is licensed then.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class ClientSession:
         device: LicensedDevice,
         dialler: FarmDialler,
         rng: Randomness,
+        keys: UserKeys,
         patience_seconds: float,
     ) -> None:
         self.patience_seconds = patience_seconds
@@ -54,7 +60,7 @@ class ClientSession:
         self.came_at = 0.0
         """When the last expected event came, in seconds of `time.monotonic()`."""
         self._attached: steps.Attached | None = None
-        self._client = Client(plan, device, dialler, self, rng)
+        self._client = Client(plan, device, dialler, self, rng, keys)
         self._running = self._loop.create_task(self._client.run())
         self._running.add_done_callback(self._on_end)
 
@@ -124,6 +130,14 @@ class ClientSession:
         if self._password is None:
             self._tell()
         return self._password
+
+    async def answer(self, prompts: Sequence[PamQuestion]) -> list[bytes] | None:
+        """PAM has no place in a run: the logon ends."""
+        return None
+
+    async def ask_passphrase(self, key: Path, again: bool) -> bytes | None:
+        """No SSH keys are used."""
+        return None
 
     def say(self, text: str) -> None:
         """Messages to a person are dropped."""

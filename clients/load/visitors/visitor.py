@@ -19,6 +19,7 @@ from clients.load.scenario import Act
 from clients.load.scenario.validation import NUMBERS
 from clients.load.visitors.client_session import ClientSession, DeviceFailed, StepFailed
 from clients.load.visitors.devices import Devices
+from clients.load.visitors.keys import Keys
 from clients.load.visitors.shell import RuleBroken, Shell
 from clients.logon.route import Randomness
 from clients.logon.steps import Host, Plan
@@ -76,6 +77,7 @@ class WorkerContext(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[Host, ...]
     authority: bytes | None
     devices: Devices
+    keys: Keys
     measures: Measures
     on_violation: Callable[[str, str], None]
     sources: Iterator[str]
@@ -250,7 +252,10 @@ class Visitor:
             connect_seconds=patience_seconds,
             reconnect_seconds=0.0,
         )
-        self._client = ClientSession(plan, password, device, dialler, self._rng, patience_seconds)
+        keys = context.keys.of(person)
+        self._client = ClientSession(
+            plan, password, device, dialler, self._rng, keys, patience_seconds
+        )
         return self._client
 
     async def _hang_up(self) -> None:

@@ -20,7 +20,7 @@ const U32_MAX = 2 ** 32 - 1;
 
 const folder = process.argv[2] ?? fileURLToPath(new URL("../vectors", import.meta.url));
 const faults = [];
-const done = { frames: 0, "broken frames": 0, tokens: 0, "device proofs": 0, datagrams: 0 };
+const done = { frames: 0, "broken frames": 0, tokens: 0, "device proofs": 0, endorsements: 0, datagrams: 0 };
 
 function read(file) {
   return JSON.parse(readFileSync(`${folder}/${file}`, "utf8"));
@@ -193,6 +193,21 @@ function checkDeviceProofs() {
   }
 }
 
+function checkEndorsements() {
+  const { authority, domain, vectors } = read("endorsements.json");
+  const farm = new X509Certificate(hex(authority)).subjectAltName;
+  for (const vector of vectors) {
+    check("endorsements", vector.id, () => {
+      const by = new X509Certificate(hex(vector.by));
+      const good = verify(null, signed(domain, hex(authority)), by.publicKey, hex(vector.endorsement));
+      return {
+        "its signature": good === vector.signature_is_good,
+        "it counts for another farm": !vector.counts || by.subjectAltName === farm,
+      };
+    });
+  }
+}
+
 // --- datagrams -----------------------------------------------------------------------------------
 
 function checkDatagrams() {
@@ -216,6 +231,7 @@ messages.forEach(checkMessages);
 checkFrames();
 checkTokens();
 checkDeviceProofs();
+checkEndorsements();
 checkDatagrams();
 
 for (const fault of faults) console.log(fault);

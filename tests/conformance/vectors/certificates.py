@@ -13,15 +13,21 @@ from cryptography.x509.oid import NameOID
 NOT_BEFORE = datetime(2025, 1, 1, tzinfo=UTC)
 NOT_AFTER = datetime(2045, 1, 1, tzinfo=UTC)
 ENDED = datetime(2025, 6, 1, tzinfo=UTC)
+ENDED_LATELY = datetime(2025, 10, 4, tzinfo=UTC)  # less than TEMPORARY_DAYS before 2026
 
 
 class Certified:
-    """A key made of a seed that is no secret, and its certificate (DER)."""
+    """A key made of a seed that is no secret, and its certificate (DER). `which` tells several of
+    one URI apart."""
 
     def __init__(
-        self, uri: str, issuer: Certified | None = None, not_after: datetime = NOT_AFTER
+        self,
+        uri: str,
+        issuer: Certified | None = None,
+        not_after: datetime = NOT_AFTER,
+        which: str = "",
     ) -> None:
-        self.seed = hashlib.sha256(b"tsfarm test vector: " + uri.encode()).digest()
+        self.seed = hashlib.sha256(f"tsfarm test vector: {uri}{which}".encode()).digest()
         self.key = Ed25519PrivateKey.from_private_bytes(self.seed)
         self.public_key = self.key.public_key().public_bytes_raw()
         self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, uri)])

@@ -33,7 +33,7 @@ WIDTHS = (127, 128, 255, 256, 65_535, 65_536, 2**31 - 1, 2**31, 2**32 - 1, 2**32
 FEW_MEMBERS = 8  # of an enumeration: each has its case, of a larger one the first and the last
 WIDE = "\N{GRINNING FACE}"  # four bytes of UTF-8: bounds of text count characters
 WIDE_CHARACTERS_MAX = 1024  # longer text of such characters would not fit in a frame
-MISFITS = ("\n", "\0", " ", "/", "A", "-", "\x7f", "é")
+MISFITS = ("\n", "\0", " ", "/", "A", "-", "\x7f", "é", "\x9b", "\u2028", "\u202e", "\u200d")
 NOT_UTF_8 = msgspec.Raw(b"\xa1\xff")
 
 

@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.conformance.vectors.datagrams import discovery_vectors
+from tests.conformance.vectors.deny_lists import deny_list_vectors
+from tests.conformance.vectors.endorsements import endorsement_vectors
 from tests.conformance.vectors.frames import frame_vectors, message_vectors
+from tests.conformance.vectors.statements import statement_vectors
 from tests.conformance.vectors.tokens import device_proof_vectors, token_vectors
+from tests.conformance.vectors.users import ssh_signature_vectors, user_proof_vectors
 from tsproto.messages import TABLE
 
 FOLDER = Path(__file__).parent
@@ -23,6 +27,11 @@ def contents() -> dict[str, str]:
     vectors["frames.json"] = frame_vectors()
     vectors["tokens.json"] = token_vectors()
     vectors["device-proofs.json"] = device_proof_vectors()
+    vectors["user-proofs.json"] = user_proof_vectors()
+    vectors["ssh-signatures.json"] = ssh_signature_vectors()
+    vectors["endorsements.json"] = endorsement_vectors()
+    vectors["deny-lists.json"] = deny_list_vectors()
+    vectors["statements.json"] = statement_vectors()
     vectors["discovery.json"] = discovery_vectors()
     return {name: _document(content) for name, content in vectors.items()}
 

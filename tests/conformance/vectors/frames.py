@@ -102,8 +102,13 @@ def _refused(name: str, data: bytes, code: ErrorCode) -> Vector:
 def frame_vectors() -> Vector:
     """`frame_bytes` is what the connection allows in the state that a vector is for."""
     return {
-        "before_session": limits.FRAME_BYTES_BEFORE_LOGON,
-        "in_session": limits.FRAME_BYTES,
+        "frame_bytes": {
+            "opening": limits.FRAME_BYTES_OPENING,
+            "licensing": limits.FRAME_BYTES_LICENSING,
+            "logon": limits.FRAME_BYTES_LOGON,
+            "service": limits.FRAME_BYTES,
+            "session": limits.FRAME_BYTES,
+        },
         "session": [
             {"id": f"session-bytes/{case}", "frame": frame(data, 1), "bytes": data}
             for case, data in (
@@ -142,7 +147,8 @@ def _broken_frames() -> Iterator[Vector]:
     for kind in (2, 127, -1, -128):
         yield _broken(f"frame/kind{kind:+d}", frame(body, kind), ErrorCode.UNKNOWN_FRAME_KIND)
     long = ErrorCode.FRAME_TOO_LONG
-    for allowed in (limits.FRAME_BYTES_BEFORE_LOGON, limits.FRAME_BYTES):
+    bounds = (limits.FRAME_BYTES_OPENING, limits.FRAME_BYTES_LICENSING, limits.FRAME_BYTES_LOGON)
+    for allowed in (*bounds, limits.FRAME_BYTES):
         header = codec.HEADER.pack(codec.EXT32, allowed + 1, 0)
         yield _broken(f"frame/longer-than-{allowed}", header, long, allowed)
     yield _broken("frame/longest-length", codec.HEADER.pack(codec.EXT32, 2**32 - 1, 0), long)
@@ -162,6 +168,6 @@ def _broken(
     name: str,
     data: bytes,
     code: ErrorCode,
-    frame_bytes: int = limits.FRAME_BYTES_BEFORE_LOGON,
+    frame_bytes: int = limits.FRAME_BYTES_OPENING,
 ) -> Vector:
     return {**_refused(name, data, code), "frame_bytes": frame_bytes}

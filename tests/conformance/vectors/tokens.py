@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tests.conformance.vectors.certificates import ENDED, Certified
+from tests.conformance.vectors.certificates import ENDED, ENDED_LATELY, Certified
 from tsproto import identity, limits
 from tsproto.errors import ErrorCode
 from tsproto.license_token import TOKEN_DOMAIN, Claims
@@ -24,6 +24,7 @@ FOREIGN_AUTHORITY = Certified("tsfarm://elsewhere")
 CERTIFIED = {
     "ls1": Certified(f"tsfarm://{FARM}/license-server/ls1", AUTHORITY),
     "ended": Certified(f"tsfarm://{FARM}/license-server/ended", AUTHORITY, ENDED),
+    "renewed": Certified(f"tsfarm://{FARM}/license-server/renewed", AUTHORITY, ENDED_LATELY),
     "ts1": Certified(f"tsfarm://{FARM}/terminal-server/ts1", AUTHORITY),
     "other-farm": Certified("tsfarm://elsewhere/license-server/ls1", AUTHORITY),
     "foreign": Certified(f"tsfarm://{FARM}/license-server/foreign", FOREIGN_AUTHORITY),
@@ -115,6 +116,9 @@ def _good_tokens() -> Iterator[Vector]:
     }
     for case, claims in good.items():
         yield _vector(case, _token(claims), claims=_values(claims))
+    former = _claims(issuer="renewed")
+    token = _token(former, "renewed")
+    yield _vector("issuer-ended-89-days-ago", token, issuer="renewed", claims=_values(former))
     more = _encoder.encode([*msgspec.to_builtins(CLAIMS, builtin_types=(bytes,)), "new", 1])
     yield _vector("more-claims", _signed(more), claims=_values(CLAIMS))
     fewer = _encoder.encode(msgspec.to_builtins(CLAIMS, builtin_types=(bytes,))[:-1])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from tests.conformance.wrong import (
+    accounts,
     clients,
     connections,
+    deny_lists,
     directories,
     license_servers,
     terminal_servers,
@@ -19,4 +21,6 @@ FAULTS: tuple[Fault, ...] = (
     *directories.FAULTS,
     *terminal_servers.FAULTS,
     *clients.FAULTS,
+    *deny_lists.FAULTS,
+    *accounts.FAULTS,
 )

@@ -45,6 +45,10 @@ def _forgiving(body: bytes) -> Message:
     return message
 
 
+def _blind_to_directions(body: bytes) -> Message:
+    return _decode(body.replace("\u202e".encode(), b"..."))
+
+
 def _deaf_to(error: type[Exception]) -> Any:
     def decode(body: bytes) -> Message:
         try:
@@ -199,7 +203,7 @@ FAULTS = (
     _license_server(
         "accepts over-long frames before logon",
         "FRAME-04.one-byte-more-while-opening",
-        limit(connection, FRAME_BYTES_BEFORE_LOGON=2**20),
+        limit(connection, FRAME_BYTES_OPENING=2**20),
     ),
     _license_server(
         "accepts only short frames in service",
@@ -223,6 +227,11 @@ FAULTS = (
         "takes text for numbers",
         "VALUE-01.AddKeyPack.tokens.wrong-type",
         replaced(connection, "decode_message", _forgiving),
+    ),
+    _license_server(
+        "takes text that runs backwards",
+        "VALUE-14.text-that-is-not-printable",
+        replaced(connection, "decode_message", _blind_to_directions),
     ),
     _license_server(
         "ignores messages with a value out of bounds",
@@ -366,6 +375,11 @@ FAULTS = (
         "believes Hello more than the certificate",
         "ROLE-01.another-role-than-the-certificates",
         replaced(Opening, "_check_identity", lambda self, role, name: None),
+    ),
+    _license_server(
+        "permits everything to every administrator",
+        "ADMIN-11.a-viewer-buys-nothing",
+        replaced(Opening, "unpermitted", lambda self, wanted: ""),
     ),
     _license_server(
         "welcomes a role that has nothing to ask",

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
-from daemons.session_directory.tickets import Tickets
 from msgspec.structs import replace
 
 from daemons.effects import Answer, Caller, Core, Effect, Peer
-from daemons.session_directory import farm, placement, records, session_index
+from daemons.session_directory import core, farm, proofs, session_index
 from daemons.session_directory.farm import Farm
 from daemons.session_directory.placement import Placer
+from daemons.session_directory.proofs import Proofs
+from daemons.session_directory.receipts import SEEN, Receipts
 from daemons.session_directory.records import Server
 from daemons.session_directory.reservations import Reservations
 from daemons.session_directory.session_index import PREFERENCE
-from tests.conformance.wrong.fault import Fault, deciding, hearing, replaced
-from tsproto.errors import ErrorCode
+from tests.conformance.wrong.fault import (
+    Fault,
+    Plant,
+    deciding,
+    hearing,
+    limit,
+    replaced,
+    together,
+)
+from tests.conformance.wrong.proving import accepting
+from tsproto.account import Account
 from tsproto.messages import (
     JoinFarm,
     Message,
     PlaceSession,
-    RedeemTicket,
-    Refused,
     RemoveSession,
     Role,
     ServerState,
@@ -31,42 +40,13 @@ from tsproto.messages import (
     UpdateSession,
 )
 
-_redeem = Tickets.redeem
-_issue = Tickets.issue
-_redeem_for = Placer.redeem
+_fault_of = Proofs.fault_of
+_give = Receipts.give
+_give_receipt = Placer._give_receipt
 _join = Farm.join
 _update = Farm.update_session
 _synchronize = Farm.synchronize
 _cancel = Reservations.cancel
-
-
-def _redeems_again(self: Tickets, secret: bytes, **shown: Any) -> Any:
-    ticket = self._issued.get(secret)
-    redeemed = _redeem(self, secret, **shown)
-    if ticket is not None:
-        self._issued[secret] = ticket
-    return redeemed
-
-
-def _redeems_for(*names: str) -> Any:
-    """These fields of the ticket are not compared with those of the request."""
-
-    def redeem(self: Tickets, secret: bytes, **shown: Any) -> Any:
-        ticket = self._issued.get(secret)
-        if ticket is not None:
-            shown |= {name: getattr(ticket, name) for name in names}
-        return _redeem(self, secret, **shown)
-
-    return redeem
-
-
-def _issues_for_a_day(self: Tickets, **ticket: Any) -> bytes:
-    self._ticket_seconds = 86_400.0
-    return _issue(self, **ticket)
-
-
-def _tells_why(caller: Caller, request: Any, reason: str) -> list[Effect]:
-    return [Answer(caller, Refused(code=ErrorCode.TICKET_INVALID, detail=reason))]
 
 
 def _reserves_nothing(core: Core, caller: Caller, message: Message, now: float) -> list[Effect]:
@@ -95,14 +75,6 @@ def _every_part_is_the_last(message: Message) -> Message:
     return replace(message, last=True) if isinstance(message, SyncSessions) else message
 
 
-def _uses_tickets_up_unasked(
-    self: Placer, caller: Caller, request: RedeemTicket, now: float
-) -> list[Effect]:
-    if self._asking(caller.peer) is None:
-        self._tickets._issued.pop(request.ticket, None)
-    return _redeem_for(self, caller, request, now)
-
-
 def _joins_without_reservations(
     self: Farm, caller: Caller, request: JoinFarm, now: float
 ) -> list[Effect]:
@@ -120,11 +92,11 @@ def _gives_up_by_host_alone(self: Reservations, server: str, placement: int) -> 
     return True
 
 
-def _shows_news_at_once(self: Farm, peer: Peer, row: SessionRow) -> list[Effect]:
+def _shows_news_at_once(self: Farm, peer: Peer, row: SessionRow, now: float) -> list[Effect]:
     server = self.joined_over(peer)
     if server is not None and server.state is ServerState.SYNCHRONIZING:
         self.sessions.put(row)
-    return _update(self, peer, row)
+    return _update(self, peer, row, now)
 
 
 def _believes_the_list(
@@ -145,18 +117,18 @@ def _fences_news_with_the_list(self: Farm, server: Server, session_id: int, plac
     return known is not None and placement < known.placement
 
 
-def _listens_to_strangers(self: Farm, peer: Peer, row: SessionRow) -> list[Effect]:
+def _listens_to_strangers(self: Farm, peer: Peer, row: SessionRow, now: float) -> list[Effect]:
     if self.joined_over(peer) is None:
         self.sessions.put(row)
-    return _update(self, peer, row)
+    return _update(self, peer, row, now)
 
 
 def _may_report_no_session(server: Server, row: SessionRow) -> bool:
-    return row.host == server.name and row.placement <= records.PLACEMENT_MAX
+    return row.host == server.name
 
 
-def _may_report_any_placement(server: Server, row: SessionRow) -> bool:
-    return row.host == server.name and row.session_id != 0
+def _counts_every_placement(self: Reservations, placement: int, now: float) -> None:
+    self._last = max(self._last, placement)
 
 
 def _knows_no_creation(row: SessionRow) -> tuple[int, int, str, int]:
@@ -182,11 +154,79 @@ def _draws_for_every_answer(
     return decided
 
 
-def _without(**values: str) -> Any:
+def _without(**values: object) -> Any:
     def change(message: Message) -> Message:
-        return replace(message, **values) if isinstance(message, PlaceSession) else message
+        is_asked_where = isinstance(message, PlaceSession) and (
+            not message.session_id or message.redirected
+        )
+        return replace(message, **values) if is_asked_where else message
 
     return change
+
+
+def _believes_without_a_proof(self: Proofs, peer: Peer, request: PlaceSession, now: float) -> str:
+    return _fault_of(self, peer, request, now) if request.proof else ""
+
+
+def _wants_each_proof_once(self: Proofs, peer: Peer, request: PlaceSession, now: float) -> str:
+    seen = vars(self).setdefault("seen", set())
+    nonces = [proof.nonce for proof in request.proof]
+    if seen & set(nonces):
+        return "the proof has come before"
+    seen.update(nonces)
+    return _fault_of(self, peer, request, now)
+
+
+def _takes_proofs_for_any_host() -> Plant:
+    """Tries the name and certificate of every host that has joined."""
+    hosts: list[dict[str, Any]] = []
+
+    def join(self: Farm, caller: Caller, request: JoinFarm, now: float) -> list[Effect]:
+        hosts.append({"server": caller.peer.name, "certificate": caller.peer.peer_certificate})
+        return _join(self, caller, request, now)
+
+    return together(
+        replaced(Farm, "join", join), replaced(Account, "is_proved_by", accepting(hosts))
+    )
+
+
+def _reserves_all_the_same(
+    core: Core, caller: Caller, message: Message, now: float
+) -> list[Effect]:
+    decided = core.on_message(caller, message, now)
+    if isinstance(message, PlaceSession):
+        with patch.object(Proofs, "fault_of", lambda *_: ""):
+            core.on_message(caller, message, now)
+    return decided
+
+
+def _gives_receipts_without(*forgotten: str) -> Any:
+    def give(
+        self: Receipts, server: str, user_name: str, application: str, placement: int
+    ) -> bytes:
+        named: dict[str, Any] = {
+            "server": server,
+            "user_name": user_name,
+            "application": application,
+            "placement": placement,
+        }
+        return _give(self, **named | {name: type(named[name])() for name in forgotten})
+
+    return give
+
+
+def _gives_receipts_for_anything(
+    self: Placer, caller: Caller, request: PlaceSession, asking: Server
+) -> list[Effect]:
+    rows = self._farm.sessions.of_server(asking.name)
+    row = rows.get(request.session_id) or next(iter(rows.values()))
+    wrong = replace(
+        request,
+        session_id=row.session_id,
+        user_name=row.user_name,
+        application=row.application,
+    )
+    return _give_receipt(self, caller, wrong, asking)
 
 
 def _fault(name: str, found_by: str, **how: Any) -> Fault:
@@ -195,29 +235,82 @@ def _fault(name: str, found_by: str, **how: Any) -> Fault:
 
 FAULTS = (
     _fault(
-        "reuses a ticket",
-        "REDIR-06.a-ticket-counts-once",
-        plant=replaced(Tickets, "redeem", _redeems_again),
+        "places a user without a proof",
+        "DIR-29.a-host-without-a-proof",
+        plant=replaced(Proofs, "fault_of", _believes_without_a_proof),
     ),
     _fault(
-        "accepts a ticket of another device",
-        "REDIR-08.tickets-for-somebody-else",
-        plant=replaced(Tickets, "redeem", _redeems_for("device_id")),
+        "reserves a place before it looks at the proof",
+        "DIR-29.a-host-without-a-proof",
+        wrap=deciding(_reserves_all_the_same),
     ),
     _fault(
-        "accepts a ticket of another user",
-        "REDIR-08.tickets-for-somebody-else",
-        plant=replaced(Tickets, "redeem", _redeems_for("user_name")),
+        "takes proofs for any host",
+        "DIR-29.proofs-that-were-not-given-for-this",
+        plant=_takes_proofs_for_any_host(),
     ),
     _fault(
-        "says which check a ticket failed",
-        "REDIR-08.tickets-for-somebody-else",
-        plant=replaced(placement, "_invalid", _tells_why),
+        "takes any signature for a proof",
+        "DIR-29.proofs-that-were-not-given-for-this",
+        plant=replaced(Account, "is_proved_by", lambda self, *_: True),
     ),
     _fault(
-        "lets tickets grow old",
-        "REDIR-07.a-ticket-grows-old",
-        plant=replaced(Tickets, "issue", _issues_for_a_day),
+        "takes proofs for another farm",
+        "DIR-29.proofs-that-were-not-given-for-this",
+        plant=replaced(Account, "is_proved_by", accepting([{"farm": "elsewhere"}])),
+    ),
+    _fault(
+        "takes old proofs",
+        "DIR-29.how-old-a-proof-may-be",
+        plant=replaced(proofs, "AGE_SECONDS_MAX", 86_400),
+    ),
+    _fault(
+        "takes proofs of times to come",
+        "DIR-29.how-old-a-proof-may-be",
+        plant=limit(proofs, PROOF_CLOCK_SECONDS=86_400),
+    ),
+    _fault(
+        "takes a proof once",
+        "DIR-29.the-same-proof-of-the-same-host",
+        plant=replaced(Proofs, "fault_of", _wants_each_proof_once),
+    ),
+    _fault(
+        "leads users to rows without a receipt",
+        "DIR-30.a-row-without-a-receipt-leads-nobody",
+        plant=replaced(Receipts, "judged", lambda self, row: SEEN),
+    ),
+    _fault(
+        "takes any receipt",
+        "DIR-30.receipts-that-were-given-for-something-else",
+        plant=replaced(Receipts, "judged", lambda self, row: SEEN if row.receipt else b""),
+    ),
+    *(
+        _fault(
+            f"gives receipts that do not name the {name}",
+            "DIR-30.receipts-that-were-given-for-something-else",
+            plant=replaced(Receipts, "give", _gives_receipts_without(name)),
+        )
+        for name in ("server", "user_name", "application", "placement")
+    ),
+    _fault(
+        "forgets what a redirect promised",
+        "DIR-25.the-session-that-was-promised",
+        wrap=hearing(_without(session_id=0)),
+    ),
+    _fault(
+        "gives receipts for any session",
+        "DIR-26.no-receipt-for-other-sessions",
+        plant=replaced(Placer, "_give_receipt", _gives_receipts_for_anything),
+    ),
+    _fault(
+        "gives no receipt for an older proof",
+        "DIR-26.an-older-proof-for-a-receipt-alone",
+        plant=replaced(proofs, "RECEIPT_AGE_SECONDS_MAX", 240),
+    ),
+    _fault(
+        "knows no receipts after a restart",
+        "DIR-27.receipts-outlive-the-directory",
+        plant=replaced(core, "records_of", lambda kind, records: []),
     ),
     _fault(
         "looks up, and reserves nothing",
@@ -271,11 +364,6 @@ FAULTS = (
         plant=replaced(Farm, "_older_link", lambda self, peer: []),
     ),
     _fault(
-        "uses up the ticket of who has not joined",
-        "REDIR-06.who-has-not-joined-uses-no-ticket-up",
-        plant=replaced(Placer, "redeem", _uses_tickets_up_unasked),
-    ),
-    _fault(
         "drops reservations when their host joins again",
         "DIR-04.a-reservation-outlives-joining-again",
         plant=replaced(Farm, "join", _joins_without_reservations),
@@ -316,14 +404,9 @@ FAULTS = (
         plant=replaced(farm, "_may_report", _may_report_no_session),
     ),
     _fault(
-        "takes placements that no directory gives",
-        "DIR-21.placements-that-no-directory-gives",
-        plant=replaced(farm, "_may_report", _may_report_any_placement),
-    ),
-    _fault(
-        "gives placements that may not be reported",
-        "DIR-05.no-placement-that-may-not-be-reported",
-        plant=replaced(Reservations, "has_no_number", lambda self: False),
+        "goes on above placements that no directory gave",
+        "DIR-23.placements-that-no-directory-gave",
+        plant=replaced(Reservations, "reported", _counts_every_placement),
     ),
     _fault(
         "takes a session that was not left for one never used",

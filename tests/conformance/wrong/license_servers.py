@@ -210,6 +210,11 @@ FAULTS = (
         plant=replaced(discovery, "answer", _answers_every_farm),
     ),
     _fault(
+        "dials all that one address answers",
+        "DISC-15.many-answers-from-one-address",
+        plant=limit(discovery, DISCOVERY_ANSWERS_PER_ADDRESS_MAX=99),
+    ),
+    _fault(
         "signs without the domain",
         "TOKEN-14.what-it-issues-is-signed",
         plant=replaced(license_token, "TOKEN_DOMAIN", b""),

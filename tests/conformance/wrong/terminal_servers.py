@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import Any
+from unittest.mock import patch
 
+from cryptography.hazmat.primitives import hashes
 from msgspec.structs import replace
 
-from daemons.effects import Ask, Close, Core, Detach, Effect, EndProgram, Tell
+from daemons.effects import Ask, Close, Detach, Effect, Endpoint, EndProgram, Tell
+from daemons.keeper import messages as km
+from daemons.keeper import proving
+from daemons.keeper.proving import Monitor
+from daemons.procedures import Procedure
 from daemons.terminal_server import licensing, logon
+from daemons.terminal_server.client import User
+from daemons.terminal_server.directory import DirectoryLink
 from daemons.terminal_server.licensing import Licensing
+from daemons.terminal_server.logon import Logon
 from daemons.terminal_server.own_record import GracePeriod
 from daemons.terminal_server.sessions import Session
-from tests.conformance.wrong.fault import Around, Fault, doing, dropping, limit, replaced
-from tsproto import license_token
+from tests.conformance.wrong.fault import Fault, doing, dropping, limit, replaced
+from tests.conformance.wrong.proving import accepting
+from tsproto import license_token, ssh_keys, user_proof
+from tsproto.account import Account
 from tsproto.errors import (
     ErrorCode,
     LicenseError,
@@ -28,17 +40,20 @@ from tsproto.messages import (
     LicenseAccepted,
     LicenseKind,
     LicenseRequest,
+    LogonAccepted,
     LogonRefused,
     MarkValidated,
     NewLicense,
     PlaceSession,
-    RedeemTicket,
     Role,
-    TicketRedeemed,
     UpdateSession,
 )
+from tsproto.ssh_keys import SshKey
+from tsproto.user_proof import Asked, Methods
 
 _verify = Verifier.verify
+_prove = Monitor.prove
+_is_signed = SshKey.is_signed
 
 
 def _accepts_in_spite_of(*errors: type[LicenseError]) -> Any:
@@ -97,36 +112,103 @@ def _closes_for_others(effect: Effect) -> bool:
     return isinstance(effect, Close) and effect.code is ErrorCode.DISCONNECTED_BY_OTHER
 
 
-def _avoids_nobody(effect: Effect) -> list[Effect]:
-    if isinstance(effect, Ask) and isinstance(effect.message, PlaceSession):
-        return [replace(effect, message=replace(effect.message, avoid=""))]
-    return [effect]
-
-
 def _tells_no_attempts(effect: Effect) -> list[Effect]:
     if isinstance(effect, Tell) and isinstance(effect.message, LogonRefused):
         return [Tell(effect.peer, replace(effect.message, attempts_left=9))]
     return [effect]
 
 
-class _RedeemsByItself(Around):
-    """Asks no directory what a ticket is worth."""
-
-    def on_message(self, *args: Any) -> list[Effect]:
-        done: list[Effect] = []
-        for effect in self.core.on_message(*args):
-            if isinstance(effect, Ask) and isinstance(effect.message, RedeemTicket):
-                redeemed = TicketRedeemed(
-                    user_name=effect.message.user_name, application="", placement=1, session_id=0
-                )
-                done += self.core.on_answer(effect.question_id, redeemed, args[-1])
-            else:
-                done.append(effect)
-        return done
+def _keeps_nonces(self: Monitor, request: km.Prove, now: float) -> Any:
+    """A nonce counts as often as it comes, and on whichever connection."""
+    challenge = self._challenges.get(request.nonce)
+    reply = _prove(self, request, now)
+    if challenge is not None:
+        self._challenges[request.nonce] = challenge
+    return reply
 
 
-def _redeems_by_itself(core: Core) -> Core:
-    return _RedeemsByItself(core)
+def _proves_by_any_challenge(self: Monitor, request: km.Prove, now: float) -> Any:
+    """Looks for the challenge that fits the signature."""
+    for nonce in [request.nonce, *self._challenges]:
+        reply = _keeps_nonces(self, replace(request, nonce=nonce), now)
+        if isinstance(reply, km.Proved):
+            return reply
+    return reply
+
+
+def _tells_who_is_unknown(self: Monitor, request: km.Prove, now: float) -> Any:
+    challenge = self._challenges.get(request.nonce)
+    reply = _prove(self, request, now)
+    if challenge is not None and self._account_of(challenge.user_name) is None:
+        return replace(reply, detail="there is no such user")
+    return reply
+
+
+def _names_any_key(self: Account, fingerprints: tuple[bytes, ...]) -> bytes:
+    return fingerprints[0] if fingerprints else b""
+
+
+class _Any:
+    """Every flags have it."""
+
+    def __rand__(self, flags: int) -> bool:
+        return True
+
+
+def _needs_no_touch(self: SshKey, message: bytes, algorithm: str, signature: bytes) -> bool:
+    with patch.object(ssh_keys, "PRESENT", _Any()):
+        return _is_signed(self, message, algorithm, signature)
+
+
+def _takes_any_algorithm(self: SshKey, message: bytes, algorithm: str, signature: bytes) -> bool:
+    if algorithm == "ssh-rsa":
+        with patch.dict(ssh_keys.RSA_HASHES, {"ssh-rsa": hashes.SHA1()}):  # noqa: S303
+            return _is_signed(self, message, algorithm, signature)
+    return _is_signed(self, message, algorithm, signature)
+
+
+def _salts_at_random(secret: bytes, user_name: str) -> bytes:
+    return os.urandom(16)
+
+
+def _resumes_whatever_was_shown(self: Logon, user: User) -> Any:
+    session = self.lifecycle.table.get(user.asked.session_id)
+    if not user.asked.attachment or session is None or not session.is_open_to(user):
+        return None
+    return session
+
+
+def _is_open_to_all(self: Session, user: User) -> bool:
+    return not self.is_ending
+
+
+def _counts_no_attachment(effect: Effect) -> list[Effect]:
+    if isinstance(effect, Tell) and isinstance(effect.message, LogonAccepted):
+        return [Tell(effect.peer, replace(effect.message, attachment=1))]
+    return [effect]
+
+
+def _places(**wrong: Any) -> Any:
+    """Asks the directory for something else."""
+
+    def change(effect: Effect) -> list[Effect]:
+        if isinstance(effect, Ask) and isinstance(effect.message, PlaceSession):
+            return [replace(effect, message=replace(effect.message, **wrong))]
+        return [effect]
+
+    return doing(change)
+
+
+def _keeps_receipts_to_itself(effect: Effect) -> list[Effect]:
+    if isinstance(effect, Tell) and isinstance(effect.message, UpdateSession):
+        row = replace(effect.message.session, receipt=b"")
+        return [Tell(effect.peer, UpdateSession(session=row))]
+    return [effect]
+
+
+def _asks_for_no_receipts(self: DirectoryLink, endpoint: Endpoint) -> Procedure[None]:
+    return
+    yield
 
 
 def _fault(name: str, found_by: str, **how: Any) -> Fault:
@@ -210,24 +292,19 @@ FAULTS = (
         plant=replaced(GracePeriod, "left_until", lambda self, now: int(now) + 86_400),
     ),
     _fault(
-        "lets passwords be guessed",
-        "LOGON-03.three-wrong-passwords",
+        "lets proofs be guessed",
+        "LOGON-03.three-wrong-proofs",
         plant=limit(logon, LOGON_ATTEMPTS=99),
     ),
     _fault(
         "says a wrong number of attempts",
-        "LOGON-03.three-wrong-passwords",
+        "LOGON-03.three-wrong-proofs",
         wrap=doing(_tells_no_attempts),
     ),
     _fault(
-        "accepts every cookie",
-        "LOGON-13.cookies-that-do-not-count",
-        plant=replaced(Session, "accepts_cookie", lambda self, *_: True),
-    ),
-    _fault(
-        "lets any number of requests be tried",
-        "LOGON-05.sixteen-requests-and-one-more",
-        plant=replaced(logon, "LOGON_REQUESTS_MAX", 1_000),
+        "lets any number of logons be tried",
+        "LOGON-05.sixteen-starts-and-one-more",
+        plant=replaced(logon, "LOGONS_MAX", 1_000),
     ),
     _fault(
         "shows one session to two clients",
@@ -240,14 +317,146 @@ FAULTS = (
         wrap=doing(_ends_what_is_left),
     ),
     _fault(
-        "redeems tickets by itself",
-        "REDIR-04.the-directory-redeems-the-ticket",
-        wrap=_redeems_by_itself,
-    ),
-    _fault(
         "does not say whom to avoid",
         "REDIR-12.who-could-not-be-reached-is-avoided",
-        wrap=doing(_avoids_nobody),
+        wrap=_places(avoid=""),
+    ),
+    _fault(
+        "does not say what a redirect promised",
+        "REDIR-13.what-a-redirect-promised-is-passed-on",
+        wrap=_places(session_id=0),
+    ),
+    _fault(
+        "accepts a proof twice",
+        "LOGON-22.a-proof-of-another-connection",
+        plant=replaced(Monitor, "prove", _proves_by_any_challenge),
+    ),
+    _fault(
+        "accepts the proof of an earlier challenge",
+        "LOGON-22.a-proof-of-an-earlier-challenge",
+        plant=replaced(Monitor, "prove", _proves_by_any_challenge),
+    ),
+    _fault(
+        "accepts a proof for another host",
+        "LOGON-21.signatures-over-something-else",
+        plant=replaced(Account, "is_proved_by", accepting([{"server": "another-ts"}])),
+    ),
+    _fault(
+        "accepts a proof for another farm",
+        "LOGON-21.signatures-over-something-else",
+        plant=replaced(Account, "is_proved_by", accepting([{"farm": "elsewhere"}])),
+    ),
+    _fault(
+        "accepts a proof for another session",
+        "LOGON-21.signatures-over-something-else",
+        plant=replaced(Account, "is_proved_by", accepting([{"asked": Asked(session_id=77)}])),
+    ),
+    _fault(
+        "accepts a proof for another application",
+        "LOGON-21.signatures-over-something-else",
+        plant=replaced(
+            Account, "is_proved_by", accepting([{"asked": Asked(application="another")}])
+        ),
+    ),
+    _fault(
+        "accepts a proof for another command",
+        "LOGON-21.signatures-that-are-none",
+        plant=replaced(Account, "is_proved_by", accepting([{"asked": Asked()}])),
+    ),
+    _fault(
+        "accepts a proof with other methods than it offered",
+        "LOGON-21.signatures-over-something-else",
+        plant=replaced(Account, "is_proved_by", accepting([{"methods": Methods(15)}])),
+    ),
+    _fault(
+        "accepts any signature",
+        "LOGON-21.signatures-that-are-none",
+        plant=replaced(Account, "is_proved_by", lambda self, *_: True),
+    ),
+    _fault(
+        "forgets the domain of proofs",
+        "LOGON-21.signatures-that-are-none",
+        plant=replaced(user_proof, "PROOF_DOMAIN", b""),
+    ),
+    _fault(
+        "takes a security key's signature without a touch",
+        "LOGON-21.ssh-signatures-that-are-none",
+        plant=replaced(SshKey, "is_signed", _needs_no_touch),
+    ),
+    _fault(
+        "takes SSH signatures for anything",
+        "LOGON-21.ssh-signatures-that-are-none",
+        plant=replaced(ssh_keys, "SSH_NAMESPACE", "file"),
+    ),
+    _fault(
+        "takes RSA signatures with SHA-1",
+        "LOGON-21.an-rsa-signature-with-sha-1",
+        plant=replaced(SshKey, "is_signed", _takes_any_algorithm),
+    ),
+    _fault(
+        "says who is unknown",
+        "LOGON-02.a-wrong-proof-and-an-unknown-user-are-alike",
+        plant=replaced(Monitor, "prove", _tells_who_is_unknown),
+    ),
+    _fault(
+        "challenges unknown names with a salt of the moment",
+        "LOGON-23.unknown-names-are-challenged-alike",
+        plant=replaced(proving, "salt_of_nobody", _salts_at_random),
+    ),
+    _fault(
+        "challenges unknown names with one salt",
+        "LOGON-23.unknown-names-are-challenged-alike",
+        plant=replaced(proving, "salt_of_nobody", lambda *_: bytes(16)),
+    ),
+    _fault(
+        "always challenges with the same nonce",
+        "LOGON-20.every-challenge-is-another",
+        plant=replaced(proving, "NONCE_BYTES", 0),
+    ),
+    _fault(
+        "lets an account use everything",
+        "LOGON-36.an-application-that-the-account-may-not-use",
+        plant=replaced(Account, "may_use", lambda self, *_: True),
+    ),
+    _fault(
+        "names any SSH key",
+        "LOGON-31.the-key-that-the-account-has",
+        plant=replaced(Account, "key_among", _names_any_key),
+    ),
+    _fault(
+        "shows a session that another client was shown since",
+        "LOGON-27.a-session-that-another-client-was-shown",
+        plant=replaced(Logon, "_resumed", _resumes_whatever_was_shown),
+    ),
+    _fault(
+        "asks the directory about a session that is resumed",
+        "LOGON-27.a-session-that-is-resumed",
+        plant=replaced(Logon, "_resumed", lambda self, user: None),
+    ),
+    _fault(
+        "counts no attachments",
+        "LOGON-28.attachments-rise",
+        wrap=doing(_counts_no_attachment),
+    ),
+    _fault(
+        "shows a session to anybody who names it",
+        "LOGON-30.nobody-else-is-shown-a-session",
+        plant=replaced(Session, "is_open_to", _is_open_to_all),
+    ),
+    _fault(
+        "keeps users' proofs to itself",
+        "DIR-31.the-proof-is-passed-on-as-it-was-given",
+        wrap=_places(proof=[]),
+    ),
+    _fault(
+        "keeps receipts to itself",
+        "DIR-28.the-receipt-goes-into-the-row",
+        wrap=doing(_keeps_receipts_to_itself),
+    ),
+    _fault(
+        "asks for no receipts",
+        "DIR-32.a-session-that-began-without-the-directory",
+        plant=replaced(DirectoryLink, "_get_receipts", _asks_for_no_receipts),
     ),
     _fault(
         "tells the directory nothing",

@@ -17,9 +17,11 @@ from tsproto.messages import (
     InventoryRow,
     LicenseServerRow,
     LicenseServers,
+    LogonProof,
     QueryPools,
     ResizeSession,
 )
+from tsproto.printable import printable
 
 RESIZE = codec.encode(ResizeSession(columns=132, rows=43))
 ASKED = codec.encode(QueryPools(), 7)
@@ -75,14 +77,22 @@ def test_rows_enumerations_and_bytes_are_readable() -> None:
         verified_at=0,
         inventory=[InventoryRow(product="p", product_version=1, available=2)],
     )
-    goodbye = Goodbye(code=ErrorCode.BUSY, detail='"quoted"\x1b[31m')
+    goodbye = Goodbye(code=ErrorCode.BUSY, detail='"quoted"')
     first, second = shown(codec.encode(LicenseServers(servers=[row]), 3) + codec.encode(goodbye))
     assert first.endswith(
         'LicenseServers #3  servers=[(name="ls1"  address="ls1.example"  port=5601  found="list"'
         '  verified_at=0  chosen=false  inventory=[(product="p"  product_version=1  available=2)])]'
         "  grace_ends_at=0"
     )
-    assert 'code=busy  detail="\\"quoted\\"\\u001b[31m"' in second
+    assert 'code=busy  detail="\\"quoted\\""' in second
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])
+def test_a_command_line_commands_no_terminal(options: tuple[str, ...]) -> None:
+    command = "printf \x1b[2J\x7f\x9b\u202e"
+    [line] = shown(codec.encode(LogonProof(method=1, command=command)), *options)
+    assert printable(line) == line
+    assert r"\u001b[2J\u007f\u009b\u202e" in line
 
 
 def test_long_bytes_are_cut_for_a_person_and_whole_for_a_program() -> None:

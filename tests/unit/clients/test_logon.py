@@ -1,168 +1,64 @@
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from clients.logon.procedure import Logon, Phase, outcome_of
+from clients.logon.procedure import Phase, outcome_of
 from clients.logon.steps import (
     AskPassword,
     Attached,
     DialHost,
     Finished,
     HangUp,
-    Host,
     Licensed,
     Outcome,
-    Plan,
     Redirected,
-    Seen,
     Send,
     ShowLicense,
-    SignWithPassword,
-    SignWithSshKey,
-    Step,
+    StoreDenyList,
     StoreLicense,
-    Told,
     Waiting,
+)
+from tests.unit.clients.logons import (
+    AT_TARGET,
+    LICENSE_REQUEST,
+    REDIRECT,
+    SEEN,
+    TARGET,
+    TS1,
+    TS2,
+    accepted,
+    asked,
+    at_logon,
+    attached,
+    challenge,
+    finished,
+    logon,
+    proof_in,
+    proved,
+    refused,
+    signing,
+    start_in,
+    through_licensing,
+    wake,
 )
 from tsproto import limits
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     DisconnectSession,
-    LicenseAccepted,
     LicenseInfo,
     LicenseKind,
-    LicenseRequest,
     LicenseStored,
     LogoffSession,
-    LogonAccepted,
-    LogonChallenge,
-    LogonProof,
-    LogonRefused,
     LogonStart,
     Message,
+    NewDenyList,
     NewLicense,
-    Redirect,
     ResizeSession,
     SessionEnded,
 )
-from tsproto.user_proof import Asked, Cost, Method, Methods, Statement
-
-TS1 = Host("127.0.1.101", 5600)
-TS2 = Host("127.0.1.102", 5600)
-TARGET = Host("127.0.1.103", 5600, "ts3")
-LICENSE_REQUEST = LicenseRequest(nonce=bytes(32), product="terminal-server", product_version=1)
-LICENSED = LicenseAccepted(kind=LicenseKind.FULL, expires_at=500)
-REDIRECT = Redirect(host="ts3", address="127.0.1.103", port=5600, session_id=7)
-
-
-SEEN = Seen("lab", "ts1", b"c" * 32, b"d" * 32)
-AT_TARGET = Seen("lab", "ts3", b"3" * 32, b"d" * 32)
-SALT = b"s" * 16
-KEY = b"k" * 32
-
-
-def logon(*hosts: Host, seed: int = 1, **plan: Any) -> Logon:
-    chosen = Plan(hosts=hosts or (TS1,), user_name="user1", **plan)
-    return Logon(chosen, random.Random(seed))
-
-
-def at_logon(*hosts: Host, **plan: Any) -> Logon:
-    """A procedure that waits for the password at its first host."""
-    procedure = logon(*hosts, **plan)
-    procedure.start(0.0)
-    through_licensing(procedure)
-    procedure.on_message(challenge(), 0.0)
-    return procedure
-
-
-def asked(*hosts: Host, **plan: Any) -> Logon:
-    """A procedure that has sent its first proof."""
-    procedure = at_logon(*hosts, **plan)
-    procedure.on_password(b"secret", 0.0)
-    procedure.on_signed("ed25519", b"S" * 64, 0.0)
-    return procedure
-
-
-def challenge(**fields: Any) -> LogonChallenge:
-    return LogonChallenge(
-        **{
-            "nonce": b"n" * 32,
-            "time": 9,
-            "methods": 3,
-            "salt": SALT,
-            "memory_kib": 65_536,
-            "passes": 3,
-            "lanes": 1,
-            **fields,
-        }
-    )
-
-
-def signing(steps: Sequence[Step]) -> SignWithPassword:
-    [step] = [step for step in steps if isinstance(step, SignWithPassword)]
-    return step
-
-
-def attached(*hosts: Host, **plan: Any) -> Logon:
-    procedure = asked(*hosts, **plan)
-    procedure.on_message(accepted(), 0.0)
-    return procedure
-
-
-def accepted(host: str = "ts1", session_id: int = 7) -> LogonAccepted:
-    return LogonAccepted(
-        host=host,
-        session_id=session_id,
-        user_name="user1",
-        reattached=False,
-        created_at=1,
-        attachment=4,
-    )
-
-
-def refused(code: ErrorCode, attempts_left: int = 2, retry: int = 0) -> LogonRefused:
-    return LogonRefused(
-        code=code, detail="no", attempts_left=attempts_left, retry_after_seconds=retry
-    )
-
-
-def through_licensing(procedure: Logon, now: float = 0.0, seen: Seen = SEEN) -> list[Step]:
-    procedure.on_opened(seen, now)
-    return procedure.on_message(LICENSED, now)
-
-
-def start_in(steps: Sequence[Step]) -> LogonStart:
-    [message] = [step.message for step in steps if isinstance(step, Send)]
-    assert isinstance(message, LogonStart)
-    return message
-
-
-def proof_in(steps: Sequence[Step]) -> LogonProof:
-    [message] = [step.message for step in steps if isinstance(step, Send)]
-    assert isinstance(message, LogonProof)
-    return message
-
-
-def proved(procedure: Logon, now: float, **fields: Any) -> LogonProof:
-    """What is sent for a challenge of a password that was typed before."""
-    signing(procedure.on_message(challenge(**fields), now))
-    return proof_in(procedure.on_signed("ed25519", b"S" * 64, now))
-
-
-def finished(steps: Sequence[Step]) -> Finished:
-    assert isinstance(steps[-1], Finished)
-    return steps[-1]
-
-
-def wake(procedure: Logon) -> list[Step]:
-    deadline = procedure.next_deadline()
-    assert deadline is not None
-    return procedure.on_deadline(deadline)
-
+from tsproto.user_proof import Asked
 
 # --- licensing --------------------------------------------------------------------------------
 
@@ -186,6 +82,45 @@ def test_a_new_license_is_acknowledged_only_when_it_is_stored() -> None:
     assert procedure.on_message(pushed, 0.0) == [StoreLicense(b"token", b"der")]
     stored = LicenseStored(license_id=b"i" * 16)
     assert procedure.on_stored(b"i" * 16, 0.0) == [Send(stored)]
+
+
+def test_a_deny_list_is_stored_in_every_phase_and_changes_none() -> None:
+    news, kept = NewDenyList(signed=b"list"), [StoreDenyList(b"list")]
+    procedure = logon()
+    procedure.start(0.0)
+    procedure.on_opened(SEEN, 0.0)
+    assert procedure.on_message(news, 0.0) == kept
+    assert procedure.phase is Phase.LICENSING
+    procedure = attached()
+    assert procedure.on_message(news, 0.0) == kept
+    assert procedure.phase is Phase.SESSION
+
+
+def test_another_host_serves_where_the_first_is_revoked() -> None:
+    procedure = logon(TS1, TS2)
+    procedure.start(0.0)
+    procedure.on_opened(SEEN, 0.0)
+    steps = procedure.on_closed(ErrorCode.CERTIFICATE_REVOKED, "revoked", 0, 0.0)
+    assert steps == [DialHost(TS2)]
+    procedure.on_opened(SEEN, 0.0)
+    (last,) = procedure.on_closed(ErrorCode.CERTIFICATE_REVOKED, "revoked", 0, 0.0)
+    assert last == Finished(Outcome.UNREACHABLE, ErrorCode.CERTIFICATE_REVOKED, "revoked")
+
+
+def test_a_user_who_was_led_to_a_revoked_host_goes_back() -> None:
+    procedure = asked(TS1)
+    procedure.on_message(REDIRECT, 0.0)
+    procedure.on_opened(AT_TARGET, 0.0)
+    steps = procedure.on_closed(ErrorCode.CERTIFICATE_REVOKED, "revoked", 0, 0.0)
+    assert steps == [DialHost(TS1)]
+    through_licensing(procedure)
+    assert proved(procedure, 0.0).avoid == "ts3"
+
+
+def test_a_revoked_device_tries_nowhere_else() -> None:
+    procedure = asked(TS1, TS2)
+    (last,) = procedure.on_closed(ErrorCode.DEVICE_REVOKED, "revoked", 0, 0.0)
+    assert last == Finished(Outcome.NO_LICENSE, ErrorCode.DEVICE_REVOKED, "revoked")
 
 
 def test_a_licensed_device_asks_for_a_challenge_and_then_for_the_password() -> None:
@@ -225,173 +160,6 @@ def test_without_license_servers_the_next_host_is_tried_and_then_the_refusal_is_
     ]
     steps = procedure.on_unreachable(ErrorCode.UNREACHABLE, "nobody there", 2.0)
     assert steps == [Finished(Outcome.NO_LICENSE, ErrorCode.NO_LICENSE_SERVER, "grace is over")]
-
-
-# --- proofs -----------------------------------------------------------------------------------
-
-
-def test_what_is_signed_names_host_certificate_challenge_and_what_is_asked_for() -> None:
-    procedure = at_logon(application="editor")
-    step = signing(procedure.on_password(b"secret", 3.0))
-    assert step.password == b"secret"
-    assert step.statement == Statement(
-        farm="lab",
-        server="ts1",
-        certificate=b"c" * 32,
-        nonce=b"n" * 32,
-        time=9,
-        device_id=b"d" * 32,
-        user_name="user1",
-        method=Method.PASSWORD,
-        methods=Methods(3),
-        salt=SALT,
-        cost=Cost(),
-        asked=Asked("editor"),
-    )
-
-
-def test_the_proof_carries_what_the_plan_says() -> None:
-    procedure = at_logon(columns=120, rows=50, terminal="vt100", lang="C", tz="UTC", command="ls")
-    procedure.on_password(b"secret", 3.0)
-    assert proof_in(procedure.on_signed("ed25519", b"S" * 64, 3.0)) == LogonProof(
-        method=1,
-        algorithm="ed25519",
-        signature=b"S" * 64,
-        command="ls",
-        columns=120,
-        rows=50,
-        terminal="vt100",
-        lang="C",
-        tz="UTC",
-    )
-
-
-def test_a_name_is_sent_in_its_normal_form() -> None:
-    plan = Plan(hosts=(TS1,), user_name="zoe\u0308")
-    procedure = Logon(plan, random.Random(1))
-    procedure.start(0.0)
-    assert start_in(through_licensing(procedure)[1:]).user_name == "zo\u00eb"
-
-
-def test_a_wrong_password_is_asked_for_again_until_the_attempts_are_used_up() -> None:
-    procedure = asked(password_attempts=3)
-    wrong = refused(ErrorCode.LOGON_FAILED)
-    for _ in range(2):
-        start_in(procedure.on_message(wrong, 1.0))
-        assert procedure.on_message(challenge(), 1.0) == [AskPassword(again=True)]
-        procedure.on_password(b"other", 1.0)
-        procedure.on_signed("ed25519", b"S" * 64, 1.0)
-    last = procedure.on_message(wrong, 1.0)
-    assert last == [HangUp(), Finished(Outcome.LOGON_FAILED, ErrorCode.LOGON_FAILED, "no")]
-
-
-def test_a_wrong_password_from_a_file_is_not_asked_for_again() -> None:
-    procedure = asked(password_attempts=1)
-    steps = procedure.on_message(refused(ErrorCode.LOGON_FAILED), 1.0)
-    assert finished(steps).outcome is Outcome.LOGON_FAILED
-
-
-def test_the_hosts_last_attempt_is_the_last() -> None:
-    procedure = asked()
-    steps = procedure.on_message(refused(ErrorCode.LOGON_FAILED, attempts_left=0), 1.0)
-    assert finished(steps).code is ErrorCode.LOGON_FAILED
-
-
-def test_a_host_that_is_tired_of_waiting_is_dialled_again_when_the_password_is_typed() -> None:
-    procedure = at_logon()
-    assert procedure.on_closed(ErrorCode.TIMED_OUT, "", 0, 120.0) == []
-    assert procedure.on_password(b"secret", 200.0) == [DialHost(TS1)]
-    start_in(through_licensing(procedure, 200.0)[1:])
-    assert signing(procedure.on_message(challenge(), 200.0)).password == b"secret"
-
-
-def test_a_final_goodbye_while_typing_ends_it() -> None:
-    steps = at_logon().on_closed(ErrorCode.NO_LICENSE, "", 0, 1.0)
-    assert finished(steps).outcome is Outcome.NO_LICENSE
-
-
-def test_a_password_that_nobody_waits_for_is_ignored() -> None:
-    procedure = logon()
-    procedure.start(0.0)
-    assert procedure.on_password(b"secret", 1.0) == []
-
-
-def test_a_signature_that_nobody_waits_for_is_ignored() -> None:
-    procedure = attached()
-    assert procedure.on_signed("ed25519", b"S" * 64, 1.0) == []
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"memory_kib": 19 * 1024 - 1},
-        {"memory_kib": 1024 * 1024 + 1},
-        {"passes": 1},
-        {"passes": 17},
-        {"lanes": 0},
-        {"lanes": 5},
-    ],
-)
-def test_no_password_is_asked_for_by_a_host_with_a_cheap_or_a_monstrous_cost(
-    fields: dict[str, int],
-) -> None:
-    procedure = logon()
-    procedure.start(0.0)
-    through_licensing(procedure)
-    steps = procedure.on_message(challenge(**fields), 0.0)
-    assert steps[0] == HangUp()
-    assert finished(steps).code is ErrorCode.NOT_PERMITTED
-
-
-def test_an_ssh_key_that_the_host_knows_signs_before_any_password_is_asked_for() -> None:
-    procedure = logon(key_fingerprints=(b"o" * 32, KEY))
-    procedure.start(0.0)
-    start = start_in(through_licensing(procedure)[1:])
-    assert start.key_fingerprints == [b"o" * 32, KEY]
-    [step] = procedure.on_message(challenge(key_fingerprint=KEY), 0.0)
-    assert isinstance(step, SignWithSshKey)
-    assert (step.fingerprint, step.statement.method) == (KEY, Method.SSH_KEY)
-    proof = proof_in(procedure.on_signed("ssh-ed25519", b"R" * 64, 0.0))
-    assert (proof.method, proof.algorithm, proof.signature) == (2, "ssh-ed25519", b"R" * 64)
-
-
-@pytest.mark.parametrize("fingerprint", [b"", b"x" * 32])
-def test_no_key_is_asked_to_sign_that_is_not_the_users(fingerprint: bytes) -> None:
-    procedure = logon(key_fingerprints=(KEY,))
-    procedure.start(0.0)
-    through_licensing(procedure)
-    steps = procedure.on_message(challenge(key_fingerprint=fingerprint), 0.0)
-    assert steps == [AskPassword(again=False)]
-
-
-def test_after_an_agent_that_refuses_the_password_is_asked_for() -> None:
-    procedure = logon(key_fingerprints=(KEY,))
-    procedure.start(0.0)
-    through_licensing(procedure)
-    procedure.on_message(challenge(key_fingerprint=KEY), 0.0)
-    told, *steps = procedure.on_not_signed(KEY, "the agent refused", 1.0)
-    assert told == Told("the agent refused")
-    assert start_in(steps).key_fingerprints == []
-    assert procedure.on_message(challenge(), 1.0) == [AskPassword(again=False)]
-
-
-def test_after_an_ssh_key_that_is_refused_the_password_is_asked_for() -> None:
-    procedure = logon(key_fingerprints=(KEY,))
-    procedure.start(0.0)
-    through_licensing(procedure)
-    procedure.on_message(challenge(key_fingerprint=KEY), 0.0)
-    procedure.on_signed("ssh-ed25519", b"R" * 64, 0.0)
-    steps = procedure.on_message(refused(ErrorCode.LOGON_FAILED), 1.0)
-    assert start_in(steps).key_fingerprints == []
-    assert procedure.on_message(challenge(), 1.0) == [AskPassword(again=False)]
-
-
-def test_a_host_that_offers_no_known_way_ends_it() -> None:
-    procedure = logon()
-    procedure.start(0.0)
-    through_licensing(procedure)
-    steps = procedure.on_message(challenge(methods=8), 0.0)
-    assert finished(steps).code is ErrorCode.NOT_PERMITTED
 
 
 # --- refusals of a logon ------------------------------------------------------------------------
@@ -532,7 +300,7 @@ def test_a_target_that_refuses_the_device_ends_it() -> None:
 
 
 def test_an_accepted_logon_attaches() -> None:
-    assert asked().on_message(accepted(), 1.0) == [Attached("ts1", 7, "user1", False)]
+    assert asked().on_message(accepted(), 1.0)[-1] == Attached("ts1", 7, "user1", False)
 
 
 def test_a_session_that_ended_gives_its_exit_status() -> None:
@@ -623,7 +391,7 @@ def test_for_another_salt_or_cost_the_password_is_asked_for_again(fields: dict[s
     procedure.on_closed(ErrorCode.CONNECTION_LOST, "", 0, 100.0)
     wake(procedure)
     through_licensing(procedure, 101.0)
-    assert procedure.on_message(challenge(**fields), 101.0) == [AskPassword(again=True)]
+    assert procedure.on_message(challenge(**fields), 101.0) == [AskPassword(again=False)]
 
 
 def test_another_host_is_not_told_of_the_attachment() -> None:

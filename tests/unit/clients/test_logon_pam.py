@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from clients.logon.steps import AnswerPam, AskPassword, Send, Told
-from tests.unit.clients.test_logon import (
+from tests.unit.clients.logons import (
     SEEN,
     challenge,
     finished,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clients.logon.procedure import Logon
 from clients.logon.steps import SignWithDevice, SignWithPassword
-from tests.unit.clients.test_logon import (
+from tests.unit.clients.logons import (
     attached,
     challenge,
     proof_in,

@@ -41,7 +41,12 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "fault"),
-    [("aaaa", "longer than 3"), ("\udc80", "not text"), ("a\n", "control"), ("\x7f", "control")],
+    [
+        ("aaaa", "longer than 3"),
+        ("\udc80", "not text"),
+        ("a\n", "control"),
+        ("\u202e", "invisible"),
+    ],
 )
 def test_text_for_the_farm_is_bounded_and_printable(text: str, fault: str) -> None:
     assert text_of(3)("abc") == "abc"

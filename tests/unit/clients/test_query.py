@@ -10,8 +10,8 @@ from clients import query
 from clients.administrator import Daemon
 from clients.known_lab import KnownLab
 from clients.logon.steps import Host
-from clients.query import Target, by_user, found_by
-from clients.tables import plain_row, print_rows
+from clients.query import Target, by_user, found_by, with_laggards
+from clients.tables import Row, plain_row, print_rows
 from tsproto.errors import TsfarmError
 from tsproto.messages import (
     LicenseRow,
@@ -65,7 +65,7 @@ def test_a_terminal_server_that_found_no_license_server_is_shown(
 @pytest.mark.parametrize(
     ("columns", "row", "added", "only_json"),
     [
-        (query.SESSION_COLUMNS, SessionRow, "", "placement columns rows"),
+        (query.SESSION_COLUMNS, SessionRow, "", "placement columns rows receipt"),
         (query.SERVER_COLUMNS, ServerRow, "", ""),
         (
             query.LICENSE_COLUMNS,
@@ -106,3 +106,13 @@ def test_a_query_needs_somebody_to_ask_and_somebody_to_be() -> None:
         Target(None, None, None, ()).daemons(Role.TERMINAL_SERVER)
     with pytest.raises(click.UsageError, match="--identity"):
         Target(None, None, None, ()).administrator()
+
+
+def test_a_daemon_without_the_newest_list_of_either_kind_lags() -> None:
+    numbers = {"ts1": (5, 7), "ts2": (4, 7), "ts3": (5, 6), "ls1": (5, 7)}
+    rows: list[Row] = [
+        {"server": name, "certificates_number": certificates, "devices_number": devices}
+        for name, (certificates, devices) in numbers.items()
+    ]
+    lagging = [row["server"] for row in with_laggards(rows) if row["lags"]]
+    assert lagging == ["ts2", "ts3"]

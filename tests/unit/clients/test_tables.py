@@ -45,8 +45,8 @@ def test_json_has_every_field_and_a_table_those_asked_for(
     assert json.loads(capsys.readouterr().out) == rows
     print_rows(rows, "user_name session_id state application", as_json=False)
     assert capsys.readouterr().out.splitlines() == [
-        "USER        ID  STATE         APPLICATION",
-        "user1?[31m  7   disconnected  -",
+        "USER             ID  STATE         APPLICATION",
+        "user1\\u001b[31m  7   disconnected  -",
     ]
 
 

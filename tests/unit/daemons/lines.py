@@ -13,7 +13,7 @@ class MemoryLine:
     host = "10.0.0.1"
     port = 5600
     own_certificate = bytes(32)
-    peer_certificate = bytes(32)
+    peer_certificate = b""
 
     def __init__(self, number: int) -> None:
         self.id = number

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from daemons.clock import Clock, ClockFileError
+from daemons.clock import Clock
+from daemons.files.clock_file import ClockFileError
 
 
 class Hands:

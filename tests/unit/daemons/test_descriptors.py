@@ -12,8 +12,8 @@ from tsproto import limits
     ("limit", "sessions_max", "links"),
     [
         (1_048_576, 1_000, limits.CONNECTIONS_MAX),
-        (4_096, 0, 4_096 - RESERVED),
-        (4_096, 1_000, 4_096 - RESERVED - 2_000),
+        (4_096, 0, (4_096 - RESERVED) * 4 // 5),
+        (8_192, 1_000, (8_192 - RESERVED - 3_000) * 4 // 5),
         (4_096, 100_000, 1_024),
     ],
 )

@@ -16,6 +16,7 @@ from daemons import events, logs
 from daemons.config import ConfigError
 from daemons.settings import Log
 from tsproto.errors import ErrorCode
+from tsproto.printable import printable_lines
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +76,35 @@ def test_text_that_is_not_utf_8_does_not_cost_the_line(tmp_path: Path) -> None:
         logs.log(events.KeeperUnreachable(detail="ü\udcff"))
     line = json.loads((tmp_path / "a.log").read_text("utf-8"))
     assert (line["event"], line["detail"]) == ("keeper.unreachable", "ü\udcff")
+
+
+COMMANDS_TERMINALS = "a\x1b[2J\x7f\x9b1m\u202eb\u2028c\u200d"
+
+
+@pytest.mark.parametrize("detail", [COMMANDS_TERMINALS, f"{COMMANDS_TERMINALS} and more"])
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_text_of_a_peer_commands_no_terminal_in_either_form(
+    tmp_path: Path, form: Any, detail: str
+) -> None:
+    file = tmp_path / "a.log"
+    several = events.SessionSeveral(user_name=detail, sessions=[detail])
+    with logs.configured(Log(file=str(file), format=form)):
+        logs.log(events.KeeperUnreachable(detail=detail))
+        logs.log(several)
+    text = file.read_text("utf-8")
+    assert printable_lines(text) == text
+    assert len(text.splitlines()) == 2
+    if form == "json":
+        first, second = lines(file)
+        assert (first["detail"], second["sessions"]) == (detail, [detail])
+
+
+def test_a_traceback_keeps_its_lines_in_the_form_for_people(tmp_path: Path) -> None:
+    file = tmp_path / "a.log"
+    with logs.configured(Log(file=str(file), format="text", level="debug")):
+        logs.log(events.FaultTraced(exception="Traceback:\n  line 1\nValueError: \x1b[2J\n"))
+    assert file.read_text().splitlines()[1:3] == ["Traceback:", "  line 1"]
+    assert "\x1b" not in file.read_text()
 
 
 def test_the_timestamp_is_utc_to_the_microsecond(tmp_path: Path) -> None:

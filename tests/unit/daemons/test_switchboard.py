@@ -30,6 +30,7 @@ from daemons.events import ClockWarped
 from daemons.switchboard import EFFECTS_WAITING_MAX, Switchboard
 from tests.unit.daemons.lines import MemoryLine
 from tsproto.connection import Answered, Closed, Opened, Received
+from tsproto.deny_list import DenyLists
 from tsproto.errors import ErrorCode
 from tsproto.messages import Done, Message, QueryPools, Refused, RemoveSession, Role, WarpClock
 
@@ -97,10 +98,10 @@ class ScriptedCore:
 class Board:
     """A switchboard with its core, its hands and its lines. `done` is what the hands did."""
 
-    def __init__(self) -> None:
+    def __init__(self, deny_lists: DenyLists | None = None) -> None:
         self.core = ScriptedCore()
         self.done: list[object] = []
-        self.switchboard = Switchboard[MemoryLine](self.core, self)
+        self.switchboard = Switchboard[MemoryLine](self.core, self, deny_lists or DenyLists())
 
     def dial(self, endpoint: Endpoint) -> None:
         self.done.append(("dial", endpoint))
@@ -122,10 +123,17 @@ class Board:
     def committed(self) -> None:
         self.switchboard.committed(0.0, 0.0)
 
-    def line(self, number: int, role: Role = Role.ADMINISTRATOR) -> MemoryLine:
-        """A peer that dialled, and is open."""
+    def line(
+        self,
+        number: int,
+        role: Role = Role.ADMINISTRATOR,
+        denied: tuple[int, int] = (0, 0),
+        certificate: bytes = b"",
+    ) -> MemoryLine:
+        """A peer that dialled, and is open; `denied` are the numbers of its deny lists."""
         line = MemoryLine(number)
-        self.switchboard.happened(line, opened(role))
+        line.peer_certificate = certificate
+        self.switchboard.happened(line, opened(role, denied))
         self.turn()
         line.done.clear()
         self.core.told.clear()
@@ -155,8 +163,8 @@ class Board:
         return peer
 
 
-def opened(role: Role = Role.ADMINISTRATOR) -> Opened:
-    return Opened(role, "root", 1, "")
+def opened(role: Role = Role.ADMINISTRATOR, denied: tuple[int, int] = (0, 0)) -> Opened:
+    return Opened(role, "root", 1, "", denied)
 
 
 def ask(question_id: int, seconds: float = 5.0) -> Ask:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Iterator
 
 import pytest
 
+from daemons.keeper import system_account
 from daemons.keeper.launch import (
     PATH,
     ROOT_PATH,
@@ -15,6 +17,7 @@ from daemons.keeper.launch import (
     argv_of,
     environment_of,
 )
+from daemons.keeper.system_account import Shadow
 
 ADA = Account(name="ada", uid=1000, gid=1000, home="/home/ada", shell="/bin/zsh")
 ROOT = Account(name="root", uid=0, gid=0, home="/root", shell="/bin/bash")
@@ -25,10 +28,21 @@ def program(**given: object) -> Program:
     return Program(**{"session_id": 7, "system_user": "ada", "allow_root": False, **given})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("system_user", ["", "root", SOMEBODY.pw_name, "no-such-user"])
-def test_without_root_everything_runs_as_the_own_user(system_user: str) -> None:
-    account = account_for(system_user, allow_root=False, own_uid=SOMEBODY.pw_uid)
+@pytest.mark.parametrize(
+    ("system_user", "shared_user"),
+    [("", False), (SOMEBODY.pw_name, False), ("", True), ("root", True), ("no-such-user", True)],
+)
+def test_without_root_everything_runs_as_the_own_user(system_user: str, shared_user: bool) -> None:
+    account = account_for(
+        system_user, allow_root=False, own_uid=SOMEBODY.pw_uid, shared_user=shared_user
+    )
     assert (account.name, account.uid) == (SOMEBODY.pw_name, SOMEBODY.pw_uid)
+
+
+@pytest.mark.parametrize("system_user", ["root", "no-such-user"])
+def test_without_root_no_user_gets_the_session_of_another(system_user: str) -> None:
+    with pytest.raises(AccountUnusable, match=f"runs sessions as {SOMEBODY.pw_name} only"):
+        account_for(system_user, allow_root=True, own_uid=SOMEBODY.pw_uid)
 
 
 def test_an_own_user_without_a_name_is_good_enough() -> None:
@@ -37,9 +51,29 @@ def test_an_own_user_without_a_name_is_good_enough() -> None:
     assert account == Account(str(unnamed), unnamed, os.getgid(), "/", "/bin/sh")
 
 
+@pytest.fixture
+def ada(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Shadow]]:
+    """A system user; the test may put a shadow entry."""
+    entry = pwd.struct_passwd(("ada", "x", 1000, 1000, "", "/home/ada", "/bin/zsh"))
+    shadows: list[Shadow] = []
+    monkeypatch.setattr("pwd.getpwnam", lambda name: entry)
+    monkeypatch.setattr(system_account, "shadow_of", lambda name: next(iter(shadows), None))
+    yield shadows
+
+
+@pytest.mark.usefixtures("ada")
 def test_root_becomes_the_system_user() -> None:
-    account = account_for(SOMEBODY.pw_name, allow_root=False, own_uid=0)
-    assert (account.uid, account.gid) == (SOMEBODY.pw_uid, SOMEBODY.pw_gid)
+    assert account_for("ada", allow_root=False, own_uid=0) == ADA
+
+
+def test_a_system_user_whom_the_host_does_not_let_in_is_refused(ada: list[Shadow]) -> None:
+    ada.append(Shadow(password="*", ends=1))
+    with pytest.raises(AccountUnusable) as refused:
+        account_for("ada", allow_root=False, own_uid=0)
+    assert str(refused.value) == (
+        "no session may run as the system user ada: it has expired: `usermod --expiredate` sets"
+        " another day"
+    )
 
 
 @pytest.mark.parametrize("system_user", ["", "root"])

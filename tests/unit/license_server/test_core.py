@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from daemons.effects import Caller, Close
 from tests.unit.license_server.scenario import (
     START,
     TEMPORARY,
     Server,
     acquire,
+    claims,
     lend,
     pack,
     peer,
     renew,
     validated,
 )
+from tsproto import license_token
 from tsproto.errors import ErrorCode
 from tsproto.messages import Role, UpdateSession
 
@@ -32,6 +36,17 @@ def test_license_servers_need_no_place_in_the_list_of_terminal_servers() -> None
     asker = peer("a", Role.LICENSE_SERVER)
     lent = server.issued(lend(), asker)
     assert server.issued(renew(lent.license_id), asker) == lent
+
+
+def test_a_renewed_key_signs_the_same_license_anew() -> None:
+    server = Server("a")
+    before = server.issued(acquire())
+    key = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
+    server.core.renew(key, b"renewed")
+    after = server.issued(acquire())
+    assert (after.license_id, after.expires_at) == (before.license_id, before.expires_at)
+    assert after.issuer_certificate == b"renewed"
+    assert after.token == license_token.issue(claims(after), key) != before.token
 
 
 def test_a_message_for_somebody_else_ends_the_connection() -> None:

@@ -43,7 +43,7 @@ def test_a_token_is_accepted_by_the_farms_verifier() -> None:
     certificate = certificates.certificate_der(certificate_pem)
     issuer = Issuer("farm", "a", identity.load_key(key_pem), certificate)
     issued = issuer.issued(license_record(expires_at=int(now) + DAY))
-    verified = Verifier(certificates.certificate_der(authority), "farm").verify(
+    verified = Verifier([certificates.certificate_der(authority)], "farm").verify(
         issued.token,
         issued.issuer_certificate,
         device_id=LAPTOP,

@@ -223,6 +223,16 @@ def test_a_peer_that_a_search_misses_and_no_dial_reaches_is_forgotten() -> None:
     assert rows(server) == []
 
 
+def test_forged_answers_do_not_crowd_out_a_peer_that_was_reached() -> None:
+    server, link, effects = verified_then_searching()
+    server.take(server.core.on_peer_lost(link, server.now - limits.REJOIN_SECONDS))
+    (dial,) = found(server.deadline(server.now), Dial)
+    server.answers(dial.question_id, FAILED)
+    forged = [f"forged{number}" for number in range(limits.DISCOVERY_ANSWERS_MAX)]
+    searched(server, effects, *forged, "too-many", "b")
+    assert [row.name for row in rows(server)] == [*forged, "b"]
+
+
 def test_a_server_that_dialled_itself_hangs_up_and_does_not_try_again() -> None:
     server = Server("b", lists=("x",))
     (dial,) = server.dials()
@@ -333,6 +343,7 @@ def test_other_scopes_other_farms_and_noise_are_not_answered() -> None:
 def test_queries_are_answered_up_to_a_rate() -> None:
     server = Server("a", discovery=WORKGROUP_AND_SITE)
     asked = query(Scope.SITE, "hall")
-    sent = [server.core.on_datagram("10.0.0.7", 5606, asked, START) for _ in range(60)]
-    assert [len(each) for each in sent] == [1] * 50 + [0] * 10
+    sent = [server.core.on_datagram("10.0.0.7", 5606, asked, START) for _ in range(11)]
+    assert [len(each) for each in sent] == [1] * 10 + [0]
+    assert len(server.core.on_datagram("10.0.0.8", 5606, asked, START)) == 1
     assert len(server.core.on_datagram("10.0.0.7", 5606, asked, START + 1.0)) == 1

@@ -184,20 +184,28 @@ def test_after_a_part_that_was_refused_nothing_counts_until_the_next_join() -> N
     assert directory.sessions() == [("ts1", 2)]
 
 
-def test_a_row_without_a_number_or_with_an_impossible_placement_is_refused() -> None:
-    for wrong in (row("ts1", 0), row("ts1", 1, placement=records.PLACEMENT_MAX + 1)):
-        directory = Directory()
-        ts1 = link("ts1")
-        directory.asked_to_join(ts1)
-        assert refusal(directory.synchronized(ts1, wrong)) is ErrorCode.NOT_PERMITTED
-
-
-def test_no_number_is_given_that_could_not_be_reported() -> None:
+def test_a_row_without_a_number_is_refused() -> None:
     directory = Directory()
-    ts1 = directory.joined("ts1", row("ts1", 1, placement=records.PLACEMENT_MAX - 1))
-    assert directory.places(ts1, "user2").placement == records.PLACEMENT_MAX
-    assert refusal(directory.asked_to_place(ts1, "user3")) is ErrorCode.BUSY
-    assert directory.places(ts1, "user1").session_id == 1
+    ts1 = link("ts1")
+    directory.asked_to_join(ts1)
+    assert refusal(directory.synchronized(ts1, row("ts1", 0))) is ErrorCode.NOT_PERMITTED
+
+
+def test_a_row_with_an_invented_placement_is_kept_and_moves_no_number() -> None:
+    directory = Directory()
+    ts1 = directory.joined("ts1", row("ts1", 1, placement=2**53))
+    directory.updated(ts1, row("ts1", 2, "user2", placement=2**53 - 1))
+    assert directory.sessions() == [("ts1", 1), ("ts1", 2)]
+    assert directory.places(ts1, "user3").placement == START * 1_000_000
+
+
+def test_numbers_go_on_above_those_of_a_directory_whose_clock_was_ahead() -> None:
+    directory = Directory()
+    ahead = int((START + 120) * 1_000_000)
+    ts1 = directory.joined("ts1", row("ts1", 1, placement=ahead - 7))
+    assert directory.places(ts1, "user2").placement == ahead - 6
+    directory.updated(ts1, row("ts1", 2, "user3", placement=ahead))
+    assert directory.places(ts1, "user4").placement == ahead + 1
 
 
 def test_a_host_has_no_more_rows_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:

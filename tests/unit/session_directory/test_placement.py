@@ -376,3 +376,14 @@ def test_reservations_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(effects) is ErrorCode.BUSY
     assert logged(effects, events.PlacementRefused)
     assert directory.places(ts2, avoid="ts1").host == "ts2"
+
+
+def test_a_host_that_asks_without_end_leaves_room_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(records, "RESERVATIONS_MAX", 4)
+    directory = Directory()
+    ts1, ts2 = directory.joined("ts1"), directory.joined("ts2")
+    assert [directory.places(ts1, f"user{n}").host for n in (1, 2)] == ["ts1", "ts1"]
+    assert refusal(directory.asked_to_place(ts1, "user3")) is ErrorCode.BUSY
+    assert directory.places(ts2, "user4").host == "ts2"

@@ -21,14 +21,32 @@ def test_numbers_rise_across_a_restart() -> None:
     assert Reservations(60).reserve("a", "", "ts1", 5.5).placement > before
 
 
-@pytest.mark.parametrize(("reported", "next_one"), [(8_999_999, 9_000_000), (9_000_000, 9_000_001)])
-def test_numbers_are_above_what_was_reported_though_the_clock_was_set_back(
+@pytest.mark.parametrize(
+    ("reported", "next_one"),
+    [
+        (4_999_999, 5_000_000),
+        (5_000_000, 5_000_001),
+        (125_000_000, 125_000_001),  # the clock was set back by 120 seconds
+        (125_000_001, 5_000_000),  # what lies further ahead is invented
+        (2**53, 5_000_000),
+    ],
+)
+def test_numbers_are_above_what_was_reported_within_the_error_of_a_clock(
     reported: int, next_one: int
 ) -> None:
     reservations = Reservations(60)
-    reservations.reported(reported)
-    reservations.reported(3)
-    assert reservations.reserve("a", "", "ts1", 5.0).placement == next_one
+    reservations.reported(reported, 5.0)
+    reservations.reported(3, 5.0)
+    reserved = reservations.reserve("a", "", "ts1", 5.0)
+    assert reserved.placement == next_one
+
+
+def test_invented_numbers_never_move_numbers_further_ahead_than_the_error_of_a_clock() -> None:
+    reservations = Reservations(60)
+    for _ in range(1_000):
+        last = reservations.reserve("a", "", "ts1", 5.0).placement
+        reservations.reported(last + 1_000_000, 5.0)
+    assert last <= 125_001_000
 
 
 def test_a_reservation_lasts_as_long_as_was_set() -> None:
@@ -105,10 +123,34 @@ def test_the_reservations_of_a_host_go_with_it() -> None:
     assert reservations.find("b", "") == kept
 
 
-def test_reservations_are_full_at_their_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_host_alone_gets_half_of_the_table() -> None:
+    reservations = Reservations(60)
+    taken = 0
+    while not reservations.is_full_for("ts1"):
+        reservations.reserve(str(taken), "", "ts1", 100.0)
+        taken += 1
+    assert taken == 32_768
+    assert not reservations.is_full_for("ts2")
+
+
+def test_hosts_that_ask_without_end_share_the_table_and_leave_room_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(records, "RESERVATIONS_MAX", 100)
+    reservations = Reservations(60)
+    servers = ["ts1", "ts2", "ts3"]
+    for number in range(300):
+        server = servers[number % 3]
+        if not reservations.is_full_for(server):
+            reservations.reserve(str(number), "", server, 100.0)
+    assert [reservations.pending(server) for server in servers] == [25, 25, 25]
+    assert not reservations.is_full_for("ts4")
+
+
+def test_a_reservation_that_ends_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "RESERVATIONS_MAX", 2)
     reservations = Reservations(60)
-    reservations.reserve("a", "", "ts1", 100.0)
-    assert not reservations.is_full()
-    reservations.reserve("b", "", "ts1", 100.0)
-    assert reservations.is_full()
+    number = reservations.reserve("a", "", "ts1", 100.0).placement
+    assert reservations.is_full_for("ts1")
+    reservations.cancel("ts1", number)
+    assert not reservations.is_full_for("ts1")

@@ -27,6 +27,7 @@ from daemons.effects import (
     Proved,
     Record,
     StartProgram,
+    Take,
     Tell,
 )
 from daemons.events import Event
@@ -65,6 +66,7 @@ NOW = 1_800_000_000
 DAY = 86_400
 CERTIFICATE = bytes(range(32))
 GENERATION = b"g" * 16
+ASKING = (Ask, Dial, Challenge, Prove, PamAnswer, StartProgram, Take)
 
 CHALLENGED = Challenged(
     nonce=b"n" * 32, time=NOW, methods=3, salt=b"s" * 16, memory_kib=65_536, passes=3, lanes=1
@@ -85,7 +87,7 @@ class Issuer:
         self, name: str, authority: bytes = _AUTHORITY, key: bytes = _AUTHORITY_KEY
     ) -> None:
         pem, key_pem = certificates.issue_certificate(
-            authority, key, Role.LICENSE_SERVER, name, NOW - DAY
+            authority, key, Role.LICENSE_SERVER, name, NOW - DAY, days=20 * 365
         )
         self.name = name
         self.certificate = certificates.certificate_der(pem)
@@ -267,7 +269,7 @@ class Scene:
             self.settings,
             name=NAME,
             port=5600,
-            verifier=license_token.Verifier(AUTHORITY, FARM),
+            verifier=license_token.Verifier([AUTHORITY], FARM),
             rng=random.Random(seed),
             incarnation=b"i" * 16,
             records=records or {},
@@ -284,7 +286,7 @@ class Scene:
         for effect in effects:
             if isinstance(effect, Persist):
                 self._store(effect)
-            elif isinstance(effect, Ask | Dial | Challenge | Prove | PamAnswer | StartProgram):
+            elif isinstance(effect, ASKING):
                 self._open.append(effect)
         known = {settled(row) for row in self.core.durable().rows}
         assert known == {settled(row) for row in self.stored.values()}

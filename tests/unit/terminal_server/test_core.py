@@ -7,12 +7,29 @@ from typing import Any
 import pytest
 
 from daemons.effects import Answer, Caller, Close
-from tests.unit.terminal_server.scenario import AUTHORITY, DAY, NAME, NOW, PHONE, Scene, of, shape
+from tests.unit.terminal_server.scenario import (
+    AUTHORITY,
+    DAY,
+    FARM,
+    LS_A,
+    NAME,
+    NOW,
+    PHONE,
+    Issuer,
+    Scene,
+    of,
+    shape,
+    token,
+)
 from tsproto import limits
+from tsproto.certificates import certificate_der, create_authority
 from tsproto.errors import ErrorCode
+from tsproto.license_token import Verifier
 from tsproto.messages import (
     Authority,
     DisconnectSession,
+    LicenseAccepted,
+    LicenseKind,
     LogoffSession,
     Message,
     QueryAuthority,
@@ -42,6 +59,28 @@ def test_a_client_may_ask_for_the_farms_authority() -> None:
     scene = Scene().up()
     (answer,) = of(Answer, scene.connect().say(QueryAuthority()))
     assert answer.message == Authority(certificate=AUTHORITY)
+
+
+def test_after_a_renewal_the_new_authority_is_told_with_its_endorsement() -> None:
+    scene = Scene().up()
+    scene.core.renew(Verifier([AUTHORITY], FARM), b"next", b"e" * 64)
+    (answer,) = of(Answer, scene.connect().say(QueryAuthority()))
+    assert answer.message == Authority(certificate=b"next", endorsement=b"e" * 64)
+
+
+def test_after_a_renewal_tokens_count_by_the_authorities_that_are_trusted_then() -> None:
+    scene = Scene().up()
+    other, other_key = create_authority(FARM, NOW)
+    renewed = Issuer("ls-a", other, other_key)
+    before = scene.connect()
+    before.show(token(issuer=renewed), renewed)
+    assert before.code is ErrorCode.LICENSE_FOREIGN
+    both = Verifier([certificate_der(other), AUTHORITY], FARM)
+    scene.core.renew(both, certificate_der(other), b"")
+    for issuer in (renewed, LS_A):
+        client = scene.connect()
+        client.show(token(issuer=issuer), issuer)
+        assert client.last(LicenseAccepted).kind is LicenseKind.FULL
 
 
 def test_sessions_are_listed_by_host_and_id() -> None:

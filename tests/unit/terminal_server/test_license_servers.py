@@ -143,6 +143,23 @@ def test_a_server_known_before_is_dialled_when_only_forged_answers_come() -> Non
     assert known(scene) == [("ls-1", "workgroup", True)]
 
 
+def test_a_server_known_before_that_answers_is_chosen_before_forged_answers() -> None:
+    for seed in range(8):
+        scene = searching(seed=seed)
+        answers(scene, 1)
+        scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+        scene.reach(endpoint(1))
+        scene.lose_links()
+        scene.wait(7200)
+        scene.answer(Dial, UNREACHABLE)  # to verify it; now it is searched
+        answers(scene, *range(2, 2 + limits.DISCOVERY_ANSWERS_MAX), 1)
+        scene.wait(limits.DISCOVERY_WINDOW_SECONDS)
+        assert len(dialled(scene)) == limits.DISCOVERY_ANSWERS_MAX + 1
+        assert dialled(scene)[0] == endpoint(1)
+        scene.reach(endpoint(1))  # chosen at once, though forged ones may still be reached
+        assert known(scene)[0] == ("ls-1", "workgroup", True)
+
+
 def test_a_server_known_before_is_dialled_once_a_search() -> None:
     scene = searching()
     answers(scene, 1)

@@ -210,6 +210,17 @@ def test_a_device_without_token_is_refused_when_none_is_left_for_it() -> None:
     assert closed.trace_id in closed.detail
 
 
+def test_a_device_that_a_license_server_denies_is_refused_with_a_live_token_too() -> None:
+    scene = Scene().up()
+    client = scene.connect()
+    client.show(token(TEMPORARY))
+    denied = Refused(code=ErrorCode.DEVICE_REVOKED, detail="device 1 was revoked")
+    effects = scene.answer(Ask, denied)
+    assert client.closed is not None and client.code is ErrorCode.DEVICE_REVOKED
+    assert "device 1 was revoked" in client.closed.detail
+    assert names(effects) == ["license_request.refused", "device.refused"]
+
+
 def test_the_trace_id_of_a_refusal_is_in_the_request_and_in_every_event() -> None:
     scene = Scene().up()
     client = scene.connect()

@@ -12,12 +12,14 @@ from daemons.effects import (
     Prove,
     StartProgram,
 )
-from daemons.events import Event
+from daemons.events import Event, ProofsWrong
 from daemons.terminal_server.logon import LOGONS_MAX
+from daemons.terminal_server.penalties import FREE_OF_USER
 from tests.unit.terminal_server.scenario import (
     CERTIFICATE,
     CHALLENGED,
     LAPTOP,
+    PHONE,
     SIGNATURE,
     Client,
     Scene,
@@ -126,6 +128,38 @@ def test_a_keeper_that_is_away_takes_no_attempt_away() -> None:
     client.ask_for()
     scene.answer(Prove, BUSY)
     assert refusal(client) == (ErrorCode.LOGON_BUSY, limits.LOGON_ATTEMPTS)
+
+
+def test_guesses_are_slowed_down_and_take_no_attempt_away() -> None:
+    scene = Scene().up()
+    for _ in range(FREE_OF_USER + 1):
+        scene.let_in(PHONE).ask_for()
+        scene.answer(Prove, WRONG)
+    client = scene.let_in(PHONE)
+    assert of(Prove, client.ask_for()) == []
+    assert refusal(client) == (ErrorCode.LOGON_BUSY, limits.LOGON_ATTEMPTS)
+    assert client.last(LogonRefused).retry_after_seconds == 1
+    assert "wait 1 s" in client.last(LogonRefused).detail
+    scene.now += 1
+    assert len(of(Prove, client.ask_for())) == 1
+
+
+def test_the_first_guess_of_a_minute_is_reported_with_its_address() -> None:
+    scene = Scene().up()
+    for _ in range(3):
+        scene.let_in().ask_for()
+        scene.answer(Prove, WRONG)
+    assert of(ProofsWrong, scene.log) == [ProofsWrong(address="10.0.0.9", wrong=1)]
+
+
+def test_guesses_at_a_user_do_not_slow_down_the_device_that_the_user_has_used() -> None:
+    scene = Scene().up()
+    scene.let_in(LAPTOP).start()
+    for _ in range(FREE_OF_USER + 1):
+        scene.let_in(PHONE).ask_for()
+        scene.answer(Prove, WRONG)
+    assert of(Prove, scene.let_in(PHONE).ask_for()) == []
+    assert len(of(Prove, scene.let_in(LAPTOP).ask_for())) == 1
 
 
 def test_a_second_start_while_one_is_challenged_ends_the_connection() -> None:

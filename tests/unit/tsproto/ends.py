@@ -11,12 +11,11 @@ import msgspec
 from tsproto.connection import Closed, Connection, Event
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
-    Credential,
     LicenseAccepted,
     LicenseKind,
     LinkState,
     LogonAccepted,
-    LogonRequest,
+    LogonStart,
     Role,
 )
 
@@ -49,7 +48,7 @@ def logged_on() -> tuple[Connection, Connection]:
     client, server = opened(Role.CLIENT, Role.TERMINAL_SERVER)
     server.send(LicenseAccepted(kind=LicenseKind.TEMPORARY))
     talk(server, client)
-    client.send(logon_request())
+    client.send(logon_start())
     talk(client, server)
     server.send(logon_accepted())
     talk(server, client)
@@ -57,10 +56,8 @@ def logged_on() -> tuple[Connection, Connection]:
     return client, server
 
 
-def logon_request() -> LogonRequest:
-    return LogonRequest(
-        user_name="user1", credential_kind=Credential.PASSWORD, credential=b"secret"
-    )
+def logon_start() -> LogonStart:
+    return LogonStart(user_name="user1")
 
 
 def logon_accepted() -> LogonAccepted:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import msgpack
 import pytest
 
@@ -28,7 +30,7 @@ from tsproto.messages import (
     Role,
 )
 
-LIMIT = limits.FRAME_BYTES_BEFORE_LOGON
+LIMIT = limits.FRAME_BYTES_LOGON
 HELLO = Hello(version_min=1, version_max=1, role=Role.CLIENT, name="laptop1")
 SERVERS = LicenseServers(
     servers=[
@@ -65,7 +67,7 @@ def refusal(body: bytes) -> ErrorCode:
 def test_a_message_is_one_ext32_object_that_plain_msgpack_reads() -> None:
     ext = msgpack.unpackb(encode(HELLO, 7))
     assert ext.code == MESSAGE_KIND
-    assert msgpack.unpackb(ext.data) == [1, 7, 1, 1, 1, "laptop1"]
+    assert msgpack.unpackb(ext.data) == [1, 7, 1, 1, 1, "laptop1", 0, 0]
 
 
 @pytest.mark.parametrize("message", [HELLO, Heartbeat(), SERVERS], ids=lambda m: type(m).__name__)
@@ -142,6 +144,20 @@ def test_the_limit_may_be_raised_between_two_frames_of_one_piece() -> None:
 def test_many_frames_may_come_in_one_piece() -> None:
     found, code = read(frame(bytes(60_000)) * 60, 1 << 22)
     assert (len(found), code) == (60, None)
+
+
+def test_a_frame_takes_no_more_memory_for_coming_in_small_pieces() -> None:
+    reader = FrameReader(LIMIT)
+    data = frame(bytes(LIMIT))[:-1]
+    feed = reader.feed
+    tracemalloc.start()
+    try:
+        for piece in pieces(data, 2):
+            assert not list(feed(piece))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert LIMIT < held < LIMIT + 8 * 1024
 
 
 def test_an_incomplete_frame_is_awaited_in_silence() -> None:

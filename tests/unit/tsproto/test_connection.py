@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.unit.tsproto.ends import (
@@ -11,7 +13,7 @@ from tests.unit.tsproto.ends import (
     listener,
     logged_on,
     logon_accepted,
-    logon_request,
+    logon_start,
     message_frame,
     opened,
     pieces,
@@ -66,8 +68,8 @@ def licensed() -> tuple[Connection, Connection]:
 def test_the_procedure_goes_from_licensing_to_logon_to_session() -> None:
     client, server = licensed()
     assert [client.state, server.state] == [LinkState.LOGON, LinkState.LOGON]
-    client.send(logon_request())
-    assert talk(client, server) == [Received(logon_request())]
+    client.send(logon_start())
+    assert talk(client, server) == [Received(logon_start())]
     server.send(logon_accepted())
     assert talk(server, client) == [Received(logon_accepted())]
     assert [client.state, server.state] == [LinkState.SESSION, LinkState.SESSION]
@@ -75,7 +77,7 @@ def test_the_procedure_goes_from_licensing_to_logon_to_session() -> None:
 
 def test_a_step_that_is_lawful_later_is_out_of_order() -> None:
     _, server = opened(CLIENT, TERMINAL_SERVER)
-    assert code_of(server.receive_data(encode(logon_request()), 0.0)) is ErrorCode.OUT_OF_ORDER
+    assert code_of(server.receive_data(encode(logon_start()), 0.0)) is ErrorCode.OUT_OF_ORDER
 
 
 def test_a_step_that_is_never_the_peers_is_wrong_role() -> None:
@@ -85,7 +87,7 @@ def test_a_step_that_is_never_the_peers_is_wrong_role() -> None:
 
 def test_a_notification_has_no_request_id() -> None:
     _, server = opened(CLIENT, TERMINAL_SERVER)
-    events = server.receive_data(encode(logon_request(), 3), 0.0)
+    events = server.receive_data(encode(logon_start(), 3), 0.0)
     assert code_of(events) is ErrorCode.MALFORMED_MESSAGE
 
 
@@ -98,7 +100,7 @@ def test_a_request_has_a_request_id_whoever_makes_it_and_whenever() -> None:
 def test_we_may_not_say_what_is_not_ours_to_say() -> None:
     client, server = opened(CLIENT, TERMINAL_SERVER)
     with pytest.raises(OutOfOrder):
-        client.send(logon_request())
+        client.send(logon_start())
     with pytest.raises(WrongRole):
         client.send(LicenseAccepted(kind=LicenseKind.FULL))
     with pytest.raises(OutOfOrder):
@@ -224,7 +226,7 @@ def test_what_was_never_lawful_is_not_so_while_leaving() -> None:
     server.send(SessionEnded(exit_status=0))
     with pytest.raises(OutOfOrder):
         server.send(LicenseRequest(nonce=bytes(32), product="p", product_version=1))
-    assert code_of(server.receive_data(encode(logon_request()), 0.0)) is ErrorCode.OUT_OF_ORDER
+    assert code_of(server.receive_data(encode(logon_start()), 0.0)) is ErrorCode.OUT_OF_ORDER
 
 
 # --- time -----------------------------------------------------------------------------------------
@@ -321,18 +323,23 @@ def test_a_peer_is_not_silent_while_we_do_not_read() -> None:
 # --- limits ---------------------------------------------------------------------------------------
 
 
-def test_a_long_frame_is_refused_at_its_header_until_the_logon_is_through() -> None:
-    too_long = frame(bytes(limits.FRAME_BYTES_BEFORE_LOGON + 1))[:6]
-    for _, server in (opened(CLIENT, TERMINAL_SERVER), licensed()):
-        assert code_of(server.receive_data(too_long, 0.0)) is ErrorCode.FRAME_TOO_LONG
-    for _, server in (logged_on(), administered()):
-        assert server.receive_data(too_long, 0.0) == []
+BOUNDS: dict[str, tuple[int, Callable[[], Connection]]] = {
+    "opening": (limits.FRAME_BYTES_OPENING, lambda: listener(TERMINAL_SERVER)),
+    "licensing": (limits.FRAME_BYTES_LICENSING, lambda: opened(CLIENT, TERMINAL_SERVER)[1]),
+    "licensing, a client": (limits.FRAME_BYTES_LOGON, lambda: opened(CLIENT, TERMINAL_SERVER)[0]),
+    "logon": (limits.FRAME_BYTES_LOGON, lambda: licensed()[1]),
+    "session": (limits.FRAME_BYTES, lambda: logged_on()[1]),
+    "service": (limits.FRAME_BYTES, lambda: administered()[1]),
+}
 
 
-def test_no_frame_is_ever_longer_than_a_mebibyte() -> None:
-    _, server = administered()
-    data = frame(bytes(limits.FRAME_BYTES + 1))
-    assert code_of(server.receive_data(data, 0.0)) is ErrorCode.FRAME_TOO_LONG
+@pytest.mark.parametrize("state", BOUNDS)
+def test_a_frame_longer_than_its_state_allows_is_refused_at_its_header(state: str) -> None:
+    bound, server = BOUNDS[state]
+    header = frame(bytes(bound))[:6]
+    assert server().receive_data(header, 0.0) == []
+    header = frame(bytes(bound + 1))[:6]
+    assert code_of(server().receive_data(header, 0.0)) is ErrorCode.FRAME_TOO_LONG
 
 
 def test_a_peer_that_does_not_read_is_left_when_the_outbox_is_full() -> None:
@@ -425,10 +432,13 @@ def test_a_connection_that_breaks_is_lost_once() -> None:
     assert server.data_to_send() == b""
 
 
-def test_a_detail_is_cut_to_what_a_goodbye_may_carry() -> None:
+def test_a_detail_is_made_what_a_goodbye_may_carry() -> None:
     administrator, server = administered()
     server.close(ErrorCode.BUSY, "x" * 5_000)
-    assert talk(server, administrator) == [Closed(ErrorCode.BUSY, "x" * 1_024)]
+    assert talk(server, administrator) == [Closed(ErrorCode.BUSY, "x" * 1_023 + "…")]
+    administrator, server = administered()
+    server.close(ErrorCode.BUSY, "no room on \x1b[2J")
+    assert talk(server, administrator) == [Closed(ErrorCode.BUSY, "no room on \\u001b[2J")]
 
 
 @pytest.mark.parametrize("size", [1, 3, 1 << 20])

@@ -1,4 +1,5 @@
 import random
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -6,11 +7,11 @@ import pytest
 from tsproto import limits
 from tsproto.discovery import (
     Answer,
+    AnswerLimit,
     Candidate,
     Query,
     Scope,
     Search,
-    TokenBucket,
     answer,
     decode_answer,
     decode_query,
@@ -25,8 +26,19 @@ SCOPES = scopes_of("lab", "", "berlin")
 QUERY = Query(farm="farm1", scope=Scope.WORKGROUP, scope_name="lab", nonce=NONCE)
 
 
-def search(every_scope: bool = False, instance: bytes = b"") -> Search:
-    return Search("farm1", SCOPES, window_seconds=2.0, every_scope=every_scope, instance=instance)
+def search(
+    every_scope: bool = False,
+    instance: bytes = b"",
+    is_known: Callable[[Candidate], bool] = lambda candidate: False,
+) -> Search:
+    return Search(
+        "farm1",
+        SCOPES,
+        window_seconds=2.0,
+        every_scope=every_scope,
+        instance=instance,
+        is_known=is_known,
+    )
 
 
 def answered(
@@ -288,17 +300,54 @@ def test_no_more_answers_are_kept_than_the_limit() -> None:
     assert running.found[0].host == "10.0.1.0"
 
 
+def test_two_answers_of_one_address_are_kept() -> None:
+    running = search()
+    datagram = running.start(NOW, NONCE)
+    for number in range(3):
+        heard(running, answered(datagram, name=f"ls{number}", port=5601 + number))
+    heard(running, answered(datagram, name="ls9"), "10.0.0.2")
+    assert [candidate.name for candidate in running.found] == ["ls0", "ls1", "ls9"]
+
+
+def test_a_forged_name_at_the_same_port_does_not_hide_the_servers_own() -> None:
+    running = search()
+    datagram = running.start(NOW, NONCE)
+    for name in ("forged", "ls1", "ls1"):
+        heard(running, answered(datagram, name=name))
+    assert [candidate.name for candidate in running.found] == ["forged", "ls1"]
+
+
+def test_a_known_server_is_kept_beside_any_number_of_forged_answers() -> None:
+    running = search(is_known=lambda candidate: candidate.name == "known")
+    datagram = running.start(NOW, NONCE)
+    for number in range(limits.DISCOVERY_ANSWERS_MAX):
+        heard(running, answered(datagram), f"10.0.1.{number}")
+    heard(running, answered(datagram, name="other"), "10.0.2.1")
+    for name in ("known", "other"):
+        heard(running, answered(datagram, name=name), "10.0.1.0")
+    assert len(running.found) == limits.DISCOVERY_ANSWERS_MAX + 1
+    assert running.found[-1] == Candidate("known", "10.0.1.0", 5604, "workgroup")
+
+
 # --- rate -------------------------------------------------------------------------------------
 
 
-def test_a_bucket_lets_a_seconds_worth_through_at_once_and_then_the_rate() -> None:
-    bucket = TokenBucket(per_second=2)
-    assert [bucket.take(NOW) for _ in range(3)] == [True, True, False]
-    assert [bucket.take(NOW + 0.5) for _ in range(2)] == [True, False]
-    assert [bucket.take(NOW + 60.0) for _ in range(3)] == [True, True, False]
+def test_a_source_gets_ten_answers_in_a_second() -> None:
+    limit = AnswerLimit()
+    assert [limit.take("10.0.0.1", NOW) for _ in range(11)] == [True] * 10 + [False]
+    assert not limit.take("10.0.0.1", NOW + 0.9)
+    assert limit.take("10.0.0.2", NOW + 0.9)
+    assert limit.take("10.0.0.1", NOW + 1.0)
 
 
-def test_a_clock_that_went_back_refills_no_bucket() -> None:
-    bucket = TokenBucket(per_second=1)
-    assert bucket.take(NOW)
-    assert not bucket.take(NOW - 60.0)
+def test_all_sources_together_get_fifty_answers_in_a_second() -> None:
+    limit = AnswerLimit()
+    taken = [limit.take(f"10.0.{source}.1", NOW) for source in range(60) for _ in range(2)]
+    assert taken == [True] * 50 + [False] * 70
+    assert limit.take("10.0.59.1", NOW + 1.0)
+
+
+def test_a_clock_that_went_back_stops_no_answers() -> None:
+    limit = AnswerLimit()
+    assert limit.take("10.0.0.1", NOW)
+    assert limit.take("10.0.0.1", NOW - 60.0)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tsproto.certificates import create_authority, issue_certificate
+from tsproto.error_text import refuses_our_certificate, words_of
 from tsproto.errors import ErrorCode
 from tsproto.messages import Role
-from tsproto.transport.error_text import refuses_our_certificate, words_of
 from tsproto.transport.tls import client_tls, daemon_tls
 
 TWO_ADDRESSES = (

@@ -5,12 +5,15 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tsproto import limits
 from tsproto.certificates import (
+    addresses_in,
     certificate_der,
     create_authority,
     farm_of,
     identity_of,
     issue_certificate,
+    seconds_left,
 )
 from tsproto.errors import DeviceProofInvalid, ErrorCode
 from tsproto.identity import (
@@ -18,16 +21,18 @@ from tsproto.identity import (
     Identity,
     IdentityError,
     fingerprint,
+    identity_among,
     load_key,
     show_fingerprint,
+    shown_address,
     verify_device_proof,
 )
-from tsproto.messages import Role
+from tsproto.messages import AdministratorRole, Role
 
 NOW = 1_800_000_000.0
 DAY = 86_400
 # A TLS handshake in memory is checked against the real clock: these certificates always hold.
-TLS_NOW, TLS_YEARS = 1_700_000_000.0, 200
+TLS_NOW, TLS_DAYS = 1_700_000_000.0, 200 * 365
 NONCE = bytes(range(32))
 CERTIFICATE = bytes([7]) * 32
 
@@ -52,7 +57,8 @@ def parsed(pem: bytes) -> x509.Certificate:
 )
 def test_a_certificate_says_farm_role_and_name(authority: tuple[bytes, bytes], role: Role) -> None:
     pem, _ = issue_certificate(*authority, role, "ts1.lab_a-b", NOW)
-    assert identity_of(certificate_der(pem)) == Identity("lab", role, "ts1.lab_a-b")
+    administers = AdministratorRole.VIEWER if role is Role.ADMINISTRATOR else None
+    assert identity_of(certificate_der(pem)) == Identity("lab", role, "ts1.lab_a-b", administers)
     parsed(pem).verify_directly_issued_by(parsed(authority[0]))
 
 
@@ -66,17 +72,93 @@ def test_only_a_terminal_servers_certificate_lets_it_ask_for_secrets(
         issue_certificate(*authority, Role.LICENSE_SERVER, "ls1", NOW, asks_secrets=True)
 
 
-def test_a_certificate_holds_from_the_day_before_for_its_years(
+@pytest.mark.parametrize("administers", AdministratorRole)
+def test_an_administrators_certificate_says_its_role(
+    authority: tuple[bytes, bytes], administers: AdministratorRole
+) -> None:
+    pem, _ = issue_certificate(
+        *authority, Role.ADMINISTRATOR, "alice", NOW, administrator_role=administers
+    )
+    found = Identity("lab", Role.ADMINISTRATOR, "alice", administers)
+    assert identity_of(certificate_der(pem)) == found
+    assert found.uri == f"tsfarm://lab/administrator/alice/{administers.word}"
+
+
+@pytest.mark.parametrize(
+    "path", ["administrator/alice", "administrator/alice/root", "terminal-server/ts1/admin"]
+)
+def test_a_role_stands_in_an_administrators_certificate_and_in_no_other(path: str) -> None:
+    with pytest.raises(IdentityError, match="viewer, operator, admin and a daemon's none"):
+        identity_among([f"tsfarm://lab/{path}"])
+
+
+def test_a_certificate_holds_from_the_day_before_for_its_days(
     authority: tuple[bytes, bytes],
 ) -> None:
-    pem, _ = issue_certificate(*authority, Role.TERMINAL_SERVER, "ts1", NOW, years=2)
+    pem, _ = issue_certificate(*authority, Role.TERMINAL_SERVER, "ts1", NOW, days=730)
     certificate = parsed(pem)
     assert certificate.not_valid_before_utc.timestamp() == NOW - DAY
     assert certificate.not_valid_after_utc.timestamp() == NOW + 2 * 365 * DAY
 
 
+def test_a_certificate_holds_for_a_year_by_default(authority: tuple[bytes, bytes]) -> None:
+    pem, _ = issue_certificate(*authority, Role.TERMINAL_SERVER, "ts1", NOW)
+    assert seconds_left(parsed(pem), NOW) == 365 * DAY
+    assert seconds_left(parsed(pem), NOW + 366 * DAY) == -DAY
+
+
+def test_a_daemons_certificate_carries_its_name_and_addresses(
+    authority: tuple[bytes, bytes],
+) -> None:
+    given = ["Farm.example.", "192.0.2.1", "2001:DB8:0::1", "farm.example", "ts1"]
+    pem, _ = issue_certificate(*authority, Role.TERMINAL_SERVER, "ts1", NOW, addresses=given)
+    assert addresses_in(parsed(pem)) == ["ts1", "farm.example", "192.0.2.1", "2001:db8::1"]
+
+
+def test_an_administrators_certificate_carries_no_address(authority: tuple[bytes, bytes]) -> None:
+    pem, _ = issue_certificate(*authority, Role.ADMINISTRATOR, "admin", NOW)
+    assert addresses_in(parsed(pem)) == []
+    with pytest.raises(IdentityError, match="nobody dials an administrator"):
+        issue_certificate(*authority, Role.ADMINISTRATOR, "admin", NOW, addresses=["ts1.example"])
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "a b", "*.example", "ts1:5600", "https://ts1", "ä.example", "a" * 64, "-a.example"],
+)
+def test_a_bad_address_stands_in_no_certificate(
+    authority: tuple[bytes, bytes], address: str
+) -> None:
+    with pytest.raises(IdentityError, match="neither a host name nor an IP address"):
+        issue_certificate(*authority, Role.TERMINAL_SERVER, "ts1", NOW, addresses=[address])
+
+
+def test_a_certificate_has_as_many_addresses_as_fit_beside_a_license(
+    authority: tuple[bytes, bytes],
+) -> None:
+    many = [f"{number:03}.{'a' * 60}.example" for number in range(60)]
+    pem, _ = issue_certificate(*authority, Role.LICENSE_SERVER, "ls1", NOW, addresses=many[:45])
+    assert len(certificate_der(pem)) <= limits.CERTIFICATE_BYTES
+    with pytest.raises(IdentityError, match="60 addresses make the certificate larger than 4096"):
+        issue_certificate(*authority, Role.LICENSE_SERVER, "ls1", NOW, addresses=many)
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("Farm.Example.", "farm.example"),
+        ("0:0:0:0:0:0:0:1", "::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:DB8:0:0:0:0:0:1\n", "2001:db8::1"),  # OpenSSL ends an address with a new line
+    ],
+)
+def test_an_address_is_compared_in_one_form(typed: str, shown: str) -> None:
+    assert shown_address(typed) == shown
+
+
 def test_a_certificate_never_outlives_its_authority(authority: tuple[bytes, bytes]) -> None:
-    pem, _ = issue_certificate(*authority, Role.TERMINAL_SERVER, "ts1", NOW, years=21)
+    pem, _ = issue_certificate(*authority, Role.TERMINAL_SERVER, "ts1", NOW, days=21 * 365)
     assert parsed(pem).not_valid_after_utc == parsed(authority[0]).not_valid_after_utc
 
 
@@ -156,14 +238,15 @@ def test_files_that_hold_something_else_are_named(authority: tuple[bytes, bytes]
         load_key(certificate)
 
 
-def test_a_fingerprint_is_shown_as_ssh_shows_it() -> None:
+def test_a_fingerprint_is_shown_as_openssl_shows_it() -> None:
     assert show_fingerprint(fingerprint(b"")) == (
-        "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"
+        "E3:B0:C4:42:98:FC:1C:14:9A:FB:F4:C8:99:6F:B9:24:27:AE:41:E4:64:9B:93:4C:A4:95:99:1B:78:52"
+        ":B8:55"
     )
 
 
 def test_openssl_verifies_both_ends_strictly(tmp_path: Path) -> None:
-    authority, authority_key = create_authority("lab", TLS_NOW, TLS_YEARS)
+    authority, authority_key = create_authority("lab", TLS_NOW, TLS_DAYS)
 
     def context(protocol: int, role: Role, name: str) -> ssl.SSLContext:
         context = ssl.SSLContext(protocol)
@@ -171,7 +254,7 @@ def test_openssl_verifies_both_ends_strictly(tmp_path: Path) -> None:
         context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
         context.load_verify_locations(cadata=authority.decode())
         files = tmp_path / f"{name}.pem", tmp_path / f"{name}.key"
-        pems = issue_certificate(authority, authority_key, role, name, TLS_NOW, TLS_YEARS)
+        pems = issue_certificate(authority, authority_key, role, name, TLS_NOW, days=TLS_DAYS)
         for file, pem in zip(files, pems, strict=True):
             file.write_bytes(pem)
         context.load_cert_chain(*files)
@@ -193,7 +276,8 @@ def test_openssl_verifies_both_ends_strictly(tmp_path: Path) -> None:
     seen_by_client, seen_by_server = client.getpeercert(True), server.getpeercert(True)
     assert seen_by_client is not None and seen_by_server is not None
     assert identity_of(seen_by_client) == Identity("lab", Role.TERMINAL_SERVER, "ts1")
-    assert identity_of(seen_by_server) == Identity("lab", Role.ADMINISTRATOR, "alice")
+    alice = Identity("lab", Role.ADMINISTRATOR, "alice", AdministratorRole.VIEWER)
+    assert identity_of(seen_by_server) == alice
 
 
 def test_a_device_proves_its_id() -> None:

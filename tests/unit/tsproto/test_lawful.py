@@ -13,7 +13,7 @@ from tsproto.messages import (
     LicenseInfo,
     LicenseStored,
     LinkState,
-    LogonRequest,
+    LogonStart,
     QueryAuthority,
     Role,
 )
@@ -25,7 +25,7 @@ def test_a_client_in_licensing_may_show_its_license_and_no_more() -> None:
     steps = {QueryAuthority, LicenseInfo, LicenseStored}
     allowed = lawful(CLIENT, TERMINAL_SERVER, LinkState.LICENSING)
     assert allowed >= steps | {Heartbeat, Goodbye}
-    assert not allowed & {LogonRequest, LicenseAccepted, AcquireLicense}
+    assert not allowed & {LogonStart, LicenseAccepted, AcquireLicense}
 
 
 def test_nothing_is_lawful_after_the_end() -> None:
@@ -35,8 +35,8 @@ def test_nothing_is_lawful_after_the_end() -> None:
 def test_what_is_unlawful_between_two_roles_is_wrong_role_and_otherwise_out_of_order() -> None:
     state = LinkState.LICENSING
     assert type(unlawful(AcquireLicense, CLIENT, TERMINAL_SERVER, state)) is WrongRole
-    assert type(unlawful(LogonRequest, CLIENT, TERMINAL_SERVER, state)) is OutOfOrder
-    assert type(unlawful(LogonRequest, TERMINAL_SERVER, CLIENT, state)) is WrongRole
+    assert type(unlawful(LogonStart, CLIENT, TERMINAL_SERVER, state)) is OutOfOrder
+    assert type(unlawful(LogonStart, TERMINAL_SERVER, CLIENT, state)) is WrongRole
     announced = unlawful(AnnounceInventory, TERMINAL_SERVER, Role.LICENSE_SERVER, state)
     assert type(announced) is WrongRole
 

@@ -2,15 +2,18 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tsproto import limits
+from tsproto import deny_list, limits
 from tsproto.certificates import certificate_der, create_authority, issue_certificate
+from tsproto.deny_list import DenyKind, DenyList, DenyLists
 from tsproto.errors import (
     LicenseExpired,
     LicenseForeign,
     LicenseNotYours,
     LicenseOutdated,
+    LicenseRevoked,
     LicenseTampered,
 )
+from tsproto.identity import fingerprint, load_key
 from tsproto.license_token import Claims, Verifier, issue, read_claims
 from tsproto.messages import LicenseKind, Role
 
@@ -29,9 +32,9 @@ def certificate(
     role: Role = Role.LICENSE_SERVER,
     authority: tuple[bytes, bytes] = AUTHORITY,
     key: Ed25519PrivateKey = KEY,
-    years: int = 20,
+    days: int = 20 * 365,
 ) -> bytes:
-    return certificate_der(issue_certificate(*authority, role, name, NOW, years, key)[0])
+    return certificate_der(issue_certificate(*authority, role, name, NOW, days=days, key=key)[0])
 
 
 CERTIFICATE = certificate()
@@ -57,7 +60,7 @@ def token_with(key: Ed25519PrivateKey = KEY, **changes: object) -> bytes:
 
 
 def verifier(remembered: int = 16) -> Verifier:
-    return Verifier(certificate_der(AUTHORITY[0]), "lab", remembered)
+    return Verifier([certificate_der(AUTHORITY[0])], "lab", remembered)
 
 
 def verified(
@@ -176,14 +179,14 @@ def test_an_issuer_speaks_for_itself_and_its_farm_only() -> None:
 
 
 def test_a_farms_authority_certifies_for_no_other_farm() -> None:
-    elsewhere = Verifier(certificate_der(AUTHORITY[0]), "other")
+    elsewhere = Verifier([certificate_der(AUTHORITY[0])], "other")
     with pytest.raises(LicenseForeign):
         verified(token_with(farm="other"), by=elsewhere)
 
 
-def test_an_issuer_counts_only_while_its_certificate_is_valid() -> None:
-    short = certificate(years=1)
-    ends = NOW + 365 * limits.DAY_SECONDS
+def test_an_issuer_counts_until_no_token_of_its_certificate_can_live() -> None:
+    short = certificate(days=365)
+    ends = NOW + (365 + 90) * limits.DAY_SECONDS
     token = token_with(expires_at=ends + 10)
     checker = verifier()
     assert verified(token, short, by=checker, now=ends - 1)
@@ -191,6 +194,15 @@ def test_an_issuer_counts_only_while_its_certificate_is_valid() -> None:
         verified(token, short, by=checker, now=ends)
     with pytest.raises(LicenseForeign):
         verified(token, short, by=checker, now=NOW - limits.DAY_SECONDS - 1)
+
+
+def test_any_authority_of_the_farm_certifies_issuers() -> None:
+    new = create_authority("lab", NOW)
+    both = Verifier([certificate_der(new[0]), certificate_der(AUTHORITY[0])], "lab")
+    assert verified(TOKEN, certificate(authority=AUTHORITY), by=both)
+    assert verified(TOKEN, certificate(authority=new), by=both)
+    with pytest.raises(LicenseForeign):
+        verified(TOKEN, certificate(authority=create_authority("lab", NOW)), by=both)
 
 
 def test_another_product_is_foreign() -> None:
@@ -213,6 +225,23 @@ def test_a_token_has_expired_at_its_expiry() -> None:
     assert verified(now=EXPIRY - 1) == CLAIMS
     with pytest.raises(LicenseExpired):
         verified(now=EXPIRY)
+
+
+def test_a_token_of_a_revoked_license_server_counts_no_more_from_the_moment_that_it_is() -> None:
+    lists = DenyLists("lab", [certificate_der(AUTHORITY[0])])
+    checker = Verifier([certificate_der(AUTHORITY[0])], "lab", deny_lists=lists)
+    assert verified(by=checker) == CLAIMS
+    denied = DenyList(
+        farm="lab",
+        kind=DenyKind.CERTIFICATES,
+        number=int(NOW * 1_000_000),
+        entries=[fingerprint(CERTIFICATE)],
+    )
+    lists.take(deny_list.sign(denied, load_key(AUTHORITY[1])), NOW)
+    with pytest.raises(LicenseRevoked, match="certificate of license server ls1 was revoked"):
+        verified(by=checker)
+    with pytest.raises(LicenseOutdated):
+        verified(by=checker, product_version=3)
 
 
 def test_the_first_reason_is_the_one_told() -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 import msgspec
 import pytest
+from msgspec import inspect
 
 from tsproto.messages import (
+    ADMINISTRATOR,
     EVERYBODY,
     OPENED,
     RETIRED,
@@ -81,6 +86,13 @@ def test_fields_are_positional_and_start_with_the_request_id(message: type[Messa
     assert message.__struct_fields__[0] == "request_id"
 
 
+@each_message
+def test_a_request_of_administrators_alone_wants_a_role_of_them(message: type[Message]) -> None:
+    entry = message.entry
+    is_theirs = entry.kind is Kind.REQUEST and entry.senders == ADMINISTRATOR
+    assert (entry.wants is not None) == is_theirs
+
+
 def test_every_bound_of_the_table_can_be_written_as_a_schema() -> None:
     (_, components) = msgspec.json.schema_components(MESSAGES)
     assert set(BY_NAME) <= set(components)
@@ -89,3 +101,35 @@ def test_every_bound_of_the_table_can_be_written_as_a_schema() -> None:
 def test_roles_have_words() -> None:
     assert Role.TERMINAL_SERVER.words == "a terminal server"
     assert Role.ADMINISTRATOR.words == "an administrator"
+
+
+FOR_A_SHELL = {"LogonProof.command"}
+HOSTILE = ("\x1b", "\x7f", "\x9b", "\u2028", "\u202e", "\u2066", "\u200d", "\ufeff", "\n", "\0")
+
+
+def texts_of(kind: inspect.Type, name: str) -> Iterator[tuple[str, inspect.StrType]]:
+    """The texts in a message or row, and in the rows in it."""
+    match kind:
+        case inspect.Metadata(type=inner) | inspect.ListType(item_type=inner):
+            yield from texts_of(inner, name)
+        case inspect.StructType():
+            for field in kind.fields:
+                yield from texts_of(field.type, f"{name}.{field.name}")
+        case inspect.StrType():
+            yield name, kind
+
+
+def test_every_text_but_a_command_line_forbids_what_is_not_printable() -> None:
+    texts = {
+        name: kind
+        for message in TABLE.values()
+        for name, kind in texts_of(inspect.type_info(message), message.__name__)
+    }
+    assert len(texts) > 50
+    allowing = {
+        name
+        for name, kind in texts.items()
+        for character in HOSTILE
+        if kind.pattern is None or re.search(kind.pattern, f"a{character}")
+    }
+    assert allowing == FOR_A_SHELL

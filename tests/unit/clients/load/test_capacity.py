@@ -93,15 +93,6 @@ def test_to_loopback_there_are_as_many_as_it_takes() -> None:
     assert (chosen[0], chosen[-1]) == ("127.0.250.1", "127.0.250.25")
 
 
-def test_to_loopback_even_a_few_connections_have_the_handshakes_of_four_addresses() -> None:
-    assert sources(10, (), LAB, MACHINE) == (
-        "127.0.250.1",
-        "127.0.250.2",
-        "127.0.250.3",
-        "127.0.250.4",
-    )
-
-
 def test_a_name_and_a_mixed_farm_are_not_loopback() -> None:
     assert sources(10, (), [Host("ts1.example", 5600)], MACHINE) == ()
     assert sources(10, (), [LAB[0], FARM[0]], MACHINE) == ()

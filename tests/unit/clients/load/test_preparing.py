@@ -50,9 +50,15 @@ def test_a_lab_says_all_that_a_run_needs(tmp_path: Path) -> None:
 
 
 def test_each_link_of_each_worker_to_a_lab_has_a_certificate_of_its_own(tmp_path: Path) -> None:
-    given = options(lab=write_lab(tmp_path), links=2, workers=3)
+    given = options(lab=write_lab(tmp_path, load_users=40), links=2, workers=3)
     run, _ = prepare("directory-only", given, tmp_path)
     assert len(set(run.farm.as_terminal_servers)) == 6
+
+
+def test_a_labs_directory_is_not_asked_for_users_without_keys(tmp_path: Path) -> None:
+    given = options(lab=write_lab(tmp_path))
+    with pytest.raises(BadInput, match="believes nobody without a proof.*--load-users N"):
+        prepare("directory-only", given, tmp_path)
 
 
 def test_users_of_ones_own_go_before_a_labs(tmp_path: Path) -> None:
@@ -79,9 +85,9 @@ def test_a_run_without_a_seed_is_like_no_other(tmp_path: Path) -> None:
     assert len(seeds) > 1
 
 
-def test_to_loopback_users_come_from_several_addresses(tmp_path: Path) -> None:
+def test_to_loopback_users_come_from_addresses_of_their_own(tmp_path: Path) -> None:
     run, _ = prepare("storm", options(lab=write_lab(tmp_path, load_users=40)), tmp_path)
-    assert run.sources[:2] == ("127.0.250.1", "127.0.250.2")
+    assert run.sources == ("127.0.250.1",)
 
 
 @pytest.mark.parametrize("both", [{"plain": True, "authority": Path("ca.crt")}, {}])

@@ -31,7 +31,7 @@ def write_lab(folder: Path, **fields: object) -> Path:
     (pki / "authority.crt").write_bytes(certificate)
     (pki / "authority.key").write_bytes(key)
     (folder / "users").mkdir()
-    (folder / "users" / "load").write_text("secret\n")
+    (folder / "users" / "load").write_text("5ec2e7\n")
     return folder
 
 
@@ -57,7 +57,8 @@ def test_a_lab_tells_the_farm_its_synthetic_users_and_who_may_check_it(tmp_path:
     assert farm.directory == Host("127.0.9.21", 5602, "directory")
     assert farm.authority == lab / "pki" / "authority.crt"
     assert farm.administrator == Credentials(lab / "pki/admin.crt", lab / "pki/admin.key")
-    assert people == (Person("load00001", b"secret"), Person("load00002", b"secret"))
+    secret = b"\x5e\xc2\xe7"
+    assert people == (Person("load00001", secret, True), Person("load00002", secret, True))
 
 
 def test_links_to_a_lab_have_certificates_of_their_own(tmp_path: Path) -> None:
@@ -69,6 +70,7 @@ def test_links_to_a_lab_have_certificates_of_their_own(tmp_path: Path) -> None:
     ]
     assert {each.role for each in shown} == {Role.TERMINAL_SERVER}
     assert len({each.name for each in shown}) == 4
+    assert {own.key.stat().st_mode & 0o777 for own in farm.as_terminal_servers} == {0o600}
 
 
 def test_a_lab_without_synthetic_users_has_none_and_leaves_its_people_alone(tmp_path: Path) -> None:
@@ -158,6 +160,13 @@ def test_a_users_file_has_a_name_and_a_password_in_each_line(tmp_path: Path) -> 
     file = tmp_path / "users"
     file.write_text("# load\n\nuser1 secret\n  user2   two words \n")
     assert people_in(file) == (Person("user1", b"secret"), Person("user2", b"two words"))
+
+
+def test_a_name_alone_is_a_synthetic_users(tmp_path: Path) -> None:
+    file = tmp_path / "users"
+    file.write_text("load00002\nuser1 secret\n")
+    known = [Person(f"load0000{number}", b"x" * 32, is_synthetic=True) for number in (1, 2)]
+    assert people_in(file, known) == (known[1], Person("user1", b"secret"))
 
 
 @pytest.mark.parametrize(

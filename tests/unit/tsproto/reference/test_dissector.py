@@ -33,8 +33,8 @@ def test_a_field_is_declared_with_its_type_and_meaning() -> None:
         'text("logon_accepted.user_name", "user name", "whose session it is")',
         'boolean("logon_accepted.reattached", "reattached", "whether the session ran before")',
         'moment("logon_accepted.created_at", "created at", "when it began")',
-        'bytes("logon_accepted.cookie", "cookie", "credential to reconnect with, used once;'
-        ' empty for a session with a command")',
+        'integer("logon_accepted.attachment", "attachment", "how often the session was shown, this'
+        ' time included, to resume it with; 0 for a session with a command")',
     ]
 
 

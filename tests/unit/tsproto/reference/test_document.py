@@ -41,7 +41,7 @@ def test_every_error_code_is_there() -> None:
 
 
 def test_every_limit_is_there_with_its_value() -> None:
-    lines = dict(re.findall(r"^\| `([A-Z_]+)` \| ([\d.]+) \|", TEXT, re.MULTILINE))
+    lines = dict(re.findall(r"^\| `([A-Z0-9_]+)` \| ([\d.]+) \|", TEXT, re.MULTILINE))
     assert lines == {name: str(value) for name, value in vars(limits).items() if name.isupper()}
 
 

@@ -24,7 +24,8 @@ def test_a_request_is_described_whole() -> None:
         "Issued licenses in the order of their ids, those after `after`, a page at a time.\n\n"
         "- Request, from administrator to license server\n"
         "- In state SERVICE\n"
-        "- Answered by [Licenses](#43-licenses), or [Refused](#5-refused)\n\n"
+        "- Answered by [Licenses](#43-licenses), or [Refused](#5-refused)\n"
+        "- Wants an administrator with the role viewer\n\n"
         "| at | field | type | bounds | default | meaning |\n"
         "| --- | --- | --- | --- | --- | --- |\n"
         "| 2 | `after` | bytes, `OptionalId16` | 0 to 16 bytes | empty |"
@@ -53,7 +54,7 @@ def test_a_step_says_what_it_leads_to_and_how_it_can_fail() -> None:
 def test_every_error_code_says_who_sends_it() -> None:
     assert {cause.code for cause in CAUSES} == {code.name for code in ErrorCode}
     assert (
-        "| 302 | `TOO_MANY_ATTEMPTS` | yes | too many wrong passwords on this connection |\n"
+        "| 302 | `TOO_MANY_ATTEMPTS` | yes | too many wrong proofs on this connection |\n"
         in entries.codes()
     )
 

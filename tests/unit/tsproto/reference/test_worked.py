@@ -1,13 +1,25 @@
+import asyncio
 import hashlib
 import re
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from clients.user_keys import argon2id
 from tsproto import codec, discovery, limits
 from tsproto.license_token import read_claims
-from tsproto.messages import TABLE, Kind, LicenseInfo, LicenseRequest, ResizeSession
+from tsproto.messages import (
+    TABLE,
+    Kind,
+    LicenseInfo,
+    LicenseRequest,
+    LogonChallenge,
+    LogonProof,
+    ResizeSession,
+    examples,
+)
 from tsproto.reference import worked
 from tsproto.reference.worked import ANSWER, CLAIMS, QUERY, frame_parts, struct_parts
+from tsproto.user_proof import Cost
 
 PROOF = ("device", "signed", "signature")
 
@@ -47,6 +59,27 @@ def test_the_example_of_the_device_is_the_proof_shown() -> None:
     assert LicenseInfo.example["public_key"] == device[32:64]
     assert LicenseInfo.example["signature"] == signature
     assert LicenseRequest.example["nonce"] in signed
+
+
+def test_the_users_key_shown_is_the_passwords() -> None:
+    shown_ = shown(worked.user_proof("key"))
+    password, salt, tag = examples.PASSWORD.encode(), examples.ARGON2["salt"], worked.TAG
+    assert asyncio.run(argon2id(password, salt, Cost())) == tag
+    prefixed = b"".join(len(p).to_bytes(4, "big") + p for p in (b"lab", b"user1", tag))
+    seed = hashlib.sha256(b"tsfarm user key 1\0" + prefixed).digest()
+    public_key = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    domain = b"tsfarm user key 1\0"
+    assert shown_ == password + salt + tag + domain + prefixed + seed + public_key
+
+
+def test_the_users_proof_shown_is_of_the_key_shown() -> None:
+    parts = ("key", "asked", "signed", "signature")
+    key, asked, signed, signature = map(shown, map(worked.user_proof, parts))
+    Ed25519PublicKey.from_public_bytes(key[-32:]).verify(signature, signed)
+    assert signed.startswith(b"tsfarm user proof 1\0")
+    assert signed.endswith(hashlib.sha256(asked).digest())
+    assert signature == LogonProof.example["signature"]
+    assert LogonChallenge.example["nonce"] in signed
 
 
 def test_the_parts_of_an_example_are_its_frame() -> None:

@@ -29,17 +29,25 @@ def driver_of(*acts: str, rules: list[str]) -> Directory:
     )
 
 
+RECEIPT = b"r" * 32
+
+
 class Seen:
     """A driver, a user on the host `load-0`, and the rules that it saw broken."""
 
     def __init__(self) -> None:
         self.rules: list[str] = []
         self.moves = driver_of("place", rules=self.rules).moves()
-        self.user = User(Host("load-0"), "user1", bytes(32), 4)
+        self.user = User(Host("load-0"), "user1", "editor", 4)
 
     def hear(self, move: str, host: str, session_id: int, placement: int) -> None:
         answer = SessionPlaced(
-            placement=placement, host=host, address="192.0.2.1", port=5600, session_id=session_id
+            placement=placement,
+            host=host,
+            address="192.0.2.1",
+            port=5600,
+            session_id=session_id,
+            receipt=RECEIPT,
         )
         judge = self.moves[move].hear
         assert judge is not None
@@ -49,12 +57,13 @@ class Seen:
 def test_a_session_from_its_placement_to_its_end_breaks_no_rule() -> None:
     seen = Seen()
     place = seen.moves["place"].say(seen.user)
-    assert isinstance(place, PlaceSession) and place.user_name == "user1"
+    assert place == PlaceSession(user_name="user1", application="editor")
     seen.hear("place", "load-0", 0, 11)
     report = seen.moves["report"].say(seen.user)
     assert isinstance(report, UpdateSession)
     row = report.session
     assert (row.host, row.session_id, row.user_name, row.placement) == ("load-0", 4, "user1", 11)
+    assert (row.application, row.receipt) == ("editor", RECEIPT)
     seen.hear("query", "load-0", 4, 11)
     end = seen.moves["end"].say(seen.user)
     assert isinstance(end, RemoveSession) and (end.session_id, end.placement) == (4, 11)

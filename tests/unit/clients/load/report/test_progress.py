@@ -83,10 +83,10 @@ def test_in_the_end_nothing_is_left_but_what_happened() -> None:
         shown.show(glimpse(1.0))
         shown.line("worker 2 says [no] :smile:\x1b[2J")
         assert terminal.rows()[:2] == [
-            "worker 2 says [no] :smile:?[2J",
+            "worker 2 says [no] :smile:\\u001b[2J",
             "storm  00:01 of 01:00  ╸━━━━━━━━━━━━━━━━━━━━━━━━━━━━━",
         ]
-    assert terminal.rows() == ["worker 2 says [no] :smile:?[2J"]
+    assert terminal.rows() == ["worker 2 says [no] :smile:\\u001b[2J"]
     hidden, shown_again = "\x1b[?25l", "\x1b[?25h"
     assert terminal.getvalue().rindex(shown_again) > terminal.getvalue().rindex(hidden)
 

@@ -35,7 +35,7 @@ first-visit  5,990        99.8  12.3 ms  15.0 ms  31.0 ms  82.0 ms  1.25 s      
 roam             0           0        -        -        -        -       -       2
 
 errors
-  12  LOGON_BUSY: too many passwords are being checked
+  12  LOGON_BUSY: too many proofs are being checked, or were wrong
       at first-visit 10, roam 2
    3  WRONG_ROLE: this role may not send this message, or is not the certificate's
       at first-visit 3
@@ -122,4 +122,4 @@ def test_what_a_farm_says_does_not_command_the_terminal() -> None:
     told = [CheckResult("one session", False, "user1\x1b[2J has two")]
     text = summary(result(checks=told, farm="lab\x1b[31m"), colour=False)
     assert "\x1b" not in text
-    assert "one session: user1?[2J has two" in text
+    assert "one session: user1\\u001b[2J has two" in text

@@ -25,7 +25,7 @@ def test_only_the_names_of_steps_give_way() -> None:
 
 
 def test_a_name_does_not_command_the_terminal() -> None:
-    assert "step?[2J" in shown(steps_table((), [("step\x1b[2J",)]), 80)
+    assert "step\\u001b[2J" in shown(steps_table((), [("step\x1b[2J",)]), 80)
 
 
 def test_only_failures_are_red() -> None:

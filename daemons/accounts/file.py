@@ -15,21 +15,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-import argon2
 import msgspec
-from argon2.low_level import Type, hash_secret_raw
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Meta
 
 from daemons.files import durable
 from daemons.files.explained import checked
 from daemons.files.reread import Reread
 from tsproto import limits, ssh_keys
-from tsproto.account import Account, PasswordKey
+from tsproto.account import Account
+from tsproto.error_text import words_of
 from tsproto.errors import TsfarmError
-from tsproto.messages import Name, UserName
-from tsproto.transport.error_text import words_of
-from tsproto.user_proof import Cost, key_of_tag, normal
+from tsproto.messages import AccountStatement, Name, PasswordStatement
+from tsproto.statements import Standing, merged, stated_account, with_password
+from tsproto.user_proof import normal
 
 SECRET_BYTES = 32
 
@@ -38,6 +36,10 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 class AccountsError(TsfarmError):
     """The accounts file cannot be used, or an account cannot be added; the text says why."""
+
+
+class EarlierVersion(AccountsError):
+    """The accounts file holds hashes, as in version 1; see `daemons.accounts.converting`."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +62,7 @@ class Accounts:
     Raises AccountsError."""
 
     def __init__(self, path: Path, farm: str, on_fault: Callable[[str], None]) -> None:
+        self._path = path
         self._farm = farm
         self._file = Reread(path, self._read, on_fault)
 
@@ -68,15 +71,43 @@ class Accounts:
         return self._file.content().header.secret
 
     def find(self, user_name: str) -> Account | None:
-        return self._file.content().accounts.get(user_name)
+        account = self._file.content().accounts.get(user_name)
+        return None if account is None or account.removed else account
+
+    def take(
+        self,
+        statement: AccountStatement | PasswordStatement,
+        authorities: Sequence[bytes],
+        now: float,
+    ) -> Standing:
+        """Store what the statement changes, durably. Raises StatementRefused and AccountsError."""
+        stated: Account | None = None
+        if isinstance(statement, AccountStatement):
+            stated = stated_account(self._farm, statement, authorities, now)
+
+        def changed(accounts: Mapping[str, Account]) -> Account | None:
+            if isinstance(statement, PasswordStatement):
+                known = accounts.get(normal(statement.user_name))
+                return with_password(self._farm, known, statement, now)
+            assert stated is not None
+            return merged(accounts.get(stated.name), stated)
+
+        accounts = self._file.content().accounts
+        found = changed(accounts)
+        if found is None:
+            return Standing.OVERTAKEN
+        if accounts.get(found.name) == found:
+            return Standing.KNOWN
+        # Another process may have changed the file: decide again, under the lock.
+        change(self._path, self._farm, lambda now_there: filter(None, [changed(now_there)]))
+        return Standing.NEW
+
+    def all(self) -> Iterable[Account]:
+        return self._file.content().accounts.values()
 
     def _read(self, path: Path) -> File:
         file = read(path)
-        if file.header.accounts_of_farm != self._farm:
-            raise AccountsError(
-                f"{path}: holds the accounts of farm {file.header.accounts_of_farm!r}, not of"
-                f" {self._farm!r}: name the farm's own file"
-            )
+        check_farm(path, file.header, self._farm)
         return file
 
 
@@ -85,9 +116,9 @@ class Accounts:
 
 def read(path: Path) -> File:
     """Raises AccountsError with file and line; also when other users may read or change it."""
-    first, *lines = _lines(path)
+    first, *lines = lines_of(path)
     if not first.startswith("{"):
-        raise AccountsError(
+        raise EarlierVersion(
             f"{path}: is of an earlier version: any `tsfarm user` command converts it, for example"
             f" `tsfarm user list --accounts {path} --farm NAME`"
         )
@@ -106,7 +137,8 @@ def read(path: Path) -> File:
     return File(header, accounts)
 
 
-def _lines(path: Path) -> list[str]:
+def lines_of(path: Path) -> list[str]:
+    """Raises AccountsError; also when other users may read or change the file."""
     try:
         with path.open(encoding="utf-8") as file:
             found = os.fstat(file.fileno())
@@ -126,10 +158,11 @@ def _lines(path: Path) -> list[str]:
 
 def _parsed(line: str, kind: type[T], where: str) -> T:
     try:
-        raw = msgspec.json.decode(line)
+        return msgspec.json.decode(line, type=kind)
+    except msgspec.ValidationError:
+        return checked(msgspec.json.decode(line), kind, where, AccountsError)
     except msgspec.DecodeError as error:
         raise AccountsError(f"{where}: expected an account in JSON: {error}") from None
-    return checked(raw, kind, where, AccountsError)
 
 
 def fault_of(account: Account) -> str:
@@ -143,11 +176,10 @@ def fault_of(account: Account) -> str:
     try:
         if account.password is not None:
             account.password.cost.check()
-        for line in account.ssh_keys:
-            ssh_keys.read(line)
+        keys = {ssh_keys.read(line).fingerprint for line in account.ssh_keys}
     except TsfarmError as error:
         return f"{name}: {error}"
-    return ""
+    return f"{name}: an SSH key stands there twice" if len(keys) < len(account.ssh_keys) else ""
 
 
 def write(path: Path, file: File) -> None:
@@ -163,79 +195,49 @@ def change(
     path: Path, farm: str, changed: Callable[[Mapping[str, Account]], Iterable[Account]]
 ) -> None:
     """Put the accounts that `changed` makes of those there; makes the file when there is none.
-    Raises AccountsError."""
+    Durable when it returns. Raises AccountsError."""
     if not path.parent.is_dir():
         raise AccountsError(f"no folder {path.parent}: make it")
     try:
         with durable.locked(path.parent):
-            file = read(path) if path.exists() else _fresh(farm)
+            file = read(path) if path.exists() else _fresh(path, farm)
+            check_farm(path, file.header, farm)
             accounts = {account.name: account for account in changed(file.accounts)}
             for account in accounts.values():
-                if fault := fault_of(account):
-                    raise AccountsError(fault)
+                _check(account)
             write(path, File(file.header, {**file.accounts, **accounts}))
     except OSError as error:
         raise AccountsError(f"{path}: {words_of(error)}") from None
 
 
-def _fresh(farm: str) -> File:
-    return File(Header(accounts_of_farm=farm, secret=os.urandom(SECRET_BYTES)), {})
-
-
-# --- keys of passwords ----------------------------------------------------------------------------
-
-
-def password_key(farm: str, user_name: str, password: bytes) -> PasswordKey:
-    """The public key of a new password, with a new salt. Raises AccountsError."""
-    if not 1 <= len(password) <= limits.PASSWORD_BYTES:
-        raise AccountsError(f"a password must have 1 to {limits.PASSWORD_BYTES} bytes")
-    cost, salt = Cost(), os.urandom(limits.SALT_BYTES)
-    tag = hash_secret_raw(
-        password, salt, cost.passes, cost.memory_kib, cost.lanes, 32, Type.ID, version=0x13
-    )
-    return _public(key_of_tag(farm, user_name, tag), salt, cost)
-
-
-def converted(farm: str, user_name: str, password_hash: str) -> PasswordKey:
-    """The public key of a password of which only its argon2id hash is known: the hash is the tag.
-    Raises ValueError."""
-    try:
-        parameters = argon2.extract_parameters(password_hash)
-    except argon2.exceptions.InvalidHashError as error:
-        raise ValueError("it is no argon2 hash") from error
-    if parameters.type is not argon2.Type.ID or parameters.version != 0x13:
-        raise ValueError("it is no argon2id hash of version 19")
-    salt, tag = (_unpadded(part) for part in password_hash.split("$")[-2:])
-    cost = Cost(parameters.memory_cost, parameters.time_cost, parameters.parallelism)
-    return _public(key_of_tag(farm, user_name, tag), salt, cost)
-
-
-def _unpadded(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4))
-
-
-def _public(key: Ed25519PrivateKey, salt: bytes, cost: Cost) -> PasswordKey:
-    return PasswordKey(
-        public_key=key.public_key().public_bytes_raw(),
-        salt=salt,
-        memory_kib=cost.memory_kib,
-        passes=cost.passes,
-        lanes=cost.lanes,
-    )
-
-
-def synthetic(
-    farm: str, names: Sequence[UserName], secret: bytes, system_user: str, generation: int
-) -> list[Account]:
-    """Accounts for a load generator, whose keys come from one secret of 32 bytes instead of a
-    password each: `key_of_tag` takes it for the tag."""
-    salt, cost = os.urandom(limits.SALT_BYTES), Cost()
-    return [
-        Account(
-            name=name,
-            generation=generation,
-            system_user=system_user,
-            password=_public(key_of_tag(farm, name, secret), salt, cost),
+def _check(account: Account) -> None:
+    """Raises AccountsError."""
+    checked(msgspec.to_builtins(account), Account, account.name, AccountsError)
+    if fault := fault_of(account):
+        raise AccountsError(fault)
+    if (size := len(msgspec.json.encode(account))) > limits.ACCOUNT_BYTES:
+        raise AccountsError(
+            f"{account.name}: the account takes {size} bytes, at most {limits.ACCOUNT_BYTES} are"
+            " allowed"
         )
-        for name in names
-    ]
+
+
+def check_farm(path: Path, header: Header, farm: str) -> None:
+    """`farm` empty means the file's own. Raises AccountsError."""
+    if farm not in ("", header.accounts_of_farm):
+        raise AccountsError(
+            f"{path}: holds the accounts of farm {header.accounts_of_farm!r}, not of {farm!r}: name"
+            " the farm's own file"
+        )
+
+
+def _fresh(path: Path, farm: str) -> File:
+    if not farm:
+        raise AccountsError(f"{path}: there is no such file: to make it, give --farm NAME")
+    return File(fresh_header(farm), {})
+
+
+def fresh_header(farm: str) -> Header:
+    """Raises AccountsError."""
+    secret = base64.b64encode(os.urandom(SECRET_BYTES)).decode()
+    return checked({"accounts_of_farm": farm, "secret": secret}, Header, "--farm", AccountsError)

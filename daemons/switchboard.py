@@ -16,6 +16,7 @@ from typing import Any, Generic, Protocol
 
 from daemons import events
 from daemons.denials import Denials
+from daemons.effect_queue import EffectQueue
 from daemons.effects import (
     NO_CERTIFICATE,
     Answer,
@@ -25,7 +26,6 @@ from daemons.effects import (
     Core,
     Dial,
     Effect,
-    EffectQueue,
     Endpoint,
     Failed,
     HangUp,

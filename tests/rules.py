@@ -55,6 +55,7 @@ PURE = (
     "daemons/copied.py",
     "daemons/denials.py",
     "daemons/discovery.py",
+    "daemons/effect_queue.py",
     "daemons/effects.py",
     "daemons/events.py",
     "daemons/procedures.py",
@@ -81,6 +82,7 @@ STARTERS = ("daemons.lab", "daemons.*.__main__")
 EXEMPT_FROM_TESTS = {
     "*/__init__.py": "a docstring, or a contract that its implementations' tests keep",
     "daemons/*/__main__.py": "wiring: tests/integration and the demo start the real processes",
+    "daemons/effects.py": "declarations; each is asserted on where it is decided",
     "daemons/*/records.py": "rows without behaviour, asserted on wherever they are decided",
     "tsproto/errors.py": "codes and their meanings; each is asserted where it is given",
     "tsproto/messages/*.py": "declarations, which test_messages.py holds to their rules",
@@ -96,7 +98,8 @@ PRINT_BY_THEMSELVES = {
     "clients/conformance/progress.py": "it draws a status line, and makes other lines printable",
     "clients/load/report/*.py": "`rich` draws what they have made printable",
     "clients/load/command.py": "it prints a coloured summary, and a scenario as it is written",
-    "daemons/accounts.py": "`tsfarm user` reads its own user's words alone",
+    "daemons/accounts/__main__.py": "`tsfarm user` reads its own user's words alone",
+    "daemons/keeper/own_log.py": "it is the place for a keeper, whose text is made printable",
 }
 WAIT_IN_REAL_TIME = {
     "tests/demo/*": "no test: it watches a farm from outside, as a person does, until a deadline",

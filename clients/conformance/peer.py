@@ -17,6 +17,7 @@ from tsproto.messages import (
     Kind,
     Message,
     NewDenyList,
+    PasswordStatement,
     Refused,
     Role,
 )
@@ -24,7 +25,7 @@ from tsproto.messages import (
 M = TypeVar("M", bound=Message)
 
 # These may come at any time, and are no answers.
-AMBIENT = (Heartbeat, AnnounceInventory, NewDenyList)
+AMBIENT = (Heartbeat, AnnounceInventory, NewDenyList, PasswordStatement)
 AT_ONCE_SECONDS = 0.005
 TAIL_BYTES = 64  # of a session, in a failure
 FAULTS_OF_FORM = range(100, 105)
@@ -163,9 +164,10 @@ class Peer:
 
     def hear_past(self, kind: type[M], seconds: float | None = None) -> M:
         """The next message of this kind; others before it are skipped."""
-        message = self.next(seconds)
+        ambient = issubclass(kind, AMBIENT)
+        message = self.next(seconds, ambient)
         while message is not None and not isinstance(message, kind):
-            message = self.next(seconds)
+            message = self.next(seconds, ambient)
         if message is None:
             raise Unmet(f"expected {kind.__name__}, {self._came(None)}")
         return message

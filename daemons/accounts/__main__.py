@@ -12,6 +12,7 @@ import msgspec
 
 from daemons.accounts.commands import AnyRequest, perform
 from daemons.accounts.file import AccountsError
+from tsproto.printable import printable_lines
 
 
 def main() -> int:
@@ -19,7 +20,7 @@ def main() -> int:
     try:
         reply = perform(request)
     except AccountsError as error:
-        print(f"tsfarm: {error}", file=sys.stderr)
+        sys.stderr.write(f"tsfarm: {printable_lines(str(error))}\n")
         return 1
     sys.stdout.buffer.write(msgspec.json.encode(reply))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -15,7 +16,8 @@ class NotTrusted(TsfarmError):
 
 
 def check_root_owns(path: Path) -> None:
-    """The file, every folder above it, and every symbolic link on the way. Raises NotTrusted.
+    """The file, every folder above it, and every symbolic link on the way. Raises NotTrusted; not
+    for a file that is missing, which its reader tells.
 
     A folder with the sticky bit, as /tmp, may be written by all: they cannot replace root's files.
     """
@@ -23,7 +25,8 @@ def check_root_owns(path: Path) -> None:
     real = path.resolve()
     try:
         for part in dict.fromkeys([path, *path.parents, real, *real.parents]):
-            _check(path, part, os.lstat(part))
+            with contextlib.suppress(FileNotFoundError):
+                _check(path, part, os.lstat(part))
     except OSError as error:
         raise NotTrusted(f"{path}: {words_of(error)}") from None
 

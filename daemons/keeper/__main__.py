@@ -24,6 +24,7 @@ from daemons.keeper.cgroup import SessionLimits, groups_of
 from daemons.keeper.keeper import Keeper
 from daemons.keeper.launch import load_name_services
 from daemons.keeper.own_files import OwnFiles
+from daemons.keeper.own_log import tell
 from daemons.keeper.record import Record
 from tsproto.errors import TsfarmError
 
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _on_fault(detail: str) -> None:
-    print(f"keeper: {detail}; the file as it was before stays valid", file=sys.stderr, flush=True)
+    tell(f"{detail}; the file as it was before stays valid")
 
 
 def _parser() -> argparse.ArgumentParser:

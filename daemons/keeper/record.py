@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from pathlib import Path
 
 import msgspec
+
+from daemons.keeper.own_log import tell
 
 _BORN = 19  # index of the start time among the fields of /proc/PID/stat after the name
 
@@ -63,7 +64,7 @@ class Record:
             with open(descriptor, "wb") as file:
                 file.write(msgspec.json.encode(started))
         except OSError as error:
-            print(f"keeper: session {started.session_id}: {error}", file=sys.stderr, flush=True)
+            tell(f"session {started.session_id}: {error}")
 
     def remove(self, session_id: int) -> None:
         self._left.pop(session_id, None)

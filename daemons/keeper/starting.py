@@ -7,14 +7,20 @@ import sys
 from pathlib import Path
 
 import daemons
+from daemons.config import ConfigError
 from tsproto.errors import TsfarmError
 
 START_SECONDS = 10.0  # until a new keeper listens
+EXIT_USAGE = 2  # of argparse, for files too
 SOCKET, PID_FILE = "keeper.sock", "keeper.pid"
 
 
 class KeeperError(TsfarmError):
     """The keeper cannot be started, or does not answer."""
+
+
+class KeeperMisconfigured(KeeperError, ConfigError):
+    """A file that the keeper decides by cannot be used."""
 
 
 def start_keeper(
@@ -46,6 +52,8 @@ def start_keeper(
         )
     except subprocess.CalledProcessError as error:
         last = error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        if error.returncode == EXIT_USAGE:
+            raise KeeperMisconfigured(last.removeprefix("keeper: error: ")) from None
         raise KeeperError(f"the keeper cannot start: {last}") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise KeeperError(f"the keeper cannot start: {error}") from None

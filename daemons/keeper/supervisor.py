@@ -24,6 +24,7 @@ from typing import NoReturn
 from daemons.config import ConfigError
 from daemons.files import core_dumps
 from daemons.files.trusted import check_root_owns
+from daemons.keeper.own_log import tell
 from daemons.keeper.starting import PID_FILE, KeeperError, start_keeper
 
 USER_NAME = "tsfarm"  # of a state folder that is made here
@@ -79,7 +80,7 @@ def supervise(config: Path, state: Path, user: pwd.struct_passwd, serve: Callabl
         try:
             start_keeper(config, folder, user_name=user.pw_name)
         except KeeperError as error:
-            print(f"tsfarm: {error}", file=sys.stderr, flush=True)
+            tell(str(error))
         time.sleep(AGAIN_SECONDS)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status) % 256

@@ -7,7 +7,7 @@ import pwd
 import sys
 from pathlib import Path
 
-from daemons.lab.plan import LabError
+from daemons.lab.plan import LabError, check_private
 
 USERS = ("tsfarm", "nobody")  # the first that the machine has, unless sudo names one
 
@@ -27,6 +27,7 @@ def make_folder(folder: Path, *, as_root: bool) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        check_private(folder)
         if any(folder.iterdir()):
             raise LabError(f"{folder} is not empty and no lab: choose another with --dir DIR")
         user = _without_privilege()
@@ -49,7 +50,7 @@ def become_owner(folder: Path) -> None:
     os.initgroups(user.pw_name, user.pw_gid)
     os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
     os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
-    os.environ.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name)
+    os.environ["HOME"] = user.pw_dir
     for path in (folder, Path(sys.executable).resolve(), Path(__file__).parent):
         if not os.access(path, os.R_OK | os.X_OK):
             raise LabError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -33,7 +34,8 @@ async def serve(start: startup.Start[SessionDirectorySettings]) -> int:
     reports: asyncio.Queue[Step] = asyncio.Queue()
 
     def take(effect: Take) -> None:
-        outcome = _taken(accounts, effect, start.credentials.authority, start.clock.now())
+        trusted = start.credentials.trusted.certificates
+        outcome = _taken(accounts, effect, trusted, start.clock.now())
         reports.put_nowait(partial(core.on_answer, effect.question_id, outcome))
 
     core = SessionDirectoryCore(
@@ -47,11 +49,11 @@ async def serve(start: startup.Start[SessionDirectorySettings]) -> int:
 
 
 def _taken(
-    accounts: Accounts | None, effect: Take, authority: bytes, now: float
+    accounts: Accounts | None, effect: Take, authorities: Sequence[bytes], now: float
 ) -> Taken | NotTaken:
     assert accounts is not None  # the core asks for nothing without
     try:
-        return Taken(accounts.take(effect.statement, (authority,), now))
+        return Taken(accounts.take(effect.statement, authorities, now))
     except StatementRefused as error:
         return NotTaken(error.code, str(error))
     except AccountsError as error:

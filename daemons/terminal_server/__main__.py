@@ -8,14 +8,14 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from daemons import startup
+from daemons import events, logs, startup
 from daemons.config import ConfigError, read_settings
 from daemons.credentials import Credentials
 from daemons.effects import Outcome
 from daemons.keeper.programs import check_programs
 from daemons.keeper.supervisor import USER_NAME, keeper_folder, supervise, user_of
 from daemons.program_runner import ProgramRunner
-from daemons.settings import TerminalServerSettings
+from daemons.settings import Log, TerminalServerSettings
 from daemons.shell import Shell
 from daemons.switchboard import Step
 from daemons.terminal_server.core import TerminalServerCore
@@ -46,8 +46,9 @@ def main(config: Path) -> int:
                 f" `chown {USER_NAME} {state}`, or set sessions.allow_root = true where sessions"
                 " run as root anyway"
             )
-    except TsfarmError as error:  # there is no log yet
-        print(f"tsfarm: {error}", file=sys.stderr)
+    except TsfarmError as error:  # before there is the log that the settings ask for
+        with logs.configured(Log()):
+            logs.log(events.DaemonMisconfigured(error=str(error)))
         return startup.EXIT_USAGE
     return run(partial(serve, is_supervised=False))
 

@@ -18,7 +18,7 @@ PROGRAM = ("check.mjs", "logon.mjs", "package.json", "package-lock.json", ".npmr
 NPM_SECONDS = 60
 UNTESTED = (
     "not tested: that node decodes every valid frame and datagram to its values and encodes them"
-    " back to the same bytes, and judges every signature of tokens, device proofs and endorsements"
+    " back to the same bytes, and judges every signature of tokens, devices, users and endorsements"
 )
 
 
@@ -75,6 +75,12 @@ def test_node_agrees_with_every_vector(program: Path) -> None:
             '"id": "token/full", "code": "NORMAL", "signature_is_good": true, "issuer": "ls1"',
             '"id": "token/full", "code": "NORMAL", "signature_is_good": true, "issuer": "ts1"',
             "token/full: its signature",
+        ),
+        (
+            "user-proofs.json",
+            '"id": "user-proof/good", "code": "NORMAL"',
+            '"id": "user-proof/good", "code": "LOGON_FAILED"',
+            "user-proof/good: its signature",
         ),
     ],
 )

@@ -105,6 +105,7 @@ class Operator:
         password = accounts.password_key("own", "user1", b"secret")
         account = Account(name="user1", generation=1, password=password)
         accounts.change(folder / "accounts", "own", lambda _: [account])
+        (folder / "state").mkdir()
         (folder / "config.toml").write_text(self._configuration())
 
     def _configuration(self) -> str:
@@ -120,7 +121,9 @@ class Operator:
         if is_terminal:
             lines += [
                 'accounts = "accounts"',
+                "sessions = {allow_root = true}",
                 "grace_days = 0",
+                f"sessions = {{allow_root = {'true' if os.geteuid() == 0 else 'false'}}}",
                 f'directory = {{host = "127.0.0.1", port = {directory}}}',
             ]
         return "\n".join([*lines, ""])
@@ -132,6 +135,7 @@ class Operator:
             program = f"tests.conformance.wrong '{fault}'"
         fresh = (
             f"cd {self._folder}; cat pid state/keeper.pid 2>&- | xargs -r kill -9; rm -rf state;"
+            " mkdir -m 700 state;"
             f" PYTHONPATH={ROOT} {sys.executable} -m {program} --config config.toml 2>log &"
             " echo $! >pid"
         )

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from daemons import descriptors
+from daemons import accounts, descriptors
 from tests.integration.far_end import dialled
 from tsproto import deny_list
 from tsproto.authorities import Authorities, endorse
@@ -46,7 +46,7 @@ PACKAGES = {
     Role.TERMINAL_SERVER: "daemons.terminal_server",
 }
 EVERY_ROLE = pytest.mark.parametrize("role", list(PACKAGES), ids=lambda role: role.name)
-ACCOUNTS = 'accounts = "accounts"'
+ACCOUNTS = 'accounts = "accounts"\nsessions.allow_root = true'
 
 
 class Farm:
@@ -60,6 +60,8 @@ class Farm:
 
     def configuration(self, role: Role, more: str = "") -> Path:
         self.issue(role, "one")
+        if role is Role.TERMINAL_SERVER:  # it runs as the owner
+            (self.folder / "state").mkdir(exist_ok=True)
         path = self.folder / "one.toml"
         path.write_text(
             'farm = "north"\nstate = "state"\n'
@@ -187,8 +189,7 @@ def keepers_end(farm: Farm) -> Iterator[None]:
 
 @pytest.mark.usefixtures("keepers_end")
 async def test_a_terminal_server_serves_and_leaves_its_sessions_to_its_keeper(farm: Farm) -> None:
-    accounts = farm.folder / "accounts"
-    accounts.touch(mode=0o600)
+    accounts.change(farm.folder / "accounts", "north", lambda _: [])
     config = farm.configuration(Role.TERMINAL_SERVER, ACCOUNTS)
     keepers = []
     for _ in range(2):
@@ -205,7 +206,7 @@ def test_accounts_that_cannot_be_read_end_the_daemon_with_status_2(farm: Farm) -
     config = farm.configuration(Role.TERMINAL_SERVER, ACCOUNTS)
     with daemon(Role.TERMINAL_SERVER, config) as process:
         said = line_with(process, "daemon.misconfigured")
-        assert said["error"].startswith(f"{config}: accounts: {farm.folder}/accounts: ")
+        assert said["error"].startswith(f"{config}: {farm.folder}/accounts: there is no such file")
         assert ended(process)[0] == 2
 
 
@@ -367,7 +368,7 @@ def test_a_state_that_others_could_change_ends_the_daemon_with_status_2(
 ) -> None:
     config = farm.configuration(role, ACCOUNTS if role is Role.TERMINAL_SERVER else "")
     state = farm.folder / "state"
-    state.mkdir()
+    state.mkdir(exist_ok=True)
     state.chmod(0o770)
     with daemon(role, config) as process:
         said = line_with(process, "daemon.misconfigured")
@@ -399,9 +400,7 @@ def test_a_clock_file_that_is_none_ends_the_daemon_with_status_2(
 
 
 def test_a_shell_that_is_none_ends_the_daemon_with_status_2(farm: Farm) -> None:
-    config = farm.configuration(
-        Role.TERMINAL_SERVER, f'{ACCOUNTS}\nsessions = {{ shell = ["/bin/none"] }}'
-    )
+    config = farm.configuration(Role.TERMINAL_SERVER, f'{ACCOUNTS}\nsessions.shell = ["/bin/none"]')
     with daemon(Role.TERMINAL_SERVER, config) as process:
         said = line_with(process, "daemon.misconfigured")
         assert said["error"].startswith(f"{config}: sessions.shell: expected an executable ")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from daemons.denials import Denials
-from daemons.effects import Ask, Close, Core, Effect, EffectQueue, Endpoint, Failed, Persist
+from daemons.effect_queue import EffectQueue
+from daemons.effects import Ask, Close, Core, Effect, Endpoint, Failed, Persist
 from daemons.routes import Routes
 from daemons.switchboard import Hands, OpenLink
 from tests.simulation.line import SimulatedLine

@@ -4,11 +4,12 @@
 //
 // Prints one line a fault with the vector's id, then a summary; exits 1 after a fault.
 
-import { createHash, createPublicKey, verify, X509Certificate } from "node:crypto";
+import { createHash, createPrivateKey, createPublicKey, verify, X509Certificate } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import { decode, decodeMulti, encode, ExtData } from "@msgpack/msgpack";
+import { argon2id } from "hash-wasm";
 
 const EXT32 = 0xc9;
 const HEADER_BYTES = 6;
@@ -16,11 +17,15 @@ const MESSAGE_KIND = 0;
 const SESSION_KIND = 1;
 // Integers of 64 bits come and go as BigInt: 2^53 is in bounds, and is no safe number.
 const BIG = { useBigInt64: true };
+const PKCS8_ED25519 = Buffer.from("302e020100300506032b657004220420", "hex");
 const U32_MAX = 2 ** 32 - 1;
 
 const folder = process.argv[2] ?? fileURLToPath(new URL("../vectors", import.meta.url));
 const faults = [];
-const done = { frames: 0, "broken frames": 0, tokens: 0, "device proofs": 0, endorsements: 0, datagrams: 0 };
+const done = {
+  frames: 0, "broken frames": 0, tokens: 0, "device proofs": 0, endorsements: 0, "users' keys": 0,
+  "user proofs": 0, datagrams: 0,
+};
 
 function read(file) {
   return JSON.parse(readFileSync(`${folder}/${file}`, "utf8"));
@@ -208,6 +213,61 @@ function checkEndorsements() {
   }
 }
 
+// --- users ---------------------------------------------------------------------------------------
+
+function prefixed(...parts) {
+  return Buffer.concat(parts.flatMap((part) => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(part.length);
+    return [length, Buffer.from(part)];
+  }));
+}
+
+async function checkDerivations() {
+  const { derivations, key_domain: domain } = read("user-proofs.json");
+  // The library takes no empty password.
+  for (const vector of derivations.filter(({ password }) => password)) {
+    const tag = await argon2id({
+      password: hex(vector.password), salt: hex(vector.salt), iterations: vector.passes,
+      memorySize: vector.memory_kib, parallelism: vector.lanes, hashLength: 32, outputType: "binary",
+    });
+    const named = prefixed(Buffer.from(vector.farm), Buffer.from(vector.user_name.normalize("NFC")), tag);
+    const seed = createHash("sha256").update(signed(domain, named)).digest();
+    const pkcs8 = Buffer.concat([PKCS8_ED25519, seed]);
+    const key = createPublicKey(createPrivateKey({ key: pkcs8, format: "der", type: "pkcs8" }));
+    check("users' keys", vector.id, () => ({
+      "its tag": same(tag, hex(vector.tag)),
+      "its seed": same(seed, hex(vector.seed)),
+      "its public key": key.equals(ed25519(vector.public_key)),
+    }));
+  }
+}
+
+/** A value of a user proof: text, bytes, or a number of eight bytes. */
+function proved(value) {
+  if (typeof value === "string") return Buffer.from(value.normalize("NFC"));
+  if (typeof value === "object") return hex(value.hex);
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  return bytes;
+}
+
+function checkUserProofs() {
+  const { domain, vectors } = read("user-proofs.json");
+  for (const vector of vectors) {
+    check("user proofs", vector.id, () => {
+      const values = Object.values(vector.values).map(proved);
+      const asked = createHash("sha256").update(prefixed(...values.slice(-4))).digest();
+      const data = signed(domain, prefixed(...values.slice(0, -4), asked));
+      const good = verify(null, data, ed25519(vector.public_key), hex(vector.signature));
+      return {
+        "its bytes": same(data, hex(vector.signed)),
+        "its signature": good === (vector.code === "NORMAL"),
+      };
+    });
+  }
+}
+
 // --- datagrams -----------------------------------------------------------------------------------
 
 function checkDatagrams() {
@@ -233,6 +293,8 @@ checkTokens();
 checkDeviceProofs();
 checkEndorsements();
 checkDatagrams();
+checkUserProofs();
+await checkDerivations();
 
 for (const fault of faults) console.log(fault);
 const counts = Object.entries(done).map(([kind, count]) => `${count} ${kind}`);

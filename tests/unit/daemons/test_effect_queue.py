@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from daemons.effects import Detach, EffectQueue, Persist, Record
+from daemons.effect_queue import EffectQueue
+from daemons.effects import Detach, Persist, Record
 
 
 class Row(Record):

@@ -251,28 +251,22 @@ class Logon:
         return [Send(self._start)]
 
     def _on_challenge(self, challenge: LogonChallenge) -> list[Step]:
-        """Signs with an SSH key that the host knows, else with the password's key, else lets PAM
-        ask. What is typed for a password's key never leaves the client, so PAM, which reads what is
-        typed, comes last."""
+        """Signs with the key of the device, of SSH or of the password, else lets PAM ask: last,
+        since PAM reads what is typed."""
+        assert self._seen is not None
         self._awaits_challenge, self._challenge = False, challenge
-        methods = self._methods(challenge)
+        methods = proofs.methods(self._seen, challenge)
         if challenge.resume_seconds and Methods.DEVICE in methods and self._may_resume:
             return [steps.SignWithDevice(self._statement(challenge, Method.DEVICE))]
         if challenge.key_fingerprint in self._keys and Methods.SSH_KEY in methods:
-            statement = self._statement(challenge, Method.SSH_KEY)
-            return [steps.SignWithSshKey(statement, challenge.key_fingerprint)]
+            to_sign = self._statement(challenge, Method.SSH_KEY)
+            return [steps.SignWithSshKey(to_sign, challenge.key_fingerprint)]
         if Methods.PAM in methods and (self._prefers_pam or Methods.PASSWORD not in methods):
             self.phase = Phase.LOGON
             return self._prove(challenge, Method.PAM, "", b"")
         if Methods.PASSWORD in methods:
             return self._sign_with_password(challenge)
         return self._give_up(f"{self._host} offers no way to prove who you are")
-
-    def _methods(self, challenge: LogonChallenge) -> Methods:
-        """Those offered, without PAM where the host's certificate does not let it ask."""
-        methods = Methods(challenge.methods)
-        assert self._seen is not None
-        return methods if self._seen.asks_secrets else methods & ~Methods.PAM
 
     def _sign_with_password(self, challenge: LogonChallenge) -> list[Step]:
         cost = Cost(challenge.memory_kib, challenge.passes, challenge.lanes)
@@ -291,8 +285,7 @@ class Logon:
             return [*told, steps.SignWithPassword(statement, self._password)]
         self.phase = Phase.PROMPTING
         self._passwords_asked += 1
-        if Methods.PAM in self._methods(challenge):
-            told.append(steps.Told(f"an empty password lets {self._host} ask you itself"))
+        told += proofs.told_of_pam(self._seen, challenge, self._host)
         return [*told, steps.AskPassword(again=self._passwords_asked > 1)]
 
     def _statement(self, challenge: LogonChallenge, method: Method) -> Statement:
@@ -347,18 +340,16 @@ class Logon:
 
     def _on_wrong_proof(self, refused: LogonRefused) -> list[Step]:
         stays = refused.attempts_left > 0
-        if self._method is Method.DEVICE and stays:
+        if self._method is Method.DEVICE:
             self._may_resume = False
-            return self._log_on()
         if self._method is Method.SSH_KEY:
             self._keys = ()
-            if stays:
-                return self._log_on()
+        if stays and self._method in (Method.DEVICE, Method.SSH_KEY):
+            return self._log_on()
         self._password = None
         self._derived.clear()
-        if stays and self._method is Method.PAM:
-            return self._log_on()
-        if stays and self._passwords_asked < self._plan.password_attempts:
+        can_ask = self._passwords_asked < self._plan.password_attempts
+        if stays and (can_ask or self._method is Method.PAM):
             return self._log_on()
         return [HangUp(), *self._finish(refused.code, refused.detail)]
 
@@ -455,16 +446,4 @@ class Logon:
         self.phase = Phase.FINISHED
         self._wake_at = None
         self._password = None
-        return [Finished(outcome or outcome_of(code), code, detail, exit_status)]
-
-
-def outcome_of(code: ErrorCode) -> Outcome:
-    match code // 100:
-        case 2:
-            return Outcome.NO_LICENSE
-        case 3:
-            return Outcome.LOGON_FAILED
-        case 4:
-            return Outcome.DISCONNECTED
-        case _:
-            return Outcome.UNREACHABLE if code.may_retry else Outcome.FAILED
+        return [Finished(outcome or steps.outcome_of(code), code, detail, exit_status)]

@@ -95,6 +95,18 @@ class Outcome(Enum):
     """Nothing that trying again, a license or a password would change."""
 
 
+def outcome_of(code: ErrorCode) -> Outcome:
+    match code // 100:
+        case 2:
+            return Outcome.NO_LICENSE
+        case 3:
+            return Outcome.LOGON_FAILED
+        case 4:
+            return Outcome.DISCONNECTED
+        case _:
+            return Outcome.UNREACHABLE if code.may_retry else Outcome.FAILED
+
+
 class Step(msgspec.Struct, frozen=True, gc=False):
     """One step of a logon, to be taken in the order returned."""
 

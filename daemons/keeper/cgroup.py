@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from pathlib import Path
 
 import msgspec
+
+from daemons.keeper.own_log import tell
 
 MOUNTS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
 OWN = Path("/proc/self/cgroup")
@@ -106,7 +107,7 @@ def groups_of(wanted: SessionLimits) -> SessionGroups | None:
     except OSError as error:
         reason = str(error)
     if wanted != SessionLimits(memory_mib=0, processes=0, cpu_weight=0):
-        print(f"keeper: sessions run without limits: {reason}", file=sys.stderr, flush=True)
+        tell(f"sessions run without limits: {reason}")
     return None
 
 

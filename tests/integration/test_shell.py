@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from daemons.clock import Clock
 from daemons.config import ConfigError
 from daemons.credentials import Credentials
-from daemons.effects import Caller, Close, Effect, Verified, Verify
+from daemons.effects import Caller, Close, Detach, Effect, NotProved
 from daemons.events import CertificateNotLoaded, DaemonBroken, DaemonStopping, StoreFailed
 from daemons.shell import EXIT_BROKEN, EXIT_STOPPED, EXIT_STORE
 from daemons.store import StoreError
@@ -75,19 +75,19 @@ async def test_a_deadline_is_kept() -> None:
 
 async def test_what_a_performer_reports_reaches_the_core() -> None:
     async with daemon(DIRECTORY, servers()) as running:
-        outcome = Verified(accepted=True, system_user="lab")
+        outcome = NotProved(ErrorCode.LOGON_FAILED)
         running.reports.put_nowait(partial(running.core.on_answer, 7, outcome))
         assert await told(running, 7) == outcome
 
 
 async def test_an_effect_of_one_kind_of_daemon_goes_to_its_performer() -> None:
-    verify, performed = Verify("ann", b"pw", 7, "192.0.2.7"), asyncio.Queue[Effect]()
+    detach, performed = Detach(7), asyncio.Queue[Effect]()
     async with (
-        daemon(DIRECTORY, servers(verify), performers={Verify: performed.put_nowait}) as running,
+        daemon(DIRECTORY, servers(detach), performers={Detach: performed.put_nowait}) as running,
         administrator(running) as who,
     ):
         who.request(QueryServers())
-        assert await performed.get() == verify
+        assert await performed.get() == detach
 
 
 async def test_a_stalled_disk_makes_new_requests_busy() -> None:
@@ -270,7 +270,7 @@ async def test_a_fault_beside_the_core_stops_the_daemon_too() -> None:
 
 async def test_an_effect_that_nobody_performs_stops_the_daemon() -> None:
     async with (
-        daemon(DIRECTORY, servers(Verify("ann", b"pw", 7, "192.0.2.7"))) as running,
+        daemon(DIRECTORY, servers(Detach(7))) as running,
         administrator(running) as who,
     ):
         who.request(QueryServers())

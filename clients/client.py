@@ -164,6 +164,7 @@ class Client:
             server=opened.name if certified is None else certified.name,
             certificate=link.peer_certificate or PLAIN_FINGERPRINT,
             device_id=self._device.key.device_id,
+            asks_secrets=certified is not None and certified.asks_secrets,
             hashing=self._keys.known_hashing(farm, self._plan.user_name),
         )
 
@@ -216,6 +217,10 @@ class Client:
             case steps.SignWithSshKey(statement, fingerprint):
                 self._to_sign = statement
                 self._start(self._sign_with_ssh_key(statement, fingerprint))
+            case steps.SignWithDevice(statement):
+                key = self._device.key
+                signature = key.public_key + key.sign(statement.signed_bytes())
+                return self._logon.on_signed(ED25519, signature, now)
             case steps.AnswerPam(prompt):
                 self._start(self._answer_pam(prompt))
             case steps.RememberHashing(hashing):

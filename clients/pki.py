@@ -79,6 +79,11 @@ def pki_init(farm: str, folder: Path) -> None:
     help="Of an administrator: viewer only asks, operator also hands over deny lists, admin may do"
     " everything.  [default: viewer]",
 )
+@click.option(
+    "--asks-secrets",
+    is_flag=True,
+    help="Let the terminal server ask users for passwords and codes, for its `pam`.",
+)
 def pki_issue(
     role: str,
     name: str,
@@ -86,6 +91,7 @@ def pki_issue(
     days: int,
     folder: Path,
     administrator_role: str | None,
+    asks_secrets: bool,
 ) -> None:
     """Make a certificate and key for one daemon or administrator, NAME.crt and NAME.key.
 
@@ -105,6 +111,7 @@ def pki_issue(
         days=days,
         addresses=addresses,
         administrator_role=identity.ADMINISTRATOR_ROLES[administrator_role or "viewer"],
+        asks_secrets=asks_secrets,
     )
     write_new({folder / f"{name}.key": key, folder / f"{name}.crt": certificate})
     show(f"{folder / name}.crt, {folder / name}.key: {_until(certificate)}")
@@ -136,6 +143,7 @@ def pki_renew(name: str, addresses: tuple[str, ...], days: int, folder: Path) ->
         addresses=[each for each in certificates.addresses_in(old) if each != own.name]
         + list(addresses),
         administrator_role=own.administrator_role or AdministratorRole.VIEWER,
+        asks_secrets=own.asks_secrets,
     )
     _replace({folder / f"{name}.key": key, file: certificate})
     show(f"{file}, {folder / name}.key: {_until(certificate)}; {SERVE_IT}")

@@ -202,7 +202,8 @@ Performers = Mapping[type[Effect], Callable[[Any], None]]  # who performs which 
 
 
 class Challenge(Effect, frozen=True, gc=False):
-    """Have the keeper make a challenge for a user and device on a link that shows `certificate`;
+    """Have the keeper make a challenge for a user and device on a link from `address` that shows
+    `certificate`;
     `Challenged` or `NotProved` comes to `on_answer` with `question_id`."""
 
     user_name: str
@@ -210,6 +211,9 @@ class Challenge(Effect, frozen=True, gc=False):
     certificate: bytes
     key_fingerprints: tuple[bytes, ...]
     question_id: int
+    address: str = ""
+    session_id: int = 0
+    attachment: int = 0
 
 
 class Prove(Effect, frozen=True, gc=False):
@@ -261,6 +265,14 @@ class StartProgram(Effect, frozen=True, gc=False):
     tz: str
     colorterm: str
     question_id: int
+
+
+class NoteShown(Effect, frozen=True, gc=False):
+    """Tell the keeper that the device of this proof shows the session: it may resume it."""
+
+    session_id: int
+    proof_id: int
+    attachment: int
 
 
 class Attach(Effect, frozen=True, gc=False):

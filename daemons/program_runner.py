@@ -24,6 +24,7 @@ from daemons.effects import (
     Detach,
     Effect,
     EndProgram,
+    NoteShown,
     NotProved,
     NotTaken,
     Outcome,
@@ -144,6 +145,7 @@ class ProgramRunner:
             StartProgram: self.start_program,
             Attach: self.attach,
             Detach: self.detach,
+            NoteShown: self.note_shown,
             Resize: self.resize,
             EndProgram: self.end_program,
         }
@@ -215,6 +217,9 @@ class ProgramRunner:
         self._forget_viewer(program.pump)
         self._shown[link.id] = program
         program.pump.attach(link, effect.columns, effect.rows, fresh=effect.fresh)
+
+    def note_shown(self, effect: NoteShown) -> None:
+        self._keeper.note_shown(effect.session_id, effect.proof_id, effect.attachment)
 
     def detach(self, effect: Detach) -> None:
         pump = self._pump_of(effect.session_id)

@@ -148,7 +148,10 @@ class Sessions(Settings, frozen=True, kw_only=True):
     """`shell` empty means the system user's own. A terminal server that runs as root starts
     sessions as the account's system user, and as root only with `allow_root = true`. One that
     does not runs all sessions as its own user, and refuses accounts that name another one unless
-    `shared_user = true`."""
+    `shared_user = true`.
+
+    `memory_mib`, `processes` and `cpu_weight` limit each session where the keeper may make control
+    groups (cgroup v2); 0 means no limit."""
 
     shell: Annotated[tuple[str, ...], REREAD] = ()
     applications: Annotated[dict[Name, Application], REREAD] = {}
@@ -157,10 +160,16 @@ class Sessions(Settings, frozen=True, kw_only=True):
     screen: bool = True
     allow_root: bool = False
     shared_user: bool = False
+    memory_mib: Annotated[int, REREAD, Meta(ge=0, le=2**24)] = 0
+    processes: Annotated[int, REREAD, Meta(ge=0, le=2**22)] = 0
+    cpu_weight: Annotated[int, REREAD, Meta(ge=0, le=10_000)] = 0
 
 
 class TerminalServerSettings(DaemonSettings, frozen=True, kw_only=True):
-    """`grace_days` 0 means no grace period. Without `directory` the farm is one terminal server."""
+    """`grace_days` 0 means no grace period. Without `directory` the farm is one terminal server.
+    `pam` names a file of /etc/pam.d: its rules prove the accounts with `pam`, and open the sessions
+    of all; empty means that PAM has no part. For `resume_minutes` after a proof of the user, the
+    device that showed a session last returns to it by its own key; 0 means never."""
 
     discovery: Discovery = Discovery()
     directory: ServerAddress | None = None
@@ -169,6 +178,8 @@ class TerminalServerSettings(DaemonSettings, frozen=True, kw_only=True):
     product_version: ProductVersion = 1
     grace_days: Annotated[int, Meta(ge=0, le=limits.GRACE_DAYS)] = limits.GRACE_DAYS
     weight: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    pam: Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9_-]*\Z")] = ""
+    resume_minutes: Annotated[int, Meta(ge=0, le=7 * 24 * 60)] = 600
     sessions: Sessions = Sessions()
 
 

@@ -19,6 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tsproto import limits
 from tsproto.identity import (
+    ASKS_SECRETS,
     AUTHORITY_URI,
     IDENTITY_URI,
     ROLE_WORDS,
@@ -68,14 +69,16 @@ def issue_certificate(
     addresses: Iterable[str] = (),
     key: Ed25519PrivateKey | None = None,
     administrator_role: AdministratorRole = AdministratorRole.VIEWER,
+    asks_secrets: bool = False,
 ) -> tuple[bytes, bytes]:
     """A certificate of the authority's farm, as (certificate PEM, key PEM), for `key` or a new one.
 
     The first certificate of `authority_pem` is the issuer. The new one never outlives it. A
     daemon's carries its name and `addresses`, host names and IP addresses; an administrator's is
-    good for dialling only, and says `administrator_role`. Raises IdentityError when the authority's
-    files do not belong together, when role, name or an address cannot stand in a certificate, and
-    when these are too many.
+    good for dialling only, and says `administrator_role`. `asks_secrets` lets a terminal server ask
+    users for what its PAM wants to know. Raises IdentityError when the authority's files do not
+    belong together, when role, name or an address cannot stand in a certificate, and when these are
+    too many.
     """
     authority = parse_certificate(certificate_der(authority_pem))
     authority_key = load_key(authority_key_pem)
@@ -89,6 +92,8 @@ def issue_certificate(
     found = IDENTITY_URI.fullmatch(uri)
     if found is None or found[3] != name:
         raise IdentityError(f"{name!r} is no name: letters, digits, '.', '_', '-', up to 64")
+    if asks_secrets and role is not Role.TERMINAL_SERVER:
+        raise IdentityError("only a terminal server asks users for secrets")
     key = key or Ed25519PrivateKey.generate()
     listens = role in DAEMONS
     if addresses and not listens:
@@ -101,6 +106,8 @@ def issue_certificate(
     others = [each for each in dict.fromkeys(map(shown_address, addresses)) if each != name]
     names = [x509.UniformResourceIdentifier(uri), *([x509.DNSName(name)] if listens else [])]
     names += map(_general_name, others)
+    if asks_secrets:
+        names.append(x509.UniformResourceIdentifier(ASKS_SECRETS))
     issuer = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     issued_by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer)
     builder = (

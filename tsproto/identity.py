@@ -54,14 +54,19 @@ class IdentityError(TsfarmError):
     """A certificate, key or name cannot be used in a farm; the text says which and why."""
 
 
+ASKS_SECRETS = "tsfarm:asks-secrets"  # URI in the certificate of a host whose PAM may ask users
+
+
 class Identity(msgspec.Struct, frozen=True):
     """Farm, role and name in a certificate, to be believed once its signature is verified.
-    `administrator_role` is None for a daemon."""
+    `administrator_role` is None for a daemon. `asks_secrets`: its holder may ask users for secrets.
+    """
 
     farm: str
     role: Role
     name: str
     administrator_role: AdministratorRole | None = None
+    asks_secrets: bool = False
 
     @property
     def uri(self) -> str:
@@ -71,6 +76,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 def identity_among(uris: Iterable[str]) -> Identity:
     """The one identity that these URIs of a certificate name; IdentityError for none or several."""
+    uris = [*uris]
     found = [match for uri in uris if (match := IDENTITY_URI.fullmatch(uri))]
     if len(found) != 1 or found[0][2] not in _ROLES:
         raise IdentityError("the certificate carries no tsfarm://FARM/ROLE/NAME")
@@ -82,7 +88,7 @@ def identity_among(uris: Iterable[str]) -> Identity:
             f" administrator's says {', '.join(ADMINISTRATOR_ROLES)} and a daemon's none: issue"
             " a new one with `tsfarm pki issue`"
         )
-    return Identity(farm, role, name, administrator_role)
+    return Identity(farm, role, name, administrator_role, ASKS_SECRETS in uris)
 
 
 def load_key(pem: bytes) -> Ed25519PrivateKey:
@@ -167,10 +173,13 @@ class DeviceKey:
     def to_pem(self) -> bytes:
         return _pem_of(self._seed)
 
+    def sign(self, message: bytes) -> bytes:
+        return self._key.sign(message)
+
     def prove(self, nonce: bytes, server_certificate: bytes) -> bytes:
         """Sign a terminal server's nonce for this server alone; both arguments are 32 bytes,
         `server_certificate` the SHA-256 fingerprint of the certificate that the device saw."""
-        return self._key.sign(device_proof(nonce, server_certificate))
+        return self.sign(device_proof(nonce, server_certificate))
 
 
 def device_proof(nonce: bytes, server_certificate: bytes) -> bytes:
@@ -184,19 +193,25 @@ def verify_device_proof(
     public_key: bytes, signature: bytes, nonce: bytes, server_certificate: bytes
 ) -> bytes:
     """The id of the device whose key made this proof; raises DeviceProofInvalid."""
-    signed = device_proof(nonce, server_certificate)
+    if not is_device_signature(public_key, signature, device_proof(nonce, server_certificate)):
+        raise DeviceProofInvalid(
+            "the device's signature is not of its key, this nonce and this server's certificate"
+        )
+    return hashlib.sha256(public_key).digest()
+
+
+def is_device_signature(public_key: bytes, signature: bytes, message: bytes) -> bool:
+    """Raises DeviceProofInvalid for a key that proves nothing."""
     if int.from_bytes(public_key, "little") & _Y_BITS in _LOW_ORDER_Y:
         raise DeviceProofInvalid("the device's public key is of low order and proves nothing")
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, signed)
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except (InvalidSignature, ValueError):
-        raise DeviceProofInvalid(
-            "the device's signature is not of its key, this nonce and this server's certificate"
-        ) from None
-    return hashlib.sha256(public_key).digest()
+        return False
+    return True
 
 
 def key_pem(key: Ed25519PrivateKey) -> bytes:

@@ -100,6 +100,8 @@ class Logon:
         self._derived: set[Hashing] = set()  # of keys in memory
         self._password: bytes | None = None
         self._passwords_asked = 0
+        self._prefers_pam = False
+        self._may_resume = True
         self._wake_at: float | None = None
         self._on_wake: Callable[[float], list[Step]] = self._dial_round
 
@@ -202,7 +204,7 @@ class Logon:
                 return [licensed, *self._log_on()]
             case Phase.LOGON, LogonChallenge() if self._awaits_challenge:
                 return self._on_challenge(message)
-            case Phase.LOGON, PamPrompt():
+            case Phase.LOGON, PamPrompt() if self._method is Method.PAM:
                 return [steps.AnswerPam(message)]
             case Phase.LOGON, LogonRefused():
                 return self._on_refused(message, now)
@@ -251,17 +253,21 @@ class Logon:
         return [Send(self._start)]
 
     def _on_challenge(self, challenge: LogonChallenge) -> list[Step]:
-        """Signs with an SSH key that the host knows, else with the password's key, else lets PAM
-        ask."""
+        """Signs with the key of the device, of SSH or of the password, else lets PAM ask: last,
+        since PAM reads what is typed."""
+        assert self._seen is not None
         self._awaits_challenge, self._challenge = False, challenge
-        methods = Methods(challenge.methods)
+        methods = proofs.methods(self._seen, challenge)
+        if challenge.resume_seconds and Methods.DEVICE in methods and self._may_resume:
+            return [steps.SignWithDevice(self._statement(challenge, Method.DEVICE))]
         if challenge.key_fingerprint in self._keys and Methods.SSH_KEY in methods:
-            statement = self._statement(challenge, Method.SSH_KEY)
-            return [steps.SignWithSshKey(statement, challenge.key_fingerprint)]
+            to_sign = self._statement(challenge, Method.SSH_KEY)
+            return [steps.SignWithSshKey(to_sign, challenge.key_fingerprint)]
+        if Methods.PAM in methods and (self._prefers_pam or Methods.PASSWORD not in methods):
+            self.phase = Phase.LOGON
+            return self._prove(challenge, Method.PAM, "", b"")
         if Methods.PASSWORD in methods:
             return self._sign_with_password(challenge)
-        if Methods.PAM in methods:
-            return self._prove(challenge, Method.PAM, "", b"")
         return self._give_up(f"{self._host} offers no way to prove who you are")
 
     def _sign_with_password(self, challenge: LogonChallenge) -> list[Step]:
@@ -281,6 +287,7 @@ class Logon:
             return [*told, steps.SignWithPassword(statement, self._password)]
         self.phase = Phase.PROMPTING
         self._passwords_asked += 1
+        told += proofs.told_of_pam(self._seen, challenge, self._host)
         return [*told, steps.AskPassword(again=self._passwords_asked > 1)]
 
     def _statement(self, challenge: LogonChallenge, method: Method) -> Statement:
@@ -290,14 +297,15 @@ class Logon:
 
     def on_password(self, password: bytes, now: float) -> list[Step]:
         """The password that the user typed; kept until the user is proved with it, then only its
-        key, so that it is asked for once."""
+        key, so that it is asked for once. No account has an empty one: it asks for PAM."""
+        self._prefers_pam = not password
         self._password = password
         self._route.extend(now, self._plan.connect_seconds)
         if self.phase is Phase.TYPING:
             return self._dial(self._host)
         if self.phase is not Phase.PROMPTING or self._challenge is None:
             return []
-        return self._sign_with_password(self._challenge)
+        return self._on_challenge(self._challenge)
 
     def on_signed(self, algorithm: str, signature: bytes, now: float) -> list[Step]:
         if self.phase is not Phase.LOGON or self._challenge is None:
@@ -334,13 +342,16 @@ class Logon:
 
     def _on_wrong_proof(self, refused: LogonRefused) -> list[Step]:
         stays = refused.attempts_left > 0
+        if self._method is Method.DEVICE:
+            self._may_resume = False
         if self._method is Method.SSH_KEY:
             self._keys = ()
-            if stays:
-                return self._log_on()
+        if stays and self._method in (Method.DEVICE, Method.SSH_KEY):
+            return self._log_on()
         self._password = None
         self._derived.clear()
-        if stays and self._passwords_asked < self._plan.password_attempts:
+        can_ask = self._passwords_asked < self._plan.password_attempts
+        if stays and (can_ask or self._method is Method.PAM):
             return self._log_on()
         return [HangUp(), *self._finish(refused.code, refused.detail)]
 
@@ -370,6 +381,7 @@ class Logon:
         self.phase = Phase.SESSION
         self._shown = _Shown(self._host, accepted.host, accepted.session_id, accepted.attachment)
         self._password = None  # its key is in memory
+        self._may_resume = True
         self._passwords_asked = 0
         self._redirected_by = self._redirect = None
         self._unreachable_host = ""
@@ -436,16 +448,4 @@ class Logon:
         self.phase = Phase.FINISHED
         self._wake_at = None
         self._password = None
-        return [Finished(outcome or outcome_of(code), code, detail, exit_status)]
-
-
-def outcome_of(code: ErrorCode) -> Outcome:
-    match code // 100:
-        case 2:
-            return Outcome.NO_LICENSE
-        case 3:
-            return Outcome.LOGON_FAILED
-        case 4:
-            return Outcome.DISCONNECTED
-        case _:
-            return Outcome.UNREACHABLE if code.may_retry else Outcome.FAILED
+        return [Finished(outcome or steps.outcome_of(code), code, detail, exit_status)]

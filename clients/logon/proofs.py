@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clients.logon.steps import Hashing, Plan, Seen, Step, Told
+from clients.logon.steps import Hashing, Host, Plan, Seen, Step, Told
 from tsproto.messages import LogonChallenge, LogonProof, LogonStart
 from tsproto.user_proof import Asked, Cost, Method, Methods, Statement
 
@@ -40,6 +40,18 @@ def proof(plan: Plan, method: Method, algorithm: str, signature: bytes) -> Logon
         tz=plan.tz,
         colorterm=plan.colorterm,
     )
+
+
+def methods(seen: Seen, challenge: LogonChallenge) -> Methods:
+    """Those offered, without PAM where the host's certificate does not let it ask."""
+    offered = Methods(challenge.methods)
+    return offered if seen.asks_secrets else offered & ~Methods.PAM
+
+
+def told_of_pam(seen: Seen, challenge: LogonChallenge, host: Host) -> list[Step]:
+    if Methods.PAM not in methods(seen, challenge):
+        return []
+    return [Told(f"an empty password lets {host} ask you itself")]
 
 
 def told_of_change(

@@ -45,13 +45,15 @@ class Hashing(msgspec.Struct, frozen=True):
 class Seen(msgspec.Struct, frozen=True):
     """The host at the other end of a link: farm and name as in its certificate, whose SHA-256 this
     is, or 32 zero bytes without TLS. `device_id` is our own; `hashing` that of the user's last
-    logon by password to the farm."""
+    logon by password to the farm. `asks_secrets`: the certificate lets the host ask users for what
+    its PAM wants to know."""
 
     farm: str
     server: str
     certificate: bytes
     device_id: bytes
     hashing: Hashing | None = None
+    asks_secrets: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +93,18 @@ class Outcome(Enum):
     CANCELLED = auto()
     FAILED = auto()
     """Nothing that trying again, a license or a password would change."""
+
+
+def outcome_of(code: ErrorCode) -> Outcome:
+    match code // 100:
+        case 2:
+            return Outcome.NO_LICENSE
+        case 3:
+            return Outcome.LOGON_FAILED
+        case 4:
+            return Outcome.DISCONNECTED
+        case _:
+            return Outcome.UNREACHABLE if code.may_retry else Outcome.FAILED
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
@@ -154,6 +168,12 @@ class SignWithSshKey(Step, frozen=True, gc=False):
 
     statement: Statement
     fingerprint: bytes
+
+
+class SignWithDevice(Step, frozen=True, gc=False):
+    """Sign the statement with the device's own key; `on_signed` follows."""
+
+    statement: Statement
 
 
 class AnswerPam(Step, frozen=True, gc=False):

@@ -17,8 +17,10 @@ import socket
 import sys
 from pathlib import Path
 
+from daemons.copied import copied
 from daemons.files import core_dumps
 from daemons.keeper.address import unix_address
+from daemons.keeper.cgroup import SessionLimits, groups_of
 from daemons.keeper.keeper import Keeper
 from daemons.keeper.launch import load_name_services
 from daemons.keeper.own_files import OwnFiles
@@ -54,7 +56,8 @@ def main(arguments: list[str] | None = None) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a session takes four
         load_name_services()
         record = Record(options.pid_file.with_suffix(".sessions"))
-        Keeper(listener, files, record, options.idle_seconds, options.allow_user).run()
+        groups = groups_of(copied(SessionLimits, files.settings.sessions))
+        Keeper(listener, files, record, groups, options.idle_seconds, options.allow_user).run()
     options.socket.unlink(missing_ok=True)
     options.pid_file.unlink(missing_ok=True)
 

@@ -35,8 +35,10 @@ from daemons.effects import (
 from daemons.keeper import messages as km
 from daemons.keeper.address import unix_address
 from daemons.keeper.starting import SOCKET, START_SECONDS, KeeperError, start_keeper
+from tsproto.user_proof import Method
 
 ANSWER_SECONDS = 10.0  # a start may wait for the user's home on a slow file server
+PAM_SECONDS = 120.0  # a module may wait for a tap on the user's telephone
 WAIT_SECONDS = 0.1  # for a keeper that the supervisor starts
 
 
@@ -143,7 +145,11 @@ class KeeperClient:
         kind: type[km.Prove | km.PamAnswer] = (
             km.Prove if isinstance(effect, Prove) else km.PamAnswer
         )
-        reply, _ = await self._ask(lambda id_: copied(kind, effect, request_id=id_))
+        is_pam = isinstance(effect, PamAnswer) or effect.method is Method.PAM
+        reply, _ = await self._ask(
+            lambda id_: copied(kind, effect, request_id=id_),
+            seconds=PAM_SECONDS if is_pam else ANSWER_SECONDS,
+        )
         match reply:
             case km.Proved():
                 return copied(Proved, reply)
@@ -184,6 +190,9 @@ class KeeperClient:
         finally:
             _close_all([*copies])
         return reply.detail if isinstance(reply, km.CannotStart) else ""
+
+    def note_shown(self, session_id: int, proof_id: int, attachment: int) -> None:
+        self._send(km.Shown(session_id, proof_id, attachment))
 
     def hang_up(self, session_id: int) -> None:
         """End the session's programs; `on_ended` is called when the first one has ended."""
@@ -239,7 +248,11 @@ class KeeperClient:
         raise OutOfDescriptors("the terminal server has as many files open as it may")
 
     async def _ask(
-        self, request: Callable[[int], km.Request], descriptors: tuple[int, ...] = ()
+        self,
+        request: Callable[[int], km.Request],
+        descriptors: tuple[int, ...] = (),
+        *,
+        seconds: float = ANSWER_SECONDS,
     ) -> tuple[km.Reply, list[int]]:
         request_id = next(self._request_ids)
         answer: asyncio.Future[tuple[km.Reply, list[int]]]
@@ -248,11 +261,11 @@ class KeeperClient:
         try:
             if not self._send(request(request_id), descriptors):
                 raise KeeperLost("there is no connection to the keeper")
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await answer
         except TimeoutError:
             raise KeeperError(
-                f"the keeper has not answered within {ANSWER_SECONDS:.0f} s; another terminal"
+                f"the keeper has not answered within {seconds:.0f} s; another terminal"
                 " server may be using it"
             ) from None
         finally:

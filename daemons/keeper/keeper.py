@@ -23,8 +23,11 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
+from daemons.copied import copied
 from daemons.keeper import messages as km
+from daemons.keeper.cgroup import SessionGroup, SessionGroups, SessionLimits
 from daemons.keeper.kept_program import (
     AdoptedProgram,
     KeptProgram,
@@ -34,10 +37,14 @@ from daemons.keeper.kept_program import (
 )
 from daemons.keeper.launch import LaunchFailure, Program
 from daemons.keeper.own_files import OwnFiles
+from daemons.keeper.pam_child import PamUser
+from daemons.keeper.pam_logons import PamChild, PamLogons, PamProgram
 from daemons.keeper.proving import Monitor, NotStarted
 from daemons.keeper.record import Record, Started
+from tsproto.account import Account
 from tsproto.errors import ErrorCode, TsfarmError
 from tsproto.statements import StatementRefused
+from tsproto.user_proof import Method
 
 KILL_AFTER_SECONDS = 5.0  # from SIGHUP to SIGKILL: an editor saves its recovery file
 LOOK_AGAIN_SECONDS = 0.1
@@ -59,13 +66,16 @@ class Keeper:
         listener: socket.socket,
         files: OwnFiles,
         record: Record,
+        groups: SessionGroups | None,
         idle_seconds: float,
         allowed_uid: int | None = None,
     ) -> None:
         self._files = files
         self._record = record
+        self._groups = groups
         self._monitor = Monitor(files.host(), files.accounts.find, secrets.SystemRandom())
         self._selector = selectors.DefaultSelector()
+        self._pam = PamLogons(self._monitor, self._watch, self._unwatch, files.now)
         self._listener = listener
         self._client: socket.socket | None = None
         self._sessions: dict[int, KeptProgram] = {}
@@ -171,13 +181,17 @@ class Keeper:
             case km.Challenge() as request:
                 self._monitor.host = self._files.host()
                 self._send(self._monitor.challenge(request, self._files.now()))
+            case km.Prove(method=Method.PAM) as request:
+                self._pam.begin(request, self._files.settings.pam, self._answer())
             case km.Prove() as request:
                 self._send(self._monitor.prove(request, self._files.now()))
             case km.PamAnswer() as request:
-                detail = "this host asks no questions"
-                self._send(km.NotProved(request.request_id, ErrorCode.NOT_PERMITTED, detail, 0))
+                self._pam.answer(request, self._answer())
             case km.StartProved() as request:
                 self._start(request)
+            case km.Shown() as request:
+                self._pam.drop(request.proof_id)
+                self._monitor.shown(request, self._files.now())
             case km.Take() as request:
                 self._take(request)
             case km.FetchSession() as request:
@@ -205,6 +219,7 @@ class Keeper:
         self._unwatch(self._client)
         self._client.close()
         self._client = None
+        self._pam.forget_asked()
         self._idle_since = time.monotonic()
         self._watch(self._listener, self._accept)
 
@@ -233,9 +248,7 @@ class Keeper:
             self._send(_refusal(request.request_id, detail))
             return
         try:
-            program = self._program(request)
-            ring_bytes = self._files.settings.sessions.replay_bytes
-            session = KeptProgram(program, request.columns, request.rows, ring_bytes)
+            session = self._started(request)
         except NotStarted as error:
             self._send(km.CannotStart(request.request_id, error.code, str(error)))
             return
@@ -244,19 +257,56 @@ class Keeper:
             self._send(_refusal(request.request_id, detail))
             return
         self._sessions[session.session_id] = session
-        client = self._client
-
-        def answer(reply: km.Reply, descriptors: tuple[int, ...] = ()) -> None:
-            if self._client is client:  # the next client's requests have the same ids
-                self._send(reply, descriptors)
-
+        answer = self._answer()
         self._watch(
             session.failures, lambda: self._on_executed(session, request.request_id, answer)
         )
 
-    def _program(self, request: km.StartProved) -> Program:
-        """The program that this proof may start. Raises NotStarted."""
-        account = self._monitor.spend(request, self._files.now())
+    def _answer(self) -> Answer:
+        """Answers the present client: the next one's requests have the same ids."""
+        client = self._client
+
+        def answer(reply: km.Reply, descriptors: tuple[int, ...] = ()) -> None:
+            if self._client is client:
+                self._send(reply, descriptors)
+
+        return answer
+
+    def _started(self, request: km.StartProved) -> KeptProgram:
+        """The session that this proof may start. Raises NotStarted and OSError."""
+        child = self._pam.take(request.proof_id)
+        settings = self._files.settings
+        try:
+            spent = self._monitor.spend(request, self._files.now())
+            program = self._program(request, spent.account)
+            group = self._group(request.session_id)
+        except (NotStarted, OSError):
+            if child is not None:
+                child.end()
+            raise
+        if group is not None:
+            program = replace(program, group=str(group.folder))
+        size = request.columns, request.rows, settings.sessions.replay_bytes
+        if settings.pam and child is None:
+            user = PamUser(
+                service=settings.pam,
+                system_user=program.system_user,
+                address=spent.address,
+                asks=False,
+            )
+            child = PamChild(user)
+        if child is not None:
+            return PamProgram(child, program, *size, group)
+        return KeptProgram(program, *size, group)
+
+    def _group(self, session_id: int) -> SessionGroup | None:
+        """Raises OSError: no session runs without the limits that it should have."""
+        if self._groups is None:
+            return None
+        sessions = self._files.settings.sessions
+        return self._groups.group(session_id, copied(SessionLimits, sessions))
+
+    def _program(self, request: km.StartProved, account: Account) -> Program:
         sessions, asked = self._files.settings.sessions, request.asked
         application = sessions.applications.get(asked.application)
         if asked.application and application is None:
@@ -357,6 +407,7 @@ class Keeper:
             return
         session.close()
         del self._sessions[session.session_id]
+        self._monitor.forget(session.session_id)
         self._record.remove(session.session_id)
         self._idle_since = time.monotonic()
 
@@ -376,6 +427,7 @@ class Keeper:
     def _stop(self) -> None:
         self._wake.recv(64)
         self._is_stopping = True
+        self._pam.close()
         self._hang_up(self._sessions.values())
         for session_id in list(self._sessions):
             self._forget(session_id)

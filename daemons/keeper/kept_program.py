@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
 import termios
 from collections.abc import Collection
 
+from daemons.keeper.cgroup import SessionGroup
 from daemons.keeper.launch import Program, launch
 from daemons.keeper.messages import STATUS_UNKNOWN, KeptSession
 from daemons.keeper.record import Started, identity_of
@@ -17,33 +19,44 @@ from tsproto.errors import TsfarmError
 _IFLAG, _OFLAG, _LFLAG = 0, 1, 3  # indices in the list that tcgetattr returns
 _IUTF8 = 0o40000  # Linux: in line mode, backspace erases a whole UTF-8 character
 _TIOCGPTPEER = 0x5441  # Linux: opens the slave of this master
-_NOBODY = -1  # no process has this id
+NOBODY = -1  # no process has this id
 
 
 class KeptProgram:
     """The constructor starts the program; it raises OSError when the machine has no PTY, process
     or descriptor left.
 
+    `child` is the keeper's child: the program itself, or its parent, which ends with its status.
     `failures` is readable when the program runs (end of file) or could not be started. `pidfd` is
     readable when the program has ended. The keeper holds the slave open while the program runs, so
     that the program may close its terminal and open it again; afterwards end of file on the master
     means that no output is left.
     """
 
-    def __init__(self, program: Program, columns: int, rows: int, ring_bytes: int) -> None:
+    group: SessionGroup | None = None  # an earlier keeper's sessions have none here
+
+    def __init__(
+        self,
+        program: Program,
+        columns: int,
+        rows: int,
+        ring_bytes: int,
+        group: SessionGroup | None = None,
+    ) -> None:
+        self.group = group
         self.session_id = program.session_id
         self.exit_status: int | None = None
         self.kill_at: float | None = None
         self.is_forgotten = False
-        self.pid = 0
+        self.pid = self.child = 0
         self._descriptors: dict[str, int] = {}
         try:
             self._open(columns, rows, ring_bytes, raw=bool(program.command))
             self._fork(program)
-            self._descriptors["pidfd"] = os.pidfd_open(self.pid)
+            self._descriptors["pidfd"] = os.pidfd_open(self.child)
         except OSError:
-            if self.pid:
-                os.kill(self.pid, signal.SIGKILL)
+            if self.child:
+                os.kill(self.child, signal.SIGKILL)
                 self.note_end()
             self.close()
             raise
@@ -70,8 +83,8 @@ class KeptProgram:
         dropped them."""
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            self.pid = os.fork()
-            if self.pid == 0:
+            self.pid = self.child = os.fork()
+            if self.child == 0:
                 launch(program, self.slave, self._descriptors["report"])
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -120,14 +133,26 @@ class KeptProgram:
         It stays a zombie until `close`, so that its id is not reused by a process that would then
         get the session's SIGHUP.
         """
-        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        ended = os.waitid(os.P_PID, self.child, os.WEXITED | os.WNOWAIT)
         assert ended is not None
         self.exit_status = ended.si_status
         if ended.si_code != os.CLD_EXITED:
             self.exit_status += 128
+        self._tell_limit()
         self._close("slave")
         self._close("pidfd")
         return self.exit_status
+
+    def _tell_limit(self) -> None:
+        """Let the user read on their terminal which limit the session has met. A terminal that
+        nobody reads is not waited for."""
+        met = self.group.met() if self.group is not None else ""
+        if not met or "slave" not in self._descriptors:
+            return
+        with contextlib.suppress(OSError):
+            terminal = os.open(os.ttyname(self.slave), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+            os.write(terminal, f"\r\n{met}\r\n".encode())
+            os.close(terminal)
 
     def close_terminal(self) -> None:
         """Take the terminal away from background processes."""
@@ -139,9 +164,11 @@ class KeptProgram:
             self._close(name)
         if self.exit_status is not None:
             self._reap()
+        if self.group is not None:
+            self.group.remove()
 
     def _reap(self) -> None:
-        os.waitpid(self.pid, 0)
+        os.waitpid(self.child, 0)
 
     def _close(self, name: str) -> None:
         descriptor = self._descriptors.pop(name, None)
@@ -186,7 +213,7 @@ class AdoptedProgram(KeptProgram):
         self._close("slave")
         self._close("pidfd")
         if not with_processes([self]):
-            self.pid = _NOBODY
+            self.pid = NOBODY
         return self.exit_status
 
     def _reap(self) -> None:

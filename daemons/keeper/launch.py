@@ -13,6 +13,7 @@ import pwd
 import resource
 import signal
 import time
+from pathlib import Path
 from typing import NoReturn
 
 import msgspec
@@ -39,12 +40,14 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     asked for.
 
     `shell` empty means the system user's own. `arguments` start an application and are empty for a
-    shell. A `command` is run by the shell on a PTY that changes no byte of its output.
+    shell. A `command` is run by the shell on a PTY that changes no byte of its output. `group` is
+    the folder of the session's control group, empty for none.
     """
 
     session_id: int
     system_user: str
     allow_root: bool
+    group: str = ""
     shared_user: bool = False
     shell: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
@@ -128,57 +131,77 @@ def argv_of(program: Program, account: Account) -> tuple[str, list[str]]:
     return shell[0], ["-" + os.path.basename(shell[0]), *shell[1:]]
 
 
-def environment_of(program: Program, account: Account, language: str) -> dict[str, str]:
-    """The whole environment of a session's program."""
-    passed_on = {"TZ": program.tz, "COLORTERM": program.colorterm}
+def environment_of(
+    program: Program, account: Account, language: str, from_pam: dict[str, str] | None = None
+) -> dict[str, str]:
+    """The whole environment of a session's program. PAM decides the folders of programs and the
+    language, the user's own terminal comes before it, and nobody else says who they are."""
+    passed_on = {"TZ": program.tz, "COLORTERM": program.colorterm, "LANG": program.lang}
     return {
+        "PATH": PATH if account.uid else ROOT_PATH,
+        "LANG": language,
+        **(from_pam or {}),
         **{name: value for name, value in passed_on.items() if value},
         "HOME": account.home,
         "USER": account.name,
         "LOGNAME": account.name,
         "SHELL": program.shell[0] if program.shell else account.shell,
-        "PATH": PATH if account.uid else ROOT_PATH,
         "TERM": program.terminal,
-        "LANG": program.lang or language,
         "TSFARM_SESSION": str(program.session_id),
     }
 
 
-def launch(program: Program, terminal: int, failures: int) -> NoReturn:
+def launch(
+    program: Program, terminal: int, failures: int, from_pam: dict[str, str] | None = None
+) -> NoReturn:
     """Become the program. `terminal` is the PTY's slave. A failure is written to `failures`, a
-    pipe that closes on exec.
+    pipe that closes on exec. With `from_pam`, the environment of an open PAM session, this process
+    has the groups, the limits and the umask of that session already.
 
     The caller must have blocked all signals: they are unblocked right before exec, when neither the
     keeper's handlers nor its descriptors are left.
     """
     try:
-        _drop_handlers()
-        _close_all_but(terminal, failures)
+        drop_handlers()
+        close_all_but(terminal, failures)
+        _enter_group(program.group)
         account = account_for(
             program.system_user,
             allow_root=program.allow_root,
             own_uid=os.geteuid(),
             shared_user=program.shared_user,
         )
-        environment = environment_of(program, account, os.environ.get("LANG") or "C.UTF-8")
+        language = os.environ.get("LANG") or "C.UTF-8"
+        environment = environment_of(program, account, language, from_pam)
         _give_terminal_to(terminal, account)
         os.login_tty(terminal)
+        if from_pam is None:
+            os.umask(0o022)
+            limit_open_files()
+            join_groups(account)
         _become(account)
         note = _fall_back(environment, program)
-        os.umask(0o022)
         _enter_folder(program, account)
-        _close_all_but(failures)  # the account lookup may have opened files
-        _limit_open_files()
+        close_all_but(failures)  # the account lookup may have opened files
         file, arguments = argv_of(program, account)
         os.write(1, note)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execvpe(file, arguments, environment)
     except AccountUnusable as error:
-        _report(failures, ErrorCode.ACCOUNT_UNUSABLE, str(error))
+        report(failures, ErrorCode.ACCOUNT_UNUSABLE, str(error))
     except BaseException as error:  # the parent's code must not run in the child
-        _report(failures, ErrorCode.PROGRAM_FAILED, str(error))
+        report(failures, ErrorCode.PROGRAM_FAILED, str(error))
     finally:
         os._exit(NOT_EXECUTED)
+
+
+def _enter_group(group: str) -> None:
+    """Leave the keeper's protection from the kernel's search for memory, and its group."""
+    if os.geteuid() == 0:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("0")
+    if group:
+        Path(group, "cgroup.procs").write_text(str(os.getpid()))
 
 
 def _fall_back(environment: dict[str, str], program: Program) -> bytes:
@@ -216,11 +239,15 @@ def _give_terminal_to(terminal: int, account: Account) -> None:
         os.fchmod(terminal, 0o600)
 
 
+def join_groups(account: Account) -> None:
+    if os.geteuid() == 0:
+        os.initgroups(account.name, account.gid)
+
+
 def _become(account: Account) -> None:
-    """Groups first: after setresuid the process may not change them any more."""
+    """After `join_groups`: the user may not change groups any more."""
     if os.geteuid() != 0:
         return
-    os.initgroups(account.name, account.gid)
     os.setresgid(account.gid, account.gid, account.gid)
     os.setresuid(account.uid, account.uid, account.uid)
 
@@ -235,7 +262,7 @@ def _enter_folder(program: Program, account: Account) -> None:
         os.chdir("/")
 
 
-def _drop_handlers() -> None:
+def drop_handlers() -> None:
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals():
         if number not in (signal.SIGKILL, signal.SIGSTOP):
@@ -245,7 +272,7 @@ def _drop_handlers() -> None:
                 continue
 
 
-def _close_all_but(*kept: int) -> None:
+def close_all_but(*kept: int) -> None:
     """Close all descriptors but the standard streams and those `kept`. The keeper holds four for
     every session, so whole ranges are closed at once."""
     first = 3
@@ -256,11 +283,11 @@ def _close_all_but(*kept: int) -> None:
     os.closerange(first, limit)
 
 
-def _limit_open_files() -> None:
+def limit_open_files() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     soft = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def _report(failures: int, code: ErrorCode, detail: str) -> None:
+def report(failures: int, code: ErrorCode, detail: str) -> None:
     os.write(failures, msgspec.msgpack.encode(LaunchFailure(code, detail[:1000])))

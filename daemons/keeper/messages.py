@@ -45,13 +45,18 @@ class ListSessions(Packet, frozen=True, gc=False, tag=1):
 
 class Challenge(Packet, frozen=True, gc=False, tag=6):
     """Asks for a challenge for a user on a link of the terminal server; answered by Challenged or
-    NotProved. `certificate` is the one that the client saw, and must be the host's."""
+    NotProved. `certificate` is the one that the client saw, and must be the host's; `address` is
+    the client's, for PAM's rules and records. `session_id` and `attachment` are those of a session
+    that the device wants to resume, 0 for none."""
 
     request_id: int
     user_name: str
     device_id: bytes
     certificate: bytes
     key_fingerprints: tuple[bytes, ...]
+    address: str = ""
+    session_id: int = 0
+    attachment: int = 0
 
 
 class Prove(Packet, frozen=True, gc=False, tag=7):
@@ -90,6 +95,15 @@ class StartProved(Packet, frozen=True, gc=False, tag=9):
     lang: str
     tz: str
     colorterm: str
+
+
+class Shown(Packet, frozen=True, gc=False, tag=10):
+    """Spends the proof: its user's session is shown, by the proof's device, for the `attachment`th
+    time. No answer."""
+
+    session_id: int
+    proof_id: int
+    attachment: int
 
 
 class Take(Packet, frozen=True, gc=False, tag=24):
@@ -218,6 +232,7 @@ Request: TypeAlias = (
     | Prove
     | PamAnswer
     | StartProved
+    | Shown
     | Adopt
     | Take
 )

@@ -20,9 +20,11 @@ from daemons.settings import TerminalServerSettings
 from tsproto import certificates, identity
 from tsproto.authorities import read_authorities
 from tsproto.error_text import words_of
-from tsproto.identity import IdentityError
+from tsproto.identity import Identity, IdentityError
+from tsproto.user_proof import Methods
 
 EARLIER_CERTIFICATES = 2  # that links opened before a renewal still show
+USUAL_METHODS = Methods.PASSWORD | Methods.SSH_KEY
 PLAIN = bytes(32)  # stands for the certificate of a link without TLS
 
 
@@ -41,6 +43,11 @@ class OwnFiles:
         self._certificate = Reread(Path(settings.identity.certificate), _certificate, on_fault)
         self.accounts = Accounts(Path(settings.accounts), settings.farm, on_fault)
         self._shown: tuple[bytes, ...] = ()
+        if settings.pam and not self._may_ask():
+            raise ConfigError(
+                f"{config}: pam: the host's certificate does not let it ask users: issue one with"
+                " `tsfarm pki issue terminal-server NAME --asks-secrets`, and set listen.tls = true"
+            )
         file = Path(settings.clock_file) if settings.clock_file else None
         if is_root and file is not None:
             check_root_owns(file)
@@ -78,27 +85,34 @@ class OwnFiles:
             raise ConfigError(f"{path}: {error}") from None
 
     def host(self) -> Host:
-        settings, (name, own) = self.settings, self._certificate.content()
+        settings, (certified, own) = self.settings, self._certificate.content()
         shown = own if settings.listen.tls else PLAIN
         if shown not in self._shown:
             self._shown = (shown, *self._shown[:EARLIER_CERTIFICATES])
         return Host(
             farm=settings.farm,
-            server=name,
+            server=certified.name,
             certificates=self._shown,
             secret=self.accounts.secret,
+            methods=USUAL_METHODS | (Methods.PAM if settings.pam and self._may_ask() else 0),
+            resume_seconds=settings.resume_minutes * 60,
         )
+
+    def _may_ask(self) -> bool:
+        """Clients answer no other host's prompts, and none without TLS."""
+        certified, _ = self._certificate.content()
+        return certified.asks_secrets and self.settings.listen.tls
 
 
 def _settings(path: Path) -> TerminalServerSettings:
     return read_settings(path, TerminalServerSettings)
 
 
-def _certificate(path: Path) -> tuple[str, bytes]:
-    """The terminal server's name, and the certificate's SHA-256. Raises ConfigError."""
+def _certificate(path: Path) -> tuple[Identity, bytes]:
+    """What the certificate says, and its SHA-256. Raises ConfigError."""
     try:
         certificate = certificates.certificate_der(path.read_bytes())
-        return certificates.identity_of(certificate).name, identity.fingerprint(certificate)
+        return certificates.identity_of(certificate), identity.fingerprint(certificate)
     except OSError as error:
         raise ConfigError(f"{path}: {words_of(error)}") from None
     except IdentityError as error:

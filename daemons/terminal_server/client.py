@@ -39,7 +39,8 @@ class Client(msgspec.Struct, kw_only=True, eq=False):
 class User(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """A user whom the keeper has proved on a client's link, and what they asked for.
 
-    `proof_id` starts one session. `proof` is for the directory; None where PAM proved the user.
+    `proof_id` starts one session, unless `is_device_alone`: then one is only resumed. `proof` is
+    for the directory; None where PAM or the device proved the user.
     """
 
     user_name: str
@@ -54,3 +55,4 @@ class User(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     colorterm: str
     avoid: str
     redirected: bool
+    is_device_alone: bool = False

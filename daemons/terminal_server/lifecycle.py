@@ -18,6 +18,7 @@ from daemons.effects import (
     Detach,
     Effect,
     EndProgram,
+    NoteShown,
     Persist,
     ProgramFailed,
     ProgramStarted,
@@ -178,11 +179,14 @@ class Lifecycle(msgspec.Struct, eq=False):
         self.table.show(session, client, user.generation)
         accepted = copied(LogonAccepted, session, host=self.name, reattached=not fresh)
         self.procedures.do(
-            *(self._changed(session) if session.is_shared else []),
+            *(self._shown(session, user) if session.is_shared else []),
             Tell(client.peer, accepted),
             Attach(client.peer, session.session_id, client.columns, client.rows, fresh),
             copied(events.SessionShown, session, trace_id=client.trace_id, fresh=fresh),
         )
+
+    def _shown(self, session: Session, user: User) -> list[Effect]:
+        return [*self._changed(session), copied(NoteShown, session, proof_id=user.proof_id)]
 
     # --- while it is shown --------------------------------------------------------------------
 

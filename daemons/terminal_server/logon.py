@@ -83,7 +83,11 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
                 user = yield from self._prove(client, start)
                 if user is None:
                     return  # the password was changed
-                found = self._resumed(user) or (yield from self.destinations.find(client, user))
+                found: Session | Redirect | None = self._resumed(user)
+                if found is None and user.is_device_alone:
+                    raise _nothing_to_resume(client)
+                if found is None:
+                    found = yield from self.destinations.find(client, user)
                 if isinstance(found, Redirect):
                     self._redirect(client, found)
                 elif (yield from self.lifecycle.show(client, found, user)):
@@ -119,6 +123,9 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
                 client.peer.certificate,
                 tuple(start.key_fingerprints),
                 question_id,
+                client.peer.host,
+                start.session_id,
+                start.attachment,
             )
         )
         if isinstance(challenged, NotProved):
@@ -227,6 +234,11 @@ class Logon(msgspec.Struct, eq=False, kw_only=True):
         self.procedures.do(Tell(client.peer, refused), event)
 
 
+def _nothing_to_resume(client: Client) -> Refusal:
+    detail = f"the session to resume is not here any more; trace {client.trace_id}"
+    return NotProvedRefusal(ErrorCode.LOGON_FAILED, detail)
+
+
 def _accepted(outcome: Proved | NotProved | None) -> bool | None:
     """None where the proof was not judged, or was good and helps nothing."""
     if not isinstance(outcome, NotProved):
@@ -250,7 +262,7 @@ def _user(
     proved: Proved,
 ) -> User:
     shown = None
-    if proof.method != Method.PAM:
+    if proof.method in (Method.PASSWORD, Method.SSH_KEY):
         shown = UserProof(
             nonce=challenged.nonce,
             time=challenged.time,
@@ -274,6 +286,7 @@ def _user(
         generation=proved.generation,
         system_user=proved.system_user,
         proof=shown,
+        is_device_alone=proof.method == Method.DEVICE,
         terminal=proof.terminal,
         lang=proof.lang,
         tz=proof.tz,

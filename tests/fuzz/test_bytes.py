@@ -17,7 +17,7 @@ from tests.unit.tsproto.ends import (
     dialler,
     listener,
     logged_on,
-    logon_request,
+    logon_start,
     message_frame,
     opened,
     pieces,
@@ -108,7 +108,7 @@ def hello(role: Role) -> bytes:
 
 
 CONVERSATIONS = [
-    hello(Role.CLIENT) + message_frame(7, 1) + encode(logon_request()),
+    hello(Role.CLIENT) + message_frame(7, 1) + encode(logon_start()),
     hello(Role.ADMINISTRATOR)
     + encode(QueryPools(), 1)
     + message_frame(60, 2)

@@ -56,10 +56,16 @@ TAG = b"t" * 32  # stands for argon2id over the users' passwords
 # --- the host's own files -------------------------------------------------------------------------
 
 
-def write_host(folder: Path, *, sessions: dict[str, Any] | None = None, **account: Any) -> Path:
+def write_host(
+    folder: Path,
+    *,
+    sessions: dict[str, Any] | None = None,
+    asks_secrets: bool = False,
+    **account: Any,
+) -> Path:
     """Configuration, certificate and accounts of a terminal server with one user; gives the path of
     the configuration. Sessions run dash as this process's user, unless the test says otherwise."""
-    certificate, key = certificate_of(SERVER)
+    certificate, key = certificate_of(SERVER, asks_secrets)
     (folder / "ts1.crt").write_bytes(certificate)
     (folder / "ts1.key").write_bytes(key)
     (folder / "authority.crt").write_bytes(_authority()[0])
@@ -78,10 +84,12 @@ def write_host(folder: Path, *, sessions: dict[str, Any] | None = None, **accoun
     return path
 
 
-def certificate_of(name: str) -> tuple[bytes, bytes]:
+def certificate_of(name: str, asks_secrets: bool = False) -> tuple[bytes, bytes]:
     """A new certificate of a terminal server of the farm, and its key, in PEM."""
     now = time.time()
-    return certificates.issue_certificate(*_authority(), Role.TERMINAL_SERVER, name, now)
+    return certificates.issue_certificate(
+        *_authority(), Role.TERMINAL_SERVER, name, now, asks_secrets=asks_secrets
+    )
 
 
 @cache
@@ -95,12 +103,14 @@ def write_account(folder: Path, name: str = USER, **given: Any) -> None:
     accounts.change(folder / "accounts", FARM, lambda _: [replace(made, **given)])
 
 
-def statement_of(said: Challenged, asked: Asked, user_name: str = USER) -> Statement:
+def statement_of(
+    said: Challenged, asked: Asked, user_name: str = USER, certificate: bytes = PLAIN
+) -> Statement:
     """What a client signs for this challenge."""
     return Statement(
         farm=FARM,
         server=SERVER,
-        certificate=PLAIN,
+        certificate=certificate,
         nonce=said.nonce,
         time=said.time,
         device_id=DEVICE,
@@ -246,6 +256,16 @@ class Terminal:
         before, self.output = self.output.split(text, 1)
         return before
 
+    def until_end(self) -> bytes:
+        """All output until the program has closed its terminal."""
+        deadline = time.monotonic() + 20
+        while select.select([self._held.master], [], [], deadline - time.monotonic())[0]:
+            try:
+                self.output += os.read(self._held.master, 65536)
+            except OSError:
+                return self.output
+        raise AssertionError(f"the terminal stays open after {self.output!r}")
+
     def close(self) -> None:
         self._held.close()
 
@@ -275,16 +295,16 @@ class Keeping:
     async def start(
         self, session_id: int = 1, *, columns: int = 80, command: str = "", application: str = ""
     ) -> Terminal:
-        return self._opened(
+        return self.opened(
             await self.try_to_start(
                 session_id, columns=columns, command=command, application=application
             )
         )
 
     async def fetch(self, session_id: int = 1) -> Terminal:
-        return self._opened(await self.client.fetch(session_id))
+        return self.opened(await self.client.fetch(session_id))
 
-    def _opened(self, started: HeldProgram | ProgramFailed) -> Terminal:
+    def opened(self, started: HeldProgram | ProgramFailed) -> Terminal:
         assert isinstance(started, HeldProgram), started
         terminal = Terminal(started)
         self._terminals.append(terminal)

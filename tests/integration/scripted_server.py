@@ -89,7 +89,14 @@ class Farm:
         """Certificate, key and authority of a daemon or administrator."""
         at = self._addresses if role in DAEMONS else ()
         certificate, key = certificates.issue_certificate(
-            self.authority, self._key, role, name, NOW, days=DAYS, addresses=at
+            self.authority,
+            self._key,
+            role,
+            name,
+            NOW,
+            days=DAYS,
+            addresses=at,
+            asks_secrets=role is Role.TERMINAL_SERVER,
         )
         paths = self._folder / f"{name}.crt", self._folder / f"{name}.key"
         for path, content in zip(paths, (certificate, key), strict=True):

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from daemons.keeper import launch
+from daemons.keeper.cgroup import SessionGroup, SessionLimits
 from daemons.keeper.client import HeldProgram
 from daemons.keeper.kept_program import KeptProgram, signal_all, with_processes
 from tests.integration.keepers import RING_BYTES, Terminal, is_readable, program
@@ -341,3 +342,19 @@ def test_a_terminal_that_the_host_knows_is_the_programs() -> None:
 def test_root_itself_is_refused() -> None:
     with session(command="id", system_user="root", allow_root=False) as started:
         assert b"allow_root" in started.failure
+
+
+def test_the_user_reads_on_the_terminal_which_limit_the_session_met(tmp_path: Path) -> None:
+    limits = SessionLimits(memory_mib=64, processes=0, cpu_weight=0)
+    group = SessionGroup(tmp_path / "session-1", limits)
+    session = KeptProgram(program(command="exit 0", group=str(group.folder)), 80, 24, 4096, group)
+    try:
+        assert is_readable(session.pidfd, 20)
+        assert (group.folder / "cgroup.procs").read_text() == str(session.pid)
+        (group.folder / "memory.events").write_text("oom_kill 1\n")
+        session.note_end()
+        assert b"\r\nthe session used more than its 64 MiB of memory\r\n" in os.read(
+            session.master, 4096
+        )
+    finally:
+        session.close()

@@ -68,10 +68,13 @@ class SimulatedKeeper:
 
     def spend(self, request: km.StartProved, now: float) -> Account:
         """Raises NotStarted."""
-        account = self.monitor.spend(request, now)
+        spent = self.monitor.spend(request, now)
         if self.watcher:
             self.watcher.started(self._name, request, now)
-        return account
+        return spent.account
+
+    def shown(self, request: km.Shown, now: float) -> None:
+        self.monitor.shown(request, now)
 
     @property
     def _name(self) -> str:

@@ -249,6 +249,8 @@ class TerminalServerKind:
                 self._answer(node, question_id, copied(ANSWERS[type(judged)], judged))
             case effects.StartProgram():
                 self._start(node, effect)
+            case effects.NoteShown():
+                self.keeper.shown(copied(km.Shown, effect), node.clock.now())
             case effects.Attach(peer, session_id):
                 self.shown[session_id] = peer.link
                 node.world.trace(f"{node.name} shows session {session_id}")
@@ -256,7 +258,7 @@ class TerminalServerKind:
                 self.shown.pop(session_id, None)
             case effects.EndProgram(session_id):
                 node.later(START_SECONDS, lambda: self.end(node, session_id, HANGUP_STATUS))
-            case effects.Resize():
+            case effects.Resize() | effects.NoteShown():
                 pass
             case _:
                 raise AssertionError(f"a terminal server does not ask for {effect}")

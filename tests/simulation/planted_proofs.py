@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from daemons.effects import Core, Peer
 from daemons.keeper import messages as km
-from daemons.keeper.proving import Monitor
+from daemons.keeper.proving import Monitor, Spent
 from daemons.session_directory.placement import Placer
 from daemons.session_directory.proofs import Proofs
 from daemons.session_directory.receipts import SEEN, Receipts
@@ -20,7 +20,6 @@ from daemons.terminal_server.sessions import Session
 from tests.simulation.keeper import Judged
 from tests.simulation.network import certificate_named
 from tests.simulation.wrong import Wrong, hosts, plant
-from tsproto.account import Account
 from tsproto.messages import PlaceSession, SessionRow
 
 if TYPE_CHECKING:
@@ -44,18 +43,18 @@ class SpendsNoNonce(Monitor):
 class SpendsNoProof(Monitor):
     """A second session is started with one proof."""
 
-    def spend(self, request: km.StartProved, now: float) -> Account:
+    def spend(self, request: km.StartProved, now: float) -> Spent:
         known = self._proofs.get(request.proof_id)
-        account = super().spend(request, now)
+        spent = super().spend(request, now)
         if known is not None:
             self._proofs[request.proof_id] = known
-        return account
+        return spent
 
 
 class StartsWhatIsAsked(Monitor):
     """What the terminal server asks for is not compared with what was signed."""
 
-    def spend(self, request: km.StartProved, now: float) -> Account:
+    def spend(self, request: km.StartProved, now: float) -> Spent:
         proof = self._proofs.get(request.proof_id)
         if proof is not None:
             request = replace(request, asked=proof.asked)
@@ -65,7 +64,7 @@ class StartsWhatIsAsked(Monitor):
 class ReadsNoAccountAgain(Monitor):
     """The account may have been changed between a proof and its session."""
 
-    def spend(self, request: km.StartProved, now: float) -> Account:
+    def spend(self, request: km.StartProved, now: float) -> Spent:
         proof = self._proofs.get(request.proof_id)
         account = self._account_of(proof.user_name) if proof else None
         if proof is not None and account is not None:

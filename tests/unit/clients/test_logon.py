@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from clients.logon.procedure import Phase, outcome_of
+from clients.logon.procedure import Phase
 from clients.logon.steps import (
     AskPassword,
     Attached,
@@ -19,6 +19,7 @@ from clients.logon.steps import (
     StoreDenyList,
     StoreLicense,
     Waiting,
+    outcome_of,
 )
 from tests.unit.clients.logons import (
     AT_TARGET,

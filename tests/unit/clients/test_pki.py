@@ -35,6 +35,14 @@ def test_a_farm_gets_its_certificates(tmp_path: Path) -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_a_terminal_server_may_ask_for_secrets_where_its_issuer_says_so(tmp_path: Path) -> None:
+    run("pki", "init", "--farm", "lab", "--dir", tmp_path)
+    issue = ("pki", "issue", "terminal-server", "ts1", "--asks-secrets", "--dir", tmp_path)
+    assert run(*issue).exit_code == 0
+    der = certificates.certificate_der((tmp_path / "ts1.crt").read_bytes())
+    assert certificates.identity_of(der).asks_secrets
+
+
 def addresses(file: Path) -> list[str]:
     der = certificates.certificate_der(file.read_bytes())
     return certificates.addresses_in(certificates.parse_certificate(der))

@@ -88,7 +88,7 @@ class Keeper:
 
     def spend(self, proof_id: int, asked: Asked = SHELL, now: float = START) -> Account:
         start = km.StartProved(1, 7, proof_id, asked, 80, 24, "xterm", "", "", "")
-        return self.monitor.spend(start, now)
+        return self.monitor.spend(start, now).account
 
 
 def statement(said: km.Challenged, asked: Asked = SHELL, **signed: Any) -> Statement:

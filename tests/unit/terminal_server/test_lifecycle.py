@@ -65,7 +65,7 @@ def test_a_session_is_durable_and_reported_before_its_client_is_told() -> None:
     client.log_on(columns=100, rows=30)
     scene.answer(Ask, Refused(code=ErrorCode.BUSY))
     effects = scene.answer(StartProgram, STARTED)
-    shown = ["Persist", "UpdateSession", "LogonAccepted", "Attach"]
+    shown = ["Persist", "UpdateSession", "NoteShown", "LogonAccepted", "Attach"]
     assert shape(effects) == [*shown, "PlaceSession"]  # which asks for a receipt
     accepted = client.last(LogonAccepted)
     assert (accepted.host, accepted.created_at, accepted.user_name) == (NAME, NOW, "ann")
@@ -127,6 +127,7 @@ def test_a_second_client_takes_the_session_and_the_first_is_told() -> None:
         "Close",
         "Persist",
         "UpdateSession",
+        "NoteShown",
         "LogonAccepted",
         "Attach",
     ]

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from daemons.effects import Ask, Attach, ProgramStarted, Prove, StartProgram
+from daemons.effects import Ask, Attach, Challenge, NoteShown, ProgramStarted, Prove, StartProgram
 from tests.unit.terminal_server.scenario import PHONE, Client, Scene, of, questions
 from tsproto.errors import ErrorCode
-from tsproto.messages import LogoffSession, LogonAccepted, PlaceSession, Refused
+from tsproto.messages import (
+    LogoffSession,
+    LogonAccepted,
+    LogonRefused,
+    LogonStart,
+    PlaceSession,
+    Refused,
+)
+from tsproto.user_proof import Method
 
 
 def started(scene: Scene) -> int:
@@ -127,3 +135,42 @@ def test_a_command_resumes_nothing() -> None:
     session_id = started(scene)
     scene.let_in().log_on(session_id=session_id, attachment=1, command="uptime")
     assert scene.open_effect(StartProgram).asked.command == "uptime"
+
+
+# --- by the device's key alone --------------------------------------------------------------------
+
+
+def test_the_keeper_is_told_what_the_device_wants_to_resume() -> None:
+    scene = Scene().up()
+    session_id = started(scene)
+    client = scene.let_in()
+    client.say(LogonStart(user_name="ann", session_id=session_id, attachment=1))
+    asked = scene.open_effect(Challenge)
+    assert (asked.session_id, asked.attachment) == (session_id, 1)
+
+
+def test_the_keeper_is_told_what_is_shown_for_which_proof() -> None:
+    scene = Scene().up()
+    session_id = started(scene)
+    (shown,) = of(NoteShown, scene.let_in().log_on(session_id=session_id, attachment=1))
+    assert (shown.session_id, shown.attachment) == (session_id, 2)
+
+
+def test_a_device_alone_resumes_its_session() -> None:
+    scene = Scene().up()
+    session_id = started(scene)
+    client = scene.let_in()
+    client.log_on(session_id=session_id, attachment=1, method=Method.DEVICE)
+    assert client.last(LogonAccepted).session_id == session_id
+
+
+@pytest.mark.parametrize("session_id", [0, 99])
+def test_a_device_alone_is_refused_where_there_is_nothing_to_resume(session_id: int) -> None:
+    scene = Scene().up()
+    started(scene)
+    client = scene.let_in()
+    client.log_on(session_id=session_id, attachment=1, method=Method.DEVICE)
+    refused = client.last(LogonRefused)
+    assert (refused.code, refused.attempts_left) == (ErrorCode.LOGON_FAILED, 2)
+    assert refused.detail.startswith("the session to resume is not here any more")
+    assert scene.opened(StartProgram) == []

@@ -43,7 +43,7 @@ def test_a_temporary_license_is_validated_once_the_session_is_there() -> None:
     scene, client = logging_on()
     assert scene.opened(Ask) == []
     effects = scene.answer(StartProgram, STARTED)
-    assert shape(effects) == ["Persist", "LogonAccepted", "Attach", "MarkValidated"]
+    assert shape(effects) == ["Persist", "NoteShown", "LogonAccepted", "Attach", "MarkValidated"]
     mark = scene.open_effect(Ask).message
     assert isinstance(mark, MarkValidated)
     assert (mark.device_id, mark.user_name) == (LAPTOP.device_id, "ann")

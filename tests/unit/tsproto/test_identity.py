@@ -62,6 +62,16 @@ def test_a_certificate_says_farm_role_and_name(authority: tuple[bytes, bytes], r
     parsed(pem).verify_directly_issued_by(parsed(authority[0]))
 
 
+def test_only_a_terminal_servers_certificate_lets_it_ask_for_secrets(
+    authority: tuple[bytes, bytes],
+) -> None:
+    pem, _ = issue_certificate(*authority, Role.TERMINAL_SERVER, "ts1", NOW, asks_secrets=True)
+    expected = Identity("lab", Role.TERMINAL_SERVER, "ts1", asks_secrets=True)
+    assert identity_of(certificate_der(pem)) == expected
+    with pytest.raises(IdentityError, match="only a terminal server asks users for secrets"):
+        issue_certificate(*authority, Role.LICENSE_SERVER, "ls1", NOW, asks_secrets=True)
+
+
 @pytest.mark.parametrize("administers", AdministratorRole)
 def test_an_administrators_certificate_says_its_role(
     authority: tuple[bytes, bytes], administers: AdministratorRole

@@ -7,7 +7,6 @@ import pytest
 
 from clients.logon.procedure import Logon
 from clients.logon.steps import (
-    AnswerPam,
     AskPassword,
     Attached,
     DialHost,
@@ -18,7 +17,6 @@ from clients.logon.steps import (
     Plan,
     RememberHashing,
     Seen,
-    Send,
     SignWithSshKey,
     Told,
 )
@@ -42,9 +40,6 @@ from tests.unit.clients.logons import (
 from tsproto.errors import ErrorCode
 from tsproto.messages import (
     LogonProof,
-    PamAnswers,
-    PamPrompt,
-    PamQuestion,
 )
 from tsproto.user_proof import Asked, Cost, Method, Methods, Statement
 
@@ -203,18 +198,6 @@ def test_after_an_ssh_key_that_is_refused_the_password_is_asked_for() -> None:
     steps = procedure.on_message(refused(ErrorCode.LOGON_FAILED), 1.0)
     assert start_in(steps).key_fingerprints == []
     assert procedure.on_message(challenge(), 1.0) == [AskPassword(again=False)]
-
-
-def test_where_only_pam_is_offered_its_prompts_are_answered() -> None:
-    procedure = logon()
-    procedure.start(0.0)
-    through_licensing(procedure)
-    proof = proof_in(procedure.on_message(challenge(methods=4), 0.0))
-    assert (proof.method, proof.signature) == (3, b"")
-    prompt = PamPrompt(round=1, prompts=[PamQuestion(words="Password: ", is_shown=False)])
-    assert procedure.on_message(prompt, 0.0) == [AnswerPam(prompt)]
-    answers = PamAnswers(round=1, answers=[b"secret"])
-    assert procedure.on_pam_answers(1, [b"secret"], 5.0) == [Send(answers)]
 
 
 def test_a_host_that_offers_no_known_way_ends_it() -> None:

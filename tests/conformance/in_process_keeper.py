@@ -12,6 +12,7 @@ from daemons.copied import copied
 from daemons.effects import (
     Challenge,
     Challenged,
+    NoteShown,
     NotProved,
     NotTaken,
     PamAnswer,
@@ -162,3 +163,6 @@ class KeeperUnderTest:
         if effect.asked.application == BROKEN:
             return ProgramFailed("there is no such program")
         return ProgramStarted(1)
+
+    def note_shown(self, effect: NoteShown, now: float) -> None:
+        self._monitor.shown(copied(km.Shown, effect), now)

@@ -263,6 +263,8 @@ class TerminalServerUnderTest(TerminalServerKind):
                     program = Program("", effect.asked.application, effect.asked.command)
                     self.programs[effect.session_id] = program
                 self._tell(node, effect, outcome, START_SECONDS)
+            case effects.NoteShown():
+                self._keeper(node).note_shown(effect, node.world.now)
             case effects.EndProgram(session_id):
                 node.later(START_SECONDS, lambda: self.end(node, session_id, HANGUP_STATUS))
             case _:

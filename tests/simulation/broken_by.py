@@ -30,6 +30,7 @@ _LESSER = "an issuer that is away is made up for by another one, with what that 
 _STEPPED = "what a stepped clock shows is taken for the time, without an alarm"
 _SET_BACK = "a directory numbers by its clock, and forgets at a restart how far it came"
 _BEHIND = "a daemon whose clock is more than a day behind refuses the list until it links anew"
+_HIGHER = "a device whose token is of a lower version asks for a new one, and renews nothing"
 _NOT_ASKED = (
     "a lender without a token of one version is asked for no other until its next inventory"
 )
@@ -58,6 +59,7 @@ OFF: dict[str, dict[str, str]] = {
     "a token is renewed in its last days": {
         "clock steps": _STEPPED,
         "restored ledger": _RESTORED,
+        "two versions": _HIGHER,
     },
     "a validated device holds a full token while there are any": {
         "clock steps": _STEPPED,

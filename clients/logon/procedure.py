@@ -402,9 +402,8 @@ class Logon:
         columns = min(max(columns, 1), limits.COLUMNS_MAX)
         rows = min(max(rows, 1), limits.ROWS_MAX)
         self._plan = msgspec.structs.replace(self._plan, columns=columns, rows=rows)
-        if self.phase is not Phase.SESSION:
-            return []
-        return [Send(ResizeSession(columns=columns, rows=rows))]
+        resized: list[Step] = [Send(ResizeSession(columns=columns, rows=rows))]
+        return resized if self.phase is Phase.SESSION else []
 
     def disconnect(self, now: float) -> list[Step]:
         """The user leaves the session; it goes on running."""

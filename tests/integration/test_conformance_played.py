@@ -121,7 +121,6 @@ class Operator:
         if is_terminal:
             lines += [
                 'accounts = "accounts"',
-                "sessions = {allow_root = true}",
                 "grace_days = 0",
                 f"sessions = {{allow_root = {'true' if os.geteuid() == 0 else 'false'}}}",
                 f'directory = {{host = "127.0.0.1", port = {directory}}}',

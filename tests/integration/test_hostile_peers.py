@@ -64,7 +64,8 @@ async def test_a_client_that_never_shakes_hands_is_cut_and_makes_others_wait_no_
             await here.opened()
         assert await reader.read() == b""
         writer.close()
-        assert (await there.next(Opened))[1] == Opened(ADMIN, "admin", 1, "lab")
+        version = limits.PROTOCOL_VERSION_MAX
+        assert (await there.next(Opened))[1] == Opened(ADMIN, "admin", version, "lab")
 
 
 async def test_one_silent_network_takes_no_other_networks_turn(

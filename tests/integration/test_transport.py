@@ -62,9 +62,9 @@ async def test_two_daemons_know_each_other_by_their_certificates(farm: Farm) -> 
             listener.port, here, tls, role=TS, name="ts1", expect_role=LS, expect_name="ls1"
         ) as link,
     ):
-        assert (await here.next(Opened))[1] == Opened(LS, "ls1", 1, "lab")
+        assert (await here.next(Opened))[1] == Opened(LS, "ls1", limits.PROTOCOL_VERSION_MAX, "lab")
         accepted, opened = await there.next(Opened)
-        assert opened == Opened(TS, "ts1", 1, "lab")
+        assert opened == Opened(TS, "ts1", limits.PROTOCOL_VERSION_MAX, "lab")
         assert link.own_certificate == identity.fingerprint(accepted.peer_certificate_der)
         assert accepted.own_certificate == identity.fingerprint(link.peer_certificate_der)
         assert listener.links == {accepted.id: accepted}

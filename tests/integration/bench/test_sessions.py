@@ -24,7 +24,6 @@ FIGURES = {
         ("first logon through `tsfarm connect`", "first byte after", "ssh"),
         ("reconnect", "first byte after", "ssh host tmux attach"),
         ("reconnect with redirect", "first byte after", "ssh host tmux attach"),
-        ("password", "check", ""),
     },
     "session_bytes": {
         ("screen tracking on", "of the file", "ssh -tt"),
